@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it, with `set -euo pipefail` on. Works with bash 3.2 (macOS).
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+root=$PWD
+
+# Where everything made or fetched goes, as an absolute path.
+target=${CARGO_TARGET_DIR:-target}
+case $target in
+/*) ;;
+*) target=$root/$target ;;
+esac
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+    say "error: $*"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# A path as a reader wants it: relative to the repository where it is inside.
+short() { printf '%s\n' "${1#"$root"/}"; }
+
+# The sha256 of a file, in hex.
+sha256() {
+    if have sha256sum; then
+        sha256sum "$1" | cut -d ' ' -f 1
+    else
+        shasum -a 256 "$1" | cut -d ' ' -f 1
+    fi
+}
+
+# check_sha256 FILE HEX: fails, naming both sums, unless they agree.
+check_sha256() {
+    local got
+    got=$(sha256 "$1")
+    [ "$got" = "$2" ] || {
+        say "$(basename "$1"): sha256 is $got, expected $2"
+        return 1
+    }
+}
+
+# Runs a command as root: directly, or through sudo (asking only where there is a terminal to ask on).
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    elif have sudo && [ -t 0 ]; then
+        sudo "$@"
+    else
+        return 1
+    fi
+}
+
+# install_package APT BREW: installs one package (APT may name several, BREW may be empty).
+# Returns 1 where this machine offers no way to. Only ever called for what was found missing.
+install_package() {
+    local apt=$1 brew=$2
+    if have apt-get; then
+        as_root apt-get update -qq || return 1
+        # shellcheck disable=SC2086 # several packages are several words
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt >&2
+    elif [ -n "$brew" ] && have brew; then
+        brew install "$brew" >&2
+    else
+        return 1
+    fi
+}
+
+have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }
+
+# pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing, so that it also works
+# where the system's Python is externally managed.
+pip_wheel() {
+    mkdir -p "$2"
+    python3 -m pip download --quiet --disable-pip-version-check --retries 1 \
+        --no-deps --only-binary :all: --dest "$2" "$1" >&2
+}
+
+# unzip_to ZIP DIR
+unzip_to() {
+    mkdir -p "$2"
+    if have python3; then
+        python3 -m zipfile -e "$1" "$2"
+    else
+        unzip -q -o "$1" -d "$2"
+    fi
+}
+
+# Makes `cargo` answer in this repository with the release that rust-toolchain.toml pins: installed under
+# that name, or as a `stable` of the same release, or else installed now by rustup.
+use_cargo() {
+    local pinned
+    if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
+        export PATH="$HOME/.cargo/bin:$PATH"
+    fi
+    have cargo || fail "cargo not found: install Rust with rustup"
+    if ! RUSTUP_AUTO_INSTALL=0 cargo --version >/dev/null 2>&1; then
+        pinned=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml)
+        case $(RUSTUP_AUTO_INSTALL=0 RUSTUP_TOOLCHAIN=stable cargo --version 2>/dev/null) in
+        "cargo $pinned "*) export RUSTUP_TOOLCHAIN=stable ;;
+        *)
+            say "installing Rust $pinned"
+            rustup toolchain install "$pinned" --profile minimal -c rustfmt -c clippy >&2 ||
+                fail "Rust $pinned is needed and could not be installed"
+            ;;
+        esac
+    fi
+    # rustc links with the system's C compiler driver, which a fresh Debian does not have.
+    if ! have cc; then
+        say "installing a linker (cc)"
+        install_package "gcc libc6-dev" "" || fail "no linker: install a C compiler (gcc or clang)"
+    fi
+}

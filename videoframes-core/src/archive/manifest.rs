@@ -1,0 +1,111 @@
+//! What the pictures are: written as the last entry of every archive.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the manifest's form; raised when a reader would have to change.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The manifest. Nothing in it depends on where or how fast it was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Who wrote it.
+    pub generator: Generator,
+    /// The video.
+    pub source: SourceInfo,
+    /// What was asked for, in canonical form.
+    pub request: RequestInfo,
+    /// Whether the source was damaged, so that frames may be missing or spoiled.
+    pub partial: bool,
+    /// One entry per picture, in order.
+    pub frames: Vec<FrameInfo>,
+}
+
+/// Versions of what made the pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generator {
+    /// `videoframes-core`.
+    pub name: String,
+    /// Version of the library.
+    pub version: String,
+    /// Version of the decoder, e.g. `ffmpeg 5.1.9`.
+    pub decoder: String,
+}
+
+/// The video that the pictures come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// Last component of its path.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Container, as ffmpeg names it.
+    pub container: String,
+    /// Codec, as ffmpeg names it.
+    pub codec: String,
+    /// Stored width in samples.
+    pub width: u32,
+    /// Stored height in samples.
+    pub height: u32,
+    /// Clockwise degrees from stored to displayed.
+    pub rotation: u32,
+    /// Average frame rate that the container claims, an exact rational.
+    pub frame_rate: Option<String>,
+    /// Seconds from the first presented frame to the end of the last.
+    pub duration_s: f64,
+}
+
+/// The request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestInfo {
+    /// E.g. `fps=1`, `at=3/2,50%`, `count=10`, `all`.
+    pub selection: String,
+    /// Start of the range, if one was given.
+    pub start: Option<String>,
+    /// End of the range, if one was given; `+D` for a duration.
+    pub end: Option<String>,
+    /// `jpg`, `png` or `webp`.
+    pub format: String,
+    /// 1 to 100; absent for png.
+    pub quality: Option<u8>,
+    /// Width of the box that pictures must fit.
+    pub max_width: Option<u32>,
+    /// Height of the box that pictures must fit.
+    pub max_height: Option<u32>,
+    /// Whether the stream's rotation is applied.
+    pub rotate: bool,
+    /// `auto`, `on` or `off`.
+    pub deinterlace: String,
+    /// `auto` or `off`.
+    pub tonemap: String,
+}
+
+/// One picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrameInfo {
+    /// Place in the archive, from 0.
+    pub index: usize,
+    /// Name of the entry.
+    pub file: String,
+    /// The time asked for in seconds from the first frame, an exact rational.
+    pub target: String,
+    /// The frame's own timestamp in the stream's ticks.
+    pub pts: i64,
+    /// Seconds per tick.
+    pub time_base: String,
+    /// Seconds from the first frame to this one.
+    pub timestamp_s: f64,
+    /// Seconds for which the frame is displayed.
+    pub duration_s: f64,
+    /// Width of the picture.
+    pub width: u32,
+    /// Height of the picture.
+    pub height: u32,
+    /// Size of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Whether it is the same frame as the picture before it.
+    pub repeated: bool,
+}

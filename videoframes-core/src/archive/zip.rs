@@ -1,0 +1,113 @@
+//! A ZIP whose every local header carries real sizes, written front to back.
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use zip::write::{PreparedZipFile, SimpleFileOptions};
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use super::{Archive, ArchiveError};
+use crate::storage::Sink;
+
+/// Stored entries, fixed timestamps, ZIP64 where needed: the same files give the same bytes.
+///
+/// Each file is complete when it is added, so no entry needs a data descriptor, and readers that
+/// only stream (Java's `ZipInputStream`, `unzip` on a pipe) can read the result.
+pub struct ZipArchive {
+    sink: Box<dyn Sink>,
+    writer: ZipWriter<Tail>,
+    tail: Tail,
+}
+
+impl ZipArchive {
+    /// Writes to `sink`.
+    pub fn new(sink: Box<dyn Sink>) -> Self {
+        let tail = Tail::default();
+        Self { sink, writer: ZipWriter::new(tail.clone()), tail }
+    }
+}
+
+fn options() -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::DEFAULT)
+        .unix_permissions(0o644)
+}
+
+#[async_trait]
+impl Archive for ZipArchive {
+    async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError> {
+        PreparedZipFile::from_data(name, options(), &content)
+            .and_then(|file| self.writer.add_prepared_file(file))
+            .map_err(|source| ArchiveError::Format { name: name.to_owned(), source })?;
+        let bytes = self.tail.take();
+        let added = bytes.len() as u64;
+        self.sink.write(bytes).await?;
+        Ok(added)
+    }
+
+    async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {
+        let Self { mut sink, writer, tail } = *self;
+        let mut end = match writer.finish() {
+            Ok(writer) => writer,
+            Err(source) => {
+                sink.abort().await;
+                return Err(ArchiveError::Format { name: "the central directory".to_owned(), source });
+            }
+        };
+        let size = end.stream_position().unwrap_or_default();
+        if let Err(error) = sink.write(tail.take()).await {
+            sink.abort().await;
+            return Err(error.into());
+        }
+        sink.finish().await?;
+        Ok(size)
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.sink.abort().await;
+    }
+}
+
+/// What the ZIP writer has written and nobody has fetched yet. It can tell where it is, which the
+/// writer asks of a seekable file, and cannot go back, which it never does for prepared entries.
+#[derive(Clone, Default)]
+struct Tail(Arc<Mutex<TailState>>);
+
+#[derive(Default)]
+struct TailState {
+    position: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes).into()
+    }
+}
+
+impl Write for Tail {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes.extend_from_slice(data);
+        state.position += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Tail {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = self.0.lock().unwrap_or_else(PoisonError::into_inner).position;
+        match to {
+            SeekFrom::Current(0) | SeekFrom::End(0) => Ok(position),
+            SeekFrom::Start(start) if start == position => Ok(position),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the archive is written front to back")),
+        }
+    }
+}

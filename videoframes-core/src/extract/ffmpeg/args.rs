@@ -1,0 +1,233 @@
+//! The command lines: pure functions from a request to arguments.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::extract::{ExtractRequest, PictureFormat, Tonemap};
+use crate::video::{Orientation, Timeline, VideoInfo};
+
+/// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
+/// scripts, subtitle formats and image sequences can name other files and are not on the list.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,nut,ivf,\
+                       obu,h264,hevc,vvc,m4v,mjpeg,gif,dv,rm,wtv,yuv4mpegpipe,mp3,wav,flac,aac,aiff,w64,caf";
+
+/// Names under which the two `showinfo` filters report.
+pub(super) const DECODED: &str = "decoded";
+pub(super) const PICKED: &str = "picked";
+
+/// Options before every input: nothing but this file, by a listed demuxer.
+pub(super) fn input(path: &Path) -> Vec<OsString> {
+    let mut url = OsString::from("file:");
+    url.push(path);
+    let mut args: Vec<OsString> =
+        ["-protocol_whitelist", "file", "-format_whitelist", FORMATS].map(OsString::from).into();
+    args.extend([OsString::from("-i"), url]);
+    args
+}
+
+fn decode(path: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", "-max_error_rate", "1"]
+            .map(OsString::from)
+            .into();
+    args.extend(["-copyts", "-noautorotate"].map(OsString::from));
+    args.extend(input(path));
+    args.extend(["-map", "0:V:0", "-an", "-sn", "-dn"].map(OsString::from));
+    args
+}
+
+/// Decodes everything and reports every frame, writing nothing.
+pub(super) fn scan(path: &Path) -> Vec<OsString> {
+    let mut args = decode(path);
+    let filter = format!("showinfo@{DECODED}=checksum=0");
+    args.extend(["-vf", &filter, "-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
+    args
+}
+
+/// Decodes everything and writes the picked frames to stdout. The filter graph comes by stdin,
+/// since a command line cannot hold a long list of picks.
+pub(super) fn extract(path: &Path, request: &ExtractRequest, major: u32) -> Vec<OsString> {
+    let mut args = decode(path);
+    // `-filter_script` gave way to `-/filter` in ffmpeg 7.
+    args.extend([if major >= 7 { "-/filter:v" } else { "-filter_script:v" }, "pipe:0"].map(OsString::from));
+    args.extend(["-fps_mode", "passthrough"].map(OsString::from));
+    let quality = request.picture.quality.get();
+    let encoder: Vec<String> = match request.picture.format {
+        PictureFormat::Jpg => {
+            let q = jpeg_quantiser(quality).to_string();
+            ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"].map(str::to_owned).into()
+        }
+        PictureFormat::Png => ["-c:v", "png"].map(str::to_owned).into(),
+        PictureFormat::Webp => {
+            ["-c:v", "libwebp", "-lossless", "0", "-quality", &quality.to_string()].map(str::to_owned).into()
+        }
+    };
+    args.extend(encoder.into_iter().map(OsString::from));
+    let output = ["-flags:v", "+bitexact", "-fflags", "+bitexact", "-map_metadata", "-1", "-f", "image2pipe", "pipe:1"];
+    args.extend(output.map(OsString::from));
+    args
+}
+
+/// ffmpeg's inverted 1–31 scale: 98 and up is its best, 90 its 2 (visually lossless), 1 its worst.
+fn jpeg_quantiser(quality: u8) -> u32 {
+    match u32::from(quality) {
+        98.. => 1,
+        90.. => 2,
+        q => 2 + ((90 - q) * 29).div_ceil(89),
+    }
+}
+
+/// The filter graph of an extraction.
+pub(super) fn filter_graph(request: &ExtractRequest) -> String {
+    let ExtractRequest { video, timeline, frames, picture, .. } = request;
+    let mut filters = vec![format!("showinfo@{DECODED}=checksum=0")];
+    if request.deinterlace {
+        let which = if picture.deinterlace == crate::extract::Deinterlace::On { "all" } else { "interlaced" };
+        // The deinterlacer halves the time base; picks are made in the stream's own.
+        filters.push(format!("bwdif=mode=send_frame:deint={which},settb={}", video.time_base));
+    }
+    filters.push(format!("select='{}'", pick_expression(timeline, frames)));
+    filters.push(format!("showinfo@{PICKED}=checksum=0"));
+    // Applied below; a later encoder must not store it a second time.
+    filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
+    if let Some(turn) = turn(video.orientation).filter(|_| picture.rotate) {
+        filters.push(turn.to_owned());
+    }
+    let tonemap = picture.tonemap == Tonemap::Auto && video.colour.is_hdr();
+    if tonemap {
+        filters.push(tonemap_chain(video));
+    }
+    let display = video.display_size(picture.rotate);
+    let (width, height) = picture.fit(display.0, display.1);
+    let (matrix, range) = if tonemap { ("bt709", "tv") } else { (input_matrix(video), input_range(video)) };
+    let (output, format) = match picture.format {
+        PictureFormat::Jpg => (":out_color_matrix=bt601:out_range=pc", "yuvj420p"),
+        PictureFormat::Webp => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
+        PictureFormat::Png => ("", "rgb24"),
+    };
+    filters.push(format!(
+        "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
+         :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
+    ));
+    filters.join(",")
+}
+
+/// An expression that is true for the picked timestamps: a range where they are all there, else a
+/// tree of comparisons, so that evaluation takes logarithmic time whatever their number.
+fn pick_expression(timeline: &Timeline, frames: &[usize]) -> String {
+    let pts = timeline.pts();
+    match frames {
+        [] => "0".to_owned(),
+        [first, .., last] if last - first + 1 == frames.len() => {
+            format!("between(pts,{},{})", pts[*first], pts[*last])
+        }
+        _ => {
+            let mut expression = String::with_capacity(frames.len() * 32);
+            write_tree(&mut expression, pts, frames);
+            expression
+        }
+    }
+}
+
+fn write_tree(out: &mut String, pts: &[i64], frames: &[usize]) {
+    // Writing to a string cannot fail.
+    if let [frame] = frames {
+        let _ = write!(out, "eq(pts,{})", pts[*frame]);
+        return;
+    }
+    let (low, high) = frames.split_at(frames.len() / 2);
+    let _ = write!(out, "if(lt(pts,{}),", pts[high[0]]);
+    write_tree(out, pts, low);
+    out.push(',');
+    write_tree(out, pts, high);
+    out.push(')');
+}
+
+fn turn(orientation: Orientation) -> Option<&'static str> {
+    Some(match orientation {
+        Orientation::Upright => return None,
+        Orientation::Clockwise => "transpose=clock",
+        Orientation::HalfTurn => "hflip,vflip",
+        Orientation::CounterClockwise => "transpose=cclock",
+        Orientation::MirroredHorizontally => "hflip",
+        Orientation::MirroredVertically => "vflip",
+        Orientation::MirroredClockwise => "transpose=clock_flip",
+        Orientation::MirroredCounterClockwise => "transpose=cclock_flip",
+    })
+}
+
+/// The matrix to decode with: the tagged one, else BT.709 for HD and BT.601 below.
+fn input_matrix(video: &VideoInfo) -> &'static str {
+    match video.colour.matrix.as_deref() {
+        Some("bt709") => "bt709",
+        Some("fcc") => "fcc",
+        Some("bt470bg" | "smpte170m") => "bt601",
+        Some("smpte240m") => "smpte240m",
+        Some("bt2020nc" | "bt2020c") => "bt2020",
+        _ if is_rgb(video) => "auto",
+        _ if video.height >= 720 || video.width >= 1280 => "bt709",
+        _ => "bt601",
+    }
+}
+
+fn input_range(video: &VideoInfo) -> &'static str {
+    match video.colour.full_range {
+        _ if is_rgb(video) => "auto",
+        Some(true) => "pc",
+        Some(false) => "tv",
+        None if video.pixel_format.starts_with("yuvj") => "pc",
+        None if video.pixel_format.starts_with("gray") => "auto",
+        None => "tv",
+    }
+}
+
+fn is_rgb(video: &VideoInfo) -> bool {
+    let format = video.pixel_format.as_str();
+    ["rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "x2rgb", "x2bgr"].iter().any(|p| format.starts_with(p))
+}
+
+/// PQ or HLG to BT.709 SDR: linear light, BT.709 primaries, the Hable curve.
+fn tonemap_chain(video: &VideoInfo) -> String {
+    let tag = |value: &Option<String>, fallback: &str| value.clone().unwrap_or_else(|| fallback.to_owned());
+    let range = if video.colour.full_range == Some(true) { "full" } else { "limited" };
+    format!(
+        "zscale=tin={}:min={}:pin={}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+         tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
+        tag(&video.colour.transfer, "smpte2084"),
+        zscale_matrix(video.colour.matrix.as_deref()),
+        tag(&video.colour.primaries, "bt2020"),
+    )
+}
+
+fn zscale_matrix(matrix: Option<&str>) -> &'static str {
+    match matrix {
+        Some("bt709") => "709",
+        Some("bt2020c") => "2020_cl",
+        Some("smpte170m" | "bt470bg") => "170m",
+        _ => "2020_ncl",
+    }
+}
+
+/// Reads the container's streams, as JSON.
+pub(super) fn probe_streams(path: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-show_streams", "-show_format", "-of", "json"].map(OsString::from).into();
+    args.extend(input(path));
+    args
+}
+
+/// Reads the video stream's packets, a line each: `pts,duration,flags`.
+pub(super) fn probe_packets(path: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-select_streams", "V:0", "-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"]
+            .map(OsString::from)
+            .into();
+    args.extend(input(path));
+    args
+}
+
+/// Whether all timestamps survive the double arithmetic of ffmpeg's expressions.
+pub(super) fn exact_in_double(timeline: &Timeline) -> bool {
+    timeline.pts().first().into_iter().chain(timeline.pts().last()).all(|pts| pts.unsigned_abs() <= 1 << 53)
+}

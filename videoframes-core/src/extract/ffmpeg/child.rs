@@ -1,0 +1,121 @@
+//! A child process in a process group of its own that never outlives its owner.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use ffmpeg_sidecar::command::FfmpegCommand;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::extract::ExtractError;
+use crate::limits::LINE_BYTES;
+
+/// A running ffmpeg or ffprobe. Dropping it kills its whole group and reaps it.
+#[derive(Debug)]
+pub(super) struct ChildGroup {
+    child: Child,
+    reaped: bool,
+}
+
+impl ChildGroup {
+    pub(super) fn ffmpeg(program: &Path, args: Vec<OsString>) -> Result<Self, ExtractError> {
+        let mut command = FfmpegCommand::from(Command::new(program));
+        command.args(args);
+        Self::spawn(program, Command::from(command))
+    }
+
+    pub(super) fn ffprobe(program: &Path, args: Vec<OsString>) -> Result<Self, ExtractError> {
+        let mut command = Command::new(program);
+        command.args(args);
+        Self::spawn(program, command)
+    }
+
+    fn spawn(program: &Path, mut command: Command) -> Result<Self, ExtractError> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Reports to files and colours by environment would change what is read back.
+        command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
+        let child = command.process_group(0).spawn().map_err(|source| ExtractError::DecoderMissing {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        })?;
+        tracing::debug!(pid = child.id(), program = %program.display(), "started");
+        Ok(Self { child, reaped: false })
+    }
+
+    /// Writes `input` to the child from a thread of its own, then closes its stdin.
+    pub(super) fn feed(&mut self, input: String) {
+        if let Some(mut stdin) = self.child.stdin.take() {
+            // A child that ends early closes the pipe; its exit tells why.
+            std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        }
+    }
+
+    pub(super) fn take_stdout(&mut self) -> Option<impl Read + Send + 'static> {
+        self.child.stdout.take()
+    }
+
+    pub(super) fn take_stderr(&mut self) -> Option<impl Read + Send + 'static> {
+        self.child.stderr.take()
+    }
+
+    /// The exit status, once there is one.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.reaped |= status.is_some();
+        Ok(status)
+    }
+
+    /// Kills the group and reaps the child.
+    pub(super) fn kill(&mut self) {
+        if self.reaped {
+            return;
+        }
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It fails only for a group that is gone.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+        self.reaped = true;
+    }
+}
+
+impl Drop for ChildGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Calls `each` with every line, in bounded memory: what is longer than the limit is cut.
+/// Ends early when `each` returns `false`.
+pub(super) fn for_each_line(reader: impl Read, mut each: impl FnMut(&str) -> bool) {
+    let mut reader = BufReader::with_capacity(1 << 16, reader);
+    let mut line: Vec<u8> = Vec::new();
+    loop {
+        let (used, ended) = match reader.fill_buf() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+            Ok([]) => {
+                if !line.is_empty() {
+                    each(&String::from_utf8_lossy(&line));
+                }
+                return;
+            }
+            Ok(buffer) => {
+                let end = memchr::memchr(b'\n', buffer);
+                let part = &buffer[..end.unwrap_or(buffer.len())];
+                let room = LINE_BYTES.saturating_sub(line.len());
+                line.extend_from_slice(&part[..part.len().min(room)]);
+                (part.len() + usize::from(end.is_some()), end.is_some())
+            }
+        };
+        reader.consume(used);
+        if ended {
+            if !each(String::from_utf8_lossy(&line).trim_end_matches('\r')) {
+                return;
+            }
+            line.clear();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What ffmpeg says on stderr, line by line.
+
+use super::args::{DECODED, PICKED};
+
+/// One line that matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LogLine {
+    /// A frame left the decoder.
+    Decoded { pts: Option<i64>, duration: Option<i64>, interlaced: bool },
+    /// A frame was picked and goes to the encoder.
+    Picked { pts: i64 },
+    /// Something of the input was lost or spoiled.
+    Damage(String),
+    /// Another error.
+    Error(String),
+}
+
+/// Phrases with which ffmpeg's demuxers, parsers and decoders report lost or spoiled data.
+const DAMAGE: [&str; 17] = [
+    "corrupt",
+    "error while decoding",
+    "error submitting packet",
+    "error submitting a packet",
+    "decoding error",
+    "decode_slice_header error",
+    "concealing",
+    "ended prematurely",
+    "partial file",
+    "truncat",
+    "invalid nal",
+    "invalid data found",
+    "error splitting the input",
+    "missing picture in access unit",
+    "damaged",
+    "invalid as first byte of an ebml",
+    "exceeds containing master element",
+];
+
+pub(super) fn parse(line: &str) -> Option<LogLine> {
+    if let Some(rest) = line.strip_prefix("[showinfo@") {
+        let (filter, message) = rest.split_once(" @ ").and_then(|(f, m)| Some((f, m.split_once("[info] n:")?.1)))?;
+        let pts = number(message, " pts:");
+        return match filter {
+            DECODED => Some(LogLine::Decoded {
+                pts,
+                duration: number(message, " duration:"),
+                interlaced: message.contains(" i:T ") || message.contains(" i:B "),
+            }),
+            PICKED => pts.map(|pts| LogLine::Picked { pts }),
+            _ => None,
+        };
+    }
+    let serious = ["[error]", "[fatal]", "[panic]"].iter().any(|level| line.contains(level));
+    if !serious && !line.contains("[warning]") {
+        return None;
+    }
+    let lower = line.to_ascii_lowercase();
+    if DAMAGE.iter().any(|phrase| lower.contains(phrase)) {
+        Some(LogLine::Damage(message(line)))
+    } else if serious {
+        Some(LogLine::Error(message(line)))
+    } else {
+        None
+    }
+}
+
+/// The number behind `label`, which ffmpeg pads with blanks; `NOPTS` is none.
+fn number(message: &str, label: &str) -> Option<i64> {
+    let rest = message[message.find(label)? + label.len()..].trim_start();
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// The words of a line, without addresses and levels, cut to a readable length.
+fn message(line: &str) -> String {
+    let mut rest = line.trim();
+    while let Some((head, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+        let _ = head;
+        rest = tail.trim_start();
+    }
+    rest.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_from_both_ends_of_the_supported_range() {
+        let old = "[showinfo@decoded @ 0x55e0] [info] n:   1 pts:   1024 pts_time:0.1     pos:     4946 fmt:yuv420p \
+                   sar:1/1 s:320x180 i:P iskey:0 type:P ";
+        let new = "[showinfo@decoded @ 0x7f3d] [info] n:   1 pts:  -1024 pts_time:0.1     duration:   1024 \
+                   duration_time:0.1     fmt:yuv420p cl:left sar:1/1 s:320x180 i:T iskey:0 type:P ";
+        let decoded = |pts, duration, interlaced| Some(LogLine::Decoded { pts, duration, interlaced });
+        assert_eq!(parse(old), decoded(Some(1024), None, false));
+        assert_eq!(parse(new), decoded(Some(-1024), Some(1024), true));
+        assert_eq!(
+            parse("[showinfo@picked @ 0x1] [info] n:0 pts:7 pts_time:1 fmt:x"),
+            Some(LogLine::Picked { pts: 7 })
+        );
+        assert_eq!(parse("[showinfo@decoded @ 0x1] [info] config in time_base: 1/10"), None);
+    }
+
+    #[test]
+    fn damage_is_told_from_chatter() {
+        let line = "[mov,mp4 @ 0x1] [error] stream 0, offset 0x9c8: partial file";
+        assert_eq!(parse(line), Some(LogLine::Damage("stream 0, offset 0x9c8: partial file".to_owned())));
+        assert_eq!(parse("[h264 @ 0x1] [info] corrupt-looking but fine"), None);
+        assert!(matches!(parse("[h264 @ 0x1] [error] mmco: unref short failure"), Some(LogLine::Error(_))));
+    }
+}

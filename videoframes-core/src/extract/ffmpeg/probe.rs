@@ -1,0 +1,294 @@
+//! What ffprobe says of a container, distrusted and turned into our own terms.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use num_rational::Ratio;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::args;
+use super::child::{ChildGroup, for_each_line};
+use crate::extract::{ExtractError, Probe};
+use crate::limits::{Limits, PROBE_JSON_BYTES, TIMELINE_FRAMES};
+use crate::units::{Rational, TimeBase};
+use crate::video::{Colour, Orientation, Timeline, VideoInfo};
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Deserialize, Default)]
+struct Format {
+    format_name: Option<String>,
+    duration: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    sample_aspect_ratio: Option<String>,
+    pix_fmt: Option<String>,
+    field_order: Option<String>,
+    color_range: Option<String>,
+    color_space: Option<String>,
+    color_transfer: Option<String>,
+    color_primaries: Option<String>,
+    avg_frame_rate: Option<String>,
+    time_base: Option<String>,
+    #[serde(default)]
+    disposition: HashMap<String, i64>,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    displaymatrix: Option<String>,
+}
+
+/// Reads the streams and then the packets of `input`.
+pub(super) fn probe(
+    ffprobe: &Path,
+    input: &Path,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Probe, ExtractError> {
+    let mut json = Vec::new();
+    let child = ChildGroup::ffprobe(ffprobe, args::probe_streams(input))?;
+    watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
+    let document: Document = serde_json::from_slice(&json)
+        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
+    let video = video_info(document)?;
+    if u64::from(video.width) * u64::from(video.height) > limits.pixels {
+        return Err(ExtractError::LimitExceeded(format!(
+            "pictures of {}×{} are larger than the limit of {} pixels",
+            video.width, video.height, limits.pixels
+        )));
+    }
+    let timeline = packets(ffprobe, input, &video, limits, cancel)?;
+    Ok(Probe { video, timeline })
+}
+
+fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
+    let attached = |s: &Stream| {
+        ["attached_pic", "timed_thumbnails", "still_image"].iter().any(|d| s.disposition.get(*d) == Some(&1))
+    };
+    let stream = document
+        .streams
+        .into_iter()
+        .find(|s| s.codec_type.as_deref() == Some("video") && !attached(s))
+        .ok_or(ExtractError::NoVideoStream)?;
+    let (Some(width @ 1..), Some(height @ 1..)) = (stream.width, stream.height) else {
+        return Err(ExtractError::Damaged("the video stream has no size".to_owned()));
+    };
+    let time_base = stream
+        .time_base
+        .and_then(|t| t.parse::<TimeBase>().ok())
+        .ok_or_else(|| ExtractError::Damaged("the video stream has no time base".to_owned()))?;
+    let known = |tag: Option<String>| tag.filter(|t| !matches!(t.as_str(), "unknown" | "reserved" | "unspecified"));
+    let matrix = stream.side_data_list.iter().find_map(|s| s.displaymatrix.as_deref());
+    let duration = document.format.duration.as_deref().and_then(|d| crate::units::parse_rational(d).ok());
+    Ok(VideoInfo {
+        container: document.format.format_name.unwrap_or_default(),
+        codec: stream.codec_name.unwrap_or_default(),
+        width,
+        height,
+        sample_aspect: stream.sample_aspect_ratio.as_deref().and_then(sample_aspect).unwrap_or(Ratio::from_integer(1)),
+        orientation: matrix.map(orientation).unwrap_or_default(),
+        pixel_format: stream.pix_fmt.unwrap_or_default(),
+        colour: Colour {
+            matrix: known(stream.color_space),
+            transfer: known(stream.color_transfer),
+            primaries: known(stream.color_primaries),
+            full_range: match stream.color_range.as_deref() {
+                Some("pc") => Some(true),
+                Some("tv") => Some(false),
+                _ => None,
+            },
+        },
+        interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
+        frame_rate: stream.avg_frame_rate.and_then(|r| crate::units::parse_rational(&r).ok()),
+        duration,
+        time_base,
+    })
+}
+
+/// `4:3` as a ratio; `0:1` means unknown, and beyond 1:16 … 16:1 it is not believed.
+fn sample_aspect(text: &str) -> Option<Rational> {
+    let (n, d) = text.split_once(':')?;
+    let (n, d): (u32, u32) = (n.parse().ok()?, d.parse().ok()?);
+    (n > 0 && d > 0 && n / d <= 16 && d / n <= 16).then(|| Ratio::new(n.into(), d.into()))
+}
+
+/// From ffprobe's dump of the matrix: three lines of an offset and three numbers.
+fn orientation(dump: &str) -> Orientation {
+    let rows: Vec<Vec<i64>> = dump
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(_, numbers)| numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect())
+        .collect();
+    match rows.as_slice() {
+        [first, second, ..] if first.len() == 3 && second.len() == 3 => {
+            Orientation::from_matrix(first[0], first[1], second[0], second[1])
+        }
+        _ => Orientation::Upright,
+    }
+}
+
+/// The presented frames that the packets promise; `None` if any lacks a timestamp or two share one.
+fn packets(
+    ffprobe: &Path,
+    input: &Path,
+    video: &VideoInfo,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Option<Timeline>, ExtractError> {
+    let mut pts: Vec<i64> = Vec::new();
+    let mut last: Option<(i64, Option<i64>)> = None;
+    let mut reliable = true;
+    let mut too_many = false;
+    let child = ChildGroup::ffprobe(ffprobe, args::probe_packets(input))?;
+    let outcome = watch(
+        child,
+        limits.stall,
+        cancel,
+        Output::Lines(&mut |line| {
+            let mut fields = line.split(',');
+            let time = fields.next().and_then(|f| f.parse::<i64>().ok());
+            let duration = fields.next().and_then(|f| f.parse::<i64>().ok());
+            let flags = fields.next().unwrap_or_default();
+            if flags.contains('D') || line.is_empty() {
+                return;
+            }
+            too_many |= pts.len() >= TIMELINE_FRAMES;
+            match time {
+                Some(time) if reliable && !too_many => {
+                    pts.push(time);
+                    if last.is_none_or(|(latest, _)| time > latest) {
+                        last = Some((time, duration));
+                    }
+                }
+                _ => reliable = false,
+            }
+        }),
+    );
+    match outcome {
+        // Damage in the packets is for the decoder to judge.
+        Ok(()) | Err(ExtractError::NotAVideo(_) | ExtractError::Damaged(_)) => {}
+        Err(other) => return Err(other),
+    }
+    if too_many {
+        return Err(ExtractError::LimitExceeded(format!("the video has more than {TIMELINE_FRAMES} frames")));
+    }
+    let count = pts.len();
+    let timeline = Timeline::new(video.time_base, pts, last.and_then(|(_, duration)| duration));
+    Ok(timeline.filter(|t| reliable && t.pts().len() == count))
+}
+
+enum Output<'a> {
+    Whole(&'a mut Vec<u8>),
+    Lines(&'a mut dyn FnMut(&str)),
+}
+
+/// Runs ffprobe to its end, taking its output, under the watchdog.
+fn watch(
+    mut child: ChildGroup,
+    stall: Duration,
+    cancel: &CancellationToken,
+    mut output: Output<'_>,
+) -> Result<(), ExtractError> {
+    enum Message {
+        Chunk(Vec<u8>),
+        Lines(Vec<String>),
+        Log(String),
+        Closed,
+    }
+    child.feed(String::new());
+    let (sender, messages) = sync_channel(16);
+    let whole = matches!(output, Output::Whole(_));
+    if let Some(stderr) = child.take_stderr() {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for_each_line(stderr, |line| sender.send(Message::Log(line.to_owned())).is_ok());
+            let _ = sender.send(Message::Closed);
+        });
+    }
+    if let Some(mut stdout) = child.take_stdout() {
+        std::thread::spawn(move || {
+            if whole {
+                let mut bytes = Vec::new();
+                let _ = (&mut stdout).take(PROBE_JSON_BYTES).read_to_end(&mut bytes);
+                let _ = sender.send(Message::Chunk(bytes));
+            } else {
+                let mut batch = Vec::new();
+                for_each_line(stdout, |line| {
+                    batch.push(line.to_owned());
+                    batch.len() < 512 || sender.send(Message::Lines(std::mem::take(&mut batch))).is_ok()
+                });
+                let _ = sender.send(Message::Lines(batch));
+            }
+            let _ = sender.send(Message::Closed);
+        });
+    }
+    let mut log: Option<String> = None;
+    let mut open = 2;
+    let mut quiet_since = Instant::now();
+    while open > 0 {
+        if cancel.is_cancelled() {
+            return Err(ExtractError::Cancelled);
+        }
+        match messages.recv_timeout(Duration::from_millis(50)) {
+            Ok(Message::Chunk(bytes)) => {
+                if let Output::Whole(target) = &mut output {
+                    **target = bytes;
+                }
+            }
+            Ok(Message::Lines(lines)) => {
+                quiet_since = Instant::now();
+                if let Output::Lines(each) = &mut output {
+                    lines.iter().for_each(|line| each(line));
+                }
+            }
+            Ok(Message::Log(line)) => log = Some(line.chars().take(200).collect()),
+            Ok(Message::Closed) => open -= 1,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if quiet_since.elapsed() > stall {
+            return Err(ExtractError::Stalled(stall.as_secs()));
+        }
+    }
+    loop {
+        let status = child.try_wait().map_err(|e| ExtractError::DecoderFailed(e.to_string()))?;
+        match status {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) if status.code().is_none() => {
+                return Err(ExtractError::DecoderFailed(format!("ffprobe: {status}")));
+            }
+            Some(_) => return Err(refusal(log.as_deref().unwrap_or("ffprobe gave no reason"))),
+            None if quiet_since.elapsed() > stall => return Err(ExtractError::Stalled(stall.as_secs())),
+            None => std::thread::park_timeout(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// What ffprobe's last line means: a container that lost its index is damaged, not foreign.
+fn refusal(line: &str) -> ExtractError {
+    let reason = line.rsplit_once(": ").map_or(line, |(_, reason)| reason).to_owned();
+    let lower = line.to_ascii_lowercase();
+    if lower.contains("option") && lower.contains("not found") {
+        return ExtractError::Unsupported(reason);
+    }
+    ExtractError::NotAVideo(reason)
+}

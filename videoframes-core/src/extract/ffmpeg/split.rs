@@ -1,0 +1,220 @@
+//! Cuts a stream of concatenated pictures into pictures, by each format's own structure.
+
+use std::io::{self, Read};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::extract::PictureFormat;
+use crate::limits::PICTURE_BYTES;
+
+/// Reads one picture after the other.
+pub(super) struct PictureReader<R> {
+    reader: R,
+    format: PictureFormat,
+    buffer: BytesMut,
+    ended: bool,
+}
+
+impl<R: Read> PictureReader<R> {
+    pub(super) fn new(reader: R, format: PictureFormat) -> Self {
+        Self { reader, format, buffer: BytesMut::new(), ended: false }
+    }
+
+    /// The next complete picture with its size; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// A stream that ends inside a picture or is none of the format.
+    pub(super) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
+        let mut scan = Scan::default();
+        loop {
+            let end = match self.format {
+                PictureFormat::Jpg => scan.jpeg(&self.buffer)?,
+                PictureFormat::Png => scan.png(&self.buffer)?,
+                PictureFormat::Webp => scan.webp(&self.buffer)?,
+            };
+            if let Some(end) = end {
+                return Ok(Some((self.buffer.split_to(end).freeze(), scan.width, scan.height)));
+            }
+            if self.ended {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+            if self.buffer.len() > PICTURE_BYTES {
+                return Err(invalid("a picture larger than the limit"));
+            }
+            self.fill()?;
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.buffer.resize(start + (1 << 16), 0);
+        let read = loop {
+            match self.reader.read(&mut self.buffer[start..]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(start + *read.as_ref().unwrap_or(&0));
+        self.ended = read? == 0;
+        Ok(())
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// How far the picture at the front of the buffer has been understood.
+#[derive(Default)]
+struct Scan {
+    at: usize,
+    in_entropy_data: bool,
+    width: u32,
+    height: u32,
+}
+
+fn be16(data: &[u8], at: usize) -> Option<usize> {
+    Some(usize::from(u16::from_be_bytes(data.get(at..at + 2)?.try_into().ok()?)))
+}
+
+fn be32(data: &[u8], at: usize) -> Option<usize> {
+    usize::try_from(u32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?)).ok()
+}
+
+impl Scan {
+    /// ITU-T T.81, annex B: segments with lengths, then entropy-coded data up to a marker.
+    fn jpeg(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
+        if self.at == 0 {
+            match data.get(..2) {
+                None => return Ok(None),
+                Some([0xff, 0xd8]) => self.at = 2,
+                Some(_) => return Err(invalid("not a JPEG")),
+            }
+        }
+        loop {
+            if self.in_entropy_data {
+                let Some(found) = memchr::memchr(0xff, &data[self.at..]) else {
+                    self.at = data.len();
+                    return Ok(None);
+                };
+                self.at += found;
+                match data.get(self.at + 1) {
+                    None => return Ok(None),
+                    // A stuffed 0xff, a restart marker, or fill.
+                    Some(0 | 0xd0..=0xd7) => self.at += 2,
+                    Some(0xff) => self.at += 1,
+                    Some(_) => self.in_entropy_data = false,
+                }
+                continue;
+            }
+            let (Some(&start), Some(&marker)) = (data.get(self.at), data.get(self.at + 1)) else { return Ok(None) };
+            if start != 0xff {
+                return Err(invalid("a broken JPEG"));
+            }
+            if marker == 0xd9 {
+                return Ok(Some(self.at + 2));
+            }
+            let Some(length) = be16(data, self.at + 2) else { return Ok(None) };
+            if matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf) {
+                let (Some(height), Some(width)) = (be16(data, self.at + 5), be16(data, self.at + 7)) else {
+                    return Ok(None);
+                };
+                (self.width, self.height) = (width as u32, height as u32);
+            }
+            if data.len() < self.at + 2 + length {
+                return Ok(None);
+            }
+            self.at += 2 + length.max(2);
+            self.in_entropy_data = marker == 0xda;
+        }
+    }
+
+    /// PNG specification, section 5: a signature, then chunks up to `IEND`.
+    fn png(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
+        if self.at == 0 {
+            match data.get(..8) {
+                None => return Ok(None),
+                Some(b"\x89PNG\r\n\x1a\n") => self.at = 8,
+                Some(_) => return Err(invalid("not a PNG")),
+            }
+        }
+        loop {
+            let (Some(length), Some(kind)) = (be32(data, self.at), data.get(self.at + 4..self.at + 8)) else {
+                return Ok(None);
+            };
+            if length > PICTURE_BYTES {
+                return Err(invalid("a broken PNG"));
+            }
+            if data.len() < self.at + 12 + length {
+                return Ok(None);
+            }
+            if kind == b"IHDR" {
+                self.width = be32(data, self.at + 8).unwrap_or(0) as u32;
+                self.height = be32(data, self.at + 12).unwrap_or(0) as u32;
+            }
+            let last = kind == b"IEND";
+            self.at += 12 + length;
+            if last {
+                return Ok(Some(self.at));
+            }
+        }
+    }
+
+    /// A RIFF file with its size in front; the size of the picture from its `VP8 ` or `VP8X` chunk.
+    fn webp(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
+        let Some(head) = data.get(..30) else { return Ok(None) };
+        if &head[..4] != b"RIFF" || &head[8..12] != b"WEBP" {
+            return Err(invalid("not a WebP"));
+        }
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize + 8;
+        if length > PICTURE_BYTES {
+            return Err(invalid("a broken WebP"));
+        }
+        let le = |at: usize, bytes: usize| (0..bytes).map(|i| u32::from(head[at + i]) << (8 * i)).sum::<u32>();
+        (self.width, self.height) = match &head[12..16] {
+            b"VP8 " => (le(26, 2) & 0x3fff, le(28, 2) & 0x3fff),
+            b"VP8X" => (le(24, 3) + 1, le(27, 3) + 1),
+            _ => return Err(invalid("an unexpected kind of WebP")),
+        };
+        // RIFF pads to even sizes.
+        let length = length + length % 2;
+        Ok((data.len() >= length).then_some(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JPEG: &[u8] = &[
+        0xff, 0xd8, 0xff, 0xfe, 0, 4, 0xff, 0xd9, 0xff, 0xc0, 0, 9, 8, 0, 3, 0, 5, 0, 0, 0xff, 0xda, 0, 2, 1, 0xff, 0, 2,
+        0xff, 0xd0, 3, 0xff, 0xd9,
+    ];
+
+    #[test]
+    fn pictures_are_cut_where_they_end_however_the_bytes_arrive() {
+        struct Drip<'a>(&'a [u8]);
+        impl Read for Drip<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let n = self.0.len().min(1);
+                buffer[..n].copy_from_slice(&self.0[..n]);
+                self.0 = &self.0[n..];
+                Ok(n)
+            }
+        }
+        let stream = [JPEG, JPEG].concat();
+        let mut reader = PictureReader::new(Drip(&stream), PictureFormat::Jpg);
+        for _ in 0..2 {
+            let (bytes, width, height) = reader.next().unwrap().unwrap();
+            assert_eq!((&bytes[..], width, height), (JPEG, 5, 3));
+        }
+        assert!(reader.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_cut_or_foreign_stream_is_an_error() {
+        assert!(PictureReader::new(&JPEG[..20], PictureFormat::Jpg).next().is_err());
+        assert!(PictureReader::new(&b"plain text, no picture"[..], PictureFormat::Png).next().is_err());
+        assert!(PictureReader::new(&[b'x'; 40][..], PictureFormat::Webp).next().is_err());
+    }
+}

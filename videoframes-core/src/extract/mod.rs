@@ -1,0 +1,174 @@
+//! Pictures out of a video, by whatever decodes it.
+
+pub mod ffmpeg;
+mod picture;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use picture::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+
+use crate::limits::Limits;
+use crate::video::{Timeline, VideoInfo};
+
+/// A video as its container describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The stream to extract from.
+    pub video: VideoInfo,
+    /// The presented frames as the container's packets promise them; `None` where the packets lack
+    /// timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.
+    pub timeline: Option<Timeline>,
+}
+
+/// What a decode of the whole video found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// The frames that really decode.
+    pub timeline: Timeline,
+    /// Whether any frame is coded as interlaced.
+    pub interlaced: bool,
+    /// What the decoder complained about, if it lost or spoiled anything.
+    pub damage: Option<String>,
+}
+
+/// What to extract.
+#[derive(Debug, Clone)]
+pub struct ExtractRequest {
+    /// The stream, as probed.
+    pub video: VideoInfo,
+    /// The presented frames.
+    pub timeline: Timeline,
+    /// Indices into the timeline: strictly increasing, not empty.
+    pub frames: Vec<usize>,
+    /// What a picture looks like.
+    pub picture: PictureOptions,
+    /// Whether frames pass a deinterlacer.
+    pub deinterlace: bool,
+}
+
+/// One picture, complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Index of its frame in the timeline.
+    pub frame: usize,
+    /// The encoded picture.
+    pub bytes: Bytes,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+/// How an extraction went that delivered every picture asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExtractReport {
+    /// What the decoder complained about, if it lost or spoiled anything.
+    pub damage: Option<String>,
+}
+
+/// Why no (more) pictures came.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// The decoder is not installed or cannot be run.
+    #[error("cannot run '{program}'")]
+    DecoderMissing {
+        /// What was run.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The decoder lacks something that this request needs.
+    #[error("this ffmpeg cannot do it: {0}")]
+    Unsupported(String),
+    /// Not a video on our list.
+    #[error("not a video that can be read: {0}")]
+    NotAVideo(String),
+    /// A media file without a video stream (cover art is none).
+    #[error("no video stream")]
+    NoVideoStream,
+    /// A video so damaged that nothing can be decoded.
+    #[error("damaged, nothing can be decoded: {0}")]
+    Damaged(String),
+    /// The decoded frames are not those that the timeline says.
+    #[error("the decoded frames differ from the container's index: {0}")]
+    TimelineMismatch(String),
+    /// An interlaced frame came although the stream is not marked as interlaced.
+    #[error("the video has interlaced frames")]
+    Interlaced,
+    /// A limit was reached.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// The decoder gave no sign of life for too long, and was killed.
+    #[error("ffmpeg made no progress for {0} s and was stopped")]
+    Stalled(u64),
+    /// The decoder failed.
+    #[error("ffmpeg failed: {0}")]
+    DecoderFailed(String),
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl ExtractError {
+    /// Whether the same call may succeed later without anyone changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Stalled(_) | Self::DecoderFailed(_))
+    }
+}
+
+/// A decoder of videos.
+///
+/// Callers may rely on: no process, thread that uses the CPU, or temporary file outliving a call
+/// that has returned or was dropped; hostile input opening nothing but itself; and pictures coming
+/// in the order of their frames, each exactly the frame that the timeline names.
+///
+/// Implementers never deliver a picture before they know that it is right, and never block a
+/// runtime thread. All methods are idempotent and cancel-safe.
+#[async_trait]
+pub trait FrameExtractor: Send + Sync + 'static {
+    /// Name and version of the decoder, for manifests.
+    async fn version(&self) -> Result<String, ExtractError>;
+
+    /// Reads what the container says, without decoding.
+    ///
+    /// # Errors
+    /// [`ExtractError::NotAVideo`], [`ExtractError::NoVideoStream`], [`ExtractError::Damaged`].
+    async fn probe(
+        &self,
+        input: &Path,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Probe, ExtractError>;
+
+    /// Decodes everything to learn which frames there are.
+    ///
+    /// # Errors
+    /// [`ExtractError::Damaged`] when not one frame decodes.
+    async fn scan(
+        &self,
+        input: &Path,
+        video: &VideoInfo,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Scan, ExtractError>;
+
+    /// Sends the pictures of `request.frames`, in order. A receiver that is dropped ends the call
+    /// with [`ExtractError::Cancelled`].
+    ///
+    /// # Errors
+    /// [`ExtractError::TimelineMismatch`] as soon as a decoded frame is not the one that the
+    /// timeline says; pictures sent before that are right.
+    async fn extract(
+        &self,
+        input: &Path,
+        request: ExtractRequest,
+        limits: &Limits,
+        pictures: mpsc::Sender<Picture>,
+        cancel: &CancellationToken,
+    ) -> Result<ExtractReport, ExtractError>;
+}

@@ -1,0 +1,64 @@
+//! Exact frames from videos: every picture is the frame that a player shows at its time.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! source ──probe──▶ VideoInfo, Timeline ──select──▶ picks ──extract──▶ pictures ──archive──▶ sink
+//! ```
+//!
+//! - [`source`]: where the bytes come from; a file, a buffer, or your own [`source::Source`].
+//! - [`video`]: what a video is before a frame is decoded: its stream and the [`video::Timeline`]
+//!   of its presented frames.
+//! - [`select`]: what was asked for, turned into picks by rational arithmetic. Pure.
+//! - [`extract`]: a [`extract::FrameExtractor`] turns picked frames into encoded pictures;
+//!   [`extract::ffmpeg`] is the one that ships.
+//! - [`archive`]: pictures and their manifest as a ZIP or a folder, the same bytes every time.
+//! - [`storage`]: objects that are written whole or not at all.
+//! - [`pipeline`]: all of it in one call.
+//!
+//! # One call
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use videoframes_core::archive::ZipFile;
+//! use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+//! use videoframes_core::pipeline::{self, Request};
+//! use videoframes_core::source::FileSource;
+//! use videoframes_core::storage::IfExists;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = Arc::new(FileSource::open("video.mp4")?);
+//! let target = ZipFile { path: "frames.zip".into(), if_exists: IfExists::Refuse };
+//! let extractor = FfmpegExtractor::default();
+//! let cancel = tokio_util::sync::CancellationToken::new();
+//! let summary =
+//!     pipeline::run(source, &Request::default(), &extractor, &target, &|_| {}, &cancel).await?;
+//! for frame in &summary.manifest.frames {
+//!     println!("{} is the frame at {} s (pts {})", frame.file, frame.target, frame.pts);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The rule
+//!
+//! Times count from the first presented frame. The frame displayed at time *t* is the last one whose
+//! presentation timestamp is at or before *t*. No float decides a frame. What the container's
+//! index promises is checked against every decoded frame, and where the two differ, the decoder is
+//! right.
+//!
+//! # Features
+//!
+//! `testing` adds mocks of the traits and a conformance suite for each.
+
+pub mod archive;
+pub mod extract;
+pub mod limits;
+pub mod pipeline;
+pub mod select;
+pub mod source;
+pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod units;
+pub mod video;

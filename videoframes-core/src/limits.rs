@@ -1,0 +1,45 @@
+//! Every bound on untrusted input, in one place.
+
+use std::time::Duration;
+
+/// What one extraction may cost. The defaults suit a person at a terminal; a service lowers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest source, in bytes.
+    pub input_bytes: u64,
+    /// Largest decoded or written picture, in pixels.
+    pub pixels: u64,
+    /// Longest video, in seconds.
+    pub duration: Duration,
+    /// Most pictures of one extraction.
+    pub frames: u64,
+    /// Largest archive, in bytes.
+    pub output_bytes: u64,
+    /// Longest wall time of one extraction.
+    pub wall_time: Duration,
+    /// How long the decoder may give no sign of life before it counts as hung.
+    pub stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            input_bytes: 1 << 40,
+            pixels: 1 << 27,
+            duration: Duration::from_secs(48 * 3600),
+            frames: 10_000_000,
+            output_bytes: 1 << 40,
+            wall_time: Duration::from_secs(24 * 3600),
+            stall: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Most presented frames whose timestamps are kept (8 bytes each).
+pub(crate) const TIMELINE_FRAMES: usize = 50_000_000;
+/// Longest line of a child's output that is looked at; the rest of a longer one is skipped.
+pub(crate) const LINE_BYTES: usize = 4096;
+/// Largest JSON document accepted from ffprobe.
+pub(crate) const PROBE_JSON_BYTES: u64 = 16 << 20;
+/// Largest encoded picture.
+pub(crate) const PICTURE_BYTES: usize = 512 << 20;

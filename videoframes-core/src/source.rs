@@ -1,0 +1,133 @@
+//! Where a video's bytes come from.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// Random access to the bytes of one video: a file, an object, a buffer.
+///
+/// Callers may rely on the length being fixed for the life of the value, and on reads being
+/// independent of each other and safe to drop at any point.
+///
+/// Implementers must return exactly the bytes asked for or an error; a read that reaches beyond
+/// the end is cut there, and one that starts at or beyond it is empty.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// The last path component of where this came from; shown to people and kept in manifests.
+    fn name(&self) -> &str;
+
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there is not a single byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file that holds these bytes, when there is one on this machine.
+    fn local_path(&self) -> Option<&Path>;
+
+    /// Up to `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// Whatever the underlying store reports.
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
+}
+
+/// A regular file on this machine.
+#[derive(Debug)]
+pub struct FileSource {
+    path: PathBuf,
+    name: String,
+    file: Arc<File>,
+    length: u64,
+}
+
+impl FileSource {
+    /// Opens `path`, which must be a regular file; never blocks on a FIFO or device.
+    ///
+    /// # Errors
+    /// `NotFound` and its kin from the system; `InvalidInput` for anything but a regular file.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let kind = std::fs::metadata(&path)?.file_type();
+        if kind.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+        }
+        if !kind.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+        }
+        let path = std::path::absolute(&path)?;
+        let file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path, name, file: Arc::new(file), length })
+    }
+}
+
+#[async_trait]
+impl Source for FileSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let length = usize::try_from(self.length.saturating_sub(offset).min(length as u64)).unwrap_or(length);
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; length];
+            file.read_exact_at(&mut buffer, offset)?;
+            Ok(Bytes::from(buffer))
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+}
+
+/// Bytes in memory.
+#[derive(Debug, Clone)]
+pub struct MemorySource {
+    name: String,
+    bytes: Bytes,
+}
+
+impl MemorySource {
+    /// Wraps `bytes` under a name.
+    pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Self { name: name.into(), bytes: bytes.into() }
+    }
+}
+
+#[async_trait]
+impl Source for MemorySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        let end = start.saturating_add(length).min(self.bytes.len());
+        Ok(self.bytes.slice(start..end))
+    }
+}

@@ -1,0 +1,78 @@
+//! What every [`FrameExtractor`] must do.
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::extract::{ExtractError, ExtractRequest, FrameExtractor, PictureOptions};
+use crate::limits::Limits;
+use crate::video::Timeline;
+
+/// Checks the contract of [`FrameExtractor`] on an intact video of at least four frames and on a
+/// file that is no video.
+///
+/// # Panics
+/// Where the contract is broken.
+pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: &Path, not_a_video: &Path) {
+    let (limits, cancel) = (Limits::default(), CancellationToken::new());
+    assert!(!extractor.version().await.expect("a version").is_empty());
+    assert!(matches!(extractor.probe(not_a_video, &limits, &cancel).await, Err(ExtractError::NotAVideo(_))));
+
+    let probe = extractor.probe(video, &limits, &cancel).await.expect("a video can be probed");
+    let scan = extractor.scan(video, &probe.video, &limits, &cancel).await.expect("a video can be scanned");
+    assert_eq!(scan.damage, None);
+    if let Some(promised) = &probe.timeline {
+        assert_eq!(promised.pts(), scan.timeline.pts(), "packets and frames agree");
+    }
+    let count = scan.timeline.pts().len();
+    assert!(count >= 4, "the suite wants a video of at least four frames");
+    let request = ExtractRequest {
+        video: probe.video,
+        timeline: scan.timeline.clone(),
+        frames: vec![0, 1, count - 2, count - 1],
+        picture: PictureOptions::default(),
+        deinterlace: false,
+    };
+    let frames = collect(extractor, video, request.clone(), &cancel).await.expect("an extraction");
+    assert_eq!(frames, request.frames, "every asked picture comes, in order");
+
+    // A timeline that is wrong about frame 2 is noticed before any picture from there on is sent.
+    let mut pts = scan.timeline.pts().to_vec();
+    pts.remove(2);
+    let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
+    let lied = ExtractRequest { timeline: wrong, frames: vec![0, 2], ..request.clone() };
+    let mismatch = collect(extractor, video, lied, &cancel).await;
+    assert!(matches!(mismatch, Err(ExtractError::TimelineMismatch(_))), "{mismatch:?}");
+
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    let cancelled = collect(extractor, video, request.clone(), &stopped).await;
+    assert!(matches!(cancelled, Err(ExtractError::Cancelled)), "{cancelled:?}");
+
+    let (sender, receiver) = mpsc::channel(1);
+    drop(receiver);
+    let unheard = extractor.extract(video, request, &limits, sender, &cancel).await;
+    assert!(matches!(unheard, Err(ExtractError::Cancelled)), "{unheard:?}");
+}
+
+async fn collect(
+    extractor: &dyn FrameExtractor,
+    video: &Path,
+    request: ExtractRequest,
+    cancel: &CancellationToken,
+) -> Result<Vec<usize>, ExtractError> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let limits = Limits::default();
+    let extraction = extractor.extract(video, request, &limits, sender, cancel);
+    let taking = async {
+        let mut frames = Vec::new();
+        while let Some(picture) = receiver.recv().await {
+            assert!(!picture.bytes.is_empty() && picture.width > 0 && picture.height > 0);
+            frames.push(picture.frame);
+        }
+        frames
+    };
+    let (outcome, frames) = tokio::join!(extraction, taking);
+    outcome.map(|_| frames)
+}

@@ -1,0 +1,230 @@
+//! Rational time: frame rates, time bases and seconds, without a float anywhere.
+
+use std::fmt;
+use std::str::FromStr;
+
+use num_rational::Ratio;
+
+/// An exact rational number of seconds (or a plain ratio); the currency of all time arithmetic.
+pub type Rational = Ratio<i128>;
+
+/// Largest numerator that [`parse_rational`] accepts.
+const MAX_NUMERATOR: i128 = 1_000_000_000_000;
+/// Largest denominator that [`parse_rational`] accepts (nanoseconds).
+const MAX_DENOMINATOR: i128 = 1_000_000_000;
+
+/// A text that is not a number, time or rate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not {expected}")]
+pub struct ParseUnitError {
+    text: String,
+    expected: &'static str,
+}
+
+impl ParseUnitError {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
+        Self { text: text.to_owned(), expected }
+    }
+}
+
+/// Reads `7`, `7/3` or `29.97` (a decimal fraction, exactly) as a non-negative rational.
+///
+/// # Errors
+/// Anything else, more than nine decimals, a zero denominator, or a numerator above 10¹².
+pub fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
+    let fail = || ParseUnitError::new(text, "a non-negative number such as 2, 0.5 or 30000/1001");
+    let digits = |part: &str| -> Option<i128> {
+        if part.is_empty() || part.len() > 13 || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        part.parse().ok()
+    };
+    let (numerator, denominator) = if let Some((n, d)) = text.split_once('/') {
+        (digits(n).ok_or_else(fail)?, digits(d).ok_or_else(fail)?)
+    } else if let Some((whole, fraction)) = text.split_once('.') {
+        if fraction.len() > 9 || (whole.is_empty() && fraction.is_empty()) {
+            return Err(fail());
+        }
+        let scale = 10i128.pow(fraction.len() as u32);
+        let whole = if whole.is_empty() { 0 } else { digits(whole).ok_or_else(fail)? };
+        let fraction = if fraction.is_empty() { 0 } else { digits(fraction).ok_or_else(fail)? };
+        return bounded(Ratio::new(whole * scale + fraction, scale)).ok_or_else(fail);
+    } else {
+        (digits(text).ok_or_else(fail)?, 1)
+    };
+    if denominator == 0 {
+        return Err(fail());
+    }
+    bounded(Ratio::new(numerator, denominator)).ok_or_else(fail)
+}
+
+fn bounded(value: Rational) -> Option<Rational> {
+    (*value.numer() <= MAX_NUMERATOR * MAX_DENOMINATOR && *value.denom() <= MAX_DENOMINATOR * 1000)
+        .then_some(value)
+}
+
+/// Reads a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`).
+///
+/// # Errors
+/// Anything else, and negative times.
+pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
+    let fail = || ParseUnitError::new(text, "a time such as 1.5, 00:01:10.123 or 5m2s");
+    if text.contains(':') {
+        let parts: Vec<&str> = text.split(':').collect();
+        if parts.len() > 3 {
+            return Err(fail());
+        }
+        let mut total = Ratio::from_integer(0);
+        for (place, part) in parts.iter().enumerate() {
+            let value = parse_rational(part).map_err(|_| fail())?;
+            let last = place + 1 == parts.len();
+            if (!last && !value.is_integer()) || (place > 0 && value >= Ratio::from_integer(60)) {
+                return Err(fail());
+            }
+            total = total * Ratio::from_integer(60) + value;
+        }
+        return Ok(total);
+    }
+    if !text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return parse_rational(text).map_err(|_| fail());
+    }
+    let mut rest = text;
+    let mut total = Ratio::from_integer(0);
+    let mut previous = Ratio::from_integer(i128::from(u32::MAX));
+    while !rest.is_empty() {
+        let split = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(fail)?;
+        let value = parse_rational(&rest[..split]).map_err(|_| fail())?;
+        rest = &rest[split..];
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "h" => Ratio::from_integer(3600),
+            "m" | "min" => Ratio::from_integer(60),
+            "s" => Ratio::from_integer(1),
+            "ms" => Ratio::new(1, 1000),
+            _ => return Err(fail()),
+        };
+        if unit >= previous {
+            return Err(fail());
+        }
+        previous = unit;
+        rest = &rest[end..];
+        total += value * unit;
+    }
+    Ok(total)
+}
+
+/// Frames per second, an exact positive rational.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameRate(Rational);
+
+impl FrameRate {
+    /// A rate of `rate` frames per second; `None` unless it is positive.
+    pub fn new(rate: Rational) -> Option<Self> {
+        (rate > Ratio::from_integer(0)).then_some(Self(rate))
+    }
+
+    /// The rate that shows one frame every `seconds`; `None` unless that is positive.
+    pub fn every(seconds: Rational) -> Option<Self> {
+        (seconds > Ratio::from_integer(0)).then(|| Self(seconds.recip()))
+    }
+
+    /// Seconds between two frames.
+    pub fn interval(self) -> Rational {
+        self.0.recip()
+    }
+}
+
+impl FromStr for FrameRate {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_rational(text)
+            .ok()
+            .and_then(Self::new)
+            .ok_or_else(|| ParseUnitError::new(text, "a frame rate above 0 such as 1, 1/10 or 29.97"))
+    }
+}
+
+impl fmt::Display for FrameRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Seconds per tick of a stream's timestamps: `numerator / denominator`, both above 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeBase {
+    numerator: u32,
+    denominator: u32,
+}
+
+impl TimeBase {
+    /// `None` when either part is 0.
+    pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
+        (numerator > 0 && denominator > 0).then_some(Self { numerator, denominator })
+    }
+
+    /// `ticks` as exact seconds.
+    pub fn seconds(self, ticks: i128) -> Rational {
+        Ratio::new(ticks * i128::from(self.numerator), i128::from(self.denominator))
+    }
+
+    /// The number of whole ticks in `seconds`, rounded down; `None` when it does not fit.
+    pub fn whole_ticks(self, seconds: Rational) -> Option<i128> {
+        let scaled = seconds.numer().checked_mul(i128::from(self.denominator))?;
+        let per = seconds.denom().checked_mul(i128::from(self.numerator))?;
+        Some(scaled.div_euclid(per))
+    }
+}
+
+impl fmt::Display for TimeBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.numerator, self.denominator)
+    }
+}
+
+impl FromStr for TimeBase {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fail = || ParseUnitError::new(text, "a time base such as 1/90000");
+        let (n, d) = text.split_once('/').ok_or_else(fail)?;
+        Self::new(n.parse().map_err(|_| fail())?, d.parse().map_err(|_| fail())?).ok_or_else(fail)
+    }
+}
+
+/// Seconds as a float, for people and for JSON; never used to decide anything.
+pub fn approximate_seconds(value: Rational) -> f64 {
+    *value.numer() as f64 / *value.denom() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_fractions() {
+        assert_eq!(parse_rational("29.97").unwrap(), Ratio::new(2997, 100));
+        assert_eq!(parse_rational("30000/1001").unwrap(), Ratio::new(30000, 1001));
+        for bad in ["", ".", "-1", "1/0", "1e3", "nan", "1.0000000001", "99999999999999"] {
+            assert!(parse_rational(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_in_every_common_form() {
+        for (text, expected) in [
+            ("1.5", Ratio::new(3, 2)),
+            ("00:01:10.123", Ratio::new(70123, 1000)),
+            ("5m2s", Ratio::from_integer(302)),
+            ("1h", Ratio::from_integer(3600)),
+            ("250ms", Ratio::new(1, 4)),
+            ("1:02", Ratio::from_integer(62)),
+        ] {
+            assert_eq!(parse_time(text).unwrap(), expected, "{text}");
+        }
+        for bad in ["1:60", "1:2:3:4", "5x", "s", "2s1m", "1.5:10", "-3"] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+}

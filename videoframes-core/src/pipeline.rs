@@ -84,6 +84,8 @@ pub struct Summary {
     pub manifest: Manifest,
     /// Size of the result in bytes.
     pub bytes: u64,
+    /// What could not be done as asked and was left out, in words for a person.
+    pub warnings: Vec<String>,
     /// What was damaged, with [`OnDamage::Partial`].
     pub damage: Option<String>,
 }
@@ -213,7 +215,7 @@ async fn run_unbounded(
                     writer.archive.abort().await;
                     return Err(Error::Damaged(damage.clone()));
                 }
-                return writer.finish(&video, decoder, damage).await;
+                return writer.finish(&video, decoder, report.warnings, damage).await;
             }
             Err((writer, error)) => {
                 let untouched = writer.bytes == 0;
@@ -348,7 +350,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    async fn finish(mut self, video: &VideoInfo, decoder: String, damage: Option<String>) -> Result<Summary, Error> {
+    async fn finish(
+        mut self,
+        video: &VideoInfo,
+        decoder: String,
+        warnings: Vec<String>,
+        damage: Option<String>,
+    ) -> Result<Summary, Error> {
         let manifest = Manifest {
             schema_version: SCHEMA_VERSION,
             generator: Generator {
@@ -379,7 +387,7 @@ impl Writer<'_> {
             return Err(error);
         }
         let bytes = self.archive.finish().await?;
-        Ok(Summary { manifest, bytes, damage })
+        Ok(Summary { manifest, bytes, warnings, damage })
     }
 }
 

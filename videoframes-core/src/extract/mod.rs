@@ -67,6 +67,8 @@ pub struct Picture {
 /// How an extraction went that delivered every picture asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtractReport {
+    /// What could not be done as asked and was left out, in words for a person.
+    pub warnings: Vec<String>,
     /// What the decoder complained about, if it lost or spoiled anything.
     pub damage: Option<String>,
 }

@@ -142,7 +142,7 @@ impl FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<ExtractReport, ExtractError> {
         let version = self.ffmpeg_version()?;
-        self.check_capabilities(request)?;
+        let (request, warnings) = &self.within_capabilities(request)?;
         if !args::exact_in_double(&request.timeline) {
             return Err(ExtractError::Unsupported("the timestamps are too large to be compared exactly".to_owned()));
         }
@@ -169,7 +169,7 @@ impl FfmpegExtractor {
             }
             if delivery.is_complete() {
                 // What lies behind the last pick is not looked at; dropping the decode ends it.
-                return Ok(ExtractReport { damage: decode.damage.take() });
+                return Ok(ExtractReport { warnings: warnings.clone(), damage: decode.damage.take() });
             }
         }
         delivery.ended()?;
@@ -177,13 +177,19 @@ impl FfmpegExtractor {
             pictures.blocking_send(picture).map_err(|_| ExtractError::Cancelled)?;
         }
         if delivery.is_complete() {
-            Ok(ExtractReport { damage: decode.damage.take() })
+            Ok(ExtractReport { warnings: warnings.clone(), damage: decode.damage.take() })
         } else {
             Err(ExtractError::TimelineMismatch("fewer pictures came than were picked".to_owned()))
         }
     }
 
-    fn check_capabilities(&self, request: &ExtractRequest) -> Result<(), ExtractError> {
+    /// The request as this build of ffmpeg can do it, and what had to be left out.
+    ///
+    /// # Errors
+    /// [`ExtractError::Unsupported`] where leaving something out would not be what was asked.
+    fn within_capabilities(&self, request: &ExtractRequest) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
+        let mut request = request.clone();
+        let mut warnings = Vec::new();
         if request.picture.format == super::PictureFormat::Webp
             && !self.missing("-encoders", &["libwebp"])?.is_empty()
         {
@@ -192,13 +198,14 @@ impl FfmpegExtractor {
         if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
             let missing = self.missing("-filters", &["zscale", "tonemap"])?;
             if !missing.is_empty() {
-                return Err(ExtractError::Unsupported(format!(
-                    "the video is HDR and ffmpeg has no {} filter to bring it to SDR",
+                request.picture.tonemap = Tonemap::Off;
+                warnings.push(format!(
+                    "the video is HDR and this ffmpeg has no {} filter: the pictures will look washed out",
                     missing.join(" and no ")
-                )));
+                ));
             }
         }
-        Ok(())
+        Ok((request, warnings))
     }
 
     fn scan_blocking(

@@ -1,0 +1,345 @@
+//! What the command line says, parsed to the core's types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use videoframes_core::archive::NameTemplate;
+use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{OnDamage, Request};
+use videoframes_core::select::{End, Position, Range, Selection};
+use videoframes_core::units::{FrameRate, Rational, approximate_seconds, parse_time};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  vf extract video.mp4 --fps 1 -o frames.zip      one frame a second
+  vf extract video.mp4 -n 10                      ten frames, evenly spaced
+  vf extract video.mp4 --at 1.5,00:01:10,50%      the frames displayed at these times
+  vf extract video.mp4 --every 10s -s 1m -e 5m -W 640 -o thumbs/
+  vf extract video.mp4 --all -f png -o - | tar -tf -";
+
+/// Exact frames from videos: every picture is the frame that a player shows at its time.
+#[derive(Debug, Parser)]
+#[command(name = "vf", version, styles = STYLES, after_help = crate::exit::HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Say on stderr what is being done.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Extract frames into a ZIP, a folder or stdout.
+    #[command(after_help = EXAMPLES)]
+    Extract(Box<ExtractArgs>),
+    /// Show what a video is: container, codec, size, frames, duration.
+    Probe(ProbeArgs),
+    /// Check ffmpeg and the machine, and say how to mend what is missing.
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExtractArgs {
+    /// The video.
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    select: SelectArgs,
+
+    #[command(flatten)]
+    picture: PictureArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    limit: LimitArgs,
+
+    /// What to do with a damaged video: fail and leave nothing, or keep what decodes.
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    on_error: OnError,
+
+    /// The ffmpeg to run (ffprobe is looked for beside it).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection (default: --fps 1)")]
+struct SelectArgs {
+    /// Frames per second: 1, 0.5, 1/10, 30000/1001.
+    #[arg(long, value_name = "R", group = "selection")]
+    fps: Option<FrameRate>,
+    /// One frame every D: 10s, 1.5, 1m.
+    #[arg(long, value_name = "D", group = "selection", value_parser = positive_time)]
+    every: Option<Rational>,
+    /// The frames displayed at these times: 1.5,00:01:10.123,20%.
+    #[arg(long, value_name = "LIST", group = "selection", value_delimiter = ',')]
+    at: Option<Vec<Position>>,
+    /// This many frames, evenly spaced.
+    #[arg(short = 'n', long, value_name = "N", group = "selection", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Every frame.
+    #[arg(long, group = "selection")]
+    all: bool,
+    /// Where to start (inclusive): 90, 1:30, 1m30s, 25%.
+    #[arg(short, long, value_name = "T", conflicts_with = "at")]
+    start: Option<Position>,
+    /// Where to end (exclusive).
+    #[arg(short, long, value_name = "T", conflicts_with = "at")]
+    end: Option<Position>,
+    /// How long, instead of --end.
+    #[arg(short = 't', long, value_name = "D", conflicts_with_all = ["end", "at"], value_parser = positive_time)]
+    duration: Option<Rational>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+struct PictureArgs {
+    /// Picture format: jpg, png or webp.
+    #[arg(short, long, default_value = "jpg", value_name = "FORMAT")]
+    format: PictureFormat,
+    /// Quality of jpg and webp, 1 to 100.
+    #[arg(short, long, default_value = "90", value_name = "Q")]
+    quality: Quality,
+    /// Largest width; pictures keep their shape and are never enlarged.
+    #[arg(short = 'W', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    width: Option<u32>,
+    /// Largest height.
+    #[arg(short = 'H', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    height: Option<u32>,
+    /// Largest width and height.
+    #[arg(long, value_name = "PX", conflicts_with_all = ["width", "height"], value_parser = clap::value_parser!(u32).range(1..=65535))]
+    max_size: Option<u32>,
+    /// Leave pictures as stored, not turned upright.
+    #[arg(long)]
+    no_rotate: bool,
+    /// Deinterlace: interlaced frames (auto), all (on) or none (off).
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    deinterlace: DeinterlaceArg,
+    /// Bring HDR videos to SDR (auto), or do not (off).
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    tonemap: TonemapArg,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// A .zip file, a folder, or - for a ZIP on stdout [default: <name>.frames.zip].
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Names of the pictures, of {index}, {stem}, {ms} and {pts}.
+    #[arg(long, default_value = "frame_{index:06}", value_name = "TEMPLATE")]
+    pub(crate) name: NameTemplate,
+    /// Replace an existing output.
+    #[arg(short = 'y', long = "yes")]
+    pub(crate) replace: bool,
+    /// Progress on stderr [default: a bar on a terminal, else none].
+    #[arg(long, value_name = "KIND")]
+    pub(crate) progress: Option<ProgressKind>,
+    /// Print the result as JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (reaching one is an error, and nothing is written)")]
+struct LimitArgs {
+    /// Most pictures.
+    #[arg(long, value_name = "N")]
+    max_frames: Option<u64>,
+    /// Largest input: 500MB, 2GiB.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_input: Option<u64>,
+    /// Largest output.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_output: Option<u64>,
+    /// Most pixels of a stored frame.
+    #[arg(long, value_name = "N")]
+    max_pixels: Option<u64>,
+    /// Longest video.
+    #[arg(long, value_name = "D", value_parser = wall_time)]
+    max_duration: Option<Duration>,
+    /// Longest run.
+    #[arg(long, value_name = "D", value_parser = wall_time)]
+    timeout: Option<Duration>,
+    /// How long ffmpeg may make no progress.
+    #[arg(long, value_name = "D", value_parser = wall_time)]
+    stall_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The video.
+    pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The ffmpeg to run (ffprobe is looked for beside it).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The ffmpeg to check.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressKind {
+    /// A bar.
+    Bar,
+    /// JSON, a line each.
+    Json,
+    /// None.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnError {
+    Fail,
+    Partial,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DeinterlaceArg {
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TonemapArg {
+    Auto,
+    Off,
+}
+
+fn positive_time(text: &str) -> Result<Rational, String> {
+    let time = parse_time(text).map_err(|e| e.to_string())?;
+    if time > Rational::from_integer(0) { Ok(time) } else { Err("must be longer than 0".to_owned()) }
+}
+
+fn wall_time(text: &str) -> Result<Duration, String> {
+    let seconds = approximate_seconds(positive_time(text)?);
+    Duration::try_from_secs_f64(seconds.min(1e9)).map_err(|e| e.to_string())
+}
+
+/// `1500`, `25MB`, `2GiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err("not a size such as 500MB or 2GiB".to_owned()),
+    };
+    let number = text[..digits].parse::<u64>().map_err(|_| "not a size such as 500MB or 2GiB".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+}
+
+impl ExtractArgs {
+    /// The request that these arguments make.
+    pub(crate) fn request(&self) -> Request {
+        let select = &self.select;
+        let default = Request::default();
+        let selection = if let Some(rate) = select.fps {
+            Selection::Fps(rate)
+        } else if let Some(rate) = select.every.and_then(FrameRate::every) {
+            Selection::Fps(rate)
+        } else if let Some(positions) = &select.at {
+            Selection::At(positions.clone())
+        } else if let Some(count) = select.count {
+            Selection::Count(count)
+        } else if select.all {
+            Selection::All
+        } else {
+            default.selection
+        };
+        let picture = &self.picture;
+        Request {
+            selection,
+            range: Range {
+                start: select.start,
+                end: select.end.map(End::At).or(select.duration.map(End::After)),
+            },
+            picture: PictureOptions {
+                format: picture.format,
+                quality: picture.quality,
+                max_width: picture.width.or(picture.max_size),
+                max_height: picture.height.or(picture.max_size),
+                rotate: !picture.no_rotate,
+                deinterlace: match picture.deinterlace {
+                    DeinterlaceArg::Auto => Deinterlace::Auto,
+                    DeinterlaceArg::On => Deinterlace::On,
+                    DeinterlaceArg::Off => Deinterlace::Off,
+                },
+                tonemap: match picture.tonemap {
+                    TonemapArg::Auto => Tonemap::Auto,
+                    TonemapArg::Off => Tonemap::Off,
+                },
+            },
+            names: self.output.name.clone(),
+            on_damage: match self.on_error {
+                OnError::Fail => OnDamage::Fail,
+                OnError::Partial => OnDamage::Partial,
+            },
+            limits: self.limit.over(default.limits),
+        }
+    }
+}
+
+impl LimitArgs {
+    fn over(&self, default: Limits) -> Limits {
+        Limits {
+            input_bytes: self.max_input.unwrap_or(default.input_bytes),
+            pixels: self.max_pixels.unwrap_or(default.pixels),
+            duration: self.max_duration.unwrap_or(default.duration),
+            frames: self.max_frames.unwrap_or(default.frames),
+            output_bytes: self.max_output.unwrap_or(default.output_bytes),
+            wall_time: self.timeout.unwrap_or(default.wall_time),
+            stall: self.stall_timeout.unwrap_or(default.stall),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_in_both_systems() {
+        assert_eq!(size("25MB"), Ok(25_000_000));
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert!(size("5 parsecs").is_err() && size("").is_err() && size("99999999999GiB").is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! `vf extract`.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::{Destination, Directory, ZipFile};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{self, Summary};
+use videoframes_core::source::{FileSource, Source};
+use videoframes_core::storage::IfExists;
+
+use crate::args::{ExtractArgs, OutputArgs};
+use crate::exit::{self, Failure};
+use crate::progress::Reporter;
+use crate::stdout::StdoutZip;
+
+pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let request = args.request();
+    let destination = destination(&args.output, &args.file)?;
+    let source = open(&args.file)?;
+    let extractor = FfmpegExtractor::new(args.ffmpeg.clone());
+    let reporter = Reporter::new(args.output.progress, args.output.quiet);
+    let cancel = cancel_on_signals()?;
+    let outcome = pipeline::run(
+        source,
+        &request,
+        &extractor,
+        destination.as_ref(),
+        &|progress| reporter.show(progress),
+        &cancel,
+    )
+    .await;
+    reporter.done();
+    let summary = outcome.map_err(|error| {
+        if cancel.is_cancelled() {
+            return Failure::new(exit::CANCELLED, "cancelled, nothing was written");
+        }
+        Failure::of(&error, &args.file)
+    })?;
+    if !args.output.quiet {
+        for warning in &summary.warnings {
+            let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        }
+    }
+    tell(&args, &summary, started.elapsed().as_secs_f64());
+    Ok(if summary.damage.is_some() { exit::PARTIAL } else { exit::SUCCESS })
+}
+
+/// Opens a video, or says why not.
+pub(crate) fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
+    match FileSource::open(path) {
+        Ok(source) => Ok(Arc::new(source)),
+        Err(error) => {
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "no such file".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                _ => error.to_string(),
+            };
+            Err(Failure::new(exit::NOT_FOUND, format!("{}: {why}", path.display())))
+        }
+    }
+}
+
+fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>, Failure> {
+    let if_exists = if output.replace { IfExists::Replace } else { IfExists::Refuse };
+    let path = target(output, input);
+    if path.as_os_str() == "-" {
+        if output.json {
+            let text = "--json and -o - both write to stdout";
+            return Err(Failure::new(exit::USAGE, text).hint("give one of them another place"));
+        }
+        if std::io::stdout().is_terminal() {
+            let text = "a ZIP is not written to a terminal";
+            return Err(Failure::new(exit::USAGE, text).hint("redirect it, or give -o frames.zip"));
+        }
+        return Ok(Box::new(StdoutZip));
+    }
+    let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
+    match path.extension() {
+        Some(extension) if !folder && extension.eq_ignore_ascii_case("zip") => Ok(Box::new(ZipFile { path, if_exists })),
+        Some(extension) if !folder => {
+            let text = format!("'{}' is no kind of output", extension.display());
+            Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .zip, a folder (name/), or -"))
+        }
+        // `components` drops a trailing slash, which a rename would trip over.
+        _ => Ok(Box::new(Directory { path: path.components().collect(), if_exists })),
+    }
+}
+
+fn target(output: &OutputArgs, input: &Path) -> PathBuf {
+    output.output.clone().unwrap_or_else(|| {
+        let mut name = OsString::from(input.file_stem().unwrap_or("video".as_ref()));
+        name.push(".frames.zip");
+        PathBuf::from(name)
+    })
+}
+
+/// A token that the first signal cancels; the second one ends the program at once.
+fn cancel_on_signals() -> Result<CancellationToken, Failure> {
+    let cancel = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut signals = signal(kind).map_err(|e| Failure::internal(&e))?;
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if cancel.is_cancelled() {
+                    std::process::exit(i32::from(exit::CANCELLED));
+                }
+                cancel.cancel();
+            }
+        });
+    }
+    Ok(cancel)
+}
+
+fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) {
+    let frames = summary.manifest.frames.len();
+    let target = target(&args.output, &args.file);
+    if args.output.json {
+        let result = serde_json::json!({
+            "status": if summary.damage.is_some() { "partial" } else { "complete" },
+            "output": target.to_string_lossy(),
+            "frames": frames,
+            "bytes": summary.bytes,
+            "duration_s": summary.manifest.source.duration_s,
+            "elapsed_s": seconds,
+            "damage": summary.damage,
+            "warnings": summary.warnings,
+        });
+        let _ = writeln!(std::io::stdout(), "{result}");
+        return;
+    }
+    if args.output.quiet {
+        return;
+    }
+    let place = if target.as_os_str() == "-" { "stdout".to_owned() } else { target.display().to_string() };
+    let plural = if frames == 1 { "" } else { "s" };
+    let size = indicatif::HumanBytes(summary.bytes);
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{place}: {frames} frame{plural}, {size}, {seconds:.1} s");
+    if let Some(damage) = &summary.damage {
+        let _ = writeln!(stderr, "warning: the video is damaged, the result is partial: {damage}");
+    }
+}

@@ -1,0 +1,42 @@
+//! `vf`: exact frames from videos.
+
+mod args;
+mod doctor;
+mod exit;
+mod extract;
+mod probe;
+mod progress;
+mod stdout;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.verbose {
+        let logs = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG);
+        logs.with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::Failure::internal(&error).report(),
+    };
+    let outcome = match cli.command {
+        Command::Extract(args) => runtime.block_on(extract::run(*args)),
+        Command::Probe(args) => runtime.block_on(probe::run(args)),
+        Command::Doctor(args) => runtime.block_on(doctor::run(args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "vf", &mut std::io::stdout());
+            Ok(exit::SUCCESS)
+        }
+    };
+    // A reader thread of a killed child may still sit in a read; nobody waits for it.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}

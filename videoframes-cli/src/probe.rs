@@ -1,0 +1,78 @@
+//! `vf probe`.
+
+use std::io::Write;
+
+use tokio_util::sync::CancellationToken;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline;
+use videoframes_core::units::approximate_seconds;
+
+use crate::args::ProbeArgs;
+use crate::exit::{self, Failure};
+use crate::extract::open;
+
+pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
+    let source = open(&args.file)?;
+    let extractor = FfmpegExtractor::new(args.ffmpeg);
+    let size = source.len();
+    let probe = pipeline::probe(source, &extractor, &Limits::default(), &CancellationToken::new())
+        .await
+        .map_err(|error| Failure::of(&error, &args.file))?;
+    let video = &probe.video;
+    let (width, height) = video.display_size(true);
+    let timeline = probe.timeline.as_ref();
+    let frames = timeline.map(|t| t.pts().len());
+    let duration = timeline.map(|t| approximate_seconds(t.duration()));
+    let mut stdout = std::io::stdout().lock();
+    // A closed pipe is the reader's wish.
+    if args.json {
+        let document = serde_json::json!({
+            "file": args.file.to_string_lossy(),
+            "size": size,
+            "container": video.container,
+            "codec": video.codec,
+            "width": video.width,
+            "height": video.height,
+            "display_width": width,
+            "display_height": height,
+            "sample_aspect_ratio": video.sample_aspect.to_string(),
+            "rotation": video.orientation.degrees(),
+            "pixel_format": video.pixel_format,
+            "colour": {
+                "matrix": video.colour.matrix,
+                "transfer": video.colour.transfer,
+                "primaries": video.colour.primaries,
+                "full_range": video.colour.full_range,
+            },
+            "interlaced": video.interlaced,
+            "hdr": video.colour.is_hdr(),
+            "frame_rate": video.frame_rate.map(|r| r.to_string()),
+            "time_base": video.time_base.to_string(),
+            "frames": frames,
+            "first_pts": timeline.map(|t| t.pts()[0]),
+            "duration_s": duration,
+        });
+        let _ = writeln!(stdout, "{document:#}");
+        return Ok(exit::SUCCESS);
+    }
+    let mut notes = Vec::new();
+    if video.orientation.degrees() != 0 {
+        notes.push(format!("stored {}×{}, turned by {}°", video.width, video.height, video.orientation.degrees()));
+    }
+    if video.interlaced {
+        notes.push("interlaced".to_owned());
+    }
+    if video.colour.is_hdr() {
+        notes.push("HDR".to_owned());
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+    let rate = video.frame_rate.map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
+    let _ = writeln!(stdout, "file       {}", args.file.display());
+    let _ = writeln!(stdout, "size       {}", indicatif::HumanBytes(size));
+    let _ = writeln!(stdout, "container  {}", video.container);
+    let _ = writeln!(stdout, "video      {}, {width}×{height}, {}{notes}", video.codec, video.pixel_format);
+    let _ = writeln!(stdout, "frames     {}, about {rate} a second", frames.unwrap_or(0));
+    let _ = writeln!(stdout, "duration   {:.3} s", duration.unwrap_or(0.0));
+    Ok(exit::SUCCESS)
+}

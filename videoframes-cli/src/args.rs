@@ -236,7 +236,11 @@ enum TonemapArg {
 
 fn positive_time(text: &str) -> Result<Rational, String> {
     let time = parse_time(text).map_err(|e| e.to_string())?;
-    if time > Rational::from_integer(0) { Ok(time) } else { Err("must be longer than 0".to_owned()) }
+    if time > Rational::from_integer(0) {
+        Ok(time)
+    } else {
+        Err("must be longer than 0".to_owned())
+    }
 }
 
 fn wall_time(text: &str) -> Result<Duration, String> {
@@ -257,7 +261,9 @@ fn size(text: &str) -> Result<u64, String> {
         "gib" => 1 << 30,
         _ => return Err("not a size such as 500MB or 2GiB".to_owned()),
     };
-    let number = text[..digits].parse::<u64>().map_err(|_| "not a size such as 500MB or 2GiB".to_owned())?;
+    let number = text[..digits]
+        .parse::<u64>()
+        .map_err(|_| "not a size such as 500MB or 2GiB".to_owned())?;
     number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
 }
 

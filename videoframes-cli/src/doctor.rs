@@ -19,20 +19,43 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         Ok(version) => {
             report.good("ffmpeg", &format!("{} ({})", version.text, ffmpeg.display()));
             for (name, encoder) in [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")] {
-                report.part(&extractor, name, "-encoders", &[encoder], "install a full build of ffmpeg");
+                report.part(
+                    &extractor,
+                    name,
+                    "-encoders",
+                    &[encoder],
+                    "install a full build of ffmpeg",
+                );
             }
-            report.part(&extractor, "deinterlace", "-filters", &["bwdif"], "install a full build of ffmpeg");
-            let hint = "install an ffmpeg that is built with libzimg; until then HDR videos are not tone-mapped";
+            report.part(
+                &extractor,
+                "deinterlace",
+                "-filters",
+                &["bwdif"],
+                "install a full build of ffmpeg",
+            );
+            let hint =
+                "install an ffmpeg that is built with libzimg; until then HDR videos are not tone-mapped";
             report.part(&extractor, "HDR to SDR", "-filters", &["zscale", "tonemap"], hint);
         }
     }
-    let runs = std::process::Command::new(ffprobe).arg("-version").output().is_ok_and(|o| o.status.success());
+    let runs = std::process::Command::new(ffprobe)
+        .arg("-version")
+        .output()
+        .is_ok_and(|o| o.status.success());
     if runs {
         report.good("ffprobe", &ffprobe.display().to_string());
     } else {
-        report.bad("ffprobe", &format!("'{}' cannot be run", ffprobe.display()), INSTALL);
+        report.bad(
+            "ffprobe",
+            &format!("'{}' cannot be run", ffprobe.display()),
+            INSTALL,
+        );
     }
-    for (what, place) in [("free here", Path::new(".").to_owned()), ("free for copies", std::env::temp_dir())] {
+    for (what, place) in [
+        ("free here", Path::new(".").to_owned()),
+        ("free for copies", std::env::temp_dir()),
+    ] {
         match rustix::fs::statvfs(&place) {
             Ok(space) => {
                 let free = space.f_bavail.saturating_mul(space.f_frsize);
@@ -41,7 +64,11 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
             Err(error) => report.bad(what, &error.to_string(), "choose another folder"),
         }
     }
-    Ok(if report.usable { exit::SUCCESS } else { exit::FFMPEG })
+    Ok(if report.usable {
+        exit::SUCCESS
+    } else {
+        exit::FFMPEG
+    })
 }
 
 struct Report {

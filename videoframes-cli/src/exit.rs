@@ -61,11 +61,18 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     pub(crate) fn internal(error: &dyn StdError) -> Self {
@@ -129,7 +136,8 @@ impl Failure {
                 Self::new(OUTPUT_EXISTS, chain(error)).hint("-y replaces it")
             }
             ArchiveError::Storage(StorageError::NotFound(_)) => {
-                Self::new(OUTPUT, format!("the folder {}", chain(error))).hint("create it first, or give another -o")
+                Self::new(OUTPUT, format!("the folder {}", chain(error)))
+                    .hint("create it first, or give another -o")
             }
             ArchiveError::ForeignDirectory(_) => Self::new(OUTPUT_EXISTS, chain(error))
                 .hint("give a new or an empty folder; this tool only replaces folders that it made"),

@@ -49,7 +49,11 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         }
     }
     tell(&args, &summary, started.elapsed().as_secs_f64());
-    Ok(if summary.damage.is_some() { exit::PARTIAL } else { exit::SUCCESS })
+    Ok(if summary.damage.is_some() {
+        exit::PARTIAL
+    } else {
+        exit::SUCCESS
+    })
 }
 
 /// Opens a video, or says why not.
@@ -62,13 +66,20 @@ pub(crate) fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
                 std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
                 _ => error.to_string(),
             };
-            Err(Failure::new(exit::NOT_FOUND, format!("{}: {why}", path.display())))
+            Err(Failure::new(
+                exit::NOT_FOUND,
+                format!("{}: {why}", path.display()),
+            ))
         }
     }
 }
 
 fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>, Failure> {
-    let if_exists = if output.replace { IfExists::Replace } else { IfExists::Refuse };
+    let if_exists = if output.replace {
+        IfExists::Replace
+    } else {
+        IfExists::Refuse
+    };
     let path = target(output, input);
     if path.as_os_str() == "-" {
         if output.json {
@@ -83,13 +94,18 @@ fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>
     }
     let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
     match path.extension() {
-        Some(extension) if !folder && extension.eq_ignore_ascii_case("zip") => Ok(Box::new(ZipFile { path, if_exists })),
+        Some(extension) if !folder && extension.eq_ignore_ascii_case("zip") => {
+            Ok(Box::new(ZipFile { path, if_exists }))
+        }
         Some(extension) if !folder => {
             let text = format!("'{}' is no kind of output", extension.display());
             Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .zip, a folder (name/), or -"))
         }
         // `components` drops a trailing slash, which a rename would trip over.
-        _ => Ok(Box::new(Directory { path: path.components().collect(), if_exists })),
+        _ => Ok(Box::new(Directory {
+            path: path.components().collect(),
+            if_exists,
+        })),
     }
 }
 
@@ -104,7 +120,11 @@ fn target(output: &OutputArgs, input: &Path) -> PathBuf {
 /// A token that the first signal cancels; the second one ends the program at once.
 fn cancel_on_signals() -> Result<CancellationToken, Failure> {
     let cancel = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
         let mut signals = signal(kind).map_err(|e| Failure::internal(&e))?;
         let cancel = cancel.clone();
         tokio::spawn(async move {
@@ -139,12 +159,19 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) {
     if args.output.quiet {
         return;
     }
-    let place = if target.as_os_str() == "-" { "stdout".to_owned() } else { target.display().to_string() };
+    let place = if target.as_os_str() == "-" {
+        "stdout".to_owned()
+    } else {
+        target.display().to_string()
+    };
     let plural = if frames == 1 { "" } else { "s" };
     let size = indicatif::HumanBytes(summary.bytes);
     let mut stderr = std::io::stderr().lock();
     let _ = writeln!(stderr, "{place}: {frames} frame{plural}, {size}, {seconds:.1} s");
     if let Some(damage) = &summary.damage {
-        let _ = writeln!(stderr, "warning: the video is damaged, the result is partial: {damage}");
+        let _ = writeln!(
+            stderr,
+            "warning: the video is damaged, the result is partial: {damage}"
+        );
     }
 }

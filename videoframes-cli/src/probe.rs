@@ -58,7 +58,12 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     }
     let mut notes = Vec::new();
     if video.orientation.degrees() != 0 {
-        notes.push(format!("stored {}×{}, turned by {}°", video.width, video.height, video.orientation.degrees()));
+        notes.push(format!(
+            "stored {}×{}, turned by {}°",
+            video.width,
+            video.height,
+            video.orientation.degrees()
+        ));
     }
     if video.interlaced {
         notes.push("interlaced".to_owned());
@@ -66,13 +71,27 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     if video.colour.is_hdr() {
         notes.push("HDR".to_owned());
     }
-    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    let rate = video.frame_rate.map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
+    let notes = if notes.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", notes.join(", "))
+    };
+    let rate = video
+        .frame_rate
+        .map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
     let _ = writeln!(stdout, "file       {}", args.file.display());
     let _ = writeln!(stdout, "size       {}", indicatif::HumanBytes(size));
     let _ = writeln!(stdout, "container  {}", video.container);
-    let _ = writeln!(stdout, "video      {}, {width}×{height}, {}{notes}", video.codec, video.pixel_format);
-    let _ = writeln!(stdout, "frames     {}, about {rate} a second", frames.unwrap_or(0));
+    let _ = writeln!(
+        stdout,
+        "video      {}, {width}×{height}, {}{notes}",
+        video.codec, video.pixel_format
+    );
+    let _ = writeln!(
+        stdout,
+        "frames     {}, about {rate} a second",
+        frames.unwrap_or(0)
+    );
     let _ = writeln!(stdout, "duration   {:.3} s", duration.unwrap_or(0.0));
     Ok(exit::SUCCESS)
 }

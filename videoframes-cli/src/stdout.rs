@@ -30,7 +30,11 @@ impl Destination for StdoutZip {
 struct StdoutSink;
 
 fn failed(source: io::Error) -> StorageError {
-    StorageError::Io { action: "write to", name: "stdout".to_owned(), source }
+    StorageError::Io {
+        action: "write to",
+        name: "stdout".to_owned(),
+        source,
+    }
 }
 
 #[async_trait]

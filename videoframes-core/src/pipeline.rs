@@ -132,9 +132,17 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
     let limit = request.limits.wall_time;
-    tokio::time::timeout(limit, run_unbounded(source, request, extractor, destination, progress, cancel))
-        .await
-        .unwrap_or_else(|_| Err(Error::LimitExceeded(format!("it took longer than {} s", limit.as_secs()))))
+    tokio::time::timeout(
+        limit,
+        run_unbounded(source, request, extractor, destination, progress, cancel),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        Err(Error::LimitExceeded(format!(
+            "it took longer than {} s",
+            limit.as_secs()
+        )))
+    })
 }
 
 async fn run_unbounded(
@@ -149,7 +157,11 @@ async fn run_unbounded(
         return Err(Error::Empty);
     }
     if source.len() > request.limits.input_bytes {
-        let text = format!("the source has {} bytes, the limit is {}", source.len(), request.limits.input_bytes);
+        let text = format!(
+            "the source has {} bytes, the limit is {}",
+            source.len(),
+            request.limits.input_bytes
+        );
         return Err(Error::LimitExceeded(text));
     }
     destination.check()?;
@@ -223,7 +235,10 @@ async fn run_unbounded(
                 let again = untouched || destination.can_restart();
                 match error {
                     Error::Extract(ExtractError::TimelineMismatch(why)) if again && !attempt.scanned => {
-                        tracing::info!(why, "the index is not what decodes; decoding once to learn the frames");
+                        tracing::info!(
+                            why,
+                            "the index is not what decodes; decoding once to learn the frames"
+                        );
                     }
                     Error::Extract(ExtractError::Interlaced) if again && !attempt.deinterlace => {
                         tracing::info!("interlaced frames; starting again with a deinterlacer");
@@ -305,7 +320,11 @@ impl Writer<'_> {
     async fn add(&mut self, picture: Picture) -> Result<(), Error> {
         let sha256 = hex(&Sha256::digest(&picture.bytes));
         let mut repeated = false;
-        while let Some(pick) = self.picks.get(self.frames.len()).filter(|p| p.frame == picture.frame) {
+        while let Some(pick) = self
+            .picks
+            .get(self.frames.len())
+            .filter(|p| p.frame == picture.frame)
+        {
             let info = self.describe(pick, &picture, &sha256, repeated);
             self.put(&info.file, picture.bytes.clone()).await?;
             self.frames.push(info);
@@ -323,8 +342,13 @@ impl Writer<'_> {
         let index = self.frames.len();
         let pts = self.timeline.pts()[pick.frame];
         let time = self.timeline.time(pick.frame);
-        let milliseconds = (time * crate::units::Rational::from_integer(1000)).floor().to_integer();
-        let name = self.request.names.render(self.source.name(), index, milliseconds, pts);
+        let milliseconds = (time * crate::units::Rational::from_integer(1000))
+            .floor()
+            .to_integer();
+        let name = self
+            .request
+            .names
+            .render(self.source.name(), index, milliseconds, pts);
         FrameInfo {
             index,
             file: format!("{name}.{}", self.request.picture.format.extension()),
@@ -344,7 +368,9 @@ impl Writer<'_> {
     async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
         let limit = self.request.limits.output_bytes;
         if self.bytes.saturating_add(content.len() as u64) > limit {
-            return Err(Error::LimitExceeded(format!("the result is larger than {limit} bytes")));
+            return Err(Error::LimitExceeded(format!(
+                "the result is larger than {limit} bytes"
+            )));
         }
         self.bytes += self.archive.add(name, content).await?;
         Ok(())
@@ -379,15 +405,21 @@ impl Writer<'_> {
             partial: damage.is_some(),
             frames: std::mem::take(&mut self.frames),
         };
-        let mut json = serde_json::to_vec_pretty(&manifest)
-            .map_err(|e| Error::Archive(crate::storage::StorageError::from_io("write", MANIFEST_NAME, e.into()).into()))?;
+        let mut json = serde_json::to_vec_pretty(&manifest).map_err(|e| {
+            Error::Archive(crate::storage::StorageError::from_io("write", MANIFEST_NAME, e.into()).into())
+        })?;
         json.push(b'\n');
         if let Err(error) = self.put(MANIFEST_NAME, json.into()).await {
             self.archive.abort().await;
             return Err(error);
         }
         let bytes = self.archive.finish().await?;
-        Ok(Summary { manifest, bytes, warnings, damage })
+        Ok(Summary {
+            manifest,
+            bytes,
+            warnings,
+            damage,
+        })
     }
 }
 
@@ -426,7 +458,10 @@ impl LocalInput {
 
     async fn of(source: &dyn Source) -> io::Result<Self> {
         if let Some(path) = source.local_path() {
-            return Ok(Self { path: path.to_owned(), _copy: None });
+            return Ok(Self {
+                path: path.to_owned(),
+                _copy: None,
+            });
         }
         let mut copy = NamedTempFile::with_prefix("vf-source-")?;
         let mut offset = 0;
@@ -436,11 +471,15 @@ impl LocalInput {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             offset += bytes.len() as u64;
-            copy = tokio::task::spawn_blocking(move || io::Write::write_all(&mut copy, &bytes).map(|()| copy))
-                .await
-                .map_err(io::Error::other)??;
+            copy =
+                tokio::task::spawn_blocking(move || io::Write::write_all(&mut copy, &bytes).map(|()| copy))
+                    .await
+                    .map_err(io::Error::other)??;
         }
-        Ok(Self { path: copy.path().to_owned(), _copy: Some(copy) })
+        Ok(Self {
+            path: copy.path().to_owned(),
+            _copy: Some(copy),
+        })
     }
 }
 

@@ -25,7 +25,9 @@ impl FromStr for Position {
     type Err = ParseUnitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some(percent) = text.strip_suffix('%') else { return parse_time(text).map(Self::Time) };
+        let Some(percent) = text.strip_suffix('%') else {
+            return parse_time(text).map(Self::Time);
+        };
         parse_rational(percent)
             .ok()
             .filter(|p| *p <= Ratio::from_integer(100))
@@ -127,13 +129,18 @@ pub fn select(
 ) -> Result<Vec<Pick>, SelectError> {
     let duration = timeline.duration();
     let (start, end) = resolve(range, duration)?;
-    let pick = |target: Rational| Pick { target, frame: timeline.frame_at(target) };
+    let pick = |target: Rational| Pick {
+        target,
+        frame: timeline.frame_at(target),
+    };
     match selection {
         Selection::Fps(rate) => {
             let mut picks = Vec::new();
             for k in 0i128.. {
                 let offset = rate.interval().checked_mul(&Ratio::from_integer(k));
-                let target = offset.and_then(|o| o.checked_add(&start)).ok_or(SelectError::OutOfRange)?;
+                let target = offset
+                    .and_then(|o| o.checked_add(&start))
+                    .ok_or(SelectError::OutOfRange)?;
                 if target >= end {
                     break;
                 }
@@ -174,9 +181,10 @@ pub fn select(
             let mut picks = Vec::with_capacity(positions.len());
             for position in positions {
                 picks.push(match position {
-                    Position::Percent(p) if *p == Ratio::from_integer(100) => {
-                        Pick { target: timeline.time(last), frame: last }
-                    }
+                    Position::Percent(p) if *p == Ratio::from_integer(100) => Pick {
+                        target: duration,
+                        frame: last,
+                    },
                     other => {
                         let target = seconds(*other, duration);
                         if target >= duration {
@@ -208,7 +216,9 @@ fn seconds(position: Position, duration: Rational) -> Rational {
 }
 
 fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
-    let start = range.start.map_or(Ratio::from_integer(0), |p| seconds(p, duration));
+    let start = range
+        .start
+        .map_or(Ratio::from_integer(0), |p| seconds(p, duration));
     if start >= duration {
         return Err(beyond("--start", start, duration));
     }
@@ -218,13 +228,20 @@ fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), Se
         Some(End::After(length)) => start.checked_add(&length).ok_or(SelectError::OutOfRange)?,
     };
     if end <= start {
-        return Err(SelectError::EmptyRange { start: decimal(start), end: decimal(end) });
+        return Err(SelectError::EmptyRange {
+            start: decimal(start),
+            end: decimal(end),
+        });
     }
     Ok((start, end.min(duration)))
 }
 
 fn beyond(what: &'static str, position: Rational, duration: Rational) -> SelectError {
-    SelectError::BeyondEnd { what, position: decimal(position), duration: decimal(duration) }
+    SelectError::BeyondEnd {
+        what,
+        position: decimal(position),
+        duration: decimal(duration),
+    }
 }
 
 fn decimal(value: Rational) -> String {

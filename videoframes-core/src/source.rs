@@ -60,13 +60,25 @@ impl FileSource {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
         }
         if !kind.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "is not a regular file",
+            ));
         }
         let path = std::path::absolute(&path)?;
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { path, name, file: Arc::new(file), length })
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            path,
+            name,
+            file: Arc::new(file),
+            length,
+        })
     }
 }
 
@@ -107,7 +119,10 @@ pub struct MemorySource {
 impl MemorySource {
     /// Wraps `bytes` under a name.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
-        Self { name: name.into(), bytes: bytes.into() }
+        Self {
+            name: name.into(),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -126,7 +141,9 @@ impl Source for MemorySource {
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.bytes.len());
         let end = start.saturating_add(length).min(self.bytes.len());
         Ok(self.bytes.slice(start..end))
     }

@@ -23,7 +23,10 @@ pub struct ParseUnitError {
 
 impl ParseUnitError {
     pub(crate) fn new(text: &str, expected: &'static str) -> Self {
-        Self { text: text.to_owned(), expected }
+        Self {
+            text: text.to_owned(),
+            expected,
+        }
     }
 }
 
@@ -46,8 +49,16 @@ pub fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
             return Err(fail());
         }
         let scale = 10i128.pow(fraction.len() as u32);
-        let whole = if whole.is_empty() { 0 } else { digits(whole).ok_or_else(fail)? };
-        let fraction = if fraction.is_empty() { 0 } else { digits(fraction).ok_or_else(fail)? };
+        let whole = if whole.is_empty() {
+            0
+        } else {
+            digits(whole).ok_or_else(fail)?
+        };
+        let fraction = if fraction.is_empty() {
+            0
+        } else {
+            digits(fraction).ok_or_else(fail)?
+        };
         return bounded(Ratio::new(whole * scale + fraction, scale)).ok_or_else(fail);
     } else {
         (digits(text).ok_or_else(fail)?, 1)
@@ -95,7 +106,9 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
         let split = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(fail)?;
         let value = parse_rational(&rest[..split]).map_err(|_| fail())?;
         rest = &rest[split..];
-        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
         let unit = match &rest[..end] {
             "h" => Ratio::from_integer(3600),
             "m" | "min" => Ratio::from_integer(60),
@@ -161,7 +174,10 @@ pub struct TimeBase {
 impl TimeBase {
     /// `None` when either part is 0.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
-        (numerator > 0 && denominator > 0).then_some(Self { numerator, denominator })
+        (numerator > 0 && denominator > 0).then_some(Self {
+            numerator,
+            denominator,
+        })
     }
 
     /// `ticks` as exact seconds.
@@ -206,7 +222,16 @@ mod tests {
     fn decimals_are_exact_fractions() {
         assert_eq!(parse_rational("29.97").unwrap(), Ratio::new(2997, 100));
         assert_eq!(parse_rational("30000/1001").unwrap(), Ratio::new(30000, 1001));
-        for bad in ["", ".", "-1", "1/0", "1e3", "nan", "1.0000000001", "99999999999999"] {
+        for bad in [
+            "",
+            ".",
+            "-1",
+            "1/0",
+            "1e3",
+            "nan",
+            "1.0000000001",
+            "99999999999999",
+        ] {
             assert!(parse_rational(bad).is_err(), "{bad}");
         }
     }

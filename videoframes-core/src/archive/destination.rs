@@ -43,7 +43,10 @@ impl Destination for ZipFile {
     }
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
-        Ok(Box::new(ZipArchive::new(Box::new(FileSink::create(&self.path, self.if_exists)?))))
+        Ok(Box::new(ZipArchive::new(Box::new(FileSink::create(
+            &self.path,
+            self.if_exists,
+        )?))))
     }
 }
 
@@ -93,6 +96,8 @@ impl Destination for ZipObject {
     }
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
-        Ok(Box::new(ZipArchive::new(self.storage.create(&self.key, self.if_exists).await?)))
+        Ok(Box::new(ZipArchive::new(
+            self.storage.create(&self.key, self.if_exists).await?,
+        )))
     }
 }

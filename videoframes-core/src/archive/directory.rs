@@ -28,7 +28,10 @@ impl DirectoryArchive {
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, ArchiveError> {
         let path = path.into();
         check_target(&path, if_exists)?;
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let staging = tempfile::Builder::new()
             .prefix(".vf-")
             .suffix(".partial")
@@ -38,7 +41,12 @@ impl DirectoryArchive {
                 io::ErrorKind::NotFound => StorageError::NotFound(parent.to_string_lossy().into_owned()),
                 _ => failed("write", &path, e),
             })?;
-        Ok(Self { path, if_exists, staging, size: 0 })
+        Ok(Self {
+            path,
+            if_exists,
+            staging,
+            size: 0,
+        })
     }
 }
 
@@ -69,14 +77,23 @@ fn check_target(path: &Path, if_exists: IfExists) -> Result<(), ArchiveError> {
 
 /// Whether everything in the folder is listed in a manifest that this tool wrote.
 fn holds_our_manifest(path: &Path) -> bool {
-    let Ok(text) = std::fs::read(path.join(MANIFEST_NAME)) else { return false };
-    let Ok(manifest) = serde_json::from_slice::<super::Manifest>(&text) else { return false };
-    let mut known: std::collections::HashSet<PathBuf> =
-        manifest.frames.iter().map(|frame| PathBuf::from(&frame.file)).collect();
+    let Ok(text) = std::fs::read(path.join(MANIFEST_NAME)) else {
+        return false;
+    };
+    let Ok(manifest) = serde_json::from_slice::<super::Manifest>(&text) else {
+        return false;
+    };
+    let mut known: std::collections::HashSet<PathBuf> = manifest
+        .frames
+        .iter()
+        .map(|frame| PathBuf::from(&frame.file))
+        .collect();
     known.insert(PathBuf::from(MANIFEST_NAME));
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(path.join(&folder)) else { return false };
+        let Ok(entries) = std::fs::read_dir(path.join(&folder)) else {
+            return false;
+        };
         for entry in entries {
             let Ok(entry) = entry else { return false };
             let name = folder.join(entry.file_name());

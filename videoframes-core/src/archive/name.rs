@@ -49,14 +49,20 @@ impl FromStr for NameTemplate {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = |reason| InvalidTemplate { template: text.to_owned(), reason };
+        let fail = |reason| InvalidTemplate {
+            template: text.to_owned(),
+            reason,
+        };
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
             if open > 0 {
                 parts.push(literal(&rest[..open]).map_err(fail)?);
             }
-            let close = rest.find('}').filter(|&c| c > open).ok_or_else(|| fail("a '{' is not closed"))?;
+            let close = rest
+                .find('}')
+                .filter(|&c| c > open)
+                .ok_or_else(|| fail("a '{' is not closed"))?;
             let (field, width) = match rest[open + 1..close].split_once(':') {
                 None => (&rest[open + 1..close], 0),
                 Some((field, width)) => {
@@ -85,7 +91,10 @@ impl FromStr for NameTemplate {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(fail("a folder in it is empty, '.' or '..'"));
         }
-        Ok(Self { text: text.to_owned(), parts })
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
     }
 }
 
@@ -133,9 +142,19 @@ fn stem(source_name: &str) -> String {
         Some(dot) if dot > 0 => &source_name[..dot],
         _ => source_name,
     };
-    let clean = |c: char| if c.is_control() || matches!(c, '/' | '\\' | ':' | '\u{fffd}') { '_' } else { c };
+    let clean = |c: char| {
+        if c.is_control() || matches!(c, '/' | '\\' | ':' | '\u{fffd}') {
+            '_'
+        } else {
+            c
+        }
+    };
     let clean: String = stem.chars().take(100).map(clean).collect();
-    if matches!(clean.as_str(), "" | "." | "..") { "video".to_owned() } else { clean }
+    if matches!(clean.as_str(), "" | "." | "..") {
+        "video".to_owned()
+    } else {
+        clean
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +169,15 @@ mod tests {
 
     #[test]
     fn template_cannot_leave_the_archive_or_collide() {
-        for bad in ["x", "../{index}", "{index}/../y", "/{index}", "{index", "{foo}{index}", "a}{index}"] {
+        for bad in [
+            "x",
+            "../{index}",
+            "{index}/../y",
+            "/{index}",
+            "{index",
+            "{foo}{index}",
+            "a}{index}",
+        ] {
             assert!(bad.parse::<NameTemplate>().is_err(), "{bad}");
         }
         let template: NameTemplate = "{stem}/{index}".parse().unwrap();

@@ -25,7 +25,11 @@ impl ZipArchive {
     /// Writes to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Self {
         let tail = Tail::default();
-        Self { sink, writer: ZipWriter::new(tail.clone()), tail }
+        Self {
+            sink,
+            writer: ZipWriter::new(tail.clone()),
+            tail,
+        }
     }
 }
 
@@ -41,7 +45,10 @@ impl Archive for ZipArchive {
     async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError> {
         PreparedZipFile::from_data(name, options(), &content)
             .and_then(|file| self.writer.add_prepared_file(file))
-            .map_err(|source| ArchiveError::Format { name: name.to_owned(), source })?;
+            .map_err(|source| ArchiveError::Format {
+                name: name.to_owned(),
+                source,
+            })?;
         let bytes = self.tail.take();
         let added = bytes.len() as u64;
         self.sink.write(bytes).await?;
@@ -49,12 +56,19 @@ impl Archive for ZipArchive {
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {
-        let Self { mut sink, writer, tail } = *self;
+        let Self {
+            mut sink,
+            writer,
+            tail,
+        } = *self;
         let mut end = match writer.finish() {
             Ok(writer) => writer,
             Err(source) => {
                 sink.abort().await;
-                return Err(ArchiveError::Format { name: "the central directory".to_owned(), source });
+                return Err(ArchiveError::Format {
+                    name: "the central directory".to_owned(),
+                    source,
+                });
             }
         };
         let size = end.stream_position().unwrap_or_default();
@@ -107,7 +121,10 @@ impl Seek for Tail {
         match to {
             SeekFrom::Current(0) | SeekFrom::End(0) => Ok(position),
             SeekFrom::Start(start) if start == position => Ok(position),
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the archive is written front to back")),
+            _ => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the archive is written front to back",
+            )),
         }
     }
 }

@@ -157,7 +157,11 @@ impl PictureOptions {
         let box_w = self.max_width.map_or(w, |m| u64::from(m).min(w)).max(1);
         let box_h = self.max_height.map_or(h, |m| u64::from(m).min(h)).max(1);
         // Scale by the smaller of box_w / w and box_h / h, rounded to the nearest pixel.
-        let (n, d) = if box_w * h <= box_h * w { (box_w, w) } else { (box_h, h) };
+        let (n, d) = if box_w * h <= box_h * w {
+            (box_w, w)
+        } else {
+            (box_h, h)
+        };
         let scale = |side: u64| u32::try_from(((side * n + d / 2) / d).max(1)).unwrap_or(u32::MAX);
         (scale(w), scale(h))
     }
@@ -170,7 +174,12 @@ mod tests {
     #[test]
     fn pictures_fit_the_box_keep_their_shape_and_are_never_enlarged() {
         let fit = |max_width, max_height| {
-            PictureOptions { max_width, max_height, ..PictureOptions::default() }.fit(1920, 1080)
+            PictureOptions {
+                max_width,
+                max_height,
+                ..PictureOptions::default()
+            }
+            .fit(1920, 1080)
         };
         assert_eq!(fit(None, None), (1920, 1080));
         assert_eq!(fit(Some(4000), Some(4000)), (1920, 1080));

@@ -25,7 +25,9 @@ impl LocalStorage {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 #[async_trait]
@@ -33,7 +35,9 @@ impl Storage for LocalStorage {
     async fn open(&self, key: &ObjectKey) -> Result<Arc<dyn Source>, StorageError> {
         let path = self.root.join(key.as_str());
         let source = blocking(move || FileSource::open(path)).await;
-        Ok(Arc::new(source.map_err(|e| StorageError::from_io("open", key.as_str(), e))?))
+        Ok(Arc::new(
+            source.map_err(|e| StorageError::from_io("open", key.as_str(), e))?,
+        ))
     }
 
     async fn create(&self, key: &ObjectKey, if_exists: IfExists) -> Result<Box<dyn Sink>, StorageError> {
@@ -76,7 +80,10 @@ impl FileSink {
         if if_exists == IfExists::Refuse && path.symlink_metadata().is_ok() {
             return Err(StorageError::AlreadyExists(name));
         }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let file = tempfile::Builder::new()
             .prefix(".vf-")
             .suffix(".partial")
@@ -86,7 +93,11 @@ impl FileSink {
                 io::ErrorKind::NotFound => StorageError::NotFound(folder.to_string_lossy().into_owned()),
                 _ => StorageError::from_io("write", &name, e),
             })?;
-        Ok(Self { path, if_exists, file: Some(file) })
+        Ok(Self {
+            path,
+            if_exists,
+            file: Some(file),
+        })
     }
 
     fn error(&self, source: io::Error) -> StorageError {

@@ -17,10 +17,19 @@ use crate::video::Timeline;
 pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: &Path, not_a_video: &Path) {
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(!extractor.version().await.expect("a version").is_empty());
-    assert!(matches!(extractor.probe(not_a_video, &limits, &cancel).await, Err(ExtractError::NotAVideo(_))));
+    assert!(matches!(
+        extractor.probe(not_a_video, &limits, &cancel).await,
+        Err(ExtractError::NotAVideo(_))
+    ));
 
-    let probe = extractor.probe(video, &limits, &cancel).await.expect("a video can be probed");
-    let scan = extractor.scan(video, &probe.video, &limits, &cancel).await.expect("a video can be scanned");
+    let probe = extractor
+        .probe(video, &limits, &cancel)
+        .await
+        .expect("a video can be probed");
+    let scan = extractor
+        .scan(video, &probe.video, &limits, &cancel)
+        .await
+        .expect("a video can be scanned");
     assert_eq!(scan.damage, None);
     if let Some(promised) = &probe.timeline {
         assert_eq!(promised.pts(), scan.timeline.pts(), "packets and frames agree");
@@ -34,16 +43,25 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         picture: PictureOptions::default(),
         deinterlace: false,
     };
-    let frames = collect(extractor, video, request.clone(), &cancel).await.expect("an extraction");
+    let frames = collect(extractor, video, request.clone(), &cancel)
+        .await
+        .expect("an extraction");
     assert_eq!(frames, request.frames, "every asked picture comes, in order");
 
     // A timeline that is wrong about frame 2 is noticed before any picture from there on is sent.
     let mut pts = scan.timeline.pts().to_vec();
     pts.remove(2);
     let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
-    let lied = ExtractRequest { timeline: wrong, frames: vec![0, 2], ..request.clone() };
+    let lied = ExtractRequest {
+        timeline: wrong,
+        frames: vec![0, 2],
+        ..request.clone()
+    };
     let mismatch = collect(extractor, video, lied, &cancel).await;
-    assert!(matches!(mismatch, Err(ExtractError::TimelineMismatch(_))), "{mismatch:?}");
+    assert!(
+        matches!(mismatch, Err(ExtractError::TimelineMismatch(_))),
+        "{mismatch:?}"
+    );
 
     let stopped = CancellationToken::new();
     stopped.cancel();

@@ -39,8 +39,14 @@ impl VideoInfo {
     /// Width and height as displayed: square samples, upright unless `keep_rotation` is off.
     pub fn display_size(&self, rotate: bool) -> (u32, u32) {
         let width = self.sample_aspect * Rational::from_integer(i128::from(self.width));
-        let width = u32::try_from(width.round().to_integer()).unwrap_or(u32::MAX).max(1);
-        if rotate && self.orientation.swaps_sides() { (self.height, width) } else { (width, self.height) }
+        let width = u32::try_from(width.round().to_integer())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        if rotate && self.orientation.swaps_sides() {
+            (self.height, width)
+        } else {
+            (width, self.height)
+        }
     }
 }
 
@@ -87,7 +93,10 @@ impl Orientation {
     pub fn swaps_sides(self) -> bool {
         matches!(
             self,
-            Self::Clockwise | Self::CounterClockwise | Self::MirroredClockwise | Self::MirroredCounterClockwise
+            Self::Clockwise
+                | Self::CounterClockwise
+                | Self::MirroredClockwise
+                | Self::MirroredCounterClockwise
         )
     }
 

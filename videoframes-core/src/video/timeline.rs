@@ -39,18 +39,21 @@ impl Timeline {
 
     /// Time of frame `index` in seconds from the first frame.
     pub fn time(&self, index: usize) -> Rational {
-        self.time_base.seconds(i128::from(self.pts[index]) - i128::from(self.pts[0]))
+        self.time_base
+            .seconds(i128::from(self.pts[index]) - i128::from(self.pts[0]))
     }
 
     /// Seconds from the first frame to the end of the last.
     pub fn duration(&self) -> Rational {
-        self.time_base.seconds(i128::from(self.end) - i128::from(self.pts[0]))
+        self.time_base
+            .seconds(i128::from(self.end) - i128::from(self.pts[0]))
     }
 
     /// Seconds for which frame `index` is displayed.
     pub fn frame_duration(&self, index: usize) -> Rational {
         let until = self.pts.get(index + 1).copied().unwrap_or(self.end);
-        self.time_base.seconds(i128::from(until) - i128::from(self.pts[index]))
+        self.time_base
+            .seconds(i128::from(until) - i128::from(self.pts[index]))
     }
 
     /// The frame displayed at `time` seconds: the last one with a timestamp at or before it.
@@ -61,7 +64,9 @@ impl Timeline {
             Some(ticks) => ticks.saturating_add(origin),
             None => i128::MAX,
         };
-        self.pts.partition_point(|&pts| i128::from(pts) <= latest).saturating_sub(1)
+        self.pts
+            .partition_point(|&pts| i128::from(pts) <= latest)
+            .saturating_sub(1)
     }
 }
 

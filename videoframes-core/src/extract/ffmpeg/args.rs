@@ -20,17 +20,25 @@ pub(super) const PICKED: &str = "picked";
 pub(super) fn input(path: &Path) -> Vec<OsString> {
     let mut url = OsString::from("file:");
     url.push(path);
-    let mut args: Vec<OsString> =
-        ["-protocol_whitelist", "file", "-format_whitelist", FORMATS].map(OsString::from).into();
+    let mut args: Vec<OsString> = ["-protocol_whitelist", "file", "-format_whitelist", FORMATS]
+        .map(OsString::from)
+        .into();
     args.extend([OsString::from("-i"), url]);
     args
 }
 
 fn decode(path: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> =
-        ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", "-max_error_rate", "1"]
-            .map(OsString::from)
-            .into();
+    let mut args: Vec<OsString> = [
+        "-nostdin",
+        "-hide_banner",
+        "-nostats",
+        "-loglevel",
+        "repeat+level+info",
+        "-max_error_rate",
+        "1",
+    ]
+    .map(OsString::from)
+    .into();
     args.extend(["-copyts", "-noautorotate"].map(OsString::from));
     args.extend(input(path));
     args.extend(["-map", "0:V:0", "-an", "-sn", "-dn"].map(OsString::from));
@@ -50,21 +58,50 @@ pub(super) fn scan(path: &Path) -> Vec<OsString> {
 pub(super) fn extract(path: &Path, request: &ExtractRequest, major: u32) -> Vec<OsString> {
     let mut args = decode(path);
     // `-filter_script` gave way to `-/filter` in ffmpeg 7.
-    args.extend([if major >= 7 { "-/filter:v" } else { "-filter_script:v" }, "pipe:0"].map(OsString::from));
+    args.extend(
+        [
+            if major >= 7 {
+                "-/filter:v"
+            } else {
+                "-filter_script:v"
+            },
+            "pipe:0",
+        ]
+        .map(OsString::from),
+    );
     args.extend(["-fps_mode", "passthrough"].map(OsString::from));
     let quality = request.picture.quality.get();
     let encoder: Vec<String> = match request.picture.format {
         PictureFormat::Jpg => {
             let q = jpeg_quantiser(quality).to_string();
-            ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"].map(str::to_owned).into()
+            ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"]
+                .map(str::to_owned)
+                .into()
         }
         PictureFormat::Png => ["-c:v", "png"].map(str::to_owned).into(),
-        PictureFormat::Webp => {
-            ["-c:v", "libwebp", "-lossless", "0", "-quality", &quality.to_string()].map(str::to_owned).into()
-        }
+        PictureFormat::Webp => [
+            "-c:v",
+            "libwebp",
+            "-lossless",
+            "0",
+            "-quality",
+            &quality.to_string(),
+        ]
+        .map(str::to_owned)
+        .into(),
     };
     args.extend(encoder.into_iter().map(OsString::from));
-    let output = ["-flags:v", "+bitexact", "-fflags", "+bitexact", "-map_metadata", "-1", "-f", "image2pipe", "pipe:1"];
+    let output = [
+        "-flags:v",
+        "+bitexact",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+        "-f",
+        "image2pipe",
+        "pipe:1",
+    ];
     args.extend(output.map(OsString::from));
     args
 }
@@ -80,12 +117,25 @@ fn jpeg_quantiser(quality: u8) -> u32 {
 
 /// The filter graph of an extraction.
 pub(super) fn filter_graph(request: &ExtractRequest) -> String {
-    let ExtractRequest { video, timeline, frames, picture, .. } = request;
+    let ExtractRequest {
+        video,
+        timeline,
+        frames,
+        picture,
+        ..
+    } = request;
     let mut filters = vec![format!("showinfo@{DECODED}=checksum=0")];
     if request.deinterlace {
-        let which = if picture.deinterlace == crate::extract::Deinterlace::On { "all" } else { "interlaced" };
+        let which = if picture.deinterlace == crate::extract::Deinterlace::On {
+            "all"
+        } else {
+            "interlaced"
+        };
         // The deinterlacer halves the time base; picks are made in the stream's own.
-        filters.push(format!("bwdif=mode=send_frame:deint={which},settb={}", video.time_base));
+        filters.push(format!(
+            "bwdif=mode=send_frame:deint={which},settb={}",
+            video.time_base
+        ));
     }
     filters.push(format!("select='{}'", pick_expression(timeline, frames)));
     filters.push(format!("showinfo@{PICKED}=checksum=0"));
@@ -100,7 +150,11 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
     }
     let display = video.display_size(picture.rotate);
     let (width, height) = picture.fit(display.0, display.1);
-    let (matrix, range) = if tonemap { ("bt709", "tv") } else { (input_matrix(video), input_range(video)) };
+    let (matrix, range) = if tonemap {
+        ("bt709", "tv")
+    } else {
+        (input_matrix(video), input_range(video))
+    };
     let (output, format) = match picture.format {
         PictureFormat::Jpg => (":out_color_matrix=bt601:out_range=pc", "yuvj420p"),
         PictureFormat::Webp => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
@@ -184,13 +238,21 @@ fn input_range(video: &VideoInfo) -> &'static str {
 
 fn is_rgb(video: &VideoInfo) -> bool {
     let format = video.pixel_format.as_str();
-    ["rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "x2rgb", "x2bgr"].iter().any(|p| format.starts_with(p))
+    [
+        "rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "x2rgb", "x2bgr",
+    ]
+    .iter()
+    .any(|p| format.starts_with(p))
 }
 
 /// PQ or HLG to BT.709 SDR: linear light, BT.709 primaries, the Hable curve.
 fn tonemap_chain(video: &VideoInfo) -> String {
     let tag = |value: &Option<String>, fallback: &str| value.clone().unwrap_or_else(|| fallback.to_owned());
-    let range = if video.colour.full_range == Some(true) { "full" } else { "limited" };
+    let range = if video.colour.full_range == Some(true) {
+        "full"
+    } else {
+        "limited"
+    };
     format!(
         "zscale=tin={}:min={}:pin={}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
          tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
@@ -211,23 +273,37 @@ fn zscale_matrix(matrix: Option<&str>) -> &'static str {
 
 /// Reads the container's streams, as JSON.
 pub(super) fn probe_streams(path: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> =
-        ["-v", "error", "-show_streams", "-show_format", "-of", "json"].map(OsString::from).into();
+    let mut args: Vec<OsString> = ["-v", "error", "-show_streams", "-show_format", "-of", "json"]
+        .map(OsString::from)
+        .into();
     args.extend(input(path));
     args
 }
 
 /// Reads the video stream's packets, a line each: `pts,duration,flags`.
 pub(super) fn probe_packets(path: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> =
-        ["-v", "error", "-select_streams", "V:0", "-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"]
-            .map(OsString::from)
-            .into();
+    let mut args: Vec<OsString> = [
+        "-v",
+        "error",
+        "-select_streams",
+        "V:0",
+        "-show_entries",
+        "packet=pts,duration,flags",
+        "-of",
+        "csv=p=0",
+    ]
+    .map(OsString::from)
+    .into();
     args.extend(input(path));
     args
 }
 
 /// Whether all timestamps survive the double arithmetic of ffmpeg's expressions.
 pub(super) fn exact_in_double(timeline: &Timeline) -> bool {
-    timeline.pts().first().into_iter().chain(timeline.pts().last()).all(|pts| pts.unsigned_abs() <= 1 << 53)
+    timeline
+        .pts()
+        .first()
+        .into_iter()
+        .chain(timeline.pts().last())
+        .all(|pts| pts.unsigned_abs() <= 1 << 53)
 }

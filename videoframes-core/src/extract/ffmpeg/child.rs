@@ -33,13 +33,19 @@ impl ChildGroup {
     }
 
     fn spawn(program: &Path, mut command: Command) -> Result<Self, ExtractError> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // Reports to files and colours by environment would change what is read back.
         command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
-        let child = command.process_group(0).spawn().map_err(|source| ExtractError::DecoderMissing {
-            program: program.to_string_lossy().into_owned(),
-            source,
-        })?;
+        let child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|source| ExtractError::DecoderMissing {
+                program: program.to_string_lossy().into_owned(),
+                source,
+            })?;
         tracing::debug!(pid = child.id(), program = %program.display(), "started");
         Ok(Self { child, reaped: false })
     }

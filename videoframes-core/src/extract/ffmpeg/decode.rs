@@ -26,9 +26,19 @@ const TAIL_LINES: usize = 3;
 
 /// What happened.
 pub(super) enum Event {
-    Decoded { pts: Option<i64>, duration: Option<i64>, interlaced: bool },
-    Picked { pts: i64 },
-    Picture { bytes: Bytes, width: u32, height: u32 },
+    Decoded {
+        pts: Option<i64>,
+        duration: Option<i64>,
+        interlaced: bool,
+    },
+    Picked {
+        pts: i64,
+    },
+    Picture {
+        bytes: Bytes,
+        width: u32,
+        height: u32,
+    },
 }
 
 enum Message {
@@ -84,7 +94,15 @@ impl<'a> Decode<'a> {
             open_pipes += 1;
             std::thread::spawn(move || read_pictures(stdout, format, &sender));
         }
-        Ok(Self { child, messages, tail, cancel, stall, open_pipes, damage: None })
+        Ok(Self {
+            child,
+            messages,
+            tail,
+            cancel,
+            stall,
+            open_pipes,
+            damage: None,
+        })
     }
 
     /// The next event; `None` once ffmpeg has ended well.
@@ -108,7 +126,9 @@ impl<'a> Decode<'a> {
                 Ok(Message::Broken(error)) => {
                     let status = self.exit(&mut quiet_since)?;
                     if status.success() {
-                        return Err(ExtractError::DecoderFailed(format!("its pictures cannot be read: {error}")));
+                        return Err(ExtractError::DecoderFailed(format!(
+                            "its pictures cannot be read: {error}"
+                        )));
                     }
                     return Err(self.failure(status));
                 }
@@ -121,13 +141,19 @@ impl<'a> Decode<'a> {
             }
         }
         let status = self.exit(&mut quiet_since)?;
-        if status.success() { Ok(None) } else { Err(self.failure(status)) }
+        if status.success() {
+            Ok(None)
+        } else {
+            Err(self.failure(status))
+        }
     }
 
     fn exit(&mut self, quiet_since: &mut Instant) -> Result<ExitStatus, ExtractError> {
         loop {
-            if let Some(status) =
-                self.child.try_wait().map_err(|e| ExtractError::DecoderFailed(e.to_string()))?
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?
             {
                 return Ok(status);
             }
@@ -145,7 +171,11 @@ impl<'a> Decode<'a> {
     fn failure(&self, status: ExitStatus) -> ExtractError {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let said: Vec<&str> = tail.iter().map(String::as_str).collect();
-        let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", said.join("; "))
+        };
         ExtractError::DecoderFailed(format!("{status}{said}"))
     }
 }
@@ -160,9 +190,18 @@ fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, tail: &Mutex<Ve
     };
     for_each_line(stderr, |line| {
         let message = match parse(line) {
-            Some(LogLine::Decoded { pts, duration, interlaced }) => {
-                Message::Event(Event::Decoded { pts, duration, interlaced }, None)
-            }
+            Some(LogLine::Decoded {
+                pts,
+                duration,
+                interlaced,
+            }) => Message::Event(
+                Event::Decoded {
+                    pts,
+                    duration,
+                    interlaced,
+                },
+                None,
+            ),
             Some(LogLine::Picked { pts }) => Message::Event(Event::Picked { pts }, None),
             Some(LogLine::Damage(line)) => {
                 keep(&line);
@@ -196,9 +235,10 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
             return;
         }
         let message = match pictures.next() {
-            Ok(Some((bytes, width, height))) => {
-                Message::Event(Event::Picture { bytes, width, height }, Some(Permit(give_back.clone())))
-            }
+            Ok(Some((bytes, width, height))) => Message::Event(
+                Event::Picture { bytes, width, height },
+                Some(Permit(give_back.clone())),
+            ),
             Ok(None) => Message::PipeClosed,
             Err(error) => Message::Broken(error),
         };

@@ -6,7 +6,11 @@ use super::args::{DECODED, PICKED};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogLine {
     /// A frame left the decoder.
-    Decoded { pts: Option<i64>, duration: Option<i64>, interlaced: bool },
+    Decoded {
+        pts: Option<i64>,
+        duration: Option<i64>,
+        interlaced: bool,
+    },
     /// A frame was picked and goes to the encoder.
     Picked { pts: i64 },
     /// Something of the input was lost or spoiled.
@@ -38,7 +42,9 @@ const DAMAGE: [&str; 17] = [
 
 pub(super) fn parse(line: &str) -> Option<LogLine> {
     if let Some(rest) = line.strip_prefix("[showinfo@") {
-        let (filter, message) = rest.split_once(" @ ").and_then(|(f, m)| Some((f, m.split_once("[info] n:")?.1)))?;
+        let (filter, message) = rest
+            .split_once(" @ ")
+            .and_then(|(f, m)| Some((f, m.split_once("[info] n:")?.1)))?;
         let pts = number(message, " pts:");
         return match filter {
             DECODED => Some(LogLine::Decoded {
@@ -50,7 +56,9 @@ pub(super) fn parse(line: &str) -> Option<LogLine> {
             _ => None,
         };
     }
-    let serious = ["[error]", "[fatal]", "[panic]"].iter().any(|level| line.contains(level));
+    let serious = ["[error]", "[fatal]", "[panic]"]
+        .iter()
+        .any(|level| line.contains(level));
     if !serious && !line.contains("[warning]") {
         return None;
     }
@@ -90,21 +98,36 @@ mod tests {
                    sar:1/1 s:320x180 i:P iskey:0 type:P ";
         let new = "[showinfo@decoded @ 0x7f3d] [info] n:   1 pts:  -1024 pts_time:0.1     duration:   1024 \
                    duration_time:0.1     fmt:yuv420p cl:left sar:1/1 s:320x180 i:T iskey:0 type:P ";
-        let decoded = |pts, duration, interlaced| Some(LogLine::Decoded { pts, duration, interlaced });
+        let decoded = |pts, duration, interlaced| {
+            Some(LogLine::Decoded {
+                pts,
+                duration,
+                interlaced,
+            })
+        };
         assert_eq!(parse(old), decoded(Some(1024), None, false));
         assert_eq!(parse(new), decoded(Some(-1024), Some(1024), true));
         assert_eq!(
             parse("[showinfo@picked @ 0x1] [info] n:0 pts:7 pts_time:1 fmt:x"),
             Some(LogLine::Picked { pts: 7 })
         );
-        assert_eq!(parse("[showinfo@decoded @ 0x1] [info] config in time_base: 1/10"), None);
+        assert_eq!(
+            parse("[showinfo@decoded @ 0x1] [info] config in time_base: 1/10"),
+            None
+        );
     }
 
     #[test]
     fn damage_is_told_from_chatter() {
         let line = "[mov,mp4 @ 0x1] [error] stream 0, offset 0x9c8: partial file";
-        assert_eq!(parse(line), Some(LogLine::Damage("stream 0, offset 0x9c8: partial file".to_owned())));
+        assert_eq!(
+            parse(line),
+            Some(LogLine::Damage("stream 0, offset 0x9c8: partial file".to_owned()))
+        );
         assert_eq!(parse("[h264 @ 0x1] [info] corrupt-looking but fine"), None);
-        assert!(matches!(parse("[h264 @ 0x1] [error] mmco: unref short failure"), Some(LogLine::Error(_))));
+        assert!(matches!(
+            parse("[h264 @ 0x1] [error] mmco: unref short failure"),
+            Some(LogLine::Error(_))
+        ));
     }
 }

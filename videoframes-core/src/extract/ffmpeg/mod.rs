@@ -18,9 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::child::{ChildGroup, for_each_line};
 use self::decode::{Decode, Event};
-use super::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Picture, Probe, Scan, Tonemap,
-};
+use super::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Picture, Probe, Scan, Tonemap};
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::video::{TimelineBuilder, VideoInfo};
 
@@ -65,12 +63,25 @@ impl FfmpegExtractor {
         let (ffmpeg, ffprobe) = match path {
             Some(ffmpeg) => {
                 let beside = ffmpeg.with_file_name("ffprobe");
-                let ffprobe = if beside.is_file() { beside } else { ffmpeg_sidecar::ffprobe::ffprobe_path() };
+                let ffprobe = if beside.is_file() {
+                    beside
+                } else {
+                    ffmpeg_sidecar::ffprobe::ffprobe_path()
+                };
                 (ffmpeg, ffprobe)
             }
-            None => (ffmpeg_sidecar::paths::ffmpeg_path(), ffmpeg_sidecar::ffprobe::ffprobe_path()),
+            None => (
+                ffmpeg_sidecar::paths::ffmpeg_path(),
+                ffmpeg_sidecar::ffprobe::ffprobe_path(),
+            ),
         };
-        Self { programs: Arc::new(Programs { ffmpeg, ffprobe, version: OnceLock::new() }) }
+        Self {
+            programs: Arc::new(Programs {
+                ffmpeg,
+                ffprobe,
+                version: OnceLock::new(),
+            }),
+        }
     }
 
     /// The ffmpeg and the ffprobe that are run.
@@ -87,9 +98,15 @@ impl FfmpegExtractor {
             return Ok(version.clone());
         }
         let banner = self.ask(&["-version"])?;
-        let version = banner.first().and_then(|line| parse_version(line)).ok_or_else(|| {
-            ExtractError::Unsupported(format!("'{}' does not say which version it is", self.programs.ffmpeg.display()))
-        })?;
+        let version = banner
+            .first()
+            .and_then(|line| parse_version(line))
+            .ok_or_else(|| {
+                ExtractError::Unsupported(format!(
+                    "'{}' does not say which version it is",
+                    self.programs.ffmpeg.display()
+                ))
+            })?;
         if version.number < OLDEST_SUPPORTED {
             let (major, minor) = OLDEST_SUPPORTED;
             let text = format!("version {} is older than {major}.{minor}", version.text);
@@ -104,16 +121,30 @@ impl FfmpegExtractor {
     /// [`ExtractError::DecoderMissing`].
     pub fn missing(&self, list: &str, names: &[&'static str]) -> Result<Vec<&'static str>, ExtractError> {
         let lines = self.ask(&[list])?;
-        let has = |name: &str| lines.iter().any(|line| line.split_whitespace().nth(1) == Some(name));
+        let has = |name: &str| {
+            lines
+                .iter()
+                .any(|line| line.split_whitespace().nth(1) == Some(name))
+        };
         Ok(names.iter().copied().filter(|name| !has(name)).collect())
     }
 
     /// The lines of a short answer, within a time.
     fn ask(&self, question: &[&str]) -> Result<Vec<String>, ExtractError> {
-        let args = ["-nostdin", "-hide_banner"].iter().filter(|_| question != ["-version"]).chain(question);
+        let args = ["-nostdin", "-hide_banner"]
+            .iter()
+            .filter(|_| question != ["-version"])
+            .chain(question);
         let mut child = ChildGroup::ffmpeg(
             &self.programs.ffmpeg,
-            args.map(Into::into).chain(question.iter().filter(|q| **q == "-version").map(|_| "-nostdin".into())).collect(),
+            args.map(Into::into)
+                .chain(
+                    question
+                        .iter()
+                        .filter(|q| **q == "-version")
+                        .map(|_| "-nostdin".into()),
+                )
+                .collect(),
         )?;
         child.feed(String::new());
         if let Some(stderr) = child.take_stderr() {
@@ -130,7 +161,9 @@ impl FfmpegExtractor {
                 let _ = sender.send(lines);
             });
         }
-        receiver.recv_timeout(VERSION_TIMEOUT).map_err(|_| ExtractError::Stalled(VERSION_TIMEOUT.as_secs()))
+        receiver
+            .recv_timeout(VERSION_TIMEOUT)
+            .map_err(|_| ExtractError::Stalled(VERSION_TIMEOUT.as_secs()))
     }
 
     fn extract_blocking(
@@ -144,7 +177,9 @@ impl FfmpegExtractor {
         let version = self.ffmpeg_version()?;
         let (request, warnings) = &self.within_capabilities(request)?;
         if !args::exact_in_double(&request.timeline) {
-            return Err(ExtractError::Unsupported("the timestamps are too large to be compared exactly".to_owned()));
+            return Err(ExtractError::Unsupported(
+                "the timestamps are too large to be compared exactly".to_owned(),
+            ));
         }
         let mut decode = Decode::start(
             &self.programs.ffmpeg,
@@ -165,21 +200,33 @@ impl FfmpegExtractor {
                 Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
             }
             while let Some(picture) = delivery.ready(false)? {
-                pictures.blocking_send(picture).map_err(|_| ExtractError::Cancelled)?;
+                pictures
+                    .blocking_send(picture)
+                    .map_err(|_| ExtractError::Cancelled)?;
             }
             if delivery.is_complete() {
                 // What lies behind the last pick is not looked at; dropping the decode ends it.
-                return Ok(ExtractReport { warnings: warnings.clone(), damage: decode.damage.take() });
+                return Ok(ExtractReport {
+                    warnings: warnings.clone(),
+                    damage: decode.damage.take(),
+                });
             }
         }
         delivery.ended()?;
         while let Some(picture) = delivery.ready(true)? {
-            pictures.blocking_send(picture).map_err(|_| ExtractError::Cancelled)?;
+            pictures
+                .blocking_send(picture)
+                .map_err(|_| ExtractError::Cancelled)?;
         }
         if delivery.is_complete() {
-            Ok(ExtractReport { warnings: warnings.clone(), damage: decode.damage.take() })
+            Ok(ExtractReport {
+                warnings: warnings.clone(),
+                damage: decode.damage.take(),
+            })
         } else {
-            Err(ExtractError::TimelineMismatch("fewer pictures came than were picked".to_owned()))
+            Err(ExtractError::TimelineMismatch(
+                "fewer pictures came than were picked".to_owned(),
+            ))
         }
     }
 
@@ -187,13 +234,18 @@ impl FfmpegExtractor {
     ///
     /// # Errors
     /// [`ExtractError::Unsupported`] where leaving something out would not be what was asked.
-    fn within_capabilities(&self, request: &ExtractRequest) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
+    fn within_capabilities(
+        &self,
+        request: &ExtractRequest,
+    ) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
         let mut request = request.clone();
         let mut warnings = Vec::new();
         if request.picture.format == super::PictureFormat::Webp
             && !self.missing("-encoders", &["libwebp"])?.is_empty()
         {
-            return Err(ExtractError::Unsupported("it has no WebP encoder (libwebp)".to_owned()));
+            return Err(ExtractError::Unsupported(
+                "it has no WebP encoder (libwebp)".to_owned(),
+            ));
         }
         if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
             let missing = self.missing("-filters", &["zscale", "tonemap"])?;
@@ -216,13 +268,23 @@ impl FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<Scan, ExtractError> {
         self.ffmpeg_version()?;
-        let mut decode =
-            Decode::start(&self.programs.ffmpeg, args::scan(input), None, None, limits.stall, cancel)?;
+        let mut decode = Decode::start(
+            &self.programs.ffmpeg,
+            args::scan(input),
+            None,
+            None,
+            limits.stall,
+            cancel,
+        )?;
         let mut frames = TimelineBuilder::default();
         let mut interlaced_frames = false;
         let outcome = loop {
             match decode.next() {
-                Ok(Some(Event::Decoded { pts: Some(pts), duration, interlaced })) => {
+                Ok(Some(Event::Decoded {
+                    pts: Some(pts),
+                    duration,
+                    interlaced,
+                })) => {
                     frames.push(pts, duration);
                     interlaced_frames |= interlaced;
                     if frames.len() > TIMELINE_FRAMES {
@@ -246,9 +308,17 @@ impl FfmpegExtractor {
             }
         }
         let timeline = frames.finish(video.time_base, None).ok_or_else(|| {
-            ExtractError::Damaged(damage.clone().unwrap_or_else(|| "no frame can be decoded".to_owned()))
+            ExtractError::Damaged(
+                damage
+                    .clone()
+                    .unwrap_or_else(|| "no frame can be decoded".to_owned()),
+            )
         })?;
-        Ok(Scan { timeline, interlaced: interlaced_frames, damage })
+        Ok(Scan {
+            timeline,
+            interlaced: interlaced_frames,
+            damage,
+        })
     }
 }
 
@@ -290,14 +360,21 @@ impl<'a> Delivery<'a> {
             let expected = self.request.timeline.pts().get(before);
             if expected != Some(&pts) {
                 let expected = expected.map_or("no more frames".to_owned(), i64::to_string);
-                return Err(mismatch(format!("frame {before} has timestamp {pts}, the index says {expected}")));
+                return Err(mismatch(format!(
+                    "frame {before} has timestamp {pts}, the index says {expected}"
+                )));
             }
         }
         Ok(())
     }
 
     fn picked(&mut self, pts: i64) -> Result<(), ExtractError> {
-        let wanted = |place: usize| self.request.frames.get(place).map(|&f| self.request.timeline.pts()[f]);
+        let wanted = |place: usize| {
+            self.request
+                .frames
+                .get(place)
+                .map(|&f| self.request.timeline.pts()[f])
+        };
         if wanted(self.next_pick) == Some(pts) {
             self.picked.push_back((self.next_pick, false));
             self.next_pick += 1;
@@ -305,13 +382,20 @@ impl<'a> Delivery<'a> {
             // A second frame with the same timestamp is the one that is displayed.
             self.picked.push_back((self.next_pick - 1, true));
         } else {
-            return Err(ExtractError::TimelineMismatch(format!("a frame with timestamp {pts} came unasked")));
+            return Err(ExtractError::TimelineMismatch(format!(
+                "a frame with timestamp {pts} came unasked"
+            )));
         }
         Ok(())
     }
 
     fn picture(&mut self, bytes: bytes::Bytes, width: u32, height: u32) {
-        self.pictures.push_back(Picture { frame: 0, bytes, width, height });
+        self.pictures.push_back(Picture {
+            frame: 0,
+            bytes,
+            width,
+            height,
+        });
     }
 
     /// The next picture, if it is certain; at the `end` of the stream all are.
@@ -333,7 +417,10 @@ impl<'a> Delivery<'a> {
             }
             self.picked.pop_front();
             self.delivered = pick + 1;
-            return Ok(self.pictures.pop_front().map(|picture| Picture { frame, ..picture }));
+            return Ok(self
+                .pictures
+                .pop_front()
+                .map(|picture| Picture { frame, ..picture }));
         }
         Ok(None)
     }
@@ -348,7 +435,9 @@ impl<'a> Delivery<'a> {
         if came == expected {
             return Ok(());
         }
-        Err(ExtractError::TimelineMismatch(format!("{came} frames came, the index says {expected}")))
+        Err(ExtractError::TimelineMismatch(format!(
+            "{came} frames came, the index says {expected}"
+        )))
     }
 }
 
@@ -357,11 +446,16 @@ fn parse_version(line: &str) -> Option<Version> {
     let text = line.strip_prefix("ffmpeg version ")?.split_whitespace().next()?;
     let mut digits = text.trim_start_matches('n').split(|c: char| !c.is_ascii_digit());
     let number = match (digits.next().map(str::parse), digits.next().map(str::parse)) {
-        (Some(Ok(major)), minor) if !text.starts_with("N-") => (major, minor.and_then(Result::ok).unwrap_or(0)),
+        (Some(Ok(major)), minor) if !text.starts_with("N-") => {
+            (major, minor.and_then(Result::ok).unwrap_or(0))
+        }
         _ => (u32::MAX, 0),
     };
     // Builds by date (2026-09-30-git) are new, not version 2026.
-    Some(Version { text: text.to_owned(), number })
+    Some(Version {
+        text: text.to_owned(),
+        number,
+    })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -406,7 +500,10 @@ impl FrameExtractor for FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<Scan, ExtractError> {
         let (this, input, video, limits) = (self.clone(), input.to_owned(), video.clone(), *limits);
-        blocking(cancel, move |cancel| this.scan_blocking(&input, &video, &limits, cancel)).await
+        blocking(cancel, move |cancel| {
+            this.scan_blocking(&input, &video, &limits, cancel)
+        })
+        .await
     }
 
     async fn extract(
@@ -418,7 +515,10 @@ impl FrameExtractor for FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<ExtractReport, ExtractError> {
         let (this, input, limits) = (self.clone(), input.to_owned(), *limits);
-        blocking(cancel, move |cancel| this.extract_blocking(&input, &request, &limits, &pictures, cancel)).await
+        blocking(cancel, move |cancel| {
+            this.extract_blocking(&input, &request, &limits, &pictures, cancel)
+        })
+        .await
     }
 }
 
@@ -429,10 +529,19 @@ mod tests {
     #[test]
     fn versions_of_releases_and_of_builds_without_a_number_are_read() {
         let number = |line| parse_version(line).map(|v| v.number);
-        assert_eq!(number("ffmpeg version 5.1.9-0+deb12u1 Copyright (c)"), Some((5, 1)));
-        assert_eq!(number("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright"), Some((9, 0)));
+        assert_eq!(
+            number("ffmpeg version 5.1.9-0+deb12u1 Copyright (c)"),
+            Some((5, 1))
+        );
+        assert_eq!(
+            number("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright"),
+            Some((9, 0))
+        );
         assert_eq!(number("ffmpeg version 9.0 Copyright"), Some((9, 0)));
-        assert_eq!(number("ffmpeg version N-119000-gabcdef Copyright"), Some((u32::MAX, 0)));
+        assert_eq!(
+            number("ffmpeg version N-119000-gabcdef Copyright"),
+            Some((u32::MAX, 0))
+        );
         assert_eq!(number("something else"), None);
     }
 }

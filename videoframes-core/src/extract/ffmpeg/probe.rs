@@ -82,7 +82,9 @@ pub(super) fn probe(
 
 fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
     let attached = |s: &Stream| {
-        ["attached_pic", "timed_thumbnails", "still_image"].iter().any(|d| s.disposition.get(*d) == Some(&1))
+        ["attached_pic", "timed_thumbnails", "still_image"]
+            .iter()
+            .any(|d| s.disposition.get(*d) == Some(&1))
     };
     let stream = document
         .streams
@@ -96,15 +98,27 @@ fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
         .time_base
         .and_then(|t| t.parse::<TimeBase>().ok())
         .ok_or_else(|| ExtractError::Damaged("the video stream has no time base".to_owned()))?;
-    let known = |tag: Option<String>| tag.filter(|t| !matches!(t.as_str(), "unknown" | "reserved" | "unspecified"));
-    let matrix = stream.side_data_list.iter().find_map(|s| s.displaymatrix.as_deref());
-    let duration = document.format.duration.as_deref().and_then(|d| crate::units::parse_rational(d).ok());
+    let known =
+        |tag: Option<String>| tag.filter(|t| !matches!(t.as_str(), "unknown" | "reserved" | "unspecified"));
+    let matrix = stream
+        .side_data_list
+        .iter()
+        .find_map(|s| s.displaymatrix.as_deref());
+    let duration = document
+        .format
+        .duration
+        .as_deref()
+        .and_then(|d| crate::units::parse_rational(d).ok());
     Ok(VideoInfo {
         container: document.format.format_name.unwrap_or_default(),
         codec: stream.codec_name.unwrap_or_default(),
         width,
         height,
-        sample_aspect: stream.sample_aspect_ratio.as_deref().and_then(sample_aspect).unwrap_or(Ratio::from_integer(1)),
+        sample_aspect: stream
+            .sample_aspect_ratio
+            .as_deref()
+            .and_then(sample_aspect)
+            .unwrap_or(Ratio::from_integer(1)),
         orientation: matrix.map(orientation).unwrap_or_default(),
         pixel_format: stream.pix_fmt.unwrap_or_default(),
         colour: Colour {
@@ -118,7 +132,9 @@ fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
             },
         },
         interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
-        frame_rate: stream.avg_frame_rate.and_then(|r| crate::units::parse_rational(&r).ok()),
+        frame_rate: stream
+            .avg_frame_rate
+            .and_then(|r| crate::units::parse_rational(&r).ok()),
         duration,
         time_base,
     })
@@ -136,7 +152,12 @@ fn orientation(dump: &str) -> Orientation {
     let rows: Vec<Vec<i64>> = dump
         .lines()
         .filter_map(|line| line.split_once(':'))
-        .map(|(_, numbers)| numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect())
+        .map(|(_, numbers)| {
+            numbers
+                .split_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect()
+        })
         .collect();
     match rows.as_slice() {
         [first, second, ..] if first.len() == 3 && second.len() == 3 => {
@@ -189,7 +210,9 @@ fn packets(
         Err(other) => return Err(other),
     }
     if too_many {
-        return Err(ExtractError::LimitExceeded(format!("the video has more than {TIMELINE_FRAMES} frames")));
+        return Err(ExtractError::LimitExceeded(format!(
+            "the video has more than {TIMELINE_FRAMES} frames"
+        )));
     }
     let count = pts.len();
     let timeline = Timeline::new(video.time_base, pts, last.and_then(|(_, duration)| duration));
@@ -270,7 +293,9 @@ fn watch(
         }
     }
     loop {
-        let status = child.try_wait().map_err(|e| ExtractError::DecoderFailed(e.to_string()))?;
+        let status = child
+            .try_wait()
+            .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?;
         match status {
             Some(status) if status.success() => return Ok(()),
             Some(status) if status.code().is_none() => {
@@ -285,7 +310,10 @@ fn watch(
 
 /// What ffprobe's last line means: a container that lost its index is damaged, not foreign.
 fn refusal(line: &str) -> ExtractError {
-    let reason = line.rsplit_once(": ").map_or(line, |(_, reason)| reason).to_owned();
+    let reason = line
+        .rsplit_once(": ")
+        .map_or(line, |(_, reason)| reason)
+        .to_owned();
     let lower = line.to_ascii_lowercase();
     if lower.contains("option") && lower.contains("not found") {
         return ExtractError::Unsupported(reason);

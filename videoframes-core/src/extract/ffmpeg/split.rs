@@ -17,7 +17,12 @@ pub(super) struct PictureReader<R> {
 
 impl<R: Read> PictureReader<R> {
     pub(super) fn new(reader: R, format: PictureFormat) -> Self {
-        Self { reader, format, buffer: BytesMut::new(), ended: false }
+        Self {
+            reader,
+            format,
+            buffer: BytesMut::new(),
+            ended: false,
+        }
     }
 
     /// The next complete picture with its size; `None` at the end of the stream.
@@ -33,10 +38,18 @@ impl<R: Read> PictureReader<R> {
                 PictureFormat::Webp => scan.webp(&self.buffer)?,
             };
             if let Some(end) = end {
-                return Ok(Some((self.buffer.split_to(end).freeze(), scan.width, scan.height)));
+                return Ok(Some((
+                    self.buffer.split_to(end).freeze(),
+                    scan.width,
+                    scan.height,
+                )));
             }
             if self.ended {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
             }
             if self.buffer.len() > PICTURE_BYTES {
                 return Err(invalid("a picture larger than the limit"));
@@ -74,7 +87,9 @@ struct Scan {
 }
 
 fn be16(data: &[u8], at: usize) -> Option<usize> {
-    Some(usize::from(u16::from_be_bytes(data.get(at..at + 2)?.try_into().ok()?)))
+    Some(usize::from(u16::from_be_bytes(
+        data.get(at..at + 2)?.try_into().ok()?,
+    )))
 }
 
 fn be32(data: &[u8], at: usize) -> Option<usize> {
@@ -107,14 +122,18 @@ impl Scan {
                 }
                 continue;
             }
-            let (Some(&start), Some(&marker)) = (data.get(self.at), data.get(self.at + 1)) else { return Ok(None) };
+            let (Some(&start), Some(&marker)) = (data.get(self.at), data.get(self.at + 1)) else {
+                return Ok(None);
+            };
             if start != 0xff {
                 return Err(invalid("a broken JPEG"));
             }
             if marker == 0xd9 {
                 return Ok(Some(self.at + 2));
             }
-            let Some(length) = be16(data, self.at + 2) else { return Ok(None) };
+            let Some(length) = be16(data, self.at + 2) else {
+                return Ok(None);
+            };
             if matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf) {
                 let (Some(height), Some(width)) = (be16(data, self.at + 5), be16(data, self.at + 7)) else {
                     return Ok(None);
@@ -162,7 +181,9 @@ impl Scan {
 
     /// A RIFF file with its size in front; the size of the picture from its `VP8 ` or `VP8X` chunk.
     fn webp(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
-        let Some(head) = data.get(..30) else { return Ok(None) };
+        let Some(head) = data.get(..30) else {
+            return Ok(None);
+        };
         if &head[..4] != b"RIFF" || &head[8..12] != b"WEBP" {
             return Err(invalid("not a WebP"));
         }
@@ -170,7 +191,11 @@ impl Scan {
         if length > PICTURE_BYTES {
             return Err(invalid("a broken WebP"));
         }
-        let le = |at: usize, bytes: usize| (0..bytes).map(|i| u32::from(head[at + i]) << (8 * i)).sum::<u32>();
+        let le = |at: usize, bytes: usize| {
+            (0..bytes)
+                .map(|i| u32::from(head[at + i]) << (8 * i))
+                .sum::<u32>()
+        };
         (self.width, self.height) = match &head[12..16] {
             b"VP8 " => (le(26, 2) & 0x3fff, le(28, 2) & 0x3fff),
             b"VP8X" => (le(24, 3) + 1, le(27, 3) + 1),
@@ -187,8 +212,8 @@ mod tests {
     use super::*;
 
     const JPEG: &[u8] = &[
-        0xff, 0xd8, 0xff, 0xfe, 0, 4, 0xff, 0xd9, 0xff, 0xc0, 0, 9, 8, 0, 3, 0, 5, 0, 0, 0xff, 0xda, 0, 2, 1, 0xff, 0, 2,
-        0xff, 0xd0, 3, 0xff, 0xd9,
+        0xff, 0xd8, 0xff, 0xfe, 0, 4, 0xff, 0xd9, 0xff, 0xc0, 0, 9, 8, 0, 3, 0, 5, 0, 0, 0xff, 0xda, 0, 2, 1,
+        0xff, 0, 2, 0xff, 0xd0, 3, 0xff, 0xd9,
     ];
 
     #[test]
@@ -213,8 +238,20 @@ mod tests {
 
     #[test]
     fn a_cut_or_foreign_stream_is_an_error() {
-        assert!(PictureReader::new(&JPEG[..20], PictureFormat::Jpg).next().is_err());
-        assert!(PictureReader::new(&b"plain text, no picture"[..], PictureFormat::Png).next().is_err());
-        assert!(PictureReader::new(&[b'x'; 40][..], PictureFormat::Webp).next().is_err());
+        assert!(
+            PictureReader::new(&JPEG[..20], PictureFormat::Jpg)
+                .next()
+                .is_err()
+        );
+        assert!(
+            PictureReader::new(&b"plain text, no picture"[..], PictureFormat::Png)
+                .next()
+                .is_err()
+        );
+        assert!(
+            PictureReader::new(&[b'x'; 40][..], PictureFormat::Webp)
+                .next()
+                .is_err()
+        );
     }
 }

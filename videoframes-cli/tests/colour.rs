@@ -1,0 +1,283 @@
+//! Pictures have the colours of the video: as JPEG, PNG and WebP, however the video is tagged.
+//!
+//! The patches are converted to YUV here, by the formulas of ITU-R BT.601 and BT.709.
+
+mod corpus;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use corpus::{cache, vf};
+
+const COLUMNS: usize = 4;
+const ROWS: usize = 2;
+const PATCHES: [[u8; 3]; COLUMNS * ROWS] = [
+    [200, 50, 50],
+    [50, 200, 50],
+    [50, 50, 200],
+    [235, 180, 30],
+    [30, 30, 30],
+    [128, 128, 128],
+    [225, 225, 225],
+    [90, 160, 190],
+];
+/// Code values by which a channel may be off.
+const TOLERANCE: i32 = 4;
+
+#[derive(Debug, Clone, Copy)]
+enum Matrix {
+    Bt601,
+    Bt709,
+}
+
+/// A clip of flat patches.
+#[derive(Debug)]
+struct Flat {
+    name: &'static str,
+    size: (usize, usize),
+    matrix: Matrix,
+    full_range: bool,
+    tags: &'static str,
+    /// What a decoder has to say of it, held against `ffprobe`.
+    seen: &'static str,
+}
+
+fn flats() -> Vec<Flat> {
+    vec![
+        Flat {
+            name: "flat_bt709.mp4",
+            size: (1280, 720),
+            matrix: Matrix::Bt709,
+            full_range: false,
+            tags: "-color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709",
+            seen: "tv bt709",
+        },
+        Flat {
+            name: "flat_untagged_hd.mp4",
+            size: (1280, 720),
+            matrix: Matrix::Bt709,
+            full_range: false,
+            tags: "",
+            seen: "unknown unknown",
+        },
+        Flat {
+            name: "flat_bt601.mp4",
+            size: (640, 480),
+            matrix: Matrix::Bt601,
+            full_range: false,
+            tags: "-color_range tv -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m",
+            seen: "tv smpte170m",
+        },
+        Flat {
+            name: "flat_untagged_sd.mp4",
+            size: (640, 480),
+            matrix: Matrix::Bt601,
+            full_range: false,
+            tags: "",
+            seen: "unknown unknown",
+        },
+        Flat {
+            name: "flat_full_range.mp4",
+            size: (1280, 720),
+            matrix: Matrix::Bt709,
+            full_range: true,
+            tags: "-color_range pc -colorspace bt709 -color_primaries bt709 -color_trc bt709",
+            seen: "pc bt709",
+        },
+    ]
+}
+
+/// Y'CbCr of R'G'B', all as 8-bit codes.
+fn yuv([r, g, b]: [u8; 3], matrix: Matrix, full_range: bool) -> [u8; 3] {
+    let (kr, kb) = match matrix {
+        Matrix::Bt601 => (0.299, 0.114),
+        Matrix::Bt709 => (0.2126, 0.0722),
+    };
+    let [r, g, b] = [r, g, b].map(|v| f64::from(v) / 255.0);
+    let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+    let (cb, cr) = ((b - y) / (2.0 * (1.0 - kb)), (r - y) / (2.0 * (1.0 - kr)));
+    let (offset, luma, chroma) = if full_range {
+        (0.0, 255.0, 255.0)
+    } else {
+        (16.0, 219.0, 224.0)
+    };
+    [offset + luma * y, 128.0 + chroma * cb, 128.0 + chroma * cr].map(|v| v.round() as u8)
+}
+
+impl Flat {
+    fn raw(&self) -> Vec<u8> {
+        let (w, h) = self.size;
+        let patches = PATCHES.map(|rgb| yuv(rgb, self.matrix, self.full_range));
+        let plane = |channel: usize, w: usize, h: usize| {
+            (0..w * h).map(move |i| patches[(i / w) * ROWS / h * COLUMNS + (i % w) * COLUMNS / w][channel])
+        };
+        plane(0, w, h)
+            .chain(plane(1, w / 2, h / 2))
+            .chain(plane(2, w / 2, h / 2))
+            .collect()
+    }
+
+    fn ready(&self) -> Result<PathBuf, String> {
+        let recipe = format!("1 {self:?} {PATCHES:?} {:?}", cache::encoder());
+        cache::kept(self.name, &recipe, |place| self.make(&place.join(self.name)))
+            .map(|place| place.join(self.name))
+    }
+
+    fn make(&self, target: &Path) -> Result<(), String> {
+        let mut command = Command::new(cache::encoder());
+        command.args([
+            "-hide_banner",
+            "-v",
+            "error",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "yuv420p",
+        ]);
+        command.args([
+            "-s",
+            &format!("{}x{}", self.size.0, self.size.1),
+            "-r",
+            "25",
+            "-i",
+            "-",
+        ]);
+        command.args(["-c:v", "libx264", "-preset", "veryfast", "-qp", "4", "-bf", "0"]);
+        command.args(self.tags.split_whitespace()).arg(target);
+        cache::run(&mut command, &self.raw().repeat(5))?;
+        self.check(target)
+    }
+
+    /// The clip holds the patches as converted here, and the tags as meant.
+    fn check(&self, clip: &Path) -> Result<(), String> {
+        let mut command = Command::new("ffprobe");
+        command.args([
+            "-v",
+            "error",
+            "-select_streams",
+            "V:0",
+            "-of",
+            "default=nw=1:nk=1",
+        ]);
+        command
+            .args(["-show_entries", "stream=color_range,color_space"])
+            .arg(clip);
+        let said = cache::run(&mut command, &[])?;
+        let seen = String::from_utf8_lossy(&said.stdout)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        if seen != self.seen {
+            return Err(format!("is tagged {seen}, not {}", self.seen));
+        }
+        let mut command = Command::new(cache::encoder());
+        command.args(["-nostdin", "-v", "error", "-i"]).arg(clip);
+        // The decoder's own bytes: asking for a format that it does not have would convert.
+        command.args(["-frames:v", "1", "-f", "rawvideo", "-"]);
+        let decoded = cache::run(&mut command, &[])?.stdout;
+        let raw = self.raw();
+        // Edges of patches ring: nearly all bytes have to be close.
+        let off = raw
+            .iter()
+            .zip(&decoded)
+            .filter(|(a, b)| a.abs_diff(**b) > 1)
+            .count();
+        if decoded.len() != raw.len() || off * 50 > raw.len() {
+            return Err(format!("{off} of {} bytes are not as drawn", raw.len()));
+        }
+        Ok(())
+    }
+
+    /// The mean colours of the middles of the patches in the second picture of `vf --all`.
+    fn extracted(&self, format: &str, ffmpeg: Option<&Path>) -> Result<Vec<[i32; 3]>, String> {
+        let archive = vf::extract(&self.ready()?, &["--all", "-f", format], ffmpeg)?;
+        let picture = archive.pictures.get(1).ok_or("fewer than two pictures")?;
+        if !picture.name.ends_with(&format!(".{format}")) {
+            return Err(format!("{} is no {format}", picture.name));
+        }
+        let image = picture.decode()?.to_rgb8();
+        if (image.width() as usize, image.height() as usize) != self.size {
+            return Err(format!(
+                "{} is {}x{}",
+                picture.name,
+                image.width(),
+                image.height()
+            ));
+        }
+        let (w, h) = (self.size.0 / COLUMNS, self.size.1 / ROWS);
+        let middle = |patch: usize| {
+            let (left, top) = (patch % COLUMNS * w + w / 4, patch / COLUMNS * h + h / 4);
+            let mut sum = [0u64; 3];
+            for y in top..top + h / 2 {
+                for x in left..left + w / 2 {
+                    let pixel = image.get_pixel(x as u32, y as u32).0;
+                    (0..3).for_each(|c| sum[c] += u64::from(pixel[c]));
+                }
+            }
+            let count = (w / 2 * (h / 2)) as u64;
+            sum.map(|sum| ((sum + count / 2) / count) as i32)
+        };
+        Ok((0..PATCHES.len()).map(middle).collect())
+    }
+}
+
+fn far(a: [i32; 3], b: [i32; 3]) -> bool {
+    a.iter().zip(b).any(|(a, b)| (a - b).abs() > TOLERANCE)
+}
+
+fn failures(flat: &Flat, ffmpeg: Option<&Path>) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut formats = Vec::new();
+    for format in ["png", "jpg", "webp"] {
+        match flat.extracted(format, ffmpeg) {
+            Ok(colours) => formats.push((format, colours)),
+            Err(e) => failures.push(format!("{} as {format}: {e}", flat.name)),
+        }
+    }
+    for (patch, rgb) in PATCHES.iter().enumerate() {
+        for (n, (format, colours)) in formats.iter().enumerate() {
+            let (drawn, seen) = (rgb.map(i32::from), colours[patch]);
+            if far(drawn, seen) {
+                failures.push(format!(
+                    "{} as {format}: {seen:?} instead of {drawn:?}",
+                    flat.name
+                ));
+            }
+            for (other, others) in &formats[..n] {
+                if far(others[patch], seen) {
+                    failures.push(format!(
+                        "{}: {format} {seen:?}, {other} {:?}",
+                        flat.name, others[patch]
+                    ));
+                }
+            }
+        }
+    }
+    failures
+}
+
+fn run(ffmpeg: Option<&Path>) {
+    let all: Vec<String> = flats().iter().flat_map(|flat| failures(flat, ffmpeg)).collect();
+    assert!(all.is_empty(), "{} failures:\n\n{}\n", all.len(), all.join("\n"));
+}
+
+#[test]
+fn colours_are_the_videos_in_every_format() {
+    run(None);
+}
+
+#[test]
+fn colours_are_the_videos_in_every_format_with_another_ffmpeg() {
+    if let Some(ffmpeg) = vf::other_ffmpeg() {
+        run(Some(&ffmpeg));
+    }
+}
+
+#[test]
+fn conversion_to_yuv_agrees_with_published_values() {
+    // Limited-range primaries: BT.601 red (81, 90, 240), BT.709 red (63, 102, 240).
+    assert_eq!(yuv([255, 0, 0], Matrix::Bt601, false), [81, 90, 240]);
+    assert_eq!(yuv([255, 0, 0], Matrix::Bt709, false), [63, 102, 240]);
+    assert_eq!(yuv([255, 255, 255], Matrix::Bt709, false), [235, 128, 128]);
+    assert_eq!(yuv([0, 0, 0], Matrix::Bt709, true), [0, 128, 128]);
+}

@@ -1,0 +1,113 @@
+//! A frame's number as a picture of 8 by 4 big blocks, and its reader.
+//!
+//! Row 0 is the number, most significant bit first, white for 1; row 1 its complement, so that
+//! every bit is read as a difference; row 2 a check byte, which a rotated or mirrored picture
+//! fails; row 3 is motion and noise, for the encoder. Both fields of a frame show the same.
+
+const COLUMNS: usize = 8;
+const ROWS: usize = 4;
+const BLACK: u8 = 16;
+const WHITE: u8 = 235;
+
+/// The highest number that a picture holds.
+pub const MAX_NUMBER: u32 = 255;
+
+/// How the stored picture lies to the shown one: what a player turns clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    None,
+    Quarter,
+    Half,
+    ThreeQuarters,
+}
+
+/// How chroma is stored in the raw pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chroma {
+    Quartered,
+    Full,
+}
+
+fn check_byte(number: u8) -> u8 {
+    number.wrapping_mul(167).wrapping_add(91)
+}
+
+fn code_rows(number: u8) -> [u8; 3] {
+    [number, !number, check_byte(number)]
+}
+
+/// Luma of the shown picture at (`x`, `y`) of `w` by `h`.
+fn luma(number: u8, x: usize, y: usize, w: usize, h: usize) -> u8 {
+    let (column, row) = (x * COLUMNS / w, y * ROWS / h);
+    if let Some(bits) = code_rows(number).get(row) {
+        return if bits >> (COLUMNS - 1 - column) & 1 == 1 {
+            WHITE
+        } else {
+            BLACK
+        };
+    }
+    let motion = (x * 2 + usize::from(number) * 5) % 160;
+    // A hash of place and time: the same on every machine.
+    let mut noise = (x * 73_856_093) ^ (y / 2 * 19_349_663) ^ (usize::from(number) * 83_492_791);
+    noise ^= noise >> 7;
+    (40 + motion + noise % 12).min(235) as u8
+}
+
+/// The raw stored picture (planar YUV) of `w` by `h` stored pixels that shows `number`.
+pub fn draw(number: u32, w: usize, h: usize, turn: Turn, chroma: Chroma) -> Vec<u8> {
+    let number = u8::try_from(number).expect("a number that the bar code holds");
+    let mut raw = Vec::with_capacity(w * h * 3);
+    for y in 0..h {
+        for x in 0..w {
+            raw.push(match turn {
+                Turn::None => luma(number, x, y, w, h),
+                Turn::Quarter => luma(number, h - 1 - y, x, h, w),
+                Turn::Half => luma(number, w - 1 - x, h - 1 - y, w, h),
+                Turn::ThreeQuarters => luma(number, y, w - 1 - x, h, w),
+            });
+        }
+    }
+    let plane = match chroma {
+        Chroma::Quartered => w.div_ceil(2) * h.div_ceil(2),
+        Chroma::Full => w * h,
+    };
+    raw.resize(raw.len() + plane, 120);
+    raw.resize(raw.len() + plane, 134);
+    raw
+}
+
+/// Reads the number from the luma of an upright picture.
+pub fn read(luma: &[u8], w: usize, h: usize) -> Result<u32, String> {
+    if luma.len() != w * h {
+        return Err(format!("{} bytes are no {w}x{h} picture", luma.len()));
+    }
+    let mean = |column: usize, row: usize| -> i32 {
+        // The middle fifth of the block each way, away from blurred edges.
+        let span = |i: usize, n: usize, size: usize| {
+            let (from, to) = (size * (10 * i + 4) / (10 * n), size * (10 * i + 6) / (10 * n));
+            from..to.max(from + 1)
+        };
+        let (xs, ys) = (span(column, COLUMNS, w), span(row, ROWS, h));
+        let count = xs.len() * ys.len();
+        let sum: usize = ys
+            .flat_map(|y| xs.clone().map(move |x| y * w + x))
+            .map(|i| usize::from(luma[i]))
+            .sum();
+        (sum / count) as i32
+    };
+    let (mut number, mut check) = (0u8, 0u8);
+    for column in 0..COLUMNS {
+        let (bit, complement) = (mean(column, 0), mean(column, 1));
+        if (bit - complement).abs() < 100 {
+            return Err(format!("no bar code: block {column} is {bit} over {complement}"));
+        }
+        number = number << 1 | u8::from(bit > complement);
+        check = check << 1 | u8::from(mean(column, 2) * 2 > bit + complement);
+    }
+    if check != check_byte(number) {
+        return Err(format!(
+            "the check byte of {number} is {check}: a damaged or turned picture"
+        ));
+    }
+    Ok(number.into())
+}

@@ -1,0 +1,84 @@
+//! Runs the program under test and reads the archive that it wrote.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use super::cache;
+
+/// A picture of the archive.
+pub struct Picture {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Picture {
+    pub fn decode(&self) -> Result<image::DynamicImage, String> {
+        image::load_from_memory(&self.bytes).map_err(|e| format!("{}: {e}", self.name))
+    }
+}
+
+/// What a run of `vf extract` wrote.
+pub struct Archive {
+    pub pictures: Vec<Picture>,
+    pub manifest: serde_json::Value,
+}
+
+/// `vf extract CLIP ARGS`, with another ffmpeg than the one in `PATH` if given.
+pub fn extract(clip: &Path, args: &[&str], ffmpeg: Option<&Path>) -> Result<Archive, String> {
+    let place = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let out = place.path().join("out.zip");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vf"));
+    command
+        .arg("extract")
+        .arg(clip)
+        .args(args)
+        .args(["--progress", "none", "-o"])
+        .arg(&out);
+    if let Some(ffmpeg) = ffmpeg {
+        command.arg("--ffmpeg").arg(ffmpeg);
+    }
+    cache::run(&mut command, &[])?;
+    read_archive(&out)
+}
+
+fn read_archive(path: &Path) -> Result<Archive, String> {
+    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut zip = zip::ZipArchive::new(file).map_err(|e| e.to_string())?;
+    let mut pictures = Vec::new();
+    for i in 0..zip.len() {
+        let mut entry = zip.by_index(i).map_err(|e| e.to_string())?;
+        let name = entry.name().map_err(|e| e.to_string())?.into_owned();
+        let mut bytes = Vec::new();
+        entry
+            .read_to_end(&mut bytes)
+            .map_err(|e| format!("{name}: {e}"))?;
+        pictures.push(Picture { name, bytes });
+    }
+    let last = pictures.pop().ok_or("an empty archive")?;
+    if last.name != "manifest.json" {
+        return Err(format!("the last entry is {}, not manifest.json", last.name));
+    }
+    let manifest = serde_json::from_slice(&last.bytes).map_err(|e| format!("manifest.json: {e}"))?;
+    Ok(Archive { pictures, manifest })
+}
+
+/// The second ffmpeg, `$VF_TEST_FFMPEG`. `None` skips the caller, which is not allowed where
+/// everything has to run.
+pub fn other_ffmpeg() -> Option<std::path::PathBuf> {
+    let other = std::env::var_os("VF_TEST_FFMPEG")
+        .filter(|path| !path.is_empty())
+        .map(Into::into);
+    let required = ["CI", "VF_TEST_REQUIRE_ALL"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    assert!(
+        other.is_some() || !required,
+        "VF_TEST_FFMPEG has to name a second ffmpeg when CI or VF_TEST_REQUIRE_ALL is set"
+    );
+    if other.is_none() {
+        eprintln!("skipped: VF_TEST_FFMPEG names no second ffmpeg");
+    }
+    other
+}

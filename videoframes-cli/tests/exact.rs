@@ -1,0 +1,259 @@
+//! `vf extract` picks exactly the frames that the rule demands, on every clip of the corpus.
+//!
+//! Expectations come from the numbers in the pictures, a full decode and this file's own exact
+//! arithmetic. Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
+
+mod corpus;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use corpus::barcode;
+use corpus::clips::{self, Clip, Group};
+use corpus::rational::Q;
+use corpus::truth::Truth;
+use corpus::vf::{self, Archive};
+use serde_json::Value;
+
+/// What is asked of a clip, and the moments that it means.
+struct Ask {
+    args: Vec<&'static str>,
+    /// Target in seconds and index of the frame in the truth.
+    picks: Vec<(Q, usize)>,
+}
+
+fn grid(truth: &Truth, interval: Q, start: Q, end: Q) -> Vec<(Q, usize)> {
+    (0..)
+        .map(|k| start.plus(interval.times(Q::int(k))))
+        .take_while(|target| *target < end)
+        .map(|target| (target, truth.shown_at(target)))
+        .collect()
+}
+
+fn asks(truth: &Truth) -> Vec<Ask> {
+    let end = truth.duration();
+    let fps = |args: &[&'static str], num, den| Ask {
+        args: args.to_vec(),
+        picks: grid(truth, Q::new(den, num), Q::ZERO, end),
+    };
+    let at = |list, times: Vec<Q>| Ask {
+        args: vec!["--at", list],
+        picks: times.into_iter().map(|t| (t, truth.shown_at(t))).collect(),
+    };
+    let (half, point_four) = (end.times(Q::new(1, 2)), Q::new(2, 5));
+    let mut asks = vec![
+        fps(&["--fps", "2"], 2, 1),
+        fps(&["--fps", "7/3"], 7, 3),
+        fps(&["--fps", "1/3", "-f", "png"], 1, 3),
+        fps(&["--fps", "60"], 60, 1),
+        Ask {
+            args: vec!["--count", "5"],
+            picks: grid(truth, end.over(Q::int(5)), Q::ZERO, end),
+        },
+        Ask {
+            args: vec!["--all"],
+            picks: (0..truth.frames.len()).map(|i| (truth.time(i), i)).collect(),
+        },
+    ];
+    if point_four < end {
+        let mut times = vec![Q::ZERO, point_four, half, end];
+        times.sort();
+        asks.push(at("0,0.4,50%,100%", times));
+    } else {
+        asks.push(at("0,50%,100%", vec![Q::ZERO, half, end]));
+    }
+    let (from, to) = (Q::new(3, 10), Q::new(9, 10));
+    if to < end {
+        asks.push(Ask {
+            args: vec!["--fps", "5", "-s", "0.3", "-e", "0.9"],
+            picks: grid(truth, Q::new(1, 5), from, to),
+        });
+        asks.push(Ask {
+            args: vec!["--all", "-s", "0.3", "-e", "0.9", "-f", "png"],
+            picks: (0..truth.frames.len())
+                .map(|i| (truth.time(i), i))
+                .filter(|(time, _)| (from..to).contains(time))
+                .collect(),
+        });
+    }
+    asks
+}
+
+/// Holds an archive against what was asked; the error names the first difference.
+fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(), String> {
+    let entries = archive.manifest["frames"]
+        .as_array()
+        .ok_or("a manifest without frames")?;
+    let numbers = archive.pictures.iter().map(|picture| {
+        let image = picture.decode()?.to_luma8();
+        let (w, h) = (image.width() as usize, image.height() as usize);
+        if (w, h) != clip.shown {
+            return Err(format!("{} is {w}x{h}, not {:?}", picture.name, clip.shown));
+        }
+        barcode::read(image.as_raw(), w, h).map_err(|e| format!("{}: {e}", picture.name))
+    });
+    let numbers = numbers.collect::<Result<Vec<_>, String>>()?;
+    let expected: Vec<_> = ask.picks.iter().map(|(_, i)| truth.frames[*i].number).collect();
+    if numbers != expected {
+        return Err(format!("shows {numbers:?}\n    instead of {expected:?}"));
+    }
+    if entries.len() != numbers.len() {
+        return Err(format!(
+            "{} pictures, {} in the manifest",
+            numbers.len(),
+            entries.len()
+        ));
+    }
+    for (k, entry) in entries.iter().enumerate() {
+        check_entry(clip, truth, ask, archive, k, entry)
+            .map_err(|e| format!("manifest frame {k}: {e}\n    {entry}"))?;
+    }
+    Ok(())
+}
+
+fn check_entry(
+    clip: &Clip,
+    truth: &Truth,
+    ask: &Ask,
+    archive: &Archive,
+    k: usize,
+    entry: &Value,
+) -> Result<(), String> {
+    let (target, i) = ask.picks[k];
+    let demand = |holds: bool, what: String| if holds { Ok(()) } else { Err(what) };
+    let rational = |key: &str| {
+        entry[key]
+            .as_str()
+            .and_then(Q::parse)
+            .ok_or_else(|| format!("{key} is no fraction in a string"))
+    };
+    demand(entry["index"] == k, format!("index is not {k}"))?;
+    demand(
+        entry["file"] == archive.pictures[k].name,
+        format!("file is not {}", archive.pictures[k].name),
+    )?;
+    demand(rational("target")? == target, format!("target is not {target}"))?;
+    let pts = entry["pts"].as_i64().ok_or("pts is no integer")?;
+    let pts = Q::int(pts.into()).times(rational("time_base")?);
+    demand(
+        pts == truth.frames[i].pts,
+        format!("pts is {pts} s, not {} s", truth.frames[i].pts),
+    )?;
+    let stamp = entry["timestamp_s"].as_f64().ok_or("timestamp_s is no number")?;
+    let time = truth.time(i).to_f64();
+    demand((stamp - time).abs() < 1e-6, format!("timestamp_s is not {time}"))?;
+    let repeated = k > 0 && ask.picks[k - 1].1 == i;
+    demand(
+        entry["repeated"] == repeated,
+        format!("repeated is not {repeated}"),
+    )?;
+    demand(
+        entry["width"] == clip.shown.0 && entry["height"] == clip.shown.1,
+        "width and height".into(),
+    )?;
+    demand(entry["bytes"] == archive.pictures[k].bytes.len(), "bytes".into())
+}
+
+/// All failures of one clip, each with what was asked.
+fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
+    let (path, truth) = match clip.ready() {
+        Ok(ready) => ready,
+        Err(e) => return vec![format!("cannot make {e}")],
+    };
+    let failure = |ask: &Ask| {
+        let result =
+            vf::extract(&path, &ask.args, ffmpeg).and_then(|archive| check(clip, &truth, ask, &archive));
+        result
+            .err()
+            .map(|e| format!("{} {}: {e}", clip.name, ask.args.join(" ")))
+    };
+    asks(&truth).iter().filter_map(failure).collect()
+}
+
+/// Two clips at a time; panics with the failures of all of them.
+fn run(group: Group, ffmpeg: Option<&Path>) {
+    let only = std::env::var("VF_TEST_CLIP").ok();
+    let clips: Vec<Clip> = clips::all()
+        .into_iter()
+        .filter(|clip| clip.group == group && only.as_deref().is_none_or(|only| clip.name == only))
+        .collect();
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(clip) = clips.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let failures = failures(clip, ffmpeg);
+                    all.lock().expect("no panic under the lock").extend(failures);
+                }
+            });
+        }
+    });
+    let all = all.into_inner().expect("no panic under the lock");
+    assert!(
+        all.is_empty(),
+        "{} failures:\n\n{}\n",
+        all.len(),
+        all.join("\n\n")
+    );
+}
+
+/// The same with the second ffmpeg, or a word on why not.
+fn run_other(group: Group) {
+    if let Some(ffmpeg) = vf::other_ffmpeg() {
+        run(group, Some(&ffmpeg));
+    }
+}
+
+#[test]
+fn picks_are_exact_in_every_container() {
+    run(Group::Containers, None);
+}
+
+#[test]
+fn picks_are_exact_in_every_container_with_another_ffmpeg() {
+    run_other(Group::Containers);
+}
+
+#[test]
+fn picks_are_exact_for_every_codec() {
+    run(Group::Codecs, None);
+}
+
+#[test]
+fn picks_are_exact_for_every_codec_with_another_ffmpeg() {
+    run_other(Group::Codecs);
+}
+
+#[test]
+fn picks_are_exact_for_irregular_times() {
+    run(Group::Timing, None);
+}
+
+#[test]
+fn picks_are_exact_for_irregular_times_with_another_ffmpeg() {
+    run_other(Group::Timing);
+}
+
+#[test]
+fn pictures_are_upright_square_and_whole() {
+    run(Group::Geometry, None);
+}
+
+#[test]
+fn pictures_are_upright_square_and_whole_with_another_ffmpeg() {
+    run_other(Group::Geometry);
+}
+
+#[test]
+fn the_bar_code_is_read_only_upright() {
+    use barcode::{Chroma, Turn, draw, read};
+    for number in 0..=barcode::MAX_NUMBER {
+        let picture = draw(number, 160, 96, Turn::None, Chroma::Quartered);
+        assert_eq!(read(&picture[..160 * 96], 160, 96), Ok(number));
+        for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
+            let picture = draw(number, 96, 96, turn, Chroma::Full);
+            assert!(read(&picture[..96 * 96], 96, 96).is_err(), "{number} {turn:?}");
+        }
+    }
+}

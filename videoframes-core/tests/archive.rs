@@ -1,0 +1,139 @@
+//! Archives: the same bytes every time, readable from a stream, whole or absent.
+
+use std::io::{Cursor, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use videoframes_core::archive::{Archive, ArchiveError, Destination, Directory, ZipObject};
+use videoframes_core::storage::{IfExists, MemoryStorage, Storage, StorageError};
+
+async fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let storage = Arc::new(MemoryStorage::default());
+    let key: videoframes_core::storage::ObjectKey = "a.zip".parse().unwrap();
+    let destination = ZipObject {
+        storage: storage.clone(),
+        key: key.clone(),
+        if_exists: IfExists::Refuse,
+    };
+    let mut archive = destination.start().await.unwrap();
+    for (name, content) in files {
+        archive.add(name, Bytes::from(content.clone())).await.unwrap();
+    }
+    let size = archive.finish().await.unwrap();
+    let source = storage.open(&key).await.unwrap();
+    assert_eq!(source.len(), size);
+    source
+        .read_at(0, usize::try_from(size).unwrap())
+        .await
+        .unwrap()
+        .to_vec()
+}
+
+fn files(count: usize) -> Vec<(String, Vec<u8>)> {
+    (0..count)
+        .map(|i| (format!("frame_{i:06}.jpg"), vec![i as u8; i % 50]))
+        .collect()
+}
+
+#[tokio::test]
+async fn zip_is_the_same_every_time_and_no_entry_has_a_data_descriptor() {
+    let bytes = zip_of(&files(20)).await;
+    assert_eq!(bytes, zip_of(&files(20)).await);
+    let mut archive = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
+    for (index, (name, content)) in files(20).iter().enumerate() {
+        let mut entry = archive.by_index(index).unwrap();
+        assert_eq!(
+            (entry.name().unwrap().as_ref(), entry.compression()),
+            (name.as_str(), zip::CompressionMethod::Stored)
+        );
+        let header = usize::try_from(entry.header_start()).unwrap();
+        let flags = u16::from_le_bytes([bytes[header + 6], bytes[header + 7]]);
+        assert_eq!(flags & 8, 0, "the local header carries sizes");
+        let size = u32::from_le_bytes(bytes[header + 22..header + 26].try_into().unwrap());
+        assert_eq!(size as usize, content.len());
+        let mut read = Vec::new();
+        entry.read_to_end(&mut read).unwrap();
+        assert_eq!(&read, content);
+    }
+}
+
+#[tokio::test]
+async fn more_entries_than_a_plain_zip_can_count_are_kept() {
+    let bytes = zip_of(&files(66_000)).await;
+    let archive = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
+    assert_eq!(archive.len(), 66_000);
+    // A second opinion, reading from a pipe.
+    let mut child = Command::new("python3")
+        .args(["-c", "import sys,io,zipfile; print(len(zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())).namelist()))"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "66000");
+}
+
+fn manifest(file: &str) -> Bytes {
+    let text = format!(
+        r#"{{"schema_version":1,"generator":{{"name":"a","version":"b","decoder":"c"}},
+        "source":{{"name":"v","size":1,"container":"c","codec":"c","width":1,"height":1,"rotation":0,"frame_rate":null,"duration_s":1.0}},
+        "request":{{"selection":"all","start":null,"end":null,"format":"jpg","quality":90,"max_width":null,"max_height":null,
+        "rotate":true,"deinterlace":"auto","tonemap":"auto"}},"partial":false,
+        "frames":[{{"index":0,"file":"{file}","target":"0","pts":0,"time_base":"1/1","timestamp_s":0.0,"duration_s":1.0,
+        "width":1,"height":1,"bytes":1,"sha256":"","repeated":false}}]}}"#
+    );
+    Bytes::from(text)
+}
+
+async fn write(destination: &Directory, file: &str) -> Result<(), ArchiveError> {
+    let mut archive: Box<dyn Archive> = destination.start().await?;
+    archive.add(file, Bytes::from_static(b"x")).await?;
+    archive.add("manifest.json", manifest(file)).await?;
+    archive.finish().await.map(drop)
+}
+
+#[tokio::test]
+async fn directory_replaces_only_what_this_tool_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("frames");
+    let directory = |if_exists| Directory {
+        path: path.clone(),
+        if_exists,
+    };
+    write(&directory(IfExists::Refuse), "a.jpg").await.unwrap();
+    let again = write(&directory(IfExists::Refuse), "b.jpg").await;
+    assert!(matches!(
+        again,
+        Err(ArchiveError::Storage(StorageError::AlreadyExists(_)))
+    ));
+    write(&directory(IfExists::Replace), "sub/b.jpg").await.unwrap();
+    assert!(path.join("sub/b.jpg").is_file() && !path.join("a.jpg").exists());
+
+    std::fs::write(path.join("sub/mine.txt"), "precious").unwrap();
+    let foreign = write(&directory(IfExists::Replace), "c.jpg").await;
+    assert!(
+        matches!(foreign, Err(ArchiveError::ForeignDirectory(_))),
+        "{foreign:?}"
+    );
+    assert!(path.join("sub/mine.txt").is_file() && path.join("sub/b.jpg").is_file());
+    assert_eq!(
+        std::fs::read_dir(parent.path()).unwrap().count(),
+        1,
+        "nothing temporary is left"
+    );
+}
+
+#[tokio::test]
+async fn dropped_directory_leaves_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = Directory {
+        path: parent.path().join("frames"),
+        if_exists: IfExists::Refuse,
+    };
+    let mut archive = directory.start().await.unwrap();
+    archive.add("a.jpg", Bytes::from_static(b"x")).await.unwrap();
+    drop(archive);
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+}

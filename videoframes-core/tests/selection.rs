@@ -1,0 +1,147 @@
+//! The rule, on any timestamps and any rate, against its own definition.
+
+use num_rational::Ratio;
+use proptest::prelude::*;
+use videoframes_core::select::{End, Pick, Position, Range, SelectError, Selection, select};
+use videoframes_core::units::{FrameRate, Rational, TimeBase};
+use videoframes_core::video::Timeline;
+
+fn timelines() -> impl Strategy<Value = Timeline> {
+    let time_base = (1u32..2000, 1u32..100_000).prop_map(|(n, d)| TimeBase::new(n, d).unwrap());
+    let pts = prop::collection::vec(-1_000_000i64..1_000_000, 1..60);
+    (time_base, pts, prop::option::of(0i64..5000))
+        .prop_map(|(base, pts, last)| Timeline::new(base, pts, last).unwrap())
+}
+
+fn rationals(max: i128) -> impl Strategy<Value = Rational> {
+    (0..=max, 1i128..1000).prop_map(|(n, d)| Ratio::new(n, d))
+}
+
+/// The last frame whose time is at or before `time`, by looking at all of them.
+fn displayed_at(timeline: &Timeline, time: Rational) -> usize {
+    (0..timeline.pts().len())
+        .rev()
+        .find(|&i| timeline.time(i) <= time)
+        .unwrap_or(0)
+}
+
+proptest! {
+    #[test]
+    fn every_pick_is_the_frame_displayed_at_its_target(timeline in timelines(), divisor in 1i128..50, shift in rationals(10)) {
+        let duration = timeline.duration();
+        let rate = FrameRate::every(duration / divisor + shift).unwrap();
+        let picks = select(&timeline, &Selection::Fps(rate), &Range::default(), 1000).unwrap();
+        let mut expected = Vec::new();
+        let mut target = Ratio::from_integer(0);
+        while target < duration {
+            expected.push(Pick { target, frame: displayed_at(&timeline, target) });
+            target += rate.interval();
+        }
+        prop_assert_eq!(picks, expected);
+    }
+
+    #[test]
+    fn a_range_only_moves_and_cuts_the_grid(timeline in timelines(), from in 0i128..90, length in 1i128..90, divisor in 1i128..50) {
+        let duration = timeline.duration();
+        let start = duration * from / 100;
+        let end = start + duration * length / 100;
+        let rate = FrameRate::every(duration / divisor).unwrap();
+        let range = Range { start: Some(Position::Time(start)), end: Some(End::At(Position::Time(end))) };
+        let picks = select(&timeline, &Selection::Fps(rate), &range, 1000).unwrap();
+        prop_assert!(picks.len() as i128 <= divisor + 1);
+        for (k, pick) in picks.iter().enumerate() {
+            prop_assert_eq!(pick.target, start + rate.interval() * k as i128);
+            prop_assert!(pick.target < end.min(duration));
+            prop_assert_eq!(pick.frame, displayed_at(&timeline, pick.target));
+        }
+        let next = start + rate.interval() * picks.len() as i128;
+        prop_assert!(next >= end.min(duration));
+    }
+
+    #[test]
+    fn count_gives_exactly_that_many(timeline in timelines(), count in 1u64..200) {
+        let picks = select(&timeline, &Selection::Count(count), &Range::default(), 200).unwrap();
+        prop_assert_eq!(picks.len() as u64, count);
+        for (k, pick) in picks.iter().enumerate() {
+            prop_assert_eq!(pick.target, timeline.duration() * k as i128 / count as i128);
+            prop_assert_eq!(pick.frame, displayed_at(&timeline, pick.target));
+        }
+    }
+
+    #[test]
+    fn all_is_every_frame_of_the_range_once(timeline in timelines(), from in 0i128..100) {
+        let start = timeline.duration() * from / 100;
+        let range = Range { start: Some(Position::Time(start)), end: None };
+        let picks = select(&timeline, &Selection::All, &range, 1000).unwrap();
+        let expected: Vec<usize> = (0..timeline.pts().len()).filter(|&i| timeline.time(i) >= start).collect();
+        prop_assert_eq!(picks.iter().map(|p| p.frame).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn asked_times_come_sorted_with_duplicates(timeline in timelines(), shares in prop::collection::vec(0i128..100, 1..20)) {
+        let positions = shares.iter().map(|s| Position::Percent((*s).into())).collect();
+        let picks = select(&timeline, &Selection::At(positions), &Range::default(), 100).unwrap();
+        prop_assert_eq!(picks.len(), shares.len());
+        prop_assert!(picks.is_sorted_by_key(|p| p.target));
+        for pick in picks {
+            prop_assert_eq!(pick.frame, displayed_at(&timeline, pick.target));
+        }
+    }
+}
+
+fn ten_frames() -> Timeline {
+    Timeline::new(TimeBase::new(1, 10).unwrap(), (100..110).collect(), Some(1)).unwrap()
+}
+
+#[test]
+fn a_time_at_the_end_is_an_error_and_all_of_it_is_the_last_frame() {
+    let at = |position| {
+        select(
+            &ten_frames(),
+            &Selection::At(vec![position]),
+            &Range::default(),
+            10,
+        )
+    };
+    assert!(matches!(
+        at(Position::Time(1.into())),
+        Err(SelectError::BeyondEnd { .. })
+    ));
+    assert_eq!(at(Position::Percent(100.into())).unwrap()[0].frame, 9);
+    assert_eq!(at(Position::Time(Ratio::new(99, 100))).unwrap()[0].frame, 9);
+}
+
+#[test]
+fn more_frames_than_the_limit_is_an_error_not_a_cut() {
+    let all = |limit| select(&ten_frames(), &Selection::All, &Range::default(), limit);
+    assert_eq!(all(10).unwrap().len(), 10);
+    assert_eq!(all(9), Err(SelectError::TooManyFrames { limit: 9 }));
+}
+
+#[test]
+fn an_empty_or_outlying_range_is_an_error() {
+    let range = |start: i128, end: i128| Range {
+        start: Some(Position::Time(Ratio::new(start, 10))),
+        end: Some(End::At(Position::Time(Ratio::new(end, 10)))),
+    };
+    let select = |range| select(&ten_frames(), &Selection::All, &range, 10);
+    assert!(matches!(select(range(5, 5)), Err(SelectError::EmptyRange { .. })));
+    assert!(matches!(
+        select(range(10, 12)),
+        Err(SelectError::BeyondEnd { .. })
+    ));
+    assert_eq!(select(range(8, 100)).unwrap().len(), 2);
+}
+
+#[test]
+fn extreme_numbers_are_an_error_or_an_answer_but_never_a_panic() {
+    let far = Timeline::new(
+        TimeBase::new(u32::MAX, 1).unwrap(),
+        vec![i64::MIN, i64::MAX],
+        None,
+    )
+    .unwrap();
+    let rate: FrameRate = "1/999999999".parse().unwrap();
+    let _ = select(&far, &Selection::Fps(rate), &Range::default(), 10);
+    let _ = select(&far, &Selection::Count(7), &Range::default(), 10);
+}

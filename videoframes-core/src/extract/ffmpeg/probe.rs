@@ -264,7 +264,7 @@ fn watch(
             let _ = sender.send(Message::Closed);
         });
     }
-    let mut log: Option<String> = None;
+    let mut log: Vec<String> = Vec::new();
     let mut open = 2;
     let mut quiet_since = Instant::now();
     while open > 0 {
@@ -283,7 +283,12 @@ fn watch(
                     lines.iter().for_each(|line| each(line));
                 }
             }
-            Ok(Message::Log(line)) => log = Some(line.chars().take(200).collect()),
+            Ok(Message::Log(line)) => {
+                if log.len() == LOG_LINES {
+                    log.remove(0);
+                }
+                log.push(line.chars().take(200).collect());
+            }
             Ok(Message::Closed) => open -= 1,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -301,19 +306,23 @@ fn watch(
             Some(status) if status.code().is_none() => {
                 return Err(ExtractError::DecoderFailed(format!("ffprobe: {status}")));
             }
-            Some(_) => return Err(refusal(log.as_deref().unwrap_or("ffprobe gave no reason"))),
+            Some(_) => return Err(refusal(&log)),
             None if quiet_since.elapsed() > stall => return Err(ExtractError::Stalled(stall.as_secs())),
             None => std::thread::park_timeout(Duration::from_millis(1)),
         }
     }
 }
 
-/// What ffprobe's last line means: a container that lost its index is damaged, not foreign.
-fn refusal(line: &str) -> ExtractError {
-    let reason = line
-        .rsplit_once(": ")
-        .map_or(line, |(_, reason)| reason)
-        .to_owned();
+/// Lines of ffprobe's complaints that are kept.
+const LOG_LINES: usize = 8;
+
+/// What ffprobe's complaints mean: a container that lost its index is damaged, not foreign.
+fn refusal(log: &[String]) -> ExtractError {
+    if log.iter().any(|line| line.contains("moov atom not found")) {
+        return ExtractError::Damaged("its index is lost (moov atom not found)".to_owned());
+    }
+    let line = log.last().map_or("ffprobe gave no reason", String::as_str);
+    let reason = line.rsplit_once(": ").map_or(line, |(_, reason)| reason).to_owned();
     let lower = line.to_ascii_lowercase();
     if lower.contains("option") && lower.contains("not found") {
         return ExtractError::Unsupported(reason);

@@ -322,7 +322,10 @@ fn refusal(log: &[String]) -> ExtractError {
         return ExtractError::Damaged("its index is lost (moov atom not found)".to_owned());
     }
     let line = log.last().map_or("ffprobe gave no reason", String::as_str);
-    let reason = line.rsplit_once(": ").map_or(line, |(_, reason)| reason).to_owned();
+    let reason = line
+        .rsplit_once(": ")
+        .map_or(line, |(_, reason)| reason)
+        .to_owned();
     let lower = line.to_ascii_lowercase();
     if lower.contains("option") && lower.contains("not found") {
         return ExtractError::Unsupported(reason);

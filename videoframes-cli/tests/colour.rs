@@ -1,6 +1,7 @@
 //! Pictures have the colours of the video: as JPEG, PNG and WebP, however the video is tagged.
 //!
 //! The patches are converted to YUV here, by the formulas of ITU-R BT.601 and BT.709.
+#![allow(clippy::unwrap_used)]
 
 mod corpus;
 

@@ -2,6 +2,7 @@
 //!
 //! Expectations come from the numbers in the pictures, a full decode and this file's own exact
 //! arithmetic. Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
+#![allow(clippy::unwrap_used)]
 
 mod corpus;
 

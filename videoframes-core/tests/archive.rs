@@ -1,4 +1,5 @@
 //! Archives: the same bytes every time, readable from a stream, whole or absent.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Read, Write};
 use std::process::{Command, Stdio};

@@ -1,4 +1,5 @@
 //! Every implementation that ships passes its trait's suite.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::Command;

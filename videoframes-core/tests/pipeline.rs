@@ -1,4 +1,5 @@
 //! The pipeline's decisions, on an extractor that does what the test says.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The rule, on any timestamps and any rate, against its own definition.
+#![allow(clippy::unwrap_used)]
 
 use num_rational::Ratio;
 use proptest::prelude::*;

@@ -152,7 +152,7 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
             .filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='))
     };
     let time_base = values("time_base")
-        .last()
+        .next_back()
         .and_then(Q::parse)
         .ok_or("ffprobe told no time base")?;
     let seconds = |value: &str| {

@@ -42,9 +42,8 @@ fn asks(truth: &Truth) -> Vec<Ask> {
         args: vec!["--at", list],
         picks: times.into_iter().map(|t| (t, truth.shown_at(t))).collect(),
     };
+    // 100% asks for the end and gets the last frame.
     let (half, point_four) = (end.times(Q::new(1, 2)), Q::new(2, 5));
-    // 100% is the last frame, and its own time is the target.
-    let last = truth.time(truth.frames.len() - 1);
     let mut asks = vec![
         fps(&["--fps", "2"], 2, 1),
         fps(&["--fps", "7/3"], 7, 3),
@@ -60,11 +59,11 @@ fn asks(truth: &Truth) -> Vec<Ask> {
         },
     ];
     if point_four < end {
-        let mut times = vec![Q::ZERO, point_four, half, last];
+        let mut times = vec![Q::ZERO, point_four, half, end];
         times.sort();
         asks.push(at("0,0.4,50%,100%", times));
     } else {
-        asks.push(at("0,50%,100%", vec![Q::ZERO, half, last]));
+        asks.push(at("0,50%,100%", vec![Q::ZERO, half, end]));
     }
     let (from, to) = (Q::new(3, 10), Q::new(9, 10));
     if to < end {

@@ -69,7 +69,7 @@ pub(super) fn extract(path: &Path, request: &ExtractRequest, major: u32) -> Vec<
         ]
         .map(OsString::from),
     );
-    args.extend(["-fps_mode", "passthrough"].map(OsString::from));
+    args.extend(["-fps_mode", "passthrough", "-enc_time_base", "1/1"].map(OsString::from));
     let quality = request.picture.quality.get();
     let encoder: Vec<String> = match request.picture.format {
         PictureFormat::Jpg => {
@@ -141,6 +141,9 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
     filters.push(format!("showinfo@{PICKED}=checksum=0"));
     // Applied below; a later encoder must not store it a second time.
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
+    // Pictures are known by their order from here on. The encoder gets a tick for each, since on a
+    // clock of its own choice two frames of a variable frame rate may fall on the same tick.
+    filters.push("settb=1/1,setpts=N".to_owned());
     if let Some(turn) = turn(video.orientation).filter(|_| picture.rotate) {
         filters.push(turn.to_owned());
     }

@@ -401,8 +401,8 @@ fn timing() -> Vec<Clip> {
         clip("open_gop_hevc.mp4", hevc_open),
         // Starts at a CRA whose leading pictures refer to what is gone: a decoder skips them.
         clip("open_gop_cut.ts", hevc_open)
-            .then("ts", "-ss 0.9 -i {in} -c copy")
-            .numbers(Numbers::Tail),
+            .then("mp4", "-ss 0.9 -i {in} -c copy")
+            .numbers(Numbers::From(20)),
         clip("intra_refresh.mp4", "-c:v libx264 -preset veryfast -crf 18 -x264-params intra-refresh=1:keyint=15:bframes=0"),
         // Starts at frame 0, which an edit list hides with all frames before 0.6 s.
         clip("edit_list.mp4", X264).then("mp4", "-ss 0.6 -i {in} -c copy").numbers(Numbers::From(15)),
@@ -448,7 +448,7 @@ fn geometry() -> Vec<Clip> {
             "mkv",
             "-f lavfi -i sine=duration=2.5 -i {in} -map 0:a -map 1:v -c:v copy -c:a aac -b:a 32k",
         ),
-        // The cover is a video stream too, and comes first.
+        // The cover is a video stream too, but no video.
         clip("cover_art.mp4", X264).then(
             "mp4",
             "-f lavfi -i color=red:s=64x64:r=25:d=0.04 -i {in} -map 0:v -map 1:v -c:v:0 mjpeg -c:v:1 copy -disposition:v:0 attached_pic",

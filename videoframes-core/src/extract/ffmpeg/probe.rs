@@ -66,7 +66,11 @@ pub(super) fn probe(
 ) -> Result<Probe, ExtractError> {
     let mut json = Vec::new();
     let child = ChildGroup::ffprobe(ffprobe, args::probe_streams(input))?;
-    watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
+    watch(child, limits.stall, cancel, Output::Whole(&mut json)).map_err(|error| match error {
+        // A file that is only called `.mp4` has lost no index.
+        ExtractError::Damaged(reason) if !starts_like_mp4(input) => ExtractError::NotAVideo(reason),
+        error => error,
+    })?;
     let document: Document = serde_json::from_slice(&json)
         .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
     let video = video_info(document)?;
@@ -311,6 +315,21 @@ fn watch(
             None => std::thread::park_timeout(Duration::from_millis(1)),
         }
     }
+}
+
+/// Whether the file begins with a box of ISO/IEC 14496-12 or QuickTime.
+fn starts_like_mp4(input: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = std::fs::File::open(input).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok()
+        && [
+            b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"moof", b"styp",
+        ]
+        .contains(&&head_kind(&head))
+}
+
+fn head_kind(head: &[u8; 8]) -> [u8; 4] {
+    [head[4], head[5], head[6], head[7]]
 }
 
 /// Lines of ffprobe's complaints that are kept.

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use videoframes_core::archive::{Archive, ArchiveError, Destination, Directory, ZipObject};
-use videoframes_core::storage::{IfExists, MemoryStorage, Storage, StorageError};
+use videoframes_core::archive::{Archive, ArchiveError, Destination, Directory, ZipArchive, ZipObject};
+use videoframes_core::storage::{IfExists, MemoryStorage, Sink, Storage, StorageError};
 
 async fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let storage = Arc::new(MemoryStorage::default());
@@ -74,6 +75,78 @@ async fn more_entries_than_a_plain_zip_can_count_are_kept() {
     child.stdin.take().unwrap().write_all(&bytes).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "66000");
+}
+
+/// A file in which what is all zeros stays a hole: gigabytes that take no room.
+struct SparseSink {
+    file: std::fs::File,
+    length: u64,
+}
+
+#[async_trait::async_trait]
+impl Sink for SparseSink {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        let zeros = [0; 1 << 16];
+        for block in bytes.chunks(zeros.len()) {
+            if block != &zeros[..block.len()] {
+                self.file.write_all_at(block, self.length).unwrap();
+            }
+            self.length += block.len() as u64;
+        }
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), StorageError> {
+        self.file.set_len(self.length).unwrap();
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
+
+#[tokio::test]
+async fn an_archive_beyond_four_gigabytes_is_read_by_others() {
+    const ENTRY: usize = 256 << 20;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let sink = SparseSink {
+        file: file.reopen().unwrap(),
+        length: 0,
+    };
+    let mut archive: Box<dyn Archive> = Box::new(ZipArchive::new(Box::new(sink)));
+    let picture = Bytes::from(vec![0; ENTRY]);
+    for index in 0..16 {
+        archive
+            .add(&format!("frame_{index:06}.png"), picture.clone())
+            .await
+            .unwrap();
+    }
+    // The one entry whose header lies beyond what 32 bits can point to.
+    archive
+        .add("manifest.json", Bytes::from_static(b"behind 4 GiB"))
+        .await
+        .unwrap();
+    let size = archive.finish().await.unwrap();
+    assert!(size > 1 << 32 && size == file.path().metadata().unwrap().len());
+
+    let mut archive = zip::ZipArchive::new(file.reopen().unwrap()).unwrap();
+    assert_eq!(archive.len(), 17);
+    let mut text = String::new();
+    archive
+        .by_name("manifest.json")
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, "behind 4 GiB");
+    for reader in [
+        vec!["python3", "-m", "zipfile", "-l"],
+        vec!["unzip", "-l"],
+    ] {
+        let output = Command::new(reader[0]).args(&reader[1..]).arg(file.path()).output().unwrap();
+        let listing = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && listing.contains("frame_000015.png"), "{reader:?}: {listing}");
+    }
+    let output = Command::new("unzip").arg("-p").arg(file.path()).arg("manifest.json").output().unwrap();
+    assert_eq!(output.stdout, b"behind 4 GiB");
 }
 
 fn manifest(file: &str) -> Bytes {

@@ -1,5 +1,6 @@
 //! What the command line says, parsed to the core's types.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use videoframes_core::archive::NameTemplate;
 use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{OnDamage, Request};
+use videoframes_core::plan::Strategy;
 use videoframes_core::select::{End, Position, Range, Selection};
 use videoframes_core::units::{FrameRate, Rational, approximate_seconds, parse_time};
 
@@ -74,9 +76,23 @@ pub(crate) struct ExtractArgs {
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     on_error: OnError,
 
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work (the result does not depend on it)")]
+struct WorkArgs {
+    /// Decode only the samples that the frames need (planned), from the start of the file (plain), or
+    /// whichever costs less (auto).
+    #[arg(long, default_value = "auto", value_name = "HOW")]
+    strategy: StrategyArg,
+    /// How many decoders run side by side [default: by the work and the machine].
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// The ffmpeg to run (ffprobe is looked for beside it).
     #[arg(long, value_name = "PATH")]
-    pub(crate) ffmpeg: Option<PathBuf>,
+    ffmpeg: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +238,13 @@ enum OnError {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum StrategyArg {
+    Auto,
+    Plain,
+    Planned,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum DeinterlaceArg {
     Auto,
     On,
@@ -314,7 +337,18 @@ impl ExtractArgs {
                 OnError::Partial => OnDamage::Partial,
             },
             limits: self.limit.over(default.limits),
+            strategy: match self.work.strategy {
+                StrategyArg::Auto => Strategy::Auto,
+                StrategyArg::Plain => Strategy::Plain,
+                StrategyArg::Planned => Strategy::Planned,
+            },
+            jobs: self.work.jobs,
         }
+    }
+
+    /// The ffmpeg that was asked for.
+    pub(crate) fn ffmpeg(&self) -> Option<PathBuf> {
+        self.work.ffmpeg.clone()
     }
 }
 

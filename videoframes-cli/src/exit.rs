@@ -37,6 +37,8 @@ pub(crate) const FFMPEG: u8 = 10;
 pub(crate) const OUTPUT: u8 = 11;
 /// ffmpeg failed or hung.
 pub(crate) const DECODER: u8 = 12;
+/// What was asked for is not possible for this input.
+pub(crate) const UNSUPPORTED: u8 = 13;
 /// Stopped by Ctrl-C or a signal.
 pub(crate) const CANCELLED: u8 = 130;
 
@@ -49,7 +51,8 @@ Exit codes:
    3  input missing or unreadable     10  ffmpeg missing or lacking something
    4  not a video                     11  output cannot be written
    5  no video stream                 12  ffmpeg failed or hung
-   6  damaged, no result             130  cancelled";
+   6  damaged, no result              13  not possible for this input
+                                     130  cancelled";
 
 /// Why the program ends without a result.
 #[derive(Debug)]
@@ -102,6 +105,9 @@ impl Failure {
             }
             Error::Select(_) => about_input(USAGE).hint(format!("'vf probe {subject}' shows how long it is")),
             Error::LimitExceeded(_) => about_input(LIMIT),
+            Error::NotPlannable(_) => {
+                about_input(UNSUPPORTED).hint("--strategy auto takes whichever way is possible")
+            }
             Error::Damaged(_) => about_input(DAMAGED).hint("--on-error partial keeps the frames that decode"),
             Error::Extract(error) => Self::of_decoder(error, input),
             Error::Archive(error) => Self::of_output(error),
@@ -126,7 +132,10 @@ impl Failure {
             }
             ExtractError::Cancelled => Self::new(CANCELLED, "cancelled, nothing was written"),
             ExtractError::Stalled(_) => about_input(DECODER).hint("--stall-timeout sets how long it may be silent"),
-            ExtractError::Interlaced | ExtractError::DecoderFailed(_) => about_input(DECODER),
+            ExtractError::SourceFailed(_) => about_input(NOT_FOUND),
+            ExtractError::Interlaced | ExtractError::PlanFailed(_) | ExtractError::DecoderFailed(_) => {
+                about_input(DECODER)
+            }
         }
     }
 

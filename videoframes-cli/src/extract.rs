@@ -24,7 +24,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let request = args.request();
     let destination = destination(&args.output, &args.file)?;
     let source = open(&args.file)?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg.clone());
+    let extractor = FfmpegExtractor::new(args.ffmpeg());
     let reporter = Reporter::new(args.output.progress, args.output.quiet);
     let cancel = cancel_on_signals()?;
     let outcome = pipeline::run(

@@ -55,6 +55,7 @@ pub mod archive;
 pub mod extract;
 pub mod limits;
 pub mod pipeline;
+pub mod plan;
 pub mod select;
 pub mod source;
 pub mod storage;

@@ -43,3 +43,9 @@ pub(crate) const LINE_BYTES: usize = 4096;
 pub(crate) const PROBE_JSON_BYTES: u64 = 16 << 20;
 /// Largest encoded picture.
 pub(crate) const PICTURE_BYTES: usize = 512 << 20;
+/// Most samples of an index (36 bytes each while it is read, 32 from then on).
+pub(crate) const INDEX_SAMPLES: usize = 10_000_000;
+/// Largest box of an index that is read into memory.
+pub(crate) const INDEX_BOX_BYTES: u64 = 256 << 20;
+/// Most boxes of a file that are looked at for its index.
+pub(crate) const INDEX_BOXES: usize = 1 << 20;

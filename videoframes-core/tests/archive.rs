@@ -137,15 +137,24 @@ async fn an_archive_beyond_four_gigabytes_is_read_by_others() {
         .read_to_string(&mut text)
         .unwrap();
     assert_eq!(text, "behind 4 GiB");
-    for reader in [
-        vec!["python3", "-m", "zipfile", "-l"],
-        vec!["unzip", "-l"],
-    ] {
-        let output = Command::new(reader[0]).args(&reader[1..]).arg(file.path()).output().unwrap();
+    for reader in [vec!["python3", "-m", "zipfile", "-l"], vec!["unzip", "-l"]] {
+        let output = Command::new(reader[0])
+            .args(&reader[1..])
+            .arg(file.path())
+            .output()
+            .unwrap();
         let listing = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && listing.contains("frame_000015.png"), "{reader:?}: {listing}");
+        assert!(
+            output.status.success() && listing.contains("frame_000015.png"),
+            "{reader:?}: {listing}"
+        );
     }
-    let output = Command::new("unzip").arg("-p").arg(file.path()).arg("manifest.json").output().unwrap();
+    let output = Command::new("unzip")
+        .arg("-p")
+        .arg(file.path())
+        .arg("manifest.json")
+        .output()
+        .unwrap();
     assert_eq!(output.stdout, b"behind 4 GiB");
 }
 

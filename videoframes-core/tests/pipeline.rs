@@ -7,7 +7,7 @@ use bytes::Bytes;
 use num_rational::Ratio;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
-use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Probe, Scan};
+use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Scan};
 use videoframes_core::pipeline::{self, Error, OnDamage, Request, Summary};
 use videoframes_core::select::Selection;
 use videoframes_core::source::MemorySource;
@@ -41,12 +41,9 @@ fn timeline(frames: i64) -> Timeline {
 fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor {
     let mut mock = MockFrameExtractor::new();
     mock.expect_version().returning(|| Ok("mock 1".to_owned()));
-    mock.expect_probe().returning(|_, _, _| {
-        Ok(Probe {
-            video: video(),
-            timeline: Some(timeline(5)),
-        })
-    });
+    mock.expect_describe().returning(|_, _, _| Ok(video()));
+    mock.expect_promise()
+        .returning(|_, _, _, _| Ok(Some(timeline(5))));
     mock.expect_scan().returning(move |_, _, _, _| {
         Ok(Scan {
             timeline: timeline(decodable),

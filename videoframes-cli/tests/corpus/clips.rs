@@ -9,7 +9,7 @@ use super::rational::Q;
 use super::truth::Truth;
 
 /// Bump when the bar code, the way of making clips or the way of telling the truth changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Which test a clip belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

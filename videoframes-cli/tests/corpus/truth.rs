@@ -137,8 +137,9 @@ fn read_showinfo(stderr: &str) -> Result<(Q, Vec<i64>), String> {
     Ok((time_base, pts))
 }
 
-/// The stored duration of the packet that is presented at `pts`: its own, or where packets carry
-/// no timestamps (AVI) the one that all of them share.
+/// The stored duration of the packet that is presented at `pts`: its own; in MP4 and QuickTime, whose
+/// tables hold one that ffprobe does not always print, the one that ffmpeg shows it for; or where
+/// packets carry no timestamps (AVI) the one that all of them share.
 fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "V:0", "-of", "default=nw=1"]);
@@ -166,7 +167,12 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
         .zip(values("duration").map(seconds))
         .collect();
     if let Some((_, duration)) = packets.iter().find(|(at, _)| *at == Some(pts)) {
-        return Ok(*duration);
+        return match duration {
+            None if clip.extension().is_some_and(|e| e == "mp4" || e == "mov") => {
+                shown_duration(clip, time_base, pts).map(Some)
+            }
+            known => Ok(*known),
+        };
     }
     let shared: BTreeMap<_, _> = packets.iter().filter_map(|(_, d)| d.map(|d| (d, ()))).collect();
     Ok(if shared.len() == 1 {
@@ -174,4 +180,22 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     } else {
         None
     })
+}
+
+/// For how long ffmpeg shows the last frame, by the number of ticks that it can be seen at.
+fn shown_duration(clip: &Path, time_base: Q, last: Q) -> Result<Q, String> {
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-nostdin", "-v", "error", "-copyts", "-i"])
+        .arg(clip);
+    let ticks = Q::int(1).over(time_base);
+    let filters = format!("scale=16:16,fps={ticks}:round=up");
+    command.args(["-map", "0:V:0", "-vf", &filters, "-fps_mode", "passthrough"]);
+    command.args(["-f", "framecrc", "-"]);
+    let said = cache::run(&mut command, &[])?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let shown = text.lines().filter(|line| !line.starts_with('#'));
+    let pts = |line: &str| line.split(',').nth(2)?.trim().parse::<i64>().ok();
+    let end = shown.filter_map(pts).max().ok_or("ffmpeg shows no frame")?;
+    Ok(Q::int(i128::from(end) + 1).times(time_base).minus(last))
 }

@@ -3,7 +3,8 @@
 pub mod ffmpeg;
 mod picture;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,16 +14,30 @@ use tokio_util::sync::CancellationToken;
 pub use picture::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 
 use crate::limits::Limits;
-use crate::video::{Timeline, VideoInfo};
+use crate::plan::DecodePlan;
+use crate::source::Source;
+use crate::video::{Timeline, VideoIndex, VideoInfo};
 
-/// A video as its container describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Probe {
-    /// The stream to extract from.
-    pub video: VideoInfo,
-    /// The presented frames as the container's packets promise them; `None` where the packets lack
-    /// timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.
-    pub timeline: Option<Timeline>,
+/// What is decoded.
+#[derive(Clone)]
+pub enum Input {
+    /// A file, from its start up to the last frame needed.
+    File(PathBuf),
+    /// The samples that a plan names, read from their source.
+    Planned(PlannedInput),
+}
+
+/// The samples that a plan names.
+#[derive(Clone)]
+pub struct PlannedInput {
+    /// Where the samples lie.
+    pub source: Arc<dyn Source>,
+    /// What the samples are.
+    pub index: Arc<VideoIndex>,
+    /// Those that are needed for the frames of the [`ExtractRequest`].
+    pub plan: Arc<DecodePlan>,
+    /// How many decoders may run side by side; at least 1.
+    pub jobs: usize,
 }
 
 /// What a decode of the whole video found.
@@ -51,6 +66,13 @@ pub struct ExtractRequest {
     pub deinterlace: bool,
 }
 
+impl ExtractRequest {
+    /// Whether an interlaced frame has to be told as [`ExtractError::Interlaced`].
+    pub fn looks_for_interlaced(&self) -> bool {
+        self.picture.deinterlace == Deinterlace::Auto && !self.deinterlace
+    }
+}
+
 /// One picture, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -67,6 +89,8 @@ pub struct Picture {
 /// How an extraction went that delivered every picture asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtractReport {
+    /// Name and version of the decoder, for manifests.
+    pub decoder: String,
     /// What could not be done as asked and was left out, in words for a person.
     pub warnings: Vec<String>,
     /// What the decoder complained about, if it lost or spoiled anything.
@@ -99,6 +123,13 @@ pub enum ExtractError {
     /// The decoded frames are not those that the timeline says.
     #[error("the decoded frames differ from the container's index: {0}")]
     TimelineMismatch(String),
+    /// What a plan left out was missed, or its samples are not what the index says. Pictures sent
+    /// before that are right.
+    #[error("the plan does not hold: {0}")]
+    PlanFailed(String),
+    /// The source of the samples cannot be read.
+    #[error("cannot read the source")]
+    SourceFailed(#[source] std::io::Error),
     /// An interlaced frame came although the stream is not marked as interlaced.
     #[error("the video has interlaced frames")]
     Interlaced,
@@ -119,7 +150,10 @@ pub enum ExtractError {
 impl ExtractError {
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Stalled(_) | Self::DecoderFailed(_))
+        matches!(
+            self,
+            Self::Stalled(_) | Self::DecoderFailed(_) | Self::SourceFailed(_)
+        )
     }
 }
 
@@ -133,19 +167,32 @@ impl ExtractError {
 /// runtime thread. All methods are idempotent and cancel-safe.
 #[async_trait]
 pub trait FrameExtractor: Send + Sync + 'static {
-    /// Name and version of the decoder, for manifests.
+    /// Name and version of the decoder, for manifests of extractions that decode nothing.
     async fn version(&self) -> Result<String, ExtractError>;
 
-    /// Reads what the container says, without decoding.
+    /// Reads what the container says of the video stream to extract from, without decoding.
     ///
     /// # Errors
     /// [`ExtractError::NotAVideo`], [`ExtractError::NoVideoStream`], [`ExtractError::Damaged`].
-    async fn probe(
+    async fn describe(
         &self,
         input: &Path,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Probe, ExtractError>;
+    ) -> Result<VideoInfo, ExtractError>;
+
+    /// Reads the presented frames that the container's packets promise, without decoding; `None`
+    /// where packets lack timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.
+    ///
+    /// # Errors
+    /// [`ExtractError::LimitExceeded`] for more frames than can be kept.
+    async fn promise(
+        &self,
+        input: &Path,
+        video: &VideoInfo,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Timeline>, ExtractError>;
 
     /// Decodes everything to learn which frames there are.
     ///
@@ -164,10 +211,11 @@ pub trait FrameExtractor: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ExtractError::TimelineMismatch`] as soon as a decoded frame is not the one that the
-    /// timeline says; pictures sent before that are right.
+    /// timeline says, and [`ExtractError::PlanFailed`] as soon as a plan's samples do not give what
+    /// they should; pictures sent before that are right.
     async fn extract(
         &self,
-        input: &Path,
+        input: &Input,
         request: ExtractRequest,
         limits: &Limits,
         pictures: mpsc::Sender<Picture>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::extract::{ExtractError, ExtractRequest, FrameExtractor, PictureOptions};
+use crate::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, PictureOptions};
 use crate::limits::Limits;
 use crate::video::Timeline;
 
@@ -18,26 +18,30 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(!extractor.version().await.expect("a version").is_empty());
     assert!(matches!(
-        extractor.probe(not_a_video, &limits, &cancel).await,
+        extractor.describe(not_a_video, &limits, &cancel).await,
         Err(ExtractError::NotAVideo(_))
     ));
 
-    let probe = extractor
-        .probe(video, &limits, &cancel)
+    let info = extractor
+        .describe(video, &limits, &cancel)
         .await
-        .expect("a video can be probed");
+        .expect("a video can be described");
+    let promised = extractor
+        .promise(video, &info, &limits, &cancel)
+        .await
+        .expect("packets can be read");
     let scan = extractor
-        .scan(video, &probe.video, &limits, &cancel)
+        .scan(video, &info, &limits, &cancel)
         .await
         .expect("a video can be scanned");
     assert_eq!(scan.damage, None);
-    if let Some(promised) = &probe.timeline {
+    if let Some(promised) = &promised {
         assert_eq!(promised.pts(), scan.timeline.pts(), "packets and frames agree");
     }
     let count = scan.timeline.pts().len();
     assert!(count >= 4, "the suite wants a video of at least four frames");
     let request = ExtractRequest {
-        video: probe.video,
+        video: info,
         timeline: scan.timeline.clone(),
         frames: vec![0, 1, count - 2, count - 1],
         picture: PictureOptions::default(),
@@ -70,7 +74,9 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
 
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    let unheard = extractor.extract(video, request, &limits, sender, &cancel).await;
+    let unheard = extractor
+        .extract(&Input::File(video.to_owned()), request, &limits, sender, &cancel)
+        .await;
     assert!(matches!(unheard, Err(ExtractError::Cancelled)), "{unheard:?}");
 }
 
@@ -82,7 +88,8 @@ async fn collect(
 ) -> Result<Vec<usize>, ExtractError> {
     let (sender, mut receiver) = mpsc::channel(1);
     let limits = Limits::default();
-    let extraction = extractor.extract(video, request, &limits, sender, cancel);
+    let input = Input::File(video.to_owned());
+    let extraction = extractor.extract(&input, request, &limits, sender, cancel);
     let taking = async {
         let mut frames = Vec::new();
         while let Some(picture) = receiver.recv().await {

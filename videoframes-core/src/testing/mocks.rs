@@ -10,11 +10,11 @@ use mockall::mock;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Picture, Probe, Scan};
+use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
 use crate::limits::Limits;
 use crate::source::Source;
 use crate::storage::{IfExists, ObjectKey, Sink, Storage, StorageError};
-use crate::video::VideoInfo;
+use crate::video::{Timeline, VideoInfo};
 
 mock! {
     /// A [`Source`] that does what it is told.
@@ -65,12 +65,19 @@ mock! {
     #[async_trait]
     impl FrameExtractor for FrameExtractor {
         async fn version(&self) -> Result<String, ExtractError>;
-        async fn probe(
+        async fn describe(
             &self,
             input: &Path,
             limits: &Limits,
             cancel: &CancellationToken,
-        ) -> Result<Probe, ExtractError>;
+        ) -> Result<VideoInfo, ExtractError>;
+        async fn promise(
+            &self,
+            input: &Path,
+            video: &VideoInfo,
+            limits: &Limits,
+            cancel: &CancellationToken,
+        ) -> Result<Option<Timeline>, ExtractError>;
         async fn scan(
             &self,
             input: &Path,
@@ -80,7 +87,7 @@ mock! {
         ) -> Result<Scan, ExtractError>;
         async fn extract(
             &self,
-            input: &Path,
+            input: &Input,
             request: ExtractRequest,
             limits: &Limits,
             pictures: mpsc::Sender<Picture>,

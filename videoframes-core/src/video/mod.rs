@@ -1,7 +1,15 @@
 //! What a video is before a single frame is decoded.
 
+mod colour_names;
+mod index;
+mod mp4;
+pub mod nal;
+mod parameter_sets;
 mod timeline;
 
+pub use index::{Coding, NoIndex, Sample, Track, VideoIndex};
+pub use mp4::IndexReader;
+pub(crate) use mp4::{starts_like_mp4, write};
 pub use timeline::{Timeline, TimelineBuilder};
 
 use crate::units::{Rational, TimeBase};
@@ -48,6 +56,12 @@ impl VideoInfo {
             (width, self.height)
         }
     }
+}
+
+/// A sample aspect ratio that can be believed: beyond 1:16 … 16:1 it is none.
+pub(crate) fn believable_aspect(aspect: Rational) -> Option<Rational> {
+    let limit = Rational::from_integer(17);
+    (aspect < limit && aspect.recip() < limit).then_some(aspect)
 }
 
 /// A turn by a multiple of 90°, perhaps mirrored: the display matrix of the stream.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::extract::{ExtractRequest, PictureFormat, Tonemap};
+use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::video::{Orientation, Timeline, VideoInfo};
 
 /// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
@@ -27,51 +27,105 @@ pub(super) fn input(path: &Path) -> Vec<OsString> {
     args
 }
 
-fn decode(path: &Path) -> Vec<OsString> {
+/// What every decode has in common. The banner is not hidden: it tells the version.
+fn decode(source: Vec<OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
         "-nostdin",
-        "-hide_banner",
         "-nostats",
         "-loglevel",
         "repeat+level+info",
         "-max_error_rate",
         "1",
+        "-copyts",
+        "-noautorotate",
     ]
     .map(OsString::from)
     .into();
-    args.extend(["-copyts", "-noautorotate"].map(OsString::from));
-    args.extend(input(path));
+    args.extend(source);
     args.extend(["-map", "0:V:0", "-an", "-sn", "-dn"].map(OsString::from));
     args
 }
 
 /// Decodes everything and reports every frame, writing nothing.
 pub(super) fn scan(path: &Path) -> Vec<OsString> {
-    let mut args = decode(path);
+    let mut args = decode(input(path));
     let filter = format!("showinfo@{DECODED}=checksum=0");
     args.extend(["-vf", &filter, "-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
     args
 }
 
-/// Decodes everything and writes the picked frames to stdout. The filter graph comes by stdin,
-/// since a command line cannot hold a long list of picks.
-pub(super) fn extract(path: &Path, request: &ExtractRequest, major: u32) -> Vec<OsString> {
-    let mut args = decode(path);
-    // `-filter_script` gave way to `-/filter` in ffmpeg 7.
-    args.extend(
-        [
-            if major >= 7 {
-                "-/filter:v"
-            } else {
-                "-filter_script:v"
-            },
-            "pipe:0",
-        ]
-        .map(OsString::from),
-    );
+/// Longest filter graph that is given on the command line; Linux allows twice as much.
+pub(super) const LONGEST_ARGUMENT: usize = 64 << 10;
+
+/// How a filter graph gets to ffmpeg.
+pub(super) enum Graph<'a> {
+    /// On the command line.
+    Inline(&'a str),
+    /// By stdin, since a command line cannot hold a long list of picks.
+    OnStdin {
+        /// Major version of the ffmpeg.
+        major: u32,
+    },
+}
+
+/// Decodes a file and writes the picked frames to stdout.
+pub(super) fn extract(path: &Path, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
+    let mut args = decode(input(path));
+    let graph = match graph {
+        Graph::Inline(graph) => ["-filter:v", graph],
+        // `-filter_script` gave way to `-/filter` in ffmpeg 7.
+        Graph::OnStdin { major: 7.. } => ["-/filter:v", "pipe:0"],
+        Graph::OnStdin { .. } => ["-filter_script:v", "pipe:0"],
+    };
+    args.extend(graph.map(OsString::from));
+    args.extend(output(&request.picture));
+    args
+}
+
+/// Decodes the samples that come by stdin and writes those with odd timestamps to stdout.
+pub(super) fn extract_planned(request: &ExtractRequest, threads: usize) -> Vec<OsString> {
+    let mut source: Vec<OsString> = Vec::new();
+    if threads > 0 {
+        source.extend(["-threads".into(), threads.to_string().into()]);
+    }
+    // All that has to be known stands in the head of what is fed: nothing is decoded to find it out.
+    // `-strict 1` keeps frames back as long as the stream allows, whatever is left out of it. A run
+    // may start at a recovery point; ffmpeg 5.1 would hold back frames that are already right.
+    let head = [
+        "-probesize",
+        "32",
+        "-analyzeduration",
+        "1",
+        "-fpsprobesize",
+        "0",
+        "-strict",
+        "1",
+        "-flags",
+        "+output_corrupt",
+        "-protocol_whitelist",
+        "pipe",
+        "-format_whitelist",
+        "mov",
+        "-f",
+        "mov",
+        "-i",
+        "pipe:0",
+    ];
+    source.extend(head.map(OsString::from));
+    let mut args = decode(source);
+    let mut filters = vec!["select='mod(pts,2)'".to_owned()];
+    filters.extend(picture_filters(request));
+    args.extend(["-filter:v".into(), filters.join(",").into()]);
+    args.extend(output(&request.picture));
+    args
+}
+
+/// Encodes frames as pictures, one after the other on stdout.
+fn output(picture: &PictureOptions) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
     args.extend(["-fps_mode", "passthrough", "-enc_time_base", "1/1"].map(OsString::from));
-    let quality = request.picture.quality.get();
-    let encoder: Vec<String> = match request.picture.format {
+    let quality = picture.quality.get();
+    let encoder: Vec<String> = match picture.format {
         PictureFormat::Jpg => {
             let q = jpeg_quantiser(quality).to_string();
             ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"]
@@ -138,7 +192,14 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
         ));
     }
     filters.push(format!("select='{}'", pick_expression(timeline, frames)));
-    filters.push(format!("showinfo@{PICKED}=checksum=0"));
+    filters.extend(picture_filters(request));
+    filters.join(",")
+}
+
+/// What makes a picture of a picked frame, the same however frames come to be decoded.
+fn picture_filters(request: &ExtractRequest) -> Vec<String> {
+    let ExtractRequest { video, picture, .. } = request;
+    let mut filters = vec![format!("showinfo@{PICKED}=checksum=0")];
     // Applied below; a later encoder must not store it a second time.
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
     // Pictures are known by their order from here on. The encoder gets a tick for each, since on a
@@ -167,7 +228,7 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
         "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
          :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
     ));
-    filters.join(",")
+    filters
 }
 
 /// An expression that is true for the picked timestamps: a range where they are all there, else a

@@ -6,11 +6,27 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use bytes::Bytes;
 use ffmpeg_sidecar::command::FfmpegCommand;
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::sync::mpsc;
 
 use crate::extract::ExtractError;
 use crate::limits::LINE_BYTES;
+
+/// Bytes that are written at once, so that a child that reads slowly is seen to read.
+const PIECE: usize = 256 << 10;
+
+/// What a child reads from its stdin.
+#[derive(Debug)]
+pub(super) enum Stdin {
+    /// Nothing.
+    Empty,
+    /// A short text.
+    Text(String),
+    /// Parts, as they come.
+    Parts(mpsc::Receiver<Bytes>),
+}
 
 /// A running ffmpeg or ffprobe. Dropping it kills its whole group and reaps it.
 #[derive(Debug)]
@@ -50,11 +66,28 @@ impl ChildGroup {
         Ok(Self { child, reaped: false })
     }
 
-    /// Writes `input` to the child from a thread of its own, then closes its stdin.
-    pub(super) fn feed(&mut self, input: String) {
-        if let Some(mut stdin) = self.child.stdin.take() {
-            // A child that ends early closes the pipe; its exit tells why.
-            std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    /// Writes `input` to the child from a thread of its own, then closes its stdin. Every part that
+    /// the child took is told to `taken`.
+    pub(super) fn feed(&mut self, input: Stdin, mut taken: impl FnMut(usize) + Send + 'static) {
+        let Some(mut stdin) = self.child.stdin.take() else {
+            return;
+        };
+        // A child that ends early closes the pipe; its exit tells why.
+        match input {
+            Stdin::Empty => drop(stdin),
+            Stdin::Text(text) => drop(std::thread::spawn(move || stdin.write_all(text.as_bytes()))),
+            Stdin::Parts(mut parts) => {
+                std::thread::spawn(move || {
+                    while let Some(part) = parts.blocking_recv() {
+                        for piece in part.chunks(PIECE) {
+                            if stdin.write_all(piece).is_err() {
+                                return;
+                            }
+                            taken(piece.len());
+                        }
+                    }
+                });
+            }
         }
     }
 

@@ -5,22 +5,22 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{ChildGroup, for_each_line};
+use super::child::{ChildGroup, Stdin, for_each_line};
 use super::log::{LogLine, parse};
+use super::program::Version;
 use super::split::PictureReader;
-use crate::extract::{ExtractError, PictureFormat};
+use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
 /// How often a waiting decode looks at its cancellation token.
 const TICK: Duration = Duration::from_millis(50);
-/// Encoded pictures that wait between ffmpeg's stdout and the one who takes them.
-const PICTURES_IN_FLIGHT: usize = 2;
 /// Error lines that are kept for a message.
 const TAIL_LINES: usize = 3;
 
@@ -33,6 +33,7 @@ pub(super) enum Event {
     },
     Picked {
         pts: i64,
+        interlaced: bool,
     },
     Picture {
         bytes: Bytes,
@@ -42,20 +43,11 @@ pub(super) enum Event {
 }
 
 enum Message {
-    Event(Event, Option<Permit>),
+    Event(Event),
+    Version(String),
     Damage(String),
     Broken(io::Error),
     PipeClosed,
-}
-
-/// One of the places for pictures in flight; given back when dropped.
-struct Permit(SyncSender<()>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // The reader is gone when nobody waits for a place.
-        let _ = self.0.try_send(());
-    }
 }
 
 /// A running decode.
@@ -66,6 +58,9 @@ pub(super) struct Decode<'a> {
     cancel: &'a CancellationToken,
     stall: Duration,
     open_pipes: u8,
+    /// Bytes that ffmpeg took from its stdin, and as many as were seen by the watchdog.
+    fed: (Arc<AtomicU64>, u64),
+    version: Option<Version>,
     /// The first complaint about lost or spoiled data.
     pub(super) damage: Option<String>,
 }
@@ -75,13 +70,17 @@ impl<'a> Decode<'a> {
     pub(super) fn start(
         program: &Path,
         args: Vec<OsString>,
-        graph: Option<String>,
+        stdin: Stdin,
         format: Option<PictureFormat>,
         stall: Duration,
         cancel: &'a CancellationToken,
     ) -> Result<Self, ExtractError> {
         let mut child = ChildGroup::ffmpeg(program, args)?;
-        child.feed(graph.unwrap_or_default());
+        let fed = Arc::new(AtomicU64::new(0));
+        let taken = Arc::clone(&fed);
+        child.feed(stdin, move |bytes| {
+            taken.fetch_add(bytes as u64, Ordering::Relaxed);
+        });
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let mut open_pipes = 0;
@@ -101,7 +100,19 @@ impl<'a> Decode<'a> {
             cancel,
             stall,
             open_pipes,
+            fed: (fed, 0),
+            version: None,
             damage: None,
+        })
+    }
+
+    /// How the decode went, once it has given all that was asked for.
+    pub(super) fn report(&mut self, warnings: &[String]) -> Result<ExtractReport, ExtractError> {
+        let version = self.version.as_ref().map_or("unknown", |v| &v.text);
+        Ok(ExtractReport {
+            decoder: format!("ffmpeg {version}"),
+            warnings: warnings.to_vec(),
+            damage: self.damage.take(),
         })
     }
 
@@ -116,9 +127,9 @@ impl<'a> Decode<'a> {
                 return Err(ExtractError::Cancelled);
             }
             match self.messages.recv_timeout(TICK) {
-                Ok(Message::Event(event, permit)) => {
-                    drop(permit);
-                    return Ok(Some(event));
+                Ok(Message::Event(event)) => return Ok(Some(event)),
+                Ok(Message::Version(line)) => {
+                    self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
                 Ok(Message::Damage(line)) => {
                     self.damage.get_or_insert(line);
@@ -135,6 +146,11 @@ impl<'a> Decode<'a> {
                 Ok(Message::PipeClosed) => self.open_pipes -= 1,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let fed = self.fed.0.load(Ordering::Relaxed);
+            if fed > self.fed.1 {
+                self.fed.1 = fed;
+                quiet_since = Instant::now();
             }
             if quiet_since.elapsed() > self.stall {
                 return Err(ExtractError::Stalled(self.stall.as_secs()));
@@ -194,15 +210,13 @@ fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, tail: &Mutex<Ve
                 pts,
                 duration,
                 interlaced,
-            }) => Message::Event(
-                Event::Decoded {
-                    pts,
-                    duration,
-                    interlaced,
-                },
-                None,
-            ),
-            Some(LogLine::Picked { pts }) => Message::Event(Event::Picked { pts }, None),
+            }) => Message::Event(Event::Decoded {
+                pts,
+                duration,
+                interlaced,
+            }),
+            Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
+            Some(LogLine::Version(line)) => Message::Version(line),
             Some(LogLine::Damage(line)) => {
                 keep(&line);
                 Message::Damage(line)
@@ -225,20 +239,15 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
         let _ = sender.send(Message::PipeClosed);
         return;
     };
-    let (give_back, places) = sync_channel(PICTURES_IN_FLIGHT);
-    for _ in 0..PICTURES_IN_FLIGHT {
-        let _ = give_back.try_send(());
-    }
+    let in_flight = Arc::new(InFlight::default());
     let mut pictures = PictureReader::new(stdout, format);
     loop {
-        if places.recv().is_err() {
-            return;
-        }
+        in_flight.wait_for_room();
         let message = match pictures.next() {
-            Ok(Some((bytes, width, height))) => Message::Event(
-                Event::Picture { bytes, width, height },
-                Some(Permit(give_back.clone())),
-            ),
+            Ok(Some((bytes, width, height))) => {
+                let bytes = in_flight.count(bytes);
+                Message::Event(Event::Picture { bytes, width, height })
+            }
             Ok(None) => Message::PipeClosed,
             Err(error) => Message::Broken(error),
         };
@@ -246,5 +255,55 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
         if sender.send(message).is_err() || last {
             return;
         }
+    }
+}
+
+/// Bytes of encoded pictures between ffmpeg's stdout and the end of their way. Waiting for room is
+/// what slows ffmpeg down when pictures are written slowly, and keeps memory flat.
+#[derive(Default)]
+struct InFlight {
+    bytes: Mutex<usize>,
+    less: Condvar,
+}
+
+impl InFlight {
+    /// A picture is only read on top of less than this: of small ones several wait, of a large one
+    /// there is one at a time.
+    const ENOUGH: usize = 4 << 20;
+
+    fn wait_for_room(&self) {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let _room = self
+            .less
+            .wait_while(bytes, |bytes| *bytes >= Self::ENOUGH)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// The same bytes, counted until the last copy of them is dropped.
+    fn count(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) += bytes.len();
+        Bytes::from_owner(Counted {
+            bytes,
+            in_flight: Arc::clone(self),
+        })
+    }
+}
+
+struct Counted {
+    bytes: Bytes,
+    in_flight: Arc<InFlight>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let bytes = &self.in_flight.bytes;
+        *bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes.len();
+        self.in_flight.less.notify_all();
     }
 }

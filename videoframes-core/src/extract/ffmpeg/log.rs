@@ -12,7 +12,9 @@ pub(super) enum LogLine {
         interlaced: bool,
     },
     /// A frame was picked and goes to the encoder.
-    Picked { pts: i64 },
+    Picked { pts: i64, interlaced: bool },
+    /// The banner.
+    Version(String),
     /// Something of the input was lost or spoiled.
     Damage(String),
     /// Another error.
@@ -46,15 +48,22 @@ pub(super) fn parse(line: &str) -> Option<LogLine> {
             .split_once(" @ ")
             .and_then(|(f, m)| Some((f, m.split_once("[info] n:")?.1)))?;
         let pts = number(message, " pts:");
+        let interlaced = message.contains(" i:T ") || message.contains(" i:B ");
         return match filter {
             DECODED => Some(LogLine::Decoded {
                 pts,
                 duration: number(message, " duration:"),
-                interlaced: message.contains(" i:T ") || message.contains(" i:B "),
+                interlaced,
             }),
-            PICKED => pts.map(|pts| LogLine::Picked { pts }),
+            PICKED => pts.map(|pts| LogLine::Picked { pts, interlaced }),
             _ => None,
         };
+    }
+    if let Some(banner) = line
+        .strip_prefix("[info] ")
+        .filter(|l| l.starts_with("ffmpeg version "))
+    {
+        return Some(LogLine::Version(banner.to_owned()));
     }
     let serious = ["[error]", "[fatal]", "[panic]"]
         .iter()
@@ -109,7 +118,14 @@ mod tests {
         assert_eq!(parse(new), decoded(Some(-1024), Some(1024), true));
         assert_eq!(
             parse("[showinfo@picked @ 0x1] [info] n:0 pts:7 pts_time:1 fmt:x"),
-            Some(LogLine::Picked { pts: 7 })
+            Some(LogLine::Picked {
+                pts: 7,
+                interlaced: false
+            })
+        );
+        assert_eq!(
+            parse("[info] ffmpeg version 5.1.9 Copyright"),
+            Some(LogLine::Version("ffmpeg version 5.1.9 Copyright".to_owned()))
         );
         assert_eq!(
             parse("[showinfo@decoded @ 0x1] [info] config in time_base: 1/10"),

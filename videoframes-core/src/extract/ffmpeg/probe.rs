@@ -11,11 +11,11 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
-use super::child::{ChildGroup, for_each_line};
-use crate::extract::{ExtractError, Probe};
+use super::child::{ChildGroup, Stdin, for_each_line};
+use crate::extract::ExtractError;
 use crate::limits::{Limits, PROBE_JSON_BYTES, TIMELINE_FRAMES};
 use crate::units::{Rational, TimeBase};
-use crate::video::{Colour, Orientation, Timeline, VideoInfo};
+use crate::video::{Colour, Orientation, Timeline, VideoInfo, believable_aspect, starts_like_mp4};
 
 #[derive(Deserialize)]
 struct Document {
@@ -57,31 +57,23 @@ struct SideData {
     displaymatrix: Option<String>,
 }
 
-/// Reads the streams and then the packets of `input`.
-pub(super) fn probe(
+/// Reads the streams of `input`.
+pub(super) fn describe(
     ffprobe: &Path,
     input: &Path,
     limits: &Limits,
     cancel: &CancellationToken,
-) -> Result<Probe, ExtractError> {
+) -> Result<VideoInfo, ExtractError> {
     let mut json = Vec::new();
     let child = ChildGroup::ffprobe(ffprobe, args::probe_streams(input))?;
     watch(child, limits.stall, cancel, Output::Whole(&mut json)).map_err(|error| match error {
         // A file that is only called `.mp4` has lost no index.
-        ExtractError::Damaged(reason) if !starts_like_mp4(input) => ExtractError::NotAVideo(reason),
+        ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
         error => error,
     })?;
     let document: Document = serde_json::from_slice(&json)
         .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
-    let video = video_info(document)?;
-    if u64::from(video.width) * u64::from(video.height) > limits.pixels {
-        return Err(ExtractError::LimitExceeded(format!(
-            "pictures of {}×{} are larger than the limit of {} pixels",
-            video.width, video.height, limits.pixels
-        )));
-    }
-    let timeline = packets(ffprobe, input, &video, limits, cancel)?;
-    Ok(Probe { video, timeline })
+    video_info(document)
 }
 
 fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
@@ -144,11 +136,13 @@ fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
     })
 }
 
-/// `4:3` as a ratio; `0:1` means unknown, and beyond 1:16 … 16:1 it is not believed.
+/// `4:3` as a ratio; `0:1` means unknown.
 fn sample_aspect(text: &str) -> Option<Rational> {
     let (n, d) = text.split_once(':')?;
     let (n, d): (u32, u32) = (n.parse().ok()?, d.parse().ok()?);
-    (n > 0 && d > 0 && n / d <= 16 && d / n <= 16).then(|| Ratio::new(n.into(), d.into()))
+    (n > 0 && d > 0)
+        .then(|| Ratio::new(n.into(), d.into()))
+        .and_then(believable_aspect)
 }
 
 /// From ffprobe's dump of the matrix: three lines of an offset and three numbers.
@@ -172,10 +166,10 @@ fn orientation(dump: &str) -> Orientation {
 }
 
 /// The presented frames that the packets promise; `None` if any lacks a timestamp or two share one.
-fn packets(
+pub(super) fn promise(
     ffprobe: &Path,
     input: &Path,
-    video: &VideoInfo,
+    time_base: TimeBase,
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Option<Timeline>, ExtractError> {
@@ -219,7 +213,7 @@ fn packets(
         )));
     }
     let count = pts.len();
-    let timeline = Timeline::new(video.time_base, pts, last.and_then(|(_, duration)| duration));
+    let timeline = Timeline::new(time_base, pts, last.and_then(|(_, duration)| duration));
     Ok(timeline.filter(|t| reliable && t.pts().len() == count))
 }
 
@@ -241,7 +235,7 @@ fn watch(
         Log(String),
         Closed,
     }
-    child.feed(String::new());
+    child.feed(Stdin::Empty, |_| {});
     let (sender, messages) = sync_channel(16);
     let whole = matches!(output, Output::Whole(_));
     if let Some(stderr) = child.take_stderr() {
@@ -318,18 +312,10 @@ fn watch(
 }
 
 /// Whether the file begins with a box of ISO/IEC 14496-12 or QuickTime.
-fn starts_like_mp4(input: &Path) -> bool {
+fn looks_like_mp4(input: &Path) -> bool {
     let mut head = [0; 8];
     let read = std::fs::File::open(input).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok()
-        && [
-            b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"moof", b"styp",
-        ]
-        .contains(&&head_kind(&head))
-}
-
-fn head_kind(head: &[u8; 8]) -> [u8; 4] {
-    [head[4], head[5], head[6], head[7]]
+    read.is_ok() && starts_like_mp4(&head)
 }
 
 /// Lines of ffprobe's complaints that are kept.

@@ -1,0 +1,253 @@
+//! Decoding only the needed samples gives the same bytes as decoding all of them.
+#![allow(clippy::unwrap_used)]
+
+mod corpus;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use corpus::clips::{self, Clip};
+use corpus::{cache, vf};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// Requests that leave much out, little, and nothing.
+const REQUESTS: [&[&str]; 6] = [
+    &["--fps", "2"],
+    &["--fps", "7/3", "-s", "0.21"],
+    &["--count", "3"],
+    &["--at", "0.4,90%"],
+    &["--every", "0.31", "-f", "png", "-W", "80"],
+    &["--all", "-s", "50%"],
+];
+
+/// What `vf extract` wrote, or its exit code and what it said.
+fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> Result<Vec<u8>, String> {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out.zip");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vf"));
+    command.arg("extract").arg(clip).args(request);
+    command
+        .args(["--strategy", strategy, "--progress", "none", "-o"])
+        .arg(&out);
+    if let Some(ffmpeg) = ffmpeg {
+        command.arg("--ffmpeg").arg(ffmpeg);
+    }
+    let said = command.output().unwrap();
+    match said.status.code() {
+        Some(0) => Ok(std::fs::read(&out).unwrap()),
+        code => Err(format!("{code:?} {}", String::from_utf8_lossy(&said.stderr))),
+    }
+}
+
+/// Why samples of these clips cannot be left out.
+fn hindrance(clip: &Clip) -> Option<&'static str> {
+    let container = Path::new(clip.name).extension()?.to_str()?;
+    match clip.name {
+        _ if !["mp4", "mov"].contains(&container) => Some("no index"),
+        "interlaced.mp4" => Some("interlaced"),
+        "intra_refresh.mp4" => Some("cannot be planned"),
+        _ => None,
+    }
+}
+
+fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
+    let (path, _) = match clip.ready() {
+        Ok(ready) => ready,
+        Err(e) => return vec![format!("cannot make {e}")],
+    };
+    let mut failures = Vec::new();
+    for request in REQUESTS {
+        let what = format!("{} {}", clip.name, request.join(" "));
+        let plain = run(&path, request, "plain", ffmpeg);
+        if run(&path, request, "auto", ffmpeg) != plain {
+            failures.push(format!("{what}: auto differs from plain"));
+        }
+        let planned = run(&path, request, "planned", ffmpeg);
+        match (hindrance(clip), planned) {
+            (None, planned) if planned.is_err() && plain.is_ok() => {
+                failures.push(format!("{what}: not planned: {}", planned.unwrap_err()));
+            }
+            (None, planned) if planned != plain => {
+                failures.push(format!("{what}: planned differs from plain"))
+            }
+            (Some(why), Ok(_)) => failures.push(format!("{what}: planned, although {why}")),
+            (Some(_), Err(error)) if !error.contains("Some(13)") && plain.is_ok() => {
+                failures.push(format!("{what}: {error}"));
+            }
+            _ => {}
+        }
+    }
+    failures
+}
+
+fn run_all(ffmpeg: Option<&Path>) {
+    let only = std::env::var("VF_TEST_CLIP").ok();
+    let clips: Vec<Clip> = clips::all()
+        .into_iter()
+        .filter(|clip| only.as_deref().is_none_or(|only| clip.name == only))
+        .collect();
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(clip) = clips.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let failures = failures(clip, ffmpeg);
+                    all.lock().unwrap().extend(failures);
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    assert!(all.is_empty(), "{} failures:\n{}\n", all.len(), all.join("\n"));
+}
+
+#[test]
+fn strategies_agree_on_every_clip() {
+    run_all(None);
+}
+
+#[test]
+fn strategies_agree_on_every_clip_with_another_ffmpeg() {
+    if let Some(ffmpeg) = vf::other_ffmpeg() {
+        run_all(Some(&ffmpeg));
+    }
+}
+
+/// An encode of some frames of a moving picture.
+#[derive(Debug, Clone)]
+struct Encode {
+    hevc: bool,
+    frames: u32,
+    group: u32,
+    b_frames: u32,
+    references: u32,
+    pyramid: bool,
+    open: bool,
+    fragmented: bool,
+    mov: bool,
+    scene_cut: bool,
+    rate: &'static str,
+}
+
+fn encodes() -> impl Strategy<Value = Encode> {
+    let structure = (1u32..40, 0u32..6, 1u32..5, any::<bool>(), any::<bool>());
+    let container = (any::<bool>(), any::<bool>());
+    let rates = prop::sample::select(vec!["25", "30000/1001", "10", "60"]);
+    (
+        any::<bool>(),
+        1u32..90,
+        structure,
+        container,
+        any::<bool>(),
+        rates,
+    )
+        .prop_map(
+            |(
+                hevc,
+                frames,
+                (group, b_frames, references, pyramid, open),
+                (fragmented, mov),
+                scene_cut,
+                rate,
+            )| Encode {
+                hevc,
+                frames,
+                group,
+                b_frames,
+                references,
+                pyramid,
+                open,
+                fragmented,
+                mov,
+                scene_cut,
+                rate,
+            },
+        )
+}
+
+impl Encode {
+    fn make(&self, place: &Path) -> Result<std::path::PathBuf, String> {
+        let path = place.join(if self.mov { "clip.mov" } else { "clip.mp4" });
+        let Self {
+            frames,
+            group,
+            b_frames,
+            references,
+            rate,
+            ..
+        } = self;
+        let cut = if self.scene_cut { 40 } else { 0 };
+        let (codec, name, parameters) = if self.hevc {
+            let (pyramid, open) = (u8::from(self.pyramid), u8::from(self.open));
+            let parameters = format!(
+                "keyint={group}:min-keyint=1:bframes={b_frames}:ref={references}:b-pyramid={pyramid}:open-gop={open}:\
+                 scenecut={cut}:log-level=none:pools=1:frame-threads=1"
+            );
+            ("libx265", "-x265-params", parameters)
+        } else {
+            let (pyramid, open) = (if self.pyramid { "normal" } else { "none" }, u8::from(self.open));
+            let parameters = format!(
+                "keyint={group}:min-keyint=1:bframes={b_frames}:ref={references}:b-pyramid={pyramid}:open-gop={open}:\
+                 scenecut={cut}"
+            );
+            ("libx264", "-x264-params", parameters)
+        };
+        let mut command = Command::new(cache::encoder());
+        command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"]);
+        // Cuts and noise, so that the encoder has something to decide.
+        command.arg(format!(
+            "testsrc2=s=128x96:r={rate},noise=alls=20:allf=t,hue=h='if(lt(mod(n,17),8),0,90)'"
+        ));
+        command.args([
+            "-frames:v",
+            &frames.to_string(),
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            codec,
+        ]);
+        command.args(["-preset", "veryfast", name, &parameters]);
+        if self.fragmented {
+            command.args(["-movflags", "frag_keyframe+empty_moov+default_base_moof"]);
+        }
+        cache::run(command.arg(&path), &[])?;
+        Ok(path)
+    }
+}
+
+/// Random encodes, random frames. `VF_TEST_ENCODES` sets how many.
+#[test]
+fn strategies_agree_on_random_encodes() {
+    let cases = std::env::var("VF_TEST_ENCODES").ok().and_then(|n| n.parse().ok());
+    let mut runner = TestRunner::new(Config {
+        cases: cases.unwrap_or(24),
+        failure_persistence: None,
+        max_shrink_iters: 40,
+        ..Config::default()
+    });
+    let frames = prop::collection::vec(0u32..100, 1..6);
+    let outcome = runner.run(&(encodes(), frames), |(encode, percents)| {
+        let place = tempfile::tempdir().unwrap();
+        let clip = encode.make(place.path()).map_err(TestCaseError::fail)?;
+        let list: Vec<String> = percents.iter().map(|p| format!("{p}%")).collect();
+        let list = list.join(",");
+        for request in [
+            &["--at", &list][..],
+            &["--fps", "3"],
+            &["--all", "-s", "30%", "-e", "75%"],
+        ] {
+            let plain = run(&clip, request, "plain", None);
+            let planned = run(&clip, request, "planned", None);
+            prop_assert!(plain.is_ok(), "{request:?}: {plain:?}");
+            prop_assert!(planned.is_ok(), "{request:?}: {planned:?}");
+            prop_assert!(planned == plain, "{request:?}: planned differs from plain");
+        }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}

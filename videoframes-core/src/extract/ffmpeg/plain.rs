@@ -1,0 +1,193 @@
+//! Extraction from the whole of a file: every decoded frame is held against the timeline.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::args;
+use super::child::Stdin;
+use super::decode::{Decode, Event};
+use super::program::Programs;
+use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
+use crate::limits::Limits;
+use crate::video::TimelineBuilder;
+
+pub(super) fn extract(
+    programs: &Programs,
+    input: &Path,
+    request: &ExtractRequest,
+    limits: &Limits,
+    pictures: &mpsc::Sender<Picture>,
+    cancel: &CancellationToken,
+) -> Result<ExtractReport, ExtractError> {
+    let (request, warnings) = &programs.capable_of(request)?;
+    if !args::exact_in_double(&request.timeline) {
+        return Err(ExtractError::Unsupported(
+            "the timestamps are too large to be compared exactly".to_owned(),
+        ));
+    }
+    let graph = args::filter_graph(request);
+    let (args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
+        (
+            args::extract(input, request, args::Graph::Inline(&graph)),
+            Stdin::Empty,
+        )
+    } else {
+        let major = programs.version()?.number.0;
+        let args = args::extract(input, request, args::Graph::OnStdin { major });
+        (args, Stdin::Text(graph))
+    };
+    let format = Some(request.picture.format);
+    let mut decode = Decode::start(&programs.ffmpeg, args, stdin, format, limits.stall, cancel)?;
+    let mut delivery = Delivery::new(request);
+    let send = |picture: Picture| {
+        pictures
+            .blocking_send(picture)
+            .map_err(|_| ExtractError::Cancelled)
+    };
+    while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {
+        match event {
+            Event::Decoded { interlaced: true, .. } if request.looks_for_interlaced() => {
+                return Err(ExtractError::Interlaced);
+            }
+            Event::Decoded { pts, .. } => delivery.decoded(pts)?,
+            Event::Picked { pts, .. } => delivery.picked(pts)?,
+            Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
+        }
+        while let Some(picture) = delivery.ready(false)? {
+            send(picture)?;
+        }
+        if delivery.is_complete() {
+            // What lies behind the last pick is not looked at; dropping the decode ends it.
+            return decode.report(warnings);
+        }
+    }
+    delivery.ended()?;
+    while let Some(picture) = delivery.ready(true)? {
+        send(picture)?;
+    }
+    if delivery.is_complete() {
+        decode.report(warnings)
+    } else {
+        Err(ExtractError::TimelineMismatch(
+            "fewer pictures came than were picked".to_owned(),
+        ))
+    }
+}
+
+/// Matches decoded frames, picks and pictures, and lets a picture go only when it is certain: when
+/// every frame up to the one behind it was the one that the timeline says.
+struct Delivery<'a> {
+    request: &'a ExtractRequest,
+    seen: TimelineBuilder,
+    delivered: usize,
+    picked: VecDeque<(usize, bool)>,
+    next_pick: usize,
+    pictures: VecDeque<Picture>,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(request: &'a ExtractRequest) -> Self {
+        Self {
+            request,
+            seen: TimelineBuilder::default(),
+            delivered: 0,
+            picked: VecDeque::new(),
+            next_pick: 0,
+            pictures: VecDeque::new(),
+        }
+    }
+
+    fn decoded(&mut self, pts: Option<i64>) -> Result<(), ExtractError> {
+        let mismatch = ExtractError::TimelineMismatch;
+        let Some(pts) = pts else {
+            return Err(mismatch("a frame has no timestamp".to_owned()));
+        };
+        let before = self.seen.len();
+        self.seen.push(pts, None);
+        if self.seen.len() > before {
+            let expected = self.request.timeline.pts().get(before);
+            if expected != Some(&pts) {
+                let expected = expected.map_or("no more frames".to_owned(), i64::to_string);
+                return Err(mismatch(format!(
+                    "frame {before} has timestamp {pts}, the index says {expected}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn picked(&mut self, pts: i64) -> Result<(), ExtractError> {
+        let wanted = |place: usize| {
+            self.request
+                .frames
+                .get(place)
+                .map(|&f| self.request.timeline.pts()[f])
+        };
+        if wanted(self.next_pick) == Some(pts) {
+            self.picked.push_back((self.next_pick, false));
+            self.next_pick += 1;
+        } else if self.next_pick > 0 && wanted(self.next_pick - 1) == Some(pts) {
+            // A second frame with the same timestamp is the one that is displayed.
+            self.picked.push_back((self.next_pick - 1, true));
+        } else {
+            return Err(ExtractError::TimelineMismatch(format!(
+                "a frame with timestamp {pts} came unasked"
+            )));
+        }
+        Ok(())
+    }
+
+    fn picture(&mut self, bytes: bytes::Bytes, width: u32, height: u32) {
+        self.pictures.push_back(Picture {
+            frame: 0,
+            bytes,
+            width,
+            height,
+        });
+    }
+
+    /// The next picture, if it is certain; at the `end` of the stream all are.
+    fn ready(&mut self, end: bool) -> Result<Option<Picture>, ExtractError> {
+        while let (Some(&(pick, _)), false) = (self.picked.front(), self.pictures.is_empty()) {
+            let frame = self.request.frames[pick];
+            let certain = end || self.seen.len() > frame + 1;
+            if !certain && self.picked.len() < 2 {
+                return Ok(None);
+            }
+            if let Some(&(_, true)) = self.picked.get(1) {
+                // Replaced by the next one.
+                self.picked.pop_front();
+                self.pictures.pop_front();
+                continue;
+            }
+            if !certain {
+                return Ok(None);
+            }
+            self.picked.pop_front();
+            self.delivered = pick + 1;
+            return Ok(self
+                .pictures
+                .pop_front()
+                .map(|picture| Picture { frame, ..picture }));
+        }
+        Ok(None)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.delivered == self.request.frames.len()
+    }
+
+    /// At the end of the stream, every frame of the timeline must have come.
+    fn ended(&self) -> Result<(), ExtractError> {
+        let (came, expected) = (self.seen.len(), self.request.timeline.pts().len());
+        if came == expected {
+            return Ok(());
+        }
+        Err(ExtractError::TimelineMismatch(format!(
+            "{came} frames came, the index says {expected}"
+        )))
+    }
+}

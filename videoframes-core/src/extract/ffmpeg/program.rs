@@ -1,0 +1,205 @@
+//! The installed programs: where they are, which version, and what their build can do.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::child::{ChildGroup, Stdin, for_each_line};
+use crate::extract::{ExtractError, ExtractRequest, PictureFormat, Tonemap};
+
+/// Oldest supported version.
+pub const OLDEST_SUPPORTED: (u32, u32) = (5, 1);
+
+/// How long ffmpeg may take to say which version it is.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What an ffmpeg says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// As printed (`5.1.9-0+deb12u1`).
+    pub text: String,
+    /// Major and minor number; builds that carry no number count as the newest.
+    pub number: (u32, u32),
+}
+
+impl Version {
+    /// From `ffmpeg version n9.0.2-17-g2a57` or `ffmpeg version 5.1.9-0+deb12u1 Copyright …`.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let text = line.strip_prefix("ffmpeg version ")?.split_whitespace().next()?;
+        let mut digits = text.trim_start_matches('n').split(|c: char| !c.is_ascii_digit());
+        let number = match (digits.next().map(str::parse), digits.next().map(str::parse)) {
+            (Some(Ok(major)), minor) if !text.starts_with("N-") => {
+                (major, minor.and_then(Result::ok).unwrap_or(0))
+            }
+            _ => (u32::MAX, 0),
+        };
+        // Builds by date (2026-09-30-git) are new, not version 2026.
+        Some(Self {
+            text: text.to_owned(),
+            number,
+        })
+    }
+
+    pub(super) fn supported(self) -> Result<Self, ExtractError> {
+        if self.number < OLDEST_SUPPORTED {
+            let (major, minor) = OLDEST_SUPPORTED;
+            let text = format!("version {} is older than {major}.{minor}", self.text);
+            return Err(ExtractError::Unsupported(text));
+        }
+        Ok(self)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) ffmpeg: PathBuf,
+    pub(super) ffprobe: PathBuf,
+    version: OnceLock<Version>,
+}
+
+impl Programs {
+    /// The ffmpeg at `path`, or the one found beside this program or on the `PATH`. ffprobe is the
+    /// one beside it, else the one on the `PATH`.
+    pub(super) fn find(path: Option<PathBuf>) -> Self {
+        let (ffmpeg, ffprobe) = match path {
+            Some(ffmpeg) => {
+                let beside = ffmpeg.with_file_name("ffprobe");
+                let ffprobe = if beside.is_file() {
+                    beside
+                } else {
+                    ffmpeg_sidecar::ffprobe::ffprobe_path()
+                };
+                (ffmpeg, ffprobe)
+            }
+            None => (
+                ffmpeg_sidecar::paths::ffmpeg_path(),
+                ffmpeg_sidecar::ffprobe::ffprobe_path(),
+            ),
+        };
+        Self {
+            ffmpeg,
+            ffprobe,
+            version: OnceLock::new(),
+        }
+    }
+
+    /// The version, asked for once.
+    pub(super) fn version(&self) -> Result<Version, ExtractError> {
+        if let Some(version) = self.version.get() {
+            return Ok(version.clone());
+        }
+        let banner = ask(&self.ffmpeg, &["-version", "-nostdin"])?;
+        let version = banner.first().and_then(|line| Version::parse(line));
+        let version = version.ok_or_else(|| {
+            ExtractError::Unsupported(format!(
+                "'{}' does not say which version it is",
+                self.ffmpeg.display()
+            ))
+        })?;
+        let version = version.supported()?;
+        Ok(self.version.get_or_init(|| version).clone())
+    }
+
+    /// Which of `names` are missing among ffmpeg's `-filters` or `-encoders`.
+    pub(super) fn missing(
+        &self,
+        list: &str,
+        names: &[&'static str],
+    ) -> Result<Vec<&'static str>, ExtractError> {
+        let lines = ask(&self.ffmpeg, &["-nostdin", "-hide_banner", list])?;
+        let has = |name: &str| {
+            lines
+                .iter()
+                .any(|line| line.split_whitespace().nth(1) == Some(name))
+        };
+        Ok(names.iter().copied().filter(|name| !has(name)).collect())
+    }
+
+    /// The request as this build of ffmpeg can do it, and what had to be left out.
+    ///
+    /// # Errors
+    /// [`ExtractError::Unsupported`] where leaving something out would not be what was asked.
+    pub(super) fn capable_of(
+        &self,
+        request: &ExtractRequest,
+    ) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
+        let mut request = request.clone();
+        let mut warnings = Vec::new();
+        if request.picture.format == PictureFormat::Webp
+            && !self.missing("-encoders", &["libwebp"])?.is_empty()
+        {
+            return Err(ExtractError::Unsupported(
+                "it has no WebP encoder (libwebp)".to_owned(),
+            ));
+        }
+        if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
+            let missing = self.missing("-filters", &["zscale", "tonemap"])?;
+            if !missing.is_empty() {
+                request.picture.tonemap = Tonemap::Off;
+                warnings.push(format!(
+                    "the video is HDR and this ffmpeg has no {} filter: the pictures will look washed out",
+                    missing.join(" and no ")
+                ));
+            }
+        }
+        Ok((request, warnings))
+    }
+
+    /// A failure, or what explains it better: an ffmpeg that is missing or too old.
+    pub(super) fn explain(&self, error: ExtractError) -> ExtractError {
+        match error {
+            ExtractError::DecoderFailed(_) => match self.version() {
+                Err(better @ ExtractError::Unsupported(_)) => better,
+                _ => error,
+            },
+            error => error,
+        }
+    }
+}
+
+/// The lines of a short answer, within a time.
+fn ask(program: &Path, question: &[&str]) -> Result<Vec<String>, ExtractError> {
+    let mut child = ChildGroup::ffmpeg(program, question.iter().map(Into::into).collect())?;
+    child.feed(Stdin::Empty, |_| {});
+    if let Some(stderr) = child.take_stderr() {
+        std::thread::spawn(move || for_each_line(stderr, |_| true));
+    }
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    if let Some(stdout) = child.take_stdout() {
+        std::thread::spawn(move || {
+            let mut lines = Vec::new();
+            for_each_line(stdout, |line| {
+                lines.push(line.to_owned());
+                lines.len() < 5000
+            });
+            let _ = sender.send(lines);
+        });
+    }
+    receiver
+        .recv_timeout(VERSION_TIMEOUT)
+        .map_err(|_| ExtractError::Stalled(VERSION_TIMEOUT.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_releases_and_of_builds_without_a_number_are_read() {
+        let number = |line| Version::parse(line).map(|v| v.number);
+        assert_eq!(
+            number("ffmpeg version 5.1.9-0+deb12u1 Copyright (c)"),
+            Some((5, 1))
+        );
+        assert_eq!(
+            number("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright"),
+            Some((9, 0))
+        );
+        assert_eq!(number("ffmpeg version 9.0 Copyright"), Some((9, 0)));
+        assert_eq!(
+            number("ffmpeg version N-119000-gabcdef Copyright"),
+            Some((u32::MAX, 0))
+        );
+        assert_eq!(number("something else"), None);
+    }
+}

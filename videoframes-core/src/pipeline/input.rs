@@ -1,0 +1,97 @@
+//! A source as decoders and probes take it: by ranges, counted, or as a file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+use tokio::sync::OnceCell;
+
+use crate::source::Source;
+
+/// Bytes per read of a source that has to be copied.
+const CHUNK: usize = 4 << 20;
+
+/// A source that counts what is read of it.
+pub(super) struct Counted {
+    inner: Arc<dyn Source>,
+    read: AtomicU64,
+}
+
+impl Counted {
+    pub(super) fn new(inner: Arc<dyn Source>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            read: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Source for Counted {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        self.inner.local_path()
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let bytes = self.inner.read_at(offset, length).await?;
+        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+/// The source as a file that a decoder process can open; a copy, made when it is first needed, where
+/// the source is none.
+pub(super) struct LocalFile<'a> {
+    source: &'a dyn Source,
+    copy: OnceCell<NamedTempFile>,
+}
+
+impl<'a> LocalFile<'a> {
+    pub(super) fn of(source: &'a dyn Source) -> Self {
+        Self {
+            source,
+            copy: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn path(&self) -> io::Result<PathBuf> {
+        if let Some(path) = self.source.local_path() {
+            return Ok(path.to_owned());
+        }
+        let copy = self.copy.get_or_try_init(|| copy(self.source)).await?;
+        Ok(copy.path().to_owned())
+    }
+}
+
+async fn copy(source: &dyn Source) -> io::Result<NamedTempFile> {
+    let mut copy = NamedTempFile::with_prefix("vf-source-")?;
+    let mut offset = 0;
+    while offset < source.len() {
+        let bytes = source.read_at(offset, CHUNK).await?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        offset += bytes.len() as u64;
+        copy = tokio::task::spawn_blocking(move || io::Write::write_all(&mut copy, &bytes).map(|()| copy))
+            .await
+            .map_err(io::Error::other)??;
+    }
+    Ok(copy)
+}

@@ -1,0 +1,439 @@
+//! The whole way: source → probe → select → extract → archive.
+
+mod input;
+mod probe;
+mod writer;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::input::{Counted, LocalFile};
+use self::probe::inspect;
+pub use self::probe::{Probe, probe};
+use self::writer::Writer;
+use crate::archive::{ArchiveError, Destination, Manifest, NameTemplate};
+use crate::extract::{
+    Deinterlace, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PictureOptions,
+    PlannedInput,
+};
+use crate::limits::Limits;
+use crate::plan::{DecodePlan, Strategy};
+use crate::select::{Pick, Range, SelectError, Selection, select};
+use crate::source::Source;
+use crate::units::approximate_seconds;
+use crate::video::{NoIndex, Timeline, VideoIndex, VideoInfo};
+
+/// What to do when the source is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// Fail and leave nothing.
+    #[default]
+    Fail,
+    /// Keep what decodes, and say in the manifest that it is partial.
+    Partial,
+}
+
+/// Everything that is asked of one video.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which moments.
+    pub selection: Selection,
+    /// Of which part.
+    pub range: Range,
+    /// As what pictures.
+    pub picture: PictureOptions,
+    /// Under which names.
+    pub names: NameTemplate,
+    /// What if the source is damaged.
+    pub on_damage: OnDamage,
+    /// At which cost at most.
+    pub limits: Limits,
+    /// How the samples to decode are chosen. The result does not depend on it.
+    pub strategy: Strategy,
+    /// How many decoders run side by side; by the work and the machine where not given. The result
+    /// does not depend on it.
+    pub jobs: Option<NonZeroUsize>,
+}
+
+impl Default for Request {
+    /// One frame a second, as JPEG.
+    fn default() -> Self {
+        let rate = crate::units::FrameRate::new(1.into());
+        Self {
+            // Unwrap safety: 1 is positive.
+            #[allow(clippy::unwrap_used)]
+            selection: Selection::Fps(rate.unwrap()),
+            range: Range::default(),
+            picture: PictureOptions::default(),
+            names: NameTemplate::default(),
+            on_damage: OnDamage::default(),
+            limits: Limits::default(),
+            strategy: Strategy::default(),
+            jobs: None,
+        }
+    }
+}
+
+/// How far an extraction has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Pictures that are in the archive.
+    pub frames: u64,
+    /// Pictures that will be.
+    pub total: u64,
+    /// Bytes of the archive so far.
+    pub bytes: u64,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The manifest that was written.
+    pub manifest: Manifest,
+    /// Size of the result in bytes.
+    pub bytes: u64,
+    /// What could not be done as asked and was left out, in words for a person.
+    pub warnings: Vec<String>,
+    /// What was damaged, with [`OnDamage::Partial`].
+    pub damage: Option<String>,
+    /// How the frames were come by.
+    pub work: Work,
+}
+
+/// How an extraction came by its frames. Not part of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// [`Strategy::Plain`] or [`Strategy::Planned`].
+    pub strategy: Strategy,
+    /// Why a plan was given up, if one was.
+    pub fallback: Option<String>,
+    /// Samples in the plan's runs, where there was a plan.
+    pub samples: Option<usize>,
+    /// Bytes that were read through the [`Source`]; decoders that open a file do not count.
+    pub bytes_read: u64,
+}
+
+impl Work {
+    fn of(planned: Option<&PlannedInput>, fallback: Option<String>) -> Self {
+        Self {
+            strategy: if planned.is_some() {
+                Strategy::Planned
+            } else {
+                Strategy::Plain
+            },
+            fallback,
+            samples: planned.map(|planned| planned.plan.samples),
+            bytes_read: 0,
+        }
+    }
+}
+
+/// Why there is no result. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source cannot be read.
+    #[error("cannot read the source")]
+    Source(#[source] io::Error),
+    /// The source has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The selection does not fit the video.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The decoder.
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    /// The result cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The source is damaged and partial results were not asked for.
+    #[error("the video is damaged: {0}")]
+    Damaged(String),
+    /// A limit of [`Limits`] was reached.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// [`Strategy::Planned`] was asked for and is not possible.
+    #[error("it cannot be planned: {0}")]
+    NotPlannable(String),
+}
+
+/// Extracts what `request` asks of `source` into `destination`.
+///
+/// The result appears at the destination as a whole or not at all, whatever happens, including the
+/// future being dropped. The same source and request give the same bytes.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn run(
+    source: Arc<dyn Source>,
+    request: &Request,
+    extractor: &dyn FrameExtractor,
+    destination: &dyn Destination,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    let limit = request.limits.wall_time;
+    tokio::time::timeout(
+        limit,
+        run_unbounded(source, request, extractor, destination, progress, cancel),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        Err(Error::LimitExceeded(format!(
+            "it took longer than {} s",
+            limit.as_secs()
+        )))
+    })
+}
+
+async fn run_unbounded(
+    source: Arc<dyn Source>,
+    request: &Request,
+    extractor: &dyn FrameExtractor,
+    destination: &dyn Destination,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    destination.check()?;
+    let source = Counted::new(source);
+    let file = LocalFile::of(source.as_ref());
+    let limits = &request.limits;
+    let Probe {
+        video,
+        timeline,
+        index,
+    } = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
+    let mut attempt = Attempt {
+        timeline,
+        deinterlace: match request.picture.deinterlace {
+            Deinterlace::Auto => video.interlaced,
+            Deinterlace::On => true,
+            Deinterlace::Off => false,
+        },
+        damage: None,
+        scanned: false,
+        fallback: None,
+    };
+    // What a packet promises is checked frame by frame; where a failed check could not be taken
+    // back, only containers whose packets are their frames are taken at their word.
+    if !destination.can_restart() && !packets_are_frames(&video) {
+        attempt.timeline = None;
+    }
+    loop {
+        let timeline = match attempt.timeline.take() {
+            Some(timeline) => timeline,
+            None => {
+                let path = file.path().await.map_err(Error::Source)?;
+                let scan = extractor.scan(&path, &video, limits, cancel).await?;
+                attempt.scanned = true;
+                attempt.deinterlace |= request.picture.deinterlace == Deinterlace::Auto && scan.interlaced;
+                attempt.damage = attempt.damage.or(scan.damage);
+                scan.timeline
+            }
+        };
+        let picks = choose(&timeline, request)?;
+        if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &attempt.damage) {
+            return Err(Error::Damaged(damage.clone()));
+        }
+        let frames = distinct(&picks);
+        let planned = attempt.plan(&source, &index, &frames, request)?;
+        let mut work = Work::of(planned.as_ref(), attempt.fallback.clone());
+        let input = match planned {
+            Some(planned) => Input::Planned(planned),
+            None => Input::File(file.path().await.map_err(Error::Source)?),
+        };
+        let job = ExtractRequest {
+            video: video.clone(),
+            frames,
+            timeline: timeline.clone(),
+            picture: request.picture,
+            deinterlace: attempt.deinterlace,
+        };
+        let writer = Writer {
+            archive: destination.start().await?,
+            source: source.as_ref(),
+            request,
+            timeline: &timeline,
+            picks: &picks,
+            progress,
+            frames: Vec::with_capacity(picks.len()),
+            bytes: 0,
+        };
+        match extract(extractor, &input, job, writer, cancel).await {
+            Ok((writer, mut report)) => {
+                report.damage = attempt.damage.or(report.damage);
+                if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &report.damage) {
+                    writer.archive.abort().await;
+                    return Err(Error::Damaged(damage.clone()));
+                }
+                work.bytes_read = source.bytes_read();
+                return writer.finish(&video, report, work).await;
+            }
+            Err((writer, error)) => {
+                let untouched = writer.bytes == 0;
+                writer.archive.abort().await;
+                let again = untouched || destination.can_restart();
+                match error {
+                    Error::Extract(ExtractError::TimelineMismatch(why)) if again && !attempt.scanned => {
+                        tracing::info!(
+                            why,
+                            "the index is not what decodes; decoding once to learn the frames"
+                        );
+                    }
+                    Error::Extract(ExtractError::Interlaced) if again && !attempt.deinterlace => {
+                        tracing::info!("interlaced frames; starting again with a deinterlacer");
+                        attempt.deinterlace = true;
+                        attempt.timeline = Some(timeline);
+                    }
+                    Error::Extract(ExtractError::PlanFailed(why))
+                        if again && request.strategy == Strategy::Auto =>
+                    {
+                        tracing::info!(why, "the plan does not hold; decoding the whole file");
+                        attempt.fallback = Some(why);
+                        attempt.timeline = Some(timeline);
+                    }
+                    Error::Extract(ExtractError::PlanFailed(why))
+                        if request.strategy == Strategy::Planned =>
+                    {
+                        return Err(Error::NotPlannable(why));
+                    }
+                    error => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// The picks, where the video is not longer than allowed.
+fn choose(timeline: &Timeline, request: &Request) -> Result<Vec<Pick>, Error> {
+    let limits = &request.limits;
+    if approximate_seconds(timeline.duration()) > limits.duration.as_secs_f64() {
+        let text = format!("the video is longer than {} s", limits.duration.as_secs());
+        return Err(Error::LimitExceeded(text));
+    }
+    Ok(select(
+        timeline,
+        &request.selection,
+        &request.range,
+        limits.frames,
+    )?)
+}
+
+/// What is known and decided before a decode.
+struct Attempt {
+    timeline: Option<Timeline>,
+    deinterlace: bool,
+    damage: Option<String>,
+    scanned: bool,
+    /// Why a plan was given up.
+    fallback: Option<String>,
+}
+
+impl Attempt {
+    /// The plan to decode by; `None` for a decode of the file.
+    fn plan(
+        &self,
+        source: &Arc<Counted>,
+        index: &Result<Arc<VideoIndex>, NoIndex>,
+        frames: &[usize],
+        request: &Request,
+    ) -> Result<Option<PlannedInput>, Error> {
+        let plan = match (request.strategy, self.hindrance(index)) {
+            (Strategy::Plain, _) => return Ok(None),
+            (_, Err(hindrance)) => Err(hindrance),
+            (_, Ok(index)) => DecodePlan::new(index, frames)
+                .map(|plan| (index, plan))
+                .map_err(str::to_owned),
+        };
+        match (request.strategy, plan) {
+            (Strategy::Planned, Err(hindrance)) => Err(Error::NotPlannable(hindrance)),
+            (_, Err(hindrance)) => {
+                tracing::debug!(hindrance, "no plan");
+                Ok(None)
+            }
+            // A file is there to be read; what is not has to be copied before it can be decoded.
+            (Strategy::Auto, Ok((_, plan))) if source.local_path().is_some() && !plan.is_worthwhile() => {
+                Ok(None)
+            }
+            (_, Ok((index, plan))) => Ok(Some(PlannedInput {
+                source: source.clone(),
+                index: Arc::clone(index),
+                plan: Arc::new(plan),
+                jobs: request.jobs.map_or(1, NonZeroUsize::get),
+            })),
+        }
+    }
+
+    fn hindrance<'a>(
+        &self,
+        index: &'a Result<Arc<VideoIndex>, NoIndex>,
+    ) -> Result<&'a Arc<VideoIndex>, String> {
+        if self.scanned {
+            return Err("its index is not what decodes".to_owned());
+        }
+        if let Some(why) = &self.fallback {
+            return Err(why.clone());
+        }
+        if self.deinterlace {
+            return Err("frames that are deinterlaced need their neighbours".to_owned());
+        }
+        index.as_ref().map_err(NoIndex::to_string)
+    }
+}
+
+fn packets_are_frames(video: &VideoInfo) -> bool {
+    let container = video.container.as_str();
+    (container.starts_with("mov,") || container.starts_with("matroska")) && video.codec != "vp8"
+}
+
+/// The frames of the picks, each once: picks are in order of time.
+fn distinct(picks: &[Pick]) -> Vec<usize> {
+    let mut frames: Vec<usize> = picks.iter().map(|pick| pick.frame).collect();
+    frames.dedup();
+    frames
+}
+
+/// Runs the decoder and writes what it gives, side by side.
+async fn extract<'a>(
+    extractor: &dyn FrameExtractor,
+    input: &Input,
+    job: ExtractRequest,
+    mut writer: Writer<'a>,
+    cancel: &CancellationToken,
+) -> Result<(Writer<'a>, ExtractReport), (Writer<'a>, Error)> {
+    if job.frames.is_empty() {
+        return match extractor.version().await {
+            Ok(decoder) => {
+                let report = ExtractReport {
+                    decoder,
+                    ..ExtractReport::default()
+                };
+                Ok((writer, report))
+            }
+            Err(error) => Err((writer, error.into())),
+        };
+    }
+    let limits = writer.request.limits;
+    let (sender, mut receiver) = mpsc::channel(1);
+    let decoding = extractor.extract(input, job, &limits, sender, cancel);
+    let writing = async {
+        while let Some(picture) = receiver.recv().await {
+            if let Err(error) = writer.add(picture).await {
+                // A closed channel ends the decode.
+                receiver.close();
+                return Err(error);
+            }
+        }
+        Ok(())
+    };
+    let (decoded, written) = tokio::join!(decoding, writing);
+    match (written, decoded) {
+        (Err(error), _) => Err((writer, error)),
+        (Ok(()), Err(error)) => Err((writer, error.into())),
+        (Ok(()), Ok(report)) => Ok((writer, report)),
+    }
+}

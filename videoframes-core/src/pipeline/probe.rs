@@ -1,0 +1,113 @@
+//! What a video is: from its own index where that can be read, from a probe of its packets elsewhere.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::input::LocalFile;
+use crate::extract::{ExtractError, FrameExtractor};
+use crate::limits::Limits;
+use crate::source::Source;
+use crate::video::{IndexReader, NoIndex, Timeline, VideoIndex, VideoInfo};
+
+/// A video before a frame of it is decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The stream to extract from.
+    pub video: VideoInfo,
+    /// The presented frames as the container promises them; `None` where its packets lack
+    /// timestamps. A promise: extraction checks it frame by frame.
+    pub timeline: Option<Timeline>,
+    /// The index of its samples, or why there is none.
+    pub index: Result<Arc<VideoIndex>, NoIndex>,
+}
+
+/// Reads the container, and refuses what is beyond the limits.
+pub(super) async fn inspect(
+    source: &dyn Source,
+    file: &LocalFile<'_>,
+    extractor: &dyn FrameExtractor,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Probe, Error> {
+    if source.is_empty() {
+        return Err(Error::Empty);
+    }
+    if source.len() > limits.input_bytes {
+        let (bytes, limit) = (source.len(), limits.input_bytes);
+        let text = format!("the source has {bytes} bytes, the limit is {limit}");
+        return Err(Error::LimitExceeded(text));
+    }
+    let index = read_index(source, cancel).await?;
+    let known = index.as_ref().ok().and_then(|index| index.video.clone());
+    let video = match known {
+        Some(video) => video,
+        None => {
+            let path = file.path().await.map_err(Error::Source)?;
+            extractor.describe(&path, limits, cancel).await?
+        }
+    };
+    if u64::from(video.width) * u64::from(video.height) > limits.pixels {
+        return Err(Error::LimitExceeded(format!(
+            "pictures of {}×{} are larger than the limit of {} pixels",
+            video.width, video.height, limits.pixels
+        )));
+    }
+    // A track that ffmpeg measures in other units is not the one that was indexed.
+    let index = index.and_then(|index| {
+        let same = index.timeline.time_base() == video.time_base;
+        let index = same.then(|| Arc::new(index));
+        index.ok_or_else(|| NoIndex("its index is of another track".to_owned()))
+    });
+    let timeline = match &index {
+        Ok(index) => Some(index.timeline.clone()),
+        Err(why) => {
+            tracing::debug!(%why, "no index");
+            let path = file.path().await.map_err(Error::Source)?;
+            extractor.promise(&path, &video, limits, cancel).await?
+        }
+    };
+    Ok(Probe {
+        video,
+        timeline,
+        index,
+    })
+}
+
+async fn read_index(
+    source: &dyn Source,
+    cancel: &CancellationToken,
+) -> Result<Result<VideoIndex, NoIndex>, Error> {
+    let mut reader = IndexReader::new(source.len());
+    while let Some(range) = reader.wanted() {
+        if cancel.is_cancelled() {
+            return Err(ExtractError::Cancelled.into());
+        }
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let bytes = source.read_at(range.start, length).await.map_err(Error::Source)?;
+        reader.supply(range.start, bytes);
+    }
+    Ok(reader.finish())
+}
+
+/// Reads what a video is and which frames it has, for people who only want to know.
+///
+/// # Errors
+/// As [`super::run`] up to the first decode.
+pub async fn probe(
+    source: Arc<dyn Source>,
+    extractor: &dyn FrameExtractor,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Probe, Error> {
+    let file = LocalFile::of(source.as_ref());
+    let mut probe = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
+    if probe.timeline.is_none() {
+        let path = file.path().await.map_err(Error::Source)?;
+        let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;
+        probe.video.interlaced |= scan.interlaced;
+        probe.timeline = Some(scan.timeline);
+    }
+    Ok(probe)
+}

@@ -1,0 +1,164 @@
+//! Pictures and their manifest into an archive.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{Error, Progress, Request, Summary, Work};
+use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
+use crate::archive::{Archive, MANIFEST_NAME};
+use crate::extract::{ExtractReport, Picture, PictureFormat};
+use crate::select::{End, Pick};
+use crate::source::Source;
+use crate::units::approximate_seconds;
+use crate::video::{Timeline, VideoInfo};
+
+/// Writes the pictures of `picks` as they come.
+pub(super) struct Writer<'a> {
+    pub(super) archive: Box<dyn Archive>,
+    pub(super) source: &'a dyn Source,
+    pub(super) request: &'a Request,
+    pub(super) timeline: &'a Timeline,
+    pub(super) picks: &'a [Pick],
+    pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
+    pub(super) frames: Vec<FrameInfo>,
+    pub(super) bytes: u64,
+}
+
+impl Writer<'_> {
+    /// Writes a picture once for every pick of its frame.
+    pub(super) async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
+        let sha256 = hex(&Sha256::digest(&picture.bytes));
+        let mut repeated = false;
+        while let Some(pick) = self
+            .picks
+            .get(self.frames.len())
+            .filter(|p| p.frame == picture.frame)
+        {
+            let info = self.describe(pick, &picture, &sha256, repeated);
+            let next = self.picks.get(self.frames.len() + 1);
+            // The last entry takes the picture with it, so that nothing holds a large one twice.
+            let content = if next.is_some_and(|p| p.frame == picture.frame) {
+                picture.bytes.clone()
+            } else {
+                std::mem::take(&mut picture.bytes)
+            };
+            self.put(&info.file, content).await?;
+            self.frames.push(info);
+            repeated = true;
+            (self.progress)(Progress {
+                frames: self.frames.len() as u64,
+                total: self.picks.len() as u64,
+                bytes: self.bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn describe(&self, pick: &Pick, picture: &Picture, sha256: &str, repeated: bool) -> FrameInfo {
+        let index = self.frames.len();
+        let pts = self.timeline.pts()[pick.frame];
+        let time = self.timeline.time(pick.frame);
+        let milliseconds = (time * crate::units::Rational::from_integer(1000))
+            .floor()
+            .to_integer();
+        let name = self
+            .request
+            .names
+            .render(self.source.name(), index, milliseconds, pts);
+        FrameInfo {
+            index,
+            file: format!("{name}.{}", self.request.picture.format.extension()),
+            target: pick.target.to_string(),
+            pts,
+            time_base: self.timeline.time_base().to_string(),
+            timestamp_s: approximate_seconds(time),
+            duration_s: approximate_seconds(self.timeline.frame_duration(pick.frame)),
+            width: picture.width,
+            height: picture.height,
+            bytes: picture.bytes.len() as u64,
+            sha256: sha256.to_owned(),
+            repeated,
+        }
+    }
+
+    async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
+        let limit = self.request.limits.output_bytes;
+        if self.bytes.saturating_add(content.len() as u64) > limit {
+            return Err(Error::LimitExceeded(format!(
+                "the result is larger than {limit} bytes"
+            )));
+        }
+        self.bytes += self.archive.add(name, content).await?;
+        Ok(())
+    }
+
+    /// Writes the manifest and completes the archive.
+    pub(super) async fn finish(
+        mut self,
+        video: &VideoInfo,
+        report: ExtractReport,
+        work: Work,
+    ) -> Result<Summary, Error> {
+        let manifest = Manifest {
+            schema_version: SCHEMA_VERSION,
+            generator: Generator {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                decoder: report.decoder,
+            },
+            source: SourceInfo {
+                name: self.source.name().to_owned(),
+                size: self.source.len(),
+                container: video.container.clone(),
+                codec: video.codec.clone(),
+                width: video.width,
+                height: video.height,
+                rotation: video.orientation.degrees(),
+                frame_rate: video.frame_rate.map(|r| r.to_string()),
+                duration_s: approximate_seconds(self.timeline.duration()),
+            },
+            request: canonical(self.request),
+            partial: report.damage.is_some(),
+            frames: std::mem::take(&mut self.frames),
+        };
+        let mut json = serde_json::to_vec_pretty(&manifest).map_err(|e| {
+            Error::Archive(crate::storage::StorageError::from_io("write", MANIFEST_NAME, e.into()).into())
+        })?;
+        json.push(b'\n');
+        if let Err(error) = self.put(MANIFEST_NAME, json.into()).await {
+            self.archive.abort().await;
+            return Err(error);
+        }
+        let bytes = self.archive.finish().await?;
+        Ok(Summary {
+            manifest,
+            bytes,
+            warnings: report.warnings,
+            damage: report.damage,
+            work,
+        })
+    }
+}
+
+fn canonical(request: &Request) -> RequestInfo {
+    let picture = &request.picture;
+    RequestInfo {
+        selection: request.selection.to_string(),
+        start: request.range.start.map(|p| p.to_string()),
+        end: request.range.end.map(|end| match end {
+            End::At(position) => position.to_string(),
+            End::After(length) => format!("+{length}"),
+        }),
+        format: picture.format.extension().to_owned(),
+        quality: (picture.format != PictureFormat::Png).then(|| picture.quality.get()),
+        max_width: picture.max_width,
+        max_height: picture.max_height,
+        rotate: picture.rotate,
+        deinterlace: picture.deinterlace.to_string(),
+        tonemap: picture.tonemap.to_string(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

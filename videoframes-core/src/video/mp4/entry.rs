@@ -1,0 +1,145 @@
+//! The description of a track's samples: its codec, and as much of the stream as it tells.
+
+use mp4_atom::{Avcc, Colr, Hvcc, Pasp, Stsd};
+
+use super::super::{Coding, NoIndex};
+use super::boxes::{Box, find, need};
+use crate::units::Rational;
+
+/// Bytes of a visual sample entry in front of its boxes (ISO/IEC 14496-12, 12.1.3).
+const VISUAL_BYTES: usize = 78;
+
+/// Codecs whose samples stand alone or say by their sync flag where decoding may start.
+const OPAQUE: [&[u8; 4]; 14] = [
+    b"av01", b"vp08", b"vp09", b"mp4v", b"jpeg", b"mjpa", b"apcn", b"apch", b"apcs", b"apco", b"ap4h",
+    b"ap4x", b"AVdn", b"png ",
+];
+
+/// What the sample description of a track says.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) coding: Coding,
+    /// The sequence parameter set that applies, where the description holds exactly one.
+    pub(super) parameter_set: Option<Vec<u8>>,
+    /// Stored size as the container says it.
+    pub(super) size: (u16, u16),
+    /// `pasp`: the shape of a sample.
+    pub(super) sample_aspect: Option<Rational>,
+    /// `colr`, where it names code points.
+    pub(super) colour: Option<ColourBox>,
+    /// Boxes that change what a decoder shows, in ways that differ between versions of ffmpeg.
+    pub(super) unusual: bool,
+}
+
+/// Code points of ITU-T H.273, and the range where the box has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ColourBox {
+    pub(super) primaries: u16,
+    pub(super) transfer: u16,
+    pub(super) matrix: u16,
+    pub(super) full_range: Option<bool>,
+}
+
+impl Entry {
+    /// Reads the content of an `stsd` box, which must describe all samples in one way.
+    pub(super) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {
+        debug_assert_eq!(stsd.kind, *<Stsd as mp4_atom::Atom>::KIND.as_ref());
+        let entries = Box::all(stsd.body.get(8..).ok_or_else(|| stsd.unreadable())?)?;
+        let [entry] = entries.as_slice() else {
+            return Err(NoIndex::new("it has several sample descriptions"));
+        };
+        let (Some(fixed), Some(rest)) = (entry.body.get(..VISUAL_BYTES), entry.body.get(VISUAL_BYTES..))
+        else {
+            return Err(stsd.unreadable());
+        };
+        let size = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+        let boxes = Box::all(rest)?;
+        let (coding, parameter_set) = coding(entry.kind, &boxes)?;
+        let sample_aspect = find(&boxes, b"pasp")
+            .map(|pasp| pasp.decode::<Pasp>())
+            .transpose()?
+            .filter(|pasp| pasp.h_spacing > 0 && pasp.v_spacing > 0)
+            .map(|pasp| Rational::new(pasp.h_spacing.into(), pasp.v_spacing.into()));
+        let colour = match find(&boxes, b"colr").map(|colr| colr.decode::<Colr>()) {
+            Some(Ok(Colr::Nclx {
+                colour_primaries: primaries,
+                transfer_characteristics: transfer,
+                matrix_coefficients: matrix,
+                full_range_flag,
+            })) => Some(ColourBox {
+                primaries,
+                transfer,
+                matrix,
+                full_range: Some(full_range_flag),
+            }),
+            Some(Ok(Colr::Nclc {
+                colour_primaries: primaries,
+                transfer_characteristics: transfer,
+                matrix_coefficients: matrix,
+            })) => Some(ColourBox {
+                primaries,
+                transfer,
+                matrix,
+                full_range: None,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            coding,
+            parameter_set,
+            size: (size(24), size(26)),
+            sample_aspect,
+            colour,
+            unusual: boxes.iter().any(|b| match &b.kind {
+                b"clap" => true,
+                // Two fields a sample.
+                b"fiel" => b.body.first() != Some(&1),
+                _ => false,
+            }),
+        })
+    }
+}
+
+fn coding(format: [u8; 4], boxes: &[Box<'_>]) -> Result<(Coding, Option<Vec<u8>>), NoIndex> {
+    let usable = |length_size: u8| match length_size {
+        1 | 2 | 4 => Ok(length_size),
+        _ => Err(NoIndex::new("its NAL units have lengths of three bytes")),
+    };
+    match &format {
+        b"avc1" | b"avc3" => {
+            let avcc: Avcc = need(boxes, b"avcC")?.decode()?;
+            let coding = Coding::H264 {
+                length_size: usable(avcc.length_size)?,
+            };
+            let [set] = avcc.sequence_parameter_sets.as_slice() else {
+                return Ok((coding, None));
+            };
+            Ok((coding, Some(set.clone())))
+        }
+        b"hvc1" | b"hev1" => {
+            const SEQUENCE_PARAMETER_SET: u8 = 33;
+            let hvcc: Hvcc = need(boxes, b"hvcC")?.decode()?;
+            let sets: Vec<&Vec<u8>> = hvcc
+                .arrays
+                .iter()
+                .filter(|array| array.nal_unit_type == SEQUENCE_PARAMETER_SET)
+                .flat_map(|array| &array.nalus)
+                .collect();
+            let coding = Coding::Hevc {
+                length_size: usable(hvcc.length_size_minus_one + 1)?,
+                // Overwritten by what the parameter set says; without one no layer counts as the highest.
+                highest_layer: u8::MAX,
+            };
+            Ok(match sets.as_slice() {
+                [set] => (coding, Some((*set).clone())),
+                _ => (coding, None),
+            })
+        }
+        b"encv" => Err(NoIndex::new("it is encrypted")),
+        other if OPAQUE.contains(&other) => Ok((Coding::Opaque, None)),
+        other => Err(NoIndex::new(format!(
+            "its codec '{}' is not taken apart",
+            other.escape_ascii()
+        ))),
+    }
+}

@@ -1,0 +1,214 @@
+//! The index of MP4 and QuickTime files (ISO/IEC 14496-12): no I/O, bytes in and an index out.
+//!
+//! Everything in a file is distrusted. What is damaged or out of the ordinary makes no index, and
+//! the video takes the way of formats that have none.
+
+mod boxes;
+mod entry;
+mod fragments;
+mod media;
+mod movie;
+mod tables;
+pub(crate) mod write;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use mp4_atom::{Decode, Header};
+
+use self::boxes::Box;
+use self::fragments::Fragments;
+use self::movie::Movie;
+use super::{NoIndex, VideoIndex};
+use crate::limits::{INDEX_BOX_BYTES, INDEX_BOXES};
+
+/// Bytes that are asked for where a box header is expected: often the whole of an index.
+const WINDOW: u64 = 64 << 10;
+/// Bytes of the longest box header.
+const HEADER: u64 = 16;
+
+/// Reads an index from a source that it never touches: it says which bytes it wants next.
+///
+/// ```
+/// # use videoframes_core::video::IndexReader;
+/// # fn bytes_of(range: std::ops::Range<u64>) -> bytes::Bytes { bytes::Bytes::from_static(b"not a movie, just some text") }
+/// let mut reader = IndexReader::new(27);
+/// while let Some(range) = reader.wanted() {
+///     reader.supply(range.start, bytes_of(range));
+/// }
+/// assert!(reader.finish().is_err());
+/// ```
+#[derive(Debug)]
+pub struct IndexReader {
+    length: u64,
+    /// Start of the box that is next.
+    place: u64,
+    window_start: u64,
+    window: Bytes,
+    boxes: usize,
+    movie: Option<Movie>,
+    fragments: Option<Fragments>,
+    state: State,
+}
+
+struct BoxHeader {
+    kind: [u8; 4],
+    /// Bytes of the header itself.
+    size: u64,
+    /// Bytes behind it; `None` up to the end of the file.
+    content: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    Wants(Range<u64>),
+    Done,
+    Failed(NoIndex),
+}
+
+impl IndexReader {
+    /// For a source of `length` bytes.
+    pub fn new(length: u64) -> Self {
+        Self {
+            length,
+            place: 0,
+            window_start: 0,
+            window: Bytes::new(),
+            boxes: 0,
+            movie: None,
+            fragments: None,
+            state: State::Wants(0..length.min(WINDOW)),
+        }
+    }
+
+    /// The bytes that are needed to go on; `None` when there is nothing more to read.
+    pub fn wanted(&self) -> Option<Range<u64>> {
+        match &self.state {
+            State::Wants(range) => Some(range.clone()),
+            State::Done | State::Failed(_) => None,
+        }
+    }
+
+    /// Takes the bytes from `start` on that were wanted. Fewer than wanted make no index.
+    pub fn supply(&mut self, start: u64, bytes: Bytes) {
+        let State::Wants(wanted) = &self.state else {
+            return;
+        };
+        if start != wanted.start || (bytes.len() as u64) < wanted.end - wanted.start {
+            self.state = State::Failed(NoIndex::new("it is shorter than its source says"));
+            return;
+        }
+        (self.window_start, self.window) = (start, bytes);
+        self.state = match self.advance() {
+            Ok(Some(range)) => State::Wants(range),
+            Ok(None) => State::Done,
+            Err(error) => State::Failed(error),
+        };
+    }
+
+    /// The index.
+    ///
+    /// # Errors
+    /// [`NoIndex`] where there is none, or none that can be used.
+    pub fn finish(self) -> Result<VideoIndex, NoIndex> {
+        match self.state {
+            State::Failed(error) => return Err(error),
+            State::Wants(_) => return Err(NoIndex::new("it was not read to its end")),
+            State::Done => {}
+        }
+        let movie = self
+            .movie
+            .ok_or_else(|| NoIndex::new("it has no index (no 'moov' box)"))?;
+        movie.index(self.fragments)
+    }
+
+    /// Goes from box to box as far as the window reaches.
+    fn advance(&mut self) -> Result<Option<Range<u64>>, NoIndex> {
+        while self.place + 8 <= self.length {
+            let Some(header) = self.header()? else {
+                return Ok(Some(self.place..self.length.min(self.place + WINDOW)));
+            };
+            let end = match header.content {
+                Some(content) => header
+                    .size
+                    .checked_add(content)
+                    .and_then(|size| self.place.checked_add(size)),
+                None => Some(self.length),
+            };
+            let end = end
+                .filter(|&end| end <= self.length)
+                .ok_or_else(|| NoIndex::new("its boxes reach beyond its end"))?;
+            if matches!(&header.kind, b"moov" | b"moof") {
+                if end - self.place > INDEX_BOX_BYTES {
+                    return Err(NoIndex::new("its index is too large"));
+                }
+                let Some(bytes) = self.windowed(self.place..end) else {
+                    return Ok(Some(self.place..end));
+                };
+                self.take(header.kind, &bytes)?;
+                if self.movie.is_some() && self.fragments.is_none() {
+                    return Ok(None);
+                }
+            }
+            self.place = end;
+            self.boxes += 1;
+            if self.boxes > INDEX_BOXES {
+                return Err(NoIndex::new("it has too many boxes"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The header of the next box, where the window holds it.
+    fn header(&self) -> Result<Option<BoxHeader>, NoIndex> {
+        let Some(bytes) = self.windowed(self.place..self.length.min(self.place + HEADER)) else {
+            return Ok(None);
+        };
+        let mut rest = &*bytes;
+        let header = Header::decode(&mut rest).map_err(|_| NoIndex::new("it is not made of boxes"))?;
+        let kind = *header.kind.as_ref();
+        if self.boxes == 0 && !STARTS.contains(&&kind) {
+            return Err(NoIndex::new("its format has no index that is read here"));
+        }
+        let header_size = (bytes.len() - rest.len()) as u64;
+        Ok(Some(BoxHeader {
+            kind,
+            size: header_size,
+            content: header.size.map(|size| size as u64),
+        }))
+    }
+
+    fn windowed(&self, range: Range<u64>) -> Option<Bytes> {
+        let start = usize::try_from(range.start.checked_sub(self.window_start)?).ok()?;
+        let length = usize::try_from(range.end - range.start).ok()?;
+        let end = start.checked_add(length)?;
+        (end <= self.window.len()).then(|| self.window.slice(start..end))
+    }
+
+    fn take(&mut self, kind: [u8; 4], bytes: &Bytes) -> Result<(), NoIndex> {
+        let boxes = Box::all(bytes)?;
+        let [only] = boxes.as_slice() else {
+            return Err(NoIndex::new("its boxes do not fit into each other"));
+        };
+        match (&kind, &mut self.movie, &mut self.fragments) {
+            (b"moov", None, _) => {
+                let movie = Movie::read(only, bytes, self.length)?;
+                self.fragments = movie.defaults.clone().map(|d| Fragments::new(d, self.length));
+                self.movie = Some(movie);
+                Ok(())
+            }
+            (b"moof", Some(_), Some(fragments)) => fragments.add(only, self.place),
+            _ => Err(NoIndex::new("its boxes are in an unusual order")),
+        }
+    }
+}
+
+/// Boxes with which files of this family start.
+const STARTS: [&[u8; 4]; 10] = [
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"uuid", b"sidx",
+];
+
+/// Whether a file begins with a box of this family.
+pub(crate) fn starts_like_mp4(head: &[u8; 8]) -> bool {
+    STARTS.iter().any(|kind| head[4..] == **kind)
+}

@@ -1,0 +1,367 @@
+//! The movie box: which track is the video, and what it says of it.
+
+use bytes::Bytes;
+use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
+
+use super::super::parameter_sets::SequenceParameters;
+use super::super::{Coding, Colour, NoIndex, Orientation, Track, VideoIndex, VideoInfo, colour_names};
+use super::boxes::{Box, find, need};
+use super::entry::{ColourBox, Entry};
+use super::fragments::Fragments;
+use super::media::{Edit, Media};
+use super::tables;
+use crate::units::{Rational, TimeBase};
+
+/// The container's name, as ffmpeg spells it.
+const CONTAINER: &str = "mov,mp4,m4a,3gp,3g2,mj2";
+
+/// What `moov` says of the first video track.
+#[derive(Debug)]
+pub(super) struct Movie {
+    header: Mvhd,
+    track_header: Tkhd,
+    time_base: TimeBase,
+    edits: Option<Elst>,
+    entry: Entry,
+    sample_description: Bytes,
+    media: Media,
+    /// Where samples come in fragments: what they are where a fragment does not say.
+    pub(super) defaults: Option<Trex>,
+}
+
+impl Movie {
+    /// Reads a `moov` box, which is all of `bytes`.
+    pub(super) fn read(moov: &Box<'_>, bytes: &Bytes, source_bytes: u64) -> Result<Self, NoIndex> {
+        let children = moov.children()?;
+        let tracks = children
+            .iter()
+            .filter(|b| b.kind == *b"trak")
+            .map(Box::children)
+            .collect::<Result<Vec<_>, _>>()?;
+        let video = tracks
+            .iter()
+            .find(|track| handler(track) == Some(*b"vide"))
+            .ok_or_else(|| NoIndex::new("it has no video track"))?;
+        let track_header: Tkhd = need(video, b"tkhd")?.decode()?;
+        if tracks
+            .iter()
+            .any(|track| names_as_chapters(track, track_header.track_id))
+        {
+            return Err(NoIndex::new("its first video track holds chapter pictures"));
+        }
+        let mdia = need(video, b"mdia")?.children()?;
+        let media_header: Mdhd = need(&mdia, b"mdhd")?.decode()?;
+        let time_base =
+            TimeBase::new(1, media_header.timescale).ok_or_else(|| NoIndex::new("its time scale is 0"))?;
+        let minf = need(&mdia, b"minf")?.children()?;
+        if !holds_its_data(&minf)? {
+            return Err(NoIndex::new("its data lie in another file"));
+        }
+        let stbl = need(&minf, b"stbl")?.children()?;
+        let stsd = need(&stbl, b"stsd")?;
+        let edits = match find(video, b"edts") {
+            Some(edts) => find(&edts.children()?, b"elst")
+                .map(|elst| elst.decode())
+                .transpose()?,
+            None => None,
+        };
+        let defaults = match find(&children, b"mvex") {
+            None => None,
+            Some(mvex) => {
+                let all = mvex.children()?;
+                let all = all.iter().filter(|b| b.kind == *b"trex");
+                let all = all.map(Box::decode::<Trex>).collect::<Result<Vec<_>, _>>()?;
+                let ours = all
+                    .into_iter()
+                    .find(|trex| trex.track_id == track_header.track_id);
+                Some(ours.ok_or_else(|| NoIndex::new("its box 'trex' is missing"))?)
+            }
+        };
+        Ok(Self {
+            header: need(&children, b"mvhd")?.decode()?,
+            track_header,
+            time_base,
+            edits,
+            entry: Entry::read(&stsd)?,
+            sample_description: bytes.slice_ref(stsd.whole),
+            media: tables::read(&stbl, source_bytes)?,
+            defaults,
+        })
+    }
+
+    /// The index, of the samples in the tables or of those in fragments.
+    pub(super) fn index(self, fragments: Option<Fragments>) -> Result<VideoIndex, NoIndex> {
+        let (fragmented, delay) = match fragments {
+            Some(fragments) => fragments.finish()?,
+            None => (Media::new(0), 0),
+        };
+        let (media, edit) = match (self.media.len(), fragmented.len()) {
+            (0, 0) => return Err(NoIndex::new("it has no samples")),
+            (_, 0) => (
+                self.media,
+                edit_of_tables(&self.edits, &self.header, self.time_base)?,
+            ),
+            (0, _) => {
+                let edit = edit_of_fragments(&self.edits, &self.header, self.time_base, delay)?;
+                (fragmented, edit)
+            }
+            _ => return Err(NoIndex::new("it has samples both in tables and in fragments")),
+        };
+        let frame_rate = match media.duration() {
+            0 => None,
+            ticks => Some(self.time_base.seconds(ticks.into()).recip() * media.len() as i128),
+        };
+        let presentation = media.present(self.time_base, edit)?;
+        let parameters = match (&self.entry.parameter_set, self.entry.coding) {
+            (Some(set), Coding::H264 { .. }) => SequenceParameters::h264(set),
+            (Some(set), Coding::Hevc { .. }) => SequenceParameters::hevc(set),
+            _ => None,
+        };
+        let coding = match (self.entry.coding, &parameters) {
+            (Coding::Hevc { length_size, .. }, Some(parameters)) => Coding::Hevc {
+                length_size,
+                highest_layer: parameters.highest_layer,
+            },
+            (coding, _) => coding,
+        };
+        let fields = parameters.as_ref().is_none_or(|p| p.fields) && coding != Coding::Opaque;
+        let first = &presentation.samples[0];
+        let hindrance = if fields {
+            Some("it may be interlaced, and interlaced frames need their neighbours")
+        } else if self.entry.unusual {
+            Some("its sample description has unusual parts")
+        } else if !first.sync
+            || presentation
+                .samples
+                .iter()
+                .any(|s| s.order < first.order && !s.sync)
+        {
+            // Frames in front of the first sync sample are decoded by nobody knows which decoder.
+            Some("its first frames cannot be decoded from a sync sample")
+        } else {
+            None
+        };
+        let description = Description {
+            header: &self.header,
+            track_header: &self.track_header,
+            entry: &self.entry,
+            time_base: self.time_base,
+            frame_rate,
+        };
+        Ok(VideoIndex {
+            video: parameters.and_then(|parameters| description.video(&parameters)),
+            timeline: presentation.timeline,
+            samples: presentation.samples,
+            first_presented: presentation.first_presented,
+            track: Track {
+                coding,
+                sample_description: self.sample_description,
+                size: self.entry.size,
+            },
+            hindrance,
+        })
+    }
+}
+
+fn handler(track: &[Box<'_>]) -> Option<[u8; 4]> {
+    let mdia = find(track, b"mdia")?.children().ok()?;
+    find(&mdia, b"hdlr")?.body.get(8..12)?.try_into().ok()
+}
+
+/// Whether this track refers to `id` as its chapters.
+fn names_as_chapters(track: &[Box<'_>], id: u32) -> bool {
+    let chapters = || {
+        let references = find(track, b"tref")?.children().ok()?;
+        Some(
+            find(&references, b"chap")?
+                .body
+                .chunks_exact(4)
+                .any(|number| number == id.to_be_bytes()),
+        )
+    };
+    chapters().unwrap_or(false)
+}
+
+/// Whether all data references point to the file itself.
+fn holds_its_data(minf: &[Box<'_>]) -> Result<bool, NoIndex> {
+    let Some(dinf) = find(minf, b"dinf") else {
+        return Ok(true);
+    };
+    let Some(dref) = find(&dinf.children()?, b"dref") else {
+        return Ok(true);
+    };
+    let entries = Box::all(dref.body.get(8..).ok_or_else(|| dref.unreadable())?)?;
+    Ok(entries
+        .iter()
+        .all(|entry| entry.body.get(3).is_some_and(|flags| flags & 1 == 1)))
+}
+
+/// Duration and start of the edit that follows an optional wait; anything else is unusual.
+struct SimpleEdit {
+    /// The wait before it, in ticks of the media.
+    wait: i64,
+    /// First composition time that is shown.
+    start: i64,
+    /// Its length in ticks of the media.
+    length: i64,
+}
+
+fn simple_edit(edits: &Elst, header: &Mvhd, time_base: TimeBase) -> Result<SimpleEdit, NoIndex> {
+    let unusual = || NoIndex::new("its edit list is unusual");
+    let (wait, edit) = match edits.entries.as_slice() {
+        [edit] => (0, edit),
+        [wait, edit] if wait.media_time.is_none() => (wait.segment_duration, edit),
+        _ => return Err(unusual()),
+    };
+    let start = edit.media_time.and_then(|time| i64::try_from(time).ok());
+    let (Some(start), Some(seconds)) = (start, TimeBase::new(1, header.timescale)) else {
+        return Err(unusual());
+    };
+    if edit.media_rate.integer() != 1 || edit.media_rate.decimal() != 0 {
+        return Err(unusual());
+    }
+    // The movie's ticks as the media's, rounded to the nearest.
+    let ticks = |movie: u64| {
+        let half = Rational::new(1, 2);
+        let exact = seconds.seconds(movie.into()) / time_base.seconds(1);
+        i64::try_from((exact + half).floor().to_integer()).map_err(|_| unusual())
+    };
+    Ok(SimpleEdit {
+        wait: ticks(wait)?,
+        start,
+        length: ticks(edit.segment_duration)?,
+    })
+}
+
+fn edit_of_tables(edits: &Option<Elst>, header: &Mvhd, time_base: TimeBase) -> Result<Edit, NoIndex> {
+    let Some(edits) = edits.as_ref().filter(|edits| !edits.entries.is_empty()) else {
+        return Ok(Edit::All { shift: 0 });
+    };
+    let edit = simple_edit(edits, header, time_base)?;
+    Ok(Edit::Part {
+        from: edit.start,
+        until: edit.start.saturating_add(edit.length),
+        at: edit.wait,
+    })
+}
+
+/// In fragmented files an edit only moves the frames, and hides none.
+fn edit_of_fragments(
+    edits: &Option<Elst>,
+    header: &Mvhd,
+    time_base: TimeBase,
+    delay: i64,
+) -> Result<Edit, NoIndex> {
+    let shift = match edits.as_ref().filter(|edits| !edits.entries.is_empty()) {
+        None => 0,
+        Some(edits) => {
+            let edit = simple_edit(edits, header, time_base)?;
+            edit.start.saturating_sub(edit.wait)
+        }
+    };
+    Ok(Edit::All {
+        shift: shift.saturating_sub(delay),
+    })
+}
+
+/// All that the container and the parameter set say of the stream.
+struct Description<'a> {
+    header: &'a Mvhd,
+    track_header: &'a Tkhd,
+    entry: &'a Entry,
+    time_base: TimeBase,
+    frame_rate: Option<Rational>,
+}
+
+impl Description<'_> {
+    /// The stream, where container and parameter set agree on it and ffmpeg is known to read them so.
+    fn video(&self, parameters: &SequenceParameters) -> Option<VideoInfo> {
+        let (codec, hevc) = match self.entry.coding {
+            Coding::H264 { .. } => ("h264", false),
+            Coding::Hevc { .. } => ("hevc", true),
+            Coding::Opaque => return None,
+        };
+        if parameters.fields || self.entry.unusual || !is_identity(&self.header.matrix) {
+            return None;
+        }
+        Some(VideoInfo {
+            container: CONTAINER.to_owned(),
+            codec: codec.to_owned(),
+            width: parameters.size.0,
+            height: parameters.size.1,
+            sample_aspect: self.sample_aspect(parameters)?,
+            orientation: orientation(&self.track_header.matrix)?,
+            pixel_format: parameters.pixel_format()?,
+            colour: colour(parameters, self.entry.colour, hevc)?,
+            interlaced: false,
+            frame_rate: self.frame_rate,
+            duration: TimeBase::new(1, self.header.timescale)
+                .filter(|_| self.header.duration > 0)
+                .map(|scale| scale.seconds(self.header.duration.into())),
+            time_base: self.time_base,
+        })
+    }
+
+    fn sample_aspect(&self, parameters: &SequenceParameters) -> Option<Rational> {
+        let square = Rational::from_integer(1);
+        let shape = match (self.entry.sample_aspect, parameters.sample_aspect) {
+            (Some(container), Some(stream)) if container != stream => return None,
+            (Some(shape), _) => shape,
+            (None, shape) => {
+                // Without `pasp`, a track header of another size stretches the pictures.
+                let header = (self.track_header.width, self.track_header.height);
+                let whole = header.0.decimal() == 0 && header.1.decimal() == 0;
+                let same = (header.0.integer(), header.1.integer()) == self.entry.size && whole;
+                let stored = (u32::from(self.entry.size.0), u32::from(self.entry.size.1)) == parameters.size;
+                if !same || !stored {
+                    return None;
+                }
+                shape.unwrap_or(square)
+            }
+        };
+        Some(super::super::believable_aspect(shape).unwrap_or(square))
+    }
+}
+
+const ONE: i32 = 1 << 16;
+
+fn is_identity(matrix: &Matrix) -> bool {
+    (matrix.a, matrix.b, matrix.c, matrix.d) == (ONE, 0, 0, ONE)
+}
+
+/// A turn or a mirror without a change of size; `None` for other matrices.
+fn orientation(matrix: &Matrix) -> Option<Orientation> {
+    let Matrix { a, b, c, d, .. } = *matrix;
+    let pure = |x: i32, y: i32| (x.abs() == ONE && y == 0) || (x == 0 && y.abs() == ONE);
+    if !pure(a, b) || !pure(c, d) || (a == 0) != (d == 0) {
+        return None;
+    }
+    Some(Orientation::from_matrix(a.into(), b.into(), c.into(), d.into()))
+}
+
+/// The tags that a decoder will report: the stream's own before the container's.
+fn colour(parameters: &SequenceParameters, container: Option<ColourBox>, hevc: bool) -> Option<Colour> {
+    let points = match (parameters.colour, container) {
+        (Some((p, t, m)), _) => Some((p.into(), t.into(), m.into())),
+        // HEVC in ffmpeg forgets the container's tags; which ones a version shows is not foreseen.
+        (None, Some(_)) if hevc => return None,
+        (None, Some(container)) => Some((container.primaries, container.transfer, container.matrix)),
+        (None, None) => None,
+    };
+    let full_range = parameters.full_range.or(container.and_then(|c| c.full_range));
+    let Some((primaries, transfer, matrix)) = points else {
+        return Some(Colour {
+            full_range,
+            ..Colour::default()
+        });
+    };
+    let colour = Colour {
+        matrix: colour_names::matrix(matrix)?,
+        transfer: colour_names::transfer(transfer)?,
+        primaries: colour_names::primaries(primaries)?,
+        full_range,
+    };
+    // A wide gamut without an HDR curve may have its curve in a message beside the pictures.
+    let wide = matches!(colour.matrix.as_deref(), Some("bt2020nc" | "bt2020c"));
+    (!wide || colour.is_hdr()).then_some(colour)
+}

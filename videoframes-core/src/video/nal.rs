@@ -1,0 +1,266 @@
+//! What single samples of H.264 and HEVC are: where decoding may start, and what nobody refers to.
+//!
+//! Pure functions over a sample's bytes as they lie in MP4: NAL units behind their lengths.
+
+use super::Coding;
+
+/// Whether and how decoding may start at a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The decoder forgets all that came before: it may be led here from anywhere.
+    Clean,
+    /// All that is shown later is right if decoding starts here, but a decoder that has decoded
+    /// something else takes it for what is missing before: it has to be a fresh one.
+    Fresh,
+    /// Pictures after it may need what came before.
+    None,
+}
+
+/// Where decoding may start (H.264: 7.4.1.2.4 and D.2.8; HEVC: 3.27 and 7.4.2.2).
+pub fn start(coding: Coding, sample: &[u8]) -> Start {
+    match coding {
+        Coding::Opaque => Start::Clean,
+        Coding::H264 { length_size } => h264_start(length_size, sample),
+        Coding::Hevc { length_size, .. } => {
+            let kinds = units(length_size, sample).map(|unit| unit.map(hevc_kind));
+            let Some(kinds) = kinds.collect::<Option<Vec<_>>>() else {
+                return Start::None;
+            };
+            let mut pictures = kinds.iter().filter(|kind| **kind < 32).peekable();
+            if pictures.peek().is_some() && pictures.all(|kind| (16..=21).contains(kind)) {
+                Start::Clean
+            } else {
+                Start::None
+            }
+        }
+    }
+}
+
+/// Whether no other picture refers to this one, so that a decoder does not miss it.
+pub fn is_droppable(coding: Coding, sample: &[u8]) -> bool {
+    match coding {
+        Coding::Opaque => false,
+        Coding::H264 { length_size } => all_units(length_size, sample, |unit| match unit.first()? & 0x1f {
+            1 | 5 => Some(unit[0] & 0x60 == 0),
+            // Supplemental messages, delimiters and filler go with their picture.
+            6 | 9 | 12 => None,
+            _ => Some(false),
+        }),
+        Coding::Hevc {
+            length_size,
+            highest_layer,
+        } => all_units(length_size, sample, |unit| match hevc_kind(unit) {
+            kind @ 0..32 => {
+                let [first, second] = *unit.first_chunk()?;
+                let base = first & 1 == 0 && second >> 3 == 0;
+                let layer = (second & 7).checked_sub(1);
+                Some(base && layer == Some(highest_layer) && kind <= 14 && kind % 2 == 0)
+            }
+            35 | 38 | 39 | 40 => None,
+            _ => Some(false),
+        }),
+    }
+}
+
+/// Makes a clean random access picture of HEVC a broken link (3.21): the standard's own sign that
+/// what came before is not what the encoder saw. Pictures that would need it are left out.
+pub fn break_link(coding: Coding, sample: &mut [u8]) {
+    const CLEAN_RANDOM_ACCESS: u8 = 21;
+    const BROKEN_LINK_WITHOUT_LEADING: u8 = 18;
+    let Coding::Hevc { length_size, .. } = coding else {
+        return;
+    };
+    let mut at = 0;
+    while let Some((start, end)) = unit_at(length_size, sample, at) {
+        if start < end && hevc_kind(&sample[start..end]) == CLEAN_RANDOM_ACCESS {
+            sample[start] = sample[start] & 0x81 | BROKEN_LINK_WITHOUT_LEADING << 1;
+        }
+        at = end;
+    }
+}
+
+/// All units that say something agree that it is so, and at least one says so.
+fn all_units(length_size: u8, sample: &[u8], says: impl Fn(&[u8]) -> Option<bool>) -> bool {
+    let mut any = false;
+    for unit in units(length_size, sample) {
+        match unit.map(&says) {
+            None | Some(Some(false)) => return false,
+            Some(Some(true)) => any = true,
+            Some(None) => {}
+        }
+    }
+    any
+}
+
+/// The NAL units of a sample; a `None` for bytes that are none.
+fn units(length_size: u8, sample: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= sample.len() {
+            return None;
+        }
+        let unit = unit_at(length_size, sample, at);
+        at = unit.map_or(sample.len(), |(_, end)| end);
+        Some(
+            unit.map(|(start, end)| &sample[start..end])
+                .filter(|unit| !unit.is_empty()),
+        )
+    })
+}
+
+/// Start and end of the unit whose length stands at `at`.
+fn unit_at(length_size: u8, sample: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = at.checked_add(usize::from(length_size))?;
+    let length = sample
+        .get(at..start)?
+        .iter()
+        .fold(0, |length, &byte| length << 8 | usize::from(byte));
+    let end = start.checked_add(length)?;
+    (end <= sample.len()).then_some((start, end))
+}
+
+fn hevc_kind(unit: &[u8]) -> u8 {
+    unit[0] >> 1 & 0x3f
+}
+
+fn h264_start(length_size: u8, sample: &[u8]) -> Start {
+    let mut recovers = false;
+    let mut start = None;
+    for unit in units(length_size, sample) {
+        let Some(unit) = unit else {
+            return Start::None;
+        };
+        match unit[0] & 0x1f {
+            5 if start != Some(Start::Fresh) => start = Some(Start::Clean),
+            1 if recovers && start != Some(Start::Clean) => start = Some(Start::Fresh),
+            1..=5 => return Start::None,
+            6 => recovers |= recovers_at_once(unit),
+            _ => {}
+        }
+    }
+    start.unwrap_or(Start::None)
+}
+
+/// Whether a supplemental message says that all is right from this picture on: a recovery point
+/// with `recovery_frame_cnt` 0.
+fn recovers_at_once(unit: &[u8]) -> bool {
+    const RECOVERY_POINT: usize = 6;
+    let Ok(payload) = h264_reader::rbsp::decode_nal(unit) else {
+        return false;
+    };
+    let mut rest = &*payload;
+    // Kind and size are each a sum of bytes up to the first that is not 255.
+    fn sum(rest: &mut &[u8]) -> Option<usize> {
+        let mut total = 0usize;
+        loop {
+            let (&byte, tail) = rest.split_first()?;
+            *rest = tail;
+            total += usize::from(byte);
+            if byte != 255 {
+                return Some(total);
+            }
+        }
+    }
+    // What is left at the end is the stop bit.
+    while rest.len() > 1 {
+        let (Some(kind), Some(size)) = (sum(&mut rest), sum(&mut rest)) else {
+            return false;
+        };
+        let Some((message, tail)) = rest.split_at_checked(size) else {
+            return false;
+        };
+        if kind == RECOVERY_POINT {
+            // An Exp-Golomb 0 is a single one.
+            return message.first().is_some_and(|byte| byte & 0x80 != 0);
+        }
+        rest = tail;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const H264: Coding = Coding::H264 { length_size: 4 };
+    const HEVC: Coding = Coding::Hevc {
+        length_size: 2,
+        highest_layer: 1,
+    };
+
+    fn sample(length_size: usize, units: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for unit in units {
+            bytes.extend_from_slice(&(unit.len() as u32).to_be_bytes()[4 - length_size..]);
+            bytes.extend_from_slice(unit);
+        }
+        bytes
+    }
+
+    /// The header of an HEVC unit of `kind` in temporal layer `layer`.
+    fn hevc(kind: u8, layer: u8) -> [u8; 3] {
+        [kind << 1, layer + 1, 0x80]
+    }
+
+    #[test]
+    fn h264_starts_at_idr_and_at_exact_recovery_points_only() {
+        let delimiter: &[u8] = &[9, 0x10];
+        let cases: [(&[&[u8]], Start); 6] = [
+            (&[delimiter, &[0x65, 0x88]], Start::Clean),
+            (&[delimiter, &[6, 6, 1, 0xc4, 0x80], &[0x41, 0x9a]], Start::Fresh),
+            // recovery_frame_cnt 1: right only one frame later.
+            (&[&[6, 6, 1, 0x54, 0x80], &[0x41, 0x9a]], Start::None),
+            (&[&[6, 5, 2, 1, 2, 0x80], &[0x41, 0x9a]], Start::None),
+            (&[&[0x41, 0x9a]], Start::None),
+            (&[delimiter], Start::None),
+        ];
+        for (units, expected) in cases {
+            assert_eq!(start(H264, &sample(4, units)), expected, "{units:x?}");
+        }
+        assert_eq!(
+            start(H264, &[0, 0, 0, 9, 0x65]),
+            Start::None,
+            "a unit that is cut"
+        );
+    }
+
+    #[test]
+    fn h264_pictures_without_a_reference_flag_are_droppable() {
+        assert!(is_droppable(
+            H264,
+            &sample(4, &[&[6, 1], &[0x01, 0x9a], &[0x01, 0x9a]])
+        ));
+        // One slice that is referred to, or a parameter set beside it, keeps the sample.
+        assert!(!is_droppable(H264, &sample(4, &[&[0x01, 0x9a], &[0x21, 0x9a]])));
+        assert!(!is_droppable(H264, &sample(4, &[&[0x68, 1], &[0x01, 0x9a]])));
+        assert!(!is_droppable(H264, &sample(4, &[&[6, 1]])) && !is_droppable(H264, &[]));
+    }
+
+    #[test]
+    fn hevc_drops_only_the_highest_layer_and_starts_at_random_access_points() {
+        assert!(is_droppable(HEVC, &sample(2, &[&hevc(0, 1)])));
+        assert!(!is_droppable(HEVC, &sample(2, &[&hevc(0, 0)])), "a lower layer");
+        assert!(!is_droppable(HEVC, &sample(2, &[&hevc(1, 1)])), "a reference");
+        assert!(!is_droppable(HEVC, &sample(2, &[&hevc(33, 0), &hevc(0, 1)])));
+        for (kind, expected) in [
+            (19, Start::Clean),
+            (20, Start::Clean),
+            (21, Start::Clean),
+            (1, Start::None),
+            (22, Start::None),
+        ] {
+            let units = [&hevc(35, 0)[..], &hevc(kind, 0)];
+            assert_eq!(start(HEVC, &sample(2, &units)), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn clean_random_access_becomes_a_broken_link_in_all_its_slices() {
+        let mut bytes = sample(2, &[&hevc(39, 0), &hevc(21, 0), &hevc(21, 0)]);
+        break_link(HEVC, &mut bytes);
+        assert_eq!(bytes, sample(2, &[&hevc(39, 0), &hevc(18, 0), &hevc(18, 0)]));
+        let mut idr = sample(2, &[&hevc(19, 0)]);
+        break_link(HEVC, &mut idr);
+        assert_eq!(idr, sample(2, &[&hevc(19, 0)]));
+    }
+}

@@ -86,9 +86,9 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         // Nobody is left to tell if stderr is gone.
-        let _ = writeln!(stderr, "error: {}", self.message);
+        let _ = writeln!(stderr, "error: {}", printable(&self.message));
         if let Some(hint) = self.hint {
-            let _ = writeln!(stderr, "hint: {hint}");
+            let _ = writeln!(stderr, "hint: {}", printable(&hint));
         }
         ExitCode::from(self.code)
     }
@@ -127,9 +127,7 @@ impl Failure {
             ExtractError::NoVideoStream => about_input(NO_VIDEO_STREAM),
             ExtractError::Damaged(_) => about_input(DAMAGED),
             ExtractError::LimitExceeded(_) => about_input(LIMIT),
-            ExtractError::TimelineMismatch(_) => {
-                about_input(DECODER).hint("write to a file instead of stdout, so that it can start again")
-            }
+            ExtractError::TimelineMismatch(_) => about_input(DECODER),
             ExtractError::Cancelled => Self::new(CANCELLED, "cancelled, nothing was written"),
             ExtractError::Stalled(_) => about_input(DECODER).hint("--stall-timeout sets how long it may be silent"),
             ExtractError::SourceFailed(_) => about_input(NOT_FOUND),
@@ -148,11 +146,26 @@ impl Failure {
                 Self::new(OUTPUT, format!("the folder {}", chain(error)))
                     .hint("create it first, or give another -o")
             }
+            ArchiveError::NotReplaceable { .. } => {
+                Self::new(OUTPUT_EXISTS, chain(error)).hint("give the name of a folder that is not there yet")
+            }
             ArchiveError::ForeignDirectory(_) => Self::new(OUTPUT_EXISTS, chain(error))
                 .hint("give a new or an empty folder; this tool only replaces folders that it made"),
             _ => Self::new(OUTPUT, chain(error)),
         }
     }
+}
+
+/// One line without control characters, which file names may hold.
+fn printable(text: &str) -> String {
+    let clean = |c: char| {
+        if c.is_control() {
+            c.escape_default().collect()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(clean).collect()
 }
 
 /// An error and its causes in one line.
@@ -166,5 +179,5 @@ fn chain(error: &dyn StdError) -> String {
         }
         cause = error.source();
     }
-    text.replace(['\n', '\r'], " ")
+    text
 }

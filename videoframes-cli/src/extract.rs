@@ -2,22 +2,23 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::{Destination, Directory, ZipFile};
+use videoframes_core::extract::ExtractError;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Summary};
+use videoframes_core::pipeline::{self, Error, Summary};
 use videoframes_core::source::{FileSource, Source};
 use videoframes_core::storage::IfExists;
 
 use crate::args::{ExtractArgs, OutputArgs};
 use crate::exit::{self, Failure};
 use crate::progress::Reporter;
-use crate::stdout::StdoutZip;
+use crate::signals::cancelled_by_signals;
+use crate::stdout::{StdoutZip, print};
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
@@ -26,7 +27,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let source = open(&args.file)?;
     let extractor = FfmpegExtractor::new(args.ffmpeg());
     let reporter = Reporter::new(args.output.progress, args.output.quiet);
-    let cancel = cancel_on_signals()?;
+    let cancel = cancelled_by_signals()?;
     let outcome = pipeline::run(
         source,
         &request,
@@ -41,14 +42,23 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         if cancel.is_cancelled() {
             return Failure::new(exit::CANCELLED, "cancelled, nothing was written");
         }
-        Failure::of(&error, &args.file)
+        let failure = Failure::of(&error, &args.file);
+        match error {
+            // What was streamed cannot be taken back; a file could start again.
+            Error::Extract(ExtractError::TimelineMismatch(_) | ExtractError::PlanFailed(_))
+                if target(&args.output, &args.file).as_os_str() == "-" =>
+            {
+                failure.hint("write to a file instead of stdout, so that it can start again")
+            }
+            _ => failure,
+        }
     })?;
     if !args.output.quiet {
         for warning in &summary.warnings {
             let _ = writeln!(std::io::stderr(), "warning: {warning}");
         }
     }
-    tell(&args, &summary, started.elapsed().as_secs_f64());
+    tell(&args, &summary, started.elapsed().as_secs_f64())?;
     Ok(if summary.damage.is_some() {
         exit::PARTIAL
     } else {
@@ -92,6 +102,10 @@ fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>
         }
         return Ok(Box::new(StdoutZip));
     }
+    if is_same_file(&path, input) {
+        let text = format!("{}: the output would replace the video itself", path.display());
+        return Err(Failure::new(exit::USAGE, text).hint("give another -o"));
+    }
     let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
     match path.extension() {
         Some(extension) if !folder && extension.eq_ignore_ascii_case("zip") => {
@@ -101,11 +115,26 @@ fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>
             let text = format!("'{}' is no kind of output", extension.display());
             Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .zip, a folder (name/), or -"))
         }
+        _ if matches!(
+            path.components().next_back(),
+            None | Some(Component::CurDir | Component::ParentDir | Component::RootDir)
+        ) =>
+        {
+            let text = format!("'{}' cannot be swapped for a new folder", path.display());
+            Err(Failure::new(exit::USAGE, text).hint("give the name of a folder in it"))
+        }
         // `components` drops a trailing slash, which a rename would trip over.
         _ => Ok(Box::new(Directory {
             path: path.components().collect(),
             if_exists,
         })),
+    }
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
     }
 }
 
@@ -117,29 +146,7 @@ fn target(output: &OutputArgs, input: &Path) -> PathBuf {
     })
 }
 
-/// A token that the first signal cancels; the second one ends the program at once.
-fn cancel_on_signals() -> Result<CancellationToken, Failure> {
-    let cancel = CancellationToken::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals = signal(kind).map_err(|e| Failure::internal(&e))?;
-        let cancel = cancel.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if cancel.is_cancelled() {
-                    std::process::exit(i32::from(exit::CANCELLED));
-                }
-                cancel.cancel();
-            }
-        });
-    }
-    Ok(cancel)
-}
-
-fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) {
+fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failure> {
     let frames = summary.manifest.frames.len();
     let target = target(&args.output, &args.file);
     if args.output.json {
@@ -153,11 +160,10 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) {
             "damage": summary.damage,
             "warnings": summary.warnings,
         });
-        let _ = writeln!(std::io::stdout(), "{result}");
-        return;
+        return print(&format!("{result}\n"));
     }
     if args.output.quiet {
-        return;
+        return Ok(());
     }
     let place = if target.as_os_str() == "-" {
         "stdout".to_owned()
@@ -174,4 +180,5 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) {
             "warning: the video is damaged, the result is partial: {damage}"
         );
     }
+    Ok(())
 }

@@ -4,8 +4,10 @@ mod args;
 mod doctor;
 mod exit;
 mod extract;
+mod memory;
 mod probe;
 mod progress;
+mod signals;
 mod stdout;
 
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
+    memory::give_back_large_blocks();
     let cli = Cli::parse();
     if cli.verbose {
         let logs = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG);
@@ -33,8 +36,9 @@ fn main() -> ExitCode {
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "vf", &mut std::io::stdout());
-            Ok(exit::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vf", &mut script);
+            stdout::print(&String::from_utf8_lossy(&script)).map(|()| exit::SUCCESS)
         }
     };
     // A reader thread of a killed child may still sit in a read; nobody waits for it.

@@ -1,7 +1,5 @@
 //! `vf probe`.
 
-use std::io::Write;
-
 use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
@@ -11,6 +9,7 @@ use videoframes_core::units::approximate_seconds;
 use crate::args::ProbeArgs;
 use crate::exit::{self, Failure};
 use crate::extract::open;
+use crate::stdout::print;
 
 pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let source = open(&args.file)?;
@@ -24,8 +23,6 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let timeline = probe.timeline.as_ref();
     let frames = timeline.map(|t| t.pts().len());
     let duration = timeline.map(|t| approximate_seconds(t.duration()));
-    let mut stdout = std::io::stdout().lock();
-    // A closed pipe is the reader's wish.
     if args.json {
         let document = serde_json::json!({
             "file": args.file.to_string_lossy(),
@@ -53,7 +50,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
             "first_pts": timeline.map(|t| t.pts()[0]),
             "duration_s": duration,
         });
-        let _ = writeln!(stdout, "{document:#}");
+        print(&format!("{document:#}\n"))?;
         return Ok(exit::SUCCESS);
     }
     let mut notes = Vec::new();
@@ -79,19 +76,16 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let rate = video
         .frame_rate
         .map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
-    let _ = writeln!(stdout, "file       {}", args.file.display());
-    let _ = writeln!(stdout, "size       {}", indicatif::HumanBytes(size));
-    let _ = writeln!(stdout, "container  {}", video.container);
-    let _ = writeln!(
-        stdout,
-        "video      {}, {width}×{height}, {}{notes}",
-        video.codec, video.pixel_format
-    );
-    let _ = writeln!(
-        stdout,
-        "frames     {}, about {rate} a second",
-        frames.unwrap_or(0)
-    );
-    let _ = writeln!(stdout, "duration   {:.3} s", duration.unwrap_or(0.0));
+    print(&format!(
+        "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{notes}\n\
+         frames     {}, about {rate} a second\nduration   {:.3} s\n",
+        args.file.display(),
+        indicatif::HumanBytes(size),
+        video.container,
+        video.codec,
+        video.pixel_format,
+        frames.unwrap_or(0),
+        duration.unwrap_or(0.0),
+    ))?;
     Ok(exit::SUCCESS)
 }

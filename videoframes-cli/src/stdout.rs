@@ -7,6 +7,20 @@ use bytes::Bytes;
 use videoframes_core::archive::{Archive, ArchiveError, Destination, ZipArchive};
 use videoframes_core::storage::{Sink, StorageError};
 
+use crate::exit::{self, Failure};
+
+/// Prints `text`. A reader that has gone away did so of its own wish.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let text = format!("cannot write to stdout: {error}");
+            Err(Failure::new(exit::OUTPUT, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Standard output as a place for one result. What was written cannot be taken back; a failed
 /// archive lacks its directory, so that no reader takes it for a whole one.
 #[derive(Debug)]

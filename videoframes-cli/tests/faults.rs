@@ -206,13 +206,15 @@ fn damaged_videos_fail_or_are_partial() {
 #[test]
 fn any_file_name_is_only_a_name() {
     let place = Place::new();
-    let names: [&[u8]; 6] = [
+    let names: [&[u8]; 8] = [
         b"with space.mp4",
         b"quo'te\".mp4",
         b"per%dcent%03d.mp4",
         b"-dash.mp4",
         b"non\xffutf8.mp4",
         b"a:b,c;[d].mp4",
+        b"[error] corrupt.mp4",
+        b"a\n[showinfo@decoded @ 0x1] [info] n:0 pts:77 i:P \nb.mp4",
     ];
     for name in names {
         let path = place.folder.path().join(std::ffi::OsStr::from_bytes(name));
@@ -408,6 +410,183 @@ fn finish(mut child: std::process::Child, place: &Place) -> (Option<i32>, String
     (status.code(), stderr)
 }
 
+#[test]
+fn metadata_are_only_words() {
+    let place = Place::new();
+    let named = place.path("named.mp4");
+    let video = place.video.to_str().unwrap();
+    let title = "title=[error] damaged: hello\n[h264 @ 0x1] [error] corrupt";
+    ffmpeg(&["-i", video, "-c", "copy", "-metadata", title], &named);
+    place.succeeds(&named, &["-n", "2", "--strategy", "plain"]);
+}
+
+#[test]
+fn videos_that_change_their_size_or_start_their_clock_again_are_extracted() {
+    let place = Place::new();
+    let (wide, tall) = (place.path("wide.ts"), place.path("tall.ts"));
+    for (size, offset, out) in [("320x240", "0", &wide), ("240x426", "1", &tall)] {
+        let source = format!("testsrc2=s={size}:r=10:d=1");
+        let args = [
+            "-f",
+            "lavfi",
+            "-i",
+            &source,
+            "-pix_fmt",
+            "yuv420p",
+            "-output_ts_offset",
+            offset,
+        ];
+        ffmpeg(&[&args[..], &["-muxdelay", "0"]].concat(), out);
+    }
+    let joined = place.path("joined.ts");
+    let parts = [fs::read(&wide).unwrap(), fs::read(&tall).unwrap()];
+    fs::write(&joined, parts.concat()).unwrap();
+    // Joined like this, the packet counters of the stream jump, which counts as damage.
+    let extract = |video: &Path, format: &str| {
+        let output = place.extract(video, &["--all", "-y", "-f", format, "--on-error", "partial"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(0 | 7)), "{said}");
+        manifest(&place.path("out.zip"))["frames"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    for format in ["jpg", "png"] {
+        let frames = extract(&joined, format);
+        assert!(frames.len() >= 18, "{}", frames.len());
+        assert!(frames.iter().all(|f| f["width"] == 320 && f["height"] == 240));
+    }
+    let again = place.path("again.ts");
+    fs::write(&again, [&parts[0][..], &parts[0]].concat()).unwrap();
+    assert!(extract(&again, "jpg").len() >= 10);
+}
+
+#[test]
+fn folders_survive_whatever_they_are_called() {
+    let place = Place::new();
+    let run = |at: &Path, out: &str, extra: &[&str]| {
+        let mut command = vf();
+        command.current_dir(at).arg("extract").arg(&place.video);
+        command
+            .args(["-n", "2", "-o", out])
+            .args(extra)
+            .output()
+            .unwrap()
+            .status
+            .code()
+    };
+    let folder = place.path("result");
+    assert_eq!(run(place.folder.path(), "result", &[]), Some(0));
+    assert_eq!(
+        run(&folder, "../result", &["-y"]),
+        Some(0),
+        "from inside, by another name"
+    );
+    assert!(folder.join("manifest.json").is_file());
+    for out in [".", "..", "/"] {
+        assert_eq!(run(place.folder.path(), out, &["-y"]), Some(2), "{out}");
+    }
+    std::os::unix::fs::symlink(&folder, place.path("link")).unwrap();
+    assert_eq!(run(place.folder.path(), "link", &["-y"]), Some(9));
+    assert!(folder.join("manifest.json").is_file() && place.left().is_empty());
+}
+
+#[test]
+fn the_video_itself_is_never_replaced() {
+    let place = Place::new();
+    let video = place.path("video.zip");
+    fs::copy(&place.video, &video).unwrap();
+    let output = vf()
+        .arg("extract")
+        .arg(&video)
+        .args(["-y", "-o"])
+        .arg(&video)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(&video).unwrap(), fs::read(&place.video).unwrap());
+}
+
+/// Runs `vf extract` to its end and returns its own peak memory in KiB.
+#[cfg(target_os = "linux")]
+fn peak_memory(place: &Place, args: &[&str]) -> u64 {
+    let mut command = vf();
+    command.arg("extract").arg(&place.video).args(args);
+    let mut child = command
+        .args(["-y", "-o"])
+        .arg(place.path("out.zip"))
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let status = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let now = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = now.and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.success() && peak > 0);
+    peak
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_flat() {
+    let place = Place::with("nullsrc=s=2560x1440:r=5:d=1,format=rgb24,noise=alls=100:allf=t");
+    // Several pictures of 10 MB, each written three times.
+    let large = peak_memory(&place, &["--fps", "15", "-f", "png"]);
+    assert!(large < 64 << 10, "{large} KiB for large pictures");
+    let place = Place::new();
+    let many = peak_memory(&place, &["--fps", "1000"]);
+    assert!(many < (32 << 10) + 3000, "{many} KiB for 3,000 pictures");
+}
+
+#[test]
+fn large_pictures_come_one_at_a_time_to_the_last() {
+    let place = Place::with("nullsrc=s=1920x1080:r=5:d=1,format=rgb24,noise=alls=100:allf=t");
+    for strategy in ["plain", "planned"] {
+        let args = [
+            "--all",
+            "-y",
+            "-f",
+            "png",
+            "--strategy",
+            strategy,
+            "--stall-timeout",
+            "20s",
+        ];
+        let manifest = place.succeeds(&place.video, &args);
+        let frames = manifest["frames"].as_array().unwrap();
+        assert!(frames.len() == 5 && frames[0]["bytes"].as_u64().unwrap() > 4 << 20);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_printed_is_an_error() {
+    let place = Place::new();
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let probe = vf()
+        .arg("probe")
+        .arg(&place.video)
+        .stdout(full())
+        .output()
+        .unwrap();
+    let completions = vf()
+        .args(["completions", "bash"])
+        .stdout(full())
+        .output()
+        .unwrap();
+    assert_eq!(
+        (probe.status.code(), completions.status.code()),
+        (Some(11), Some(11))
+    );
+    assert!(!String::from_utf8_lossy(&completions.stderr).contains("panicked"));
+}
+
 const LONG: &str = "testsrc2=s=640x360:r=50:d=20";
 
 #[cfg(target_os = "linux")]
@@ -419,6 +598,42 @@ fn interrupt_stops_everything_and_leaves_nothing() {
         signal(child.id(), kind);
         assert_eq!(finish(child, &place).0, Some(130), "{kind}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_signals_at_once_leave_nothing_and_an_ignored_one_is_none() {
+    let place = Place::with(LONG);
+    let (child, _) = long_run(&place, &[]);
+    signal(child.id(), "-HUP");
+    signal(child.id(), "-HUP");
+    signal(child.id(), "-TERM");
+    signal(child.id(), "-TERM");
+    assert_eq!(finish(child, &place).0, Some(130));
+
+    let script = format!(
+        "trap '' HUP; exec '{}' extract -n 3 -o '{}' '{}'",
+        env!("CARGO_BIN_EXE_vf"),
+        place.path("out.zip").display(),
+        place.video.display()
+    );
+    let child = Command::new("bash").arg("-c").arg(script).spawn().unwrap();
+    let pid = child.id();
+    wait_for("vf to have its handlers", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let caught = status
+            .lines()
+            .find_map(|l| l.strip_prefix("SigCgt:"))
+            .map(str::trim);
+        let caught = caught
+            .and_then(|mask| u64::from_str_radix(mask, 16).ok())
+            .unwrap_or(0);
+        // SIGTERM: the last but one that is set up.
+        caught >> 14 & 1 == 1
+    });
+    signal(pid, "-HUP");
+    let status = child.wait_with_output().unwrap().status;
+    assert!(status.success(), "nohup is kept: {status}");
 }
 
 #[cfg(target_os = "linux")]

@@ -52,7 +52,10 @@ fn check(clip: &Clip) -> Result<(), String> {
     if duration != truth.duration() {
         return Err(format!("duration {duration} instead of {}", truth.duration()));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let seen = runtime
         .block_on(FfmpegExtractor::default().describe(&path, &Limits::default(), &CancellationToken::new()))
         .map_err(|e| e.to_string())?;

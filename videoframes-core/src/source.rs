@@ -54,8 +54,8 @@ impl FileSource {
     /// # Errors
     /// `NotFound` and its kin from the system; `InvalidInput` for anything but a regular file.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
-        let kind = std::fs::metadata(&path)?.file_type();
+        let given: PathBuf = path.into();
+        let kind = std::fs::metadata(&given)?.file_type();
         if kind.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
         }
@@ -65,10 +65,11 @@ impl FileSource {
                 "is not a regular file",
             ));
         }
-        let path = std::path::absolute(&path)?;
+        // A path such as /dev/stdin means another file to another process.
+        let path = given.canonicalize()?;
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let name = path
+        let name = std::path::absolute(&given)?
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()

@@ -40,10 +40,18 @@ fn files(count: usize) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn zip_is_the_same_every_time_and_no_entry_has_a_data_descriptor() {
-    let bytes = zip_of(&files(20)).await;
-    assert_eq!(bytes, zip_of(&files(20)).await);
+    let mut files = files(20);
+    // Sizes around the one from which contents are passed on and not copied.
+    for size in [(128 << 10) - 1, 128 << 10, 300_000] {
+        files.push((
+            format!("large_{size}.png"),
+            (0..size).map(|i| (i % 251) as u8).collect(),
+        ));
+    }
+    let bytes = zip_of(&files).await;
+    assert_eq!(bytes, zip_of(&files).await);
     let mut archive = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
-    for (index, (name, content)) in files(20).iter().enumerate() {
+    for (index, (name, content)) in files.iter().enumerate() {
         let mut entry = archive.by_index(index).unwrap();
         assert_eq!(
             (entry.name().unwrap().as_ref(), entry.compression()),

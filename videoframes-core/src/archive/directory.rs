@@ -1,6 +1,7 @@
 //! Frames as a folder of files, swapped into place when it is complete.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -13,7 +14,10 @@ use crate::storage::{IfExists, StorageError};
 /// Writes into a temporary folder beside `path` and renames it at the end.
 #[derive(Debug)]
 pub struct DirectoryArchive {
+    /// Where it goes, without a link or `..` in it: it has to be found again when folders are moved.
     path: PathBuf,
+    /// The path as it was given.
+    shown: PathBuf,
     if_exists: IfExists,
     staging: TempDir,
     size: u64,
@@ -26,12 +30,10 @@ impl DirectoryArchive {
     /// # Errors
     /// [`StorageError::AlreadyExists`], [`ArchiveError::ForeignDirectory`] or what the system says.
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, ArchiveError> {
-        let path = path.into();
-        check_target(&path, if_exists)?;
-        let parent = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let shown = path.into();
+        let path = real_target(&shown)?;
+        check_target(&path, &shown, if_exists)?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
         let staging = tempfile::Builder::new()
             .prefix(".vf-")
             .suffix(".partial")
@@ -39,10 +41,11 @@ impl DirectoryArchive {
             .tempdir_in(parent)
             .map_err(|e| match e.kind() {
                 io::ErrorKind::NotFound => StorageError::NotFound(parent.to_string_lossy().into_owned()),
-                _ => failed("write", &path, e),
+                _ => failed("write", &shown, e),
             })?;
         Ok(Self {
             path,
+            shown,
             if_exists,
             staging,
             size: 0,
@@ -54,15 +57,40 @@ fn failed(action: &'static str, path: &Path, error: io::Error) -> StorageError {
     StorageError::from_io(action, &path.to_string_lossy(), error)
 }
 
-fn check_target(path: &Path, if_exists: IfExists) -> Result<(), ArchiveError> {
-    let name = || path.to_string_lossy().into_owned();
-    match path.symlink_metadata() {
+/// The folder's own path: that of its parent without links, and its name in there.
+fn real_target(path: &Path) -> Result<PathBuf, ArchiveError> {
+    let Some(name) = path.file_name() else {
+        return Err(ArchiveError::NotReplaceable {
+            path: path.to_string_lossy().into_owned(),
+            reason: "has no name of its own",
+        });
+    };
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let real = parent.canonicalize().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => StorageError::NotFound(parent.to_string_lossy().into_owned()),
+        _ => failed("look at", parent, e),
+    })?;
+    Ok(real.join(name))
+}
+
+fn check_target(path: &Path, shown: &Path, if_exists: IfExists) -> Result<(), ArchiveError> {
+    let name = || shown.to_string_lossy().into_owned();
+    let not_replaceable = |reason| ArchiveError::NotReplaceable { path: name(), reason };
+    let meta = match path.symlink_metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(failed("look at", path, e).into()),
-        Ok(meta) if !meta.is_dir() => return Err(StorageError::AlreadyExists(name()).into()),
-        Ok(_) => {}
+        Err(e) => return Err(failed("look at", shown, e).into()),
+        Ok(meta) if meta.is_symlink() => return Err(not_replaceable("is a link")),
+        Ok(meta) if !meta.is_dir() => return Err(not_replaceable("is no folder")),
+        Ok(meta) => meta,
+    };
+    let parent = path.parent().map(Path::metadata);
+    if parent.is_some_and(|parent| parent.is_ok_and(|parent| parent.dev() != meta.dev())) {
+        return Err(not_replaceable("is where something is mounted"));
     }
-    let mut entries = std::fs::read_dir(path).map_err(|e| failed("list", path, e))?;
+    let mut entries = std::fs::read_dir(path).map_err(|e| failed("list", shown, e))?;
     if entries.next().is_none() {
         return Ok(());
     }
@@ -121,30 +149,35 @@ impl Archive for DirectoryArchive {
         .await
         .map_err(io::Error::other)
         .flatten();
-        written.map_err(|e| failed("write", &self.path.join(name), e))?;
+        written.map_err(|e| failed("write", &self.shown.join(name), e))?;
         self.size += size;
         Ok(size)
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {
-        check_target(&self.path, self.if_exists)?;
+        check_target(&self.path, &self.shown, self.if_exists)?;
         let old = self.staging.path().with_extension("old");
         let replaced = match std::fs::rename(&self.path, &old) {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(failed("replace", &self.path, e).into()),
+            Err(e) => return Err(failed("replace", &self.shown, e).into()),
         };
         if let Err(e) = std::fs::rename(self.staging.path(), &self.path) {
             if replaced {
                 // Put back what was there; the first error is the one to report.
                 let _ = std::fs::rename(&old, &self.path);
             }
-            return Err(failed("write", &self.path, e).into());
+            return Err(failed("write", &self.shown, e).into());
+        }
+        if replaced && let Err(e) = std::fs::remove_dir_all(&old) {
+            // Files of somebody else: the old result has to stay, and so it stays where it was.
+            let swapped = std::fs::rename(&self.path, self.staging.path());
+            if swapped.and_then(|()| std::fs::rename(&old, &self.path)).is_err() {
+                let _ = self.staging.keep();
+            }
+            return Err(failed("remove the old version of", &self.shown, e).into());
         }
         let _ = self.staging.keep();
-        if replaced {
-            std::fs::remove_dir_all(&old).map_err(|e| failed("remove the old version of", &self.path, e))?;
-        }
         Ok(self.size)
     }
 

@@ -29,6 +29,14 @@ pub enum ArchiveError {
     /// A folder is there that holds something else than frames of ours.
     #[error("'{0}' is not empty and holds no manifest of this tool")]
     ForeignDirectory(String),
+    /// A place that no folder can be swapped into.
+    #[error("'{path}' {reason}")]
+    NotReplaceable {
+        /// The path.
+        path: String,
+        /// What it is.
+        reason: &'static str,
+    },
     /// The format cannot hold it.
     #[error("cannot add '{name}' to the archive")]
     Format {

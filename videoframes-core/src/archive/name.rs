@@ -91,6 +91,9 @@ impl FromStr for NameTemplate {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(fail("a folder in it is empty, '.' or '..'"));
         }
+        if text.split('/').next() == Some(super::MANIFEST_NAME) && text.contains('/') {
+            return Err(fail("a folder in it is called as the manifest"));
+        }
         Ok(Self {
             text: text.to_owned(),
             parts,
@@ -177,6 +180,7 @@ mod tests {
             "{index",
             "{foo}{index}",
             "a}{index}",
+            "manifest.json/{index}",
         ] {
             assert!(bad.parse::<NameTemplate>().is_err(), "{bad}");
         }

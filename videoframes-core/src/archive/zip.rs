@@ -1,7 +1,7 @@
 //! A ZIP whose every local header carries real sizes, written front to back.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,15 +43,18 @@ fn options() -> SimpleFileOptions {
 #[async_trait]
 impl Archive for ZipArchive {
     async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError> {
+        self.tail.expect(content.len());
         PreparedZipFile::from_data(name, options(), &content)
             .and_then(|file| self.writer.add_prepared_file(file))
             .map_err(|source| ArchiveError::Format {
                 name: name.to_owned(),
                 source,
             })?;
-        let bytes = self.tail.take();
-        let added = bytes.len() as u64;
-        self.sink.write(bytes).await?;
+        let mut added = 0;
+        for part in self.tail.take(content) {
+            added += part.len() as u64;
+            self.sink.write(part).await?;
+        }
         Ok(added)
     }
 
@@ -72,9 +75,11 @@ impl Archive for ZipArchive {
             }
         };
         let size = end.stream_position().unwrap_or_default();
-        if let Err(error) = sink.write(tail.take()).await {
-            sink.abort().await;
-            return Err(error.into());
+        for part in tail.take(Bytes::new()) {
+            if let Err(error) = sink.write(part).await {
+                sink.abort().await;
+                return Err(error.into());
+            }
         }
         sink.finish().await?;
         Ok(size)
@@ -85,6 +90,9 @@ impl Archive for ZipArchive {
     }
 }
 
+/// Contents of at least this size are not copied out of the ZIP writer. Headers are smaller.
+const LARGE: usize = 128 << 10;
+
 /// What the ZIP writer has written and nobody has fetched yet. It can tell where it is, which the
 /// writer asks of a seekable file, and cannot go back, which it never does for prepared entries.
 #[derive(Clone, Default)]
@@ -94,18 +102,46 @@ struct Tail(Arc<Mutex<TailState>>);
 struct TailState {
     position: u64,
     bytes: Vec<u8>,
+    /// Size of the content that is about to be written, if it is large.
+    expected: Option<usize>,
+    /// Where in `bytes` that content belongs, once it was written.
+    content_at: Option<usize>,
 }
 
 impl Tail {
-    fn take(&self) -> Bytes {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes).into()
+    fn lock(&self) -> MutexGuard<'_, TailState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the size of the next content, which comes in one write.
+    fn expect(&self, size: usize) {
+        self.lock().expected = (size >= LARGE).then_some(size);
+    }
+
+    /// What was written, in order; `content` stands for what was written of it.
+    fn take(&self, content: Bytes) -> Vec<Bytes> {
+        let mut state = self.lock();
+        let mut head = Bytes::from(std::mem::take(&mut state.bytes));
+        let parts = match state.content_at.take() {
+            Some(at) => {
+                let rest = head.split_off(at);
+                vec![head, content, rest]
+            }
+            None => vec![head],
+        };
+        parts.into_iter().filter(|part| !part.is_empty()).collect()
     }
 }
 
 impl Write for Tail {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bytes.extend_from_slice(data);
+        let mut state = self.lock();
+        if state.expected == Some(data.len()) {
+            state.expected = None;
+            state.content_at = Some(state.bytes.len());
+        } else {
+            state.bytes.extend_from_slice(data);
+        }
         state.position += data.len() as u64;
         Ok(data.len())
     }
@@ -117,7 +153,7 @@ impl Write for Tail {
 
 impl Seek for Tail {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = self.0.lock().unwrap_or_else(PoisonError::into_inner).position;
+        let position = self.lock().position;
         match to {
             SeekFrom::Current(0) | SeekFrom::End(0) => Ok(position),
             SeekFrom::Start(start) if start == position => Ok(position),

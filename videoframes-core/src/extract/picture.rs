@@ -18,6 +18,15 @@ pub enum PictureFormat {
 }
 
 impl PictureFormat {
+    /// The largest side of a picture in pixels, where the format (or its encoder) has a limit.
+    pub fn largest_side(self) -> Option<u32> {
+        match self {
+            Self::Jpg => Some(65_500),
+            Self::Png => None,
+            Self::Webp => Some(16_383),
+        }
+    }
+
     /// The file extension, which is also the name in manifests.
     pub fn extension(self) -> &'static str {
         match self {

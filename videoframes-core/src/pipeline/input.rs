@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::OnceCell;
 
 use crate::source::Source;
@@ -56,28 +56,49 @@ impl Source for Counted {
     }
 }
 
-/// The source as a file that a decoder process can open; a copy, made when it is first needed, where
-/// the source is none.
+/// The source as a file that a decoder process can open: a copy, made when it is first needed, where
+/// the source is none, and another name where its own would garble what the process says of it.
 pub(super) struct LocalFile<'a> {
     source: &'a dyn Source,
     copy: OnceCell<NamedTempFile>,
+    alias: OnceCell<TempDir>,
 }
+
+/// Name of the link in the folder of an alias.
+const ALIAS: &str = "source";
 
 impl<'a> LocalFile<'a> {
     pub(super) fn of(source: &'a dyn Source) -> Self {
         Self {
             source,
             copy: OnceCell::new(),
+            alias: OnceCell::new(),
         }
     }
 
     pub(super) async fn path(&self) -> io::Result<PathBuf> {
         if let Some(path) = self.source.local_path() {
+            // ffmpeg prints the name between the lines that are read back from it.
+            if path
+                .as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .any(u8::is_ascii_control)
+            {
+                let folder = self.alias.get_or_try_init(|| async { alias(path) }).await?;
+                return Ok(folder.path().join(ALIAS));
+            }
             return Ok(path.to_owned());
         }
         let copy = self.copy.get_or_try_init(|| copy(self.source)).await?;
         Ok(copy.path().to_owned())
     }
+}
+
+fn alias(path: &Path) -> io::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("vf-source-").tempdir()?;
+    std::os::unix::fs::symlink(path, folder.path().join(ALIAS))?;
+    Ok(folder)
 }
 
 async fn copy(source: &dyn Source) -> io::Result<NamedTempFile> {

@@ -207,6 +207,7 @@ async fn run_unbounded(
         timeline,
         index,
     } = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
+    check_picture_size(&video, &request.picture)?;
     let mut attempt = Attempt {
         timeline,
         deinterlace: match request.picture.deinterlace {
@@ -305,6 +306,19 @@ async fn run_unbounded(
                 }
             }
         }
+    }
+}
+
+/// Fails where the picture format cannot hold pictures of that size.
+fn check_picture_size(video: &VideoInfo, picture: &PictureOptions) -> Result<(), Error> {
+    let display = video.display_size(picture.rotate);
+    let (width, height) = picture.fit(display.0, display.1);
+    match picture.format.largest_side() {
+        Some(most) if width.max(height) > most => Err(Error::LimitExceeded(format!(
+            "pictures of {width}×{height} do not fit into {}, which ends at {most} pixels a side",
+            picture.format.extension()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) enum Graph<'a> {
 
 /// Decodes a file and writes the picked frames to stdout.
 pub(super) fn extract(path: &Path, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
-    let mut args = decode(input(path));
+    let mut args = decode(steady(request, input(path)));
     let graph = match graph {
         Graph::Inline(graph) => ["-filter:v", graph],
         // `-filter_script` gave way to `-/filter` in ffmpeg 7.
@@ -80,6 +80,12 @@ pub(super) fn extract(path: &Path, request: &ExtractRequest, graph: Graph<'_>) -
     args.extend(graph.map(OsString::from));
     args.extend(output(&request.picture));
     args
+}
+
+/// Keeps the graph as it is where frames are deinterlaced, whatever becomes of their size.
+fn steady(request: &ExtractRequest, input: Vec<OsString>) -> Vec<OsString> {
+    let options = ["-reinit_filter", "0"].iter().filter(|_| request.deinterlace);
+    options.map(OsString::from).chain(input).collect()
 }
 
 /// Decodes the samples that come by stdin and writes those with odd timestamps to stdout.
@@ -123,7 +129,7 @@ pub(super) fn extract_planned(request: &ExtractRequest, threads: usize) -> Vec<O
 /// Encodes frames as pictures, one after the other on stdout.
 fn output(picture: &PictureOptions) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
-    args.extend(["-fps_mode", "passthrough", "-enc_time_base", "1/1"].map(OsString::from));
+    args.extend(["-fps_mode", "passthrough", "-enc_time_base", "1/1000000000"].map(OsString::from));
     let quality = picture.quality.get();
     let encoder: Vec<String> = match picture.format {
         PictureFormat::Jpg => {
@@ -185,7 +191,9 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
         } else {
             "interlaced"
         };
-        // The deinterlacer halves the time base; picks are made in the stream's own.
+        // The deinterlacer holds a frame back, which it would lose if the graph were built anew where a
+        // video changes its size: see `steady`. It halves the time base; picks are made in the stream's own.
+        filters.push(format!("scale=w={}:h={}:interl=1", video.width, video.height));
         filters.push(format!(
             "bwdif=mode=send_frame:deint={which},settb={}",
             video.time_base
@@ -203,8 +211,9 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     // Applied below; a later encoder must not store it a second time.
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
     // Pictures are known by their order from here on. The encoder gets a tick for each, since on a
-    // clock of its own choice two frames of a variable frame rate may fall on the same tick.
-    filters.push("settb=1/1,setpts=N".to_owned());
+    // clock of its own choice two frames of a variable frame rate may fall on the same tick. The graph
+    // is built anew where a video changes its size, and counts from 0 again: hence the time of day.
+    filters.push("settb=1/1000000000,setpts=RTCSTART+N".to_owned());
     if let Some(turn) = turn(video.orientation).filter(|_| picture.rotate) {
         filters.push(turn.to_owned());
     }
@@ -212,8 +221,7 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     if tonemap {
         filters.push(tonemap_chain(video));
     }
-    let display = video.display_size(picture.rotate);
-    let (width, height) = picture.fit(display.0, display.1);
+    let (scale, pad) = scale(video, picture);
     let (matrix, range) = if tonemap {
         ("bt709", "tv")
     } else {
@@ -225,10 +233,31 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         PictureFormat::Png => ("", "rgb24"),
     };
     filters.push(format!(
-        "scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
+        "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
          :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
     ));
+    filters.extend(pad);
     filters
+}
+
+/// Brings frames to the size of the pictures. A frame of another size than the first is fitted into it
+/// with its own shape: the graph is built anew where a video changes its size, the encoder is not.
+fn scale(video: &VideoInfo, picture: &PictureOptions) -> (String, Option<String>) {
+    let (width, height) = match picture.rotate && video.orientation.swaps_sides() {
+        true => (video.height, video.width),
+        false => (video.width, video.height),
+    };
+    let display = video.display_size(picture.rotate);
+    let (w, h) = picture.fit(display.0, display.1);
+    if w % 2 == 1 || h % 2 == 1 {
+        // No border can be put around halved colours of an odd size.
+        return (format!("scale=w={w}:h={h}"), None);
+    }
+    let side = |known: u32, side: &str| {
+        format!("if(eq(iw,{width})*eq(ih,{height}),{known},max(1,round({side}*min({w}/(iw*sar),{h}/ih))))")
+    };
+    let scale = format!("scale=w='{}':h='{}'", side(w, "iw*sar"), side(h, "ih"));
+    (scale, Some(format!("pad=w={w}:h={h}:x=(ow-iw)/2:y=(oh-ih)/2")))
 }
 
 /// An expression that is true for the picked timestamps: a range where they are all there, else a
@@ -322,8 +351,16 @@ fn tonemap_chain(video: &VideoInfo) -> String {
          tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
         tag(&video.colour.transfer, "smpte2084"),
         zscale_matrix(video.colour.matrix.as_deref()),
-        tag(&video.colour.primaries, "bt2020"),
+        zscale_primaries(video.colour.primaries.as_deref()),
     )
+}
+
+/// Rare primaries that zscale has no name for are taken as the usual ones of HDR.
+fn zscale_primaries(primaries: Option<&str>) -> &str {
+    match primaries {
+        Some(known @ ("bt709" | "smpte170m" | "smpte240m" | "bt2020" | "smpte432")) => known,
+        _ => "bt2020",
+    }
 }
 
 fn zscale_matrix(matrix: Option<&str>) -> &'static str {

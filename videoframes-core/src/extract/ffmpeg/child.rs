@@ -55,13 +55,15 @@ impl ChildGroup {
             .stderr(Stdio::piped());
         // Reports to files and colours by environment would change what is read back.
         command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
-        let child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|source| ExtractError::DecoderMissing {
-                program: program.to_string_lossy().into_owned(),
-                source,
-            })?;
+        let child = command.process_group(0).spawn().map_err(|source| {
+            let program = program.to_string_lossy().into_owned();
+            match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                    ExtractError::DecoderMissing { program, source }
+                }
+                _ => ExtractError::DecoderFailed(format!("'{program}' cannot be started: {source}")),
+            }
+        })?;
         tracing::debug!(pid = child.id(), program = %program.display(), "started");
         Ok(Self { child, reaped: false })
     }

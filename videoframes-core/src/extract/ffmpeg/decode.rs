@@ -242,7 +242,10 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
     let in_flight = Arc::new(InFlight::default());
     let mut pictures = PictureReader::new(stdout, format);
     loop {
-        in_flight.wait_for_room();
+        // The last picture may wait for the end to be seen, so that there is no waiting before the end.
+        if pictures.is_at_end().is_ok_and(|end| !end) {
+            in_flight.wait_for_room();
+        }
         let message = match pictures.next() {
             Ok(Some((bytes, width, height))) => {
                 let bytes = in_flight.count(bytes);

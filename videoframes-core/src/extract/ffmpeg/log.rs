@@ -59,25 +59,40 @@ pub(super) fn parse(line: &str) -> Option<LogLine> {
             _ => None,
         };
     }
-    if let Some(banner) = line
-        .strip_prefix("[info] ")
-        .filter(|l| l.starts_with("ffmpeg version "))
-    {
-        return Some(LogLine::Version(banner.to_owned()));
+    let (level, message) = split_level(line)?;
+    if level == "info" && message.starts_with("ffmpeg version ") {
+        return Some(LogLine::Version(message.to_owned()));
     }
-    let serious = ["[error]", "[fatal]", "[panic]"]
-        .iter()
-        .any(|level| line.contains(level));
-    if !serious && !line.contains("[warning]") {
+    let serious = matches!(level, "error" | "fatal" | "panic");
+    if !serious && level != "warning" {
         return None;
     }
-    let lower = line.to_ascii_lowercase();
+    let lower = message.to_ascii_lowercase();
+    let words = || message.chars().take(200).collect();
     if DAMAGE.iter().any(|phrase| lower.contains(phrase)) {
-        Some(LogLine::Damage(message(line)))
+        Some(LogLine::Damage(words()))
     } else if serious {
-        Some(LogLine::Error(message(line)))
+        Some(LogLine::Error(words()))
     } else {
         None
+    }
+}
+
+/// Level and words of a line such as `[h264 @ 0x55e0] [error] words`. Only what ffmpeg itself puts in
+/// front counts: file names and metadata are printed, too, and may look like anything.
+fn split_level(line: &str) -> Option<(&str, &str)> {
+    let mut rest = line.trim_end();
+    loop {
+        let (inside, tail) = rest.strip_prefix('[')?.split_once("] ")?;
+        rest = tail.trim_start();
+        match inside {
+            "info" | "warning" | "error" | "fatal" | "panic" | "verbose" | "debug" => {
+                return Some((inside, rest));
+            }
+            // The context that speaks, perhaps inside another.
+            _ if inside.contains(" @ 0x") => {}
+            _ => return None,
+        }
     }
 }
 
@@ -85,16 +100,6 @@ pub(super) fn parse(line: &str) -> Option<LogLine> {
 fn number(message: &str, label: &str) -> Option<i64> {
     let rest = message[message.find(label)? + label.len()..].trim_start();
     rest.split(' ').next()?.parse().ok()
-}
-
-/// The words of a line, without addresses and levels, cut to a readable length.
-fn message(line: &str) -> String {
-    let mut rest = line.trim();
-    while let Some((head, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        let _ = head;
-        rest = tail.trim_start();
-    }
-    rest.chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -141,6 +146,15 @@ mod tests {
             Some(LogLine::Damage("stream 0, offset 0x9c8: partial file".to_owned()))
         );
         assert_eq!(parse("[h264 @ 0x1] [info] corrupt-looking but fine"), None);
+        let nested = "[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [error] Decoding error: Invalid data found";
+        assert!(matches!(parse(nested), Some(LogLine::Damage(_))));
+        for printed in [
+            "[info] Input #0, mov, from 'file:/a/[error] corrupt.mp4':",
+            "    title           : [error] damaged: hello",
+            "[clip] [error] corrupt",
+        ] {
+            assert_eq!(parse(printed), None, "{printed}");
+        }
         assert!(matches!(
             parse("[h264 @ 0x1] [error] mmco: unref short failure"),
             Some(LogLine::Error(_))

@@ -77,14 +77,27 @@ pub(super) fn extract(
     }
 }
 
+/// A frame that ffmpeg picked, in the order of its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picked {
+    /// The frame of this pick.
+    First(usize),
+    /// Another with the same timestamp, which takes its place.
+    Again(usize),
+    /// One that is not shown.
+    Hidden,
+}
+
 /// Matches decoded frames, picks and pictures, and lets a picture go only when it is certain: when
 /// every frame up to the one behind it was the one that the timeline says.
 struct Delivery<'a> {
     request: &'a ExtractRequest,
     seen: TimelineBuilder,
     delivered: usize,
-    picked: VecDeque<(usize, bool)>,
+    picked: VecDeque<Picked>,
     next_pick: usize,
+    /// Timestamps that came a second time in a row: the later frame is the one that is displayed.
+    replaced: Vec<i64>,
     pictures: VecDeque<Picture>,
 }
 
@@ -96,6 +109,7 @@ impl<'a> Delivery<'a> {
             delivered: 0,
             picked: VecDeque::new(),
             next_pick: 0,
+            replaced: Vec::new(),
             pictures: VecDeque::new(),
         }
     }
@@ -105,6 +119,9 @@ impl<'a> Delivery<'a> {
         let Some(pts) = pts else {
             return Err(mismatch("a frame has no timestamp".to_owned()));
         };
+        if self.seen.last() == Some(pts) {
+            self.replaced.push(pts);
+        }
         let before = self.seen.len();
         self.seen.push(pts, None);
         if self.seen.len() > before {
@@ -127,11 +144,21 @@ impl<'a> Delivery<'a> {
                 .map(|&f| self.request.timeline.pts()[f])
         };
         if wanted(self.next_pick) == Some(pts) {
-            self.picked.push_back((self.next_pick, false));
+            self.picked.push_back(Picked::First(self.next_pick));
             self.next_pick += 1;
-        } else if self.next_pick > 0 && wanted(self.next_pick - 1) == Some(pts) {
-            // A second frame with the same timestamp is the one that is displayed.
-            self.picked.push_back((self.next_pick - 1, true));
+            return Ok(());
+        }
+        let before = self
+            .next_pick
+            .checked_sub(1)
+            .filter(|&place| wanted(place) == Some(pts));
+        let again = self.replaced.iter().position(|&again| again == pts);
+        if let (Some(place), Some(again)) = (before, again) {
+            self.replaced.swap_remove(again);
+            self.picked.push_back(Picked::Again(place));
+        } else if self.seen.last().is_some_and(|latest| pts <= latest) {
+            // It goes back in time, to where another frame was picked, and is not shown.
+            self.picked.push_back(Picked::Hidden);
         } else {
             return Err(ExtractError::TimelineMismatch(format!(
                 "a frame with timestamp {pts} came unasked"
@@ -151,19 +178,21 @@ impl<'a> Delivery<'a> {
 
     /// The next picture, if it is certain; at the `end` of the stream all are.
     fn ready(&mut self, end: bool) -> Result<Option<Picture>, ExtractError> {
-        while let (Some(&(pick, _)), false) = (self.picked.front(), self.pictures.is_empty()) {
-            let frame = self.request.frames[pick];
-            let certain = end || self.seen.len() > frame + 1;
-            if !certain && self.picked.len() < 2 {
-                return Ok(None);
-            }
-            if let Some(&(_, true)) = self.picked.get(1) {
+        while let (Some(&picked), false) = (self.picked.front(), self.pictures.is_empty()) {
+            let (Picked::First(pick) | Picked::Again(pick)) = picked else {
+                self.picked.pop_front();
+                self.pictures.pop_front();
+                continue;
+            };
+            if self.picked.get(1) == Some(&Picked::Again(pick)) {
                 // Replaced by the next one.
                 self.picked.pop_front();
                 self.pictures.pop_front();
                 continue;
             }
-            if !certain {
+            let frame = self.request.frames[pick];
+            let awaited = self.replaced.contains(&self.request.timeline.pts()[frame]);
+            if !end && (awaited || self.seen.len() <= frame + 1) {
                 return Ok(None);
             }
             self.picked.pop_front();

@@ -326,6 +326,9 @@ fn refusal(log: &[String]) -> ExtractError {
     if log.iter().any(|line| line.contains("moov atom not found")) {
         return ExtractError::Damaged("its index is lost (moov atom not found)".to_owned());
     }
+    if log.iter().any(|line| line.contains("not on whitelist")) {
+        return ExtractError::NotAVideo("its format is none that holds a whole video by itself".to_owned());
+    }
     let line = log.last().map_or("ffprobe gave no reason", String::as_str);
     let reason = line
         .rsplit_once(": ")

@@ -25,6 +25,14 @@ impl<R: Read> PictureReader<R> {
         }
     }
 
+    /// Whether the stream has ended; waits for the first byte of another picture.
+    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+        if self.buffer.is_empty() && !self.ended {
+            self.fill()?;
+        }
+        Ok(self.buffer.is_empty() && self.ended)
+    }
+
     /// The next complete picture with its size; `None` at the end of the stream.
     ///
     /// # Errors

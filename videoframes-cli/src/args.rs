@@ -44,6 +44,8 @@ pub(crate) enum Command {
     /// Extract frames into a ZIP, a folder or stdout.
     #[command(after_help = EXAMPLES)]
     Extract(Box<ExtractArgs>),
+    /// Show what an extraction would decode, and decode nothing: `vf extract --dry-run`.
+    Plan(Box<ExtractArgs>),
     /// Show what a video is: container, codec, size, frames, duration.
     Probe(ProbeArgs),
     /// Check ffmpeg and the machine, and say how to mend what is missing.
@@ -174,6 +176,9 @@ pub(crate) struct OutputArgs {
     /// Print nothing but errors.
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Only show what would be decoded.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

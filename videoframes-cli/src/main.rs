@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod extract;
 mod memory;
+mod plan;
 mod probe;
 mod progress;
 mod signals;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Err(error) => return exit::Failure::internal(&error).report(),
     };
     let outcome = match cli.command {
+        Command::Plan(args) => runtime.block_on(plan::run(*args)),
+        Command::Extract(args) if args.output.dry_run => runtime.block_on(plan::run(*args)),
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),

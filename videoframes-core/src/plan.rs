@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::video::{Sample, VideoIndex};
+use crate::video::{Coding, Sample, VideoIndex};
 
 /// A stretch of samples that is decoded from a sync sample up to the last frame that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +81,14 @@ impl DecodePlan {
         Ok(plan)
     }
 
-    /// Whether this saves enough over decoding from the start to be worth its feeding.
-    pub fn is_worthwhile(&self) -> bool {
+    /// Whether this saves enough over decoding from the start to be worth its feeding: samples that
+    /// are not read, or, where `index` says that it can be told, many that may be left out because
+    /// nothing refers to them.
+    pub fn is_worthwhile(&self, index: &VideoIndex) -> bool {
+        let frames = self.runs.last().map_or(0, |run| run.frames.end);
         // Feeding costs a copy of the bytes, decoding them far more: a few per cent are enough.
         self.samples * 20 <= self.samples_from_start * 19
+            || (index.track.coding != Coding::Opaque && frames * 2 <= self.samples)
     }
 }
 
@@ -134,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::units::TimeBase;
-    use crate::video::{Coding, Timeline, Track};
+    use crate::video::{Timeline, Track};
 
     /// An index from presentation orders in decode order; `k` marks sync samples.
     fn index(samples: &[(u32, bool)]) -> VideoIndex {
@@ -223,7 +227,15 @@ mod tests {
     #[test]
     fn a_plan_for_everything_is_not_worth_its_feeding() {
         let all: Vec<usize> = (0..10).collect();
-        assert!(!DecodePlan::new(&index(&CLOSED), &all).unwrap().is_worthwhile());
-        assert!(DecodePlan::new(&index(&CLOSED), &[5]).unwrap().is_worthwhile());
+        let mut index = index(&CLOSED);
+        let worthwhile = |index: &VideoIndex, frames: &[usize]| {
+            DecodePlan::new(index, frames).unwrap().is_worthwhile(index)
+        };
+        assert!(!worthwhile(&index, &all));
+        assert!(worthwhile(&index, &[5]));
+        // What nothing refers to is only known of codecs that are looked into.
+        assert!(!worthwhile(&index, &[3, 8]));
+        index.track.coding = Coding::H264 { length_size: 4 };
+        assert!(worthwhile(&index, &[3, 8]) && !worthwhile(&index, &all));
     }
 }

@@ -36,7 +36,7 @@ pub struct PlannedInput {
     pub index: Arc<VideoIndex>,
     /// Those that are needed for the frames of the [`ExtractRequest`].
     pub plan: Arc<DecodePlan>,
-    /// How many decoders may run side by side; at least 1.
+    /// How many decoders run side by side; 0 leaves it to the extractor.
     pub jobs: usize,
 }
 

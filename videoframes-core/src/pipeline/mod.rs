@@ -1,6 +1,7 @@
 //! The whole way: source → probe → select → extract → archive.
 
 mod input;
+mod plan;
 mod probe;
 mod writer;
 
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::input::{Counted, LocalFile};
+pub use self::plan::{Outline, outline};
 use self::probe::inspect;
 pub use self::probe::{Probe, probe};
 use self::writer::Writer;
@@ -208,17 +210,7 @@ async fn run_unbounded(
         index,
     } = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
     check_picture_size(&video, &request.picture)?;
-    let mut attempt = Attempt {
-        timeline,
-        deinterlace: match request.picture.deinterlace {
-            Deinterlace::Auto => video.interlaced,
-            Deinterlace::On => true,
-            Deinterlace::Off => false,
-        },
-        damage: None,
-        scanned: false,
-        fallback: None,
-    };
+    let mut attempt = Attempt::first(&video, request, timeline);
     // What a packet promises is checked frame by frame; where a failed check could not be taken
     // back, only containers whose packets are their frames are taken at their word.
     if !destination.can_restart() && !packets_are_frames(&video) {
@@ -241,7 +233,7 @@ async fn run_unbounded(
             return Err(Error::Damaged(damage.clone()));
         }
         let frames = distinct(&picks);
-        let planned = attempt.plan(&source, &index, &frames, request)?;
+        let planned = attempt.plan(&source, &index, &frames, request)?.planned;
         let mut work = Work::of(planned.as_ref(), attempt.fallback.clone());
         let input = match planned {
             Some(planned) => Input::Planned(planned),
@@ -347,38 +339,79 @@ struct Attempt {
     fallback: Option<String>,
 }
 
+/// How the frames will be come by.
+struct Decision {
+    planned: Option<PlannedInput>,
+    /// Why samples are not left out.
+    reason: Option<String>,
+}
+
+impl Decision {
+    fn strategy(&self) -> Strategy {
+        match self.planned {
+            Some(_) => Strategy::Planned,
+            None => Strategy::Plain,
+        }
+    }
+}
+
 impl Attempt {
-    /// The plan to decode by; `None` for a decode of the file.
+    fn first(video: &VideoInfo, request: &Request, timeline: Option<Timeline>) -> Self {
+        Self {
+            timeline,
+            deinterlace: match request.picture.deinterlace {
+                Deinterlace::Auto => video.interlaced,
+                Deinterlace::On => true,
+                Deinterlace::Off => false,
+            },
+            damage: None,
+            scanned: false,
+            fallback: None,
+        }
+    }
+
+    /// Chooses between a plan and a decode of the file.
     fn plan(
         &self,
         source: &Arc<Counted>,
         index: &Result<Arc<VideoIndex>, NoIndex>,
         frames: &[usize],
         request: &Request,
-    ) -> Result<Option<PlannedInput>, Error> {
-        let plan = match (request.strategy, self.hindrance(index)) {
-            (Strategy::Plain, _) => return Ok(None),
-            (_, Err(hindrance)) => Err(hindrance),
-            (_, Ok(index)) => DecodePlan::new(index, frames)
-                .map(|plan| (index, plan))
-                .map_err(str::to_owned),
+    ) -> Result<Decision, Error> {
+        let plain = |reason: String| {
+            tracing::debug!(reason, "no plan");
+            Decision {
+                planned: None,
+                reason: Some(reason),
+            }
         };
-        match (request.strategy, plan) {
-            (Strategy::Planned, Err(hindrance)) => Err(Error::NotPlannable(hindrance)),
-            (_, Err(hindrance)) => {
-                tracing::debug!(hindrance, "no plan");
-                Ok(None)
-            }
+        if request.strategy == Strategy::Plain {
+            return Ok(plain("it was asked for".to_owned()));
+        }
+        let plan = self.hindrance(index).and_then(|index| {
+            let plan = DecodePlan::new(index, frames).map_err(str::to_owned)?;
+            Ok((index, plan))
+        });
+        match plan {
+            Err(hindrance) if request.strategy == Strategy::Planned => Err(Error::NotPlannable(hindrance)),
+            Err(hindrance) => Ok(plain(hindrance)),
             // A file is there to be read; what is not has to be copied before it can be decoded.
-            (Strategy::Auto, Ok((_, plan))) if source.local_path().is_some() && !plan.is_worthwhile() => {
-                Ok(None)
+            Ok((index, plan))
+                if request.strategy == Strategy::Auto
+                    && source.local_path().is_some()
+                    && !plan.is_worthwhile(index) =>
+            {
+                Ok(plain("nearly all samples are needed".to_owned()))
             }
-            (_, Ok((index, plan))) => Ok(Some(PlannedInput {
-                source: source.clone(),
-                index: Arc::clone(index),
-                plan: Arc::new(plan),
-                jobs: request.jobs.map_or(1, NonZeroUsize::get),
-            })),
+            Ok((index, plan)) => Ok(Decision {
+                planned: Some(PlannedInput {
+                    source: source.clone(),
+                    index: Arc::clone(index),
+                    plan: Arc::new(plan),
+                    jobs: request.jobs.map_or(0, NonZeroUsize::get),
+                }),
+                reason: None,
+            }),
         }
     }
 

@@ -1,8 +1,9 @@
 //! What the sequence parameter sets of H.264 and HEVC say of a stream.
 
+mod hevc;
+
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
-use scuffle_h265::{AspectRatioInfo, SpsNALUnit};
 
 use crate::units::Rational;
 
@@ -77,62 +78,12 @@ impl SequenceParameters {
 
     /// From an HEVC sequence parameter set NAL unit; `None` for what is broken or out of the ordinary.
     pub(super) fn hevc(nal: &[u8]) -> Option<Self> {
-        if nal.len() > LARGEST {
+        if nal.len() > LARGEST || nal.first()? >> 1 & 0x3f != 33 {
             return None;
         }
-        let sps = SpsNALUnit::parse(nal).ok()?.rbsp;
-        let (chroma, across, down) = match (sps.chroma_format_idc, sps.separate_colour_plane_flag) {
-            (1, false) => (Chroma::Yuv420, 2, 2),
-            (2, false) => (Chroma::Yuv422, 2, 1),
-            (3, false) => (Chroma::Yuv444, 1, 1),
-            _ => return None,
-        };
-        if sps.bit_depth_luma_minus8 != sps.bit_depth_chroma_minus8 {
-            return None;
-        }
-        let window = &sps.conformance_window;
-        let cropped = |size: u64, step: u64, before: u64, after: u64| {
-            let cut = before.checked_add(after)?.checked_mul(step)?;
-            u32::try_from(size.checked_sub(cut)?).ok().filter(|&s| s > 0)
-        };
-        let vui = sps.vui_parameters.as_ref();
-        let signal = vui.map(|vui| &vui.video_signal_type);
-        let sample_aspect = match vui.map(|vui| &vui.aspect_ratio_info) {
-            Some(&AspectRatioInfo::ExtendedSar {
-                sar_width: w @ 1..,
-                sar_height: h @ 1..,
-            }) => Some(Rational::new(w.into(), h.into())),
-            Some(AspectRatioInfo::Predefined(index)) => predefined_aspect(index.0),
-            _ => None,
-        };
-        let profile = &sps.profile_tier_level.general_profile;
-        Some(Self {
-            size: (
-                cropped(
-                    sps.pic_width_in_luma_samples.get(),
-                    across,
-                    window.conf_win_left_offset,
-                    window.conf_win_right_offset,
-                )?,
-                cropped(
-                    sps.pic_height_in_luma_samples.get(),
-                    down,
-                    window.conf_win_top_offset,
-                    window.conf_win_bottom_offset,
-                )?,
-            ),
-            chroma,
-            bit_depth: sps.bit_depth_luma_minus8.checked_add(8)?,
-            sample_aspect,
-            colour: signal
-                .map(|s| (s.colour_primaries, s.transfer_characteristics, s.matrix_coeffs))
-                .filter(|&colour| colour != (2, 2, 2)),
-            // HEVC in ffmpeg has a range even where the stream names none.
-            full_range: Some(signal.is_some_and(|signal| signal.video_full_range_flag)),
-            fields: vui.is_some_and(|vui| vui.field_seq_flag)
-                || (profile.interlaced_source_flag && !profile.progressive_source_flag),
-            highest_layer: sps.sps_max_sub_layers_minus1,
-        })
+        // The second byte of the header is skipped as the first.
+        let payload = decode_nal(nal.get(1..)?).ok()?;
+        hevc::read(&mut BitReader::new(&*payload))
     }
 
     /// ffmpeg's name for the decoded pictures' format; `None` for combinations it has none for.
@@ -149,28 +100,4 @@ impl SequenceParameters {
             _ => None,
         }
     }
-}
-
-/// ITU-T H.265, table E.1.
-fn predefined_aspect(index: u8) -> Option<Rational> {
-    const ASPECTS: [(i128, i128); 16] = [
-        (1, 1),
-        (12, 11),
-        (10, 11),
-        (16, 11),
-        (40, 33),
-        (24, 11),
-        (20, 11),
-        (32, 11),
-        (80, 33),
-        (18, 11),
-        (15, 11),
-        (64, 33),
-        (160, 99),
-        (4, 3),
-        (3, 2),
-        (2, 1),
-    ];
-    let (w, h) = ASPECTS.get(usize::from(index).checked_sub(1)?)?;
-    Some(Rational::new(*w, *h))
 }

@@ -232,12 +232,44 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         PictureFormat::Webp => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
         PictureFormat::Png => ("", "rgb24"),
     };
-    filters.push(format!(
-        "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
-         :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
-    ));
+    let direct = direct_colours(video, picture, matrix, range).filter(|_| !tonemap && pad.is_some());
+    filters.push(match direct {
+        Some(colours) => format!("{scale}:flags=bicubic+accurate_rnd,{colours},setsar=1"),
+        None => format!(
+            "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
+             :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
+        ),
+    });
     filters.extend(pad);
     filters
+}
+
+/// The conversion of limited 4:2:0 video to what JPEG or WebP is, straight from YUV to YUV: about a
+/// fifth of what `scale` takes for it, which goes through RGB, and the colours keep their sharpness.
+/// `None` where that filter cannot do it.
+fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, range: &str) -> Option<String> {
+    let space = match matrix {
+        "bt709" => "bt709",
+        "bt601" => "smpte170m",
+        "fcc" => "fcc",
+        "smpte240m" => "smpte240m",
+        "bt2020" => "bt2020nc",
+        _ => return None,
+    };
+    let output = match picture.format {
+        PictureFormat::Jpg => "pc",
+        PictureFormat::Webp => "tv",
+        PictureFormat::Png => return None,
+    };
+    let planar = ["yuv420p", "yuv420p10le", "yuv420p12le"].contains(&video.pixel_format.as_str());
+    let even = video.width % 2 == 0 && video.height % 2 == 0;
+    // Primaries and transfer are named the same on both sides: they are left as they are.
+    (planar && even && range == "tv").then(|| {
+        format!(
+            "colorspace=ispace={space}:irange=tv:iprimaries=bt709:itrc=bt709\
+             :space=smpte170m:range={output}:primaries=bt709:trc=bt709:fast=1:format=yuv420p"
+        )
+    })
 }
 
 /// Brings frames to the size of the pictures. A frame of another size than the first is fitted into it
@@ -254,7 +286,9 @@ fn scale(video: &VideoInfo, picture: &PictureOptions) -> (String, Option<String>
         return (format!("scale=w={w}:h={h}"), None);
     }
     let side = |known: u32, side: &str| {
-        format!("if(eq(iw,{width})*eq(ih,{height}),{known},max(1,round({side}*min({w}/(iw*sar),{h}/ih))))")
+        format!(
+            "if(eq(iw,{width})*eq(ih,{height}),{known},max(2,2*round({side}*min({w}/(iw*sar),{h}/ih)/2)))"
+        )
     };
     let scale = format!("scale=w='{}':h='{}'", side(w, "iw*sar"), side(h, "ih"));
     (scale, Some(format!("pad=w={w}:h={h}:x=(ow-iw)/2:y=(oh-ih)/2")))

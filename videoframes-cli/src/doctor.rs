@@ -29,6 +29,13 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
             }
             report.part(
                 &extractor,
+                "colours",
+                "-filters",
+                &["colorspace", "scale"],
+                "install a full build of ffmpeg",
+            );
+            report.part(
+                &extractor,
                 "deinterlace",
                 "-filters",
                 &["bwdif"],

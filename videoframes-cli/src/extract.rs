@@ -11,11 +11,13 @@ use videoframes_core::archive::{Destination, Directory, ZipFile};
 use videoframes_core::extract::ExtractError;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Error, Summary};
+use videoframes_core::plan::Strategy;
 use videoframes_core::source::{FileSource, Source};
 use videoframes_core::storage::IfExists;
 
 use crate::args::{ExtractArgs, OutputArgs};
 use crate::exit::{self, Failure};
+use crate::plan;
 use crate::progress::Reporter;
 use crate::signals::cancelled_by_signals;
 use crate::stdout::{StdoutZip, print};
@@ -158,6 +160,9 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
             "duration_s": summary.manifest.source.duration_s,
             "elapsed_s": seconds,
             "damage": summary.damage,
+            "strategy": plan::name(summary.work.strategy),
+            "fallback": summary.work.fallback,
+            "bytes_read": summary.work.bytes_read,
             "warnings": summary.warnings,
         });
         return print(&format!("{result}\n"));
@@ -173,7 +178,14 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
     let plural = if frames == 1 { "" } else { "s" };
     let size = indicatif::HumanBytes(summary.bytes);
     let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "{place}: {frames} frame{plural}, {size}, {seconds:.1} s");
+    let read = match summary.work.strategy {
+        Strategy::Planned => format!(", read {}", indicatif::HumanBytes(summary.work.bytes_read)),
+        _ => String::new(),
+    };
+    let _ = writeln!(
+        stderr,
+        "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{read}"
+    );
     if let Some(damage) = &summary.damage {
         let _ = writeln!(
             stderr,

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-fn name(strategy: Strategy) -> &'static str {
+pub(crate) fn name(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::Planned => "planned",
         Strategy::Plain | Strategy::Auto => "plain",

@@ -66,6 +66,12 @@ fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
             failures.push(format!("{what}: auto differs from plain"));
         }
         let planned = run(&path, request, "planned", ffmpeg);
+        if planned.is_ok() {
+            let side_by_side = [request, &["--jobs", "3"]].concat();
+            if run(&path, &side_by_side, "planned", ffmpeg) != plain {
+                failures.push(format!("{what}: three decoders differ from plain"));
+            }
+        }
         match (hindrance(clip), planned) {
             (None, planned) if planned.is_err() && plain.is_ok() => {
                 failures.push(format!("{what}: not planned: {}", planned.unwrap_err()));
@@ -244,6 +250,12 @@ fn strategies_agree_on_random_encodes() {
             prop_assert!(plain.is_ok(), "{request:?}: {plain:?}");
             prop_assert!(planned.is_ok(), "{request:?}: {planned:?}");
             prop_assert!(planned == plain, "{request:?}: planned differs from plain");
+            let side_by_side = [request, &["--jobs", "2"]].concat();
+            let planned = run(&clip, &side_by_side, "planned", None);
+            prop_assert!(
+                planned == plain,
+                "{request:?}: two decoders differ from plain: {planned:?}"
+            );
         }
         Ok(())
     });

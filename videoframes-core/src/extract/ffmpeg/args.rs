@@ -262,7 +262,7 @@ fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, ran
         PictureFormat::Png => return None,
     };
     let planar = ["yuv420p", "yuv420p10le", "yuv420p12le"].contains(&video.pixel_format.as_str());
-    let even = video.width % 2 == 0 && video.height % 2 == 0;
+    let even = video.width.is_multiple_of(2) && video.height.is_multiple_of(2);
     // Primaries and transfer are named the same on both sides: they are left as they are.
     (planar && even && range == "tv").then(|| {
         format!(

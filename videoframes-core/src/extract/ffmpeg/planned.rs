@@ -1,7 +1,9 @@
 //! Extraction from the samples that a plan names: every picture is known by its timestamp.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -18,6 +20,12 @@ use crate::limits::Limits;
 
 /// Parts that wait between the source and ffmpeg's stdin.
 const PARTS_IN_FLIGHT: usize = 2;
+/// Pictures that wait for those of other decoders, of each decoder.
+const PICTURES_IN_FLIGHT: usize = 2;
+/// Cores that one decoder uses well: beyond them its threads wait for each other.
+const THREADS_OF_ONE: usize = 4;
+/// Most decoders that run side by side.
+const MOST_JOBS: usize = 64;
 
 pub(super) fn extract(
     programs: &Programs,
@@ -28,29 +36,45 @@ pub(super) fn extract(
     cancel: &CancellationToken,
 ) -> Result<ExtractReport, ExtractError> {
     let (request, warnings) = programs.capable_of(request)?;
+    let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
+    let jobs = jobs(input, runs.len());
+    let stop = cancel.child_token();
     let decoders = Decoders {
         programs,
         input,
         request: &request,
         frames: Arc::new(request.frames.clone()),
         limits,
-        cancel,
-        threads: 0,
+        cancel: &stop,
+        threads: if jobs > 1 { (cores() / jobs).max(1) } else { 0 },
+        runtime: Handle::current(),
     };
-    let mut report = ExtractReport::default();
-    let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
-    let mut rest = &runs[..];
-    while !rest.is_empty() {
-        let (done, decoded) = decoders.decode(rest, &mut |picture| {
-            pictures
-                .blocking_send(picture)
-                .map_err(|_| ExtractError::Cancelled)
-        })?;
-        report = decoded;
-        rest = &rest[done..];
-    }
+    let mut send = |picture: Picture| {
+        pictures
+            .blocking_send(picture)
+            .map_err(|_| ExtractError::Cancelled)
+    };
+    let mut report = if jobs > 1 {
+        decoders.decode_side_by_side(&runs, jobs, &mut send, &stop)?
+    } else {
+        decoders.decode_all(&runs, &mut send)?
+    };
     report.warnings = warnings;
     Ok(report)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// How many decoders run side by side.
+fn jobs(input: &PlannedInput, runs: usize) -> usize {
+    let wanted = match input.jobs {
+        // One decoder keeps about four cores busy by itself.
+        0 => cores().div_ceil(THREADS_OF_ONE),
+        jobs => jobs,
+    };
+    wanted.min(MOST_JOBS).min(runs).max(1)
 }
 
 /// What all decoders of one extraction share.
@@ -63,15 +87,73 @@ struct Decoders<'a> {
     cancel: &'a CancellationToken,
     /// Threads of each decoder; 0 leaves it to ffmpeg.
     threads: usize,
+    runtime: Handle,
 }
 
+type Send<'a> = &'a mut dyn FnMut(Picture) -> Result<(), ExtractError>;
+
 impl Decoders<'_> {
-    /// Decodes `runs` with one decoder, as many of them as it can take. Returns how many those were.
-    fn decode(
+    /// Decodes `runs`, one decoder after the other where one cannot take them all.
+    fn decode_all(&self, runs: &[usize], send: Send<'_>) -> Result<ExtractReport, ExtractError> {
+        let mut report = ExtractReport::default();
+        let mut rest = runs;
+        while !rest.is_empty() {
+            let (done, decoded) = self.decode(rest, send)?;
+            report = decoded;
+            rest = &rest[done..];
+        }
+        Ok(report)
+    }
+
+    /// Deals `runs` out to as many decoders as there are `jobs`, and sends what they give in order.
+    fn decode_side_by_side(
         &self,
         runs: &[usize],
-        send: &mut dyn FnMut(Picture) -> Result<(), ExtractError>,
-    ) -> Result<(usize, ExtractReport), ExtractError> {
+        jobs: usize,
+        send: Send<'_>,
+        stop: &CancellationToken,
+    ) -> Result<ExtractReport, ExtractError> {
+        std::thread::scope(|scope| {
+            // Whatever ends this ends the decoders: their receivers are dropped before they are joined.
+            let _stop = stop.clone().drop_guard();
+            let mut decoders = Vec::with_capacity(jobs);
+            for job in 0..jobs {
+                let mine: Vec<usize> = runs.iter().copied().skip(job).step_by(jobs).collect();
+                let (sender, receiver) = sync_channel(PICTURES_IN_FLIGHT);
+                let decoder = scope.spawn(move || {
+                    let sent = |picture| sender.send(picture).map_err(|_| ExtractError::Cancelled);
+                    self.decode_all(&mine, &mut { sent })
+                });
+                decoders.push((receiver, decoder));
+            }
+            for &run in runs {
+                for _ in self.input.plan.runs[run].frames.clone() {
+                    match decoders[run % jobs].0.recv() {
+                        Ok(picture) => send(picture)?,
+                        // It has ended, and says below why.
+                        Err(_) => {
+                            let (receiver, decoder) = decoders.swap_remove(run % jobs);
+                            drop(receiver);
+                            return joined(decoder.join()).and_then(|_| {
+                                Err(ExtractError::PlanFailed(
+                                    "fewer pictures came than were picked".to_owned(),
+                                ))
+                            });
+                        }
+                    }
+                }
+            }
+            let mut report = ExtractReport::default();
+            for (receiver, decoder) in decoders {
+                drop(receiver);
+                report = joined(decoder.join())?;
+            }
+            Ok(report)
+        })
+    }
+
+    /// Decodes `runs` with one decoder, as many of them as it can take. Returns how many those were.
+    fn decode(&self, runs: &[usize], send: Send<'_>) -> Result<(usize, ExtractReport), ExtractError> {
         let clock = Clock::of(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
         let mut decode = Decode::start(
@@ -88,7 +170,7 @@ impl Decoders<'_> {
             clock,
             parts,
         };
-        let feeding = Feeding::start(feeder, runs.to_vec());
+        let feeding = Feeding::start(&self.runtime, feeder, runs.to_vec());
         let mut expected = runs.iter().flat_map(|&run| self.wanted(run, clock));
         let mut picked: VecDeque<usize> = VecDeque::new();
         let mut pictures: VecDeque<Picture> = VecDeque::new();
@@ -104,7 +186,7 @@ impl Decoders<'_> {
                 // A feed that broke off explains why ffmpeg had too little to go on with.
                 Err(error @ ExtractError::DecoderFailed(_)) => {
                     drop(decode);
-                    feeding.end()?;
+                    feeding.end(&self.runtime)?;
                     return Err(self.programs.explain(error));
                 }
                 Err(error) => return Err(error),
@@ -145,7 +227,7 @@ impl Decoders<'_> {
                 return Ok((runs.len(), decode.report(&[])?));
             }
         }
-        let done = match feeding.end()? {
+        let done = match feeding.end(&self.runtime)? {
             Fed::All => runs.len(),
             Fed::UpTo(run) => run,
         };
@@ -172,22 +254,27 @@ impl Decoders<'_> {
     }
 }
 
+/// The outcome of a decoder's thread.
+fn joined(
+    outcome: std::thread::Result<Result<ExtractReport, ExtractError>>,
+) -> Result<ExtractReport, ExtractError> {
+    outcome.unwrap_or_else(|_| Err(ExtractError::DecoderFailed("its thread panicked".to_owned())))
+}
+
 /// A feed that runs beside its decoder, and ends with it.
 struct Feeding(Option<JoinHandle<Result<Fed, FeedError>>>);
 
 impl Feeding {
-    fn start(feeder: Feeder, runs: Vec<usize>) -> Self {
-        Self(Some(
-            Handle::current().spawn(async move { feeder.feed(&runs).await }),
-        ))
+    fn start(runtime: &Handle, feeder: Feeder, runs: Vec<usize>) -> Self {
+        Self(Some(runtime.spawn(async move { feeder.feed(&runs).await })))
     }
 
     /// How it ended, once the decoder has seen its end.
-    fn end(mut self) -> Result<Fed, ExtractError> {
+    fn end(mut self, runtime: &Handle) -> Result<Fed, ExtractError> {
         let Some(task) = self.0.take() else {
             return Ok(Fed::All);
         };
-        match Handle::current().block_on(task) {
+        match runtime.block_on(task) {
             Ok(Ok(fed)) => Ok(fed),
             Ok(Err(FeedError::Source(error))) => Err(ExtractError::SourceFailed(error)),
             Ok(Err(FeedError::Plan(why))) => Err(ExtractError::PlanFailed(why.to_owned())),

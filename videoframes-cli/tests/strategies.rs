@@ -224,6 +224,41 @@ impl Encode {
     }
 }
 
+/// Jumps that are longer than the counters of picture order reach.
+#[test]
+fn strategies_agree_on_long_jumps() {
+    for (hevc, open) in [(true, true), (true, false), (false, true), (false, false)] {
+        let encode = Encode {
+            hevc,
+            frames: 700,
+            group: 60,
+            b_frames: 4,
+            references: 3,
+            pyramid: true,
+            open,
+            fragmented: false,
+            mov: false,
+            scene_cut: false,
+            rate: "25",
+        };
+        let place = tempfile::tempdir().unwrap();
+        let clip = encode.make(place.path()).unwrap();
+        for request in [
+            &["--at", "1%,9%,40%,69%,96%"][..],
+            &["--every", "5.7s"],
+            &["-n", "9"],
+        ] {
+            let plain = run(&clip, request, "plain", None);
+            let planned = run(&clip, request, "planned", None);
+            assert!(
+                plain.is_ok() && planned == plain,
+                "{encode:?} {request:?}: {:?}",
+                planned.err()
+            );
+        }
+    }
+}
+
 /// Random encodes, random frames. `VF_TEST_ENCODES` sets how many.
 #[test]
 fn strategies_agree_on_random_encodes() {

@@ -67,6 +67,22 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         "{mismatch:?}"
     );
 
+    // A frame that the timeline lacks, right behind the last one asked for: it may be the one that is
+    // displayed, so that the picture before it is not certain.
+    let mut pts = scan.timeline.pts().to_vec();
+    pts.remove(2);
+    let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
+    let lied = ExtractRequest {
+        timeline: wrong,
+        frames: vec![1],
+        ..request.clone()
+    };
+    let mismatch = collect(extractor, video, lied, &cancel).await;
+    assert!(
+        matches!(mismatch, Err(ExtractError::TimelineMismatch(_))),
+        "a picture was let go before the frame behind it was seen: {mismatch:?}"
+    );
+
     let stopped = CancellationToken::new();
     stopped.cancel();
     let cancelled = collect(extractor, video, request.clone(), &stopped).await;

@@ -220,3 +220,100 @@ impl<'a> Delivery<'a> {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::extract::PictureOptions;
+    use crate::units::{Rational, TimeBase};
+    use crate::video::{Colour, Orientation, Timeline, VideoInfo};
+
+    /// A request for `frames` of five frames with the timestamps 0 to 4.
+    fn request(frames: &[usize]) -> ExtractRequest {
+        let time_base = TimeBase::new(1, 10).unwrap();
+        ExtractRequest {
+            video: VideoInfo {
+                container: String::new(),
+                codec: String::new(),
+                width: 16,
+                height: 16,
+                sample_aspect: Rational::from_integer(1),
+                orientation: Orientation::Upright,
+                pixel_format: String::new(),
+                colour: Colour::default(),
+                interlaced: false,
+                frame_rate: None,
+                duration: None,
+                time_base,
+            },
+            timeline: Timeline::new(time_base, (0..5).collect(), Some(1)).unwrap(),
+            frames: frames.to_vec(),
+            picture: PictureOptions::default(),
+            deinterlace: false,
+        }
+    }
+
+    fn pictured(delivery: &mut Delivery<'_>, pts: i64, content: &'static [u8]) {
+        delivery.decoded(Some(pts)).unwrap();
+        delivery.picked(pts).unwrap();
+        delivery.picture(Bytes::from_static(content), 16, 16);
+    }
+
+    #[test]
+    fn a_picture_is_held_until_the_frame_behind_it_is_seen() {
+        let request = request(&[0]);
+        let mut delivery = Delivery::new(&request);
+        pictured(&mut delivery, 0, b"0");
+        assert_eq!(delivery.ready(false).unwrap(), None);
+        delivery.decoded(Some(1)).unwrap();
+        assert_eq!(delivery.ready(false).unwrap().map(|p| p.frame), Some(0));
+        assert!(delivery.is_complete());
+    }
+
+    #[test]
+    fn of_two_frames_at_one_time_the_later_is_shown() {
+        let request = request(&[1, 2]);
+        let mut delivery = Delivery::new(&request);
+        delivery.decoded(Some(0)).unwrap();
+        pictured(&mut delivery, 1, b"first");
+        delivery.decoded(Some(1)).unwrap();
+        delivery.decoded(Some(2)).unwrap();
+        assert_eq!(
+            delivery.ready(false).unwrap(),
+            None,
+            "the second one is picked later"
+        );
+        delivery.picked(1).unwrap();
+        delivery.picture(Bytes::from_static(b"second"), 16, 16);
+        let shown = delivery.ready(false).unwrap().unwrap();
+        assert_eq!((shown.frame, &shown.bytes[..]), (1, &b"second"[..]));
+    }
+
+    #[test]
+    fn frames_that_go_back_in_time_are_not_shown() {
+        let request = request(&[1, 3]);
+        let mut delivery = Delivery::new(&request);
+        delivery.decoded(Some(0)).unwrap();
+        pictured(&mut delivery, 1, b"1");
+        delivery.decoded(Some(2)).unwrap();
+        assert_eq!(delivery.ready(false).unwrap().map(|p| p.frame), Some(1));
+        pictured(&mut delivery, 1, b"again");
+        assert_eq!(delivery.ready(false).unwrap(), None);
+        pictured(&mut delivery, 3, b"3");
+        delivery.decoded(Some(4)).unwrap();
+        assert_eq!(&delivery.ready(false).unwrap().unwrap().bytes[..], b"3");
+    }
+
+    #[test]
+    fn a_frame_that_the_timeline_lacks_is_a_mismatch() {
+        let request = request(&[0]);
+        let mut delivery = Delivery::new(&request);
+        pictured(&mut delivery, 0, b"0");
+        assert!(matches!(
+            delivery.decoded(Some(7)),
+            Err(ExtractError::TimelineMismatch(_))
+        ));
+    }
+}

@@ -298,3 +298,44 @@ fn strategies_agree_on_random_encodes() {
         panic!("{failure}");
     }
 }
+
+#[test]
+fn plans_are_shown_and_nothing_is_decoded() {
+    let clip = |name: &str| {
+        let all = clips::all();
+        all.iter()
+            .find(|clip| clip.name == name)
+            .unwrap()
+            .ready()
+            .unwrap()
+            .0
+    };
+    let plan = |name: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vf"));
+        // Without a decoder: the index is enough.
+        let command = command.arg("plan").arg(clip(name)).args(args);
+        command
+            .args(["--ffmpeg", "/nonexistent/ffmpeg"])
+            .output()
+            .unwrap()
+    };
+    let said = plan("h264.mp4", &["-n", "2", "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(
+        (&shown["strategy"], &shown["pictures"]),
+        (&"planned".into(), &2.into())
+    );
+    assert!(shown["samples"].as_u64() < shown["all_samples"].as_u64());
+    assert!(shown["bytes_read"].as_u64().unwrap() > 0);
+
+    let said = plan("h264.mp4", &["--all"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("plain: nearly all samples are needed"));
+    let said = plan("h264.mp4", &["--at", "99"]);
+    assert_eq!(said.status.code(), Some(2));
+    let said = plan(
+        "h264.mp4",
+        &["-n", "2", "--deinterlace", "on", "--strategy", "planned"],
+    );
+    assert_eq!(said.status.code(), Some(13));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("neighbours"));
+}

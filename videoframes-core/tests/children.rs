@@ -1,0 +1,88 @@
+//! No decoder outlives the call that started it, in a process that goes on.
+//! Alone in its file: it looks at all children of the test's process.
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+use std::process::Command;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::extract::{
+    ExtractError, ExtractRequest, FrameExtractor, Input, PictureFormat, PictureOptions,
+};
+use videoframes_core::limits::Limits;
+
+/// Children of this process, dead or alive, that nobody has reaped.
+fn children() -> Vec<String> {
+    let own = format!("PPid:\t{}", std::process::id());
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("status")).ok())
+        .filter(|status| status.lines().any(|line| line == own))
+        .map(|status| status.lines().next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("video.mp4");
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=50:d=20"];
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(source)
+        .args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"])
+        .arg(&video)
+        .status();
+    assert!(made.unwrap().success());
+    let extractor = FfmpegExtractor::default();
+    let (limits, cancel) = (Limits::default(), CancellationToken::new());
+    let info = extractor.describe(&video, &limits, &cancel).await.unwrap();
+    let timeline = extractor
+        .promise(&video, &info, &limits, &cancel)
+        .await
+        .unwrap()
+        .unwrap();
+    let request = ExtractRequest {
+        video: info,
+        frames: (0..timeline.pts().len()).collect(),
+        timeline,
+        picture: PictureOptions {
+            format: PictureFormat::Png,
+            ..PictureOptions::default()
+        },
+        deinterlace: false,
+    };
+    let input = Input::File(video);
+
+    let (sender, mut receiver) = mpsc::channel(1);
+    let extraction = extractor.extract(&input, request.clone(), &limits, sender, &cancel);
+    let stopping = async {
+        assert!(receiver.recv().await.is_some());
+        assert!(!children().is_empty(), "the decoder runs");
+        cancel.cancel();
+        receiver.close();
+    };
+    let (outcome, ()) = tokio::join!(extraction, stopping);
+    assert!(matches!(outcome, Err(ExtractError::Cancelled)), "{outcome:?}");
+    assert_eq!(
+        children(),
+        Vec::<String>::new(),
+        "it is gone when the call returns"
+    );
+
+    // A future that is dropped cannot wait, but its decoder goes all the same.
+    let (sender, mut receiver) = mpsc::channel(1);
+    let cancel = CancellationToken::new();
+    let extraction = extractor.extract(&input, request, &limits, sender, &cancel);
+    tokio::select! {
+        _ = extraction => panic!("it ended by itself"),
+        picture = receiver.recv() => assert!(picture.is_some()),
+    }
+    let since = std::time::Instant::now();
+    while !children().is_empty() {
+        assert!(since.elapsed().as_secs() < 60, "still there: {:?}", children());
+        tokio::task::yield_now().await;
+    }
+}

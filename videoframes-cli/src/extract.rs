@@ -17,7 +17,6 @@ use videoframes_core::storage::IfExists;
 
 use crate::args::{ExtractArgs, OutputArgs};
 use crate::exit::{self, Failure};
-use crate::plan;
 use crate::progress::Reporter;
 use crate::signals::cancelled_by_signals;
 use crate::stdout::{StdoutZip, print};
@@ -160,7 +159,7 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
             "duration_s": summary.manifest.source.duration_s,
             "elapsed_s": seconds,
             "damage": summary.damage,
-            "strategy": plan::name(summary.work.strategy),
+            "strategy": summary.work.strategy.to_string(),
             "fallback": summary.work.fallback,
             "bytes_read": summary.work.bytes_read,
             "warnings": summary.warnings,

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Outline};
-use videoframes_core::plan::Strategy;
 
 use crate::args::ExtractArgs;
 use crate::exit::{self, Failure};
@@ -28,16 +27,9 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-pub(crate) fn name(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Planned => "planned",
-        Strategy::Plain | Strategy::Auto => "plain",
-    }
-}
-
 fn json(outline: &Outline) -> serde_json::Value {
     serde_json::json!({
-        "strategy": name(outline.strategy),
+        "strategy": outline.strategy.to_string(),
         "reason": outline.reason,
         "pictures": outline.pictures,
         "frames": outline.frames,
@@ -56,12 +48,12 @@ fn table(outline: &Outline) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{what:<10} {value}");
     };
-    let strategy = name(outline.strategy);
+    let strategy = outline.strategy;
     line(
         "strategy",
         match &outline.reason {
             Some(reason) => format!("{strategy}: {reason}"),
-            None => strategy.to_owned(),
+            None => strategy.to_string(),
         },
     );
     line(

@@ -3,13 +3,15 @@
 //! # The way of the data
 //!
 //! ```text
-//! source ──probe──▶ VideoInfo, Timeline ──select──▶ picks ──extract──▶ pictures ──archive──▶ sink
+//! source ──index──▶ VideoIndex ──select──▶ picks ──plan──▶ DecodePlan ──extract──▶ pictures ──archive──▶ sink
+//!        ╰─probe──▶ VideoInfo, Timeline ─╯             ╰── or the whole file ──╯
 //! ```
 //!
 //! - [`source`]: where the bytes come from; a file, a buffer, or your own [`source::Source`].
-//! - [`video`]: what a video is before a frame is decoded: its stream and the [`video::Timeline`]
-//!   of its presented frames.
+//! - [`video`]: what a video is before a frame is decoded: its stream, the [`video::Timeline`] of its
+//!   presented frames and, of MP4 and QuickTime, the [`video::VideoIndex`] of its samples.
 //! - [`select`]: what was asked for, turned into picks by rational arithmetic. Pure.
+//! - [`plan`]: the samples that have to be decoded for the frames that are wanted. Pure.
 //! - [`extract`]: a [`extract::FrameExtractor`] turns picked frames into encoded pictures;
 //!   [`extract::ffmpeg`] is the one that ships.
 //! - [`archive`]: pictures and their manifest as a ZIP or a folder, the same bytes every time.

@@ -1,5 +1,6 @@
 //! Which samples have to be decoded for the frames that are asked for. Pure.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::video::{Coding, Sample, VideoIndex};
@@ -36,6 +37,16 @@ pub enum Strategy {
     Plain,
     /// Those that the frames need.
     Planned,
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Plain => "plain",
+            Self::Planned => "planned",
+        })
+    }
 }
 
 impl DecodePlan {

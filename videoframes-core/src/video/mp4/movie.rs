@@ -332,7 +332,10 @@ fn is_identity(matrix: &Matrix) -> bool {
 /// A turn or a mirror without a change of size; `None` for other matrices.
 fn orientation(matrix: &Matrix) -> Option<Orientation> {
     let Matrix { a, b, c, d, .. } = *matrix;
-    let pure = |x: i32, y: i32| (x.abs() == ONE && y == 0) || (x == 0 && y.abs() == ONE);
+    let pure = |x: i32, y: i32| {
+        (x.unsigned_abs() == ONE.unsigned_abs() && y == 0)
+            || (x == 0 && y.unsigned_abs() == ONE.unsigned_abs())
+    };
     if !pure(a, b) || !pure(c, d) || (a == 0) != (d == 0) {
         return None;
     }

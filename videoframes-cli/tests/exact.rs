@@ -7,12 +7,11 @@
 mod corpus;
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corpus::barcode;
-use corpus::clips::{self, Clip, Group};
+use corpus::clips::{Clip, Group};
 use corpus::rational::Q;
+use corpus::runner;
 use corpus::truth::Truth;
 use corpus::vf::{self, Archive};
 use serde_json::Value;
@@ -173,31 +172,8 @@ fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
     asks(&truth).iter().filter_map(failure).collect()
 }
 
-/// Two clips at a time; panics with the failures of all of them.
 fn run(group: Group, ffmpeg: Option<&Path>) {
-    let only = std::env::var("VF_TEST_CLIP").ok();
-    let clips: Vec<Clip> = clips::all()
-        .into_iter()
-        .filter(|clip| clip.group == group && only.as_deref().is_none_or(|only| clip.name == only))
-        .collect();
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(clip) = clips.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let failures = failures(clip, ffmpeg);
-                    all.lock().expect("no panic under the lock").extend(failures);
-                }
-            });
-        }
-    });
-    let all = all.into_inner().expect("no panic under the lock");
-    assert!(
-        all.is_empty(),
-        "{} failures:\n\n{}\n",
-        all.len(),
-        all.join("\n\n")
-    );
+    runner::run(|clip| clip.group == group, |clip| failures(clip, ffmpeg));
 }
 
 /// The same with the second ffmpeg, or a word on why not.

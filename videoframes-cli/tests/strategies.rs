@@ -5,11 +5,9 @@ mod corpus;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corpus::clips::{self, Clip};
-use corpus::{cache, vf};
+use corpus::{cache, runner, vf};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -90,24 +88,7 @@ fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
 }
 
 fn run_all(ffmpeg: Option<&Path>) {
-    let only = std::env::var("VF_TEST_CLIP").ok();
-    let clips: Vec<Clip> = clips::all()
-        .into_iter()
-        .filter(|clip| only.as_deref().is_none_or(|only| clip.name == only))
-        .collect();
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(clip) = clips.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let failures = failures(clip, ffmpeg);
-                    all.lock().unwrap().extend(failures);
-                }
-            });
-        }
-    });
-    let all = all.into_inner().unwrap();
-    assert!(all.is_empty(), "{} failures:\n{}\n", all.len(), all.join("\n"));
+    runner::run(|_| true, |clip| failures(clip, ffmpeg));
 }
 
 #[test]

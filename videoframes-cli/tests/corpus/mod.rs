@@ -11,5 +11,6 @@ pub mod barcode;
 pub mod cache;
 pub mod clips;
 pub mod rational;
+pub mod runner;
 pub mod truth;
 pub mod vf;

@@ -14,6 +14,8 @@ use videoframes_core::plan::Strategy;
 use videoframes_core::select::{End, Position, Range, Selection};
 use videoframes_core::units::{FrameRate, Rational, approximate_seconds, parse_time};
 
+use crate::input::VideoInput;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -25,6 +27,7 @@ Examples:
   vf extract video.mp4 --fps 1 -o frames.zip      one frame a second
   vf extract video.mp4 -n 10                      ten frames, evenly spaced
   vf extract video.mp4 --at 1.5,00:01:10,50%      the frames displayed at these times
+  vf extract https://example.org/video.mp4 -n 10  reads only what ten frames need
   vf extract video.mp4 --every 10s -s 1m -e 5m -W 640 -o thumbs/
   vf extract video.mp4 --all -f png -o - | tar -tf -";
 
@@ -59,8 +62,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExtractArgs {
-    /// The video.
-    pub(crate) file: PathBuf,
+    /// The video: a file, or an address (http://, https://).
+    #[arg(value_parser = VideoInput::parser())]
+    pub(crate) file: VideoInput,
 
     #[command(flatten)]
     select: SelectArgs,
@@ -80,6 +84,17 @@ pub(crate) struct ExtractArgs {
 
     #[command(flatten)]
     work: WorkArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArgs {
+    /// Read from hosts of this machine and of local networks too.
+    #[arg(long)]
+    pub(crate) allow_private_addresses: bool,
 }
 
 #[derive(Debug, Args)]
@@ -209,8 +224,11 @@ struct LimitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
-    /// The video.
-    pub(crate) file: PathBuf,
+    /// The video: a file, or an address (http://, https://).
+    #[arg(value_parser = VideoInput::parser())]
+    pub(crate) file: VideoInput,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 use videoframes_core::archive::ArchiveError;
@@ -10,6 +9,8 @@ use videoframes_core::extract::ExtractError;
 use videoframes_core::pipeline::Error;
 use videoframes_core::select::SelectError;
 use videoframes_core::storage::StorageError;
+
+use crate::input::VideoInput;
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -93,17 +94,21 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    /// What went wrong with `input`, and why.
+    pub(crate) fn about(code: u8, input: &VideoInput, error: &dyn StdError) -> Self {
+        Self::new(code, format!("{input}: {}", chain(error)))
+    }
+
     /// What an extraction's error means to the person who asked for `input`.
-    pub(crate) fn of(error: &Error, input: &Path) -> Self {
-        let subject = input.display();
-        let about_input = |code| Self::new(code, format!("{subject}: {}", chain(error)));
+    pub(crate) fn of(error: &Error, input: &VideoInput) -> Self {
+        let about_input = |code| Self::about(code, input, error);
         match error {
             Error::Source(_) => about_input(NOT_FOUND),
             Error::Empty => about_input(NOT_A_VIDEO),
             Error::Select(SelectError::TooManyFrames { .. }) => {
                 about_input(LIMIT).hint("raise --max-frames, or ask for fewer frames")
             }
-            Error::Select(_) => about_input(USAGE).hint(format!("'vf probe {subject}' shows how long it is")),
+            Error::Select(_) => about_input(USAGE).hint(format!("'vf probe {input}' shows how long it is")),
             Error::LimitExceeded(_) => about_input(LIMIT),
             Error::NotPlannable(_) => {
                 about_input(UNSUPPORTED).hint("--strategy auto takes whichever way is possible")
@@ -114,9 +119,8 @@ impl Failure {
         }
     }
 
-    fn of_decoder(error: &ExtractError, input: &Path) -> Self {
-        let subject = input.display();
-        let about_input = |code| Self::new(code, format!("{subject}: {}", chain(error)));
+    fn of_decoder(error: &ExtractError, input: &VideoInput) -> Self {
+        let about_input = |code| Self::about(code, input, error);
         match error {
             ExtractError::DecoderMissing { .. } => Self::new(FFMPEG, chain(error))
                 .hint("install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg), or give --ffmpeg PATH"),

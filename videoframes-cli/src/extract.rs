@@ -1,10 +1,8 @@
 //! `vf extract`.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use videoframes_core::archive::{Destination, Directory, ZipFile};
@@ -12,11 +10,11 @@ use videoframes_core::extract::ExtractError;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Error, Summary};
 use videoframes_core::plan::Strategy;
-use videoframes_core::source::{FileSource, Source};
 use videoframes_core::storage::IfExists;
 
 use crate::args::{ExtractArgs, OutputArgs};
 use crate::exit::{self, Failure};
+use crate::input::{Opened, VideoInput};
 use crate::progress::Reporter;
 use crate::signals::cancelled_by_signals;
 use crate::stdout::{StdoutZip, print};
@@ -25,12 +23,13 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let request = args.request();
     let destination = destination(&args.output, &args.file)?;
-    let source = open(&args.file)?;
+    let cancel = cancelled_by_signals()?;
+    let private = args.network.allow_private_addresses;
+    let opened = args.file.open(&request.limits, private, &cancel).await?;
     let extractor = FfmpegExtractor::new(args.ffmpeg());
     let reporter = Reporter::new(args.output.progress, args.output.quiet);
-    let cancel = cancelled_by_signals()?;
     let outcome = pipeline::run(
-        source,
+        opened.source(),
         &request,
         &extractor,
         destination.as_ref(),
@@ -59,7 +58,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
             let _ = writeln!(std::io::stderr(), "warning: {warning}");
         }
     }
-    tell(&args, &summary, started.elapsed().as_secs_f64())?;
+    tell(&args, &opened, &summary, started.elapsed().as_secs_f64())?;
     Ok(if summary.damage.is_some() {
         exit::PARTIAL
     } else {
@@ -67,25 +66,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     })
 }
 
-/// Opens a video, or says why not.
-pub(crate) fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
-    match FileSource::open(path) {
-        Ok(source) => Ok(Arc::new(source)),
-        Err(error) => {
-            let why = match error.kind() {
-                std::io::ErrorKind::NotFound => "no such file".to_owned(),
-                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                _ => error.to_string(),
-            };
-            Err(Failure::new(
-                exit::NOT_FOUND,
-                format!("{}: {why}", path.display()),
-            ))
-        }
-    }
-}
-
-fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>, Failure> {
+fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destination>, Failure> {
     let if_exists = if output.replace {
         IfExists::Replace
     } else {
@@ -103,7 +84,7 @@ fn destination(output: &OutputArgs, input: &Path) -> Result<Box<dyn Destination>
         }
         return Ok(Box::new(StdoutZip));
     }
-    if is_same_file(&path, input) {
+    if input.path().is_some_and(|input| is_same_file(&path, input)) {
         let text = format!("{}: the output would replace the video itself", path.display());
         return Err(Failure::new(exit::USAGE, text).hint("give another -o"));
     }
@@ -139,15 +120,15 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
     }
 }
 
-fn target(output: &OutputArgs, input: &Path) -> PathBuf {
+fn target(output: &OutputArgs, input: &VideoInput) -> PathBuf {
     output.output.clone().unwrap_or_else(|| {
-        let mut name = OsString::from(input.file_stem().unwrap_or("video".as_ref()));
+        let mut name = input.stem();
         name.push(".frames.zip");
         PathBuf::from(name)
     })
 }
 
-fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failure> {
+fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) -> Result<(), Failure> {
     let frames = summary.manifest.frames.len();
     let target = target(&args.output, &args.file);
     if args.output.json {
@@ -161,7 +142,8 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
             "damage": summary.damage,
             "strategy": summary.work.strategy.to_string(),
             "fallback": summary.work.fallback,
-            "bytes_read": summary.work.bytes_read,
+            "bytes_read": opened.transferred().unwrap_or(summary.work.bytes_read),
+            "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
         });
         return print(&format!("{result}\n"));
@@ -177,9 +159,11 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
     let plural = if frames == 1 { "" } else { "s" };
     let size = indicatif::HumanBytes(summary.bytes);
     let mut stderr = std::io::stderr().lock();
-    let read = match summary.work.strategy {
-        Strategy::Planned => format!(", read {}", indicatif::HumanBytes(summary.work.bytes_read)),
-        _ => String::new(),
+    let all = summary.manifest.source.size;
+    let read = match (opened.transferred(), summary.work.strategy) {
+        (Some(bytes), _) => of_all(bytes, all),
+        (None, Strategy::Planned) => of_all(summary.work.bytes_read, all),
+        (None, _) => String::new(),
     };
     let _ = writeln!(
         stderr,
@@ -192,4 +176,10 @@ fn tell(args: &ExtractArgs, summary: &Summary, seconds: f64) -> Result<(), Failu
         );
     }
     Ok(())
+}
+
+/// `, read 13.3 MiB of 1.29 GiB (1.0 %)`
+fn of_all(bytes: u64, all: u64) -> String {
+    let (share, human) = (100.0 * bytes as f64 / all.max(1) as f64, indicatif::HumanBytes);
+    format!(", read {} of {} ({share:.1} %)", human(bytes), human(all))
 }

@@ -4,6 +4,7 @@ mod args;
 mod doctor;
 mod exit;
 mod extract;
+mod input;
 mod memory;
 mod plan;
 mod probe;

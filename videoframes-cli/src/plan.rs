@@ -7,15 +7,16 @@ use videoframes_core::pipeline::{self, Outline};
 
 use crate::args::ExtractArgs;
 use crate::exit::{self, Failure};
-use crate::extract::open;
 use crate::signals::cancelled_by_signals;
 use crate::stdout::print;
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
-    let source = open(&args.file)?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg());
+    let request = args.request();
     let cancel = cancelled_by_signals()?;
-    let outline = pipeline::outline(source, &args.request(), &extractor, &cancel)
+    let private = args.network.allow_private_addresses;
+    let opened = args.file.open(&request.limits, private, &cancel).await?;
+    let extractor = FfmpegExtractor::new(args.ffmpeg());
+    let outline = pipeline::outline(opened.source(), &request, &extractor, &cancel)
         .await
         .map_err(|error| Failure::of(&error, &args.file))?;
     let text = if args.output.json {

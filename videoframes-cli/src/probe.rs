@@ -1,6 +1,5 @@
 //! `vf probe`.
 
-use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline;
@@ -8,14 +7,17 @@ use videoframes_core::units::approximate_seconds;
 
 use crate::args::ProbeArgs;
 use crate::exit::{self, Failure};
-use crate::extract::open;
+use crate::signals::cancelled_by_signals;
 use crate::stdout::print;
 
 pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
-    let source = open(&args.file)?;
+    let cancel = cancelled_by_signals()?;
+    let limits = Limits::default();
+    let private = args.network.allow_private_addresses;
+    let source = args.file.open(&limits, private, &cancel).await?.source();
     let extractor = FfmpegExtractor::new(args.ffmpeg);
     let size = source.len();
-    let probe = pipeline::probe(source, &extractor, &Limits::default(), &CancellationToken::new())
+    let probe = pipeline::probe(source, &extractor, &limits, &cancel)
         .await
         .map_err(|error| Failure::of(&error, &args.file))?;
     let video = &probe.video;
@@ -25,7 +27,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let duration = timeline.map(|t| approximate_seconds(t.duration()));
     if args.json {
         let document = serde_json::json!({
-            "file": args.file.to_string_lossy(),
+            "file": args.file.to_string(),
             "size": size,
             "container": video.container,
             "codec": video.codec,
@@ -79,7 +81,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     print(&format!(
         "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{notes}\n\
          frames     {}, about {rate} a second\nduration   {:.3} s\n",
-        args.file.display(),
+        args.file,
         indicatif::HumanBytes(size),
         video.container,
         video.codec,

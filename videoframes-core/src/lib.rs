@@ -7,7 +7,7 @@
 //!        ╰─probe──▶ VideoInfo, Timeline ─╯             ╰── or the whole file ──╯
 //! ```
 //!
-//! - [`source`]: where the bytes come from; a file, a buffer, or your own [`source::Source`].
+//! - [`source`]: where the bytes come from; a file, a buffer, an address, or your own [`source::Source`].
 //! - [`video`]: what a video is before a frame is decoded: its stream, the [`video::Timeline`] of its
 //!   presented frames and, of MP4 and QuickTime, the [`video::VideoIndex`] of its samples.
 //! - [`select`]: what was asked for, turned into picks by rational arithmetic. Pure.
@@ -50,6 +50,8 @@
 //! right.
 //!
 //! # Features
+//!
+//! `http` adds `source::http`: videos on HTTP servers, read in ranges.
 //!
 //! `testing` adds mocks of the traits and a conformance suite for each.
 

@@ -47,5 +47,7 @@ pub(crate) const PICTURE_BYTES: usize = 512 << 20;
 pub(crate) const INDEX_SAMPLES: usize = 10_000_000;
 /// Largest box of an index that is read into memory.
 pub(crate) const INDEX_BOX_BYTES: u64 = 256 << 20;
+/// Most reads of an index that is not on this machine.
+pub(crate) const INDEX_READS: usize = 4096;
 /// Most boxes of a file that are looked at for its index.
 pub(crate) const INDEX_BOXES: usize = 1 << 20;

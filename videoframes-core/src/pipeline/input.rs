@@ -9,22 +9,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::source::Source;
 
 /// Bytes per read of a source that has to be copied.
 const CHUNK: usize = 4 << 20;
 
-/// A source that counts what is read of it.
+/// A source that counts what is read of it, and reads no more once it is not wanted any more.
 pub(super) struct Counted {
     inner: Arc<dyn Source>,
+    cancel: CancellationToken,
     read: AtomicU64,
 }
 
 impl Counted {
-    pub(super) fn new(inner: Arc<dyn Source>) -> Arc<Self> {
+    pub(super) fn new(inner: Arc<dyn Source>, cancel: &CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             inner,
+            cancel: cancel.clone(),
             read: AtomicU64::new(0),
         })
     }
@@ -50,7 +53,11 @@ impl Source for Counted {
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        let bytes = self.inner.read_at(offset, length).await?;
+        let bytes = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
+            bytes = self.inner.read_at(offset, length) => bytes?,
+        };
         self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
     }

@@ -190,6 +190,17 @@ pub async fn run(
             limit.as_secs()
         )))
     })
+    .map_err(|error| or_cancelled(error, cancel))
+}
+
+/// A read that was broken off is no fault of the source.
+fn or_cancelled(error: Error, cancel: &CancellationToken) -> Error {
+    match error {
+        Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_)) if cancel.is_cancelled() => {
+            ExtractError::Cancelled.into()
+        }
+        error => error,
+    }
 }
 
 async fn run_unbounded(
@@ -201,7 +212,7 @@ async fn run_unbounded(
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
     destination.check()?;
-    let source = Counted::new(source);
+    let source = Counted::new(source, cancel);
     let file = LocalFile::of(source.as_ref());
     let limits = &request.limits;
     let Probe {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
 use super::probe::{Probe, inspect};
-use super::{Attempt, Error, Request, choose, distinct};
+use super::{Attempt, Error, Request, choose, distinct, or_cancelled};
 use crate::extract::FrameExtractor;
 use crate::plan::Strategy;
 use crate::source::Source;
@@ -46,7 +46,17 @@ pub async fn outline(
     extractor: &dyn FrameExtractor,
     cancel: &CancellationToken,
 ) -> Result<Outline, Error> {
-    let source = Counted::new(source);
+    let outlined = outline_uncancelled(source, request, extractor, cancel).await;
+    outlined.map_err(|error| or_cancelled(error, cancel))
+}
+
+async fn outline_uncancelled(
+    source: Arc<dyn Source>,
+    request: &Request,
+    extractor: &dyn FrameExtractor,
+    cancel: &CancellationToken,
+) -> Result<Outline, Error> {
+    let source = Counted::new(source, cancel);
     let file = LocalFile::of(source.as_ref());
     let limits = &request.limits;
     let Probe {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
-use super::input::LocalFile;
+use super::input::{Counted, LocalFile};
+use super::{Error, or_cancelled};
 use crate::extract::{ExtractError, FrameExtractor};
-use crate::limits::Limits;
+use crate::limits::{INDEX_READS, Limits};
 use crate::source::Source;
 use crate::video::{IndexReader, NoIndex, Timeline, VideoIndex, VideoInfo};
 
@@ -80,9 +80,16 @@ async fn read_index(
     cancel: &CancellationToken,
 ) -> Result<Result<VideoIndex, NoIndex>, Error> {
     let mut reader = IndexReader::new(source.len());
+    let mut reads = 0;
     while let Some(range) = reader.wanted() {
         if cancel.is_cancelled() {
             return Err(ExtractError::Cancelled.into());
+        }
+        reads += 1;
+        if reads > INDEX_READS && source.local_path().is_none() {
+            return Ok(Err(NoIndex::new(
+                "its index is in too many pieces to be read from afar",
+            )));
         }
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let bytes = source.read_at(range.start, length).await.map_err(Error::Source)?;
@@ -101,8 +108,19 @@ pub async fn probe(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
-    let file = LocalFile::of(source.as_ref());
-    let mut probe = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
+    let source = Counted::new(source, cancel);
+    let probed = probe_uncancelled(source.as_ref(), extractor, limits, cancel).await;
+    probed.map_err(|error| or_cancelled(error, cancel))
+}
+
+async fn probe_uncancelled(
+    source: &dyn Source,
+    extractor: &dyn FrameExtractor,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Probe, Error> {
+    let file = LocalFile::of(source);
+    let mut probe = inspect(source, &file, extractor, limits, cancel).await?;
     if probe.timeline.is_none() {
         let path = file.path().await.map_err(Error::Source)?;
         let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;

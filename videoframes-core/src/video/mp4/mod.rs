@@ -24,6 +24,8 @@ use crate::limits::{INDEX_BOX_BYTES, INDEX_BOXES};
 
 /// Bytes that are asked for where a box header is expected: often the whole of an index.
 const WINDOW: u64 = 64 << 10;
+/// Least bytes that are asked for where the next fragment is expected.
+const SMALL_WINDOW: u64 = 4 << 10;
 /// Bytes of the longest box header.
 const HEADER: u64 = 16;
 
@@ -46,6 +48,8 @@ pub struct IndexReader {
     window_start: u64,
     window: Bytes,
     boxes: usize,
+    /// Bytes that are asked for where the next box is expected.
+    ahead: u64,
     movie: Option<Movie>,
     fragments: Option<Fragments>,
     state: State,
@@ -75,6 +79,7 @@ impl IndexReader {
             window_start: 0,
             window: Bytes::new(),
             boxes: 0,
+            ahead: WINDOW,
             movie: None,
             fragments: None,
             state: State::Wants(0..length.min(WINDOW)),
@@ -126,7 +131,7 @@ impl IndexReader {
     fn advance(&mut self) -> Result<Option<Range<u64>>, NoIndex> {
         while self.place + 8 <= self.length {
             let Some(header) = self.header()? else {
-                return Ok(Some(self.place..self.length.min(self.place + WINDOW)));
+                return Ok(Some(self.place..self.length.min(self.place + self.ahead)));
             };
             let end = match header.content {
                 Some(content) => header
@@ -143,9 +148,14 @@ impl IndexReader {
                     return Err(NoIndex::new("its index is too large"));
                 }
                 let Some(bytes) = self.windowed(self.place..end) else {
-                    return Ok(Some(self.place..end));
+                    // With what says where the next box is.
+                    return Ok(Some(self.place..self.length.min(end + HEADER)));
                 };
                 self.take(header.kind, &bytes)?;
+                if header.kind == *b"moof" {
+                    // The next one will not be much larger, and there may be thousands.
+                    self.ahead = (2 * (end - self.place)).clamp(SMALL_WINDOW, WINDOW);
+                }
                 if self.movie.is_some() && self.fragments.is_none() {
                     return Ok(None);
                 }

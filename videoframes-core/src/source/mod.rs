@@ -1,5 +1,8 @@
 //! Where a video's bytes come from.
 
+#[cfg(feature = "http")]
+pub mod http;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -1,0 +1,196 @@
+//! One request, wherever it is led to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RANGE};
+use reqwest::{Response, StatusCode, redirect};
+
+use super::address::is_public;
+use super::error::NotPublic;
+use super::{HttpError, HttpOptions, HttpUrl};
+
+const CONNECT: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    admits: Admits,
+    redirects: usize,
+}
+
+/// Which addresses may be connected to.
+type Admits = fn(IpAddr) -> bool;
+
+impl Client {
+    pub(super) fn new(options: &HttpOptions) -> Result<Self, HttpError> {
+        Self::admitting(
+            if options.private_addresses {
+                |_| true
+            } else {
+                is_public
+            },
+            options,
+        )
+    }
+
+    fn admitting(admits: Admits, options: &HttpOptions) -> Result<Self, HttpError> {
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("videoframes/", env!("CARGO_PKG_VERSION")))
+                // Every hop is looked at, and a proxy would connect to what could not be looked at.
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .connect_timeout(CONNECT.min(options.idle))
+                .read_timeout(options.idle)
+                .dns_resolver(Resolver { admits })
+        };
+        // A machine without certificates of authorities still reads by plain HTTP.
+        let http = builder()
+            .build()
+            .or_else(|error| {
+                tracing::debug!(%error, "no authority is trusted");
+                builder().tls_certs_only([]).build()
+            })
+            .map_err(HttpError::Transport)?;
+        Ok(Self {
+            http,
+            admits,
+            redirects: options.redirects,
+        })
+    }
+
+    /// Asks for a range that is not empty, and says at which address the answer was.
+    pub(super) async fn get(
+        &self,
+        url: &HttpUrl,
+        range: Range<u64>,
+    ) -> Result<(Response, HttpUrl), HttpError> {
+        let mut url = url.clone();
+        for _ in 0..=self.redirects {
+            self.admit(&url)?;
+            let response = self
+                .http
+                .get(url.url().clone())
+                .header(RANGE, format!("bytes={}-{}", range.start, range.end - 1))
+                .header(ACCEPT_ENCODING, "identity")
+                .send()
+                .await
+                .map_err(|error| HttpError::of(error, url.host()))?;
+            if !is_redirect(response.status()) {
+                return check_encoding(response).map(|response| (response, url));
+            }
+            let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+            url =
+                url.join(location.ok_or_else(|| HttpError::Answer("it redirects to nowhere".to_owned()))?)?;
+        }
+        Err(HttpError::Answer(format!(
+            "it redirects more than {} times",
+            self.redirects
+        )))
+    }
+
+    /// Looks at an address that is written as a number; names are looked at as they are resolved.
+    fn admit(&self, url: &HttpUrl) -> Result<(), HttpError> {
+        let host = url.host().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) if !(self.admits)(address) => Err(HttpError::PrivateAddress(url.host().to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn check_encoding(response: Response) -> Result<Response, HttpError> {
+    match response.headers().get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            Err(HttpError::Answer("it is compressed unasked".to_owned()))
+        }
+        _ => Ok(response),
+    }
+}
+
+/// The system's resolver without addresses that are not allowed. What it gives is what is connected
+/// to, so that a name cannot mean one address when it is looked at and another one later.
+struct Resolver {
+    admits: Admits,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let admits = self.admits;
+        Box::pin(async move {
+            let all = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = all.filter(|address| admits(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(NotPublic.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::limits::Limits;
+
+    /// Answers one request with a redirect, and gives its own address.
+    fn redirecting(to: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+            );
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn every_hop_is_looked_at() {
+        // Stands in for an address that is public: tests have none.
+        let admits: Admits = |address| address == IpAddr::from([127, 0, 0, 1]);
+        let client = Client::admitting(admits, &HttpOptions::new(&Limits::default())).expect("a client");
+        for to in [
+            "http://127.0.0.2:9/",
+            "http://[::1]:9/",
+            "http://2130706434:9/",
+            "http://0x7f.2:9/",
+        ] {
+            let url = format!("http://{}/", redirecting(to))
+                .parse()
+                .expect("an address");
+            let refused = client.get(&url, 0..1).await.err();
+            assert!(
+                matches!(refused, Some(HttpError::PrivateAddress(_))),
+                "{to}: {refused:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_at_by_their_addresses() {
+        let client = Client::new(&HttpOptions::new(&Limits::default())).expect("a client");
+        for host in ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "0"] {
+            let url = format!("http://{host}:9/").parse().expect("an address");
+            let refused = client.get(&url, 0..1).await.err();
+            assert!(
+                matches!(refused, Some(HttpError::PrivateAddress(_))),
+                "{host}: {refused:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! A video on an HTTP server, read in ranges (RFC 9110, section 14).
+
+mod address;
+mod client;
+mod error;
+mod url;
+
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue};
+use reqwest::{Response, StatusCode};
+use tempfile::NamedTempFile;
+
+use self::client::Client;
+pub use self::error::HttpError;
+pub use self::url::HttpUrl;
+use super::{FileSource, Source};
+use crate::limits::Limits;
+
+/// Bytes that are asked for first: where an index begins, often.
+const FIRST: u64 = 64 << 10;
+/// Most bytes that are reserved because a server says they come.
+const RESERVE: usize = 1 << 20;
+/// Further tries of a read, and the wait before the first of them, which doubles.
+const TRIES: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(250);
+/// A read that comes slower than this many bytes a second is given up.
+const SLOWEST: u64 = 16 << 10;
+
+/// What a server may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// Whether hosts of this machine and of local networks may be asked. Not for addresses that come
+    /// from strangers.
+    pub private_addresses: bool,
+    /// Most redirects of one request.
+    pub redirects: usize,
+    /// Longest video, in bytes.
+    pub input_bytes: u64,
+    /// How long a server may be silent.
+    pub idle: Duration,
+    /// How long it may take where a server gives the video only as a whole.
+    pub wall_time: Duration,
+}
+
+impl HttpOptions {
+    /// Public addresses, five redirects, and the rest as in `limits`.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            private_addresses: false,
+            redirects: 5,
+            input_bytes: limits.input_bytes,
+            idle: limits.stall,
+            wall_time: limits.wall_time,
+        }
+    }
+}
+
+/// A video on an HTTP server. Read in ranges where the server has them; copied to a temporary file
+/// first where it does not.
+///
+/// A read that fails is tried again a few times. A video that changes meanwhile is an error.
+#[derive(Debug)]
+pub struct HttpSource {
+    name: String,
+    length: u64,
+    client: Client,
+    /// As it was asked for.
+    origin: HttpUrl,
+    /// Where the last answer came from.
+    place: Mutex<HttpUrl>,
+    etag: Option<HeaderValue>,
+    idle: Duration,
+    first: Bytes,
+    copy: Option<Copy>,
+    transferred: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Copy {
+    source: FileSource,
+    /// Removes the file when dropped.
+    _file: NamedTempFile,
+}
+
+impl HttpSource {
+    /// Asks the server for the start of the video.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn open(url: &HttpUrl, options: &HttpOptions) -> Result<Self, HttpError> {
+        let mut source = Self {
+            name: url.name(),
+            length: 0,
+            client: Client::new(options)?,
+            origin: url.clone(),
+            place: Mutex::new(url.clone()),
+            etag: None,
+            idle: options.idle,
+            first: Bytes::new(),
+            copy: None,
+            transferred: AtomicU64::new(0),
+        };
+        let mut tries = 0;
+        let opened = tokio::time::timeout(options.wall_time, async {
+            while let Err(error) = source.begin(options).await {
+                if tries == TRIES || !error.is_retryable() {
+                    return Err(error);
+                }
+                tokio::time::sleep(BACKOFF * (1 << tries)).await;
+                tries += 1;
+            }
+            Ok(())
+        });
+        opened.await.unwrap_or(Err(HttpError::TooSlow))?;
+        Ok(source)
+    }
+
+    /// Bytes that came over the network so far.
+    pub fn transferred(&self) -> u64 {
+        self.transferred.load(Ordering::Relaxed)
+    }
+
+    async fn begin(&mut self, options: &HttpOptions) -> Result<(), HttpError> {
+        let (response, place) = self.client.get(&self.origin, 0..FIRST).await?;
+        self.place = Mutex::new(place);
+        self.etag = response.headers().get(ETAG).cloned();
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let range = ContentRange::of(&response)?;
+                if range.length > options.input_bytes {
+                    return Err(HttpError::TooLarge(options.input_bytes));
+                }
+                if range.bytes != (0..range.length.min(FIRST)) {
+                    return Err(HttpError::Answer("it is another range than asked for".to_owned()));
+                }
+                self.length = range.length;
+                self.first = self.body(response, range.bytes.end).await?;
+                Ok(())
+            }
+            StatusCode::OK => {
+                let copy = self.download(response, options.input_bytes).await?;
+                self.length = copy.source.len();
+                self.copy = Some(copy);
+                Ok(())
+            }
+            // What is empty has no range.
+            StatusCode::RANGE_NOT_SATISFIABLE if is_empty(&response) => Ok(()),
+            status => Err(HttpError::Status(status)),
+        }
+    }
+
+    /// The bytes of an answer, of which there have to be `length`.
+    async fn body(&self, mut response: Response, length: u64) -> Result<Bytes, HttpError> {
+        let host = self.origin.host();
+        let all = async {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let mut body = BytesMut::with_capacity(length.min(RESERVE));
+            while let Some(chunk) = response.chunk().await.map_err(|e| HttpError::of(e, host))? {
+                self.transferred.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                if chunk.len() > length - body.len() {
+                    return Err(HttpError::Answer("it is longer than it says".to_owned()));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            if body.len() < length {
+                return Err(HttpError::Truncated);
+            }
+            Ok(body.freeze())
+        };
+        let longest = self.idle + Duration::from_secs(length / SLOWEST);
+        tokio::time::timeout(longest, all)
+            .await
+            .unwrap_or(Err(HttpError::TooSlow))
+    }
+
+    /// Keeps what a server only gives as a whole.
+    async fn download(&self, mut response: Response, most: u64) -> Result<Copy, HttpError> {
+        tracing::info!("the server has no ranges; downloading all of it");
+        let expected = response.content_length();
+        if expected.is_some_and(|length| length > most) {
+            return Err(HttpError::TooLarge(most));
+        }
+        let mut file = NamedTempFile::with_prefix("vf-source-").map_err(HttpError::Copy)?;
+        let mut length = 0;
+        let host = self.origin.host();
+        while let Some(chunk) = response.chunk().await.map_err(|e| HttpError::of(e, host))? {
+            length += chunk.len() as u64;
+            self.transferred.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            if length > most {
+                return Err(HttpError::TooLarge(most));
+            }
+            file = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file))
+                .await
+                .map_err(io::Error::other)
+                .flatten()
+                .map_err(HttpError::Copy)?;
+        }
+        let source = FileSource::open(file.path()).map_err(HttpError::Copy)?;
+        Ok(Copy { source, _file: file })
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, HttpError> {
+        let mut tries = 0;
+        loop {
+            let place = self.place().clone();
+            let error = match self.read_once(&place, range.clone()).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            // Where a redirect led once may be a place that was only lent.
+            let lent = matches!(error, HttpError::Status(_)) && place != self.origin;
+            if tries == TRIES || !(lent || error.is_retryable()) {
+                return Err(error);
+            }
+            tracing::debug!(%error, tries, "a read failed");
+            self.origin.clone_into(&mut self.place());
+            tokio::time::sleep(BACKOFF * (1 << tries)).await;
+            tries += 1;
+        }
+    }
+
+    async fn read_once(&self, place: &HttpUrl, range: Range<u64>) -> Result<Bytes, HttpError> {
+        let (response, place) = self.client.get(place, range.clone()).await?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => {}
+            StatusCode::OK => {
+                return Err(HttpError::Answer("it has no ranges any more".to_owned()));
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => return Err(HttpError::Changed),
+            status => return Err(HttpError::Status(status)),
+        }
+        let given = ContentRange::of(&response)?;
+        if given.length != self.length || response.headers().get(ETAG) != self.etag.as_ref() {
+            return Err(HttpError::Changed);
+        }
+        if given.bytes != range {
+            return Err(HttpError::Answer("it is another range than asked for".to_owned()));
+        }
+        let bytes = self.body(response, range.end - range.start).await?;
+        *self.place() = place;
+        Ok(bytes)
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, HttpUrl> {
+        self.place
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for HttpSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        self.copy.as_ref().and_then(|copy| copy.source.local_path())
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        if let Some(copy) = &self.copy {
+            return copy.source.read_at(offset, length).await;
+        }
+        let end = offset.saturating_add(length as u64).min(self.length);
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        if end <= self.first.len() as u64 {
+            return Ok(self.first.slice(offset as usize..end as usize));
+        }
+        Ok(self.read(offset..end).await?)
+    }
+}
+
+/// `Content-Range: bytes 0-99/1234`.
+struct ContentRange {
+    bytes: Range<u64>,
+    length: u64,
+}
+
+impl ContentRange {
+    fn of(response: &Response) -> Result<Self, HttpError> {
+        let header = response.headers().get(CONTENT_RANGE);
+        header
+            .and_then(|header| Self::parse(header.to_str().ok()?))
+            .ok_or_else(|| HttpError::Answer("it does not say which range it is".to_owned()))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (range, length) = text.strip_prefix("bytes ")?.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let length = length.parse().ok()?;
+        let bytes = first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?;
+        (bytes.start < bytes.end && bytes.end <= length).then_some(Self { bytes, length })
+    }
+}
+
+fn is_empty(response: &Response) -> bool {
+    let range = response.headers().get(CONTENT_RANGE);
+    range.is_some_and(|range| range == "bytes */0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_distrusted() {
+        let range = ContentRange::parse("bytes 0-99/1234").expect("a range");
+        assert_eq!((range.bytes, range.length), (0..100, 1234));
+        for bad in [
+            "bytes 0-99/*",
+            "bytes */1234",
+            "bytes 5-4/10",
+            "bytes 0-10/10",
+            "bytes -1-4/10",
+            "items 0-1/2",
+            "bytes 0-18446744073709551615/18446744073709551615",
+            "",
+        ] {
+            assert!(ContentRange::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The address of a video.
+
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+use super::HttpError;
+
+/// The address of a video: `http` or `https`. Shown without what may be secret in it (credentials and
+/// query).
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(Url);
+
+impl HttpUrl {
+    /// The last component of the path, decoded; the host where there is none.
+    pub fn name(&self) -> String {
+        let last = self
+            .0
+            .path_segments()
+            .and_then(|mut segments| segments.next_back())
+            .unwrap_or_default();
+        let decoded = percent_decode_str(last).decode_utf8_lossy();
+        // Decoding can bring back what separates paths.
+        let name = decoded.rsplit(['/', '\\', '\0']).next().unwrap_or_default();
+        match name {
+            "" | "." | ".." => self.host().to_owned(),
+            name => name.to_owned(),
+        }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Where a redirect of this address leads.
+    pub(super) fn join(&self, location: &str) -> Result<Self, HttpError> {
+        let next = self
+            .0
+            .join(location)
+            .map_err(|error| HttpError::Answer(format!("it redirects to no address ({error})")))?;
+        if self.0.scheme() == "https" && next.scheme() == "http" {
+            return Err(HttpError::Answer("it redirects from https to http".to_owned()));
+        }
+        Self::admit(next)
+    }
+
+    fn admit(url: Url) -> Result<Self, HttpError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            let text = format!(
+                "'{}' is no scheme that is read here (http and https are)",
+                url.scheme()
+            );
+            return Err(HttpError::InvalidUrl(text));
+        }
+        match url.host_str() {
+            Some(host) if !host.is_empty() => Ok(Self(url)),
+            _ => Err(HttpError::InvalidUrl("it names no host".to_owned())),
+        }
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = HttpError;
+
+    fn from_str(text: &str) -> Result<Self, HttpError> {
+        let url = Url::parse(text)
+            .map_err(|error| HttpError::InvalidUrl(format!("it is no address of a video ({error})")))?;
+        Self::admit(url)
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = &self.0;
+        write!(f, "{}://{}", url.scheme(), self.host())?;
+        if let Some(port) = url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(url.path())
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> HttpUrl {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        let shown = url("https://user:secret@host:8443/a/b.mp4?token=secret#secret").to_string();
+        assert_eq!(shown, "https://host:8443/a/b.mp4");
+        assert_eq!(format!("{:?}", url("http://u:p@h/x?y")), "http://h/x");
+    }
+
+    #[test]
+    fn names_are_file_names() {
+        for (address, name) in [
+            ("http://h/a/ein%20Film.mp4?x=/y.mp4", "ein Film.mp4"),
+            ("http://h/%2e%2e%2fetc%2fpasswd", "passwd"),
+            ("http://h/a/..%2f", "h"),
+            ("http://h/100%", "100%"),
+            ("http://h", "h"),
+            ("http://h/a/", "h"),
+        ] {
+            assert_eq!(url(address).name(), name, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_http_is_an_address() {
+        for bad in [
+            "",
+            "video.mp4",
+            "ftp://h/x",
+            "file:///etc/passwd",
+            "http://",
+            "data:,x",
+            "http:///",
+        ] {
+            assert!(bad.parse::<HttpUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_secure_and_on_http() {
+        assert_eq!(url("http://h/a").join("/b").expect("relative"), url("http://h/b"));
+        assert!(url("http://h/a").join("https://i/b").is_ok());
+        assert!(url("https://h/a").join("http://h/b").is_err());
+        assert!(url("http://h/a").join("file:///etc/passwd").is_err());
+        assert_eq!(
+            url("http://u:p@h/a").join("http://i/b").expect("other host"),
+            url("http://i/b")
+        );
+    }
+}

@@ -12,7 +12,7 @@ demo: setup-demo ## build vf and extract one frame a second of a real clip
 test: setup-test ## format, lints, docs, feature builds and every test
 	@scripts/test
 
-bench: setup-demo ## criterion benches, then vf against ffmpeg + zip
+bench: setup-demo ## criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
 
 setup-demo: ## install what demo and bench need (ffmpeg), if missing

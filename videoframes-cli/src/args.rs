@@ -202,12 +202,19 @@ struct LimitArgs {
     /// Most pictures.
     #[arg(long, value_name = "N")]
     max_frames: Option<u64>,
-    /// Largest input: 500MB, 2GiB.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_input: Option<u64>,
     /// Largest output.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_output: Option<u64>,
+    #[command(flatten)]
+    input: InputLimitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (reaching one is an error, and nothing is written)")]
+pub(crate) struct InputLimitArgs {
+    /// Largest input: 500MB, 2GiB.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_input: Option<u64>,
     /// Most pixels of a stored frame.
     #[arg(long, value_name = "N")]
     max_pixels: Option<u64>,
@@ -229,6 +236,8 @@ pub(crate) struct ProbeArgs {
     pub(crate) file: VideoInput,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) limit: InputLimitArgs,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -378,13 +387,22 @@ impl ExtractArgs {
 impl LimitArgs {
     fn over(&self, default: Limits) -> Limits {
         Limits {
+            frames: self.max_frames.unwrap_or(default.frames),
+            output_bytes: self.max_output.unwrap_or(default.output_bytes),
+            ..self.input.over(default)
+        }
+    }
+}
+
+impl InputLimitArgs {
+    pub(crate) fn over(&self, default: Limits) -> Limits {
+        Limits {
             input_bytes: self.max_input.unwrap_or(default.input_bytes),
             pixels: self.max_pixels.unwrap_or(default.pixels),
             duration: self.max_duration.unwrap_or(default.duration),
-            frames: self.max_frames.unwrap_or(default.frames),
-            output_bytes: self.max_output.unwrap_or(default.output_bytes),
             wall_time: self.timeout.unwrap_or(default.wall_time),
             stall: self.stall_timeout.unwrap_or(default.stall),
+            ..default
         }
     }
 }

@@ -43,6 +43,9 @@ pub(crate) const UNSUPPORTED: u8 = 13;
 /// Stopped by Ctrl-C or a signal.
 pub(crate) const CANCELLED: u8 = 130;
 
+/// What to do where there is no room for a copy of a video.
+pub(crate) const TEMPORARY: &str = "TMPDIR names another folder for temporary files";
+
 /// Listed in `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -104,11 +107,12 @@ impl Failure {
         let about_input = |code| Self::about(code, input, error);
         match error {
             Error::Source(_) => about_input(NOT_FOUND),
+            Error::Copy(_) => about_input(OUTPUT).hint(TEMPORARY),
             Error::Empty => about_input(NOT_A_VIDEO),
             Error::Select(SelectError::TooManyFrames { .. }) => {
                 about_input(LIMIT).hint("raise --max-frames, or ask for fewer frames")
             }
-            Error::Select(_) => about_input(USAGE).hint(format!("'vf probe {input}' shows how long it is")),
+            Error::Select(_) => about_input(USAGE).hint("'vf probe' shows how long it is"),
             Error::LimitExceeded(_) => about_input(LIMIT),
             Error::NotPlannable(_) => {
                 about_input(UNSUPPORTED).hint("--strategy auto takes whichever way is possible")
@@ -161,7 +165,7 @@ impl Failure {
 }
 
 /// One line without control characters, which file names may hold.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let clean = |c: char| {
         if c.is_control() {
             c.escape_default().collect()

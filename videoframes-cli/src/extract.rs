@@ -21,11 +21,16 @@ use crate::stdout::{StdoutZip, print};
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
-    let request = args.request();
+    let mut request = args.request();
     let destination = destination(&args.output, &args.file)?;
+    destination
+        .check()
+        .map_err(|error| Failure::of(&error.into(), &args.file))?;
     let cancel = cancelled_by_signals()?;
     let private = args.network.allow_private_addresses;
     let opened = args.file.open(&request.limits, private, &cancel).await?;
+    // One limit for all of it.
+    request.limits.wall_time = request.limits.wall_time.saturating_sub(started.elapsed());
     let extractor = FfmpegExtractor::new(args.ffmpeg());
     let reporter = Reporter::new(args.output.progress, args.output.quiet);
     let outcome = pipeline::run(
@@ -154,7 +159,7 @@ fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) ->
     let place = if target.as_os_str() == "-" {
         "stdout".to_owned()
     } else {
-        target.display().to_string()
+        exit::printable(&target.to_string_lossy())
     };
     let plural = if frames == 1 { "" } else { "s" };
     let size = indicatif::HumanBytes(summary.bytes);

@@ -20,6 +20,8 @@ pub(crate) enum VideoInput {
     File(PathBuf),
     /// On an HTTP server.
     Url(HttpUrl),
+    /// An address that is none, and why. It is not kept: it may hold what is secret.
+    Invalid(String),
 }
 
 /// A video that was opened.
@@ -50,17 +52,20 @@ impl Opened {
 impl VideoInput {
     /// Takes a command line's word.
     pub(crate) fn parser() -> impl TypedValueParser<Value = Self> {
-        OsStringValueParser::new().try_map(|text: OsString| Self::parse(text).map_err(|e| e.to_string()))
+        OsStringValueParser::new().map(Self::parse)
     }
 
-    fn parse(text: OsString) -> Result<Self, HttpError> {
+    fn parse(text: OsString) -> Self {
         let is_url = |text: &&str| {
             let scheme = text.split_once("://").map(|(scheme, _)| scheme);
             scheme.is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"))
         };
         match text.to_str().filter(is_url) {
-            Some(url) => Ok(Self::Url(url.parse()?)),
-            None => Ok(Self::File(text.into())),
+            Some(url) => match url.parse() {
+                Ok(url) => Self::Url(url),
+                Err(error) => Self::Invalid(HttpError::to_string(&error)),
+            },
+            None => Self::File(text.into()),
         }
     }
 
@@ -68,7 +73,7 @@ impl VideoInput {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Url(_) => None,
+            Self::Url(_) | Self::Invalid(_) => None,
         }
     }
 
@@ -77,6 +82,7 @@ impl VideoInput {
         let stem = match self {
             Self::File(path) => path.file_stem().map(OsStr::to_owned),
             Self::Url(url) => Path::new(&url.name()).file_stem().map(OsStr::to_owned),
+            Self::Invalid(_) => None,
         };
         stem.unwrap_or_else(|| "video".into())
     }
@@ -90,6 +96,7 @@ impl VideoInput {
     ) -> Result<Opened, Failure> {
         match self {
             Self::File(path) => self.open_file(path),
+            Self::Invalid(why) => Err(Failure::new(exit::USAGE, format!("{self}: {why}"))),
             Self::Url(url) => {
                 let options = HttpOptions {
                     private_addresses,
@@ -138,10 +145,8 @@ impl VideoInput {
             HttpError::InvalidUrl(_) => failure(exit::USAGE),
             HttpError::PrivateAddress(_) => failure(exit::NOT_FOUND)
                 .hint("--allow-private-addresses reads from this machine and from local networks"),
-            HttpError::TooLarge(_) => failure(exit::LIMIT),
-            HttpError::Copy(_) => {
-                failure(exit::OUTPUT).hint("TMPDIR names another folder for temporary files")
-            }
+            HttpError::TooLarge(_) | HttpError::TimeLimit(_) => failure(exit::LIMIT),
+            HttpError::Copy(_) => failure(exit::OUTPUT).hint(exit::TEMPORARY),
             _ => failure(exit::NOT_FOUND),
         }
     }
@@ -150,8 +155,13 @@ impl VideoInput {
 impl fmt::Display for VideoInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            // A misspelt address may hold what is secret, too.
+            Self::File(path) => match path.to_str().and_then(|text| text.split_once("://")) {
+                Some((scheme, _)) if !path.exists() => write!(f, "{scheme}://…"),
+                _ => path.display().fmt(f),
+            },
             Self::Url(url) => url.fmt(f),
+            Self::Invalid(_) => f.write_str("the address"),
         }
     }
 }
@@ -163,12 +173,22 @@ mod tests {
     #[test]
     fn addresses_are_told_from_files() {
         let parse = |text: &str| VideoInput::parse(text.into());
-        assert!(matches!(parse("HTTPS://host/x.mp4"), Ok(VideoInput::Url(_))));
+        assert!(matches!(parse("HTTPS://host/x.mp4"), VideoInput::Url(_)));
         for file in ["x.mp4", "http:x", "ftp://h/x", "./http://h/x"] {
-            assert!(matches!(parse(file), Ok(VideoInput::File(_))), "{file}");
+            assert!(matches!(parse(file), VideoInput::File(_)), "{file}");
         }
-        assert!(parse("http://").is_err());
-        let url = parse("https://host/a/talk.de.mp4?sig=x").expect("an address");
-        assert_eq!(url.stem(), "talk.de");
+        assert_eq!(parse("https://host/a/talk.de.mp4?sig=x").stem(), "talk.de");
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_shown() {
+        for text in [
+            "https://u:secret@h:99999/v?secret",
+            "http://",
+            "htps://u:secret@h/v?secret",
+        ] {
+            let shown = VideoInput::parse(text.into()).to_string();
+            assert!(!shown.contains("secret"), "{shown}");
+        }
     }
 }

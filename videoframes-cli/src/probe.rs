@@ -12,7 +12,7 @@ use crate::stdout::print;
 
 pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let cancel = cancelled_by_signals()?;
-    let limits = Limits::default();
+    let limits = args.limit.over(Limits::default());
     let private = args.network.allow_private_addresses;
     let source = args.file.open(&limits, private, &cancel).await?.source();
     let extractor = FfmpegExtractor::new(args.ffmpeg);

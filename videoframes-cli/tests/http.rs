@@ -176,6 +176,59 @@ fn a_video_that_is_gone_or_changes_on_the_way_leaves_nothing() {
 }
 
 #[test]
+fn a_server_that_falls_silent_is_asked_again() {
+    let place = Place::new();
+    let bytes = read(&place.video(&[]));
+    // Among the samples, for as long as a decoder may be silent.
+    let server = Server::start(move |request| Answer {
+        hang: request.before == 4,
+        body: match Answer::ranged(&bytes, request).body {
+            body if request.before == 4 => body[..10].to_vec(),
+            body => body,
+        },
+        ..Answer::ranged(&bytes, request)
+    });
+    json(&place.extract(
+        &server.url("video.mp4"),
+        "out.zip",
+        &[ALLOW, "--stall-timeout", "1s"],
+    ));
+}
+
+#[test]
+fn nothing_is_asked_for_that_has_no_place() {
+    let place = Place::new();
+    fs::write(place.0.path().join("out.zip"), "mine").unwrap();
+    let server = Server::start(|_| panic!("was asked"));
+    let output = place.extract(&server.url("x.mp4"), "out.zip", &[ALLOW]);
+    assert_eq!(
+        output.status.code(),
+        Some(9),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn what_may_be_secret_is_never_said() {
+    let place = Place::new();
+    for address in [
+        "https://u:geheim@h:99999/v.mp4?geheim",
+        "htps://u:geheim@h/v.mp4?geheim",
+        "http://u:geheim@127.0.0.1:1/v.mp4?geheim",
+    ] {
+        for command in ["extract", "plan", "probe"] {
+            let output = place.vf(&[command, address, "-v"]).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!output.status.success() && said.contains("error: "), "{said}");
+            assert!(!said.contains("geheim"), "{said}");
+        }
+    }
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+#[test]
 fn limits_hold_for_what_is_downloaded() {
     let place = Place::new();
     let server = Server::start(|_| Answer {
@@ -189,6 +242,24 @@ fn limits_hold_for_what_is_downloaded() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let dripping = Server::start(|_| Answer {
+        body: vec![0; 1 << 20],
+        drip: Some(Duration::from_millis(5)),
+        ..Answer::new("200 OK")
+    });
+    for command in ["extract", "plan", "probe"] {
+        let url = dripping.url("x.mp4");
+        let output = place
+            .vf(&[command, &url, ALLOW, "--timeout", "300ms"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(8),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
     assert_eq!(place.left(), Vec::<String>::new());
 }
 

@@ -45,6 +45,8 @@ pub(crate) const PROBE_JSON_BYTES: u64 = 16 << 20;
 pub(crate) const PICTURE_BYTES: usize = 512 << 20;
 /// Most samples of an index (36 bytes each while it is read, 32 from then on).
 pub(crate) const INDEX_SAMPLES: usize = 10_000_000;
+/// Largest sample that is read into memory.
+pub(crate) const SAMPLE_BYTES: u32 = 256 << 20;
 /// Largest box of an index that is read into memory.
 pub(crate) const INDEX_BOX_BYTES: u64 = 256 << 20;
 /// Most reads of an index that is not on this machine.

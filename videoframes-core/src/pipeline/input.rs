@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::Error;
 use crate::source::Source;
 
 /// Bytes per read of a source that has to be copied.
@@ -67,7 +68,7 @@ impl Source for Counted {
 /// the source is none, and another name where its own would garble what the process says of it.
 pub(super) struct LocalFile<'a> {
     source: &'a dyn Source,
-    copy: OnceCell<NamedTempFile>,
+    copy: OnceCell<TempPath>,
     alias: OnceCell<TempDir>,
 }
 
@@ -83,7 +84,7 @@ impl<'a> LocalFile<'a> {
         }
     }
 
-    pub(super) async fn path(&self) -> io::Result<PathBuf> {
+    pub(super) async fn path(&self) -> Result<PathBuf, Error> {
         if let Some(path) = self.source.local_path() {
             // ffmpeg prints the name between the lines that are read back from it.
             if path
@@ -92,13 +93,14 @@ impl<'a> LocalFile<'a> {
                 .iter()
                 .any(u8::is_ascii_control)
             {
-                let folder = self.alias.get_or_try_init(|| async { alias(path) }).await?;
+                let folder = self.alias.get_or_try_init(|| async { alias(path) }).await;
+                let folder = folder.map_err(Error::Copy)?;
                 return Ok(folder.path().join(ALIAS));
             }
             return Ok(path.to_owned());
         }
         let copy = self.copy.get_or_try_init(|| copy(self.source)).await?;
-        Ok(copy.path().to_owned())
+        Ok(copy.to_path_buf())
     }
 }
 
@@ -108,18 +110,23 @@ fn alias(path: &Path) -> io::Result<TempDir> {
     Ok(folder)
 }
 
-async fn copy(source: &dyn Source) -> io::Result<NamedTempFile> {
-    let mut copy = NamedTempFile::with_prefix("vf-source-")?;
+async fn copy(source: &dyn Source) -> Result<TempPath, Error> {
+    // The path stays here, so that the file goes with this future, whatever thread still writes it.
+    let (mut file, path) = NamedTempFile::with_prefix("vf-source-")
+        .map_err(Error::Copy)?
+        .into_parts();
     let mut offset = 0;
     while offset < source.len() {
-        let bytes = source.read_at(offset, CHUNK).await?;
+        let bytes = source.read_at(offset, CHUNK).await.map_err(Error::Source)?;
         if bytes.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(Error::Source(io::ErrorKind::UnexpectedEof.into()));
         }
         offset += bytes.len() as u64;
-        copy = tokio::task::spawn_blocking(move || io::Write::write_all(&mut copy, &bytes).map(|()| copy))
+        file = tokio::task::spawn_blocking(move || io::Write::write_all(&mut file, &bytes).map(|()| file))
             .await
-            .map_err(io::Error::other)??;
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(Error::Copy)?;
     }
-    Ok(copy)
+    Ok(path)
 }

@@ -140,6 +140,9 @@ pub enum Error {
     /// The source cannot be read.
     #[error("cannot read the source")]
     Source(#[source] io::Error),
+    /// A decoder needs the source as a file, and no copy of it can be kept.
+    #[error("no copy of the source can be kept in {}", std::env::temp_dir().display())]
+    Copy(#[source] io::Error),
     /// The source has no bytes.
     #[error("the file is empty")]
     Empty,
@@ -178,28 +181,28 @@ pub async fn run(
     progress: &(dyn Fn(Progress) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let limit = request.limits.wall_time;
-    tokio::time::timeout(
-        limit,
-        run_unbounded(source, request, extractor, destination, progress, cancel),
-    )
-    .await
-    .unwrap_or_else(|_| {
-        Err(Error::LimitExceeded(format!(
-            "it took longer than {} s",
-            limit.as_secs()
-        )))
-    })
-    .map_err(|error| or_cancelled(error, cancel))
+    let work = run_unbounded(source, request, extractor, destination, progress, cancel);
+    bounded(work, &request.limits, cancel).await
 }
 
-/// A read that was broken off is no fault of the source.
-fn or_cancelled(error: Error, cancel: &CancellationToken) -> Error {
-    match error {
-        Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_)) if cancel.is_cancelled() => {
-            ExtractError::Cancelled.into()
+/// Ends work that takes too long, and tells a read that was broken off from a fault of the source.
+async fn bounded<T>(
+    work: impl Future<Output = Result<T, Error>>,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<T, Error> {
+    let limit = limits.wall_time;
+    match tokio::time::timeout(limit, work).await {
+        Err(_) => {
+            let text = format!("it took longer than {} s", limit.as_secs());
+            Err(Error::LimitExceeded(text))
         }
-        error => error,
+        Ok(Err(Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_))))
+            if cancel.is_cancelled() =>
+        {
+            Err(ExtractError::Cancelled.into())
+        }
+        Ok(outcome) => outcome,
     }
 }
 
@@ -231,7 +234,7 @@ async fn run_unbounded(
         let timeline = match attempt.timeline.take() {
             Some(timeline) => timeline,
             None => {
-                let path = file.path().await.map_err(Error::Source)?;
+                let path = file.path().await?;
                 let scan = extractor.scan(&path, &video, limits, cancel).await?;
                 attempt.scanned = true;
                 attempt.deinterlace |= request.picture.deinterlace == Deinterlace::Auto && scan.interlaced;
@@ -248,7 +251,7 @@ async fn run_unbounded(
         let mut work = Work::of(planned.as_ref(), attempt.fallback.clone());
         let input = match planned {
             Some(planned) => Input::Planned(planned),
-            None => Input::File(file.path().await.map_err(Error::Source)?),
+            None => Input::File(file.path().await?),
         };
         let job = ExtractRequest {
             video: video.clone(),

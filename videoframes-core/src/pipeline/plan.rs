@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
 use super::probe::{Probe, inspect};
-use super::{Attempt, Error, Request, choose, distinct, or_cancelled};
+use super::{Attempt, Error, Request, bounded, choose, distinct};
 use crate::extract::FrameExtractor;
 use crate::plan::Strategy;
 use crate::source::Source;
@@ -46,11 +46,11 @@ pub async fn outline(
     extractor: &dyn FrameExtractor,
     cancel: &CancellationToken,
 ) -> Result<Outline, Error> {
-    let outlined = outline_uncancelled(source, request, extractor, cancel).await;
-    outlined.map_err(|error| or_cancelled(error, cancel))
+    let work = outline_unbounded(source, request, extractor, cancel);
+    bounded(work, &request.limits, cancel).await
 }
 
-async fn outline_uncancelled(
+async fn outline_unbounded(
     source: Arc<dyn Source>,
     request: &Request,
     extractor: &dyn FrameExtractor,
@@ -67,7 +67,7 @@ async fn outline_uncancelled(
     let timeline = match timeline {
         Some(timeline) => timeline,
         None => {
-            let path = file.path().await.map_err(Error::Source)?;
+            let path = file.path().await?;
             extractor.scan(&path, &video, limits, cancel).await?.timeline
         }
     };

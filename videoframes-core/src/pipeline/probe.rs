@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
-use super::{Error, or_cancelled};
+use super::{Error, bounded};
 use crate::extract::{ExtractError, FrameExtractor};
 use crate::limits::{INDEX_READS, Limits};
 use crate::source::Source;
@@ -44,7 +44,7 @@ pub(super) async fn inspect(
     let video = match known {
         Some(video) => video,
         None => {
-            let path = file.path().await.map_err(Error::Source)?;
+            let path = file.path().await?;
             extractor.describe(&path, limits, cancel).await?
         }
     };
@@ -64,7 +64,7 @@ pub(super) async fn inspect(
         Ok(index) => Some(index.timeline.clone()),
         Err(why) => {
             tracing::debug!(%why, "no index");
-            let path = file.path().await.map_err(Error::Source)?;
+            let path = file.path().await?;
             extractor.promise(&path, &video, limits, cancel).await?
         }
     };
@@ -109,11 +109,11 @@ pub async fn probe(
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
     let source = Counted::new(source, cancel);
-    let probed = probe_uncancelled(source.as_ref(), extractor, limits, cancel).await;
-    probed.map_err(|error| or_cancelled(error, cancel))
+    let work = probe_unbounded(source.as_ref(), extractor, limits, cancel);
+    bounded(work, limits, cancel).await
 }
 
-async fn probe_uncancelled(
+async fn probe_unbounded(
     source: &dyn Source,
     extractor: &dyn FrameExtractor,
     limits: &Limits,
@@ -122,7 +122,7 @@ async fn probe_uncancelled(
     let file = LocalFile::of(source);
     let mut probe = inspect(source, &file, extractor, limits, cancel).await?;
     if probe.timeline.is_none() {
-        let path = file.path().await.map_err(Error::Source)?;
+        let path = file.path().await?;
         let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;
         probe.video.interlaced |= scan.interlaced;
         probe.timeline = Some(scan.timeline);

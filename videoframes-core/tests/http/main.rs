@@ -189,7 +189,9 @@ async fn what_has_no_end_is_cut_at_the_limit() {
 #[tokio::test]
 async fn a_video_that_changes_is_an_error() {
     type Change = fn(&[u8], &Request) -> Answer;
-    let changes: [Change; 4] = [
+    let changes: [Change; 5] = [
+        // Servers without ETags have at least a time, mostly.
+        |all, request| Answer::ranged(all, request).header("Last-Modified", "Tue, 24 Nov 2026 08:00:00 GMT"),
         |all, request| Answer::ranged(all, request).header("ETag", "\"two\""),
         |all, request| Answer::ranged(&[all, all].concat(), request),
         |all, request| Answer::ranged(&all[..70_000], request),
@@ -207,6 +209,39 @@ async fn a_video_that_changes_is_an_error() {
         let source = open(&server).await.unwrap();
         source.read_at(100_000, 10).await.expect_err("another video");
     }
+}
+
+#[tokio::test]
+async fn an_error_page_may_be_compressed() {
+    let server = Server::start(|request| match request.before {
+        0 => Answer::new("503 Service Unavailable")
+            .header("Content-Encoding", "gzip")
+            .header("Content-Length", 0),
+        _ => Answer::ranged(&[7; 99], request),
+    });
+    assert_eq!(open(&server).await.unwrap().len(), 99);
+}
+
+#[tokio::test]
+async fn a_server_that_drips_is_given_up() {
+    let dripping = Server::start(|_| Answer {
+        body: vec![1; 40_000],
+        drip: Some(Duration::from_millis(1)),
+        ..Answer::new("200 OK")
+    });
+    let patience = HttpOptions {
+        idle: Duration::from_millis(300),
+        ..options()
+    };
+    let url = dripping.url("x").parse().unwrap();
+    let error = HttpSource::open(&url, &patience).await.err();
+    assert!(matches!(error, Some(HttpError::TooSlow)), "{error:?}");
+    let hurry = HttpOptions {
+        wall_time: Duration::from_millis(300),
+        ..options()
+    };
+    let error = HttpSource::open(&url, &hurry).await.err();
+    assert!(matches!(error, Some(HttpError::TimeLimit(0))), "{error:?}");
 }
 
 #[tokio::test]

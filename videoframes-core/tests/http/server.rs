@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What was asked for.
 pub struct Request {
@@ -25,6 +26,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Keeps the connection open without another byte.
     pub hang: bool,
+    /// Sends a byte at a time, that far apart.
+    pub drip: Option<Duration>,
 }
 
 impl Answer {
@@ -34,6 +37,7 @@ impl Answer {
             headers: Vec::new(),
             body: Vec::new(),
             hang: false,
+            drip: None,
         }
     }
 
@@ -127,7 +131,15 @@ fn serve(stream: &TcpStream, answer: &dyn Fn(&Request) -> Answer, count: &Atomic
     }
     let mut out = stream;
     out.write_all(format!("{head}\r\n").as_bytes()).ok()?;
-    out.write_all(&answer.body).ok()?;
+    match answer.drip {
+        None => out.write_all(&answer.body).ok()?,
+        Some(pause) => {
+            for byte in &answer.body {
+                out.write_all(&[*byte]).ok()?;
+                std::thread::sleep(pause);
+            }
+        }
+    }
     if answer.hang {
         loop {
             std::thread::park();

@@ -199,6 +199,11 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
             video.time_base
         ));
     }
+    if let Some(&last) = frames.last() {
+        // The first frame behind the last pick ends the stream: an encoder with threads would keep its
+        // last pictures to itself until then.
+        filters.push(format!("trim=end_pts={}", timeline.pts()[last].saturating_add(1)));
+    }
     filters.push(format!("select='{}'", pick_expression(timeline, frames)));
     filters.extend(picture_filters(request));
     filters.join(",")

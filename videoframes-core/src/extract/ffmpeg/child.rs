@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ffmpeg_sidecar::command::FfmpegCommand;
@@ -68,29 +70,37 @@ impl ChildGroup {
         Ok(Self { child, reaped: false })
     }
 
-    /// Writes `input` to the child from a thread of its own, then closes its stdin. Every part that
-    /// the child took is told to `taken`.
-    pub(super) fn feed(&mut self, input: Stdin, mut taken: impl FnMut(usize) + Send + 'static) {
+    /// Writes `input` to the child from a thread of its own, then closes its stdin. Gives how that goes.
+    pub(super) fn feed(&mut self, input: Stdin) -> Arc<Intake> {
+        let intake = Arc::new(Intake::default());
         let Some(mut stdin) = self.child.stdin.take() else {
-            return;
+            return intake;
         };
         // A child that ends early closes the pipe; its exit tells why.
         match input {
             Stdin::Empty => drop(stdin),
             Stdin::Text(text) => drop(std::thread::spawn(move || stdin.write_all(text.as_bytes()))),
             Stdin::Parts(mut parts) => {
+                let intake = Arc::clone(&intake);
                 std::thread::spawn(move || {
-                    while let Some(part) = parts.blocking_recv() {
+                    let mut next = || {
+                        intake.waits.store(true, Ordering::Relaxed);
+                        let part = parts.blocking_recv();
+                        intake.waits.store(false, Ordering::Relaxed);
+                        part
+                    };
+                    while let Some(part) = next() {
                         for piece in part.chunks(PIECE) {
                             if stdin.write_all(piece).is_err() {
                                 return;
                             }
-                            taken(piece.len());
+                            intake.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
                         }
                     }
                 });
             }
         }
+        intake
     }
 
     pub(super) fn take_stdout(&mut self) -> Option<impl Read + Send + 'static> {
@@ -125,6 +135,25 @@ impl ChildGroup {
 impl Drop for ChildGroup {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// How a child takes its stdin, for a watchdog that asks whose fault a silence is.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    bytes: AtomicU64,
+    waits: AtomicBool,
+}
+
+impl Intake {
+    /// Bytes that the child took.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the child has taken all there is, and more is on its way.
+    pub(super) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 }
 

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{ChildGroup, Stdin, for_each_line};
+use super::child::{ChildGroup, Intake, Stdin, for_each_line};
 use super::log::{LogLine, parse};
 use super::program::Version;
 use super::split::PictureReader;
@@ -58,8 +57,9 @@ pub(super) struct Decode<'a> {
     cancel: &'a CancellationToken,
     stall: Duration,
     open_pipes: u8,
-    /// Bytes that ffmpeg took from its stdin, and as many as were seen by the watchdog.
-    fed: (Arc<AtomicU64>, u64),
+    intake: Arc<Intake>,
+    /// Bytes of the intake that the watchdog has seen.
+    seen: u64,
     version: Option<Version>,
     /// The first complaint about lost or spoiled data.
     pub(super) damage: Option<String>,
@@ -76,11 +76,7 @@ impl<'a> Decode<'a> {
         cancel: &'a CancellationToken,
     ) -> Result<Self, ExtractError> {
         let mut child = ChildGroup::ffmpeg(program, args)?;
-        let fed = Arc::new(AtomicU64::new(0));
-        let taken = Arc::clone(&fed);
-        child.feed(stdin, move |bytes| {
-            taken.fetch_add(bytes as u64, Ordering::Relaxed);
-        });
+        let intake = child.feed(stdin);
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let mut open_pipes = 0;
@@ -100,7 +96,8 @@ impl<'a> Decode<'a> {
             cancel,
             stall,
             open_pipes,
-            fed: (fed, 0),
+            intake,
+            seen: 0,
             version: None,
             damage: None,
         })
@@ -147,9 +144,10 @@ impl<'a> Decode<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let fed = self.fed.0.load(Ordering::Relaxed);
-            if fed > self.fed.1 {
-                self.fed.1 = fed;
+            let taken = self.intake.bytes();
+            // A source that is slow has limits of its own.
+            if taken > self.seen || self.intake.waits() {
+                self.seen = taken;
                 quiet_since = Instant::now();
             }
             if quiet_since.elapsed() > self.stall {

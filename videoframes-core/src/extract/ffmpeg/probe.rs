@@ -235,7 +235,7 @@ fn watch(
         Log(String),
         Closed,
     }
-    child.feed(Stdin::Empty, |_| {});
+    child.feed(Stdin::Empty);
     let (sender, messages) = sync_channel(16);
     let whole = matches!(output, Output::Whole(_));
     if let Some(stderr) = child.take_stderr() {

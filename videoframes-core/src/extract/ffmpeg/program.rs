@@ -160,7 +160,7 @@ impl Programs {
 /// The lines of a short answer, within a time.
 fn ask(program: &Path, question: &[&str]) -> Result<Vec<String>, ExtractError> {
     let mut child = ChildGroup::ffmpeg(program, question.iter().map(Into::into).collect())?;
-    child.feed(Stdin::Empty, |_| {});
+    child.feed(Stdin::Empty);
     if let Some(stderr) = child.take_stderr() {
         std::thread::spawn(move || for_each_line(stderr, |_| true));
     }

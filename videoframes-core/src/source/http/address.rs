@@ -18,6 +18,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (0 | 10 | 127 | 224.., _, _) => true,
         // Shared by carriers, link local, private use.
         (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
+        // Where a cloud's machines find their host.
+        (168, 63, 129) => true,
         // Protocol assignments, old relays, benchmarks, documentation.
         (192, 0, 0 | 2) | (192, 88, 99) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => true,
         _ => false,
@@ -67,6 +69,7 @@ mod tests {
             "100.64.0.1",
             "127.0.0.1",
             "127.255.255.254",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",

@@ -1,6 +1,6 @@
 //! One request, wherever it is led to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Client {
             if options.private_addresses {
                 |_| true
             } else {
-                is_public
+                |ip| is_public(ip) && !is_own(ip)
             },
             options,
         )
@@ -81,9 +81,11 @@ impl Client {
                 .await
                 .map_err(|error| HttpError::of(error, url.host()))?;
             if !is_redirect(response.status()) {
-                return check_encoding(response).map(|response| (response, url));
+                check_encoding(&response)?;
+                return Ok((response, url));
             }
-            let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+            let location = response.headers().get(LOCATION);
+            let location = location.and_then(|l| std::str::from_utf8(l.as_bytes()).ok());
             url =
                 url.join(location.ok_or_else(|| HttpError::Answer("it redirects to nowhere".to_owned()))?)?;
         }
@@ -103,16 +105,31 @@ impl Client {
     }
 }
 
+/// Whether an address is one of this machine, which no other has to have let in.
+fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Nothing is sent: the system only says from which address it would be.
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn check_encoding(response: Response) -> Result<Response, HttpError> {
+/// What a page that tells an error looks like does not matter.
+fn check_encoding(response: &Response) -> Result<(), HttpError> {
     match response.headers().get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
+        Some(encoding) if encoding != "identity" && response.status().is_success() => {
             Err(HttpError::Answer("it is compressed unasked".to_owned()))
         }
-        _ => Ok(response),
+        _ => Ok(()),
     }
 }
 
@@ -179,6 +196,12 @@ mod tests {
                 "{to}: {refused:?}"
             );
         }
+    }
+
+    #[test]
+    fn this_machine_knows_its_own_addresses() {
+        assert!(is_own([127, 0, 0, 1].into()));
+        assert!(!is_own([192, 0, 2, 1].into()));
     }
 
     #[tokio::test]

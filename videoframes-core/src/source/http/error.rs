@@ -23,6 +23,9 @@ pub enum HttpError {
     /// It took longer than allowed.
     #[error("the server is too slow")]
     TooSlow,
+    /// It took longer than all of it may take.
+    #[error("it took longer than {0} s")]
+    TimeLimit(u64),
     /// The server does not do what HTTP says.
     #[error("the server's answer cannot be used: {0}")]
     Answer(String),
@@ -50,7 +53,7 @@ impl HttpError {
             }
             cause = inner.source();
         }
-        if error.is_timeout() {
+        if error.is_timeout() && !error.is_connect() {
             return Self::TooSlow;
         }
         // An address can carry what only its owner should know.

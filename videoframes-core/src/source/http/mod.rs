@@ -10,13 +10,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, LAST_MODIFIED};
 use reqwest::{Response, StatusCode};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use self::client::Client;
 pub use self::error::HttpError;
@@ -29,7 +29,7 @@ const FIRST: u64 = 64 << 10;
 /// Most bytes that are reserved because a server says they come.
 const RESERVE: usize = 1 << 20;
 /// Further tries of a read, and the wait before the first of them, which doubles.
-const TRIES: u32 = 3;
+const TRIES: u32 = 4;
 const BACKOFF: Duration = Duration::from_millis(250);
 /// A read that comes slower than this many bytes a second is given up.
 const SLOWEST: u64 = 16 << 10;
@@ -76,7 +76,7 @@ pub struct HttpSource {
     origin: HttpUrl,
     /// Where the last answer came from.
     place: Mutex<HttpUrl>,
-    etag: Option<HeaderValue>,
+    version: Version,
     idle: Duration,
     first: Bytes,
     copy: Option<Copy>,
@@ -87,7 +87,7 @@ pub struct HttpSource {
 struct Copy {
     source: FileSource,
     /// Removes the file when dropped.
-    _file: NamedTempFile,
+    _path: TempPath,
 }
 
 impl HttpSource {
@@ -102,7 +102,7 @@ impl HttpSource {
             client: Client::new(options)?,
             origin: url.clone(),
             place: Mutex::new(url.clone()),
-            etag: None,
+            version: Version::default(),
             idle: options.idle,
             first: Bytes::new(),
             copy: None,
@@ -119,7 +119,9 @@ impl HttpSource {
             }
             Ok(())
         });
-        opened.await.unwrap_or(Err(HttpError::TooSlow))?;
+        opened
+            .await
+            .unwrap_or_else(|_| Err(HttpError::TimeLimit(options.wall_time.as_secs())))?;
         Ok(source)
     }
 
@@ -131,7 +133,7 @@ impl HttpSource {
     async fn begin(&mut self, options: &HttpOptions) -> Result<(), HttpError> {
         let (response, place) = self.client.get(&self.origin, 0..FIRST).await?;
         self.place = Mutex::new(place);
-        self.etag = response.headers().get(ETAG).cloned();
+        self.version = Version::of(&response);
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = ContentRange::of(&response)?;
@@ -188,7 +190,11 @@ impl HttpSource {
         if expected.is_some_and(|length| length > most) {
             return Err(HttpError::TooLarge(most));
         }
-        let mut file = NamedTempFile::with_prefix("vf-source-").map_err(HttpError::Copy)?;
+        // The path stays here, so that the file goes with this future, whatever thread still writes it.
+        let (mut file, path) = NamedTempFile::with_prefix("vf-source-")
+            .map_err(HttpError::Copy)?
+            .into_parts();
+        let started = Instant::now();
         let mut length = 0;
         let host = self.origin.host();
         while let Some(chunk) = response.chunk().await.map_err(|e| HttpError::of(e, host))? {
@@ -197,14 +203,17 @@ impl HttpSource {
             if length > most {
                 return Err(HttpError::TooLarge(most));
             }
+            if started.elapsed() > self.idle + Duration::from_secs(length / SLOWEST) {
+                return Err(HttpError::TooSlow);
+            }
             file = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file))
                 .await
                 .map_err(io::Error::other)
                 .flatten()
                 .map_err(HttpError::Copy)?;
         }
-        let source = FileSource::open(file.path()).map_err(HttpError::Copy)?;
-        Ok(Copy { source, _file: file })
+        let source = FileSource::open(&path).map_err(HttpError::Copy)?;
+        Ok(Copy { source, _path: path })
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, HttpError> {
@@ -238,7 +247,7 @@ impl HttpSource {
             status => return Err(HttpError::Status(status)),
         }
         let given = ContentRange::of(&response)?;
-        if given.length != self.length || response.headers().get(ETAG) != self.etag.as_ref() {
+        if given.length != self.length || Version::of(&response) != self.version {
             return Err(HttpError::Changed);
         }
         if given.bytes != range {
@@ -282,6 +291,23 @@ impl Source for HttpSource {
             return Ok(self.first.slice(offset as usize..end as usize));
         }
         Ok(self.read(offset..end).await?)
+    }
+}
+
+/// What tells one version of a video from another, as far as the server says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Version {
+    etag: Option<HeaderValue>,
+    modified: Option<HeaderValue>,
+}
+
+impl Version {
+    fn of(response: &Response) -> Self {
+        let header = |name| response.headers().get(name).cloned();
+        Self {
+            etag: header(ETAG),
+            modified: header(LAST_MODIFIED),
+        }
     }
 }
 

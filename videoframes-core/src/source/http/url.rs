@@ -22,8 +22,9 @@ impl HttpUrl {
             .and_then(|mut segments| segments.next_back())
             .unwrap_or_default();
         let decoded = percent_decode_str(last).decode_utf8_lossy();
-        // Decoding can bring back what separates paths.
-        let name = decoded.rsplit(['/', '\\', '\0']).next().unwrap_or_default();
+        // Decoding can bring back what separates paths, and what steers terminals.
+        let clean = decoded.replace(|c: char| c.is_control() && c != '\0', "_");
+        let name = clean.rsplit(['/', '\\', '\0']).next().unwrap_or_default();
         match name {
             "" | "." | ".." => self.host().to_owned(),
             name => name.to_owned(),
@@ -47,7 +48,17 @@ impl HttpUrl {
         if self.0.scheme() == "https" && next.scheme() == "http" {
             return Err(HttpError::Answer("it redirects from https to http".to_owned()));
         }
-        Self::admit(next)
+        let mut next =
+            Self::admit(next).map_err(|error| HttpError::Answer(format!("it redirects: {error}")))?;
+        // Who asks is told to the origin that was meant, and to no other.
+        let (user, password) = match next.0.origin() == self.0.origin() {
+            true => (self.0.username(), self.0.password()),
+            false => ("", None),
+        };
+        let told = next.0.set_username(user);
+        told.and_then(|()| next.0.set_password(password))
+            .map_err(|()| HttpError::Answer("it redirects to no host".to_owned()))?;
+        Ok(next)
     }
 
     fn admit(url: Url) -> Result<Self, HttpError> {
@@ -113,6 +124,7 @@ mod tests {
             ("http://h/a/ein%20Film.mp4?x=/y.mp4", "ein Film.mp4"),
             ("http://h/%2e%2e%2fetc%2fpasswd", "passwd"),
             ("http://h/a/..%2f", "h"),
+            ("http://h/%1b]0;x%07.mp4", "_]0;x_.mp4"),
             ("http://h/100%", "100%"),
             ("http://h", "h"),
             ("http://h/a/", "h"),
@@ -142,9 +154,13 @@ mod tests {
         assert!(url("http://h/a").join("https://i/b").is_ok());
         assert!(url("https://h/a").join("http://h/b").is_err());
         assert!(url("http://h/a").join("file:///etc/passwd").is_err());
-        assert_eq!(
-            url("http://u:p@h/a").join("http://i/b").expect("other host"),
-            url("http://i/b")
-        );
+        let asked = url("http://u:p@h/a");
+        for (location, next) in [
+            ("/b", "http://u:p@h/b"),
+            ("http://h/b", "http://u:p@h/b"),
+            ("http://x:y@i/b", "http://i/b"),
+        ] {
+            assert_eq!(asked.join(location).expect(location), url(next));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Samples as they are collected in decode order, and their presentation once all are known.
 
 use super::super::{NoIndex, Sample, Timeline};
-use crate::limits::INDEX_SAMPLES;
+use crate::limits::{INDEX_SAMPLES, SAMPLE_BYTES};
 use crate::units::TimeBase;
 
 /// Largest composition offset that ffmpeg believes, in ticks.
@@ -88,6 +88,9 @@ impl Media {
         }
         if size == 0 {
             return Err(NoIndex::new("it has empty samples"));
+        }
+        if size > SAMPLE_BYTES {
+            return Err(NoIndex::new("its samples are too large"));
         }
         // Samples do not overlap in an honest file, and so their number is bounded by its size.
         self.sample_bytes += u64::from(size);

@@ -1,0 +1,99 @@
+"""Every case, every tool in turn, several rounds; then the table and the chart."""
+
+import glob
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import cv2
+import numpy
+
+from cases import CASES
+from clips import clip
+from measure import run
+from report import write
+
+VF, FOLDER = os.environ["VF"], os.environ["BENCH_DIR"]
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+
+
+def pictures(out):
+    """The pictures that a tool left, in order."""
+    archive = os.path.join(out, "out.zip")
+    if not os.path.exists(archive):
+        return [open(path, "rb").read() for path in sorted(glob.glob(out + "/f/*.jpg"))]
+    with zipfile.ZipFile(archive) as names:
+        return [names.read(name) for name in sorted(names.namelist()) if name.endswith(".jpg")]
+
+
+def differences(ours, theirs):
+    """How many of the pictures show another frame than ours."""
+    if len(ours) != len(theirs):
+        return f"{len(theirs)} pictures for {len(ours)}"
+    other = 0
+    for a, b in zip(ours, theirs):
+        # Small and grey: noise and colours differ between encoders, what moves does not.
+        a, b = (cv2.resize(cv2.imdecode(numpy.frombuffer(x, numpy.uint8), cv2.IMREAD_GRAYSCALE), (480, 270),
+                           interpolation=cv2.INTER_AREA).astype(int) for x in (a, b))
+        moved = numpy.abs(a - a.mean() - b + b.mean()) > 40
+        other += moved.mean() > 0.001
+    return f"{other} of {len(ours)} show another frame" if other else ""
+
+
+def measure(case):
+    path = clip(case.clip, FOLDER)
+    costs, notes, ours = {}, {}, []
+    for number in range(ROUNDS):
+        for tool in case.tools(VF, path, ""):
+            with tempfile.TemporaryDirectory(dir=FOLDER) as out:
+                costs.setdefault(tool, []).append(run(case.tools(VF, path, out)[tool]))
+                if number == 0:
+                    made = pictures(out)
+                    ours = made if tool == "vf" else ours
+                    notes[tool] = differences(ours, made)
+        print(f"{case.name}: round {number + 1}/{ROUNDS}", file=sys.stderr)
+    results = {}
+    for tool, runs in costs.items():
+        medians = [statistics.median(column) for column in zip(*runs)]
+        # Of each round the two runs that stood side by side.
+        ratios = [statistics.median(a[i] / max(b[i], 1e-9) for a, b in zip(costs["vf"], runs)) for i in range(3)]
+        results[tool] = (medians, ratios, notes[tool])
+    return len(ours), results
+
+
+def versions():
+    first = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
+    vf = subprocess.run([VF, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    packages = [("OpenCV", "opencv-python-headless"), ("PyAV", "av"), ("decord", "decord")]
+    return ", ".join([vf, " ".join(first.split()[:3])]
+                     + [f"{name} {importlib.metadata.version(package)}" for name, package in packages])
+
+
+def main():
+    os.makedirs(FOLDER, exist_ok=True)
+    for stale in glob.glob(FOLDER + "/tmp*"):
+        shutil.rmtree(stale)
+    wanted = re.compile(os.environ.get("CASES", ""))
+    cases = [case for case in CASES if wanted.search(case.name)]
+    for case in cases:
+        clip(case.clip, FOLDER)
+    # What was measured before of other cases stays in the report, if it was the same tools.
+    facts = f"{versions()}; {len(os.sched_getaffinity(0))} cores; medians of {ROUNDS} rounds"
+    store = os.path.join(FOLDER, "peers.json")
+    known = json.load(open(store)) if os.path.exists(store) else {}
+    results = known["results"] if known.get("facts") == facts else {}
+    for case in cases:
+        results[case.name] = measure(case)
+        with open(store, "w") as file:
+            json.dump({"facts": facts, "results": results}, file, indent=1)
+    write([(case, *results[case.name]) for case in CASES if case.name in results], facts, FOLDER)
+
+
+main()

@@ -1,0 +1,74 @@
+"""What is asked of which clip, and how each tool is asked for it."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from clips import CLIPS, RATE
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# What a JPEG has to hold by its own standard: BT.601, full range. The same filter that vf uses.
+COLOURS = ("colorspace=ispace=bt709:irange=tv:iprimaries=bt709:itrc=bt709"
+           ":space=smpte170m:range=pc:primaries=bt709:trc=bt709:fast=1:format=yuv420p")
+
+
+@dataclass
+class Case:
+    """Pictures at frames start, start + step, … before stop (numbers of frames)."""
+
+    name: str
+    clip: str
+    vf: list
+    filter: str
+    start: int
+    stop: int
+    step: int
+    seek: bool = False
+    same_colours: bool = False
+
+    def tools(self, vf, path, out):
+        """Command lines by the name of the tool; each leaves pictures or an archive in `out`."""
+        archive = os.path.join(out, "out.zip")
+        commands = {"vf": [vf, "extract", path, *self.vf, "--quiet", "-o", archive]}
+        encode = "-fps_mode passthrough -q:v 2"
+        frames = f"mkdir {out}/f && ffmpeg -nostdin -v error"
+        if self.seek:
+            commands["ffmpeg -ss"] = sh(f"{frames} -ss {self.start / RATE} -i {path} -map 0:V:0 "
+                                        f"-frames:v 1 -q:v 2 {out}/f/1.jpg")
+        else:
+            decode = f"{frames} -i {path} -map 0:V:0 -vf {self.filter}{{}} {encode} {out}/f/%06d.jpg && cd {out}"
+            zip_0, zip_r = "zip -0 -q -r out.zip f", "zip -q -r out.zip f"
+            commands["ffmpeg + zip"] = sh(f"{decode.format('')} && {zip_0}")
+            if self.same_colours:
+                commands["ffmpeg, same colours, + zip"] = sh(f"{decode.format(',' + COLOURS)} && {zip_0}")
+                commands["ffmpeg, same colours, + zip -r"] = sh(f"{decode.format(',' + COLOURS)} && {zip_r}")
+        picks = [self.start, self.stop, self.step, CLIPS[self.clip][2]]
+        for reader in ["OpenCV", "PyAV", "decord"]:
+            script = os.path.join(HERE, "readers.py")
+            commands[reader] = [sys.executable, script, reader, path, archive, *map(str, picks)]
+        return commands
+
+
+def sh(line):
+    return ["sh", "-c", line]
+
+
+def per_second(name, clip):
+    stop = CLIPS[clip][3] * CLIPS[clip][4] * RATE
+    return Case(name, clip, ["--fps", "1"], "fps=1:round=up", 0, stop, RATE)
+
+
+CASES = [
+    per_second("one a second, keyframes 8.3 s apart", "h264-1080p-gop250"),
+    per_second("one a second, on keyframes", "h264-1080p-gop30"),
+    Case("every 0.7 s, keyframes 1 s apart", "h264-1080p-gop30", ["--every", "0.7"],
+         "fps=10/7:round=up", 0, 3600, 21),
+    Case("every 10 s, keyframes 1 s apart", "h264-1080p-gop30", ["--every", "10s"],
+         "fps=1/10:round=up", 0, 3600, 300),
+    Case("all frames of 10 s", "h264-1080p-gop250", ["--all", "-t", "10s"],
+         "trim=end_frame=300", 0, 300, 1, same_colours=True),
+    per_second("one a second, HEVC", "hevc-1080p-gop250"),
+    per_second("one a second, 4K, keyframes 8.3 s apart", "h264-4k-gop250"),
+    per_second("one a second, 4K, on keyframes", "h264-4k-gop30"),
+    Case("one late frame of ten minutes", "ten-minutes", ["--at", "594.5"], "", 17835, 17836, 1, seek=True),
+]

@@ -1,0 +1,54 @@
+"""Runs one command and says what it cost: the process and everything below it."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def tree(pid):
+    """A process and all below it."""
+    pids = [pid]
+    for parent in pids:
+        try:
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{thread}/children") as children:
+                    pids.extend(map(int, children.read().split()))
+        except OSError:
+            pass
+    return pids
+
+
+def resident(pid):
+    try:
+        with open(f"/proc/{pid}/statm") as statm:
+            return int(statm.read().split()[1]) * PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def run(argv):
+    """Wall and CPU seconds, and the peak of the sum of resident memory in MiB (looked at every 5 ms)."""
+    peak, done = 0, threading.Event()
+
+    def watch(pid):
+        nonlocal peak
+        while not done.wait(0.005):
+            peak = max(peak, sum(map(resident, tree(pid))))
+
+    start = time.perf_counter()
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    watcher = threading.Thread(target=watch, args=[child.pid])
+    watcher.start()
+    errors = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit("error: %s failed:\n%s" % (" ".join(argv), errors.decode(errors="replace")))
+    return wall, usage.ru_utime + usage.ru_stime, peak / 2**20

@@ -1,0 +1,257 @@
+//! Signals, decoders that fail, and memory.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{Place, vf};
+
+/// Processes whose command line mentions the folder.
+fn processes(folder: &Path) -> Vec<u32> {
+    let needle = folder.as_os_str().as_bytes();
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+        .filter(|pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            *pid != std::process::id() && line.windows(needle.len()).any(|w| w == needle)
+        })
+        .collect()
+}
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "waited too long for {what}"
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn signal(pid: u32, signal: &str) {
+    assert!(
+        Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+const LONG: &str = "testsrc2=s=640x360:r=50:d=20";
+
+/// Starts a long extraction and returns once its ffmpeg writes pictures.
+fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
+    let mut command = vf();
+    command
+        .args(["extract", "--fps", "1000", "-f", "png", "--progress", "json"])
+        .args(extra);
+    command
+        .arg("-o")
+        .arg(place.path("out.zip"))
+        .arg(&place.video)
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = command.spawn().unwrap();
+    let mut byte = [0];
+    child.stderr.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    let mut decoder = 0;
+    wait_for("ffmpeg to run", || {
+        let found = processes(place.folder.path()).into_iter().find(|&pid| {
+            fs::read_link(format!("/proc/{pid}/exe"))
+                .is_ok_and(|exe| exe.to_string_lossy().contains("ffmpeg"))
+        });
+        decoder = found.unwrap_or(0);
+        found.is_some()
+    });
+    (child, decoder)
+}
+
+fn finish(mut child: std::process::Child, place: &Place) -> (Option<i32>, String) {
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    let status = child.wait().unwrap();
+    wait_for("children to be gone", || {
+        processes(place.folder.path()).is_empty()
+    });
+    assert_eq!(place.left(), Vec::<String>::new());
+    (status.code(), stderr)
+}
+
+/// Runs `vf extract` to its end and returns its own peak memory in KiB.
+#[cfg(target_os = "linux")]
+fn peak_memory(place: &Place, args: &[&str]) -> u64 {
+    let mut command = vf();
+    command.arg("extract").arg(&place.video).args(args);
+    let mut child = command
+        .args(["-y", "-o"])
+        .arg(place.path("out.zip"))
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let status = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let now = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = now.and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.success() && peak > 0);
+    peak
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_flat() {
+    let place = Place::with("nullsrc=s=2560x1440:r=5:d=1,format=rgb24,noise=alls=100:allf=t");
+    // Several pictures of 10 MB, each written three times.
+    let large = peak_memory(&place, &["--fps", "15", "-f", "png"]);
+    assert!(large < 64 << 10, "{large} KiB for large pictures");
+    let place = Place::new();
+    let many = peak_memory(&place, &["--fps", "1000"]);
+    assert!(many < (32 << 10) + 3000, "{many} KiB for 3,000 pictures");
+}
+
+#[test]
+fn large_pictures_come_one_at_a_time_to_the_last() {
+    let place = Place::with("nullsrc=s=1920x1080:r=5:d=1,format=rgb24,noise=alls=100:allf=t");
+    for strategy in ["plain", "planned"] {
+        let args = [
+            "--all",
+            "-y",
+            "-f",
+            "png",
+            "--strategy",
+            strategy,
+            "--stall-timeout",
+            "20s",
+        ];
+        let manifest = place.succeeds(&place.video, &args);
+        let frames = manifest["frames"].as_array().unwrap();
+        assert!(frames.len() == 5 && frames[0]["bytes"].as_u64().unwrap() > 4 << 20);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn interrupt_stops_everything_and_leaves_nothing() {
+    let place = Place::with(LONG);
+    for kind in ["-INT", "-TERM", "-HUP"] {
+        let (child, _) = long_run(&place, &[]);
+        signal(child.id(), kind);
+        assert_eq!(finish(child, &place).0, Some(130), "{kind}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_signals_at_once_leave_nothing_and_an_ignored_one_is_none() {
+    let place = Place::with(LONG);
+    let (child, _) = long_run(&place, &[]);
+    signal(child.id(), "-HUP");
+    signal(child.id(), "-HUP");
+    signal(child.id(), "-TERM");
+    signal(child.id(), "-TERM");
+    assert_eq!(finish(child, &place).0, Some(130));
+
+    let script = format!(
+        "trap '' HUP; exec '{}' extract -n 3 -o '{}' '{}'",
+        env!("CARGO_BIN_EXE_vf"),
+        place.path("out.zip").display(),
+        place.video.display()
+    );
+    let child = Command::new("bash").arg("-c").arg(script).spawn().unwrap();
+    let pid = child.id();
+    wait_for("vf to have its handlers", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let caught = status
+            .lines()
+            .find_map(|l| l.strip_prefix("SigCgt:"))
+            .map(str::trim);
+        let caught = caught
+            .and_then(|mask| u64::from_str_radix(mask, 16).ok())
+            .unwrap_or(0);
+        // SIGTERM: the last but one that is set up.
+        caught >> 14 & 1 == 1
+    });
+    signal(pid, "-HUP");
+    let status = child.wait_with_output().unwrap().status;
+    assert!(status.success(), "nohup is kept: {status}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_or_hung_ffmpeg_is_an_error() {
+    let place = Place::with(LONG);
+    let (child, decoder) = long_run(&place, &[]);
+    signal(decoder, "-KILL");
+    let (code, stderr) = finish(child, &place);
+    assert!(
+        code == Some(12) && stderr.contains("signal: 9"),
+        "{code:?} {stderr}"
+    );
+    let (child, decoder) = long_run(&place, &["--stall-timeout", "1s"]);
+    signal(decoder, "-STOP");
+    let (code, stderr) = finish(child, &place);
+    assert!(
+        code == Some(12) && stderr.contains("no progress"),
+        "{code:?} {stderr}"
+    );
+}
+
+#[test]
+fn a_flood_a_stranger_and_a_missing_ffmpeg_are_errors() {
+    let place = Place::new();
+    let script = |name: &str, body: &str| {
+        let path = place.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let version = "case \"$*\" in *-version*) echo 'ffmpeg version 5.1.9'; exit 0;; esac";
+    let flood = script(
+        "flood",
+        &format!("{version}\nexec yes '[h264 @ 0x1] [error] nonsense' >&2"),
+    );
+    place.fails(
+        &place.video,
+        &["--ffmpeg", flood.to_str().unwrap(), "--stall-timeout", "1s"],
+        12,
+        "no progress",
+    );
+    let garbage = script("garbage", &format!("{version}\nexec head -c 100000 /dev/urandom"));
+    place.fails(&place.video, &["--ffmpeg", garbage.to_str().unwrap()], 12, "");
+    let silent = script("quitter", &format!("{version}\nexit 3"));
+    place.fails(
+        &place.video,
+        &["--ffmpeg", silent.to_str().unwrap()],
+        12,
+        "exit status: 3",
+    );
+    let old = script("old", "echo 'ffmpeg version 4.4.1'");
+    place.fails(
+        &place.video,
+        &["--ffmpeg", old.to_str().unwrap()],
+        10,
+        "older than 5.1",
+    );
+    place.fails(
+        &place.video,
+        &["--ffmpeg", "/nonexistent/ffmpeg"],
+        10,
+        "cannot run",
+    );
+    assert!(processes(place.folder.path()).is_empty());
+}

@@ -115,6 +115,10 @@ impl<'a> Delivery<'a> {
     }
 
     fn decoded(&mut self, pts: Option<i64>) -> Result<(), ExtractError> {
+        // The stream ends behind the last pick. What a decoder still gives then is not in order.
+        if self.seen.len() >= self.needed() {
+            return Ok(());
+        }
         let mismatch = ExtractError::TimelineMismatch;
         let Some(pts) = pts else {
             return Err(mismatch("a frame has no timestamp".to_owned()));
@@ -209,12 +213,15 @@ impl<'a> Delivery<'a> {
         self.delivered == self.request.frames.len()
     }
 
-    /// At the end of the stream, every frame of the timeline must have come, up to the one behind the
-    /// last pick, which ends it.
+    /// Frames up to the one behind the last pick.
+    fn needed(&self) -> usize {
+        self.request.frames.last().map_or(0, |last| last + 2)
+    }
+
+    /// At the end of the stream, every frame of the timeline must have come that was needed.
     fn ended(&self) -> Result<(), ExtractError> {
         let all = self.request.timeline.pts().len();
-        let needed = self.request.frames.last().map_or(0, |last| last + 2);
-        let (came, expected) = (self.seen.len(), needed.min(all));
+        let (came, expected) = (self.seen.len(), self.needed().min(all));
         if came >= expected {
             return Ok(());
         }
@@ -307,6 +314,20 @@ mod tests {
         pictured(&mut delivery, 3, b"3");
         delivery.decoded(Some(4)).unwrap();
         assert_eq!(&delivery.ready(false).unwrap().unwrap().bytes[..], b"3");
+    }
+
+    #[test]
+    fn what_comes_behind_the_end_is_not_looked_at() {
+        let request = request(&[1]);
+        let mut delivery = Delivery::new(&request);
+        delivery.decoded(Some(0)).unwrap();
+        pictured(&mut delivery, 1, b"1");
+        delivery.decoded(Some(2)).unwrap();
+        // A decoder that is emptied gives a reference frame without the ones between.
+        delivery.decoded(Some(4)).unwrap();
+        delivery.ended().unwrap();
+        assert_eq!(delivery.ready(true).unwrap().map(|p| p.frame), Some(1));
+        assert!(delivery.is_complete());
     }
 
     #[test]

@@ -39,7 +39,18 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let video = folder.path().join("video.mp4");
         ffmpeg(
-            &["-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", "-g", "5"],
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                source,
+                "-pix_fmt",
+                "yuv420p",
+                "-preset",
+                "ultrafast",
+                "-g",
+                "5",
+            ],
             &video,
         );
         Self { folder, video }

@@ -47,7 +47,7 @@ fn signal(pid: u32, signal: &str) {
     );
 }
 
-const LONG: &str = "testsrc2=s=640x360:r=50:d=20";
+const LONG: &str = "testsrc2=s=640x360:r=50:d=60";
 
 /// Starts a long extraction and returns once its ffmpeg writes pictures.
 fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {

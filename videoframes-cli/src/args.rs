@@ -12,6 +12,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{OnDamage, Request};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::{End, Position, Range, Selection};
+use videoframes_core::source::http::Addresses;
 use videoframes_core::units::{FrameRate, Rational, approximate_seconds, parse_time};
 
 use crate::input::VideoInput;
@@ -94,7 +95,16 @@ pub(crate) struct ExtractArgs {
 pub(crate) struct NetworkArgs {
     /// Read from hosts of this machine and of local networks too.
     #[arg(long)]
-    pub(crate) allow_private_addresses: bool,
+    allow_private_addresses: bool,
+}
+
+impl NetworkArgs {
+    pub(crate) fn addresses(&self) -> Addresses {
+        match self.allow_private_addresses {
+            true => Addresses::Any,
+            false => Addresses::Public,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -27,10 +27,10 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         .check()
         .map_err(|error| Failure::of(&error.into(), &args.file))?;
     let cancel = cancelled_by_signals()?;
-    let private = args.network.allow_private_addresses;
-    let opened = args.file.open(&request.limits, private, &cancel).await?;
-    // One limit for all of it.
-    request.limits.wall_time = request.limits.wall_time.saturating_sub(started.elapsed());
+    let opened = args
+        .file
+        .open(&mut request.limits, args.network.addresses(), &cancel)
+        .await?;
     let extractor = FfmpegExtractor::new(args.ffmpeg());
     let reporter = Reporter::new(args.output.progress, args.output.quiet);
     let outcome = pipeline::run(

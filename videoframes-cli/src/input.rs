@@ -4,11 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
 use videoframes_core::limits::Limits;
-use videoframes_core::source::http::{HttpError, HttpOptions, HttpSource, HttpUrl};
+use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl};
 use videoframes_core::source::{FileSource, Source};
 
 use crate::exit::{self, Failure};
@@ -56,15 +57,9 @@ impl VideoInput {
     }
 
     fn parse(text: OsString) -> Self {
-        let is_url = |text: &&str| {
-            let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-            scheme.is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"))
-        };
-        match text.to_str().filter(is_url) {
-            Some(url) => match url.parse() {
-                Ok(url) => Self::Url(url),
-                Err(error) => Self::Invalid(HttpError::to_string(&error)),
-            },
+        match text.to_str().filter(|text| has_scheme(text)).map(str::parse) {
+            Some(Ok(url)) => Self::Url(url),
+            Some(Err(error)) => Self::Invalid(HttpError::to_string(&error)),
             None => Self::File(text.into()),
         }
     }
@@ -87,56 +82,45 @@ impl VideoInput {
         stem.unwrap_or_else(|| "video".into())
     }
 
-    /// Opens it, or says why not.
+    /// Opens it, or says why not. The time that it takes is taken from `limits`.
     pub(crate) async fn open(
         &self,
-        limits: &Limits,
-        private_addresses: bool,
+        limits: &mut Limits,
+        addresses: Addresses,
         cancel: &CancellationToken,
     ) -> Result<Opened, Failure> {
         match self {
             Self::File(path) => self.open_file(path),
             Self::Invalid(why) => Err(Failure::new(exit::USAGE, format!("{self}: {why}"))),
             Self::Url(url) => {
-                let options = HttpOptions {
-                    private_addresses,
-                    ..HttpOptions::new(limits)
-                };
-                tokio::select! {
+                let started = Instant::now();
+                let opened = tokio::select! {
                     biased;
-                    () = cancel.cancelled() => Err(Failure::new(exit::CANCELLED, "cancelled, nothing was written")),
-                    opened = HttpSource::open(url, &options) => match opened {
-                        Ok(source) => Ok(Opened::Url(Arc::new(source))),
-                        Err(error) => Err(self.not_opened(&error)),
-                    },
+                    () = cancel.cancelled() => {
+                        return Err(Failure::new(exit::CANCELLED, "cancelled, nothing was written"));
+                    }
+                    opened = HttpSource::open(url, addresses, limits) => opened,
+                };
+                limits.wall_time = limits.wall_time.saturating_sub(started.elapsed());
+                match opened {
+                    Ok(source) => Ok(Opened::Url(Arc::new(source))),
+                    Err(error) => Err(self.not_opened(&error)),
                 }
             }
         }
     }
 
     fn open_file(&self, path: &Path) -> Result<Opened, Failure> {
-        let error = match FileSource::open(path) {
-            Ok(source) => return Ok(Opened::File(Arc::new(source))),
-            Err(error) => error,
-        };
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        let failure = Failure::new(exit::NOT_FOUND, format!("{self}: {why}"));
-        Err(
-            if path
-                .as_os_str()
-                .as_encoded_bytes()
-                .windows(3)
-                .any(|w| w == b"://")
-            {
-                failure.hint("addresses of videos start with http:// or https://")
-            } else {
-                failure
-            },
-        )
+        FileSource::open(path)
+            .map(|source| Opened::File(Arc::new(source)))
+            .map_err(|error| {
+                let why = match error.kind() {
+                    std::io::ErrorKind::NotFound => "no such file".to_owned(),
+                    std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                    _ => error.to_string(),
+                };
+                Failure::new(exit::NOT_FOUND, format!("{self}: {why}"))
+            })
     }
 
     fn not_opened(&self, error: &HttpError) -> Failure {
@@ -145,7 +129,7 @@ impl VideoInput {
             HttpError::InvalidUrl(_) => failure(exit::USAGE),
             HttpError::PrivateAddress(_) => failure(exit::NOT_FOUND)
                 .hint("--allow-private-addresses reads from this machine and from local networks"),
-            HttpError::TooLarge(_) | HttpError::TimeLimit(_) => failure(exit::LIMIT),
+            HttpError::TooLarge(_) | HttpError::TimeLimit => failure(exit::LIMIT),
             HttpError::Copy(_) => failure(exit::OUTPUT).hint(exit::TEMPORARY),
             _ => failure(exit::NOT_FOUND),
         }
@@ -155,15 +139,22 @@ impl VideoInput {
 impl fmt::Display for VideoInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // A misspelt address may hold what is secret, too.
-            Self::File(path) => match path.to_str().and_then(|text| text.split_once("://")) {
-                Some((scheme, _)) if !path.exists() => write!(f, "{scheme}://…"),
-                _ => path.display().fmt(f),
-            },
+            Self::File(path) => path.display().fmt(f),
             Self::Url(url) => url.fmt(f),
             Self::Invalid(_) => f.write_str("the address"),
         }
     }
+}
+
+/// Whether it begins as addresses do (RFC 3986, section 3.1), and no path would.
+fn has_scheme(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +165,7 @@ mod tests {
     fn addresses_are_told_from_files() {
         let parse = |text: &str| VideoInput::parse(text.into());
         assert!(matches!(parse("HTTPS://host/x.mp4"), VideoInput::Url(_)));
-        for file in ["x.mp4", "http:x", "ftp://h/x", "./http://h/x"] {
+        for file in ["x.mp4", "http:x", "://x", "./http://h/x"] {
             assert!(matches!(parse(file), VideoInput::File(_)), "{file}");
         }
         assert_eq!(parse("https://host/a/talk.de.mp4?sig=x").stem(), "talk.de");

@@ -11,10 +11,12 @@ use crate::signals::cancelled_by_signals;
 use crate::stdout::print;
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
-    let request = args.request();
+    let mut request = args.request();
     let cancel = cancelled_by_signals()?;
-    let private = args.network.allow_private_addresses;
-    let opened = args.file.open(&request.limits, private, &cancel).await?;
+    let opened = args
+        .file
+        .open(&mut request.limits, args.network.addresses(), &cancel)
+        .await?;
     let extractor = FfmpegExtractor::new(args.ffmpeg());
     let outline = pipeline::outline(opened.source(), &request, &extractor, &cancel)
         .await

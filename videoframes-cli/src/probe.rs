@@ -12,9 +12,12 @@ use crate::stdout::print;
 
 pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let cancel = cancelled_by_signals()?;
-    let limits = args.limit.over(Limits::default());
-    let private = args.network.allow_private_addresses;
-    let source = args.file.open(&limits, private, &cancel).await?.source();
+    let mut limits = args.limit.over(Limits::default());
+    let source = args
+        .file
+        .open(&mut limits, args.network.addresses(), &cancel)
+        .await?
+        .source();
     let extractor = FfmpegExtractor::new(args.ffmpeg);
     let size = source.len();
     let probe = pipeline::probe(source, &extractor, &limits, &cancel)

@@ -17,7 +17,7 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Longest wall time of one extraction.
     pub wall_time: Duration,
-    /// How long the decoder may give no sign of life before it counts as hung.
+    /// How long the decoder, or a server, may give no sign of life before it counts as hung.
     pub stall: Duration,
 }
 
@@ -51,5 +51,11 @@ pub(crate) const SAMPLE_BYTES: u32 = 256 << 20;
 pub(crate) const INDEX_BOX_BYTES: u64 = 256 << 20;
 /// Most reads of an index that is not on this machine.
 pub(crate) const INDEX_READS: usize = 4096;
+/// Most redirects of one HTTP request.
+#[cfg(feature = "http")]
+pub(crate) const HTTP_REDIRECTS: usize = 5;
+/// Fewest bytes a second that an HTTP server may send before it counts as too slow.
+#[cfg(feature = "http")]
+pub(crate) const HTTP_BYTES_PER_SECOND: u64 = 16 << 10;
 /// Most boxes of a file that are looked at for its index.
 pub(crate) const INDEX_BOXES: usize = 1 << 20;

@@ -1,7 +1,19 @@
 //! What a fuzzer found, and the worst of what can be said in few bytes: no panic, no large memory.
 #![allow(clippy::unwrap_used)]
 
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{self, Error};
+use videoframes_core::source::Source;
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 
 fn index(file: &[u8]) -> Result<VideoIndex, NoIndex> {
@@ -60,4 +72,90 @@ fn a_source_that_is_shorter_than_it_says_makes_no_index() {
     let wanted = reader.wanted().unwrap();
     reader.supply(wanted.start, Bytes::from_static(b"\0\0\0\x08ftyp"));
     assert!(reader.wanted().is_none() && reader.finish().is_err());
+}
+
+/// An index with a sample of this size, in a source that claims to be as long as it takes.
+fn with_sample_of(size: u32) -> Result<VideoIndex, NoIndex> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.mp4");
+    let made = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=64x64:r=1:d=1",
+            "-pix_fmt",
+            "yuv420p",
+        ])
+        .args(["-movflags", "faststart"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let mut file = std::fs::read(&path).unwrap();
+    let table = file.windows(4).position(|kind| kind == b"stsz").unwrap();
+    // Behind the kind: version and flags, the size of all samples, their number.
+    file[table + 8..table + 12].copy_from_slice(&size.to_be_bytes());
+    let length = 1 << 40;
+    let last = file.windows(4).position(|kind| kind == b"mdat").unwrap();
+    // Up to the end of the source.
+    file[last - 4..last].fill(0);
+    let mut reader = IndexReader::new(length);
+    while let Some(range) = reader.wanted() {
+        let mut bytes = file[(range.start as usize).min(file.len())..].to_vec();
+        bytes.resize((range.end - range.start) as usize, 0);
+        reader.supply(range.start, bytes.into());
+    }
+    reader.finish()
+}
+
+#[test]
+fn samples_too_large_for_memory_make_no_index() {
+    assert!(with_sample_of(10_000).is_ok());
+    let why = with_sample_of(1 << 30).unwrap_err().to_string();
+    assert!(why.contains("too large"), "{why}");
+}
+
+/// Boxes of a mebibyte each, far away, of which only the heads are ever looked at.
+struct Scattered(AtomicUsize);
+
+#[async_trait]
+impl Source for Scattered {
+    fn name(&self) -> &str {
+        "scattered.mp4"
+    }
+
+    fn len(&self) -> u64 {
+        1 << 40
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        if length > 1 << 20 {
+            return Err(io::Error::other("it is copied"));
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let kind = if offset == 0 { b"ftyp" } else { b"free" };
+        let mut bytes = [&(1u32 << 20).to_be_bytes()[..], kind].concat();
+        bytes.resize(length, 0);
+        Ok(bytes.into())
+    }
+}
+
+#[tokio::test]
+async fn an_index_in_a_million_pieces_is_not_read_from_afar() {
+    let source = Arc::new(Scattered(AtomicUsize::new(0)));
+    let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
+    let probed = pipeline::probe(source.clone(), &ffmpeg, &Limits::default(), &cancel).await;
+    assert!(matches!(probed, Err(Error::Source(_))), "{probed:?}");
+    let reads = source.0.load(Ordering::Relaxed);
+    assert!((1000..10_000).contains(&reads), "{reads} reads");
 }

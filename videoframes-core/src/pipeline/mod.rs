@@ -191,12 +191,8 @@ async fn bounded<T>(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<T, Error> {
-    let limit = limits.wall_time;
-    match tokio::time::timeout(limit, work).await {
-        Err(_) => {
-            let text = format!("it took longer than {} s", limit.as_secs());
-            Err(Error::LimitExceeded(text))
-        }
+    match tokio::time::timeout(limits.wall_time, work).await {
+        Err(_) => Err(Error::LimitExceeded("it took longer than allowed".to_owned())),
         Ok(Err(Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_))))
             if cancel.is_cancelled() =>
         {

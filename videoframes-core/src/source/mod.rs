@@ -35,7 +35,7 @@ pub trait Source: Send + Sync + 'static {
     /// The file that holds these bytes, when there is one on this machine.
     fn local_path(&self) -> Option<&Path>;
 
-    /// Up to `length` bytes from `offset`.
+    /// Up to `length` bytes from `offset`, or an error, in bounded time: nobody else watches over it.
     ///
     /// # Errors
     /// Whatever the underlying store reports.

@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use videoframes_core::limits::Limits;
 use videoframes_core::source::Source;
-use videoframes_core::source::http::{HttpError, HttpOptions, HttpSource};
+use videoframes_core::source::http::{Addresses, HttpError, HttpSource};
 use videoframes_core::testing::source_conformance;
 
 use self::server::{Answer, Request, Server};
 
-fn options() -> HttpOptions {
-    HttpOptions {
-        private_addresses: true,
-        idle: Duration::from_secs(20),
-        ..HttpOptions::new(&Limits::default())
+fn limits() -> Limits {
+    Limits {
+        stall: Duration::from_secs(20),
+        ..Limits::default()
     }
 }
 
 async fn open(server: &Server) -> Result<HttpSource, HttpError> {
-    HttpSource::open(&server.url("video.mp4").parse().unwrap(), &options()).await
+    HttpSource::open(
+        &server.url("video.mp4").parse().unwrap(),
+        Addresses::Any,
+        &limits(),
+    )
+    .await
 }
 
 /// Bytes of which none is like its neighbours.
@@ -176,11 +180,11 @@ async fn what_has_no_end_is_cut_at_the_limit() {
         hang: true,
         ..Answer::new("200 OK")
     });
-    let options = HttpOptions {
+    let limits = Limits {
         input_bytes: 1 << 20,
-        ..options()
+        ..limits()
     };
-    let error = HttpSource::open(&server.url("x").parse().unwrap(), &options)
+    let error = HttpSource::open(&server.url("x").parse().unwrap(), Addresses::Any, &limits)
         .await
         .err();
     assert!(matches!(error, Some(HttpError::TooLarge(_))), "{error:?}");
@@ -229,31 +233,35 @@ async fn a_server_that_drips_is_given_up() {
         drip: Some(Duration::from_millis(1)),
         ..Answer::new("200 OK")
     });
-    let patience = HttpOptions {
-        idle: Duration::from_millis(300),
-        ..options()
+    let patience = Limits {
+        stall: Duration::from_millis(300),
+        ..limits()
     };
     let url = dripping.url("x").parse().unwrap();
-    let error = HttpSource::open(&url, &patience).await.err();
+    let error = HttpSource::open(&url, Addresses::Any, &patience).await.err();
     assert!(matches!(error, Some(HttpError::TooSlow)), "{error:?}");
-    let hurry = HttpOptions {
+    let hurry = Limits {
         wall_time: Duration::from_millis(300),
-        ..options()
+        ..limits()
     };
-    let error = HttpSource::open(&url, &hurry).await.err();
-    assert!(matches!(error, Some(HttpError::TimeLimit(0))), "{error:?}");
+    let error = HttpSource::open(&url, Addresses::Any, &hurry).await.err();
+    assert!(matches!(error, Some(HttpError::TimeLimit)), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_silent_server_is_given_up() {
-    let patience = HttpOptions {
-        idle: Duration::from_millis(200),
-        ..options()
+    let patience = Limits {
+        stall: Duration::from_millis(200),
+        ..limits()
     };
     // Before the head, before the body, and within it.
     let open = |server: &Server| {
         let url = server.url("x").parse().unwrap();
-        async move { HttpSource::open(&url, &patience).await.map(|_| ()) }
+        async move {
+            HttpSource::open(&url, Addresses::Any, &patience)
+                .await
+                .map(|_| ())
+        }
     };
     let silent = Server::start(|_| {
         loop {

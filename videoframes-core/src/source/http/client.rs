@@ -10,7 +10,8 @@ use reqwest::{Response, StatusCode, redirect};
 
 use super::address::is_public;
 use super::error::NotPublic;
-use super::{HttpError, HttpOptions, HttpUrl};
+use super::{Addresses, HttpError, HttpUrl};
+use crate::limits::HTTP_REDIRECTS;
 
 const CONNECT: Duration = Duration::from_secs(15);
 
@@ -18,25 +19,22 @@ const CONNECT: Duration = Duration::from_secs(15);
 pub(super) struct Client {
     http: reqwest::Client,
     admits: Admits,
-    redirects: usize,
 }
 
 /// Which addresses may be connected to.
 type Admits = fn(IpAddr) -> bool;
 
 impl Client {
-    pub(super) fn new(options: &HttpOptions) -> Result<Self, HttpError> {
-        Self::admitting(
-            if options.private_addresses {
-                |_| true
-            } else {
-                |ip| is_public(ip) && !is_own(ip)
-            },
-            options,
-        )
+    /// One that gives a server up that is silent for `idle`.
+    pub(super) fn new(addresses: Addresses, idle: Duration) -> Result<Self, HttpError> {
+        let admits: Admits = match addresses {
+            Addresses::Public => |address| is_public(address) && !is_own(address),
+            Addresses::Any => |_| true,
+        };
+        Self::admitting(admits, idle)
     }
 
-    fn admitting(admits: Admits, options: &HttpOptions) -> Result<Self, HttpError> {
+    fn admitting(admits: Admits, idle: Duration) -> Result<Self, HttpError> {
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("videoframes/", env!("CARGO_PKG_VERSION")))
@@ -44,8 +42,8 @@ impl Client {
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
-                .connect_timeout(CONNECT.min(options.idle))
-                .read_timeout(options.idle)
+                .connect_timeout(CONNECT.min(idle))
+                .read_timeout(idle)
                 .dns_resolver(Resolver { admits })
         };
         // A machine without certificates of authorities still reads by plain HTTP.
@@ -56,11 +54,7 @@ impl Client {
                 builder().tls_certs_only([]).build()
             })
             .map_err(HttpError::Transport)?;
-        Ok(Self {
-            http,
-            admits,
-            redirects: options.redirects,
-        })
+        Ok(Self { http, admits })
     }
 
     /// Asks for a range that is not empty, and says at which address the answer was.
@@ -70,7 +64,7 @@ impl Client {
         range: Range<u64>,
     ) -> Result<(Response, HttpUrl), HttpError> {
         let mut url = url.clone();
-        for _ in 0..=self.redirects {
+        for _ in 0..=HTTP_REDIRECTS {
             self.admit(&url)?;
             let response = self
                 .http
@@ -90,8 +84,7 @@ impl Client {
                 url.join(location.ok_or_else(|| HttpError::Answer("it redirects to nowhere".to_owned()))?)?;
         }
         Err(HttpError::Answer(format!(
-            "it redirects more than {} times",
-            self.redirects
+            "it redirects more than {HTTP_REDIRECTS} times"
         )))
     }
 
@@ -159,7 +152,6 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::limits::Limits;
 
     /// Answers one request with a redirect, and gives its own address.
     fn redirecting(to: &'static str) -> SocketAddr {
@@ -180,7 +172,7 @@ mod tests {
     async fn every_hop_is_looked_at() {
         // Stands in for an address that is public: tests have none.
         let admits: Admits = |address| address == IpAddr::from([127, 0, 0, 1]);
-        let client = Client::admitting(admits, &HttpOptions::new(&Limits::default())).expect("a client");
+        let client = Client::admitting(admits, CONNECT).expect("a client");
         for to in [
             "http://127.0.0.2:9/",
             "http://[::1]:9/",
@@ -206,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_looked_at_by_their_addresses() {
-        let client = Client::new(&HttpOptions::new(&Limits::default())).expect("a client");
+        let client = Client::new(Addresses::Public, CONNECT).expect("a client");
         for host in ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "0"] {
             let url = format!("http://{host}:9/").parse().expect("an address");
             let refused = client.get(&url, 0..1).await.err();

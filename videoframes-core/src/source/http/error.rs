@@ -20,12 +20,12 @@ pub enum HttpError {
     /// It is longer than allowed.
     #[error("it is larger than the limit of {0} bytes")]
     TooLarge(u64),
-    /// It took longer than allowed.
+    /// It was silent, or sent less than it has to in that time.
     #[error("the server is too slow")]
     TooSlow,
-    /// It took longer than all of it may take.
-    #[error("it took longer than {0} s")]
-    TimeLimit(u64),
+    /// All of it took longer than allowed.
+    #[error("it took longer than allowed")]
+    TimeLimit,
     /// The server does not do what HTTP says.
     #[error("the server's answer cannot be used: {0}")]
     Answer(String),
@@ -39,7 +39,7 @@ pub enum HttpError {
     #[error("the connection ended early")]
     Truncated,
     /// What a server only gives as a whole could not be kept.
-    #[error("no copy of it can be kept")]
+    #[error("no copy of it can be kept in {}", std::env::temp_dir().display())]
     Copy(#[source] io::Error),
 }
 

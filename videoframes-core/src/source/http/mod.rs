@@ -22,7 +22,7 @@ use self::client::Client;
 pub use self::error::HttpError;
 pub use self::url::HttpUrl;
 use super::{FileSource, Source};
-use crate::limits::Limits;
+use crate::limits::{HTTP_BYTES_PER_SECOND, Limits};
 
 /// Bytes that are asked for first: where an index begins, often.
 const FIRST: u64 = 64 << 10;
@@ -31,36 +31,14 @@ const RESERVE: usize = 1 << 20;
 /// Further tries of a read, and the wait before the first of them, which doubles.
 const TRIES: u32 = 4;
 const BACKOFF: Duration = Duration::from_millis(250);
-/// A read that comes slower than this many bytes a second is given up.
-const SLOWEST: u64 = 16 << 10;
-
-/// What a server may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HttpOptions {
-    /// Whether hosts of this machine and of local networks may be asked. Not for addresses that come
-    /// from strangers.
-    pub private_addresses: bool,
-    /// Most redirects of one request.
-    pub redirects: usize,
-    /// Longest video, in bytes.
-    pub input_bytes: u64,
-    /// How long a server may be silent.
-    pub idle: Duration,
-    /// How long it may take where a server gives the video only as a whole.
-    pub wall_time: Duration,
-}
-
-impl HttpOptions {
-    /// Public addresses, five redirects, and the rest as in `limits`.
-    pub fn new(limits: &Limits) -> Self {
-        Self {
-            private_addresses: false,
-            redirects: 5,
-            input_bytes: limits.input_bytes,
-            idle: limits.stall,
-            wall_time: limits.wall_time,
-        }
-    }
+/// Which addresses may be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// Those that anybody can reach: for videos that strangers name.
+    #[default]
+    Public,
+    /// Those of this machine and of local networks too.
+    Any,
 }
 
 /// A video on an HTTP server. Read in ranges where the server has them; copied to a temporary file
@@ -91,26 +69,27 @@ struct Copy {
 }
 
 impl HttpSource {
-    /// Asks the server for the start of the video.
+    /// Asks the server for the start of the video. Of `limits`, those on input, wall time (where the
+    /// server gives the video only as a whole) and silence hold.
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub async fn open(url: &HttpUrl, options: &HttpOptions) -> Result<Self, HttpError> {
+    pub async fn open(url: &HttpUrl, addresses: Addresses, limits: &Limits) -> Result<Self, HttpError> {
         let mut source = Self {
             name: url.name(),
             length: 0,
-            client: Client::new(options)?,
+            client: Client::new(addresses, limits.stall)?,
             origin: url.clone(),
             place: Mutex::new(url.clone()),
             version: Version::default(),
-            idle: options.idle,
+            idle: limits.stall,
             first: Bytes::new(),
             copy: None,
             transferred: AtomicU64::new(0),
         };
         let mut tries = 0;
-        let opened = tokio::time::timeout(options.wall_time, async {
-            while let Err(error) = source.begin(options).await {
+        let opened = tokio::time::timeout(limits.wall_time, async {
+            while let Err(error) = source.begin(limits).await {
                 if tries == TRIES || !error.is_retryable() {
                     return Err(error);
                 }
@@ -119,9 +98,7 @@ impl HttpSource {
             }
             Ok(())
         });
-        opened
-            .await
-            .unwrap_or_else(|_| Err(HttpError::TimeLimit(options.wall_time.as_secs())))?;
+        opened.await.unwrap_or(Err(HttpError::TimeLimit))?;
         Ok(source)
     }
 
@@ -130,15 +107,15 @@ impl HttpSource {
         self.transferred.load(Ordering::Relaxed)
     }
 
-    async fn begin(&mut self, options: &HttpOptions) -> Result<(), HttpError> {
+    async fn begin(&mut self, limits: &Limits) -> Result<(), HttpError> {
         let (response, place) = self.client.get(&self.origin, 0..FIRST).await?;
         self.place = Mutex::new(place);
         self.version = Version::of(&response);
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = ContentRange::of(&response)?;
-                if range.length > options.input_bytes {
-                    return Err(HttpError::TooLarge(options.input_bytes));
+                if range.length > limits.input_bytes {
+                    return Err(HttpError::TooLarge(limits.input_bytes));
                 }
                 if range.bytes != (0..range.length.min(FIRST)) {
                     return Err(HttpError::Answer("it is another range than asked for".to_owned()));
@@ -148,7 +125,7 @@ impl HttpSource {
                 Ok(())
             }
             StatusCode::OK => {
-                let copy = self.download(response, options.input_bytes).await?;
+                let copy = self.download(response, limits.input_bytes).await?;
                 self.length = copy.source.len();
                 self.copy = Some(copy);
                 Ok(())
@@ -177,7 +154,7 @@ impl HttpSource {
             }
             Ok(body.freeze())
         };
-        let longest = self.idle + Duration::from_secs(length / SLOWEST);
+        let longest = self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND);
         tokio::time::timeout(longest, all)
             .await
             .unwrap_or(Err(HttpError::TooSlow))
@@ -203,7 +180,7 @@ impl HttpSource {
             if length > most {
                 return Err(HttpError::TooLarge(most));
             }
-            if started.elapsed() > self.idle + Duration::from_secs(length / SLOWEST) {
+            if started.elapsed() > self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND) {
                 return Err(HttpError::TooSlow);
             }
             file = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file))

@@ -51,8 +51,10 @@ const LONG: &str = "testsrc2=s=640x360:r=50:d=60";
 
 /// Starts a long extraction and returns once its ffmpeg writes pictures.
 fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
-    let mut command = vf();
+    // As from a terminal, also where the tests run under nohup.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_vf")])
         .args(["extract", "--fps", "1000", "-f", "png", "--progress", "json"])
         .args(extra);
     command
@@ -83,7 +85,7 @@ fn finish(mut child: std::process::Child, place: &Place) -> (Option<i32>, String
     wait_for("children to be gone", || {
         processes(place.folder.path()).is_empty()
     });
-    assert_eq!(place.left(), Vec::<String>::new());
+    assert_eq!(place.left(), Vec::<String>::new(), "{status}: {stderr}");
     (status.code(), stderr)
 }
 

@@ -134,9 +134,11 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
     let encoder: Vec<String> = match picture.format {
         PictureFormat::Jpg => {
             let q = jpeg_quantiser(quality).to_string();
-            ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"]
-                .map(str::to_owned)
-                .into()
+            let scale = ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"];
+            // The standard's own Huffman tables, as other encoders write them: tables fitted to each
+            // picture would save a seventh of its size for a quarter more of its encoding.
+            let tables = ["-huffman", "default"];
+            scale.iter().chain(&tables).map(|&arg| arg.to_owned()).collect()
         }
         PictureFormat::Png => ["-c:v", "png"].map(str::to_owned).into(),
         PictureFormat::Webp => [

@@ -53,13 +53,21 @@
 //!
 //! `http` adds `source::http`: videos on HTTP servers, read in ranges.
 //!
+//! `jobs` adds `jobs` and `queue`: videos by message, worked on until each has one result.
+//!
 //! `testing` adds mocks of the traits and a conformance suite for each.
 
 pub mod archive;
+#[cfg(feature = "jobs")]
+pub mod clock;
 pub mod extract;
+#[cfg(feature = "jobs")]
+pub mod jobs;
 pub mod limits;
 pub mod pipeline;
 pub mod plan;
+#[cfg(feature = "jobs")]
+pub mod queue;
 pub mod select;
 pub mod source;
 pub mod storage;

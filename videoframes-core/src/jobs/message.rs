@@ -1,0 +1,324 @@
+//! The message that asks for a job.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::options::JobOptions;
+use super::{ErrorCode, JobError, JobId, NewJob};
+use crate::storage::ObjectKey;
+
+/// Version of the form; raised when a reader would have to change.
+pub const MESSAGE_VERSION: u64 = 1;
+/// Longest idempotency key, in bytes.
+const KEY_BYTES: usize = 256;
+/// Most bytes of client metadata.
+const METADATA_BYTES: usize = 16 << 10;
+
+/// Why a message cannot even become a failed job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Poison {
+    /// It is not a JSON object.
+    #[error("it is not a JSON object: {0}")]
+    NotJson(String),
+    /// Its version is not one of ours.
+    #[error("its version {0} is not known here, {MESSAGE_VERSION} is")]
+    UnknownVersion(String),
+    /// It names neither a job nor a source.
+    #[error("it names neither a job nor a source")]
+    NoSource,
+}
+
+/// A message to the workers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobMessage {
+    /// About a job that is known.
+    Known(JobId),
+    /// That asks for a job.
+    Asked(Box<JobRequest>),
+}
+
+/// A job as a message asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRequest {
+    source: Value,
+    content: Result<Content, String>,
+    idempotency_key: Option<String>,
+    client_metadata: Option<Value>,
+    sequencer: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Content {
+    source: SourceRef,
+    options: JobOptions,
+    output_key: Option<ObjectKey>,
+}
+
+/// Where a video is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRef {
+    /// Its name in the store.
+    pub key: ObjectKey,
+    /// The only version of it that is meant, if that matters.
+    pub etag: Option<String>,
+}
+
+impl SourceRef {
+    /// Reads the `source` of a message or a row.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn from_json(value: &Value) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Form {
+            key: String,
+            etag: Option<String>,
+        }
+        let form = Form::deserialize(value).map_err(|e| format!("source: {e}"))?;
+        Ok(Self {
+            key: form.key.parse().map_err(|e| format!("source.key: {e}"))?,
+            etag: form.etag,
+        })
+    }
+
+    /// The `source` of a message or a row.
+    pub fn to_json(&self) -> Value {
+        match &self.etag {
+            Some(etag) => json!({"key": self.key.as_str(), "etag": etag}),
+            None => json!({"key": self.key.as_str()}),
+        }
+    }
+}
+
+impl JobMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`Poison`] for what can become no job at all. Values that mean nothing make a job that fails.
+    pub fn parse(body: &str) -> Result<Self, Poison> {
+        let value: Value = serde_json::from_str(body).map_err(|e| Poison::NotJson(e.to_string()))?;
+        let Value::Object(mut fields) = value else {
+            return Err(Poison::NotJson("it is another kind of value".to_owned()));
+        };
+        let version = fields.get("version").cloned().unwrap_or(Value::Null);
+        if version.as_u64() != Some(MESSAGE_VERSION) {
+            return Err(Poison::UnknownVersion(
+                version.to_string().chars().take(40).collect(),
+            ));
+        }
+        if let Some(id) = fields.get("job_id").and_then(Value::as_str) {
+            return id.parse().map(Self::Known).map_err(|_| Poison::NoSource);
+        }
+        let Some(source) = fields.remove("source").filter(|source| source["key"].is_string()) else {
+            return Err(Poison::NoSource);
+        };
+        Ok(Self::Asked(Box::new(JobRequest::read(source, fields))))
+    }
+
+    /// The body of a message about a job that is known.
+    pub fn known(job: JobId) -> String {
+        json!({"version": MESSAGE_VERSION, "job_id": job}).to_string()
+    }
+}
+
+impl JobRequest {
+    /// What is asked of `source`, in the words of a message's fields.
+    pub fn new(source: &SourceRef, fields: Map<String, Value>) -> Self {
+        Self::read(source.to_json(), fields)
+    }
+
+    fn read(source: Value, mut fields: Map<String, Value>) -> Self {
+        let mut wrong = None;
+        let mut text = |fields: &mut Map<String, Value>, name: &str| match fields.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if !text.is_empty() && text.len() <= KEY_BYTES => Some(text),
+            Some(_) => {
+                wrong = Some(format!("{name}: is not a text of 1 to {KEY_BYTES} bytes"));
+                None
+            }
+        };
+        let idempotency_key = text(&mut fields, "idempotency_key");
+        let sequencer = text(&mut fields, "sequencer");
+        let mut client_metadata = fields.remove("client_metadata").filter(|value| !value.is_null());
+        if client_metadata
+            .as_ref()
+            .is_some_and(|value| value.to_string().len() > METADATA_BYTES)
+        {
+            client_metadata = None;
+            wrong = Some(format!("client_metadata: has more than {METADATA_BYTES} bytes"));
+        }
+        let content = match wrong {
+            Some(wrong) => Err(wrong),
+            None => Content::read(&source, &mut fields),
+        };
+        Self {
+            source,
+            content,
+            idempotency_key,
+            client_metadata,
+            sequencer,
+        }
+    }
+
+    /// The source, where it can be named.
+    pub fn source(&self) -> Option<&SourceRef> {
+        self.content.as_ref().ok().map(|content| &content.source)
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn rejection(&self) -> Option<&str> {
+        self.content.as_ref().err().map(String::as_str)
+    }
+
+    /// The job. `etag` is that of the source as it is now, where there is one: the same message about
+    /// another version of the source asks for another job.
+    pub fn into_job(self, etag: Option<String>) -> NewJob {
+        let Self {
+            source,
+            content,
+            idempotency_key,
+            client_metadata,
+            sequencer,
+        } = self;
+        let (source, options, output_key, rejection) = match content {
+            Ok(mut content) => {
+                content.source.etag = content.source.etag.or(etag);
+                let options = content.options.to_json();
+                (content.source.to_json(), options, content.output_key, None)
+            }
+            Err(message) => {
+                let rejection = JobError::new(ErrorCode::InvalidRequest, message);
+                (source, Value::Null, None, Some(rejection))
+            }
+        };
+        let payload = json!({
+            "source": source,
+            "options": options,
+            "output": output_key.as_ref().map(ObjectKey::as_str),
+            "rejection": rejection.as_ref().map(|error| &error.message),
+        });
+        let payload_hash = hash(&payload);
+        let deadline = options["limits"]["deadline_s"].as_u64();
+        NewJob {
+            id: JobId::random(),
+            idempotency_key: idempotency_key
+                .unwrap_or_else(|| hash(&json!({"payload": payload_hash, "sequencer": sequencer}))),
+            payload_hash,
+            source,
+            options,
+            output_key,
+            client_metadata,
+            sequencer,
+            time_limit: deadline.map(std::time::Duration::from_secs),
+            rejection,
+        }
+    }
+}
+
+impl Content {
+    fn read(source: &Value, fields: &mut Map<String, Value>) -> Result<Self, String> {
+        let output_key = match fields.remove("output").unwrap_or_default() {
+            Value::Null => None,
+            output => match output["key"].as_str() {
+                Some(key) => Some(key.parse().map_err(|e| format!("output.key: {e}"))?),
+                None => return Err("output: has no key".to_owned()),
+            },
+        };
+        let source = SourceRef::from_json(source)?;
+        if output_key.as_ref() == Some(&source.key) {
+            return Err("output.key: is that of the source".to_owned());
+        }
+        Ok(Self {
+            source,
+            options: JobOptions::from_json(&Value::Object(std::mem::take(fields)))
+                .map_err(|e| e.to_string())?,
+            output_key,
+        })
+    }
+}
+
+/// SHA-256 of a value whose objects are sorted by name, in hexadecimal.
+pub(crate) fn hash(value: &Value) -> String {
+    Sha256::digest(value.to_string())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn asked(body: Value) -> JobRequest {
+        match JobMessage::parse(&body.to_string()).unwrap() {
+            JobMessage::Asked(request) => *request,
+            JobMessage::Known(id) => panic!("{id}"),
+        }
+    }
+
+    #[test]
+    fn what_can_become_no_job_is_poison() {
+        for (body, expected) in [
+            ("frames, please", "not a JSON object"),
+            ("[1]", "not a JSON object"),
+            (r#"{"source": {"key": "v.mp4"}}"#, "version null"),
+            (r#"{"version": 2, "source": {"key": "v.mp4"}}"#, "version 2"),
+            (r#"{"version": 1}"#, "neither"),
+            (r#"{"version": 1, "source": "v.mp4"}"#, "neither"),
+            (r#"{"version": 1, "job_id": "7"}"#, "neither"),
+        ] {
+            let message = JobMessage::parse(body).unwrap_err().to_string();
+            assert!(message.contains(expected), "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_message_about_a_known_job_is_read_back() {
+        let id = JobId::random();
+        assert_eq!(
+            JobMessage::parse(&JobMessage::known(id)),
+            Ok(JobMessage::Known(id))
+        );
+    }
+
+    #[test]
+    fn bad_values_make_a_job_that_is_failed_from_the_start() {
+        for (field, value, word) in [
+            ("source", json!({"key": "../../etc/passwd"}), "source.key"),
+            ("output", json!({"key": "/root"}), "output.key"),
+            ("output", json!({"key": "v.mp4"}), "source"),
+            ("output", json!("x"), "output"),
+            ("picture", json!({"format": "bmp"}), "picture.format"),
+            ("idempotency_key", json!(7), "idempotency_key"),
+            (
+                "client_metadata",
+                json!("x".repeat(METADATA_BYTES)),
+                "client_metadata",
+            ),
+        ] {
+            let mut body = json!({"version": 1, "source": {"key": "v.mp4"}});
+            body[field] = value;
+            let job = asked(body).into_job(None);
+            let rejection = job.rejection.unwrap();
+            assert_eq!(rejection.code, "INVALID_REQUEST");
+            assert!(rejection.message.contains(word), "{field}: {}", rejection.message);
+        }
+    }
+
+    #[test]
+    fn jobs_without_a_key_of_their_own_are_known_by_what_they_ask() {
+        let key = |body: Value, etag: &str| asked(body).into_job(Some(etag.to_owned())).idempotency_key;
+        let plain = json!({"version": 1, "source": {"key": "v.mp4"}});
+        let same =
+            json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 1.0}, "new_field": 1});
+        let other = json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 2}});
+        assert_eq!(key(plain.clone(), "a"), key(same, "a"));
+        assert_ne!(key(plain.clone(), "a"), key(other, "a"));
+        assert_ne!(key(plain.clone(), "a"), key(plain.clone(), "b"));
+        let mut named = plain;
+        named["idempotency_key"] = json!("mine");
+        assert_eq!(key(named, "a"), "mine");
+    }
+}

@@ -1,0 +1,25 @@
+//! Jobs: what was asked for by message, how far it has come, and what came out.
+//!
+//! A [`VideoJob`] is a row. Whoever works on it holds its [`Lease`], and every change that the holder
+//! makes is guarded by the lease's epoch: a worker that lost it changes nothing any more. What has to
+//! be told to the world is written into the outbox in the same transaction as the change itself.
+
+mod job;
+mod message;
+mod notification;
+mod options;
+mod outbox;
+mod repo;
+mod status;
+
+pub use job::{
+    ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
+};
+pub use message::{JobMessage, JobRequest, MESSAGE_VERSION, Poison, SourceRef};
+pub use options::{InvalidOptions, JobOptions, RequestedLimits};
+pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
+pub use repo::{
+    Claim, ClaimTerms, Enqueue, JobFilter, JobRepo, JobRepoError, Outcome, Renewal, Submitted, SweepTerms,
+    Swept,
+};
+pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

@@ -1,0 +1,54 @@
+//! What clients are told: one event for every time a job becomes terminal.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{JobId, JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+
+/// Namespace of the ids of notifications.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_9a52_93c4_4b0e_8a55_2f0e_77c1_d3aa);
+
+impl OutboxMessage {
+    /// The notification of a terminal job: a CloudEvent (version 1.0, JSON) whose id depends on job,
+    /// generation and status alone, so that whoever gets it twice can tell.
+    pub fn notification(job: &VideoJob) -> Self {
+        let name = format!("{}/{}/{}", job.id, job.generation, job.status);
+        let id = Uuid::new_v5(&NAMESPACE, name.as_bytes());
+        let mut event = json!({
+            "specversion": "1.0",
+            "id": id,
+            "source": "/videoframes",
+            "type": format!("videoframes.job.{}", job.status),
+            "subject": job.id,
+            "datacontenttype": "application/json",
+            "data": {
+                "job_id": job.id,
+                "status": job.status,
+                "generation": job.generation,
+                "source": job.source,
+                "result": job.result,
+                "error": job.error().map(|error| json!({"code": error.code, "message": error.message})),
+                "client_metadata": job.client_metadata,
+            },
+        });
+        if let Some(finished) = job.finished_at {
+            event["time"] = json!(finished);
+        }
+        Self {
+            id,
+            destination: OutboxDestination::Notifier,
+            job: job.id,
+            body: event.to_string(),
+        }
+    }
+
+    /// The message that brings a job to the workers.
+    pub fn to_workers(job: JobId) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            destination: OutboxDestination::Input,
+            job,
+            body: JobMessage::known(job),
+        }
+    }
+}

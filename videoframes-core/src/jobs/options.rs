@@ -1,0 +1,481 @@
+//! What is asked of a video, as JSON: read from messages, kept in rows in one canonical form.
+
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Number, Value};
+
+use crate::archive::NameTemplate;
+use crate::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+use crate::limits::Limits;
+use crate::pipeline::{OnDamage, Request};
+use crate::select::{End, Position, Range, Selection};
+use crate::units::{FrameRate, Rational, approximate_seconds, parse_time};
+
+/// What is asked of a video.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobOptions {
+    /// Which moments.
+    pub selection: Option<Selection>,
+    /// Of which part.
+    pub range: Range,
+    /// As what pictures.
+    pub picture: PictureOptions,
+    /// Under which names.
+    pub names: NameTemplate,
+    /// What if the source is damaged.
+    pub on_damage: OnDamage,
+    /// At which cost at most; a worker's own limits hold too.
+    pub limits: RequestedLimits,
+}
+
+/// Limits that a client sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RequestedLimits {
+    /// Largest source, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_bytes: Option<NonZeroU64>,
+    /// Largest picture, in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<NonZeroU64>,
+    /// Longest video, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<NonZeroU64>,
+    /// Most pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<NonZeroU64>,
+    /// Largest archive, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<NonZeroU64>,
+    /// Longest time of one attempt, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt_s: Option<NonZeroU64>,
+    /// Longest time from submission to result, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<NonZeroU64>,
+}
+
+impl RequestedLimits {
+    /// The stricter of both, for each.
+    pub fn within(&self, own: &Limits) -> Limits {
+        let least = |asked: Option<NonZeroU64>, own: u64| asked.map_or(own, |asked| asked.get().min(own));
+        let seconds = |asked: Option<NonZeroU64>, own: Duration| {
+            asked.map_or(own, |asked| Duration::from_secs(asked.get()).min(own))
+        };
+        Limits {
+            input_bytes: least(self.input_bytes, own.input_bytes),
+            pixels: least(self.pixels, own.pixels),
+            duration: seconds(self.duration_s, own.duration),
+            frames: least(self.frames, own.frames),
+            output_bytes: least(self.output_bytes, own.output_bytes),
+            wall_time: seconds(self.attempt_s, own.wall_time),
+            stall: own.stall,
+        }
+    }
+}
+
+/// A value of the options that cannot be met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidOptions(String);
+
+impl JobOptions {
+    /// Reads the fields of a message or a row. Unknown fields are left alone, for newer senders.
+    ///
+    /// # Errors
+    /// For values that mean nothing, with the field's name.
+    pub fn from_json(value: &Value) -> Result<Self, InvalidOptions> {
+        let form: Form = Form::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
+        let selection = form.selection.map(SelectionForm::read).transpose()?;
+        let range = form.range.read()?;
+        if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
+            return Err(InvalidOptions("a selection 'at' times takes no range".to_owned()));
+        }
+        if !form.renditions.is_empty() {
+            return Err(InvalidOptions(
+                "renditions are not made by this version".to_owned(),
+            ));
+        }
+        Ok(Self {
+            selection,
+            range,
+            picture: form.picture.read()?,
+            names: match form.names {
+                Some(names) => names.parse().map_err(|e| invalid("names", e))?,
+                None => NameTemplate::default(),
+            },
+            on_damage: match form.on_damage {
+                OnDamageForm::Fail => OnDamage::Fail,
+                OnDamageForm::Partial => OnDamage::Partial,
+            },
+            limits: form.limits,
+        })
+    }
+
+    /// The canonical form: equal options give equal JSON.
+    pub fn to_json(&self) -> Value {
+        let form = Form {
+            selection: Some(SelectionForm::of(self.selection.as_ref())),
+            range: RangeForm {
+                start: self.range.start.map(|start| Text(start.to_string())),
+                end: match self.range.end {
+                    Some(End::At(end)) => Some(Text(end.to_string())),
+                    _ => None,
+                },
+                duration: match self.range.end {
+                    Some(End::After(length)) => Some(Text(length.to_string())),
+                    _ => None,
+                },
+            },
+            picture: PictureForm::of(&self.picture),
+            names: Some(self.names.to_string()),
+            on_damage: match self.on_damage {
+                OnDamage::Fail => OnDamageForm::Fail,
+                OnDamage::Partial => OnDamageForm::Partial,
+            },
+            limits: self.limits,
+            renditions: Vec::new(),
+        };
+        serde_json::to_value(form).unwrap_or_default()
+    }
+
+    /// What an archive depends on: the canonical form without limits.
+    pub fn work_json(&self) -> Value {
+        Self {
+            limits: RequestedLimits::default(),
+            ..self.clone()
+        }
+        .to_json()
+    }
+
+    /// What the pipeline is asked, under the stricter of the limits.
+    pub fn request(&self, own: &Limits) -> Request {
+        let default = Request::default();
+        Request {
+            selection: self.selection.clone().unwrap_or(default.selection),
+            range: self.range,
+            picture: self.picture,
+            names: self.names.clone(),
+            on_damage: self.on_damage,
+            limits: self.limits.within(own),
+            ..Request::default()
+        }
+    }
+}
+
+fn invalid(field: &str, error: impl std::fmt::Display) -> InvalidOptions {
+    InvalidOptions(format!("{field}: {error}"))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Form {
+    selection: Option<SelectionForm>,
+    #[serde(default)]
+    range: RangeForm,
+    #[serde(default)]
+    picture: PictureForm,
+    names: Option<String>,
+    #[serde(default)]
+    on_damage: OnDamageForm,
+    #[serde(default)]
+    limits: RequestedLimits,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    renditions: Vec<Value>,
+}
+
+/// A number or a text, as people write times and rates.
+#[derive(Serialize, Clone)]
+#[serde(transparent)]
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "a number, or a text such as \"30000/1001\" or \"1m30s\""
+        )]
+        enum Either {
+            Number(Number),
+            Text(String),
+        }
+        Ok(Self(match Either::deserialize(deserializer)? {
+            Either::Number(number) => number.to_string(),
+            Either::Text(text) => text,
+        }))
+    }
+}
+
+impl Text {
+    fn read<T: FromStr<Err: std::fmt::Display>>(&self, field: &str) -> Result<T, InvalidOptions> {
+        self.0.parse().map_err(|e| invalid(field, e))
+    }
+
+    fn length(&self, field: &str) -> Result<Rational, InvalidOptions> {
+        let length = parse_time(&self.0).map_err(|e| invalid(field, e))?;
+        if approximate_seconds(length) > 0.0 {
+            Ok(length)
+        } else {
+            Err(invalid(field, "has to be more than nothing"))
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SelectionForm {
+    Fps(Text),
+    Every(Text),
+    At(Vec<Text>),
+    Count(NonZeroU64),
+    All(True),
+}
+
+#[derive(Serialize)]
+struct True(bool);
+
+impl<'de> Deserialize<'de> for True {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match bool::deserialize(deserializer)? {
+            true => Ok(Self(true)),
+            false => Err(de::Error::custom("'all' is true or not there")),
+        }
+    }
+}
+
+impl SelectionForm {
+    fn read(self) -> Result<Selection, InvalidOptions> {
+        Ok(match self {
+            Self::Fps(rate) => Selection::Fps(rate.read("selection.fps")?),
+            Self::Every(length) => {
+                let length = length.length("selection.every")?;
+                let rate = FrameRate::every(length);
+                Selection::Fps(rate.ok_or_else(|| invalid("selection.every", "is out of range"))?)
+            }
+            Self::At(places) if places.is_empty() => {
+                return Err(invalid("selection.at", "names no time"));
+            }
+            Self::At(places) => {
+                let places = places.iter().map(|place| place.read("selection.at"));
+                Selection::At(places.collect::<Result<_, _>>()?)
+            }
+            Self::Count(count) => Selection::Count(count.get()),
+            Self::All(_) => Selection::All,
+        })
+    }
+
+    fn of(selection: Option<&Selection>) -> Self {
+        match selection {
+            None => Self::Fps(Text("1".to_owned())),
+            Some(Selection::Fps(rate)) => Self::Fps(Text(rate.to_string())),
+            Some(Selection::At(places)) => Self::At(places.iter().map(|p| Text(p.to_string())).collect()),
+            // A selection of none is refused by every video.
+            Some(Selection::Count(count)) => Self::Count(NonZeroU64::new(*count).unwrap_or(NonZeroU64::MAX)),
+            Some(Selection::All) => Self::All(True(true)),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct RangeForm {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<Text>,
+}
+
+impl RangeForm {
+    fn read(&self) -> Result<Range, InvalidOptions> {
+        let start = self.start.as_ref().map(|t| t.read::<Position>("range.start"));
+        let end = match (&self.end, &self.duration) {
+            (Some(_), Some(_)) => {
+                return Err(invalid("range", "has either an end or a duration, not both"));
+            }
+            (Some(end), None) => Some(End::At(end.read("range.end")?)),
+            (None, Some(length)) => Some(End::After(length.length("range.duration")?)),
+            (None, None) => None,
+        };
+        Ok(Range {
+            start: start.transpose()?,
+            end,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct PictureForm {
+    format: String,
+    quality: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_height: Option<u32>,
+    rotate: bool,
+    deinterlace: DeinterlaceForm,
+    tonemap: TonemapForm,
+}
+
+impl Default for PictureForm {
+    fn default() -> Self {
+        Self::of(&PictureOptions::default())
+    }
+}
+
+impl PictureForm {
+    fn of(options: &PictureOptions) -> Self {
+        Self {
+            format: options.format.extension().to_owned(),
+            quality: options.quality.get(),
+            max_width: options.max_width,
+            max_height: options.max_height,
+            rotate: options.rotate,
+            deinterlace: match options.deinterlace {
+                Deinterlace::Auto => DeinterlaceForm::Auto,
+                Deinterlace::On => DeinterlaceForm::On,
+                Deinterlace::Off => DeinterlaceForm::Off,
+            },
+            tonemap: match options.tonemap {
+                Tonemap::Auto => TonemapForm::Auto,
+                Tonemap::Off => TonemapForm::Off,
+            },
+        }
+    }
+
+    fn read(&self) -> Result<PictureOptions, InvalidOptions> {
+        let side = |name, side: Option<u32>| match side {
+            Some(side) if !(1..=65_535).contains(&side) => {
+                Err(invalid(name, format!("{side} is not from 1 to 65535")))
+            }
+            side => Ok(side),
+        };
+        let format: PictureFormat = self.format.parse().map_err(|e| invalid("picture.format", e))?;
+        let quality = Quality::new(self.quality);
+        Ok(PictureOptions {
+            format,
+            quality: quality.ok_or_else(|| invalid("picture.quality", "is not from 1 to 100"))?,
+            max_width: side("picture.max_width", self.max_width)?,
+            max_height: side("picture.max_height", self.max_height)?,
+            rotate: self.rotate,
+            deinterlace: match self.deinterlace {
+                DeinterlaceForm::Auto => Deinterlace::Auto,
+                DeinterlaceForm::On => Deinterlace::On,
+                DeinterlaceForm::Off => Deinterlace::Off,
+            },
+            tonemap: match self.tonemap {
+                TonemapForm::Auto => Tonemap::Auto,
+                TonemapForm::Off => Tonemap::Off,
+            },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DeinterlaceForm {
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TonemapForm {
+    Auto,
+    Off,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+enum OnDamageForm {
+    #[default]
+    Fail,
+    Partial,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn options_are_the_same_after_a_round_through_their_canonical_form() {
+        for value in [
+            json!({}),
+            json!({"selection": {"fps": 29.97}, "picture": {"format": "webp", "quality": 70, "max_width": 640}}),
+            json!({"selection": {"every": "10s"}, "range": {"start": "25%", "duration": "1m"}}),
+            json!({"selection": {"at": [1.5, "00:01:10.123", "50%"]}, "names": "{stem}_{index}"}),
+            json!({"selection": {"count": 10}, "range": {"end": 9}, "on_damage": "partial"}),
+            json!({"selection": {"all": true}, "limits": {"frames": 5, "deadline_s": 60}, "of_a_newer_version": 1}),
+        ] {
+            let options = JobOptions::from_json(&value).unwrap();
+            let canonical = options.to_json();
+            let again = JobOptions::from_json(&canonical).unwrap();
+            assert_eq!(again.to_json(), canonical, "{value}");
+            let limits = Limits::default();
+            assert_eq!(
+                format!("{:?}", again.request(&limits)),
+                format!("{:?}", options.request(&limits)),
+            );
+        }
+    }
+
+    #[test]
+    fn different_words_for_the_same_options_have_one_canonical_form() {
+        let canonical = |value| JobOptions::from_json(&value).unwrap().to_json();
+        assert_eq!(
+            canonical(json!({})),
+            canonical(json!({"selection": {"fps": "1"}}))
+        );
+        assert_eq!(
+            canonical(json!({"selection": {"every": "500ms"}})),
+            canonical(json!({"selection": {"fps": 2}}))
+        );
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_named() {
+        for (value, word) in [
+            (json!({"selection": {"fps": "fast"}}), "selection.fps"),
+            (json!({"selection": {"fps": 0}}), "selection.fps"),
+            (json!({"selection": {"count": 0}}), "zero"),
+            (json!({"selection": {"count": -3}}), "-3"),
+            (json!({"selection": {"at": []}}), "selection.at"),
+            (json!({"selection": {"all": false}}), "all"),
+            (json!({"selection": {"best": 3}}), "best"),
+            (json!({"selection": {"at": [1]}, "range": {"start": 1}}), "range"),
+            (json!({"range": {"end": 1, "duration": 1}}), "range"),
+            (json!({"picture": {"format": "bmp"}}), "picture.format"),
+            (json!({"picture": {"quality": 0}}), "picture.quality"),
+            (json!({"picture": {"max_width": 0}}), "picture.max_width"),
+            (json!({"picture": {"deinterlace": "maybe"}}), "maybe"),
+            (json!({"names": "../{index}"}), "names"),
+            (json!({"on_damage": "ignore"}), "ignore"),
+            (json!({"limits": {"frames": 0}}), "zero"),
+            (json!({"limits": {"frames": 1e30}}), "1e+30"),
+            (json!({"renditions": [{"codec": "h264"}]}), "renditions"),
+        ] {
+            let message = JobOptions::from_json(&value).unwrap_err().to_string();
+            assert!(message.contains(word), "{value}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_stricter_limit_holds() {
+        let asked = RequestedLimits {
+            frames: NonZeroU64::new(10),
+            pixels: NonZeroU64::new(u64::MAX),
+            ..RequestedLimits::default()
+        };
+        let own = Limits::default();
+        let both = asked.within(&own);
+        assert_eq!((both.frames, both.pixels), (10, own.pixels));
+    }
+}

@@ -20,11 +20,8 @@ fn zip(criterion: &mut Criterion) {
         .sample_size(10);
     group.bench_function("zip", |bencher| {
         bencher.iter(|| {
-            let destination = ZipObject {
-                storage: Arc::new(MemoryStorage::default()),
-                key: "a.zip".parse().unwrap(),
-                if_exists: IfExists::Replace,
-            };
+            let storage = Arc::new(MemoryStorage::default());
+            let destination = ZipObject::new(storage, "a.zip".parse().unwrap(), IfExists::Replace);
             runtime.block_on(async {
                 let mut archive = destination.start().await.unwrap();
                 for index in 0..PICTURES {

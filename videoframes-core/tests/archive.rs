@@ -13,17 +13,13 @@ use videoframes_core::storage::{IfExists, MemoryStorage, Sink, Storage, StorageE
 async fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let storage = Arc::new(MemoryStorage::default());
     let key: videoframes_core::storage::ObjectKey = "a.zip".parse().unwrap();
-    let destination = ZipObject {
-        storage: storage.clone(),
-        key: key.clone(),
-        if_exists: IfExists::Refuse,
-    };
+    let destination = ZipObject::new(storage.clone(), key.clone(), IfExists::Refuse);
     let mut archive = destination.start().await.unwrap();
     for (name, content) in files {
         archive.add(name, Bytes::from(content.clone())).await.unwrap();
     }
     let size = archive.finish().await.unwrap();
-    let source = storage.open(&key).await.unwrap();
+    let source = storage.open(&key, None).await.unwrap();
     assert_eq!(source.len(), size);
     source
         .read_at(0, usize::try_from(size).unwrap())

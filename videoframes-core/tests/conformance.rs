@@ -3,11 +3,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::source::{FileSource, MemorySource};
-use videoframes_core::storage::{LocalStorage, MemoryStorage, ObjectKey};
-use videoframes_core::testing::{frame_extractor_conformance, source_conformance, storage_conformance};
+use videoframes_core::storage::{LocalStorage, MemoryStorage, ObjectKey, Storage};
+use videoframes_core::testing::{
+    StorageCapabilities, frame_extractor_conformance, source_conformance, storage_conformance,
+};
 
 #[tokio::test]
 async fn sources_conform() {
@@ -22,12 +25,25 @@ async fn sources_conform() {
 
 #[tokio::test]
 async fn storages_conform() {
-    storage_conformance(&MemoryStorage::default()).await;
-    let root = tempfile::tempdir().unwrap();
-    storage_conformance(&LocalStorage::new(root.path())).await;
-    let mut left = walk(root.path());
-    left.retain(|name| name.contains("partial"));
-    assert_eq!(left, Vec::<String>::new(), "no temporary file is left");
+    let all = StorageCapabilities { metadata: true };
+    storage_conformance(Arc::new(MemoryStorage::default()), all).await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("made when needed");
+    let storage = LocalStorage::new(&root);
+    assert_eq!(
+        storage.list("", None, 1).await.unwrap(),
+        [],
+        "no root is no object"
+    );
+    assert!(!root.exists());
+    let metadata = LocalStorage::new(folder.path()).keeps_metadata().await.unwrap();
+    storage_conformance(Arc::new(storage), StorageCapabilities { metadata }).await;
+    let partial = root.join(".vf-partial").to_string_lossy().into_owned();
+    assert_eq!(
+        walk(&root),
+        [partial],
+        "no temporary file and no empty folder is left"
+    );
 }
 
 fn walk(folder: &Path) -> Vec<String> {

@@ -86,11 +86,7 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
 async fn run(mock: MockFrameExtractor, request: Request) -> (Result<Summary, Error>, bool) {
     let storage = Arc::new(MemoryStorage::default());
     let key: videoframes_core::storage::ObjectKey = "out.zip".parse().unwrap();
-    let destination = ZipObject {
-        storage: storage.clone(),
-        key: key.clone(),
-        if_exists: IfExists::Refuse,
-    };
+    let destination = ZipObject::new(storage.clone(), key.clone(), IfExists::Refuse);
     let source = Arc::new(MemorySource::new("v.mp4", &b"bytes"[..]));
     let cancel = CancellationToken::new();
     let outcome =
@@ -99,7 +95,7 @@ async fn run(mock: MockFrameExtractor, request: Request) -> (Result<Summary, Err
         )
         .await
         .unwrap();
-    let written = storage.open(&key).await.is_ok();
+    let written = storage.open(&key, None).await.is_ok();
     (outcome, written)
 }
 

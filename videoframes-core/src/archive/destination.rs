@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Archive, ArchiveError, DirectoryArchive, ZipArchive};
-use crate::storage::{FileSink, IfExists, ObjectKey, Storage};
+use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Storage};
 
 /// A place for one result.
 #[async_trait]
@@ -77,12 +77,20 @@ impl Destination for Directory {
 
 /// A ZIP as an object of a [`Storage`].
 pub struct ZipObject {
-    /// The store.
-    pub storage: Arc<dyn Storage>,
-    /// The object.
-    pub key: ObjectKey,
-    /// Whether it may replace another.
-    pub if_exists: IfExists,
+    storage: Arc<dyn Storage>,
+    key: ObjectKey,
+    options: PutOptions,
+}
+
+impl ZipObject {
+    /// The object `key` of `storage`.
+    pub fn new(storage: Arc<dyn Storage>, key: ObjectKey, options: impl Into<PutOptions>) -> Self {
+        Self {
+            storage,
+            key,
+            options: options.into(),
+        }
+    }
 }
 
 #[async_trait]
@@ -97,7 +105,7 @@ impl Destination for ZipObject {
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
         Ok(Box::new(ZipArchive::new(
-            self.storage.create(&self.key, self.if_exists).await?,
+            self.storage.create(&self.key, &self.options).await?,
         )))
     }
 }

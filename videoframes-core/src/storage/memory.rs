@@ -1,57 +1,140 @@
 //! Objects in memory, for tests and small embedded uses.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::ops::Bound;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
-use super::{IfExists, ObjectKey, Sink, Storage, StorageError};
+use super::local::open_regular;
+use super::{IfExists, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
 use crate::source::{MemorySource, Source};
 
-type Objects = Arc<Mutex<HashMap<ObjectKey, Bytes>>>;
+#[derive(Debug)]
+struct Object {
+    bytes: Bytes,
+    info: ObjectInfo,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    by_key: BTreeMap<ObjectKey, Object>,
+    /// Versions that were ever written, of all objects.
+    versions: u64,
+}
+
+impl Objects {
+    fn get(&self, key: &ObjectKey) -> Result<&Object, StorageError> {
+        self.by_key
+            .get(key)
+            .ok_or_else(|| StorageError::NotFound(key.to_string()))
+    }
+
+    fn may_put(&self, key: &ObjectKey, options: &PutOptions) -> Result<(), StorageError> {
+        if options.if_exists == IfExists::Refuse && self.by_key.contains_key(key) {
+            return Err(StorageError::AlreadyExists(key.to_string()));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: ObjectKey, bytes: Bytes, options: PutOptions) -> Result<(), StorageError> {
+        self.may_put(&key, &options)?;
+        self.versions += 1;
+        let info = ObjectInfo {
+            size: bytes.len() as u64,
+            etag: format!("version-{}", self.versions),
+            modified: SystemTime::now(),
+            metadata: options.metadata,
+        };
+        self.by_key.insert(key, Object { bytes, info });
+        Ok(())
+    }
+}
 
 /// A map as a [`Storage`]; clones share their objects.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
-    objects: Objects,
+    objects: Arc<Mutex<Objects>>,
 }
 
-fn lock(objects: &Objects) -> MutexGuard<'_, HashMap<ObjectKey, Bytes>> {
+fn lock(objects: &Mutex<Objects>) -> MutexGuard<'_, Objects> {
     objects.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
 impl Storage for MemoryStorage {
-    async fn open(&self, key: &ObjectKey) -> Result<Arc<dyn Source>, StorageError> {
-        let bytes = lock(&self.objects).get(key).cloned();
-        let bytes = bytes.ok_or_else(|| StorageError::NotFound(key.to_string()))?;
-        let name = key.as_str().rsplit('/').next().unwrap_or_default();
-        Ok(Arc::new(MemorySource::new(name, bytes)))
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
+        Ok(lock(&self.objects).get(key)?.info.clone())
     }
 
-    async fn create(&self, key: &ObjectKey, if_exists: IfExists) -> Result<Box<dyn Sink>, StorageError> {
-        if if_exists == IfExists::Refuse && lock(&self.objects).contains_key(key) {
-            return Err(StorageError::AlreadyExists(key.to_string()));
+    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
+        let objects = lock(&self.objects);
+        let object = objects.get(key)?;
+        if if_match.is_some_and(|etag| etag != object.info.etag) {
+            return Err(StorageError::Changed(key.to_string()));
         }
+        Ok(Arc::new(MemorySource::new(key.name(), object.bytes.clone())))
+    }
+
+    async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
+        options.check(key)?;
+        lock(&self.objects).may_put(key, options)?;
         Ok(Box::new(MemorySink {
             objects: Arc::clone(&self.objects),
             key: key.clone(),
-            if_exists,
+            options: options.clone(),
             bytes: BytesMut::new(),
         }))
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        lock(&self.objects).remove(key);
+        lock(&self.objects).by_key.remove(key);
         Ok(())
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        most: usize,
+    ) -> Result<Vec<ObjectEntry>, StorageError> {
+        let objects = lock(&self.objects);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = objects
+            .by_key
+            .range((from, Bound::Unbounded))
+            .filter(|(key, _)| key.as_str().starts_with(prefix));
+        let entry = |(key, object): (&ObjectKey, &Object)| ObjectEntry {
+            key: key.clone(),
+            size: object.info.size,
+            modified: object.info.modified,
+        };
+        Ok(found.take(most).map(entry).collect())
+    }
+
+    async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
+        options.check(key)?;
+        lock(&self.objects).may_put(key, options)?;
+        let file = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            open_regular(&file)?.read_to_end(&mut bytes)?;
+            io::Result::Ok(bytes)
+        });
+        let bytes = read.await.map_err(io::Error::other).flatten();
+        let bytes = bytes.map_err(|e| StorageError::from_io("read", &path.to_string_lossy(), e))?;
+        lock(&self.objects).put(key.clone(), bytes.into(), options.clone())
     }
 }
 
 struct MemorySink {
-    objects: Objects,
+    objects: Arc<Mutex<Objects>>,
     key: ObjectKey,
-    if_exists: IfExists,
+    options: PutOptions,
     bytes: BytesMut,
 }
 
@@ -63,12 +146,7 @@ impl Sink for MemorySink {
     }
 
     async fn finish(self: Box<Self>) -> Result<(), StorageError> {
-        let mut objects = lock(&self.objects);
-        if self.if_exists == IfExists::Refuse && objects.contains_key(&self.key) {
-            return Err(StorageError::AlreadyExists(self.key.to_string()));
-        }
-        objects.insert(self.key, self.bytes.freeze());
-        Ok(())
+        lock(&self.objects).put(self.key, self.bytes.freeze(), self.options)
     }
 
     async fn abort(self: Box<Self>) {}

@@ -1,124 +1,70 @@
 //! Where results go and sources come from: named objects, written whole or not at all.
 
+mod error;
+mod file;
+mod key;
 mod local;
 mod memory;
+mod options;
 
-use std::fmt;
-use std::io;
-use std::str::FromStr;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use local::{FileSink, LocalStorage};
+pub use error::StorageError;
+pub use file::FileSink;
+pub use key::{InvalidKey, ObjectKey};
+pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use options::{IfExists, METADATA_BYTES, PutOptions};
 
 use crate::source::Source;
 
-/// The name of an object: `/`-separated components, none of them empty, `.` or `..`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey(String);
-
-/// A text that is no valid [`ObjectKey`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a valid object key")]
-pub struct InvalidKey(String);
-
-impl FromStr for ObjectKey {
-    type Err = InvalidKey;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let good = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']);
-        if text.len() <= 1024 && text.split('/').all(good) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidKey(text.chars().take(80).collect()))
-        }
-    }
+/// What a store knows of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Length in bytes.
+    pub size: u64,
+    /// Stands for this version of the object: another content under the same key has another one.
+    pub etag: String,
+    /// When it was written.
+    pub modified: SystemTime,
+    /// What its writer wanted kept beside it.
+    pub metadata: BTreeMap<String, String>,
 }
 
-impl ObjectKey {
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What to do when an object of that name is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IfExists {
-    /// Leave it and fail with [`StorageError::AlreadyExists`].
-    Refuse,
-    /// Replace it, atomically, when the new one is complete.
-    Replace,
-}
-
-/// Why a store did not do as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// No object, or no folder to put it in.
-    #[error("'{0}' does not exist")]
-    NotFound(String),
-    /// The object is there and was not to be replaced.
-    #[error("'{0}' exists already")]
-    AlreadyExists(String),
-    /// No space is left.
-    #[error("no space is left for '{name}'")]
-    NoSpace {
-        /// The object.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Anything else that the store reports.
-    #[error("cannot {action} '{name}'")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The object.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl StorageError {
-    pub(crate) fn from_io(action: &'static str, name: &str, source: io::Error) -> Self {
-        let name = name.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::NotFound(name),
-            io::ErrorKind::AlreadyExists => Self::AlreadyExists(name),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { name, source },
-            _ => Self::Io { action, name, source },
-        }
-    }
-
-    /// Whether the same call may succeed later without anyone changing anything.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoSpace { .. } | Self::Io { .. })
-    }
+/// One line of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEntry {
+    /// The object.
+    pub key: ObjectKey,
+    /// Length in bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: SystemTime,
 }
 
 /// The place where one object is being written.
 ///
-/// Callers may rely on nothing being visible under the object's name before [`Sink::finish`] has
-/// returned `Ok`, and on a dropped sink leaving nothing behind.
+/// Callers may rely on nothing being visible under the object's name before [`Sink::finish`] was
+/// called, on it being visible whole and for good once that has returned `Ok`, and on a dropped sink
+/// leaving nothing behind. Only a process that is killed leaves something, which is no object.
 ///
-/// Implementers must make `finish` atomic and must remove what was written on `abort` and on drop.
+/// Implementers must make `finish` atomic and durable, and must remove what was written on `abort` and
+/// on drop.
 #[async_trait]
 pub trait Sink: Send {
     /// Appends bytes. Not idempotent; after an error or a cancelled call only `abort` is allowed.
     async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError>;
 
     /// Makes the object visible, whole. With [`IfExists::Refuse`] an object that has appeared
-    /// meanwhile stays, and this fails with [`StorageError::AlreadyExists`].
+    /// meanwhile stays, and this fails with [`StorageError::AlreadyExists`]: of several writers exactly
+    /// one succeeds. After any other error, and when the call was dropped, the object is there whole
+    /// or not at all.
     async fn finish(self: Box<Self>) -> Result<(), StorageError>;
 
     /// Forgets everything that was written. Idempotent with a drop.
@@ -127,16 +73,47 @@ pub trait Sink: Send {
 
 /// A store of objects.
 ///
-/// Callers may rely on reading what a finished [`Sink`] wrote, byte by byte. Implementers keep
-/// every key inside their root.
+/// Callers may rely on reading what a finished [`Sink`] wrote, byte by byte, and on every call seeing
+/// all that was finished or deleted before it began.
+///
+/// Implementers keep every key inside their root, whatever is in there, and check [`PutOptions`] before
+/// they write. A key that they can never hold is [`StorageError::Invalid`] where it would be written
+/// and [`StorageError::NotFound`] or `Invalid` where it would be read.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// Opens an object for reading. A missing one is [`StorageError::NotFound`]. Idempotent.
-    async fn open(&self, key: &ObjectKey) -> Result<Arc<dyn Source>, StorageError>;
+    /// What is known of an object. A missing one is [`StorageError::NotFound`]. Idempotent.
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError>;
+
+    /// Opens an object for reading. A missing one is [`StorageError::NotFound`]; with `if_match`, one
+    /// of another etag is [`StorageError::Changed`]. Idempotent.
+    ///
+    /// Reads give bytes of the version that was opened or fail; [`StorageError::of_read`] tells when
+    /// they do because it has changed. Whoever opens [`Source::local_path`] again may find another
+    /// version there, and compares etags afterwards.
+    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError>;
 
     /// Starts to write an object. An existing one is refused at once, where that was asked for.
-    async fn create(&self, key: &ObjectKey, if_exists: IfExists) -> Result<Box<dyn Sink>, StorageError>;
+    async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
 
     /// Removes an object. Idempotent: a missing one is no error.
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
+
+    /// The objects whose keys begin with `prefix`, in order of their keys, from the first one behind
+    /// `after` on: `most` of them, and fewer only where there are no more. A prefix is a text and not
+    /// a folder; an empty one means all. What is not finished does not appear. What is written or
+    /// deleted meanwhile may appear or not. Idempotent.
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        most: usize,
+    ) -> Result<Vec<ObjectEntry>, StorageError>;
+
+    /// Makes an object of a regular file of this machine, which stays; without copying it, where the
+    /// store can do that. Appears as [`Sink::finish`] says, with the same errors; a file that is missing
+    /// is [`StorageError::NotFound`] with its path.
+    ///
+    /// The caller leaves the file as it is. If it is altered all the same, the object is either not
+    /// touched by that or gets another etag.
+    async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError>;
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
 use crate::limits::Limits;
 use crate::source::Source;
-use crate::storage::{IfExists, ObjectKey, Sink, Storage, StorageError};
+use crate::storage::{ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
 use crate::video::{Timeline, VideoInfo};
 
 mock! {
@@ -49,11 +49,21 @@ mock! {
     #[derive(Debug)]
     pub Storage {}
 
+    // mockall wants a name for a lifetime inside of `Option`, and then the trait's order of all of them.
+
     #[async_trait]
     impl Storage for Storage {
-        async fn open(&self, key: &ObjectKey) -> Result<Arc<dyn Source>, StorageError>;
-        async fn create(&self, key: &ObjectKey, if_exists: IfExists) -> Result<Box<dyn Sink>, StorageError>;
+        async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError>;
+        async fn open<'s, 'k, 'a>(&'s self, key: &'k ObjectKey, if_match: Option<&'a str>) -> Result<Arc<dyn Source>, StorageError>;
+        async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
         async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
+        async fn list<'s, 'p, 'a>(
+            &'s self,
+            prefix: &'p str,
+            after: Option<&'a ObjectKey>,
+            most: usize,
+        ) -> Result<Vec<ObjectEntry>, StorageError>;
+        async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError>;
     }
 }
 

@@ -8,4 +8,4 @@ mod storage;
 pub use extractor::frame_extractor_conformance;
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
 pub use source::source_conformance;
-pub use storage::storage_conformance;
+pub use storage::{StorageCapabilities, storage_conformance};

@@ -1,89 +1,434 @@
 //! What every [`Storage`] and its sinks must do.
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use super::source_conformance;
-use crate::storage::{IfExists, ObjectKey, Storage, StorageError};
+use crate::storage::{IfExists, METADATA_BYTES, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
-/// Checks the contract of [`Storage`] and [`crate::storage::Sink`] on an empty store.
+/// What a [`Storage`] may lack.
+#[derive(Debug, Clone, Copy)]
+pub struct StorageCapabilities {
+    /// Metadata is kept. Without, it is empty, and no error.
+    pub metadata: bool,
+}
+
+/// Checks the contract of [`Storage`] and [`Sink`] on an empty store.
 ///
 /// # Panics
 /// Where the contract is broken.
-pub async fn storage_conformance(storage: &dyn Storage) {
-    let key: ObjectKey = "a folder/ü 100%d.zip".parse().expect("a valid key");
-    assert!(
-        matches!(storage.open(&key).await, Err(StorageError::NotFound(_))),
-        "a missing object is NotFound"
-    );
-    storage
-        .delete(&key)
-        .await
-        .expect("deleting a missing object is no error");
+pub async fn storage_conformance(storage: Arc<dyn Storage>, capabilities: StorageCapabilities) {
+    what_is_missing_is_said_to_be(&*storage).await;
+    objects_are_written_whole_or_not_at_all(&*storage).await;
+    versions_are_told_apart(&*storage).await;
+    metadata_is_kept_within_its_bounds(&*storage, capabilities).await;
+    of_two_writers_the_first_to_finish_wins(&*storage).await;
+    of_many_writers_exactly_one_wins(&storage).await;
+    files_are_imported(&*storage, capabilities).await;
+    lists_are_in_order_and_in_pages(&*storage).await;
+}
 
+async fn what_is_missing_is_said_to_be(storage: &dyn Storage) {
+    let key = key("no folder/no object");
+    let missing = |error| matches!(error, Some(StorageError::NotFound(_)));
+    assert!(missing(storage.open(&key, None).await.err()), "open");
+    assert!(
+        missing(storage.open(&key, Some("etag")).await.err()),
+        "open if it matches"
+    );
+    assert!(missing(storage.head(&key).await.err()), "head");
+    for _ in 0..2 {
+        storage
+            .delete(&key)
+            .await
+            .expect("deleting a missing object is no error");
+    }
+    let listed = storage.list("", None, 10).await.expect("a list");
+    assert_eq!(listed, [], "the suite wants an empty store");
+}
+
+async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
+    let key = key("a folder/ü 100%d.zip");
     write(storage, &key, IfExists::Refuse, &["first ", "version"])
         .await
         .expect("a new object");
-    let source = storage.open(&key).await.expect("a finished object can be opened");
+    let source = storage
+        .open(&key, None)
+        .await
+        .expect("a finished object can be opened");
     source_conformance(source.as_ref(), b"first version").await;
     assert_eq!(source.name(), "ü 100%d.zip");
 
-    let refused = storage.create(&key, IfExists::Refuse).await.err();
+    let refused = storage.create(&key, &IfExists::Refuse.into()).await.err();
     assert!(
         matches!(refused, Some(StorageError::AlreadyExists(_))),
         "an object is not replaced unasked"
     );
-
-    let mut sink = storage.create(&key, IfExists::Replace).await.expect("replacing");
-    sink.write(Bytes::from_static(b"never seen"))
-        .await
-        .expect("a write");
-    sink.abort().await;
-    let mut sink = storage.create(&key, IfExists::Replace).await.expect("replacing");
-    sink.write(Bytes::from_static(b"never seen"))
-        .await
-        .expect("a write");
-    drop(sink);
-    source_conformance(
-        storage.open(&key).await.expect("still there").as_ref(),
-        b"first version",
-    )
-    .await;
-
+    for end in [Ending::Abort, Ending::Drop] {
+        let mut sink = storage
+            .create(&key, &IfExists::Replace.into())
+            .await
+            .expect("replacing");
+        sink.write(Bytes::from_static(b"never seen"))
+            .await
+            .expect("a write");
+        end.of(sink).await;
+    }
+    holds(storage, &key, b"first version").await;
     write(storage, &key, IfExists::Replace, &["second"])
         .await
         .expect("replacing");
-    source_conformance(storage.open(&key).await.expect("replaced").as_ref(), b"second").await;
+    holds(storage, &key, b"second").await;
 
-    // Two writers of one new object: the second to finish is refused, and the first one's stays.
-    let other: ObjectKey = "other".parse().expect("a valid key");
+    for end in [Ending::Abort, Ending::Drop] {
+        let never = self::key("a folder/never");
+        let mut sink = storage
+            .create(&never, &PutOptions::default())
+            .await
+            .expect("a sink");
+        sink.write(Bytes::from_static(b"never seen"))
+            .await
+            .expect("a write");
+        let visible = storage.head(&never).await;
+        assert!(
+            matches!(visible, Err(StorageError::NotFound(_))),
+            "nothing is visible before the end"
+        );
+        assert_eq!(keys(storage, "").await, [key.as_str()], "and nothing is listed");
+        end.of(sink).await;
+        assert!(matches!(
+            storage.head(&never).await,
+            Err(StorageError::NotFound(_))
+        ));
+    }
+    let empty = self::key("empty");
+    write(storage, &empty, IfExists::Refuse, &[])
+        .await
+        .expect("an object of no bytes");
+    holds(storage, &empty, b"").await;
+
+    for key in [key, empty] {
+        storage.delete(&key).await.expect("deleting");
+        assert!(matches!(
+            storage.open(&key, None).await,
+            Err(StorageError::NotFound(_))
+        ));
+    }
+    assert_eq!(keys(storage, "").await, [""; 0]);
+}
+
+async fn versions_are_told_apart(storage: &dyn Storage) {
+    let key = key("versions");
+    write(storage, &key, IfExists::Refuse, &["one"])
+        .await
+        .expect("a new object");
+    let first = storage.head(&key).await.expect("it is there");
+    assert_eq!(first.size, 3);
+    let age = SystemTime::now().duration_since(first.modified);
+    assert!(
+        age.is_ok_and(|age| age.as_secs() < 3600),
+        "{:?} is not now",
+        first.modified
+    );
+    assert_eq!(
+        storage.head(&key).await.expect("it is there"),
+        first,
+        "it stays the same"
+    );
+    let opened = storage
+        .open(&key, Some(&first.etag))
+        .await
+        .expect("the same version");
+
+    write(storage, &key, IfExists::Replace, &["two"])
+        .await
+        .expect("replacing");
+    let second = storage.head(&key).await.expect("it is there");
+    assert_ne!(first.etag, second.etag, "another content has another etag");
+    let changed = storage.open(&key, Some(&first.etag)).await;
+    assert!(
+        matches!(changed, Err(StorageError::Changed(_))),
+        "the old version is gone"
+    );
+    let source = storage
+        .open(&key, Some(&second.etag))
+        .await
+        .expect("the new version");
+    assert_eq!(source.read_at(0, 3).await.expect("a read"), "two");
+    match opened.read_at(0, 3).await {
+        Ok(bytes) => assert_eq!(bytes, "one", "what was opened is read"),
+        Err(error) => assert!(
+            matches!(StorageError::of_read(&error), Some(StorageError::Changed(_))),
+            "{error:?}"
+        ),
+    }
+    storage.delete(&key).await.expect("deleting");
+    let gone = storage.open(&key, Some(&second.etag)).await;
+    assert!(matches!(gone, Err(StorageError::NotFound(_))));
+}
+
+async fn metadata_is_kept_within_its_bounds(storage: &dyn Storage, capabilities: StorageCapabilities) {
+    let key = key("with metadata");
+    let with = |pairs: &[(&str, &str)]| PutOptions {
+        if_exists: IfExists::Replace,
+        metadata: metadata(pairs),
+    };
+    let most = "v".repeat(METADATA_BYTES - 2);
+    let good: [&[(&str, &str)]; 3] = [
+        &[("job-id", "8"), ("hash-2", "a: b=\"c\" \\ ~")],
+        &[("a", &most), ("b", "")],
+        &[],
+    ];
+    for pairs in good {
+        put(storage, &key, &with(pairs), b"content")
+            .await
+            .expect("an object");
+        let kept = storage.head(&key).await.expect("it is there").metadata;
+        if capabilities.metadata {
+            assert_eq!(kept, metadata(pairs));
+        } else {
+            assert_eq!(kept, BTreeMap::new());
+        }
+    }
+    let much = "v".repeat(METADATA_BYTES);
+    let bad: [&[(&str, &str)]; 9] = [
+        &[("a", &much)],
+        &[("", "x")],
+        &[("Upper", "x")],
+        &[("under_score", "x")],
+        &[("ü", "x")],
+        &[("a", "line\nbreak")],
+        &[("a", "ü")],
+        &[("a", " x")],
+        &[("a", "x ")],
+    ];
+    for pairs in bad {
+        let refused = storage.create(&key, &with(pairs)).await.err();
+        assert!(
+            matches!(refused, Some(StorageError::Invalid { .. })),
+            "{pairs:?}: {refused:?}"
+        );
+    }
+    storage.delete(&key).await.expect("deleting");
+}
+
+async fn of_two_writers_the_first_to_finish_wins(storage: &dyn Storage) {
+    let key = key("two/writers");
     let mut slow = storage
-        .create(&other, IfExists::Refuse)
+        .create(&key, &PutOptions::default())
         .await
         .expect("nothing there yet");
     slow.write(Bytes::from_static(b"slow")).await.expect("a write");
-    assert!(
-        storage.open(&other).await.is_err(),
-        "nothing is visible before the end"
-    );
-    write(storage, &other, IfExists::Refuse, &["fast"])
+    write(storage, &key, IfExists::Refuse, &["fast"])
         .await
         .expect("nothing there yet");
     assert!(matches!(slow.finish().await, Err(StorageError::AlreadyExists(_))));
-    source_conformance(storage.open(&other).await.expect("the first").as_ref(), b"fast").await;
-
+    holds(storage, &key, b"fast").await;
     storage.delete(&key).await.expect("deleting");
-    assert!(matches!(storage.open(&key).await, Err(StorageError::NotFound(_))));
+}
+
+async fn of_many_writers_exactly_one_wins(storage: &Arc<dyn Storage>) {
+    for round in 0..8 {
+        let key = key(&format!("many/{round}/writers"));
+        let mut writers = JoinSet::new();
+        let ready = Arc::new(Barrier::new(16));
+        for writer in 0..16 {
+            let (storage, key, ready) = (Arc::clone(storage), key.clone(), Arc::clone(&ready));
+            writers.spawn(async move {
+                let content = format!("writer {writer}");
+                let mut sink = storage
+                    .create(&key, &PutOptions::default())
+                    .await
+                    .expect("nothing there yet");
+                sink.write(content.clone().into()).await.expect("a write");
+                ready.wait().await;
+                let outcome = sink.finish().await;
+                (content, outcome)
+            });
+        }
+        let mut winners = Vec::new();
+        for (content, outcome) in writers.join_all().await {
+            match outcome {
+                Ok(()) => winners.push(content),
+                Err(StorageError::AlreadyExists(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        holds(&**storage, &key, winners[0].as_bytes()).await;
+        storage.delete(&key).await.expect("deleting");
+    }
+}
+
+async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabilities) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "imported").expect("a file");
+    let key = key("imports/object");
+    let missing = storage
+        .import(&key, &folder.path().join("none"), &PutOptions::default())
+        .await;
+    assert!(matches!(missing, Err(StorageError::NotFound(_))), "{missing:?}");
+    let no_file = storage.import(&key, folder.path(), &PutOptions::default()).await;
+    assert!(no_file.is_err(), "a folder is no object");
+
+    let options = PutOptions {
+        metadata: metadata(&[("job-id", "8")]),
+        ..PutOptions::default()
+    };
+    for options in [options, PutOptions::default()] {
+        storage.import(&key, &path, &options).await.expect("an import");
+        holds(storage, &key, b"imported").await;
+        let info = storage.head(&key).await.expect("it is there");
+        if capabilities.metadata {
+            assert_eq!(info.metadata, options.metadata);
+        }
+        let again = storage.import(&key, &path, &options).await;
+        assert!(
+            matches!(again, Err(StorageError::AlreadyExists(_))),
+            "an object is not replaced unasked"
+        );
+        let replace = PutOptions {
+            if_exists: IfExists::Replace,
+            ..options
+        };
+        storage
+            .import(&key, &path, &replace)
+            .await
+            .expect("the same once more");
+        holds(storage, &key, b"imported").await;
+
+        // The file stays, and what is written into it is either not in the object or tells.
+        let before = storage.head(&key).await.expect("it is there");
+        let mut file = std::fs::File::options()
+            .append(true)
+            .open(&path)
+            .expect("the file stays");
+        file.write_all(b" and altered").expect("a write");
+        drop(file);
+        let after = storage.head(&key).await.expect("it is there");
+        if after.etag == before.etag {
+            holds(storage, &key, b"imported").await;
+        }
+        std::fs::write(&path, "imported").expect("a file");
+        storage.delete(&key).await.expect("deleting");
+        assert!(path.is_file(), "an object is deleted and not the file");
+    }
+    assert_eq!(keys(storage, "").await, [""; 0]);
+}
+
+async fn lists_are_in_order_and_in_pages(storage: &dyn Storage) {
+    // In the order of their bytes, in which a folder is not beside its name.
+    let all = [
+        "a!b", "a-b", "a/b", "a/b!", "a/c/d", "a/c0", "a0", "b", "b.x", "ba/c", "ü/ä",
+    ];
+    for key in all.iter().rev() {
+        write(storage, &self::key(key), IfExists::Refuse, &[key])
+            .await
+            .expect("a new object");
+    }
+    assert_eq!(keys(storage, "").await, all);
+    for prefix in [
+        "a", "a/", "a/b", "a/c", "a/c/", "b", "b/", "ü", "ü/ä", "ü/ä/", "z",
+    ] {
+        let expected: Vec<&str> = all.into_iter().filter(|key| key.starts_with(prefix)).collect();
+        assert_eq!(keys(storage, prefix).await, expected, "{prefix}");
+    }
+    for most in 1..=all.len() + 1 {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = storage.list("", after.as_ref(), most).await.expect("a page");
+            assert!(page.len() <= most);
+            let last = page.len() < most;
+            found.extend(page.iter().map(|entry| entry.key.to_string()));
+            if last {
+                break;
+            }
+            after = page.last().map(|entry| entry.key.clone());
+        }
+        assert_eq!(found, all, "in pages of {most}");
+    }
+    let behind = storage
+        .list("a/", Some(&key("a/b\u{7f}")), 1)
+        .await
+        .expect("a page");
+    assert_eq!(
+        behind[0].key.as_str(),
+        "a/c/d",
+        "what it begins behind need not be there"
+    );
+    assert_eq!(storage.list("", None, 0).await.expect("no page"), []);
+
+    let entry = &storage.list("b", None, 1).await.expect("a page")[0];
+    let info = storage.head(&entry.key).await.expect("it is there");
+    assert_eq!((entry.size, entry.modified), (info.size, info.modified));
+    for key in all {
+        storage.delete(&self::key(key)).await.expect("deleting");
+    }
+    assert_eq!(keys(storage, "").await, [""; 0]);
+}
+
+enum Ending {
+    Abort,
+    Drop,
+}
+
+impl Ending {
+    async fn of(self, sink: Box<dyn Sink>) {
+        match self {
+            Self::Abort => sink.abort().await,
+            Self::Drop => drop(sink),
+        }
+    }
+}
+
+fn key(text: &str) -> ObjectKey {
+    text.parse().expect("a valid key")
+}
+
+fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    owned.collect()
+}
+
+async fn keys(storage: &dyn Storage, prefix: &str) -> Vec<String> {
+    let found = storage.list(prefix, None, 1000).await.expect("a list");
+    found.iter().map(|entry| entry.key.to_string()).collect()
+}
+
+async fn holds(storage: &dyn Storage, key: &ObjectKey, content: &[u8]) {
+    let source = storage.open(key, None).await.expect("it is there");
+    source_conformance(source.as_ref(), content).await;
 }
 
 async fn write(
     storage: &dyn Storage,
     key: &ObjectKey,
     if_exists: IfExists,
-    parts: &[&'static str],
+    parts: &[&str],
 ) -> Result<(), StorageError> {
-    let mut sink = storage.create(key, if_exists).await?;
+    let mut sink = storage.create(key, &if_exists.into()).await?;
     for part in parts {
-        sink.write(Bytes::from_static(part.as_bytes())).await?;
+        sink.write(Bytes::copy_from_slice(part.as_bytes())).await?;
     }
+    sink.finish().await
+}
+
+async fn put(
+    storage: &dyn Storage,
+    key: &ObjectKey,
+    options: &PutOptions,
+    content: &[u8],
+) -> Result<(), StorageError> {
+    let mut sink = storage.create(key, options).await?;
+    sink.write(Bytes::copy_from_slice(content)).await?;
     sink.finish().await
 }

@@ -1,64 +1,14 @@
-//! Objects as files below a folder of this machine.
+//! A file as a sink, wherever its path leads.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::{IfExists, ObjectKey, Sink, Storage, StorageError};
-use crate::source::{FileSource, Source};
-
-/// A folder as a [`Storage`].
-#[derive(Debug, Clone)]
-pub struct LocalStorage {
-    root: PathBuf,
-}
-
-impl LocalStorage {
-    /// Objects below `root`, which is created when the first object is.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
-}
-
-#[async_trait]
-impl Storage for LocalStorage {
-    async fn open(&self, key: &ObjectKey) -> Result<Arc<dyn Source>, StorageError> {
-        let path = self.root.join(key.as_str());
-        let source = blocking(move || FileSource::open(path)).await;
-        Ok(Arc::new(
-            source.map_err(|e| StorageError::from_io("open", key.as_str(), e))?,
-        ))
-    }
-
-    async fn create(&self, key: &ObjectKey, if_exists: IfExists) -> Result<Box<dyn Sink>, StorageError> {
-        let path = self.root.join(key.as_str());
-        let folder = path.parent().map(Path::to_owned);
-        blocking(move || folder.map_or(Ok(()), std::fs::create_dir_all))
-            .await
-            .map_err(|e| StorageError::from_io("create the folder of", key.as_str(), e))?;
-        Ok(Box::new(FileSink::create(path, if_exists)?))
-    }
-
-    async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        let path = self.root.join(key.as_str());
-        match blocking(move || std::fs::remove_file(path)).await {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(StorageError::from_io("delete", key.as_str(), e))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use super::{IfExists, Sink, StorageError};
 
 /// A file that appears under its name only when it is complete; until then it is a temporary file
 /// in the same folder.
@@ -77,13 +27,15 @@ impl FileSink {
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, StorageError> {
         let path = path.into();
         let name = path.to_string_lossy().into_owned();
-        if if_exists == IfExists::Refuse && path.symlink_metadata().is_ok() {
-            return Err(StorageError::AlreadyExists(name));
+        match path.symlink_metadata() {
+            Ok(_) if if_exists == IfExists::Refuse => return Err(StorageError::AlreadyExists(name)),
+            // Its temporary file has another name and would not tell.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+                return Err(StorageError::from_io("write", &name, error));
+            }
+            _ => {}
         }
-        let folder = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = folder_of(&path);
         let file = tempfile::Builder::new()
             .prefix(".vf-")
             .suffix(".partial")
@@ -105,6 +57,18 @@ impl FileSink {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}
+
 #[async_trait]
 impl Sink for FileSink {
     async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
@@ -124,14 +88,28 @@ impl Sink for FileSink {
         blocking(move || {
             file.as_file().sync_all()?;
             match if_exists {
-                IfExists::Refuse => file.persist_noclobber(path).map(drop),
-                IfExists::Replace => file.persist(path).map(drop),
+                IfExists::Refuse => file.persist_noclobber(&path).map(drop),
+                IfExists::Replace => file.persist(&path).map(drop),
             }
-            .map_err(|e| e.error)
+            .map_err(|e| e.error)?;
+            // A folder that may be written to and not read keeps its new name without us.
+            match File::open(folder_of(&path)) {
+                Ok(folder) => sync_folder(&folder),
+                Err(_) => Ok(()),
+            }
         })
         .await
         .map_err(|e| self.error(e))
     }
 
     async fn abort(self: Box<Self>) {}
+}
+
+/// Makes the names in a folder last, on file systems that can be asked to.
+pub(super) fn sync_folder(folder: impl std::os::fd::AsFd) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fsync(folder) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF) => Ok(()),
+        other => other.map_err(io::Error::from),
+    }
 }

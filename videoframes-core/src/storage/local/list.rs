@@ -1,0 +1,90 @@
+//! Objects in order of their keys, by folders that are looked into only where one of them may be.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::io::Errno;
+
+use super::{PARTIAL_FOLDER, tree};
+use crate::storage::{ObjectEntry, ObjectKey};
+
+/// A page that is being filled.
+pub(super) struct Page<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) after: Option<&'a str>,
+    pub(super) most: usize,
+    pub(super) found: Vec<ObjectEntry>,
+}
+
+impl Page<'_> {
+    /// Adds what is below `folder`, whose own key is `path` with a slash behind it, or nothing.
+    pub(super) fn fill(&mut self, folder: &OwnedFd, path: &str) -> rustix::io::Result<()> {
+        if self.found.len() >= self.most {
+            return Ok(());
+        }
+        for (key, is_folder) in self.names(folder, path)? {
+            if self.found.len() >= self.most {
+                return Ok(());
+            }
+            let name = key[path.len()..].trim_end_matches('/');
+            // What has gone since is not there.
+            if is_folder {
+                match tree::open_folder(folder, name) {
+                    Ok(inner) => self.fill(&inner, &key)?,
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                    Err(error) => return Err(error),
+                }
+            } else if let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+                && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && let Ok(key) = key.parse::<ObjectKey>()
+            {
+                let since = Duration::new(
+                    u64::try_from(stat.st_mtime).unwrap_or(0),
+                    u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+                );
+                self.found.push(ObjectEntry {
+                    key,
+                    size: u64::try_from(stat.st_size).unwrap_or(0),
+                    modified: UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of files and folders that matter, folders with a slash behind them: with it they are in
+    /// the order of the keys below them.
+    fn names(&self, folder: &OwnedFd, path: &str) -> rustix::io::Result<Vec<(String, bool)>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if matches!(name, "." | "..") || path.is_empty() && name.eq_ignore_ascii_case(PARTIAL_FOLDER) {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => tree::kind(folder, name),
+                kind => Some(kind),
+            };
+            match kind {
+                Some(FileType::RegularFile) => names.push((format!("{path}{name}"), false)),
+                Some(FileType::Directory) => names.push((format!("{path}{name}/"), true)),
+                _ => {}
+            }
+        }
+        names.retain(|(key, is_folder)| self.matters(key, *is_folder));
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn matters(&self, key: &str, is_folder: bool) -> bool {
+        let within = key.starts_with(self.prefix) || is_folder && self.prefix.starts_with(key);
+        let behind = self
+            .after
+            .is_none_or(|after| key > after || is_folder && after.starts_with(key));
+        within && behind
+    }
+}

@@ -1,0 +1,331 @@
+//! Objects as files below a folder of this machine.
+
+mod list;
+mod partial;
+mod tree;
+mod version;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::fs::{AtFlags, unlinkat};
+use rustix::io::Errno;
+
+use self::list::Page;
+use self::partial::{ObjectSink, Partial};
+pub(super) use self::tree::open_regular;
+use super::{IfExists, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
+use crate::source::Source;
+
+/// Where unfinished objects are, below the root. No key may begin with it.
+const PARTIAL_FOLDER: &str = ".vf-partial";
+
+/// A folder as a [`Storage`].
+///
+/// A key is a path below the root, which is all on one file system. Links below the root are neither
+/// followed nor listed. No object can have the name of a folder of others, and no component of a key
+/// more than 255 bytes. A folder goes with the last object in it.
+///
+/// An etag covers size, time of modification in nanoseconds and inode: it changes when another file
+/// takes the name, and also when somebody writes to the file, which may be imported and have a second
+/// name elsewhere. Only a write of the same size within one tick of the file system's clock, some
+/// milliseconds, goes unnoticed.
+///
+/// Metadata is kept in an extended attribute; where the file system has none it is silently empty
+/// ([`LocalStorage::keeps_metadata`]).
+///
+/// Unfinished objects are files in `.vf-partial` below the root. A process that is killed leaves them
+/// there, and [`LocalStorage::sweep`] removes them.
+#[derive(Debug, Clone)]
+pub struct LocalStorage {
+    root: PathBuf,
+}
+
+impl LocalStorage {
+    /// Objects below `root`, which is created when the first object is.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Whether metadata is kept below the root. Tries it out with a file.
+    ///
+    /// # Errors
+    /// As [`Storage::create`].
+    pub async fn keeps_metadata(&self) -> Result<bool, StorageError> {
+        let root = self.root.clone();
+        let tried = blocking_io(move || {
+            let partial = Partial::create(&root)?;
+            version::write_metadata(&partial.file, &[("try".to_owned(), String::new())].into())
+        });
+        tried.await.map_err(|e| self.failed("write to", e))
+    }
+
+    /// Removes unfinished objects that nobody has touched for a time and that no living process of this
+    /// machine works on, and gives their number. The time protects what other machines write to a
+    /// shared folder.
+    ///
+    /// # Errors
+    /// What the system says of the folder.
+    pub async fn sweep(&self, older_than: Duration) -> Result<u64, StorageError> {
+        let root = self.root.clone();
+        let swept = blocking_io(move || Ok(partial::sweep(&root, older_than)?));
+        swept.await.map_err(|e| self.failed("sweep", e))
+    }
+
+    fn failed(&self, action: &'static str, error: io::Error) -> StorageError {
+        StorageError::from_io(action, &self.root.to_string_lossy(), error)
+    }
+
+    /// Runs `work` with the root and the key.
+    async fn with<T: Send + 'static>(
+        &self,
+        key: &ObjectKey,
+        work: impl FnOnce(&Path, &ObjectKey) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (root, own) = (self.root.clone(), key.clone());
+        blocking(key, move || work(&root, &own)).await
+    }
+}
+
+async fn blocking_io<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}
+
+async fn blocking<T: Send + 'static>(
+    key: &ObjectKey,
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| StorageError::from_io("work on", key.as_str(), io::Error::other(e)))?
+}
+
+fn open(root: &Path, key: &ObjectKey) -> Result<File, StorageError> {
+    tree::check(key)?;
+    let root = tree::open_root(root).map_err(tree::failed("open", key))?;
+    match tree::folder_of(root, key, |folder, name| tree::open_folder(folder, name)) {
+        Err(StorageError::Invalid {
+            name,
+            reason: tree::NO_FOLDER,
+        }) => Err(StorageError::NotFound(name)),
+        folder => tree::open_file(folder?, key),
+    }
+}
+
+/// Refuses at once what would be refused at the end.
+fn check_new(root: &Path, key: &ObjectKey, options: &PutOptions) -> Result<(), StorageError> {
+    tree::check(key)?;
+    options.check(key)?;
+    let root = match tree::open_root(root) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other.map_err(tree::failed("write", key))?,
+    };
+    let folder = match tree::folder_of(root, key, |folder, name| tree::open_folder(folder, name)) {
+        Err(StorageError::NotFound(_)) => return Ok(()),
+        other => other?,
+    };
+    match tree::kind(folder, key.name()) {
+        Some(rustix::fs::FileType::Directory) => Err(StorageError::invalid(
+            key.as_str(),
+            "has the name of a folder of other objects",
+        )),
+        Some(_) if options.if_exists == IfExists::Refuse => Err(StorageError::AlreadyExists(key.to_string())),
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
+        let look = |root: &Path, key: &ObjectKey| {
+            let info = version::info(&open(root, key)?);
+            info.map_err(|e| StorageError::from_io("look at", key.as_str(), e))
+        };
+        self.with(key, look).await
+    }
+
+    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
+        let wanted = if_match.map(str::to_owned);
+        let open = move |root: &Path, key: &ObjectKey| {
+            let file = open(root, key)?;
+            let io = |e| StorageError::from_io("open", key.as_str(), e);
+            let meta = file.metadata().map_err(io)?;
+            let etag = version::etag(&meta);
+            if wanted.is_some_and(|wanted| wanted != etag) {
+                return Err(StorageError::Changed(key.to_string()));
+            }
+            Ok(FileObject {
+                path: root.canonicalize().map_err(io)?.join(key.as_str()),
+                file: Arc::new(file),
+                size: meta.len(),
+                etag,
+                key: key.clone(),
+            })
+        };
+        Ok(Arc::new(self.with(key, open).await?))
+    }
+
+    async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
+        let options = options.clone();
+        let create = move |root: &Path, key: &ObjectKey| {
+            check_new(root, key, &options)?;
+            ObjectSink::create(root.to_owned(), key.clone(), &options)
+        };
+        Ok(Box::new(self.with(key, create).await?))
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        let delete = |root: &Path, key: &ObjectKey| {
+            tree::check(key)?;
+            let root = match tree::open_root(root) {
+                Err(Errno::NOENT) => return Ok(()),
+                other => other.map_err(tree::failed("delete", key))?,
+            };
+            let again = root.try_clone();
+            let again = again.map_err(|e| StorageError::from_io("delete", key.as_str(), e))?;
+            let open = |folder: &_, name: &str| tree::open_folder(folder, name);
+            let folder = match tree::folder_of(again, key, open) {
+                Err(
+                    StorageError::NotFound(_)
+                    | StorageError::Invalid {
+                        reason: tree::NO_FOLDER,
+                        ..
+                    },
+                ) => return Ok(()),
+                other => other?,
+            };
+            // Some systems remove folders by `unlink`, and others call that not permitted.
+            if tree::kind(&folder, key.name()) == Some(rustix::fs::FileType::Directory) {
+                return Ok(());
+            }
+            match unlinkat(folder, key.name(), AtFlags::empty()) {
+                Err(Errno::NOENT) => {}
+                other => other.map_err(tree::failed("delete", key))?,
+            }
+            tree::prune(&root, key);
+            Ok(())
+        };
+        self.with(key, delete).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        most: usize,
+    ) -> Result<Vec<ObjectEntry>, StorageError> {
+        let (root, prefix, after) = (self.root.clone(), prefix.to_owned(), after.cloned());
+        let listed = blocking_io(move || {
+            let mut page = Page {
+                prefix: &prefix,
+                after: after.as_ref().map(ObjectKey::as_str),
+                most,
+                found: Vec::new(),
+            };
+            match tree::open_root(&root) {
+                Err(Errno::NOENT) => {}
+                root => page.fill(&root?, "")?,
+            }
+            Ok(page.found)
+        });
+        listed.await.map_err(|e| self.failed("list", e))
+    }
+
+    /// Shares the file's blocks where the file system can do that; else links the file, if neither it
+    /// nor the object has metadata; else copies it.
+    async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
+        let (path, options) = (path.to_owned(), options.clone());
+        let import = move |root: &Path, key: &ObjectKey| {
+            check_new(root, key, &options)?;
+            let read = |e| StorageError::from_io("read", &path.to_string_lossy(), e);
+            let write = |e| StorageError::from_io("write", key.as_str(), e);
+            let file = open_regular(&path).map_err(read)?;
+            let mut partial = Partial::create(root).map_err(write)?;
+            if !share_blocks(&partial.file, &file) {
+                partial = match link(root, &path, &file, &options) {
+                    Some(linked) => linked,
+                    None => copy(file, partial, key)?,
+                };
+            }
+            if !options.metadata.is_empty() {
+                version::write_metadata(&partial.file, &options.metadata).map_err(write)?;
+            }
+            partial.persist(root, key, options.if_exists)
+        };
+        self.with(key, import).await
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn share_blocks(to: &File, from: &File) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn share_blocks(_: &File, _: &File) -> bool {
+    false
+}
+
+/// A second name for the file, if it can have one. Attributes belong to the file and not to a name:
+/// with metadata on either side there would be that of another.
+fn link(root: &Path, path: &Path, file: &File, options: &PutOptions) -> Option<Partial> {
+    let plain = options.metadata.is_empty() && version::info(file).ok()?.metadata.is_empty();
+    if !plain {
+        return None;
+    }
+    Partial::link(root, path, file.try_clone().ok()?).ok()
+}
+
+fn copy(mut from: File, mut partial: Partial, key: &ObjectKey) -> Result<Partial, StorageError> {
+    io::copy(&mut from, &mut partial.file).map_err(|e| StorageError::from_io("write", key.as_str(), e))?;
+    Ok(partial)
+}
+
+/// An object that is open. Every read looks whether it is still the same.
+#[derive(Debug)]
+struct FileObject {
+    path: PathBuf,
+    file: Arc<File>,
+    size: u64,
+    etag: String,
+    key: ObjectKey,
+}
+
+#[async_trait]
+impl Source for FileObject {
+    fn name(&self) -> &str {
+        self.key.name()
+    }
+
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let length = usize::try_from(self.size.saturating_sub(offset).min(length as u64)).unwrap_or(length);
+        let (file, etag, key) = (Arc::clone(&self.file), self.etag.clone(), self.key.clone());
+        blocking_io(move || {
+            let mut buffer = vec![0; length];
+            let read = file.read_exact_at(&mut buffer, offset);
+            if version::etag(&file.metadata()?) != etag {
+                return Err(io::Error::other(StorageError::Changed(key.to_string())));
+            }
+            read.map(|()| Bytes::from(buffer))
+        })
+        .await
+    }
+}

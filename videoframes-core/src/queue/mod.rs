@@ -1,9 +1,13 @@
 //! Messages that come again until they are deleted.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use memory::MemoryQueue;
 
 /// Largest message that every queue takes, in bytes: body and attributes together.
 pub const MESSAGE_BYTES: usize = 256 << 10;

@@ -22,9 +22,9 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A list as a [`Queue`]; clones share their messages.
 ///
-/// Delivers again, counts and delays as SQS does, by a [`Clock`]; what `receive` waits for is real time.
-/// Stale receipts are told from valid ones. Of messages with the same deduplication id it keeps one as
-/// long as that one has not been deleted.
+/// Delivers again, counts and delays as SQS does, by a [`Clock`]; only what `receive` waits is real time.
+/// Hides nothing for longer than [`LONGEST_VISIBILITY`]. Tells stale receipts from valid ones. Of messages
+/// with the same deduplication id it keeps the first, as long as that one has not been deleted.
 #[derive(Clone)]
 pub struct MemoryQueue {
     shared: Arc<Shared>,

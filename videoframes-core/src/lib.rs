@@ -55,11 +55,15 @@
 //!
 //! `jobs` adds `jobs` and `queue`: videos by message, worked on until each has one result.
 //!
+//! `postgres` and `sqlite` add `database`, and jobs and queues that are kept in one.
+//!
 //! `testing` adds mocks of the traits and a conformance suite for each.
 
 pub mod archive;
 #[cfg(feature = "jobs")]
 pub mod clock;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod database;
 pub mod extract;
 #[cfg(feature = "jobs")]
 pub mod jobs;

@@ -5,6 +5,8 @@
 //! be told to the world is written into the outbox in the same transaction as the change itself.
 
 mod job;
+mod lease;
+mod memory;
 mod message;
 mod notification;
 mod options;
@@ -15,6 +17,7 @@ mod status;
 pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };
+pub use memory::MemoryJobRepo;
 pub use message::{JobMessage, JobRequest, MESSAGE_VERSION, Poison, SourceRef};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};

@@ -1,9 +1,13 @@
 //! Messages that come again until they are deleted.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use memory::MemoryQueue;
 
 /// Largest message that every queue takes, in bytes: body and attributes together.
 pub const MESSAGE_BYTES: usize = 256 << 10;
@@ -138,6 +142,9 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Hides a received message for `timeout` from now; zero gives it back at once. Idempotent. A success
     /// proves nothing: some queues accept stale handles.
+    ///
+    /// # Errors
+    /// [`QueueError::ReceiptLost`] where a queue can tell that the handle is stale.
     async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError>;
 
     /// Deletes received messages; one answer for each, in order. Idempotent: a message that is gone is
@@ -146,6 +153,9 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Puts a received message among the dead letters with the reason, then deletes it. Not atomic: it
     /// may be in both places for a while, never in neither.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] also where the queue has no dead letters. Then the message is as it was.
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError>;
 
     /// About how many messages wait.

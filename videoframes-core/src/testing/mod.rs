@@ -2,10 +2,14 @@
 
 mod extractor;
 mod mocks;
+#[cfg(feature = "jobs")]
+mod queue;
 mod source;
 mod storage;
 
 pub use extractor::frame_extractor_conformance;
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
+#[cfg(feature = "jobs")]
+pub use queue::{QueueAbilities, QueueHarness, queue_conformance};
 pub use source::source_conformance;
 pub use storage::storage_conformance;

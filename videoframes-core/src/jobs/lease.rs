@@ -1,0 +1,189 @@
+//! Who may work on a job, and what becomes of one that nobody looks after. Pure.
+
+use std::time::Duration;
+
+use super::{ErrorCode, JobError, JobStatus, Outcome, VideoJob};
+use crate::clock::UnixMillis;
+
+/// What a claim makes of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// The claimant gets it; so many workers of it have vanished so far.
+    Take { crash_count: u32 },
+    /// It becomes terminal instead; so many workers of it have vanished.
+    End { outcome: Outcome, crash_count: u32 },
+    /// Someone else holds it for so much longer.
+    Held(Duration),
+    /// Its next attempt is due after so much time.
+    NotDue(Duration),
+    /// It is terminal already.
+    Terminal,
+}
+
+/// Decides on a claim at `now` of a job that fails when `crashes` workers have vanished.
+///
+/// A lease that lasts protects its holder from everything. Of several reasons to end, the wish of a person
+/// comes first, then the deadline: also that of a job which waits for an attempt that would come too late.
+pub(crate) fn decide(job: &VideoJob, now: UnixMillis, crashes: u32) -> Decision {
+    if job.status.is_terminal() {
+        return Decision::Terminal;
+    }
+    let in_work = job.status == JobStatus::Processing;
+    if let Some(expiry) = job.lease_expires_at.filter(|expiry| in_work && *expiry > now) {
+        return Decision::Held(expiry.since(now));
+    }
+    let crash_count = job.crash_count.saturating_add(u32::from(in_work));
+    let end = |outcome| Decision::End { outcome, crash_count };
+    if job.cancel_requested {
+        return end(cancelled());
+    }
+    if job.deadline_at.is_some_and(|deadline| deadline <= now) {
+        let error = JobError::new(ErrorCode::DeadlineExceeded, "the time for the whole job is over");
+        return end(Outcome::Failed(error));
+    }
+    if in_work && crash_count >= crashes {
+        let message = format!("{crash_count} of its workers vanished");
+        return end(Outcome::Failed(JobError::new(
+            ErrorCode::WorkerCrashLoop,
+            message,
+        )));
+    }
+    match job.next_attempt_at.filter(|due| *due > now) {
+        Some(due) => Decision::NotDue(due.since(now)),
+        None => Decision::Take { crash_count },
+    }
+}
+
+/// How a job ends that someone stopped.
+pub(crate) fn cancelled() -> Outcome {
+    Outcome::Cancelled(JobError::new(ErrorCode::Cancelled, "it was stopped"))
+}
+
+/// Since when, as far as its row tells, a job could have been claimed; `None` for a terminal one. Lies in
+/// the future for one that is held or not due.
+pub(crate) fn due_since(job: &VideoJob) -> Option<UnixMillis> {
+    match job.status {
+        JobStatus::Pending => Some(job.updated_at),
+        JobStatus::RetryWait => Some(job.next_attempt_at.unwrap_or(job.updated_at)),
+        JobStatus::Processing => Some(job.lease_expires_at.unwrap_or(job.updated_at)),
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::jobs::{JobId, LeaseEpoch};
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+    const EARLIER: Option<UnixMillis> = Some(UnixMillis(1_000_000));
+    const LATER: Option<UnixMillis> = Some(UnixMillis(1_030_000));
+
+    fn job(status: JobStatus) -> VideoJob {
+        VideoJob {
+            id: JobId::random(),
+            status,
+            stage: None,
+            frames_done: 0,
+            frames_total: 0,
+            attempts: 0,
+            crash_count: 0,
+            generation: 0,
+            error_code: None,
+            error_message: None,
+            result: None,
+            source: Value::Null,
+            options: Value::Null,
+            output_key: None,
+            client_metadata: None,
+            idempotency_key: String::new(),
+            payload_hash: String::new(),
+            sequencer: None,
+            cancel_requested: false,
+            lease_epoch: LeaseEpoch(0),
+            lease_owner: None,
+            lease_expires_at: None,
+            time_limit_ms: None,
+            deadline_at: None,
+            next_attempt_at: None,
+            created_at: UnixMillis(0),
+            updated_at: UnixMillis(500_000),
+            finished_at: None,
+        }
+    }
+
+    /// The code with which a job ends instead of being claimed.
+    fn end(job: &VideoJob) -> Option<String> {
+        match decide(job, NOW, 3) {
+            Decision::End {
+                outcome: Outcome::Failed(error) | Outcome::Cancelled(error),
+                ..
+            } => Some(error.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_lasts_protects_its_holder() {
+        let held = VideoJob {
+            lease_expires_at: LATER,
+            deadline_at: EARLIER,
+            cancel_requested: true,
+            crash_count: 9,
+            ..job(JobStatus::Processing)
+        };
+        assert_eq!(decide(&held, NOW, 3), Decision::Held(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_run_out_lease_counts_as_a_crash() {
+        let mut lost = VideoJob {
+            lease_expires_at: EARLIER,
+            ..job(JobStatus::Processing)
+        };
+        assert_eq!(decide(&lost, NOW, 3), Decision::Take { crash_count: 1 });
+        lost.crash_count = 2;
+        assert_eq!(end(&lost).as_deref(), Some("WORKER_CRASH_LOOP"));
+        // Crashes do not count while nobody works on it: the last attempt was handed back or failed.
+        lost.status = JobStatus::Pending;
+        assert_eq!(decide(&lost, NOW, 2), Decision::Take { crash_count: 2 });
+    }
+
+    #[test]
+    fn attempts_wait_until_they_are_due() {
+        let mut waiting = VideoJob {
+            next_attempt_at: LATER,
+            ..job(JobStatus::RetryWait)
+        };
+        assert_eq!(
+            decide(&waiting, NOW, 3),
+            Decision::NotDue(Duration::from_secs(30))
+        );
+        assert_eq!(due_since(&waiting), LATER);
+        waiting.deadline_at = EARLIER;
+        assert_eq!(end(&waiting).as_deref(), Some("DEADLINE_EXCEEDED"));
+    }
+
+    #[test]
+    fn a_wish_to_stop_comes_before_the_deadline() {
+        for status in [JobStatus::Pending, JobStatus::RetryWait, JobStatus::Processing] {
+            let unwanted = VideoJob {
+                cancel_requested: true,
+                deadline_at: EARLIER,
+                ..job(status)
+            };
+            assert_eq!(end(&unwanted).as_deref(), Some("CANCELLED"), "{status}");
+        }
+    }
+
+    #[test]
+    fn terminal_jobs_stay_as_they_are() {
+        for status in JobStatus::ALL {
+            let decision = decide(&job(status), NOW, 3);
+            assert_eq!(decision == Decision::Terminal, status.is_terminal(), "{status}");
+            assert_eq!(due_since(&job(status)).is_none(), status.is_terminal());
+        }
+    }
+}

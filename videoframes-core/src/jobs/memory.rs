@@ -1,0 +1,479 @@
+//! Jobs in memory, for tests and small embedded uses.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::lease::{Decision, cancelled, decide, due_since};
+use super::{
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobEvent, JobFilter, JobId, JobRepo, JobRepoError,
+    JobResult, JobStatus, Lease, LeaseEpoch, NewJob, OutboxDestination, OutboxMessage, Outcome, Renewal,
+    Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+};
+use crate::clock::{Clock, UnixMillis, millis};
+use crate::pipeline::Progress;
+
+/// A map as a [`JobRepo`], by a [`Clock`]. What it holds is gone with the process.
+pub struct MemoryJobRepo {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rows: HashMap<JobId, Row>,
+    keys: HashMap<String, JobId>,
+    /// What has not been sent yet, oldest first.
+    outbox: Vec<Letter>,
+}
+
+struct Row {
+    job: VideoJob,
+    /// When a message for the workers was last on its way.
+    enqueued_at: UnixMillis,
+    work: Option<WorkHash>,
+}
+
+struct Letter {
+    message: OutboxMessage,
+    since: UnixMillis,
+    taken_at: Option<UnixMillis>,
+}
+
+impl MemoryJobRepo {
+    /// A repository without jobs.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The state for one change, and the moment of it.
+    fn begin(&self) -> (MutexGuard<'_, State>, UnixMillis) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state, self.clock.now())
+    }
+}
+
+impl fmt::Debug for MemoryJobRepo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryJobRepo").finish_non_exhaustive()
+    }
+}
+
+/// The row of a job that was accepted at `now`.
+fn accepted(new: &NewJob, now: UnixMillis) -> VideoJob {
+    let time_limit_ms = new.time_limit.map(millis);
+    VideoJob {
+        id: new.id,
+        status: JobStatus::Pending,
+        stage: None,
+        frames_done: 0,
+        frames_total: 0,
+        attempts: 0,
+        crash_count: 0,
+        generation: 0,
+        error_code: None,
+        error_message: None,
+        result: None,
+        source: new.source.clone(),
+        options: new.options.clone(),
+        output_key: new.output_key.as_ref().map(ToString::to_string),
+        client_metadata: new.client_metadata.clone(),
+        idempotency_key: new.idempotency_key.clone(),
+        payload_hash: new.payload_hash.clone(),
+        sequencer: new.sequencer.clone(),
+        cancel_requested: false,
+        lease_epoch: LeaseEpoch(0),
+        lease_owner: None,
+        lease_expires_at: None,
+        time_limit_ms,
+        deadline_at: deadline(time_limit_ms, now),
+        next_attempt_at: None,
+        created_at: now,
+        updated_at: now,
+        finished_at: None,
+    }
+}
+
+fn deadline(time_limit_ms: Option<i64>, now: UnixMillis) -> Option<UnixMillis> {
+    time_limit_ms.map(|limit| UnixMillis(now.0.saturating_add(limit)))
+}
+
+impl VideoJob {
+    /// Moves to the state after `event`, without what belonged to the one before: a worker, or a wait.
+    fn enter(&mut self, event: JobEvent, now: UnixMillis) -> Result<(), JobRepoError> {
+        self.status = self
+            .status
+            .after(event)
+            .ok_or(JobRepoError::WrongState(self.status))?;
+        self.stage = None;
+        self.lease_owner = None;
+        self.lease_expires_at = None;
+        self.next_attempt_at = None;
+        self.updated_at = now;
+        Ok(())
+    }
+
+    fn set_error(&mut self, error: Option<&JobError>) {
+        self.error_code = error.map(|error| error.code.clone());
+        self.error_message = error.map(|error| error.message.clone());
+    }
+}
+
+impl State {
+    /// Refuses a batch of which any job cannot be accepted.
+    fn check(&self, jobs: &[NewJob]) -> Result<(), JobRepoError> {
+        let (mut asked, mut ids) = (HashMap::new(), HashSet::new());
+        for job in jobs {
+            let key = job.idempotency_key.as_str();
+            let known = self.keys.get(key).and_then(|id| self.rows.get(id));
+            let known = known.map(|row| row.job.payload_hash.as_str());
+            let known = known.or_else(|| asked.insert(key, job.payload_hash.as_str()));
+            match known {
+                Some(hash) if hash != job.payload_hash => {
+                    return Err(JobRepoError::IdempotencyConflict(key.to_owned()));
+                }
+                None if self.rows.contains_key(&job.id) || !ids.insert(job.id) => {
+                    return Err(JobRepoError::Unavailable {
+                        action: "accept a job",
+                        source: format!("the id {} is taken", job.id).into(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, new: &NewJob, enqueue: Enqueue, now: UnixMillis) -> Result<Submitted, JobRepoError> {
+        if let Some(&id) = self.keys.get(&new.idempotency_key) {
+            return Ok(Submitted { id, created: false });
+        }
+        let row = Row {
+            job: accepted(new, now),
+            enqueued_at: now,
+            work: None,
+        };
+        self.rows.insert(new.id, row);
+        self.keys.insert(new.idempotency_key.clone(), new.id);
+        match (&new.rejection, enqueue) {
+            (Some(rejection), _) => {
+                self.conclude(new.id, &Outcome::Failed(rejection.clone()), now)?;
+            }
+            (None, Enqueue::ThroughOutbox) => self.post(OutboxMessage::to_workers(new.id), now),
+            (None, Enqueue::AlreadyQueued) => {}
+        }
+        Ok(Submitted {
+            id: new.id,
+            created: true,
+        })
+    }
+
+    /// Makes a job terminal, with its notification.
+    fn conclude(&mut self, id: JobId, outcome: &Outcome, now: UnixMillis) -> Result<VideoJob, JobRepoError> {
+        let row = self.rows.get_mut(&id).ok_or(JobRepoError::LeaseLost)?;
+        let job = &mut row.job;
+        match outcome {
+            Outcome::Completed(result, work) => {
+                job.enter(JobEvent::Complete, now)?;
+                job.result = Some(result.clone());
+                job.set_error(None);
+                row.work.clone_from(work);
+            }
+            Outcome::Failed(error) => {
+                job.enter(JobEvent::Fail, now)?;
+                job.set_error(Some(error));
+            }
+            Outcome::Cancelled(error) => {
+                job.enter(JobEvent::Cancel, now)?;
+                job.set_error(Some(error));
+            }
+        }
+        job.finished_at = Some(now);
+        let job = job.clone();
+        self.post(OutboxMessage::notification(&job), now);
+        Ok(job)
+    }
+
+    /// The job of a lease that is still the latest.
+    fn held(&mut self, lease: &Lease) -> Result<&mut VideoJob, JobRepoError> {
+        let job = self.rows.get_mut(&lease.job).map(|row| &mut row.job);
+        job.filter(|job| job.status == JobStatus::Processing && job.lease_epoch == lease.epoch)
+            .ok_or(JobRepoError::LeaseLost)
+    }
+
+    fn post(&mut self, message: OutboxMessage, now: UnixMillis) {
+        self.outbox.push(Letter {
+            message,
+            since: now,
+            taken_at: None,
+        });
+    }
+
+    fn end_hopeless(&mut self, now: UnixMillis, crashes: u32, swept: &mut Swept) -> Result<(), JobRepoError> {
+        let mut ends = Vec::new();
+        for row in self.rows.values_mut() {
+            if let Decision::End { outcome, crash_count } = decide(&row.job, now, crashes) {
+                row.job.crash_count = crash_count;
+                ends.push((row.job.id, outcome));
+            }
+        }
+        for (id, outcome) in ends {
+            match self.conclude(id, &outcome, now)?.status {
+                JobStatus::Cancelled => swept.cancelled += 1,
+                _ => swept.failed += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Enqueues again what has been due for too long, the longest due first.
+    fn enqueue_overdue(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let announced: HashSet<JobId> = self
+            .outbox
+            .iter()
+            .filter(|letter| letter.message.destination == OutboxDestination::Input)
+            .map(|letter| letter.message.job)
+            .collect();
+        let overdue = |since: UnixMillis| now.since(since) > terms.overdue;
+        let mut due: Vec<(UnixMillis, JobId)> = self
+            .rows
+            .values()
+            .filter(|row| overdue(row.enqueued_at) && !announced.contains(&row.job.id))
+            .filter_map(|row| Some((due_since(&row.job)?, row.job.id)))
+            .filter(|(since, _)| overdue(*since))
+            .collect();
+        due.sort_unstable();
+        due.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
+        for (_, id) in &due {
+            if let Some(row) = self.rows.get_mut(id) {
+                row.enqueued_at = now;
+                self.post(OutboxMessage::to_workers(*id), now);
+            }
+        }
+        due.len() as u64
+    }
+
+    /// Forgets terminal jobs past their retention, the oldest first, unless something is left to be told.
+    fn forget(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let untold: HashSet<JobId> = self.outbox.iter().map(|letter| letter.message.job).collect();
+        let mut old: Vec<(UnixMillis, JobId)> = self
+            .rows
+            .values()
+            .filter(|row| row.job.status.is_terminal() && !untold.contains(&row.job.id))
+            .filter_map(|row| Some((row.job.finished_at?, row.job.id)))
+            .filter(|(finished, _)| now.since(*finished) > terms.retention)
+            .collect();
+        old.sort_unstable();
+        old.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
+        for (_, id) in &old {
+            if let Some(row) = self.rows.remove(id) {
+                self.keys.remove(&row.job.idempotency_key);
+            }
+        }
+        old.len() as u64
+    }
+}
+
+#[async_trait]
+impl JobRepo for MemoryJobRepo {
+    async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.check(jobs)?;
+        jobs.iter().map(|job| state.accept(job, enqueue, now)).collect()
+    }
+
+    async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(job) = state.rows.get_mut(&id).map(|row| &mut row.job) else {
+            return Ok(Claim::Missing);
+        };
+        Ok(match decide(job, now, terms.crashes) {
+            Decision::Terminal => Claim::Terminal(job.clone()),
+            Decision::Held(left) => Claim::Held(left),
+            Decision::NotDue(left) => Claim::NotDue(left),
+            Decision::End { outcome, crash_count } => {
+                job.crash_count = crash_count;
+                Claim::Terminal(state.conclude(id, &outcome, now)?)
+            }
+            Decision::Take { crash_count } => {
+                job.enter(JobEvent::Claim, now)?;
+                job.stage = Some(Stage::Prepare);
+                (job.frames_done, job.frames_total) = (0, 0);
+                job.crash_count = crash_count;
+                job.attempts += 1;
+                job.lease_epoch.0 += 1;
+                job.lease_owner = Some(owner.to_owned());
+                job.lease_expires_at = Some(now.after(terms.lease));
+                let epoch = job.lease_epoch;
+                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+            }
+        })
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        duration: Duration,
+        stage: Stage,
+        progress: Progress,
+    ) -> Result<Renewal, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.lease_expires_at = Some(now.after(duration));
+        job.stage = Some(stage);
+        job.frames_done = progress.frames;
+        job.frames_total = progress.total;
+        job.updated_at = now;
+        Ok(Renewal {
+            cancel_requested: job.cancel_requested,
+        })
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.held(lease)?;
+        state.conclude(lease.job, outcome, now)
+    }
+
+    async fn retry_later(
+        &self,
+        lease: &Lease,
+        error: &JobError,
+        delay: Duration,
+    ) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::RetryLater, now)?;
+        job.next_attempt_at = Some(now.after(delay));
+        job.set_error(Some(error));
+        Ok(())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::Release, now)?;
+        job.attempts = job.attempts.saturating_sub(1);
+        Ok(())
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (state, _) = self.begin();
+        Ok(state.rows.get(&id).map(|row| row.job.clone()))
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError> {
+        let (state, _) = self.begin();
+        let wanted = |job: &&VideoJob| filter.status.is_none_or(|status| job.status == status);
+        let mut jobs: Vec<&VideoJob> = state.rows.values().map(|row| &row.job).filter(wanted).collect();
+        jobs.sort_unstable_by_key(|job| Reverse((job.created_at, job.id)));
+        let most = filter.most.and_then(|most| usize::try_from(most).ok());
+        Ok(jobs
+            .into_iter()
+            .take(most.unwrap_or(usize::MAX))
+            .cloned()
+            .collect())
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(job) = state.rows.get_mut(&id).map(|row| &mut row.job) else {
+            return Ok(None);
+        };
+        match job.status {
+            JobStatus::Cancelled => Ok(Some(job.clone())),
+            JobStatus::Processing if job.lease_expires_at.is_some_and(|expiry| expiry > now) => {
+                job.cancel_requested = true;
+                job.updated_at = now;
+                Ok(Some(job.clone()))
+            }
+            _ => state.conclude(id, &cancelled(), now).map(Some),
+        }
+    }
+
+    async fn retry(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(row) = state.rows.get_mut(&id) else {
+            return Ok(None);
+        };
+        let job = &mut row.job;
+        job.enter(JobEvent::Retry, now)?;
+        job.generation += 1;
+        (job.attempts, job.crash_count) = (0, 0);
+        (job.frames_done, job.frames_total) = (0, 0);
+        job.set_error(None);
+        job.cancel_requested = false;
+        job.finished_at = None;
+        job.deadline_at = deadline(job.time_limit_ms, now);
+        let job = job.clone();
+        row.enqueued_at = now;
+        state.post(OutboxMessage::to_workers(id), now);
+        Ok(Some(job))
+    }
+
+    async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {
+        let (state, _) = self.begin();
+        let same = state.rows.values().filter(|row| row.work.as_ref() == Some(work));
+        let latest = same.max_by_key(|row| (row.job.finished_at, row.job.id));
+        Ok(latest.and_then(|row| row.job.result.clone()))
+    }
+
+    async fn is_result(&self, key: &str) -> Result<bool, JobRepoError> {
+        let (state, _) = self.begin();
+        let mut results = state.rows.values().filter_map(|row| row.job.result.as_ref());
+        Ok(results.any(|result| result.key == key))
+    }
+
+    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+        let (state, _) = self.begin();
+        let rows = state.rows.values();
+        Ok(rows.filter(|row| !row.job.status.is_terminal()).count() as u64)
+    }
+
+    async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let free = |letter: &&mut Letter| letter.taken_at.is_none_or(|taken| taken.after(hold) <= now);
+        let taken = state.outbox.iter_mut().filter(free);
+        Ok(taken
+            .take(usize::try_from(most).unwrap_or(usize::MAX))
+            .map(|letter| {
+                letter.taken_at = Some(now);
+                letter.message.clone()
+            })
+            .collect())
+    }
+
+    async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
+        let (mut state, _) = self.begin();
+        state
+            .outbox
+            .retain(|letter| !messages.contains(&letter.message.id));
+        Ok(())
+    }
+
+    async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
+        let (state, now) = self.begin();
+        let oldest = state.outbox.first().map(|letter| now.since(letter.since));
+        Ok(Backlog {
+            pending: state.outbox.len() as u64,
+            oldest: oldest.unwrap_or_default(),
+        })
+    }
+
+    async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let mut swept = Swept::default();
+        state.end_hopeless(now, terms.crashes, &mut swept)?;
+        swept.enqueued = state.enqueue_overdue(now, terms);
+        swept.forgotten = state.forget(now, terms);
+        Ok(swept)
+    }
+}

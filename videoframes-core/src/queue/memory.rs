@@ -1,0 +1,357 @@
+//! Messages in memory, for tests and small embedded uses.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{
+    DEAD_LETTER_REASON, Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
+    ReceiptHandle,
+};
+use crate::clock::{Clock, UnixMillis};
+
+/// Most messages that one receive gives.
+const MOST: usize = 10;
+/// How often a waiting receive looks whether a hidden message is due: a clock tells nobody when it moves.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A list as a [`Queue`]; clones share their messages.
+///
+/// Delivers again, counts and delays as SQS does, by a [`Clock`]; only what `receive` waits is real time.
+/// Hides nothing for longer than [`LONGEST_VISIBILITY`]. Tells stale receipts from valid ones. Of messages
+/// with the same deduplication id it keeps the first, as long as that one has not been deleted.
+#[derive(Clone)]
+pub struct MemoryQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order in which they came.
+    entries: Vec<Entry>,
+    dead_letters: Option<DeadLetters>,
+}
+
+#[derive(Clone)]
+struct DeadLetters {
+    queue: MemoryQueue,
+    max_receives: u32,
+}
+
+struct Entry {
+    id: String,
+    message: Outgoing,
+    /// When it can be received.
+    due: UnixMillis,
+    receipt: Option<ReceiptHandle>,
+    receive_count: u32,
+}
+
+impl MemoryQueue {
+    /// An empty queue without dead letters.
+    pub fn new(name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                name: name.into(),
+                clock,
+                state: Mutex::default(),
+                changed: Notify::new(),
+            }),
+        }
+    }
+
+    /// Moves messages that have been received `max_receives` times (at least once) to `queue`, another
+    /// one than this, instead of delivering them once more. Holds for all clones.
+    #[must_use]
+    pub fn with_dead_letters(self, queue: Self, max_receives: u32) -> Self {
+        self.state().dead_letters = Some(DeadLetters {
+            queue,
+            max_receives: max_receives.max(1),
+        });
+        self
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.shared.clock.now()
+    }
+
+    /// Adds a message; one that this queue holds already by its deduplication id is dropped.
+    fn push(&self, message: Outgoing) {
+        let due = self.now().after(message.delay.min(LONGEST_VISIBILITY));
+        let mut state = self.state();
+        let id = &message.deduplication_id;
+        if id.is_some() && state.entries.iter().any(|e| e.message.deduplication_id == *id) {
+            return;
+        }
+        state.entries.push(Entry {
+            id: Uuid::new_v4().to_string(),
+            message,
+            due,
+            receipt: None,
+            receive_count: 0,
+        });
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// What can be received now, and whether anything is left that may be later.
+    fn take(&self, most: usize, visibility: Duration) -> (Vec<Message>, bool) {
+        let now = self.now();
+        let mut state = self.state();
+        state.bury_spent(now);
+        let due = state.entries.iter_mut().filter(|entry| entry.due <= now);
+        let taken = due
+            .take(most.clamp(1, MOST))
+            .map(|entry| entry.receive(now.after(visibility.min(LONGEST_VISIBILITY))))
+            .collect();
+        (taken, !state.entries.is_empty())
+    }
+
+    fn unavailable(&self, action: &'static str, reason: &'static str) -> QueueError {
+        QueueError::Unavailable {
+            action,
+            queue: self.shared.name.clone(),
+            source: reason.into(),
+        }
+    }
+}
+
+impl State {
+    fn find(&mut self, receipt: &ReceiptHandle) -> Option<&mut Entry> {
+        let mut entries = self.entries.iter_mut();
+        entries.find(|entry| entry.receipt.as_ref() == Some(receipt))
+    }
+
+    fn delete(&mut self, receipt: &ReceiptHandle) {
+        self.entries
+            .retain(|entry| entry.receipt.as_ref() != Some(receipt));
+    }
+
+    /// Moves what has been delivered often enough to the dead letters.
+    fn bury_spent(&mut self, now: UnixMillis) {
+        let Some(dead) = self.dead_letters.clone() else {
+            return;
+        };
+        // Both queues are locked here, so that nobody sees such a message in neither.
+        self.entries.retain(|entry| {
+            let spent = entry.due <= now && entry.receive_count >= dead.max_receives;
+            if spent {
+                let reason = format!("received {} times", entry.receive_count);
+                dead.queue.push(dead_letter(&entry.message, &reason));
+            }
+            !spent
+        });
+    }
+}
+
+impl Entry {
+    fn receive(&mut self, due: UnixMillis) -> Message {
+        self.due = due;
+        self.receive_count += 1;
+        let receipt = ReceiptHandle(format!("{}/{}", self.id, self.receive_count));
+        self.receipt = Some(receipt.clone());
+        Message {
+            id: self.id.clone(),
+            body: self.message.body.clone(),
+            attributes: self.message.attributes.clone(),
+            receipt,
+            receive_count: self.receive_count,
+        }
+    }
+}
+
+/// The same message, to be kept among the dead letters whatever else is there.
+fn dead_letter(message: &Outgoing, reason: &str) -> Outgoing {
+    let mut attributes = message.attributes.clone();
+    attributes.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
+    Outgoing {
+        body: message.body.clone(),
+        attributes,
+        delay: Duration::ZERO,
+        deduplication_id: None,
+    }
+}
+
+impl fmt::Debug for MemoryQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryQueue")
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        let send = |message: &Outgoing| match message.bytes() {
+            bytes if bytes > MESSAGE_BYTES => Err(QueueError::TooLarge {
+                bytes,
+                limit: MESSAGE_BYTES,
+            }),
+            _ => {
+                self.push(message.clone());
+                Ok(())
+            }
+        };
+        Ok(messages.iter().map(send).collect())
+    }
+
+    async fn receive(
+        &self,
+        most: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
+        // Nothing is awaited between taking messages and handing them out: a call that is dropped while it
+        // waits has taken none.
+        let arrival = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                let (messages, more) = self.take(most, visibility);
+                if !messages.is_empty() {
+                    return messages;
+                }
+                if more {
+                    let _ = timeout(POLL, changed).await;
+                } else {
+                    changed.await;
+                }
+            }
+        };
+        Ok(timeout(wait, arrival).await.unwrap_or_default())
+    }
+
+    async fn set_visibility(&self, receipt: &ReceiptHandle, duration: Duration) -> Result<(), QueueError> {
+        let now = self.now();
+        let mut state = self.state();
+        let held = state.find(receipt).filter(|entry| entry.due > now);
+        held.ok_or(QueueError::ReceiptLost)?.due = now.after(duration.min(LONGEST_VISIBILITY));
+        drop(state);
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        let mut state = self.state();
+        Ok(receipts
+            .iter()
+            .map(|receipt| {
+                state.delete(receipt);
+                Ok(())
+            })
+            .collect())
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        let mut state = self.state();
+        let Some(dead) = state.dead_letters.clone() else {
+            return Err(self.unavailable("move a message to the dead letters of", "it has none"));
+        };
+        let entry = state.find(&message.receipt).ok_or(QueueError::ReceiptLost)?;
+        dead.queue.push(dead_letter(&entry.message, reason));
+        state.delete(&message.receipt);
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let now = self.now();
+        let mut depth = Depth::default();
+        for entry in &self.state().entries {
+            let count = match (&entry.receipt, entry.due > now) {
+                (_, false) => &mut depth.visible,
+                (Some(_), true) => &mut depth.in_flight,
+                (None, true) => &mut depth.delayed,
+            };
+            *count += 1;
+        }
+        Ok(depth)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn queue(clock: &Arc<ManualClock>) -> MemoryQueue {
+        MemoryQueue::new("work", Arc::clone(clock) as Arc<dyn Clock>)
+    }
+
+    async fn receive(queue: &MemoryQueue, visibility: Duration) -> Option<Message> {
+        queue.receive(1, visibility, Duration::ZERO).await.unwrap().pop()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_hidden_for_more_than_twelve_hours() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = queue(&clock);
+        queue.send(&[Outgoing::new("a")]).await.unwrap();
+        let message = receive(&queue, 100 * HOUR).await.unwrap();
+        queue.set_visibility(&message.receipt, 100 * HOUR).await.unwrap();
+        clock.advance(11 * HOUR);
+        assert_eq!(receive(&queue, HOUR).await, None);
+        clock.advance(HOUR);
+        assert!(receive(&queue, HOUR).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_spent_message_says_so_among_the_dead_letters() {
+        let clock = Arc::new(ManualClock::default());
+        let dead = queue(&clock);
+        let queue = queue(&clock).with_dead_letters(dead.clone(), 2);
+        queue.send(&[Outgoing::new("a")]).await.unwrap();
+        for _ in 0..2 {
+            assert!(receive(&queue, Duration::ZERO).await.is_some());
+        }
+        assert_eq!(receive(&queue, Duration::ZERO).await, None);
+        let letter = receive(&dead, HOUR).await.unwrap();
+        assert_eq!(letter.attributes[DEAD_LETTER_REASON], "received 2 times");
+    }
+
+    #[tokio::test]
+    async fn without_dead_letters_a_message_stays() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = queue(&clock);
+        queue.send(&[Outgoing::new("a")]).await.unwrap();
+        let message = receive(&queue, HOUR).await.unwrap();
+        let error = queue.dead_letter(&message, "why").await.unwrap_err();
+        assert!(matches!(error, QueueError::Unavailable { .. }));
+        assert_eq!(queue.depth().await.unwrap().in_flight, 1);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_receive_sees_the_clock_move() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = queue(&clock);
+        let delayed = Outgoing {
+            delay: HOUR,
+            ..Outgoing::new("a")
+        };
+        queue.send(&[delayed]).await.unwrap();
+        let (received, ()) = tokio::join!(queue.receive(1, HOUR, HOUR), async { clock.advance(HOUR) });
+        assert_eq!(received.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,269 @@
+//! Messages come, as they were sent, until they are deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{QueueHarness, delete, nothing, receive, receive_now, send};
+use crate::queue::{MESSAGE_BYTES, Message, Outgoing, Queue, QueueError};
+
+pub(super) async fn check(harness: &dyn QueueHarness) {
+    messages_come_as_they_were_sent(harness).await;
+    messages_come_again_until_they_are_deleted(harness).await;
+    a_delay_holds_a_message_back(harness).await;
+    every_message_of_a_batch_has_its_answer(harness).await;
+    many_messages_go_at_once(harness).await;
+    a_message_of_the_greatest_size_is_taken(harness).await;
+    one_message_is_kept_per_deduplication_id(harness).await;
+    two_receivers_never_hold_the_same_message(harness).await;
+    depth_tells_waiting_held_and_delayed(harness).await;
+}
+
+async fn messages_come_as_they_were_sent(harness: &dyn QueueHarness) {
+    let (queue, _) = harness.fresh().await;
+    assert!(!queue.name().is_empty());
+    nothing(&*queue, "a new queue is empty").await;
+    assert!(queue.send(&[]).await.expect("sending nothing").is_empty());
+    assert!(queue.delete(&[]).await.expect("deleting nothing").is_empty());
+
+    let attributes = [
+        ("kind", "ü ✓"),
+        ("trace", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let attributes: BTreeMap<_, _> = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let body = "{\"key\": \"Größe 100% + 日本語 🎞\"}\n\t'\\u0000'";
+    let message = Outgoing {
+        attributes: attributes.clone(),
+        ..Outgoing::new(body)
+    };
+    send(&*queue, message).await;
+    let received = receive(&*queue, harness.unit() * 2).await;
+    assert_eq!(received.body, body);
+    assert_eq!(received.attributes, attributes);
+    assert_eq!(received.receive_count, 1);
+    assert!(!received.id.is_empty());
+}
+
+async fn messages_come_again_until_they_are_deleted(harness: &dyn QueueHarness) {
+    let ((queue, _), unit) = (harness.fresh().await, harness.unit());
+    send(&*queue, Outgoing::new("again")).await;
+    let first = receive(&*queue, unit * 3).await;
+    nothing(&*queue, "a received message is hidden").await;
+    harness.advance(unit * 2).await;
+    nothing(&*queue, "it is hidden for as long as was asked").await;
+    harness.advance(unit * 2).await;
+
+    let second = receive(&*queue, unit * 3).await;
+    assert_eq!(second.body, first.body);
+    assert_eq!(second.id, first.id, "its name stays");
+    assert_eq!(second.receive_count, 2, "receipts are counted");
+    assert_ne!(second.receipt, first.receipt, "every receipt has its own handle");
+    delete(&*queue, &second.receipt).await;
+    harness.advance(unit * 4).await;
+    nothing(&*queue, "a deleted message never comes again").await;
+}
+
+async fn a_delay_holds_a_message_back(harness: &dyn QueueHarness) {
+    let ((queue, _), unit) = (harness.fresh().await, harness.unit());
+    let delayed = Outgoing {
+        delay: unit * 3,
+        ..Outgoing::new("later")
+    };
+    let sent = queue
+        .send(&[delayed, Outgoing::new("now")])
+        .await
+        .expect("sending");
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    let first = receive(&*queue, unit * 20).await;
+    assert_eq!(first.body, "now", "a delay holds only its own message back");
+    nothing(&*queue, "a delayed message cannot be received").await;
+    harness.advance(unit * 2).await;
+    nothing(&*queue, "its delay is not over").await;
+    harness.advance(unit * 2).await;
+    let second = receive(&*queue, unit * 20).await;
+    assert_eq!((second.body.as_str(), second.receive_count), ("later", 1));
+}
+
+async fn every_message_of_a_batch_has_its_answer(harness: &dyn QueueHarness) {
+    let (queue, _) = harness.fresh().await;
+    let bytes = MESSAGE_BYTES + 1;
+    let attributes = BTreeMap::from([("name".to_owned(), "x".repeat(10))]);
+    let with_attributes = Outgoing {
+        attributes,
+        ..Outgoing::new("x".repeat(MESSAGE_BYTES - 13))
+    };
+    let batch = [
+        Outgoing::new("one"),
+        Outgoing::new("x".repeat(bytes)),
+        Outgoing::new("two"),
+        with_attributes,
+        Outgoing::new("three"),
+    ];
+    let answers = queue.send(&batch).await.expect("some are taken");
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Ok(()),
+                Err(QueueError::TooLarge {
+                    bytes: a,
+                    limit: MESSAGE_BYTES
+                }),
+                Ok(()),
+                Err(QueueError::TooLarge { bytes: b, .. }),
+                Ok(()),
+            ] if a == bytes && b == bytes
+        ),
+        "a message that is too large, by its body or by all of it, spoils no other: {answers:?}"
+    );
+    let bodies = collect(&*queue, harness, 3).await;
+    let bodies: BTreeSet<String> = bodies.into_iter().map(|message| message.body).collect();
+    assert_eq!(bodies, ["one", "three", "two"].map(str::to_owned).into());
+}
+
+async fn many_messages_go_at_once(harness: &dyn QueueHarness) {
+    let (queue, _) = harness.fresh().await;
+    let batch: Vec<Outgoing> = (0..25).map(|n| Outgoing::new(n.to_string())).collect();
+    let answers = queue.send(&batch).await.expect("sending");
+    assert_eq!(answers.len(), batch.len());
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+
+    let two = queue.receive(2, harness.unit() * 20, harness.unit()).await;
+    let mut messages = two.expect("receiving");
+    assert!(
+        (1..=2).contains(&messages.len()),
+        "no more than asked for: {messages:?}"
+    );
+    let left = batch.len() - messages.len();
+    messages.extend(collect(&*queue, harness, left).await);
+    let bodies: BTreeSet<&str> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies.len(), batch.len(), "every message came once");
+
+    let receipts: Vec<_> = messages.iter().map(|message| message.receipt.clone()).collect();
+    let answers = queue.delete(&receipts).await.expect("deleting");
+    assert_eq!(answers.len(), receipts.len());
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    harness.advance(harness.unit() * 21).await;
+    nothing(&*queue, "all were deleted").await;
+}
+
+/// Receives `count` messages, hidden for 20 units.
+async fn collect(queue: &dyn Queue, harness: &dyn QueueHarness, count: usize) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while messages.len() < count {
+        messages.push(receive(queue, harness.unit() * 20).await);
+    }
+    nothing(queue, "no message comes twice while it is hidden").await;
+    messages
+}
+
+async fn a_message_of_the_greatest_size_is_taken(harness: &dyn QueueHarness) {
+    let (queue, _) = harness.fresh().await;
+    let body = "ü".repeat(MESSAGE_BYTES / 2);
+    send(&*queue, Outgoing::new(body.as_str())).await;
+    let received = receive(&*queue, harness.unit()).await;
+    assert!(received.body == body, "the greatest body comes whole");
+}
+
+async fn one_message_is_kept_per_deduplication_id(harness: &dyn QueueHarness) {
+    if !harness.abilities().deduplicates {
+        return;
+    }
+    let (queue, _) = harness.fresh().await;
+    let message = |body: &str, id: &str| Outgoing {
+        deduplication_id: Some(id.to_owned()),
+        ..Outgoing::new(body)
+    };
+    let batch = [
+        message("first", "a"),
+        message("second", "a"),
+        message("other", "b"),
+    ];
+    let answers = queue.send(&batch).await.expect("sending");
+    assert!(
+        answers.len() == 3 && answers.iter().all(Result::is_ok),
+        "{answers:?}"
+    );
+    send(&*queue, message("third", "a")).await;
+    let messages = collect(&*queue, harness, 2).await;
+    let bodies: BTreeSet<&str> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(
+        bodies,
+        ["first", "other"].into(),
+        "of each id the first message is kept"
+    );
+    send(&*queue, message("fourth", "a")).await;
+    nothing(&*queue, "a message that is held counts too").await;
+}
+
+async fn two_receivers_never_hold_the_same_message(harness: &dyn QueueHarness) {
+    const MESSAGES: usize = 60;
+    let ((queue, _), unit) = (harness.fresh().await, harness.unit());
+    let batch: Vec<Outgoing> = (0..MESSAGES).map(|n| Outgoing::new(n.to_string())).collect();
+    let answers = queue.send(&batch).await.expect("sending");
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let receivers: Vec<_> = (1..=4)
+        .map(|most| tokio::spawn(drain(Arc::clone(&queue), most, unit * 20)))
+        .collect();
+    let mut bodies = Vec::new();
+    for receiver in receivers {
+        bodies.extend(receiver.await.expect("a receiver"));
+    }
+    // What nobody found in its last look is still there, and nowhere else.
+    while bodies.len() < MESSAGES {
+        bodies.push(receive(&*queue, unit * 20).await.body);
+    }
+    let distinct: BTreeSet<&String> = bodies.iter().collect();
+    assert_eq!(
+        (bodies.len(), distinct.len()),
+        (MESSAGES, MESSAGES),
+        "each once: {bodies:?}"
+    );
+}
+
+async fn drain(queue: Arc<dyn Queue>, most: usize, visibility: Duration) -> Vec<String> {
+    let mut bodies = Vec::new();
+    loop {
+        let received = queue.receive(most, visibility, Duration::ZERO).await;
+        let messages = received.expect("receiving");
+        if messages.is_empty() {
+            return bodies;
+        }
+        bodies.extend(messages.into_iter().map(|message| message.body));
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn depth_tells_waiting_held_and_delayed(harness: &dyn QueueHarness) {
+    let ((queue, _), unit) = (harness.fresh().await, harness.unit());
+    let delayed = Outgoing {
+        delay: unit * 9,
+        ..Outgoing::new("later")
+    };
+    let batch = [
+        Outgoing::new("a"),
+        Outgoing::new("b"),
+        Outgoing::new("c"),
+        delayed,
+    ];
+    queue.send(&batch).await.expect("sending");
+    receive(&*queue, unit * 3).await;
+    let depth = queue.depth().await.expect("a depth");
+    if !harness.abilities().counts_exactly {
+        return;
+    }
+    assert_eq!((depth.visible, depth.in_flight, depth.delayed), (2, 1, 1));
+    harness.advance(unit * 4).await;
+    let depth = queue.depth().await.expect("a depth");
+    assert_eq!(
+        (depth.visible, depth.in_flight, depth.delayed),
+        (3, 0, 1),
+        "what was held can be received again"
+    );
+    harness.advance(unit * 6).await;
+    for message in receive_now(&*queue, unit * 3).await {
+        delete(&*queue, &message.receipt).await;
+    }
+    let depth = queue.depth().await.expect("a depth");
+    assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
+}

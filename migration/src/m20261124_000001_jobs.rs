@@ -127,7 +127,7 @@ async fn outbox(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(uuid(Outbox::JobId))
         .col(text(Outbox::Body))
         .col(big_integer(Outbox::CreatedAt))
-        .col(big_integer(Outbox::HeldUntil))
+        .col(big_integer_null(Outbox::TakenAt))
         .col(big_integer_null(Outbox::SentAt))
         .to_owned();
     manager.create_table(table).await?;
@@ -168,6 +168,7 @@ async fn queue_messages(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         index("queue_messages_visible_at")
             .col(Message::Queue)
             .col(Message::VisibleAt)
+            .col(Message::Seq)
             .to_owned(),
         index("queue_messages_arrival")
             .col(Message::Queue)
@@ -244,7 +245,7 @@ enum Outbox {
     JobId,
     Body,
     CreatedAt,
-    HeldUntil,
+    TakenAt,
     SentAt,
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sea_orm::DbErr;
 
-pub(super) use self::row::{Column, Entity, Model};
 use crate::queue::{Message, ReceiptHandle};
 
+#[allow(unreachable_pub)] // What is derived for the row is pub.
 pub(super) mod row {
     use sea_orm::entity::prelude::*;
 
@@ -53,7 +53,7 @@ impl Receipt {
     }
 }
 
-impl Model {
+impl row::Model {
     pub(super) fn receipt(&self) -> Receipt {
         Receipt {
             seq: self.seq,

@@ -15,7 +15,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, FromQueryResult};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use self::entity::{Column, Entity, Model, Receipt};
+use self::entity::Receipt;
+use self::entity::row::{Column, Entity, Model};
 use super::{
     DEAD_LETTER_REASON, Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
     ReceiptHandle,

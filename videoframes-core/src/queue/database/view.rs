@@ -6,7 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::DatabaseQueue;
-use super::entity::{Column, Entity, Model};
+use super::entity::row::{Column, Entity, Model};
 use crate::clock::UnixMillis;
 use crate::queue::QueueError;
 

@@ -343,6 +343,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_receipt_whose_time_is_over_holds_nothing() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = queue(&clock);
+        queue.send(&[Outgoing::new("a")]).await.unwrap();
+        let message = receive(&queue, HOUR).await.unwrap();
+        clock.advance(HOUR);
+        let held = queue.set_visibility(&message.receipt, HOUR).await;
+        assert!(matches!(held, Err(QueueError::ReceiptLost)));
+        assert!(receive(&queue, HOUR).await.is_some());
+    }
+
+    #[tokio::test]
     async fn a_waiting_receive_sees_the_clock_move() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);

@@ -14,6 +14,8 @@ pub use extractor::frame_extractor_conformance;
 pub use jobs::{JobRepoHarness, job_repo_conformance};
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
 #[cfg(feature = "jobs")]
+pub use mocks::{MockJobRepo, MockQueue};
+#[cfg(feature = "jobs")]
 pub use queue::{QueueAbilities, QueueHarness, queue_conformance};
 pub use source::source_conformance;
 pub use storage::storage_conformance;

@@ -13,6 +13,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     the_same_key_is_the_same_job(harness).await;
     a_batch_is_answered_in_order(harness).await;
     a_conflict_accepts_none_of_the_batch(harness).await;
+    no_job_takes_the_place_of_another(harness).await;
     a_rejected_job_is_failed_from_the_start(harness).await;
     one_of_many_submits_makes_the_job(harness).await;
 }
@@ -123,6 +124,16 @@ async fn a_conflict_accepts_none_of_the_batch(harness: &dyn JobRepoHarness) {
         }
         assert_eq!(on.snapshot(known).await, before);
     }
+}
+
+async fn no_job_takes_the_place_of_another(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    let before = on.snapshot(id).await;
+    let same_id = NewJob { id, ..new_job("b") };
+    // However that is answered: ids are random, and this does not happen by accident.
+    let _ = on.repo.submit(&[same_id], Enqueue::AlreadyQueued).await;
+    assert_eq!(on.snapshot(id).await, before);
 }
 
 async fn a_rejected_job_is_failed_from_the_start(harness: &dyn JobRepoHarness) {

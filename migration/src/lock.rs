@@ -1,5 +1,7 @@
 //! One migrator at a time.
 
+#![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(unused))]
+
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 

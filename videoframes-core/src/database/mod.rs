@@ -25,6 +25,9 @@ pub use videoframes_migration as migration;
 
 use crate::clock::millis;
 
+/// More than this is not waited for an answer, whatever the options say.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
 /// How a database is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseOptions {
@@ -103,6 +106,11 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`]; of these only [`DatabaseError::Unavailable`] may go away by itself.
     pub async fn connect(address: &str, options: &DatabaseOptions) -> Result<Self, DatabaseError> {
+        let options = &DatabaseOptions {
+            // Both databases count milliseconds in an `i32`, and Postgres takes none for no limit.
+            patience: options.patience.clamp(Duration::from_millis(1), LONGEST_PATIENCE),
+            ..*options
+        };
         let opened = open(address, options).await?;
         let sqlite = opened.pool.get_database_backend() == DbBackend::Sqlite;
         Ok(Self {

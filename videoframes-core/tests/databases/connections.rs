@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, Statement};
 use videoframes_core::database::{Database, DatabaseError, DatabaseOptions};
 
-use crate::Own;
+use crate::{OPTIONS, Own};
 
 #[tokio::test]
 async fn errors_never_show_a_password() {
@@ -58,6 +58,23 @@ async fn what_sqlite_has_committed_survives_a_power_failure() {
     assert_eq!(pragma("journal_mode").await, "wal");
     assert_eq!(pragma("synchronous").await, "2");
     assert_eq!(pragma("busy_timeout").await, "15000");
+}
+
+/// Each of them wants to change the new file's journal mode, for which it needs the file alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn programs_may_open_a_new_file_at_once() {
+    for _ in 0..100 {
+        let own = Own::sqlite();
+        let programs: Vec<_> = (0..16)
+            .map(|_| {
+                let address = own.address.clone();
+                tokio::spawn(async move { Database::connect(&address, &OPTIONS).await })
+            })
+            .collect();
+        for program in programs {
+            program.await.unwrap().unwrap().ping().await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -172,6 +172,34 @@ async fn programs_with_connections_of_their_own_see_the_same_jobs() {
     }
 }
 
+/// A SQLite file has one writer at a time, and nobody who reads first may be refused when it writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn programs_that_work_at_the_same_time_get_on() {
+    for own in Own::each().await {
+        own.migrated().await;
+        let mut programs = Vec::new();
+        for program in 0..3 {
+            let repo = SeaOrmJobRepo::new(own.connect().await);
+            programs.push(tokio::spawn(async move {
+                for n in 0..20 {
+                    let id = submitted(&repo, &format!("{program}/{n}")).await;
+                    let claimed = repo.claim(id, "worker", &TERMS).await.unwrap();
+                    let Claim::Claimed(lease, _) = claimed else {
+                        panic!("it can be claimed: {claimed:?}");
+                    };
+                    let error = JobError::new(ErrorCode::NotAVideo, "it is a text");
+                    repo.finish(&lease, &Outcome::Failed(error)).await.unwrap();
+                }
+            }));
+        }
+        for program in programs {
+            program.await.unwrap();
+        }
+        let repo = SeaOrmJobRepo::new(own.connect().await);
+        assert_eq!(repo.outbox_backlog().await.unwrap().pending, 60);
+    }
+}
+
 #[tokio::test]
 async fn without_its_tables_a_repository_is_unavailable() {
     for own in Own::each().await {

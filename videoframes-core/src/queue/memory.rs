@@ -295,6 +295,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn queue(clock: &Arc<ManualClock>) -> MemoryQueue {
         MemoryQueue::new("work", Arc::clone(clock) as Arc<dyn Clock>)
@@ -363,7 +364,7 @@ mod tests {
             ..Outgoing::new("a")
         };
         queue.send(&[delayed]).await.unwrap();
-        let (received, ()) = tokio::join!(queue.receive(1, HOUR, HOUR), async { clock.advance(HOUR) });
+        let (received, ()) = tokio::join!(queue.receive(1, HOUR, PATIENCE), async { clock.advance(HOUR) });
         assert_eq!(received.unwrap().len(), 1);
     }
 }

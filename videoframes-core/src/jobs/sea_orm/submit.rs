@@ -35,8 +35,13 @@ pub(super) async fn submit(
         let rows = transaction.query_all(&insert(database, jobs)).await?;
         let new = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
         outbox::add(database, &transaction, &messages(&new, enqueue)).await?;
-        created.extend(new.iter().map(|job| job.id));
-        known.extend(read(&transaction, jobs).await?);
+        if new.len() < jobs.len() {
+            known.extend(read(&transaction, jobs).await?);
+        }
+        for job in new {
+            created.insert(job.id);
+            known.insert(job.idempotency_key, (job.id, job.payload_hash));
+        }
     }
     let answers = jobs
         .iter()

@@ -68,6 +68,18 @@ install_package() {
     fi
 }
 
+# The folder with the newest Postgres' programs, which distributions keep out of $PATH.
+postgres_programs() {
+    local initdb found=""
+    for initdb in "$(command -v initdb || true)" /opt/homebrew/opt/postgresql@*/bin/initdb \
+        /usr/local/opt/postgresql@*/bin/initdb /usr/lib/postgresql/*/bin/initdb; do
+        if [ -x "$initdb" ]; then
+            found=$(dirname "$initdb")
+        fi
+    done
+    [ -n "$found" ] && printf '%s\n' "$found"
+}
+
 have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }
 
 # pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing, so that it also works

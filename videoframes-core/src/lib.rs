@@ -53,13 +53,18 @@
 //!
 //! `http` adds `source::http`: videos on HTTP servers, read in ranges.
 //!
-//! `jobs` adds `jobs` and `queue`: videos by message, worked on until each has one result.
+//! `jobs` adds `jobs` and `queue`: videos by message, worked on until each has one result. The traits
+//! `JobRepo` and `Queue` come with implementations in memory, `MemoryJobRepo` and `MemoryQueue`.
+//!
+//! `postgres` and `sqlite` add `database`, and jobs and queues that are kept in one.
 //!
 //! `testing` adds mocks of the traits and a conformance suite for each.
 
 pub mod archive;
 #[cfg(feature = "jobs")]
 pub mod clock;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod database;
 pub mod extract;
 #[cfg(feature = "jobs")]
 pub mod jobs;

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use videoframes_core::clock::{Clock, ManualClock};
+use videoframes_core::jobs::{JobRepo, MemoryJobRepo};
 use videoframes_core::queue::{MemoryQueue, Queue};
-use videoframes_core::testing::{QueueAbilities, QueueHarness, queue_conformance};
+use videoframes_core::testing::{
+    JobRepoHarness, QueueAbilities, QueueHarness, job_repo_conformance, queue_conformance,
+};
 
 #[derive(Default)]
 struct InMemory {
@@ -47,7 +50,23 @@ impl QueueHarness for InMemory {
     }
 }
 
+#[async_trait]
+impl JobRepoHarness for InMemory {
+    async fn fresh(&self) -> Arc<dyn JobRepo> {
+        Arc::new(MemoryJobRepo::new(self.clock()))
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn queues_in_memory_conform() {
     queue_conformance(&InMemory::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_in_memory_conform() {
+    job_repo_conformance(&InMemory::default()).await;
 }

@@ -12,8 +12,12 @@ mod notification;
 mod options;
 mod outbox;
 mod repo;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sea_orm;
 mod status;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::sea_orm::SeaOrmJobRepo;
 pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };

@@ -147,8 +147,9 @@ impl JobRepoError {
 /// [`OutboxMessage::notification`], ids of messages to workers are random.
 #[async_trait]
 pub trait JobRepo: Send + Sync + 'static {
-    /// Accepts jobs, all or none; one answer for each, in order. Idempotent by key. A job with a
-    /// rejection is failed from the start, and is not enqueued.
+    /// Accepts jobs, all or none; one answer for each, in order. Idempotent by key, within a batch too: a
+    /// known job stays as it is and is not enqueued again. A job with a rejection is failed from the start,
+    /// and is not enqueued.
     ///
     /// # Errors
     /// [`JobRepoError::IdempotencyConflict`] for a known key with another payload hash.
@@ -157,7 +158,9 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Takes a job that is pending, due for another attempt, or whose lease has run out; counts an
     /// attempt and raises the epoch. One whose deadline has passed, whose workers vanished too often
     /// (a run-out lease counts as one), or that was to be stopped while nobody held it, becomes terminal
-    /// instead.
+    /// instead; so does one that waits for an attempt which would come behind its deadline, once that has
+    /// passed. A lease that lasts protects its holder from all of this. Changes nothing where it does not
+    /// take the job or end it. Missing jobs are [`Claim::Missing`].
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;
 
     /// Holds a job for `lease` from now, and writes down how far it is. A lease that has run out and that
@@ -180,14 +183,15 @@ pub trait JobRepo: Send + Sync + 'static {
     /// [`JobRepoError::LeaseLost`].
     async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError>;
 
-    /// Gives a job up until `delay` is over, remembering why.
+    /// Gives a job up until `delay` is over, remembering why. Its attempt stays counted.
     ///
     /// # Errors
     /// [`JobRepoError::LeaseLost`].
     async fn retry_later(&self, lease: &Lease, error: &JobError, delay: Duration)
     -> Result<(), JobRepoError>;
 
-    /// Hands a job back as if it had not been claimed, but for the epoch.
+    /// Hands a job back as if it had not been claimed, but for the epoch, and the crash that a claim of a
+    /// run-out lease has counted.
     ///
     /// # Errors
     /// [`JobRepoError::LeaseLost`].
@@ -199,15 +203,15 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Jobs as they stand, newest first.
     async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError>;
 
-    /// Stops a job: at once where nobody holds it, else by asking its worker. Idempotent, also for one
-    /// that is cancelled already. Gives the job as it then stands, `None` for a missing one.
+    /// Stops a job: at once where nobody holds it (a lease that has run out holds nothing), else by asking
+    /// its worker, which may still finish it. Idempotent, also for one that is cancelled already. Gives the job as it then stands, `None` for a missing one.
     ///
     /// # Errors
     /// [`JobRepoError::WrongState`] for one that is completed or failed.
     async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// Starts a failed or cancelled job again, as a new generation with new attempts, crashes and time,
-    /// and enqueues it. `None` for a missing one.
+    /// Starts a failed or cancelled job again, as a new generation with new attempts, crashes and time and
+    /// without error, progress or wish to stop, and enqueues it. Epochs go on. `None` for a missing one.
     ///
     /// # Errors
     /// [`JobRepoError::WrongState`] for one in any other state.
@@ -225,14 +229,19 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Takes up to `most` messages of the outbox, oldest first, that nobody has taken within `hold`.
     async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;
 
-    /// Marks messages as sent. Idempotent.
+    /// Marks messages as sent, taken or not. Idempotent; unknown ones are no error.
     async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;
 
-    /// What waits in the outbox.
+    /// What waits in the outbox, taken or not.
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
 
     /// Sees after jobs that nobody looks after: enqueues again those that have been due for too long, makes
     /// terminal those that [`JobRepo::claim`] would, and forgets those that are past their retention.
     /// Idempotent; safe while others do the same.
+    ///
+    /// A job is due from when it was accepted, asked for again or handed back, from its next attempt, or
+    /// from the end of its lease. It is enqueued again if both that and its last message to the workers lie
+    /// further back than [`SweepTerms::overdue`] and no such message waits in the outbox. A job is never
+    /// forgotten, with its key and its result, while a message of its own waits there.
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
 }

@@ -295,6 +295,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn queue(clock: &Arc<ManualClock>) -> MemoryQueue {
         MemoryQueue::new("work", Arc::clone(clock) as Arc<dyn Clock>)
@@ -343,6 +344,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_receipt_whose_time_is_over_holds_nothing() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = queue(&clock);
+        queue.send(&[Outgoing::new("a")]).await.unwrap();
+        let message = receive(&queue, HOUR).await.unwrap();
+        clock.advance(HOUR);
+        let held = queue.set_visibility(&message.receipt, HOUR).await;
+        assert!(matches!(held, Err(QueueError::ReceiptLost)));
+        assert!(receive(&queue, HOUR).await.is_some());
+    }
+
+    #[tokio::test]
     async fn a_waiting_receive_sees_the_clock_move() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);
@@ -351,7 +364,7 @@ mod tests {
             ..Outgoing::new("a")
         };
         queue.send(&[delayed]).await.unwrap();
-        let (received, ()) = tokio::join!(queue.receive(1, HOUR, HOUR), async { clock.advance(HOUR) });
+        let (received, ()) = tokio::join!(queue.receive(1, HOUR, PATIENCE), async { clock.advance(HOUR) });
         assert_eq!(received.unwrap().len(), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! Messages that come again until they are deleted.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod database;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use database::{Arrival, DatabaseQueue, Waiting};
 pub use memory::MemoryQueue;
 
 /// Largest message that every queue takes, in bytes: body and attributes together.

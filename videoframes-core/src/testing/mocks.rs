@@ -16,6 +16,9 @@ use crate::source::Source;
 use crate::storage::{ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
 use crate::video::{Timeline, VideoInfo};
 
+#[cfg(feature = "jobs")]
+pub use jobs::{MockJobRepo, MockQueue};
+
 mock! {
     /// A [`Source`] that does what it is told.
     #[derive(Debug)]
@@ -103,5 +106,102 @@ mock! {
             pictures: mpsc::Sender<Picture>,
             cancel: &CancellationToken,
         ) -> Result<ExtractReport, ExtractError>;
+    }
+}
+
+#[cfg(feature = "jobs")]
+mod jobs {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use mockall::mock;
+    use uuid::Uuid;
+
+    use crate::jobs::{
+        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobResult,
+        Lease, NewJob, OutboxMessage, Outcome, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob,
+        WorkHash,
+    };
+    use crate::pipeline::Progress;
+    use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
+
+    mock! {
+        /// A [`Queue`] that does what it is told.
+        #[derive(Debug)]
+        pub Queue {}
+
+        #[async_trait]
+        impl Queue for Queue {
+            fn name(&self) -> &str;
+            async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
+            async fn receive(
+                &self,
+                most: usize,
+                visibility: Duration,
+                wait: Duration,
+            ) -> Result<Vec<Message>, QueueError>;
+            async fn set_visibility(
+                &self,
+                receipt: &ReceiptHandle,
+                timeout: Duration,
+            ) -> Result<(), QueueError>;
+            async fn delete(
+                &self,
+                receipts: &[ReceiptHandle],
+            ) -> Result<Vec<Result<(), QueueError>>, QueueError>;
+            async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError>;
+            async fn depth(&self) -> Result<Depth, QueueError>;
+        }
+    }
+
+    mock! {
+        /// A [`JobRepo`] that does what it is told.
+        #[derive(Debug)]
+        pub JobRepo {}
+
+        #[async_trait]
+        impl JobRepo for JobRepo {
+            async fn submit(
+                &self,
+                jobs: &[NewJob],
+                enqueue: Enqueue,
+            ) -> Result<Vec<Submitted>, JobRepoError>;
+            async fn claim(
+                &self,
+                job: JobId,
+                owner: &str,
+                terms: &ClaimTerms,
+            ) -> Result<Claim, JobRepoError>;
+            async fn renew(
+                &self,
+                lease: &Lease,
+                duration: Duration,
+                stage: Stage,
+                progress: Progress,
+            ) -> Result<Renewal, JobRepoError>;
+            async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError>;
+            async fn retry_later(
+                &self,
+                lease: &Lease,
+                error: &JobError,
+                delay: Duration,
+            ) -> Result<(), JobRepoError>;
+            async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
+            async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError>;
+            async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
+            async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
+            async fn unfinished(&self) -> Result<u64, JobRepoError>;
+            async fn take_outbox(
+                &self,
+                most: u32,
+                hold: Duration,
+            ) -> Result<Vec<OutboxMessage>, JobRepoError>;
+            async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;
+            async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
+            async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Mocks of the traits, and one conformance suite per trait for whoever implements it.
 
 mod extractor;
+#[cfg(feature = "jobs")]
+mod jobs;
 mod mocks;
 #[cfg(feature = "jobs")]
 mod queue;
@@ -8,7 +10,11 @@ mod source;
 mod storage;
 
 pub use extractor::frame_extractor_conformance;
+#[cfg(feature = "jobs")]
+pub use jobs::{JobRepoHarness, job_repo_conformance};
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
+#[cfg(feature = "jobs")]
+pub use mocks::{MockJobRepo, MockQueue};
 #[cfg(feature = "jobs")]
 pub use queue::{QueueAbilities, QueueHarness, queue_conformance};
 pub use source::source_conformance;

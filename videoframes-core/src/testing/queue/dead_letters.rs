@@ -46,7 +46,12 @@ async fn a_message_is_delivered_only_so_often(harness: &dyn QueueHarness) {
     for count in 1..=max_receives {
         let message = receive(&*queue, unit * 20).await;
         assert_eq!(message.receive_count, count);
-        nothing(&*dead, "a message that is held is not dead").await;
+        nothing(&*queue, "a message that is held is hidden").await;
+        nothing(
+            &*dead,
+            "a message that is held is not dead, be it for the last time",
+        )
+        .await;
         let given = queue.set_visibility(&message.receipt, Duration::ZERO).await;
         assert!(given.is_ok(), "{given:?}");
     }

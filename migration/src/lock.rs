@@ -1,0 +1,117 @@
+//! One migrator at a time.
+
+#![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(unused))]
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
+
+use crate::{MigrationError, Migrator, refuse_newer, states};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    Up,
+    Down(u32),
+}
+
+impl Work {
+    async fn run<C: ConnectionTrait>(self, db: &C) -> Result<(), MigrationError>
+    where
+        for<'c> &'c C: IntoSchemaManagerConnection<'c>,
+    {
+        let states = states(db)
+            .await
+            .map_err(MigrationError::database("read the state of the migrations"))?;
+        refuse_newer(&states)?;
+        match self {
+            Self::Up => Migrator::up(db, None).await,
+            Self::Down(steps) => Migrator::down(db, Some(steps)).await,
+        }
+        .map_err(MigrationError::database("change the schema"))
+    }
+}
+
+pub(crate) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
+    match db.get_database_backend() {
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres => postgres::with(db, work).await,
+        #[cfg(feature = "sqlite")]
+        DbBackend::Sqlite => sqlite::with(db, work).await,
+        other => Err(MigrationError::Database {
+            action: "lock the schema",
+            source: DbErr::BackendNotSupported {
+                db: other.as_str(),
+                ctx: "migrations",
+            },
+        }),
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use sea_orm_migration::sea_orm::sqlx::postgres::PgConnection;
+    use sea_orm_migration::sea_orm::sqlx::{self, Connection};
+    use sea_orm_migration::sea_orm::{DatabaseConnection, RuntimeErr};
+
+    use super::{DbErr, MigrationError, Work};
+
+    /// Any number that others are unlikely to take.
+    const KEY: i64 = 0x7666_6d69_6772_6174;
+
+    /// The lock is a session's, on a connection of its own: whatever becomes of this program, the lock
+    /// ends with the connection, and migrations may use transactions as they like.
+    pub(super) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
+        let mut lock = take(db).await.map_err(|source| MigrationError::Database {
+            action: "lock the schema",
+            source: DbErr::Conn(RuntimeErr::SqlxError(source.into())),
+        })?;
+        let done = work.run(db).await;
+        // The end of the connection is the end of the lock, however it ends.
+        let _ = sqlx::query("SELECT pg_advisory_unlock($1)")
+            .bind(KEY)
+            .execute(&mut lock)
+            .await;
+        let _ = lock.close().await;
+        done
+    }
+
+    async fn take(db: &DatabaseConnection) -> Result<PgConnection, sqlx::Error> {
+        let options = db.get_postgres_connection_pool().connect_options();
+        let mut lock = PgConnection::connect_with(&options).await?;
+        // Another migrator may take longer than a statement is usually given.
+        sqlx::query("SET statement_timeout = 0")
+            .execute(&mut lock)
+            .await?;
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(KEY)
+            .execute(&mut lock)
+            .await?;
+        Ok(lock)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use sea_orm_migration::sea_orm::{
+        DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    };
+
+    use super::{MigrationError, Work};
+
+    /// One immediate transaction is the lock: others wait for it as long as their busy timeout lets
+    /// them. Each migration is a savepoint in it.
+    pub(super) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = db
+            .begin_with_options(options)
+            .await
+            .map_err(MigrationError::database("lock the schema"))?;
+        work.run(&transaction).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(MigrationError::database("change the schema"))
+    }
+}

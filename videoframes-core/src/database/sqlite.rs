@@ -1,0 +1,99 @@
+//! Connections to SQLite files.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use sea_orm::SqlxSqliteConnector;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::{self, SqlitePool};
+
+use super::{DatabaseError, DatabaseOptions, Opened};
+
+/// The path that an address names, if it is one of a file.
+pub(super) fn path(address: &str) -> Option<PathBuf> {
+    let path = match address.strip_prefix("sqlite:") {
+        Some(path) => path.strip_prefix("//").unwrap_or(path),
+        // Whatever has a colon is more likely an address of another kind.
+        None if address.contains(':') => return None,
+        None => address,
+    };
+    // A database in memory is another one for each connection.
+    let file = !path.is_empty() && path != ":memory:";
+    file.then(|| PathBuf::from(path))
+}
+
+pub(super) async fn open(path: PathBuf, options: &DatabaseOptions) -> Result<Opened, DatabaseError> {
+    let connect = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // With less, a power failure may take back what was committed.
+        .synchronous(SqliteSynchronous::Full)
+        // Shorter than a call may take, so that its error says why.
+        .busy_timeout(options.patience / 2);
+    let unavailable = |source: sqlx::Error| DatabaseError::Unavailable {
+        database: format!("'{}'", path.display()),
+        source: source.into(),
+    };
+    let pool = connect_first(options, &connect).await.map_err(unavailable)?;
+    let reserved = self::pool(options, 1).connect_lazy_with(connect);
+    Ok(Opened {
+        name: path.display().to_string(),
+        pool: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
+        reserved: SqlxSqliteConnector::from_sqlx_sqlite_pool(reserved),
+    })
+}
+
+fn pool(options: &DatabaseOptions, connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(options.patience)
+        .test_before_acquire(false)
+}
+
+/// Changing a new file's journal mode needs it alone, and does not wait for that: when several programs
+/// start at once, all but one have to try again.
+async fn connect_first(
+    options: &DatabaseOptions,
+    connect: &SqliteConnectOptions,
+) -> Result<SqlitePool, sqlx::Error> {
+    let started = Instant::now();
+    loop {
+        let pool = pool(options, options.connections.max(1));
+        match pool.connect_with(connect.clone()).await {
+            Err(error) if is_busy(&error) && started.elapsed() < options.patience => {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50))).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// `SQLITE_BUSY` or one of its extended codes, whose lowest byte is the same.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_files_are_told_from_others() {
+        for (address, expected) in [
+            ("sqlite:jobs.db", Some("jobs.db")),
+            ("sqlite:///var/lib/jobs.db", Some("/var/lib/jobs.db")),
+            ("sqlite://jobs.db", Some("jobs.db")),
+            ("/var/lib/jobs 100%.db", Some("/var/lib/jobs 100%.db")),
+            ("sqlite::memory:", None),
+            ("postgress://user:secret@host/db", None),
+            ("", None),
+        ] {
+            assert_eq!(path(address), expected.map(PathBuf::from), "{address}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The tables as sea-orm sees them, and rows as the rest of the library does.
+
+use std::str::FromStr;
+
+use sea_orm::DbErr;
+use serde_json::Value;
+
+use crate::clock::UnixMillis;
+use crate::jobs::{JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, UnknownStatus, VideoJob};
+
+pub(super) mod video_job {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "video_jobs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub idempotency_key: String,
+        pub payload_hash: String,
+        pub source: String,
+        pub options: String,
+        pub output_key: Option<String>,
+        pub client_metadata: Option<String>,
+        pub sequencer: Option<String>,
+        pub generation: i32,
+        pub status: String,
+        pub stage: Option<String>,
+        pub frames_done: i64,
+        pub frames_total: i64,
+        pub cancel_requested: bool,
+        pub lease_epoch: i64,
+        pub lease_owner: Option<String>,
+        pub lease_expires_at: Option<i64>,
+        pub time_limit_ms: Option<i64>,
+        pub deadline_at: Option<i64>,
+        pub attempts: i32,
+        pub crash_count: i32,
+        pub next_attempt_at: Option<i64>,
+        pub result_key: Option<String>,
+        pub result_size: Option<i64>,
+        pub result_sha256: Option<String>,
+        pub result_frames: Option<i64>,
+        pub result_partial: Option<bool>,
+        pub work_hash: Option<String>,
+        pub error_code: Option<String>,
+        pub error_message: Option<String>,
+        pub created_at: i64,
+        pub updated_at: i64,
+        pub finished_at: Option<i64>,
+        pub enqueued_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod outbox {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub seq: i64,
+        pub id: Uuid,
+        pub destination: String,
+        pub job_id: Uuid,
+        pub body: String,
+        pub created_at: i64,
+        pub taken_at: Option<i64>,
+        pub sent_at: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<video_job::Model> for VideoJob {
+    type Error = DbErr;
+
+    fn try_from(row: video_job::Model) -> Result<Self, DbErr> {
+        let result = row.result();
+        Ok(Self {
+            id: JobId(row.id),
+            status: named(&row.status)?,
+            stage: row.stage.as_deref().map(named).transpose()?,
+            frames_done: count(row.frames_done),
+            frames_total: count(row.frames_total),
+            attempts: small_count(row.attempts),
+            crash_count: small_count(row.crash_count),
+            generation: small_count(row.generation),
+            error_code: row.error_code,
+            error_message: row.error_message,
+            result,
+            source: json(&row.source)?,
+            options: json(&row.options)?,
+            output_key: row.output_key,
+            client_metadata: row.client_metadata.as_deref().map(json).transpose()?,
+            idempotency_key: row.idempotency_key,
+            payload_hash: row.payload_hash,
+            sequencer: row.sequencer,
+            cancel_requested: row.cancel_requested,
+            lease_epoch: LeaseEpoch(row.lease_epoch),
+            lease_owner: row.lease_owner,
+            lease_expires_at: row.lease_expires_at.map(UnixMillis),
+            time_limit_ms: row.time_limit_ms,
+            deadline_at: row.deadline_at.map(UnixMillis),
+            next_attempt_at: row.next_attempt_at.map(UnixMillis),
+            created_at: UnixMillis(row.created_at),
+            updated_at: UnixMillis(row.updated_at),
+            finished_at: row.finished_at.map(UnixMillis),
+        })
+    }
+}
+
+impl video_job::Model {
+    pub(super) fn result(&self) -> Option<JobResult> {
+        Some(JobResult {
+            key: self.result_key.clone()?,
+            size: count(self.result_size?),
+            sha256: self.result_sha256.clone()?,
+            frames: count(self.result_frames?),
+            partial: self.result_partial?,
+        })
+    }
+}
+
+impl TryFrom<outbox::Model> for OutboxMessage {
+    type Error = DbErr;
+
+    fn try_from(row: outbox::Model) -> Result<Self, DbErr> {
+        let known = [OutboxDestination::Notifier, OutboxDestination::Input];
+        let destination = known.into_iter().find(|known| known.as_str() == row.destination);
+        Ok(Self {
+            id: row.id,
+            destination: destination
+                .ok_or_else(|| DbErr::Type(format!("'{}' is no destination", row.destination)))?,
+            job: JobId(row.job_id),
+            body: row.body,
+        })
+    }
+}
+
+fn named<T: FromStr<Err = UnknownStatus>>(name: &str) -> Result<T, DbErr> {
+    name.parse()
+        .map_err(|e: UnknownStatus| DbErr::Type(e.to_string()))
+}
+
+fn json(text: &str) -> Result<Value, DbErr> {
+    serde_json::from_str(text).map_err(|e| DbErr::Json(e.to_string()))
+}
+
+/// What was written is never negative.
+fn count(number: i64) -> u64 {
+    number.unsigned_abs()
+}
+
+fn small_count(number: i32) -> u32 {
+    number.unsigned_abs()
+}

@@ -1,0 +1,74 @@
+//! The ends of a job, each with its notification.
+
+use sea_orm::sea_query::Cond;
+
+use super::entity::video_job::Column;
+use super::{Stop, outbox, row};
+use crate::database::{Database, Transaction, text};
+use crate::jobs::{
+    JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, VideoJob, WorkHash,
+};
+
+/// Ends a job for the holder of its lease.
+pub(super) async fn finish(database: &Database, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, Stop> {
+    let transaction = database.begin().await?;
+    let job = write(database, &transaction, row::held_by(lease), outcome, None).await?;
+    transaction.commit().await?;
+    Ok(job)
+}
+
+/// Ends a job that nobody holds and that is locked.
+pub(super) async fn end(
+    database: &Database,
+    transaction: &Transaction,
+    job: &VideoJob,
+    outcome: &Outcome,
+    crash_count: u32,
+) -> Result<VideoJob, Stop> {
+    let event = match outcome {
+        Outcome::Completed(..) => JobEvent::Complete,
+        Outcome::Failed(_) => JobEvent::Fail,
+        Outcome::Cancelled(_) => JobEvent::Cancel,
+    };
+    let guard = row::unchanged(job, event);
+    write(database, transaction, guard, outcome, Some(crash_count)).await
+}
+
+async fn write(
+    database: &Database,
+    transaction: &Transaction,
+    guard: Cond,
+    outcome: &Outcome,
+    crash_count: Option<u32>,
+) -> Result<VideoJob, Stop> {
+    let (status, error) = match outcome {
+        Outcome::Completed(..) => (JobStatus::Completed, None),
+        Outcome::Failed(error) => (JobStatus::Failed, Some(error)),
+        Outcome::Cancelled(error) => (JobStatus::Cancelled, Some(error)),
+    };
+    let part = |part: fn(&JobError) -> &str| error.map(|error| text(part(error)));
+    let mut change = row::change(database, guard);
+    row::let_go(&mut change)
+        .value(Column::Status, status.as_str())
+        .value(Column::NextAttemptAt, Option::<i64>::None)
+        .value(Column::ErrorCode, part(|error| &error.code))
+        .value(Column::ErrorMessage, part(|error| &error.message))
+        .value(Column::FinishedAt, database.now());
+    if let Some(crash_count) = crash_count {
+        change.value(Column::CrashCount, row::small(crash_count));
+    }
+    if let Outcome::Completed(result, work) = outcome {
+        change
+            .value(Column::ResultKey, text(&result.key))
+            .value(Column::ResultSize, row::large(result.size))
+            .value(Column::ResultSha256, text(&result.sha256))
+            .value(Column::ResultFrames, row::large(result.frames))
+            .value(Column::ResultPartial, result.partial)
+            .value(Column::WorkHash, work.as_ref().map(|WorkHash(hash)| text(hash)));
+    }
+    let job = row::apply(transaction, &change)
+        .await?
+        .ok_or(JobRepoError::LeaseLost)?;
+    outbox::add(database, transaction, &[OutboxMessage::notification(&job)]).await?;
+    Ok(job)
+}

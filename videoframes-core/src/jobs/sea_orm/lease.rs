@@ -1,0 +1,66 @@
+//! What the holder of a lease does with it, short of finishing.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
+
+use super::entity::video_job::{Column, Entity};
+use super::{Stop, row};
+use crate::database::{Database, text};
+use crate::jobs::{JobError, JobRepoError, JobStatus, Lease, Renewal, Stage};
+use crate::pipeline::Progress;
+
+pub(super) async fn renew(
+    database: &Database,
+    lease: &Lease,
+    duration: Duration,
+    stage: Stage,
+    progress: Progress,
+) -> Result<Renewal, Stop> {
+    let renewal = Query::update()
+        .table(Entity)
+        .value(Column::UpdatedAt, database.now())
+        .value(Column::LeaseExpiresAt, database.later(duration))
+        .value(Column::Stage, stage.as_str())
+        .value(Column::FramesDone, row::large(progress.frames))
+        .value(Column::FramesTotal, row::large(progress.total))
+        .cond_where(row::held_by(lease))
+        .returning_col(Column::CancelRequested)
+        .to_owned();
+    let rows = database.run_reserved(&renewal).await?;
+    let row = rows.first().ok_or(JobRepoError::LeaseLost)?;
+    Ok(Renewal {
+        cancel_requested: row.try_get("", "cancel_requested")?,
+    })
+}
+
+pub(super) async fn retry_later(
+    database: &Database,
+    lease: &Lease,
+    error: &JobError,
+    delay: Duration,
+) -> Result<(), Stop> {
+    let mut change = row::change(database, row::held_by(lease));
+    row::let_go(&mut change)
+        .value(Column::Status, JobStatus::RetryWait.as_str())
+        .value(Column::NextAttemptAt, database.later(delay))
+        .value(Column::ErrorCode, text(&error.code))
+        .value(Column::ErrorMessage, text(&error.message));
+    alone(database, &change).await
+}
+
+pub(super) async fn release(database: &Database, lease: &Lease) -> Result<(), Stop> {
+    let mut change = row::change(database, row::held_by(lease));
+    row::let_go(&mut change)
+        .value(Column::Status, JobStatus::Pending.as_str())
+        .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
+    alone(database, &change).await
+}
+
+/// Makes a change that nothing has to be told of.
+async fn alone(database: &Database, change: &UpdateStatement) -> Result<(), Stop> {
+    match database.run(change).await?.is_empty() {
+        false => Ok(()),
+        true => Err(JobRepoError::LeaseLost.into()),
+    }
+}

@@ -1,0 +1,62 @@
+//! What people ask of a job.
+
+use sea_orm::sea_query::{Expr, ExprTrait};
+
+use super::entity::video_job::Column;
+use super::{Stop, finish, outbox, row};
+use crate::database::Database;
+use crate::jobs::lease::{Decision, cancelled, decide};
+use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
+
+pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
+    let transaction = database.begin().await?;
+    let Some((job, now)) = row::lock(database, &transaction, job).await? else {
+        return Ok(None);
+    };
+    if job.status == JobStatus::Cancelled {
+        return Ok(Some(job));
+    }
+    if job.status.after(JobEvent::Cancel).is_none() {
+        return Err(JobRepoError::WrongState(job.status).into());
+    }
+    let job = match decide(&job, now, u32::MAX) {
+        Decision::Held(_) => {
+            let mut change = row::change(database, row::unchanged(&job, JobEvent::Cancel));
+            change.value(Column::CancelRequested, true);
+            row::apply(&transaction, &change).await?
+        }
+        _ => Some(finish::end(database, &transaction, &job, &cancelled(), job.crash_count).await?),
+    };
+    transaction.commit().await?;
+    Ok(job)
+}
+
+pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
+    let transaction = database.begin().await?;
+    let Some((job, _)) = row::lock(database, &transaction, job).await? else {
+        return Ok(None);
+    };
+    if job.status.after(JobEvent::Retry).is_none() {
+        return Err(JobRepoError::WrongState(job.status).into());
+    }
+    let mut change = row::change(database, row::unchanged(&job, JobEvent::Retry));
+    change
+        .value(Column::Status, JobStatus::Pending.as_str())
+        .value(Column::Generation, Expr::col(Column::Generation).add(1))
+        .value(Column::Attempts, 0)
+        .value(Column::CrashCount, 0)
+        .value(Column::FramesDone, 0_i64)
+        .value(Column::FramesTotal, 0_i64)
+        .value(Column::CancelRequested, false)
+        .value(Column::ErrorCode, Option::<String>::None)
+        .value(Column::ErrorMessage, Option::<String>::None)
+        .value(Column::DeadlineAt, row::deadline(database))
+        .value(Column::FinishedAt, Option::<i64>::None)
+        .value(Column::EnqueuedAt, database.now());
+    let job = row::apply(&transaction, &change).await?;
+    if let Some(job) = &job {
+        outbox::add(database, &transaction, &[OutboxMessage::to_workers(job.id)]).await?;
+    }
+    transaction.commit().await?;
+    Ok(job)
+}

@@ -1,0 +1,123 @@
+//! What has to be told, until it has been.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{
+    CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query,
+    SelectStatement, WithClause,
+};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+use uuid::Uuid;
+
+use super::Stop;
+use super::entity::outbox::{Column, Entity, Model};
+use crate::database::{Database, Transaction};
+use crate::jobs::{Backlog, OutboxMessage};
+
+/// Messages written by one statement: its parameters are limited.
+const CHUNK: usize = 500;
+
+pub(super) async fn add(
+    database: &Database,
+    transaction: &Transaction,
+    messages: &[OutboxMessage],
+) -> Result<(), DbErr> {
+    for messages in messages.chunks(CHUNK) {
+        let mut insert = Query::insert()
+            .into_table(Entity)
+            .columns([
+                Column::Id,
+                Column::Destination,
+                Column::JobId,
+                Column::Body,
+                Column::CreatedAt,
+            ])
+            // An event that is there has been told of, or will be.
+            .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+            .to_owned();
+        for message in messages {
+            insert.values_panic([
+                message.id.into(),
+                message.destination.as_str().into(),
+                message.job.0.into(),
+                message.body.as_str().into(),
+                database.now(),
+            ]);
+        }
+        transaction.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, Stop> {
+    let free = Query::select()
+        .column(Column::Seq)
+        .from(Entity)
+        .and_where(Expr::col(Column::SentAt).is_null())
+        .cond_where(
+            Cond::any()
+                .add(Expr::col(Column::TakenAt).is_null())
+                .add(Expr::col(Column::TakenAt).lte(database.earlier(hold))),
+        )
+        .order_by(Column::Seq, Order::Asc)
+        .limit(most.into())
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .to_owned();
+    let take = Query::update()
+        .table(Entity)
+        .value(Column::TakenAt, database.now())
+        .and_where(
+            Expr::col(Column::Seq).in_subquery(Query::select().column(Column::Seq).from("free").to_owned()),
+        )
+        .returning_all()
+        .to_owned()
+        .with(once("free", free));
+    let rows = database.run(&take).await?;
+    let rows = rows.iter().map(|row| Model::from_query_result(row, ""));
+    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+    rows.sort_by_key(|row| row.seq);
+    let messages = rows.into_iter().map(OutboxMessage::try_from);
+    Ok(messages.collect::<Result<_, _>>()?)
+}
+
+/// A query that is asked once: as a subquery, Postgres may ask it again for every row, and then takes
+/// more than its limit.
+fn once(name: &'static str, select: SelectStatement) -> WithClause {
+    let query = CommonTableExpression::new()
+        .table_name(name)
+        .query(select)
+        .to_owned();
+    Query::with().cte(query).to_owned()
+}
+
+pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), Stop> {
+    for messages in messages.chunks(CHUNK) {
+        let mark = Query::update()
+            .table(Entity)
+            .value(Column::SentAt, database.now())
+            .and_where(Expr::col(Column::Id).is_in(messages.iter().copied()))
+            .and_where(Expr::col(Column::SentAt).is_null())
+            .to_owned();
+        database.run(&mark).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn backlog(database: &Database) -> Result<Backlog, Stop> {
+    let waited = database.now().sub(Expr::col(Column::CreatedAt).min());
+    let count = Query::select()
+        .expr_as(Expr::col(Column::Seq).count(), "pending")
+        .expr_as(waited, "oldest")
+        .from(Entity)
+        .and_where(Expr::col(Column::SentAt).is_null())
+        .to_owned();
+    let row = database.connection().query_one(&count).await?;
+    let Some(row) = row else {
+        return Ok(Backlog::default());
+    };
+    let oldest: Option<i64> = row.try_get("", "oldest")?;
+    Ok(Backlog {
+        pending: row.try_get::<i64>("", "pending")?.unsigned_abs(),
+        oldest: Duration::from_millis(u64::try_from(oldest.unwrap_or(0)).unwrap_or(0)),
+    })
+}

@@ -1,0 +1,77 @@
+//! The table as sea-orm sees it, and rows as messages.
+
+use std::collections::BTreeMap;
+
+use sea_orm::DbErr;
+
+use crate::queue::{Message, ReceiptHandle};
+
+#[allow(unreachable_pub)] // What is derived for the row is pub.
+pub(super) mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "queue_messages")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub seq: i64,
+        pub queue: String,
+        pub body: String,
+        pub attributes: String,
+        pub deduplication_id: Option<String>,
+        pub sent_at: i64,
+        pub visible_at: i64,
+        pub receive_count: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What a handle says: which message, and which of its receipts. The count never goes down, so that each
+/// receipt has a handle of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) seq: i64,
+    pub(super) count: i32,
+}
+
+impl Receipt {
+    pub(super) fn handle(self) -> ReceiptHandle {
+        ReceiptHandle(format!("{}/{}", self.seq, self.count))
+    }
+
+    /// `None` for a handle that no such queue has given.
+    pub(super) fn read(handle: &ReceiptHandle) -> Option<Self> {
+        let (seq, count) = handle.0.split_once('/')?;
+        Some(Self {
+            seq: seq.parse().ok()?,
+            count: count.parse().ok()?,
+        })
+    }
+}
+
+impl row::Model {
+    pub(super) fn receipt(&self) -> Receipt {
+        Receipt {
+            seq: self.seq,
+            count: self.receive_count,
+        }
+    }
+
+    pub(super) fn attributes(&self) -> Result<BTreeMap<String, String>, DbErr> {
+        serde_json::from_str(&self.attributes).map_err(|e| DbErr::Json(e.to_string()))
+    }
+
+    pub(super) fn message(self) -> Result<Message, DbErr> {
+        Ok(Message {
+            id: self.seq.to_string(),
+            attributes: self.attributes()?,
+            receipt: self.receipt().handle(),
+            receive_count: self.receive_count.unsigned_abs(),
+            body: self.body,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! What an operator sees of a queue, and may do to it.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::DatabaseQueue;
+use super::entity::row::{Column, Entity, Model};
+use crate::clock::UnixMillis;
+use crate::queue::QueueError;
+
+/// A place in a queue's order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arrival(pub i64);
+
+/// A message as it lies in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its place.
+    pub arrival: Arrival,
+    /// What was sent.
+    pub body: String,
+    /// Short facts beside the body.
+    pub attributes: BTreeMap<String, String>,
+    /// When it came.
+    pub sent_at: UnixMillis,
+    /// From when on it can be received.
+    pub visible_at: UnixMillis,
+    /// How often it has been received.
+    pub receive_count: u32,
+}
+
+impl DatabaseQueue {
+    /// Up to `most` messages that came behind `after`, or from the first on, in order of arrival. They
+    /// are not received by it.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    pub async fn browse(&self, after: Option<Arrival>, most: u32) -> Result<Vec<Waiting>, QueueError> {
+        let mut messages = Entity::find()
+            .filter(Column::Queue.eq(self.name.as_str()))
+            .order_by_asc(Column::Seq)
+            .limit(u64::from(most));
+        if let Some(Arrival(after)) = after {
+            messages = messages.filter(Column::Seq.gt(after));
+        }
+        self.call("read", async {
+            let rows = messages.all(self.database.connection()).await?;
+            Ok(rows.into_iter().map(waiting).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Deletes all messages, received ones too; how many there were.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    pub async fn purge(&self) -> Result<u64, QueueError> {
+        let purge = Query::delete()
+            .from_table(Entity)
+            .and_where(Expr::col(Column::Queue).eq(self.name.as_str()))
+            .to_owned();
+        self.call("empty", async {
+            let transaction = self.database.begin().await?;
+            let purged = transaction.execute(&purge).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(purged)
+        })
+        .await
+    }
+}
+
+fn waiting(row: Model) -> Result<Waiting, sea_orm::DbErr> {
+    Ok(Waiting {
+        arrival: Arrival(row.seq),
+        attributes: row.attributes()?,
+        sent_at: UnixMillis(row.sent_at),
+        visible_at: UnixMillis(row.visible_at),
+        receive_count: row.receive_count.unsigned_abs(),
+        body: row.body,
+    })
+}

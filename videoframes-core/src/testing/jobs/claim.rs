@@ -1,0 +1,250 @@
+//! One worker at a time gets a job, and a hopeless one ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, completed, failed, limited, new_job,
+};
+use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch};
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    a_claim_gives_a_lease(harness).await;
+    a_missing_job_cannot_be_claimed(harness).await;
+    a_held_job_tells_for_how_long(harness).await;
+    a_waiting_job_tells_when_it_is_due(harness).await;
+    an_ended_job_cannot_be_claimed(harness).await;
+    a_lease_that_ran_out_is_claimed_by_another(harness).await;
+    a_job_whose_workers_keep_vanishing_fails(harness).await;
+    only_vanished_workers_count_as_crashes(harness).await;
+    a_job_past_its_deadline_fails(harness).await;
+    a_holder_is_safe_from_deadline_and_wish(harness).await;
+    a_job_that_was_to_be_stopped_is_not_begun_again(harness).await;
+    one_of_many_claims_wins(harness).await;
+}
+
+async fn a_claim_gives_a_lease(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    on.advance(MINUTE).await;
+    let claim = on.repo.claim(id, "worker ü", &CLAIM).await.expect("claiming");
+    let Claim::Claimed(lease, job) = claim else {
+        panic!("a pending job can be claimed: {claim:?}");
+    };
+    assert_eq!((lease.job, lease.epoch), (id, LeaseEpoch(1)));
+    assert_eq!(job, on.get(id).await, "a claim tells how the job stands");
+    assert_eq!(job.status, JobStatus::Processing);
+    assert_eq!(
+        (job.attempts, job.crash_count, job.lease_epoch),
+        (1, 0, lease.epoch)
+    );
+    assert_eq!(job.lease_owner.as_deref(), Some("worker ü"));
+    let expiry = job.lease_expires_at.expect("a lease ends");
+    about(expiry.since(job.created_at), LEASE + MINUTE * 2);
+    about(job.updated_at.since(job.created_at), MINUTE * 2);
+    on.outbox_is_empty("nothing is told of a claim").await;
+}
+
+async fn a_missing_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let claim = on.repo.claim(JobId::random(), "worker", &CLAIM).await;
+    assert_eq!(claim.expect("claiming"), Claim::Missing);
+}
+
+async fn a_held_job_tells_for_how_long(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, _) = on.claimed("a").await;
+    let before = on.snapshot(id).await;
+    for (passed, left) in [(MINUTE, LEASE - MINUTE), (MINUTE * 4, LEASE - MINUTE * 5)] {
+        on.advance(passed).await;
+        match on.repo.claim(id, "other", &CLAIM).await.expect("claiming") {
+            Claim::Held(remaining) => about(remaining, left),
+            other => panic!("it is held: {other:?}"),
+        }
+        assert_eq!(on.snapshot(id).await, before, "no attempt is counted");
+    }
+}
+
+async fn a_waiting_job_tells_when_it_is_due(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let delay = MINUTE * 30;
+    let given = on.repo.retry_later(&lease, &error, delay).await;
+    assert!(given.is_ok(), "{given:?}");
+    let before = on.snapshot(id).await;
+    on.advance(MINUTE * 10).await;
+    match on.repo.claim(id, "worker", &CLAIM).await.expect("claiming") {
+        Claim::NotDue(remaining) => about(remaining, MINUTE * 20),
+        other => panic!("it is not due: {other:?}"),
+    }
+    assert_eq!(on.snapshot(id).await, before, "no attempt is counted");
+    on.advance(MINUTE * 21).await;
+    let lease = on.claim(id).await;
+    let job = on.get(id).await;
+    assert_eq!(
+        (lease.epoch, job.attempts, job.crash_count),
+        (LeaseEpoch(2), 2, 0)
+    );
+    assert_eq!((job.status, job.next_attempt_at), (JobStatus::Processing, None));
+}
+
+async fn an_ended_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for (key, outcome) in [
+        ("a", completed("a.zip")),
+        ("b", failed()),
+        ("c", super::cancelled()),
+    ] {
+        let (id, lease) = on.claimed(key).await;
+        on.finish(&lease, &outcome).await;
+        on.advance(HOUR).await;
+        let before = on.snapshot(id).await;
+        assert_eq!(on.claim_ended(id).await, before.0);
+        assert_eq!(on.snapshot(id).await, before, "nothing changes");
+    }
+}
+
+async fn a_lease_that_ran_out_is_claimed_by_another(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, first) = on.claimed("a").await;
+    on.advance(LEASE + MINUTE).await;
+    let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
+    let Claim::Claimed(second, job) = claim else {
+        panic!("nobody holds it: {claim:?}");
+    };
+    assert!(second.epoch > first.epoch);
+    assert_eq!((job.attempts, job.crash_count), (2, 1));
+    assert_eq!(job.lease_owner.as_deref(), Some("other"));
+}
+
+async fn a_job_whose_workers_keep_vanishing_fails(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    for crash_count in 0..CLAIM.crashes {
+        on.claim(id).await;
+        assert_eq!(on.get(id).await.crash_count, crash_count);
+        on.advance(LEASE + MINUTE).await;
+    }
+    let job = on.claim_ended(id).await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Failed, CLAIM.crashes));
+    assert_eq!(job.crash_count, CLAIM.crashes, "the last one counts too");
+    ended_with(&on, id, ErrorCode::WorkerCrashLoop).await;
+}
+
+/// Checks how a job ended that nobody works on any more, and that it is told once.
+async fn ended_with(on: &Subject<'_>, id: JobId, code: ErrorCode) {
+    let job = on.get(id).await;
+    assert_eq!(job.error_code.as_deref(), Some(code.as_str()));
+    assert!(job.error_message.is_some_and(|message| !message.is_empty()));
+    assert_eq!(
+        (job.lease_owner, job.lease_expires_at, job.stage),
+        (None, None, None)
+    );
+    assert!(job.finished_at.is_some() && job.next_attempt_at.is_none() && job.result.is_none());
+    on.one_notification(id).await;
+    on.claim_ended(id).await;
+    on.outbox_is_empty("another claim tells nothing").await;
+}
+
+async fn only_vanished_workers_count_as_crashes(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    for _ in 0..CLAIM.crashes + 1 {
+        let lease = on.claim(id).await;
+        on.repo.release(&lease).await.expect("handing back");
+        let lease = on.claim(id).await;
+        let given = on.repo.retry_later(&lease, &error, Duration::ZERO).await;
+        assert!(given.is_ok(), "a delay of zero is no delay: {given:?}");
+    }
+    on.claim(id).await;
+    let job = on.get(id).await;
+    assert_eq!((job.crash_count, job.attempts), (0, CLAIM.crashes + 2));
+}
+
+async fn a_job_past_its_deadline_fails(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(limited("pending", HOUR)).await;
+    let vanished = on.submit(limited("vanished", HOUR)).await;
+    on.claim(vanished).await;
+    let waiting = on.submit(limited("waiting", HOUR)).await;
+    let lease = on.claim(waiting).await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let given = on.repo.retry_later(&lease, &error, HOUR * 3).await;
+    assert!(given.is_ok(), "{given:?}");
+
+    on.advance(HOUR + MINUTE).await;
+    for id in [pending, vanished, waiting] {
+        assert_eq!(on.claim_ended(id).await.status, JobStatus::Failed);
+        ended_with(&on, id, ErrorCode::DeadlineExceeded).await;
+    }
+}
+
+async fn a_holder_is_safe_from_deadline_and_wish(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(limited("a", MINUTE * 2)).await;
+    let lease = on.claim(id).await;
+    on.repo.cancel(id).await.expect("asking");
+    on.advance(MINUTE * 3).await;
+    let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
+    assert!(matches!(claim, Claim::Held(_)), "{claim:?}");
+    assert_eq!(
+        on.finish(&lease, &completed("a.zip")).await.status,
+        JobStatus::Completed
+    );
+}
+
+async fn a_job_that_was_to_be_stopped_is_not_begun_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (vanished, _) = on.claimed("vanished").await;
+    on.repo.cancel(vanished).await.expect("asking");
+    on.advance(LEASE + MINUTE).await;
+    let (released, lease) = on.claimed("released").await;
+    on.repo.cancel(released).await.expect("asking");
+    on.repo.release(&lease).await.expect("handing back");
+    let (waiting, lease) = on.claimed("waiting").await;
+    on.repo.cancel(waiting).await.expect("asking");
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let given = on.repo.retry_later(&lease, &error, HOUR).await;
+    assert!(given.is_ok(), "{given:?}");
+    on.outbox_is_empty("nothing has ended yet").await;
+
+    for id in [vanished, released, waiting] {
+        assert_eq!(on.claim_ended(id).await.status, JobStatus::Cancelled);
+        ended_with(&on, id, ErrorCode::Cancelled).await;
+    }
+}
+
+async fn one_of_many_claims_wins(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for round in 0..20 {
+        let id = on.submit(new_job(&format!("round {round}"))).await;
+        // First a pending job, then one whose lease has run out.
+        for epoch in [1, 2] {
+            let claims: Vec<_> = (0..4)
+                .map(|n| {
+                    let (repo, owner) = (Arc::clone(&on.repo), format!("worker {n}"));
+                    tokio::spawn(async move { repo.claim(id, &owner, &CLAIM).await })
+                })
+                .collect();
+            let (mut won, mut held) = (Vec::new(), 0);
+            for claim in claims {
+                match claim.await.expect("a task").expect("claiming") {
+                    Claim::Claimed(lease, job) => won.push((lease, job)),
+                    Claim::Held(_) => held += 1,
+                    other => panic!("won or held: {other:?}"),
+                }
+            }
+            assert_eq!((won.len(), held), (1, 3), "one wins: {won:?}");
+            let (lease, job) = won.remove(0);
+            assert_eq!(lease.epoch, LeaseEpoch(epoch));
+            assert_eq!(job, on.get(id).await, "the row is the winner's");
+            assert_eq!(
+                (i64::from(job.attempts), i64::from(job.crash_count)),
+                (epoch, epoch - 1)
+            );
+            on.advance(LEASE + MINUTE).await;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A lease is worth something until another worker claims the job.
+
+use std::time::Duration;
+
+use super::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, new_job,
+};
+use crate::jobs::{
+    Claim, ErrorCode, JobError, JobId, JobRepoError, JobStatus, Lease, LeaseEpoch, Renewal, Stage,
+};
+use crate::pipeline::Progress;
+
+const PROGRESS: Progress = Progress {
+    frames: 7,
+    total: 5_000_000_000,
+    bytes: 1 << 20,
+};
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    a_renewed_lease_lasts_from_then_on(harness).await;
+    renewing_writes_down_how_far_it_is(harness).await;
+    a_lease_that_ran_out_still_works_while_nobody_claims(harness).await;
+    a_lease_is_lost_to_another_claim(harness).await;
+    a_lease_is_lost_when_the_job_is_given_up(harness).await;
+    a_lease_that_never_was_is_lost(harness).await;
+    a_job_given_up_waits_and_remembers_why(harness).await;
+    a_job_handed_back_is_as_before_the_claim(harness).await;
+}
+
+fn error() -> JobError {
+    JobError::new(ErrorCode::SourceUnavailable, "503 from the store: ü")
+}
+
+async fn renew(on: &Subject<'_>, lease: &Lease, duration: Duration) -> Result<Renewal, JobRepoError> {
+    on.repo.renew(lease, duration, Stage::Extract, PROGRESS).await
+}
+
+/// For how long a job is held.
+async fn held(on: &Subject<'_>, id: JobId) -> Duration {
+    match on.repo.claim(id, "other", &CLAIM).await.expect("claiming") {
+        Claim::Held(remaining) => remaining,
+        other => panic!("it is held: {other:?}"),
+    }
+}
+
+async fn a_renewed_lease_lasts_from_then_on(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    for _ in 0..3 {
+        on.advance(MINUTE * 8).await;
+        let renewal = renew(&on, &lease, LEASE).await.expect("renewing");
+        assert!(!renewal.cancel_requested);
+        about(held(&on, id).await, LEASE);
+    }
+    for duration in [LEASE * 3, LEASE * 3, MINUTE * 2] {
+        renew(&on, &lease, duration).await.expect("renewing");
+        about(held(&on, id).await, duration);
+    }
+    let job = on.get(id).await;
+    assert_eq!((job.attempts, job.lease_epoch), (1, lease.epoch));
+    assert_eq!(job.lease_owner.as_deref(), Some("worker"));
+}
+
+async fn renewing_writes_down_how_far_it_is(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    on.advance(MINUTE).await;
+    renew(&on, &lease, LEASE).await.expect("renewing");
+    let job = on.get(id).await;
+    assert_eq!(
+        (job.status, job.stage),
+        (JobStatus::Processing, Some(Stage::Extract))
+    );
+    assert_eq!((job.frames_done, job.frames_total), (7, 5_000_000_000));
+    about(job.updated_at.since(job.created_at), MINUTE * 2);
+    let renewed = on.repo.renew(&lease, LEASE, Stage::Commit, PROGRESS).await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+    assert_eq!(on.get(id).await.stage, Some(Stage::Commit));
+    on.outbox_is_empty("nothing is told of progress").await;
+}
+
+async fn a_lease_that_ran_out_still_works_while_nobody_claims(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let mut leases = Vec::new();
+    for key in ["renewed", "finished", "given up", "handed back"] {
+        leases.push(on.claimed(key).await);
+    }
+    on.advance(HOUR).await;
+    let [renewed, finished, given_up, handed_back] = &leases[..] else {
+        unreachable!("four were claimed");
+    };
+    renew(&on, &renewed.1, LEASE).await.expect("renewing");
+    about(held(&on, renewed.0).await, LEASE);
+    on.finish(&finished.1, &completed("a.zip")).await;
+    assert_eq!(on.status(finished.0).await, JobStatus::Completed);
+    let given = on.repo.retry_later(&given_up.1, &error(), HOUR).await;
+    assert!(given.is_ok(), "{given:?}");
+    assert_eq!(on.status(given_up.0).await, JobStatus::RetryWait);
+    let given = on.repo.release(&handed_back.1).await;
+    assert!(given.is_ok(), "{given:?}");
+    assert_eq!(on.status(handed_back.0).await, JobStatus::Pending);
+    for (id, _) in leases {
+        assert_eq!(on.get(id).await.crash_count, 0, "nobody vanished");
+    }
+}
+
+/// Checks that a lease changes nothing.
+async fn lost(on: &Subject<'_>, lease: &Lease, why: &str) {
+    let before = match on.repo.get(lease.job).await.expect("reading") {
+        Some(_) => Some(on.snapshot(lease.job).await),
+        None => None,
+    };
+    let mut answers = vec![
+        renew(on, lease, LEASE).await.err(),
+        on.repo.retry_later(lease, &error(), HOUR).await.err(),
+        on.repo.release(lease).await.err(),
+    ];
+    for outcome in [completed("lost.zip"), failed(), cancelled()] {
+        answers.push(on.repo.finish(lease, &outcome).await.err());
+    }
+    for answer in answers {
+        assert!(
+            matches!(answer, Some(JobRepoError::LeaseLost)),
+            "{why}: {answer:?}"
+        );
+    }
+    if let Some(before) = before {
+        assert_eq!(on.snapshot(lease.job).await, before, "{why}: nothing was changed");
+    }
+    assert!(!on.repo.is_result("lost.zip").await.expect("asking"), "{why}");
+}
+
+async fn a_lease_is_lost_to_another_claim(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, first) = on.claimed("a").await;
+    on.advance(LEASE + MINUTE).await;
+    let second = on.claim(id).await;
+    lost(&on, &first, "another worker has it").await;
+    on.advance(LEASE + MINUTE).await;
+    lost(&on, &first, "another worker had it").await;
+    on.finish(&second, &completed("a.zip")).await;
+    lost(&on, &first, "another worker finished it").await;
+    lost(&on, &second, "it is finished").await;
+    on.one_notification(id).await;
+}
+
+async fn a_lease_is_lost_when_the_job_is_given_up(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, first) = on.claimed("a").await;
+    on.repo.release(&first).await.expect("handing back");
+    lost(&on, &first, "it was handed back").await;
+    let second = on.claim(id).await;
+    lost(&on, &first, "it was handed back and claimed").await;
+    let given = on.repo.retry_later(&second, &error(), HOUR).await;
+    assert!(given.is_ok(), "{given:?}");
+    lost(&on, &second, "it was given up").await;
+    on.repo.cancel(id).await.expect("cancelling");
+    lost(&on, &second, "it was cancelled").await;
+    on.repo.retry(id).await.expect("asking again");
+    lost(&on, &second, "it was asked for again").await;
+    let third = on.claim(id).await;
+    assert!(third.epoch > second.epoch, "epochs go on through generations");
+    lost(&on, &second, "it is of another generation").await;
+}
+
+async fn a_lease_that_never_was_is_lost(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(new_job("pending")).await;
+    let (taken, lease) = on.claimed("taken").await;
+    for (job, epoch) in [
+        (JobId::random(), LeaseEpoch(1)),
+        (pending, LeaseEpoch(0)),
+        (pending, LeaseEpoch(1)),
+        (taken, LeaseEpoch(lease.epoch.0 + 1)),
+        (taken, LeaseEpoch(0)),
+    ] {
+        lost(&on, &Lease { job, epoch }, "nobody was given that").await;
+    }
+}
+
+async fn a_job_given_up_waits_and_remembers_why(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    renew(&on, &lease, LEASE).await.expect("renewing");
+    on.advance(MINUTE).await;
+    let given = on.repo.retry_later(&lease, &error(), HOUR).await;
+    assert!(given.is_ok(), "{given:?}");
+    let job = on.get(id).await;
+    assert_eq!(job.status, JobStatus::RetryWait);
+    assert_eq!(job.error(), Some(error()));
+    assert_eq!((job.attempts, job.lease_epoch), (1, lease.epoch));
+    assert_eq!(
+        (job.lease_owner, job.lease_expires_at, job.stage),
+        (None, None, None)
+    );
+    let due = job.next_attempt_at.expect("another attempt");
+    about(due.since(job.created_at), HOUR + MINUTE * 2);
+    assert_eq!((job.finished_at, job.result), (None, None));
+    on.outbox_is_empty("nothing is told of an attempt that failed")
+        .await;
+}
+
+async fn a_job_handed_back_is_as_before_the_claim(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    renew(&on, &lease, LEASE).await.expect("renewing");
+    on.repo.release(&lease).await.expect("handing back");
+    let job = on.get(id).await;
+    assert_eq!(
+        (job.status, job.attempts, job.crash_count),
+        (JobStatus::Pending, 0, 0)
+    );
+    assert_eq!(job.lease_epoch, lease.epoch, "epochs never go back");
+    assert_eq!(
+        (job.lease_owner, job.lease_expires_at, job.stage),
+        (None, None, None)
+    );
+    assert_eq!((job.next_attempt_at, job.finished_at), (None, None));
+    on.outbox_is_empty("its message comes again by itself").await;
+
+    let second = on.claim(id).await;
+    assert!(second.epoch > lease.epoch);
+    assert_eq!(on.get(id).await.attempts, 1, "it can be claimed at once");
+}

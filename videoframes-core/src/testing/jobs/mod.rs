@@ -1,0 +1,240 @@
+//! What every [`JobRepo`] must do.
+
+mod claim;
+mod finish;
+mod lease;
+mod list;
+mod operator;
+mod outbox;
+mod submit;
+mod sweep;
+mod sweep_ends;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use crate::jobs::{
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobResult, JobStatus, Lease, NewJob,
+    OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept, VideoJob, WorkHash,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long a lease lasts in the suite.
+const LEASE: Duration = Duration::from_secs(600);
+/// How long jobs are kept in the suite.
+const RETENTION: Duration = Duration::from_secs(30 * 86400);
+const CLAIM: ClaimTerms = ClaimTerms {
+    lease: LEASE,
+    crashes: 3,
+};
+const SWEEP: SweepTerms = SweepTerms {
+    overdue: Duration::from_secs(1800),
+    crashes: 3,
+    retention: RETENTION,
+    most: 100,
+};
+
+/// Where the suite gets repositories from, and how it lets time pass for them.
+#[async_trait]
+pub trait JobRepoHarness: Send + Sync {
+    /// A repository without jobs and with an empty outbox. Those that were given before are no longer in use.
+    async fn fresh(&self) -> Arc<dyn JobRepo>;
+
+    /// Moves the time of the repositories forward, by up to months.
+    async fn advance(&self, by: Duration);
+}
+
+/// Checks the contract of [`JobRepo`]. Wants a runtime with several threads, so that what happens at the
+/// same time really does.
+///
+/// # Panics
+/// Where the contract is broken.
+pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
+    submit::check(harness).await;
+    claim::check(harness).await;
+    lease::check(harness).await;
+    finish::check(harness).await;
+    operator::check(harness).await;
+    list::check(harness).await;
+    outbox::check(harness).await;
+    sweep::check(harness).await;
+    sweep_ends::check(harness).await;
+}
+
+/// A repository that the suite looks at.
+struct Subject<'a> {
+    repo: Arc<dyn JobRepo>,
+    harness: &'a dyn JobRepoHarness,
+}
+
+impl<'a> Subject<'a> {
+    async fn fresh(harness: &'a dyn JobRepoHarness) -> Self {
+        Self {
+            repo: harness.fresh().await,
+            harness,
+        }
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.harness.advance(by).await;
+    }
+
+    /// Accepts a new job whose message is on its way.
+    async fn submit(&self, job: NewJob) -> JobId {
+        let (id, jobs) = (job.id, [job]);
+        let submitted = self.repo.submit(&jobs, Enqueue::AlreadyQueued).await;
+        let submitted = submitted.expect("a new job");
+        assert!(submitted.len() == 1 && submitted[0].created && submitted[0].id == id);
+        id
+    }
+
+    async fn get(&self, id: JobId) -> VideoJob {
+        let job = self.repo.get(id).await.expect("reading");
+        job.expect("the job is there")
+    }
+
+    async fn status(&self, id: JobId) -> JobStatus {
+        self.get(id).await.status
+    }
+
+    /// Claims a job that can be claimed.
+    async fn claim(&self, id: JobId) -> Lease {
+        match self.repo.claim(id, "worker", &CLAIM).await.expect("claiming") {
+            Claim::Claimed(lease, _) => lease,
+            other => panic!("it can be claimed: {other:?}"),
+        }
+    }
+
+    /// Accepts and claims a job.
+    async fn claimed(&self, key: &str) -> (JobId, Lease) {
+        let id = self.submit(new_job(key)).await;
+        (id, self.claim(id).await)
+    }
+
+    /// Claims a job that has ended, or ends by this.
+    async fn claim_ended(&self, id: JobId) -> VideoJob {
+        match self.repo.claim(id, "late", &CLAIM).await.expect("claiming") {
+            Claim::Terminal(job) => {
+                assert_eq!(job, self.get(id).await, "a claim tells how the job stands");
+                job
+            }
+            other => panic!("it has ended: {other:?}"),
+        }
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: &Outcome) -> VideoJob {
+        self.repo.finish(lease, outcome).await.expect("finishing")
+    }
+
+    /// Everything in the outbox, which is empty then.
+    async fn drain(&self) -> Vec<OutboxMessage> {
+        let messages = self.repo.take_outbox(1000, HOUR).await.expect("taking");
+        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        self.repo.outbox_sent(&ids).await.expect("marking as sent");
+        messages
+    }
+
+    /// Drains the outbox and checks that it holds one message: the notification of a job as it stands.
+    async fn one_notification(&self, id: JobId) -> OutboxMessage {
+        let (job, mut messages) = (self.get(id).await, self.drain().await);
+        assert_eq!(messages.len(), 1, "one notification: {messages:?}");
+        let message = messages.remove(0);
+        let expected = OutboxMessage::notification(&job);
+        assert_eq!(message.destination, OutboxDestination::Notifier);
+        assert_eq!((message.id, message.job), (expected.id, id));
+        assert_eq!(parsed(&message), parsed(&expected), "it tells how the job stands");
+        message
+    }
+
+    /// Drains the outbox and checks which jobs it brings to the workers, and that it holds nothing else.
+    async fn enqueued(&self, expected: &[JobId]) {
+        let messages = self.drain().await;
+        for message in &messages {
+            assert_eq!(message.destination, OutboxDestination::Input);
+            assert_eq!(message.body, OutboxMessage::to_workers(message.job).body);
+        }
+        let mut jobs: Vec<_> = messages.iter().map(|message| message.job).collect();
+        let mut expected = expected.to_vec();
+        jobs.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(jobs, expected, "jobs in messages to the workers");
+    }
+
+    async fn outbox_is_empty(&self, why: &str) {
+        let backlog = self.repo.outbox_backlog().await.expect("a backlog");
+        assert_eq!(backlog.pending, 0, "{why}");
+    }
+
+    /// A job as it stands and how much is in the outbox: what a call that changes nothing leaves alone.
+    async fn snapshot(&self, id: JobId) -> (VideoJob, u64) {
+        let backlog = self.repo.outbox_backlog().await.expect("a backlog");
+        (self.get(id).await, backlog.pending)
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.repo.sweep(&SWEEP).await.expect("sweeping")
+    }
+}
+
+fn parsed(message: &OutboxMessage) -> serde_json::Value {
+    serde_json::from_str(&message.body).expect("a JSON body")
+}
+
+fn new_job(key: &str) -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        idempotency_key: key.to_owned(),
+        payload_hash: format!("hash of {key}"),
+        source: json!({"key": "videos/Größe 100%.mp4", "etag": "\"e\""}),
+        options: json!({"selection": {"fps": 1}}),
+        output_key: None,
+        client_metadata: None,
+        sequencer: None,
+        time_limit: None,
+        rejection: None,
+    }
+}
+
+/// A job that has `limit` altogether.
+fn limited(key: &str, limit: Duration) -> NewJob {
+    NewJob {
+        time_limit: Some(limit),
+        ..new_job(key)
+    }
+}
+
+fn result(key: &str) -> JobResult {
+    JobResult {
+        key: key.to_owned(),
+        size: 5 << 32,
+        sha256: "ab".repeat(32),
+        frames: 120,
+        partial: false,
+    }
+}
+
+fn completed(key: &str) -> Outcome {
+    Outcome::Completed(result(key), None)
+}
+
+fn completed_work(key: &str, work: &str) -> Outcome {
+    Outcome::Completed(result(key), Some(WorkHash(work.to_owned())))
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(JobError::new(ErrorCode::NotAVideo, "it is a text: ü"))
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled(JobError::new(ErrorCode::Cancelled, "as you wish"))
+}
+
+/// Checks a duration up to a moment that was `expected` away: less by what the suite itself took.
+fn about(actual: Duration, expected: Duration) {
+    let range = expected.saturating_sub(MINUTE)..=expected;
+    assert!(range.contains(&actual), "{actual:?} is not about {expected:?}");
+}

@@ -1,0 +1,244 @@
+//! People stop jobs and ask for them again.
+
+use std::sync::Arc;
+
+use super::{
+    HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, limited, new_job,
+};
+use crate::jobs::{ErrorCode, JobError, JobId, JobRepoError, JobStatus, Stage, VideoJob};
+use crate::pipeline::Progress;
+
+const PROGRESS: Progress = Progress {
+    frames: 3,
+    total: 9,
+    bytes: 0,
+};
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    a_job_that_nobody_holds_is_cancelled_at_once(harness).await;
+    a_worker_is_asked_to_stop(harness).await;
+    a_worker_that_is_asked_to_stop_may_finish(harness).await;
+    an_ended_job_cannot_be_cancelled(harness).await;
+    a_failed_job_starts_again(harness).await;
+    a_cancelled_job_starts_again(harness).await;
+    every_generation_is_told_of(harness).await;
+    only_jobs_without_result_start_again(harness).await;
+    one_of_many_retries_wins(harness).await;
+}
+
+async fn cancel(on: &Subject<'_>, id: JobId) -> VideoJob {
+    let job = on.repo.cancel(id).await.expect("cancelling");
+    let job = job.expect("the job is there");
+    assert_eq!(job, on.get(id).await, "cancelling tells how the job stands");
+    job
+}
+
+async fn retry(on: &Subject<'_>, id: JobId) -> VideoJob {
+    let job = on.repo.retry(id).await.expect("asking again");
+    let job = job.expect("the job is there");
+    assert_eq!(job, on.get(id).await, "a retry tells how the job stands");
+    job
+}
+
+async fn give_up(on: &Subject<'_>, key: &str) -> JobId {
+    let (id, lease) = on.claimed(key).await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let given = on.repo.retry_later(&lease, &error, HOUR).await;
+    assert!(given.is_ok(), "{given:?}");
+    id
+}
+
+async fn a_job_that_nobody_holds_is_cancelled_at_once(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(new_job("pending")).await;
+    let waiting = give_up(&on, "waiting").await;
+    let (vanished, _) = on.claimed("vanished").await;
+    on.advance(LEASE + MINUTE).await;
+    let (released, lease) = on.claimed("released").await;
+    cancel(&on, released).await;
+    on.repo.release(&lease).await.expect("handing back");
+    for id in [pending, waiting, vanished, released] {
+        let job = cancel(&on, id).await;
+        assert_eq!(job.status, JobStatus::Cancelled);
+        assert_eq!(job.error_code.as_deref(), Some(ErrorCode::Cancelled.as_str()));
+        assert!(job.finished_at.is_some() && job.next_attempt_at.is_none());
+        assert_eq!(
+            (&job.lease_owner, job.lease_expires_at, job.stage),
+            (&None, None, None)
+        );
+        on.one_notification(id).await;
+        assert_eq!(cancel(&on, id).await, job, "once more changes nothing");
+        on.outbox_is_empty("once more tells nothing").await;
+    }
+    let missing = on.repo.cancel(JobId::random()).await;
+    assert_eq!(missing.expect("a missing job is no failure"), None);
+}
+
+async fn a_worker_is_asked_to_stop(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    for _ in 0..2 {
+        let job = cancel(&on, id).await;
+        assert_eq!((job.status, job.cancel_requested), (JobStatus::Processing, true));
+        assert_eq!(job.lease_owner.as_deref(), Some("worker"));
+    }
+    on.outbox_is_empty("it has not ended").await;
+    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    assert!(
+        renewed.expect("renewing").cancel_requested,
+        "the worker hears of it"
+    );
+    let job = on.finish(&lease, &cancelled()).await;
+    assert_eq!(job.status, JobStatus::Cancelled);
+    assert_eq!(cancel(&on, id).await, job);
+    on.one_notification(id).await;
+}
+
+async fn a_worker_that_is_asked_to_stop_may_finish(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    cancel(&on, id).await;
+    let job = on.finish(&lease, &completed("a.zip")).await;
+    assert_eq!(job.status, JobStatus::Completed);
+    on.one_notification(id).await;
+}
+
+async fn an_ended_job_cannot_be_cancelled(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for (key, outcome, status) in [
+        ("a", completed("a.zip"), JobStatus::Completed),
+        ("b", failed(), JobStatus::Failed),
+    ] {
+        let (id, lease) = on.claimed(key).await;
+        on.finish(&lease, &outcome).await;
+        let before = on.snapshot(id).await;
+        let refused = on.repo.cancel(id).await;
+        assert!(
+            matches!(refused, Err(JobRepoError::WrongState(found)) if found == status),
+            "{refused:?}"
+        );
+        assert_eq!(on.snapshot(id).await, before, "nothing was changed");
+    }
+}
+
+async fn a_failed_job_starts_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(limited("a", HOUR)).await;
+    on.claim(id).await;
+    on.advance(LEASE + MINUTE).await;
+    let lease = on.claim(id).await;
+    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+    on.finish(&lease, &failed()).await;
+    on.one_notification(id).await;
+    on.advance(HOUR * 5).await;
+
+    let job = retry(&on, id).await;
+    assert_eq!((job.status, job.generation), (JobStatus::Pending, 1));
+    assert_eq!((job.attempts, job.crash_count), (0, 0));
+    assert_eq!((job.frames_done, job.frames_total), (0, 0));
+    assert_eq!((job.error(), &job.result, job.finished_at), (None, &None, None));
+    assert_eq!(job.lease_epoch, lease.epoch, "epochs never go back");
+    let deadline = job.deadline_at.expect("a deadline");
+    about(deadline.since(job.created_at), HOUR * 6 + LEASE + MINUTE * 2);
+    on.enqueued(&[id]).await;
+    assert!(on.claim(id).await.epoch > lease.epoch);
+    assert_eq!(on.get(id).await.attempts, 1);
+    let missing = on.repo.retry(JobId::random()).await;
+    assert_eq!(missing.expect("a missing job is no failure"), None);
+}
+
+async fn a_cancelled_job_starts_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    cancel(&on, id).await;
+    on.finish(&lease, &cancelled()).await;
+    on.one_notification(id).await;
+    let job = retry(&on, id).await;
+    assert_eq!((job.status, job.generation), (JobStatus::Pending, 1));
+    assert_eq!((job.cancel_requested, job.deadline_at), (false, None));
+    on.enqueued(&[id]).await;
+    let lease = on.claim(id).await;
+    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    assert!(
+        !renewed.expect("renewing").cancel_requested,
+        "the wish was for the last generation"
+    );
+    // One that was never claimed starts again too.
+    let unclaimed = on.submit(new_job("b")).await;
+    cancel(&on, unclaimed).await;
+    assert_eq!(retry(&on, unclaimed).await.status, JobStatus::Pending);
+    on.claim(unclaimed).await;
+}
+
+async fn every_generation_is_told_of(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    let mut ids = Vec::new();
+    for generation in 0..3 {
+        let lease = on.claim(id).await;
+        on.finish(&lease, &failed()).await;
+        let message = on.one_notification(id).await;
+        assert_eq!(super::parsed(&message)["data"]["generation"], generation);
+        assert!(
+            !ids.contains(&message.id),
+            "every generation has an event of its own"
+        );
+        ids.push(message.id);
+        retry(&on, id).await;
+        on.enqueued(&[id]).await;
+    }
+}
+
+async fn only_jobs_without_result_start_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(new_job("pending")).await;
+    let waiting = give_up(&on, "waiting").await;
+    let (processing, _) = on.claimed("processing").await;
+    let (finished, lease) = on.claimed("completed").await;
+    on.finish(&lease, &completed("a.zip")).await;
+    for (id, status) in [
+        (pending, JobStatus::Pending),
+        (waiting, JobStatus::RetryWait),
+        (processing, JobStatus::Processing),
+        (finished, JobStatus::Completed),
+    ] {
+        let before = on.snapshot(id).await;
+        let refused = on.repo.retry(id).await;
+        assert!(
+            matches!(refused, Err(JobRepoError::WrongState(found)) if found == status),
+            "{refused:?}"
+        );
+        assert_eq!(on.snapshot(id).await, before, "nothing was changed");
+    }
+}
+
+async fn one_of_many_retries_wins(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for round in 0..10 {
+        let (id, lease) = on.claimed(&format!("round {round}")).await;
+        on.finish(&lease, &failed()).await;
+        on.drain().await;
+        let retries: Vec<_> = (0..4)
+            .map(|_| {
+                let repo = Arc::clone(&on.repo);
+                tokio::spawn(async move { repo.retry(id).await })
+            })
+            .collect();
+        let mut won = 0;
+        for retry in retries {
+            match retry.await.expect("a task") {
+                Ok(job) => {
+                    assert_eq!(job.map(|job| job.generation), Some(1));
+                    won += 1;
+                }
+                Err(error) => assert!(
+                    matches!(error, JobRepoError::WrongState(JobStatus::Pending)),
+                    "{error:?}"
+                ),
+            }
+        }
+        assert_eq!((won, on.get(id).await.generation), (1, 1), "one wins");
+        on.enqueued(&[id]).await;
+    }
+}

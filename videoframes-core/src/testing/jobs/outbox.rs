@@ -1,0 +1,134 @@
+//! What has to be told waits until it is sent.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{HOUR, JobRepoHarness, MINUTE, Subject, about, new_job};
+use crate::jobs::{Backlog, Enqueue, JobId, OutboxMessage};
+
+const HOLD: Duration = Duration::from_secs(600);
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    the_oldest_messages_are_taken_first(harness).await;
+    a_taken_message_is_held_for_a_while(harness).await;
+    a_sent_message_is_never_taken_again(harness).await;
+    the_backlog_tells_how_long_it_has_waited(harness).await;
+    two_relays_never_take_the_same_message(harness).await;
+}
+
+async fn enqueue(on: &Subject<'_>, key: &str) -> JobId {
+    let jobs = [new_job(key)];
+    let submitted = on.repo.submit(&jobs, Enqueue::ThroughOutbox).await;
+    assert!(submitted.is_ok(), "{submitted:?}");
+    jobs[0].id
+}
+
+async fn take(on: &Subject<'_>, most: u32) -> Vec<OutboxMessage> {
+    on.repo.take_outbox(most, HOLD).await.expect("taking")
+}
+
+fn jobs(messages: &[OutboxMessage]) -> Vec<JobId> {
+    messages.iter().map(|message| message.job).collect()
+}
+
+async fn the_oldest_messages_are_taken_first(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    assert_eq!(take(&on, 10).await, []);
+    let mut ids = Vec::new();
+    for key in ["a", "b", "c", "d", "e"] {
+        ids.push(enqueue(&on, key).await);
+        on.advance(MINUTE).await;
+    }
+    assert_eq!(jobs(&take(&on, 2).await), ids[..2]);
+    assert_eq!(jobs(&take(&on, 2).await), ids[2..4]);
+    assert_eq!(jobs(&take(&on, 2).await), ids[4..]);
+    assert_eq!(take(&on, 2).await, []);
+}
+
+async fn a_taken_message_is_held_for_a_while(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    enqueue(&on, "a").await;
+    let first = take(&on, 10).await;
+    assert_eq!(first.len(), 1);
+    on.advance(HOLD - MINUTE * 2).await;
+    assert_eq!(take(&on, 10).await, [], "someone is sending it");
+    on.advance(MINUTE * 3).await;
+    assert_eq!(take(&on, 10).await, first, "the same message, by the same id");
+    on.advance(HOLD - MINUTE * 2).await;
+    assert_eq!(take(&on, 10).await, [], "the hold begins anew");
+}
+
+async fn a_sent_message_is_never_taken_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (a, b) = (enqueue(&on, "a").await, enqueue(&on, "b").await);
+    let messages = take(&on, 10).await;
+    let of = |job| {
+        let message = messages.iter().find(|message| message.job == job);
+        message.expect("a message of each").id
+    };
+    for ids in [vec![of(a)], vec![of(a)], vec![], vec![Uuid::now_v7(), of(a)]] {
+        let sent = on.repo.outbox_sent(&ids).await;
+        assert!(sent.is_ok(), "once more, or of nothing, is no error: {sent:?}");
+    }
+    on.advance(HOUR).await;
+    assert_eq!(jobs(&take(&on, 10).await), [b], "only the other is left");
+    // What was not taken can be marked too: another relay may have sent it.
+    on.repo.outbox_sent(&[of(b)]).await.expect("marking");
+    on.advance(HOUR).await;
+    assert_eq!(take(&on, 10).await, []);
+}
+
+async fn the_backlog_tells_how_long_it_has_waited(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let backlog = async || on.repo.outbox_backlog().await.expect("a backlog");
+    assert_eq!(backlog().await, Backlog::default());
+    enqueue(&on, "a").await;
+    on.advance(HOUR).await;
+    enqueue(&on, "b").await;
+    on.advance(MINUTE).await;
+    let waiting = backlog().await;
+    assert_eq!(waiting.pending, 2);
+    about(waiting.oldest, HOUR + MINUTE * 2);
+    let oldest = take(&on, 1).await;
+    let waiting = backlog().await;
+    assert_eq!(waiting.pending, 2, "what is taken is not sent yet");
+    about(waiting.oldest, HOUR + MINUTE * 2);
+    on.repo.outbox_sent(&[oldest[0].id]).await.expect("marking");
+    let waiting = backlog().await;
+    assert_eq!(waiting.pending, 1);
+    about(waiting.oldest, MINUTE * 2);
+    on.drain().await;
+    assert_eq!(backlog().await, Backlog::default());
+}
+
+async fn two_relays_never_take_the_same_message(harness: &dyn JobRepoHarness) {
+    const MESSAGES: usize = 40;
+    let on = Subject::fresh(harness).await;
+    let batch: Vec<_> = (0..MESSAGES).map(|n| new_job(&n.to_string())).collect();
+    let submitted = on.repo.submit(&batch, Enqueue::ThroughOutbox).await;
+    assert!(submitted.is_ok(), "{submitted:?}");
+    let relays: Vec<_> = (1..=4)
+        .map(|most| {
+            let repo = Arc::clone(&on.repo);
+            tokio::spawn(async move {
+                let mut taken = Vec::new();
+                // As often as it takes with the others' help, so that none can stop at an unlucky moment.
+                for _ in 0..MESSAGES {
+                    let messages = repo.take_outbox(most, HOLD).await.expect("taking");
+                    taken.extend(messages.into_iter().map(|message| message.id));
+                    tokio::task::yield_now().await;
+                }
+                taken
+            })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for relay in relays {
+        taken.extend(relay.await.expect("a relay"));
+    }
+    let distinct: BTreeSet<&Uuid> = taken.iter().collect();
+    assert_eq!((taken.len(), distinct.len()), (MESSAGES, MESSAGES), "each once");
+}

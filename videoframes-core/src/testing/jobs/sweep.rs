@@ -1,0 +1,199 @@
+//! Jobs whose messages are gone come to the workers again.
+
+use std::sync::Arc;
+
+use super::{HOUR, JobRepoHarness, LEASE, MINUTE, SWEEP, Subject, completed, failed, new_job};
+use crate::jobs::{Enqueue, ErrorCode, JobError, JobStatus, Stage, SweepTerms, Swept};
+use crate::pipeline::Progress;
+
+const OVERDUE: std::time::Duration = SWEEP.overdue;
+const NOTHING: Swept = Swept {
+    enqueued: 0,
+    failed: 0,
+    cancelled: 0,
+    forgotten: 0,
+};
+const ONE_ENQUEUED: Swept = Swept {
+    enqueued: 1,
+    ..NOTHING
+};
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    a_pending_job_is_enqueued_again_when_overdue(harness).await;
+    a_message_that_was_not_sent_is_not_doubled(harness).await;
+    a_job_is_overdue_only_after_its_attempt_is_due(harness).await;
+    a_job_whose_worker_vanished_is_enqueued_again(harness).await;
+    a_held_job_is_left_alone(harness).await;
+    a_job_handed_back_has_its_time(harness).await;
+    an_ended_job_is_never_enqueued(harness).await;
+    a_sweep_enqueues_only_so_many(harness).await;
+    sweeps_at_the_same_time_do_the_work_of_one(harness).await;
+}
+
+async fn a_pending_job_is_enqueued_again_when_overdue(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    assert_eq!(on.sweep().await, NOTHING, "an empty repository is tidy");
+    let id = on.submit(new_job("a")).await;
+    assert_eq!(on.sweep().await, NOTHING);
+    on.advance(OVERDUE - MINUTE).await;
+    assert_eq!(on.sweep().await, NOTHING, "its message may still come");
+    for _ in 0..2 {
+        on.advance(MINUTE * 2).await;
+        assert_eq!(on.sweep().await, ONE_ENQUEUED);
+        assert_eq!(on.sweep().await, NOTHING, "the message waits in the outbox");
+        on.enqueued(&[id]).await;
+        assert_eq!(on.sweep().await, NOTHING, "the message has just been sent");
+        on.advance(OVERDUE - MINUTE).await;
+        assert_eq!(on.sweep().await, NOTHING, "the message may still come");
+    }
+    let job = on.get(id).await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Pending, 0));
+    on.claim(id).await;
+}
+
+async fn a_message_that_was_not_sent_is_not_doubled(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let jobs = [new_job("a")];
+    let submitted = on.repo.submit(&jobs, Enqueue::ThroughOutbox).await;
+    assert!(submitted.is_ok(), "{submitted:?}");
+    on.advance(OVERDUE * 10).await;
+    assert_eq!(
+        on.sweep().await,
+        NOTHING,
+        "the relay is late, not the message lost"
+    );
+    on.enqueued(&[jobs[0].id]).await;
+    assert_eq!(
+        on.sweep().await,
+        ONE_ENQUEUED,
+        "a message counts from when it was written"
+    );
+    on.enqueued(&[jobs[0].id]).await;
+}
+
+async fn a_job_is_overdue_only_after_its_attempt_is_due(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let given = on.repo.retry_later(&lease, &error, OVERDUE * 4).await;
+    assert!(given.is_ok(), "{given:?}");
+    on.advance(OVERDUE * 3).await;
+    assert_eq!(on.sweep().await, NOTHING, "it is not due");
+    on.advance(OVERDUE + MINUTE).await;
+    assert_eq!(on.sweep().await, NOTHING, "it has not been due for long");
+    on.advance(OVERDUE).await;
+    assert_eq!(on.sweep().await, ONE_ENQUEUED);
+    on.enqueued(&[id]).await;
+    let job = on.get(id).await;
+    assert_eq!((job.status, job.error()), (JobStatus::RetryWait, Some(error)));
+}
+
+async fn a_job_whose_worker_vanished_is_enqueued_again(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    on.advance(OVERDUE * 2).await;
+    let (id, _) = on.claimed("a").await;
+    on.advance(LEASE + OVERDUE - MINUTE).await;
+    assert_eq!(on.sweep().await, NOTHING, "its lease has not been over for long");
+    on.advance(MINUTE * 2).await;
+    assert_eq!(on.sweep().await, ONE_ENQUEUED);
+    on.enqueued(&[id]).await;
+    let job = on.get(id).await;
+    assert_eq!(job.status, JobStatus::Processing, "the next claim decides");
+    assert_eq!((job.attempts, job.crash_count), (1, 0));
+    on.claim(id).await;
+    assert_eq!(on.get(id).await.crash_count, 1);
+}
+
+async fn a_held_job_is_left_alone(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    let progress = Progress {
+        frames: 1,
+        total: 9,
+        bytes: 0,
+    };
+    for _ in 0..10 {
+        on.advance(LEASE - MINUTE).await;
+        let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, progress).await;
+        assert!(renewed.is_ok(), "{renewed:?}");
+    }
+    let before = on.snapshot(id).await;
+    assert_eq!(on.sweep().await, NOTHING, "someone works on it");
+    assert_eq!(on.snapshot(id).await, before);
+}
+
+async fn a_job_handed_back_has_its_time(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    on.advance(OVERDUE * 3).await;
+    on.repo.release(&lease).await.expect("handing back");
+    on.advance(OVERDUE - MINUTE).await;
+    assert_eq!(on.sweep().await, NOTHING, "it has not been due for long");
+    on.advance(MINUTE * 2).await;
+    assert_eq!(on.sweep().await, ONE_ENQUEUED);
+    on.enqueued(&[id]).await;
+}
+
+async fn an_ended_job_is_never_enqueued(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for (key, outcome) in [("a", completed("a.zip")), ("b", failed())] {
+        let (_, lease) = on.claimed(key).await;
+        on.finish(&lease, &outcome).await;
+    }
+    let cancelled = on.submit(new_job("c")).await;
+    on.repo.cancel(cancelled).await.expect("cancelling");
+    on.drain().await;
+    on.advance(OVERDUE * 10).await;
+    assert_eq!(on.sweep().await, NOTHING);
+
+    // One that is asked for again has its time again.
+    on.repo.retry(cancelled).await.expect("asking again");
+    on.enqueued(&[cancelled]).await;
+    on.advance(OVERDUE - MINUTE).await;
+    assert_eq!(on.sweep().await, NOTHING);
+    on.advance(MINUTE * 2).await;
+    assert_eq!(on.sweep().await, ONE_ENQUEUED);
+}
+
+async fn a_sweep_enqueues_only_so_many(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let mut ids = Vec::new();
+    for key in ["a", "b", "c"] {
+        ids.push(on.submit(new_job(key)).await);
+    }
+    on.advance(HOUR).await;
+    let terms = SweepTerms { most: 2, ..SWEEP };
+    for expected in [2, 1, 0] {
+        let swept = on.repo.sweep(&terms).await.expect("sweeping");
+        assert_eq!(swept.enqueued, expected);
+    }
+    on.enqueued(&ids).await;
+}
+
+async fn sweeps_at_the_same_time_do_the_work_of_one(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for round in 0..10 {
+        let overdue = on.submit(new_job(&format!("overdue {round}"))).await;
+        let late = on.submit(super::limited(&format!("late {round}"), MINUTE)).await;
+        on.advance(HOUR).await;
+        let sweeps: Vec<_> = (0..4)
+            .map(|_| {
+                let repo = Arc::clone(&on.repo);
+                tokio::spawn(async move { repo.sweep(&SWEEP).await })
+            })
+            .collect();
+        let mut total = NOTHING;
+        for sweep in sweeps {
+            let swept = sweep.await.expect("a task").expect("sweeping");
+            total.enqueued += swept.enqueued;
+            total.failed += swept.failed;
+        }
+        assert_eq!((total.enqueued, total.failed), (1, 1), "each thing is done once");
+        let messages = on.drain().await;
+        let of = |job| messages.iter().filter(|message| message.job == job).count();
+        assert_eq!((of(overdue), of(late), messages.len()), (1, 1, 2));
+        let lease = on.claim(overdue).await;
+        on.finish(&lease, &failed()).await;
+        on.drain().await;
+    }
+}

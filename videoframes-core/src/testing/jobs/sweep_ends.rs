@@ -1,0 +1,188 @@
+//! Hopeless jobs end without a claim, and ended ones are forgotten in the end.
+
+use super::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, SWEEP, Subject, completed, completed_work, failed,
+    limited, new_job,
+};
+use crate::jobs::{Enqueue, ErrorCode, JobError, JobId, JobStatus, Submitted, SweepTerms, WorkHash};
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    jobs_past_their_deadline_fail(harness).await;
+    jobs_whose_workers_keep_vanishing_fail(harness).await;
+    jobs_that_were_to_be_stopped_are_cancelled(harness).await;
+    old_jobs_are_forgotten(harness).await;
+    nothing_is_forgotten_that_has_not_been_told(harness).await;
+    only_ended_jobs_are_forgotten(harness).await;
+    a_sweep_forgets_only_so_many(harness).await;
+}
+
+/// Sweeps twice and checks that the first one ended these jobs, each with one notification.
+async fn sweep_ends(on: &Subject<'_>, status: JobStatus, code: ErrorCode, expected: &[JobId]) {
+    let swept = on.sweep().await;
+    let count = match status {
+        JobStatus::Cancelled => swept.cancelled,
+        _ => swept.failed,
+    };
+    assert_eq!(count, expected.len() as u64, "{swept:?}");
+    assert_eq!(swept.failed + swept.cancelled, count, "{swept:?}");
+    let messages = on.drain().await;
+    for &id in expected {
+        let job = on.get(id).await;
+        assert_eq!(job.status, status);
+        assert_eq!(job.error_code.as_deref(), Some(code.as_str()));
+        assert_eq!((&job.lease_owner, job.lease_expires_at), (&None, None));
+        assert!(job.finished_at.is_some() && job.stage.is_none());
+        let expected = crate::jobs::OutboxMessage::notification(&job);
+        let told: Vec<_> = messages.iter().filter(|message| message.job == id).collect();
+        assert!(
+            told.len() == 1 && told[0].id == expected.id,
+            "it is told once: {told:?}"
+        );
+        assert_eq!(super::parsed(told[0]), super::parsed(&expected));
+    }
+    let again = on.sweep().await;
+    assert_eq!((again.failed, again.cancelled), (0, 0), "once is enough");
+    on.outbox_is_empty("and nothing more is told").await;
+}
+
+async fn jobs_past_their_deadline_fail(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(limited("pending", MINUTE * 15)).await;
+    let vanished = on.submit(limited("vanished", MINUTE * 15)).await;
+    on.claim(vanished).await;
+    let waiting = on.submit(limited("waiting", MINUTE * 15)).await;
+    let lease = on.claim(waiting).await;
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    let given = on.repo.retry_later(&lease, &error, HOUR * 3).await;
+    assert!(given.is_ok(), "{given:?}");
+    let in_time = on.submit(limited("in time", HOUR)).await;
+    on.advance(MINUTE * 14).await;
+    let held = on.submit(limited("held", MINUTE)).await;
+    on.claim(held).await;
+    assert_eq!(on.sweep().await.failed, 0);
+    on.advance(MINUTE * 2).await;
+
+    let late = [pending, vanished, waiting];
+    sweep_ends(&on, JobStatus::Failed, ErrorCode::DeadlineExceeded, &late).await;
+    assert_eq!(on.status(in_time).await, JobStatus::Pending);
+    assert_eq!(
+        on.status(held).await,
+        JobStatus::Processing,
+        "its holder sees to it"
+    );
+}
+
+async fn jobs_whose_workers_keep_vanishing_fail(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    for _ in 0..CLAIM.crashes {
+        on.claim(id).await;
+        assert_eq!(on.sweep().await.failed, 0, "someone works on it");
+        on.advance(LEASE + MINUTE).await;
+        if on.get(id).await.attempts < CLAIM.crashes {
+            assert_eq!(on.sweep().await.failed, 0, "it may be tried again");
+        }
+    }
+    sweep_ends(&on, JobStatus::Failed, ErrorCode::WorkerCrashLoop, &[id]).await;
+    assert_eq!(on.get(id).await.crash_count, CLAIM.crashes);
+}
+
+async fn jobs_that_were_to_be_stopped_are_cancelled(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (vanished, _) = on.claimed("vanished").await;
+    let (released, lease) = on.claimed("released").await;
+    for id in [vanished, released] {
+        on.repo.cancel(id).await.expect("asking");
+    }
+    assert_eq!(on.sweep().await.cancelled, 0, "their workers see to it");
+    on.repo.release(&lease).await.expect("handing back");
+    on.advance(LEASE + MINUTE).await;
+    let stopped = [vanished, released];
+    sweep_ends(&on, JobStatus::Cancelled, ErrorCode::Cancelled, &stopped).await;
+}
+
+async fn old_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (old, lease) = on.claimed("old").await;
+    on.advance(LEASE / 2).await;
+    on.finish(&lease, &completed_work("old.zip", "work")).await;
+    on.drain().await;
+    on.advance(RETENTION - HOUR).await;
+    let (young, lease) = on.claimed("young").await;
+    on.finish(&lease, &completed("young.zip")).await;
+    on.drain().await;
+    assert_eq!(on.sweep().await.forgotten, 0, "it may still be asked for");
+    assert!(on.repo.is_result("old.zip").await.expect("asking"));
+
+    on.advance(HOUR + MINUTE).await;
+    assert_eq!(on.sweep().await.forgotten, 1);
+    assert_eq!(on.sweep().await.forgotten, 0);
+    assert_eq!(on.repo.get(old).await.expect("reading"), None);
+    assert_eq!(on.status(young).await, JobStatus::Completed);
+    assert!(!on.repo.is_result("old.zip").await.expect("asking"));
+    let found = on.repo.find_result(&WorkHash("work".to_owned())).await;
+    assert_eq!(found.expect("looking"), None, "its result may be deleted now");
+    let again = [new_job("old")];
+    let submitted = on.repo.submit(&again, Enqueue::AlreadyQueued).await;
+    let expected = Submitted {
+        id: again[0].id,
+        created: true,
+    };
+    assert_eq!(submitted.expect("a new job"), [expected], "its key is free");
+}
+
+async fn nothing_is_forgotten_that_has_not_been_told(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    on.finish(&lease, &failed()).await;
+    let taken = on.repo.take_outbox(10, HOUR).await.expect("taking");
+    on.advance(RETENTION * 2).await;
+    assert_eq!(on.sweep().await.forgotten, 0, "nobody has been told of it");
+    assert_eq!(on.status(id).await, JobStatus::Failed);
+    assert_eq!(on.drain().await, taken);
+    assert_eq!(on.sweep().await.forgotten, 1);
+    assert_eq!(on.repo.get(id).await.expect("reading"), None);
+}
+
+async fn only_ended_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let pending = on.submit(new_job("pending")).await;
+    let (processing, _) = on.claimed("processing").await;
+    let (retried, lease) = on.claimed("retried").await;
+    on.finish(&lease, &failed()).await;
+    on.advance(RETENTION - HOUR).await;
+    on.repo.retry(retried).await.expect("asking again");
+    on.drain().await;
+    on.advance(HOUR * 2).await;
+    let swept = on.sweep().await;
+    assert_eq!((swept.forgotten, swept.failed), (0, 0));
+    for id in [pending, processing, retried] {
+        assert!(!on.status(id).await.is_terminal());
+    }
+    // What ends at last counts from then.
+    let lease = on.claim(retried).await;
+    on.finish(&lease, &failed()).await;
+    on.drain().await;
+    assert_eq!(on.sweep().await.forgotten, 0);
+}
+
+async fn a_sweep_forgets_only_so_many(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let mut ids = Vec::new();
+    for key in ["a", "b", "c"] {
+        let (id, lease) = on.claimed(key).await;
+        on.finish(&lease, &failed()).await;
+        on.advance(MINUTE).await;
+        ids.push(id);
+    }
+    on.drain().await;
+    on.advance(RETENTION * 2).await;
+    let terms = SweepTerms { most: 2, ..SWEEP };
+    for expected in [2, 1, 0] {
+        let swept = on.repo.sweep(&terms).await.expect("sweeping");
+        assert_eq!(swept.forgotten, expected);
+    }
+    for id in ids {
+        assert_eq!(on.repo.get(id).await.expect("reading"), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! Jobs in databases pass their trait's suite, and hold up under what only databases meet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use serde_json::json;
+use videoframes_core::database::Database;
+use videoframes_core::jobs::{
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobRepoError, JobStatus, NewJob,
+    Outcome, SeaOrmJobRepo, Stage,
+};
+use videoframes_core::pipeline::Progress;
+use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
+
+use crate::{OPTIONS, Own};
+
+const TERMS: ClaimTerms = ClaimTerms {
+    lease: Duration::from_secs(60),
+    crashes: 3,
+};
+
+struct InDatabase {
+    database: Database,
+}
+
+#[async_trait]
+impl JobRepoHarness for InDatabase {
+    async fn fresh(&self) -> Arc<dyn JobRepo> {
+        for table in ["video_jobs", "outbox"] {
+            let empty = format!("DELETE FROM {table}");
+            self.database
+                .connection()
+                .execute_unprepared(&empty)
+                .await
+                .unwrap();
+        }
+        Arc::new(SeaOrmJobRepo::new(self.database.clone()))
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.database.advance(by);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn jobs_in_sqlite_conform() {
+    let database = Own::sqlite();
+    let database = InDatabase {
+        database: database.migrated().await,
+    };
+    job_repo_conformance(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn jobs_in_postgres_conform() {
+    if let Some(own) = Own::postgres().await {
+        let database = own.migrated().await;
+        job_repo_conformance(&InDatabase { database }).await;
+    }
+}
+
+fn job(key: &str) -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        idempotency_key: key.to_owned(),
+        payload_hash: "payload".to_owned(),
+        source: json!({"key": "v.mp4"}),
+        options: json!({}),
+        output_key: None,
+        client_metadata: None,
+        sequencer: None,
+        time_limit: None,
+        rejection: None,
+    }
+}
+
+async fn submitted(repo: &SeaOrmJobRepo, key: &str) -> JobId {
+    let submitted = repo.submit(&[job(key)], Enqueue::AlreadyQueued).await.unwrap();
+    submitted[0].id
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_everything_else_is_busy() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let id = submitted(&repo, "a").await;
+        let Claim::Claimed(lease, _) = repo.claim(id, "worker", &TERMS).await.unwrap() else {
+            panic!("it can be claimed");
+        };
+        let mut busy = Vec::new();
+        for _ in 0..OPTIONS.connections {
+            busy.push(database.connection().begin().await.unwrap());
+        }
+        let progress = Progress {
+            frames: 1,
+            total: 2,
+            bytes: 3,
+        };
+        let renewed = repo.renew(&lease, TERMS.lease, Stage::Extract, progress);
+        assert!(!renewed.await.unwrap().cancel_requested);
+    }
+}
+
+#[tokio::test]
+async fn texts_with_zero_bytes_are_kept_as_far_as_databases_can() {
+    for own in Own::each().await {
+        let repo = SeaOrmJobRepo::new(own.migrated().await);
+        let jobs = [NewJob {
+            sequencer: Some("\0".to_owned()),
+            client_metadata: Some(json!("\0")),
+            ..job("a\0b")
+        }];
+        for created in [true, false] {
+            let submitted = repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+            assert_eq!((submitted[0].created, submitted[0].id), (created, jobs[0].id));
+        }
+        let Claim::Claimed(lease, claimed) = repo.claim(jobs[0].id, "\0", &TERMS).await.unwrap() else {
+            panic!("it can be claimed");
+        };
+        assert_eq!(claimed.client_metadata, Some(json!("\0")));
+        let error = JobError::new(ErrorCode::DecoderFailed, "moov\0atom");
+        let failed = repo.finish(&lease, &Outcome::Failed(error)).await.unwrap();
+        assert_eq!(failed.error_message.as_deref(), Some("moov\u{fffd}atom"));
+    }
+}
+
+/// Two who bring the same keys in opposite order would each wait for the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn submitters_of_the_same_jobs_do_not_lock_each_other() {
+    for own in Own::each().await {
+        let repo = SeaOrmJobRepo::new(own.migrated().await);
+        let keys: Vec<String> = (0..150).map(|n| format!("{n}")).collect();
+        let submitters: Vec<_> = (0..4)
+            .map(|n| {
+                let mut jobs: Vec<NewJob> = keys.iter().map(|key| job(key)).collect();
+                if n % 2 == 1 {
+                    jobs.reverse();
+                }
+                let repo = repo.clone();
+                tokio::spawn(async move { repo.submit(&jobs, Enqueue::ThroughOutbox).await })
+            })
+            .collect();
+        let mut created = 0;
+        for submitter in submitters {
+            let submitted = submitter.await.unwrap().unwrap();
+            created += submitted.iter().filter(|job| job.created).count();
+        }
+        assert_eq!(created, keys.len(), "each is accepted once");
+        assert_eq!(repo.outbox_backlog().await.unwrap().pending, keys.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn programs_with_connections_of_their_own_see_the_same_jobs() {
+    for own in Own::each().await {
+        let one = SeaOrmJobRepo::new(own.migrated().await);
+        let other = SeaOrmJobRepo::new(own.connect().await);
+        let id = submitted(&one, "a").await;
+        let Claim::Claimed(lease, _) = one.claim(id, "one", &TERMS).await.unwrap() else {
+            panic!("it can be claimed");
+        };
+        let held = other.claim(id, "other", &TERMS).await.unwrap();
+        assert!(
+            matches!(held, Claim::Held(rest) if rest <= TERMS.lease),
+            "{held:?}"
+        );
+        one.release(&lease).await.unwrap();
+        assert_eq!(other.get(id).await.unwrap().unwrap().status, JobStatus::Pending);
+    }
+}
+
+/// A SQLite file has one writer at a time, and nobody who reads first may be refused when it writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn programs_that_work_at_the_same_time_get_on() {
+    for own in Own::each().await {
+        own.migrated().await;
+        let mut programs = Vec::new();
+        for program in 0..3 {
+            let repo = SeaOrmJobRepo::new(own.connect().await);
+            programs.push(tokio::spawn(async move {
+                for n in 0..20 {
+                    let id = submitted(&repo, &format!("{program}/{n}")).await;
+                    let claimed = repo.claim(id, "worker", &TERMS).await.unwrap();
+                    let Claim::Claimed(lease, _) = claimed else {
+                        panic!("it can be claimed: {claimed:?}");
+                    };
+                    let error = JobError::new(ErrorCode::NotAVideo, "it is a text");
+                    repo.finish(&lease, &Outcome::Failed(error)).await.unwrap();
+                }
+            }));
+        }
+        for program in programs {
+            program.await.unwrap();
+        }
+        let repo = SeaOrmJobRepo::new(own.connect().await);
+        assert_eq!(repo.outbox_backlog().await.unwrap().pending, 60);
+    }
+}
+
+#[tokio::test]
+async fn without_its_tables_a_repository_is_unavailable() {
+    for own in Own::each().await {
+        let repo = SeaOrmJobRepo::new(own.connect().await);
+        let error = repo.unfinished().await.unwrap_err();
+        assert!(matches!(error, JobRepoError::Unavailable { .. }), "{error}");
+        assert_eq!(error.to_string(), "cannot count unfinished jobs");
+    }
+}

@@ -1,0 +1,81 @@
+//! The schema goes up and down, once, however many want it.
+
+use std::process::{Command, Stdio};
+
+use sea_orm::ConnectionTrait;
+use videoframes_core::database::migration::{self, MigrationError, MigrationStatus};
+
+use crate::Own;
+
+#[tokio::test]
+async fn the_schema_goes_up_and_down() {
+    for own in Own::each().await {
+        let database = own.connect().await;
+        for _ in 0..2 {
+            let older = database.check_schema().await.unwrap_err();
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
+            assert!(older.to_string().contains("m20261124_000001_jobs"), "{older}");
+            for _ in 0..2 {
+                database.migrate().await.unwrap();
+                database.check_schema().await.unwrap();
+            }
+            let states = migration::status(database.connection()).await.unwrap();
+            assert!(
+                states
+                    .iter()
+                    .all(|state| state.known && state.status == MigrationStatus::Applied)
+            );
+            migration::down(database.connection(), 1).await.unwrap();
+        }
+        let tables = "SELECT 1 FROM video_jobs";
+        assert!(database.connection().execute_unprepared(tables).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_program_is_left_alone() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let newer = "INSERT INTO videoframes_migrations VALUES ('m99990101_000001_later', 0)";
+        database.connection().execute_unprepared(newer).await.unwrap();
+        let down = migration::down(database.connection(), 1).await;
+        for refused in [database.check_schema().await, database.migrate().await, down] {
+            let refused = refused.unwrap_err();
+            assert!(
+                matches!(&refused, MigrationError::SchemaNewer { unknown } if unknown[..] == ["m99990101_000001_later"]),
+                "{refused}"
+            );
+        }
+        let states = migration::status(database.connection()).await.unwrap();
+        assert_eq!(states.iter().filter(|state| !state.known).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn programs_that_start_at_once_migrate_once() {
+    for own in Own::each().await {
+        let start = || {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "migrations::another_program_migrates", "--ignored"])
+                .env("VF_TEST_MIGRATE", &own.address)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let programs: Vec<_> = (0..4).map(|_| start()).collect();
+        for mut program in programs {
+            assert!(program.wait().unwrap().success());
+        }
+        own.connect().await.check_schema().await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "is run by the test above, in processes of its own"]
+async fn another_program_migrates() {
+    let address = std::env::var("VF_TEST_MIGRATE").unwrap();
+    let database = videoframes_core::database::Database::connect(&address, &crate::OPTIONS).await;
+    let database = database.unwrap();
+    database.migrate().await.unwrap();
+    database.check_schema().await.unwrap();
+}

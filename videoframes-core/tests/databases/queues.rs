@@ -1,0 +1,121 @@
+//! Queues in databases pass their trait's suite, and show what lies in them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+use videoframes_core::database::Database;
+use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
+use videoframes_core::testing::{QueueAbilities, QueueHarness, queue_conformance};
+
+use crate::Own;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct InDatabase {
+    database: Database,
+}
+
+#[async_trait]
+impl QueueHarness for InDatabase {
+    async fn fresh(&self) -> (Arc<dyn Queue>, Arc<dyn Queue>) {
+        let (work, dead) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        let queue = DatabaseQueue::new(self.database.clone(), work).with_dead_letters(&dead, 4);
+        (
+            Arc::new(queue),
+            Arc::new(DatabaseQueue::new(self.database.clone(), dead)),
+        )
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.database.advance(by);
+    }
+
+    fn unit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn abilities(&self) -> QueueAbilities {
+        QueueAbilities {
+            deduplicates: true,
+            detects_stale_receipts: true,
+            counts_exactly: true,
+            max_receives: Some(4),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn queues_in_sqlite_conform() {
+    let own = Own::sqlite();
+    let database = own.migrated().await;
+    queue_conformance(&InDatabase { database }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn queues_in_postgres_conform() {
+    if let Some(own) = Own::postgres().await {
+        let database = own.migrated().await;
+        queue_conformance(&InDatabase { database }).await;
+    }
+}
+
+async fn send(queue: &DatabaseQueue, bodies: &[&str]) {
+    let messages: Vec<_> = bodies.iter().map(|body| Outgoing::new(*body)).collect();
+    let sent = queue.send(&messages).await.unwrap();
+    assert!(sent.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn messages_are_shown_in_order_without_being_received() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let queue = DatabaseQueue::new(database.clone(), "work");
+        send(&DatabaseQueue::new(database, "other"), &["x"]).await;
+        send(&queue, &["a", "b", "c"]).await;
+        queue.receive(1, HOUR, Duration::ZERO).await.unwrap();
+        let first = queue.browse(None, 2).await.unwrap();
+        let rest = queue.browse(Some(first[1].arrival), 2).await.unwrap();
+        let shown: Vec<_> = first.iter().chain(&rest).collect();
+        let bodies: Vec<_> = shown.iter().map(|waiting| waiting.body.as_str()).collect();
+        assert_eq!(bodies, ["a", "b", "c"]);
+        let counts: Vec<_> = shown.iter().map(|waiting| waiting.receive_count).collect();
+        assert_eq!(counts, [1, 0, 0]);
+        assert_eq!(shown[0].visible_at.since(shown[0].sent_at).as_secs() / 3600, 1);
+        assert_eq!(queue.browse(None, 0).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn purging_empties_one_queue() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let queue = DatabaseQueue::new(database.clone(), "work");
+        let other = DatabaseQueue::new(database, "other");
+        send(&other, &["x"]).await;
+        send(&queue, &["a", "b"]).await;
+        queue.receive(1, HOUR, Duration::ZERO).await.unwrap();
+        assert_eq!(queue.purge().await.unwrap(), 2);
+        assert_eq!(queue.purge().await.unwrap(), 0);
+        assert_eq!(other.depth().await.unwrap().visible, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_receive_finds_what_another_program_sends() {
+    for own in Own::each().await {
+        let queue = DatabaseQueue::new(own.migrated().await, "work");
+        let other = DatabaseQueue::new(own.connect().await, "work");
+        // Not there when the receive looks first, and nothing in this program tells it when it is.
+        let later = Outgoing {
+            delay: Duration::from_millis(100),
+            ..Outgoing::new("a")
+        };
+        other.send(&[later]).await.unwrap();
+        let begun = Instant::now();
+        let received = queue.receive(1, HOUR, HOUR).await.unwrap();
+        assert_eq!(received[0].body, "a");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+}

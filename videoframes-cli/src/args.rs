@@ -385,6 +385,7 @@ impl ExtractArgs {
                 StrategyArg::Planned => Strategy::Planned,
             },
             jobs: self.work.jobs,
+            scratch: default.scratch,
         }
     }
 

@@ -107,7 +107,7 @@ impl Failure {
         let about_input = |code| Self::about(code, input, error);
         match error {
             Error::Source(_) => about_input(NOT_FOUND),
-            Error::Copy(_) => about_input(OUTPUT).hint(TEMPORARY),
+            Error::Copy { .. } => about_input(OUTPUT).hint(TEMPORARY),
             Error::Empty => about_input(NOT_A_VIDEO),
             Error::Select(SelectError::TooManyFrames { .. }) => {
                 about_input(LIMIT).hint("raise --max-frames, or ask for fewer frames")

@@ -2,7 +2,7 @@
 
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline;
+use videoframes_core::pipeline::{self, Scratch};
 use videoframes_core::units::approximate_seconds;
 
 use crate::args::ProbeArgs;
@@ -20,7 +20,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         .source();
     let extractor = FfmpegExtractor::new(args.ffmpeg);
     let size = source.len();
-    let probe = pipeline::probe(source, &extractor, &limits, &cancel)
+    let probe = pipeline::probe(source, &extractor, &limits, &Scratch::default(), &cancel)
         .await
         .map_err(|error| Failure::of(&error, &args.file))?;
     let video = &probe.video;

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use videoframes_core::archive::{Archive, ArchiveError, Destination, Directory, ZipArchive, ZipObject};
+use sha2::{Digest, Sha256};
+use videoframes_core::archive::{
+    Archive, ArchiveError, Destination, Directory, Written, ZipArchive, ZipObject,
+};
 use videoframes_core::storage::{IfExists, MemoryStorage, Sink, Storage, StorageError};
 
 async fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
@@ -79,6 +82,40 @@ async fn more_entries_than_a_plain_zip_can_count_are_kept() {
     child.stdin.take().unwrap().write_all(&bytes).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "66000");
+}
+
+#[tokio::test]
+async fn a_zip_object_tells_what_was_written_once_it_is() {
+    let storage = Arc::new(MemoryStorage::default());
+    let key: videoframes_core::storage::ObjectKey = "a.zip".parse().unwrap();
+    let object = ZipObject::new(storage.clone(), key.clone(), IfExists::Refuse);
+    let add = async |content: &'static [u8]| {
+        let mut archive = object.start().await.unwrap();
+        archive.add("a.jpg", Bytes::from_static(content)).await.unwrap();
+        archive
+    };
+    add(b"thrown away").await.abort().await;
+    assert_eq!(object.written(), None);
+
+    // Large enough to be passed on and not copied.
+    let archive = add(&[7; 300_000]).await;
+    assert_eq!(object.written(), None, "it is not there yet");
+    let size = archive.finish().await.unwrap();
+    let source = storage.open(&key, None).await.unwrap();
+    let bytes = source.read_at(0, usize::try_from(size).unwrap()).await.unwrap();
+    let sha256 = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(object.written(), Some(Written { size, sha256 }));
+
+    // One that is refused was not written.
+    let refused = object.start().await;
+    assert!(matches!(
+        refused.err(),
+        Some(ArchiveError::Storage(StorageError::AlreadyExists(_)))
+    ));
+    assert_eq!(object.written(), None);
 }
 
 /// A file in which what is all zeros stays a hole: gigabytes that take no room.

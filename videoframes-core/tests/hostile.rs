@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Error};
+use videoframes_core::pipeline::{self, Error, Scratch};
 use videoframes_core::source::Source;
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 
@@ -154,7 +154,14 @@ impl Source for Scattered {
 async fn an_index_in_a_million_pieces_is_not_read_from_afar() {
     let source = Arc::new(Scattered(AtomicUsize::new(0)));
     let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
-    let probed = pipeline::probe(source.clone(), &ffmpeg, &Limits::default(), &cancel).await;
+    let probed = pipeline::probe(
+        source.clone(),
+        &ffmpeg,
+        &Limits::default(),
+        &Scratch::default(),
+        &cancel,
+    )
+    .await;
     assert!(matches!(probed, Err(Error::Source(_))), "{probed:?}");
     let reads = source.0.load(Ordering::Relaxed);
     assert!((1000..10_000).contains(&reads), "{reads} reads");

@@ -1,12 +1,14 @@
 //! Where an archive goes: something that can start one, and start it again.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
-use super::{Archive, ArchiveError, DirectoryArchive, ZipArchive};
-use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Storage};
+use super::{Archive, ArchiveError, DirectoryArchive, ZipArchive, hex};
+use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
 /// A place for one result.
 #[async_trait]
@@ -80,6 +82,16 @@ pub struct ZipObject {
     storage: Arc<dyn Storage>,
     key: ObjectKey,
     options: PutOptions,
+    written: Arc<Mutex<Option<Written>>>,
+}
+
+/// An object that was written, by what went into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its length in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 impl ZipObject {
@@ -89,7 +101,15 @@ impl ZipObject {
             storage,
             key,
             options: options.into(),
+            written: Arc::default(),
         }
+    }
+
+    /// The object, once its archive is finished; `None` before, and again as soon as another is
+    /// started. It is not read for that.
+    pub fn written(&self) -> Option<Written> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.clone()
     }
 }
 
@@ -104,8 +124,44 @@ impl Destination for ZipObject {
     }
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
-        Ok(Box::new(ZipArchive::new(
-            self.storage.create(&self.key, &self.options).await?,
-        )))
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let sink = HashingSink {
+            inner: self.storage.create(&self.key, &self.options).await?,
+            hash: Sha256::new(),
+            size: 0,
+            written: Arc::clone(&self.written),
+        };
+        Ok(Box::new(ZipArchive::new(Box::new(sink))))
+    }
+}
+
+/// A sink that tells what it has written when it is finished.
+struct HashingSink {
+    inner: Box<dyn Sink>,
+    hash: Sha256,
+    size: u64,
+    written: Arc<Mutex<Option<Written>>>,
+}
+
+#[async_trait]
+impl Sink for HashingSink {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        self.hash.update(&bytes);
+        self.size += bytes.len() as u64;
+        self.inner.write(bytes).await
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), StorageError> {
+        self.inner.finish().await?;
+        let written = Written {
+            size: self.size,
+            sha256: hex(&self.hash.finalize()),
+        };
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.inner.abort().await;
     }
 }

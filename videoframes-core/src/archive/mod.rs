@@ -9,7 +9,7 @@ mod zip;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use destination::{Destination, Directory, ZipFile, ZipObject};
+pub use destination::{Destination, Directory, Written, ZipFile, ZipObject};
 pub use directory::DirectoryArchive;
 pub use manifest::Manifest;
 pub use name::{InvalidTemplate, NameTemplate};
@@ -45,6 +45,11 @@ pub enum ArchiveError {
         /// What the ZIP writer said.
         source: ::zip::result::ZipError,
     },
+}
+
+/// Bytes in hexadecimal, as digests are shown.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Something that takes complete files in order and becomes visible as a whole.

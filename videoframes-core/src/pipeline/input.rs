@@ -1,5 +1,6 @@
 //! A source as decoders and probes take it: by ranges, counted, or as a file.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::{NamedTempFile, TempDir, TempPath};
+use tempfile::{TempDir, TempPath};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::scratch::{Reserved, Scratch};
 use crate::source::Source;
 
 /// Bytes per read of a source that has to be copied.
@@ -68,17 +70,29 @@ impl Source for Counted {
 /// the source is none, and another name where its own would garble what the process says of it.
 pub(super) struct LocalFile<'a> {
     source: &'a dyn Source,
-    copy: OnceCell<TempPath>,
-    alias: OnceCell<TempDir>,
+    scratch: &'a Scratch,
+    cancel: &'a CancellationToken,
+    copy: OnceCell<Copied>,
+    alias: OnceCell<(TempDir, File)>,
+}
+
+/// A copy of a source. The file goes first, and then its room.
+struct Copied {
+    path: TempPath,
+    /// Open as long as the copy is in use, which is what tells a sweep.
+    _file: File,
+    _room: Reserved,
 }
 
 /// Name of the link in the folder of an alias.
 const ALIAS: &str = "source";
 
 impl<'a> LocalFile<'a> {
-    pub(super) fn of(source: &'a dyn Source) -> Self {
+    pub(super) fn of(source: &'a dyn Source, scratch: &'a Scratch, cancel: &'a CancellationToken) -> Self {
         Self {
             source,
+            scratch,
+            cancel,
             copy: OnceCell::new(),
             alias: OnceCell::new(),
         }
@@ -93,40 +107,49 @@ impl<'a> LocalFile<'a> {
                 .iter()
                 .any(u8::is_ascii_control)
             {
-                let folder = self.alias.get_or_try_init(|| async { alias(path) }).await;
-                let folder = folder.map_err(Error::Copy)?;
+                let alias = self.alias.get_or_try_init(|| async { self.alias(path) });
+                let (folder, _) = alias.await.map_err(|e| self.scratch.failed(e))?;
                 return Ok(folder.path().join(ALIAS));
             }
             return Ok(path.to_owned());
         }
-        let copy = self.copy.get_or_try_init(|| copy(self.source)).await?;
-        Ok(copy.to_path_buf())
+        let copy = self.copy.get_or_try_init(|| self.copy()).await?;
+        Ok(copy.path.to_path_buf())
     }
-}
 
-fn alias(path: &Path) -> io::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("vf-source-").tempdir()?;
-    std::os::unix::fs::symlink(path, folder.path().join(ALIAS))?;
-    Ok(folder)
-}
+    fn alias(&self, path: &Path) -> io::Result<(TempDir, File)> {
+        let (folder, file) = self.scratch.subfolder()?;
+        std::os::unix::fs::symlink(path, folder.path().join(ALIAS))?;
+        Ok((folder, file))
+    }
 
-async fn copy(source: &dyn Source) -> Result<TempPath, Error> {
-    // The path stays here, so that the file goes with this future, whatever thread still writes it.
-    let (mut file, path) = NamedTempFile::with_prefix("vf-source-")
-        .map_err(Error::Copy)?
-        .into_parts();
-    let mut offset = 0;
-    while offset < source.len() {
-        let bytes = source.read_at(offset, CHUNK).await.map_err(Error::Source)?;
-        if bytes.is_empty() {
-            return Err(Error::Source(io::ErrorKind::UnexpectedEof.into()));
+    async fn copy(&self) -> Result<Copied, Error> {
+        let source = self.source;
+        let room = self.scratch.reserve(source.len(), self.cancel).await?;
+        // The path stays here, so that the file goes with this future, whatever thread still writes it.
+        let (mut file, path) = self
+            .scratch
+            .file()
+            .map_err(|e| self.scratch.failed(e))?
+            .into_parts();
+        let mut offset = 0;
+        while offset < source.len() {
+            let bytes = source.read_at(offset, CHUNK).await.map_err(Error::Source)?;
+            if bytes.is_empty() {
+                return Err(Error::Source(io::ErrorKind::UnexpectedEof.into()));
+            }
+            offset += bytes.len() as u64;
+            file =
+                tokio::task::spawn_blocking(move || io::Write::write_all(&mut file, &bytes).map(|()| file))
+                    .await
+                    .map_err(io::Error::other)
+                    .flatten()
+                    .map_err(|e| self.scratch.failed(e))?;
         }
-        offset += bytes.len() as u64;
-        file = tokio::task::spawn_blocking(move || io::Write::write_all(&mut file, &bytes).map(|()| file))
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(Error::Copy)?;
+        Ok(Copied {
+            path,
+            _file: file,
+            _room: room,
+        })
     }
-    Ok(path)
 }

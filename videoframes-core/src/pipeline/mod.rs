@@ -3,10 +3,12 @@
 mod input;
 mod plan;
 mod probe;
+mod scratch;
 mod writer;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -16,6 +18,7 @@ use self::input::{Counted, LocalFile};
 pub use self::plan::{Outline, outline};
 use self::probe::inspect;
 pub use self::probe::{Probe, probe};
+pub use self::scratch::Scratch;
 use self::writer::Writer;
 use crate::archive::{ArchiveError, Destination, Manifest, NameTemplate};
 use crate::extract::{
@@ -59,6 +62,8 @@ pub struct Request {
     /// How many decoders run side by side; by the work and the machine where not given. The result
     /// does not depend on it.
     pub jobs: Option<NonZeroUsize>,
+    /// Where a copy of the source is kept, if a decoder needs one. The result does not depend on it.
+    pub scratch: Scratch,
 }
 
 impl Default for Request {
@@ -76,6 +81,7 @@ impl Default for Request {
             limits: Limits::default(),
             strategy: Strategy::default(),
             jobs: None,
+            scratch: Scratch::default(),
         }
     }
 }
@@ -141,8 +147,13 @@ pub enum Error {
     #[error("cannot read the source")]
     Source(#[source] io::Error),
     /// A decoder needs the source as a file, and no copy of it can be kept.
-    #[error("no copy of the source can be kept in {}", std::env::temp_dir().display())]
-    Copy(#[source] io::Error),
+    #[error("no copy of the source can be kept in {}", folder.display())]
+    Copy {
+        /// The folder of the [`Scratch`].
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The source has no bytes.
     #[error("the file is empty")]
     Empty,
@@ -158,7 +169,7 @@ pub enum Error {
     /// The source is damaged and partial results were not asked for.
     #[error("the video is damaged: {0}")]
     Damaged(String),
-    /// A limit of [`Limits`] was reached.
+    /// A limit of [`Limits`] or [`Scratch`] was reached.
     #[error("{0}")]
     LimitExceeded(String),
     /// [`Strategy::Planned`] was asked for and is not possible.
@@ -212,7 +223,7 @@ async fn run_unbounded(
 ) -> Result<Summary, Error> {
     destination.check()?;
     let source = Counted::new(source, cancel);
-    let file = LocalFile::of(source.as_ref());
+    let file = LocalFile::of(source.as_ref(), &request.scratch, cancel);
     let limits = &request.limits;
     let Probe {
         video,

@@ -57,7 +57,7 @@ async fn outline_unbounded(
     cancel: &CancellationToken,
 ) -> Result<Outline, Error> {
     let source = Counted::new(source, cancel);
-    let file = LocalFile::of(source.as_ref());
+    let file = LocalFile::of(source.as_ref(), &request.scratch, cancel);
     let limits = &request.limits;
     let Probe {
         video,

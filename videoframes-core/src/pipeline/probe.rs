@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
-use super::{Error, bounded};
+use super::{Error, Scratch, bounded};
 use crate::extract::{ExtractError, FrameExtractor};
 use crate::limits::{INDEX_READS, Limits};
 use crate::source::Source;
@@ -106,10 +106,11 @@ pub async fn probe(
     source: Arc<dyn Source>,
     extractor: &dyn FrameExtractor,
     limits: &Limits,
+    scratch: &Scratch,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
     let source = Counted::new(source, cancel);
-    let work = probe_unbounded(source.as_ref(), extractor, limits, cancel);
+    let work = probe_unbounded(source.as_ref(), extractor, limits, scratch, cancel);
     bounded(work, limits, cancel).await
 }
 
@@ -117,9 +118,10 @@ async fn probe_unbounded(
     source: &dyn Source,
     extractor: &dyn FrameExtractor,
     limits: &Limits,
+    scratch: &Scratch,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
-    let file = LocalFile::of(source);
+    let file = LocalFile::of(source, scratch, cancel);
     let mut probe = inspect(source, &file, extractor, limits, cancel).await?;
     if probe.timeline.is_none() {
         let path = file.path().await?;

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
-use crate::archive::{Archive, MANIFEST_NAME};
+use crate::archive::{Archive, MANIFEST_NAME, hex};
 use crate::extract::{ExtractReport, Picture, PictureFormat};
 use crate::select::{End, Pick};
 use crate::source::Source;
@@ -157,8 +157,4 @@ fn canonical(request: &Request) -> RequestInfo {
         deinterlace: picture.deinterlace.to_string(),
         tonemap: picture.tonemap.to_string(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -347,6 +347,7 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage) {
             assert!(page.len() <= most);
             let last = page.len() < most;
             found.extend(page.iter().map(|entry| entry.key.to_string()));
+            assert!(found.len() <= all.len(), "no page repeats another: {found:?}");
             if last {
                 break;
             }

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +11,9 @@ use ffmpeg_sidecar::command::FfmpegCommand;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::mpsc;
 
+use super::program::Program;
+use super::registry::Entry;
+use super::spawn::spawn;
 use crate::extract::ExtractError;
 use crate::limits::LINE_BYTES;
 
@@ -35,30 +36,32 @@ pub(super) enum Stdin {
 pub(super) struct ChildGroup {
     child: Child,
     reaped: bool,
+    /// Its file in the registry, until it is reaped.
+    entry: Option<Entry>,
 }
 
 impl ChildGroup {
-    pub(super) fn ffmpeg(program: &Path, args: Vec<OsString>) -> Result<Self, ExtractError> {
-        let mut command = FfmpegCommand::from(Command::new(program));
+    pub(super) fn ffmpeg(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
+        let mut command = FfmpegCommand::from(Command::new(&program.path));
         command.args(args);
-        Self::spawn(program, Command::from(command))
+        Self::start(program, Command::from(command))
     }
 
-    pub(super) fn ffprobe(program: &Path, args: Vec<OsString>) -> Result<Self, ExtractError> {
-        let mut command = Command::new(program);
+    pub(super) fn ffprobe(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
+        let mut command = Command::new(&program.path);
         command.args(args);
-        Self::spawn(program, command)
+        Self::start(program, command)
     }
 
-    fn spawn(program: &Path, mut command: Command) -> Result<Self, ExtractError> {
+    fn start(program: &Program, mut command: Command) -> Result<Self, ExtractError> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Reports to files and colours by environment would change what is read back.
         command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
-        let child = command.process_group(0).spawn().map_err(|source| {
-            let program = program.to_string_lossy().into_owned();
+        let child = spawn(command).map_err(|source| {
+            let program = program.path.to_string_lossy().into_owned();
             match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
                     ExtractError::DecoderMissing { program, source }
@@ -66,8 +69,21 @@ impl ChildGroup {
                 _ => ExtractError::DecoderFailed(format!("'{program}' cannot be started: {source}")),
             }
         })?;
-        tracing::debug!(pid = child.id(), program = %program.display(), "started");
-        Ok(Self { child, reaped: false })
+        tracing::debug!(pid = child.id(), program = %program.path.display(), "started");
+        // From here on it is killed whatever happens.
+        let mut group = Self {
+            child,
+            reaped: false,
+            entry: None,
+        };
+        if let Some(registry) = &program.registry {
+            group.entry = Entry::of(group.child.id(), registry).unwrap_or_else(|error| {
+                // It stops with this process all the same; the registry is for when that fails.
+                tracing::warn!(%error, folder = %registry.display(), "a child cannot be registered");
+                None
+            });
+        }
+        Ok(group)
     }
 
     /// Writes `input` to the child from a thread of its own, then closes its stdin. Gives how that goes.
@@ -114,7 +130,10 @@ impl ChildGroup {
     /// The exit status, once there is one.
     pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
-        self.reaped |= status.is_some();
+        if status.is_some() {
+            self.reaped = true;
+            self.entry = None;
+        }
         Ok(status)
     }
 
@@ -129,6 +148,7 @@ impl ChildGroup {
         }
         let _ = self.child.wait();
         self.reaped = true;
+        self.entry = None;
     }
 }
 

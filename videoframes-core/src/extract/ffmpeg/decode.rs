@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Intake, Stdin, for_each_line};
 use super::log::{LogLine, parse};
-use super::program::Version;
+use super::program::{Program, Version};
 use super::split::PictureReader;
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
@@ -68,7 +67,7 @@ pub(super) struct Decode<'a> {
 impl<'a> Decode<'a> {
     /// Starts ffmpeg. Pictures of `format` are read from its stdout, where one is given.
     pub(super) fn start(
-        program: &Path,
+        program: &Program,
         args: Vec<OsString>,
         stdin: Stdin,
         format: Option<PictureFormat>,

@@ -9,7 +9,9 @@ mod plain;
 mod planned;
 mod probe;
 mod program;
+mod registry;
 mod scan;
+mod spawn;
 mod split;
 
 use std::path::{Path, PathBuf};
@@ -21,11 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::program::Programs;
 pub use self::program::{OLDEST_SUPPORTED, Version};
+pub use self::registry::sweep_children;
 use super::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
 use crate::limits::Limits;
 use crate::video::{Timeline, VideoInfo};
 
-/// Runs `ffmpeg` and `ffprobe` as child processes.
+/// Runs `ffmpeg` and `ffprobe` as child processes. They are gone when a call returns or soon after it
+/// was dropped, and on Linux they die with this process, even if it is killed.
 #[derive(Debug, Clone)]
 pub struct FfmpegExtractor {
     programs: Arc<Programs>,
@@ -46,9 +50,18 @@ impl FfmpegExtractor {
         }
     }
 
+    /// The same, with every child registered by a file in `folder` while it lives, for
+    /// [`sweep_children`]. The folder is made when it is needed. Where there is no `/proc` no file is
+    /// left.
+    pub fn with_registry(self, folder: impl AsRef<Path>) -> Self {
+        Self {
+            programs: Arc::new(self.programs.registered(folder.as_ref())),
+        }
+    }
+
     /// The ffmpeg and the ffprobe that are run.
     pub fn programs(&self) -> (&Path, &Path) {
-        (&self.programs.ffmpeg, &self.programs.ffprobe)
+        (&self.programs.ffmpeg.path, &self.programs.ffprobe.path)
     }
 
     /// The version of the ffmpeg, or why it cannot be used.

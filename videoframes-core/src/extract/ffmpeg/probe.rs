@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args;
 use super::child::{ChildGroup, Stdin, for_each_line};
+use super::program::Program;
 use crate::extract::ExtractError;
 use crate::limits::{Limits, PROBE_JSON_BYTES, TIMELINE_FRAMES};
 use crate::units::{Rational, TimeBase};
@@ -59,7 +60,7 @@ struct SideData {
 
 /// Reads the streams of `input`.
 pub(super) fn describe(
-    ffprobe: &Path,
+    ffprobe: &Program,
     input: &Path,
     limits: &Limits,
     cancel: &CancellationToken,
@@ -167,7 +168,7 @@ fn orientation(dump: &str) -> Orientation {
 
 /// The presented frames that the packets promise; `None` if any lacks a timestamp or two share one.
 pub(super) fn promise(
-    ffprobe: &Path,
+    ffprobe: &Program,
     input: &Path,
     time_base: TimeBase,
     limits: &Limits,

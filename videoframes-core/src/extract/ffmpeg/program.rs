@@ -1,7 +1,7 @@
 //! The installed programs: where they are, which version, and what their build can do.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
@@ -50,10 +50,23 @@ impl Version {
     }
 }
 
-#[derive(Debug)]
+/// A program, and where its processes are registered.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    pub(super) registry: Option<Arc<Path>>,
+}
+
+impl From<PathBuf> for Program {
+    fn from(path: PathBuf) -> Self {
+        Self { path, registry: None }
+    }
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Programs {
-    pub(super) ffmpeg: PathBuf,
-    pub(super) ffprobe: PathBuf,
+    pub(super) ffmpeg: Program,
+    pub(super) ffprobe: Program,
     version: OnceLock<Version>,
 }
 
@@ -77,10 +90,18 @@ impl Programs {
             ),
         };
         Self {
-            ffmpeg,
-            ffprobe,
+            ffmpeg: ffmpeg.into(),
+            ffprobe: ffprobe.into(),
             version: OnceLock::new(),
         }
+    }
+
+    /// The same, whose processes are registered in a folder.
+    pub(super) fn registered(&self, folder: &Path) -> Self {
+        let mut programs = self.clone();
+        programs.ffmpeg.registry = Some(folder.into());
+        programs.ffprobe.registry = Some(folder.into());
+        programs
     }
 
     /// The version, asked for once.
@@ -93,7 +114,7 @@ impl Programs {
         let version = version.ok_or_else(|| {
             ExtractError::Unsupported(format!(
                 "'{}' does not say which version it is",
-                self.ffmpeg.display()
+                self.ffmpeg.path.display()
             ))
         })?;
         let version = version.supported()?;
@@ -158,7 +179,7 @@ impl Programs {
 }
 
 /// The lines of a short answer, within a time.
-fn ask(program: &Path, question: &[&str]) -> Result<Vec<String>, ExtractError> {
+fn ask(program: &Program, question: &[&str]) -> Result<Vec<String>, ExtractError> {
     let mut child = ChildGroup::ffmpeg(program, question.iter().map(Into::into).collect())?;
     child.feed(Stdin::Empty);
     if let Some(stderr) = child.take_stderr() {

@@ -1,0 +1,203 @@
+//! Copies of sources: where they are, how much they may take, and that none stays.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::extract::ExtractError;
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{self, Error, Probe, Scratch};
+use videoframes_core::source::{MemorySource, Source};
+use videoframes_core::testing::MockFrameExtractor;
+
+const SIZE: u64 = 100_000;
+
+/// No video, and no file: whoever wants to know what it is needs a copy.
+fn source() -> MemorySource {
+    MemorySource::new("video", vec![7; SIZE as usize])
+}
+
+/// Looks at the copy and says that it is no video.
+fn extractor(folder: &Path) -> MockFrameExtractor {
+    let folder = folder.to_owned();
+    let mut mock = MockFrameExtractor::new();
+    mock.expect_describe().returning(move |path, _, _| {
+        assert_eq!(path.parent(), Some(folder.as_path()));
+        assert_eq!(fs::read(path).unwrap(), vec![7; SIZE as usize]);
+        Err(ExtractError::NotAVideo("as told".to_owned()))
+    });
+    mock
+}
+
+async fn probe(source: Arc<dyn Source>, scratch: &Scratch) -> Result<Probe, Error> {
+    let cancel = CancellationToken::new();
+    let extractor = extractor(scratch.folder());
+    pipeline::probe(source, &extractor, &Limits::default(), scratch, &cancel).await
+}
+
+fn was_copied(outcome: &Result<Probe, Error>) -> bool {
+    matches!(outcome, Err(Error::Extract(ExtractError::NotAVideo(_))))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Never gives the bytes that a copy asks for.
+struct Gate {
+    inner: MemorySource,
+    reached: Notify,
+}
+
+impl Gate {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: source(),
+            reached: Notify::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl Source for Gate {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        // The index is looked for in smaller pieces than a copy is made of.
+        if length as u64 > SIZE {
+            self.reached.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.inner.read_at(offset, length).await
+    }
+}
+
+#[tokio::test]
+async fn copies_are_where_they_should_be_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    for quota in [SIZE, u64::MAX] {
+        let scratch = Scratch::new(folder.path(), quota);
+        // Again and again: the room is given back.
+        for _ in 0..3 {
+            let outcome = probe(Arc::new(source()), &scratch).await;
+            assert!(was_copied(&outcome), "{outcome:?}");
+            assert_eq!(names(folder.path()), [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_never_fits_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path(), SIZE - 1);
+    let outcome = probe(Arc::new(source()), &scratch).await;
+    assert!(matches!(outcome, Err(Error::LimitExceeded(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path().join("none"), SIZE);
+    let error = probe(Arc::new(source()), &scratch).await.unwrap_err();
+    assert!(matches!(error, Error::Copy { .. }) && error.to_string().contains("none"));
+    assert_eq!(scratch.sweep().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_second_copy_waits_for_the_room_of_one_that_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path(), SIZE + 1);
+    let gate = Gate::new();
+    let first = Box::pin(probe(gate.clone(), &scratch));
+    let mut first = until(first, &gate.reached).await;
+    assert_eq!(names(folder.path()).len(), 1);
+
+    let cancel = CancellationToken::new();
+    let limits = Limits {
+        wall_time: std::time::Duration::ZERO,
+        ..Limits::default()
+    };
+    let idle = MockFrameExtractor::new();
+    let late = pipeline::probe(Arc::new(source()), &idle, &limits, &scratch, &cancel).await;
+    assert!(
+        matches!(late, Err(Error::LimitExceeded(_))),
+        "waiting takes time: {late:?}"
+    );
+
+    let second = probe(Arc::new(source()), &scratch);
+    tokio::pin!(second);
+    tokio::select! {
+        biased;
+        outcome = &mut second => panic!("there was no room: {outcome:?}"),
+        _ = &mut first => panic!("nothing opens the gate"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(names(folder.path()).len(), 1, "it has not begun");
+    drop(first);
+    assert!(was_copied(&second.await));
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+/// Runs `work` until `reached`, and gives it back.
+async fn until<F: Future<Output: std::fmt::Debug> + Unpin>(mut work: F, reached: &Notify) -> F {
+    tokio::select! {
+        outcome = &mut work => panic!("it ended: {outcome:?}"),
+        () = reached.notified() => work,
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_the_dead_have_left_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path(), SIZE);
+    let gate = Gate::new();
+    let living = Box::pin(probe(gate.clone(), &scratch));
+    let living = until(living, &gate.reached).await;
+    let [copy] = &names(folder.path())[..] else {
+        panic!("one copy");
+    };
+
+    let outside = folder.path().join("mine");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("video"), "mine").unwrap();
+    fs::write(folder.path().join("vf-scratch-dead"), "left").unwrap();
+    fs::create_dir(folder.path().join("vf-scratch-alias")).unwrap();
+    std::os::unix::fs::symlink(&outside, folder.path().join("vf-scratch-alias/source")).unwrap();
+    std::os::unix::fs::symlink(&outside, folder.path().join("vf-scratch-link")).unwrap();
+
+    assert_eq!(scratch.sweep().await.unwrap(), 2);
+    let left = ["mine", copy.as_str(), "vf-scratch-link"];
+    assert_eq!(names(folder.path()).len(), left.len());
+    assert!(left.iter().all(|name| folder.path().join(name).exists()));
+    assert_eq!(fs::read(outside.join("video")).unwrap(), b"mine");
+    drop(living);
+    assert!(!folder.path().join(copy).exists());
+}
+
+#[tokio::test]
+async fn the_folder_that_all_share_is_not_swept() {
+    let file = tempfile::NamedTempFile::with_prefix("vf-scratch-").unwrap();
+    assert_eq!(Scratch::default().sweep().await.unwrap(), 0);
+    assert!(file.path().exists());
+}

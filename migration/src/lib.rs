@@ -157,6 +157,10 @@ fn refuse_newer(states: &[MigrationState]) -> Result<(), MigrationError> {
 /// # Errors
 /// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program does not know.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), MigrationError> {
+    // Whoever finds nothing to do waits for nobody.
+    if !matches!(check(db).await, Err(MigrationError::SchemaOlder { .. })) {
+        return check(db).await;
+    }
     lock::with(db, lock::Work::Up).await
 }
 

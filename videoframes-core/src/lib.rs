@@ -72,6 +72,8 @@ pub mod limits;
 pub mod pipeline;
 pub mod plan;
 #[cfg(feature = "jobs")]
+pub mod processor;
+#[cfg(feature = "jobs")]
 pub mod queue;
 pub mod select;
 pub mod source;

@@ -238,6 +238,12 @@ impl Database {
         self.shared.reserved.query_all(statement).await
     }
 
+    /// Whether it is not even worth to ask for a change, as `look` finds nothing that would be changed. Only
+    /// asked of SQLite, where whoever wants to write keeps all others from writing.
+    pub(crate) async fn has_none<S: StatementBuilder + Sync>(&self, look: &S) -> Result<bool, DbErr> {
+        Ok(self.shared.turns.is_some() && self.shared.pool.query_one(look).await?.is_none())
+    }
+
     async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
         match &self.shared.turns {
             Some(turns) => Some(Arc::clone(turns).lock_owned().await),

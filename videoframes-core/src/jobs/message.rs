@@ -1,5 +1,7 @@
 //! The message that asks for a job.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -172,8 +174,8 @@ impl JobRequest {
     }
 
     /// The job. `etag` is that of the source as it is now, where there is one: the same message about
-    /// another version of the source asks for another job.
-    pub fn into_job(self, etag: Option<String>) -> NewJob {
+    /// another version of the source asks for another job. `longest` is how long it may take at most.
+    pub fn into_job(self, etag: Option<String>, longest: Duration) -> NewJob {
         let Self {
             source,
             content,
@@ -199,7 +201,7 @@ impl JobRequest {
             "rejection": rejection.as_ref().map(|error| &error.message),
         });
         let payload_hash = hash(&payload);
-        let deadline = options["limits"]["deadline_s"].as_u64();
+        let asked = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
         NewJob {
             id: JobId::random(),
             idempotency_key: idempotency_key
@@ -210,7 +212,7 @@ impl JobRequest {
             output_key,
             client_metadata,
             sequencer,
-            time_limit: deadline.map(std::time::Duration::from_secs),
+            time_limit: Some(asked.map_or(longest, |asked| asked.min(longest))),
             rejection,
         }
     }
@@ -300,7 +302,7 @@ mod tests {
         ] {
             let mut body = json!({"version": 1, "source": {"key": "v.mp4"}});
             body[field] = value;
-            let job = asked(body).into_job(None);
+            let job = asked(body).into_job(None, Duration::MAX);
             let rejection = job.rejection.unwrap();
             assert_eq!(rejection.code, "INVALID_REQUEST");
             assert!(rejection.message.contains(word), "{field}: {}", rejection.message);
@@ -309,7 +311,11 @@ mod tests {
 
     #[test]
     fn jobs_without_a_key_of_their_own_are_known_by_what_they_ask() {
-        let key = |body: Value, etag: &str| asked(body).into_job(Some(etag.to_owned())).idempotency_key;
+        let key = |body: Value, etag: &str| {
+            asked(body)
+                .into_job(Some(etag.to_owned()), Duration::MAX)
+                .idempotency_key
+        };
         let plain = json!({"version": 1, "source": {"key": "v.mp4"}});
         let same =
             json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 1.0}, "new_field": 1});

@@ -22,6 +22,8 @@ pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };
 pub use memory::MemoryJobRepo;
+pub(crate) use message::hash;
+
 pub use message::{JobMessage, JobRequest, MESSAGE_VERSION, Poison, SourceRef};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};

@@ -88,7 +88,8 @@ impl JobOptions {
     /// # Errors
     /// For values that mean nothing, with the field's name.
     pub fn from_json(value: &Value) -> Result<Self, InvalidOptions> {
-        let form: Form = Form::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
+        let form: Form =
+            serde_path_to_error::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
         let selection = form.selection.map(SelectionForm::read).transpose()?;
         let range = form.range.read()?;
         if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
@@ -458,7 +459,7 @@ mod tests {
             (json!({"picture": {"deinterlace": "maybe"}}), "maybe"),
             (json!({"names": "../{index}"}), "names"),
             (json!({"on_damage": "ignore"}), "ignore"),
-            (json!({"limits": {"frames": 0}}), "zero"),
+            (json!({"limits": {"frames": 0}}), "limits.frames"),
             (json!({"limits": {"frames": 1e30}}), "1e+30"),
             (json!({"renditions": [{"codec": "h264"}]}), "renditions"),
         ] {

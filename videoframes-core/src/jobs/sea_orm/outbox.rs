@@ -50,17 +50,24 @@ pub(super) async fn add(
 }
 
 pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, Stop> {
-    let free = Query::select()
-        .column(Column::Seq)
-        .from(Entity)
-        .and_where(Expr::col(Column::SentAt).is_null())
-        .cond_where(
-            Cond::any()
-                .add(Expr::col(Column::TakenAt).is_null())
-                .add(Expr::col(Column::TakenAt).lte(database.earlier(hold))),
-        )
-        .order_by(Column::Seq, Order::Asc)
-        .limit(most.into())
+    let free = || {
+        Query::select()
+            .column(Column::Seq)
+            .from(Entity)
+            .and_where(Expr::col(Column::SentAt).is_null())
+            .cond_where(
+                Cond::any()
+                    .add(Expr::col(Column::TakenAt).is_null())
+                    .add(Expr::col(Column::TakenAt).lte(database.earlier(hold))),
+            )
+            .order_by(Column::Seq, Order::Asc)
+            .limit(most.into())
+            .to_owned()
+    };
+    if database.has_none(&free()).await? {
+        return Ok(Vec::new());
+    }
+    let free = free()
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .to_owned();
     let take = Query::update()

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{
-    CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query, WithQuery,
+    CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query,
+    SelectStatement, WithQuery,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, FromQueryResult};
 use tokio::sync::Notify;
@@ -113,6 +114,9 @@ impl DatabaseQueue {
 
     /// Receives what can be received now.
     async fn take(&self, most: usize, visibility: Duration) -> Result<Vec<Model>, Stop> {
+        if self.database.has_none(&self.due(1)).await? {
+            return Ok(Vec::new());
+        }
         let rows = self.database.run(&self.taking(most, visibility)).await?;
         let rows = rows.iter().map(|row| Model::from_query_result(row, ""));
         let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
@@ -120,8 +124,9 @@ impl DatabaseQueue {
         Ok(rows)
     }
 
-    fn taking(&self, most: usize, visibility: Duration) -> WithQuery {
-        let due = Query::select()
+    /// What can be received now, what has waited longest first.
+    fn due(&self, most: usize) -> SelectStatement {
+        Query::select()
             .column(Column::Seq)
             .from(Entity)
             .cond_where(self.ours())
@@ -129,6 +134,12 @@ impl DatabaseQueue {
             .order_by(Column::VisibleAt, Order::Asc)
             .order_by(Column::Seq, Order::Asc)
             .limit(most.clamp(1, MOST) as u64)
+            .to_owned()
+    }
+
+    fn taking(&self, most: usize, visibility: Duration) -> WithQuery {
+        let due = self
+            .due(most)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .to_owned();
         // As a subquery, Postgres might ask it for every row anew, and take more than its limit.

@@ -1,6 +1,7 @@
 //! What an operator sees of a queue, and may do to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -52,20 +53,36 @@ impl DatabaseQueue {
         .await
     }
 
+    /// Deletes messages that were sent longer ago; how many there were. For queues that nobody may listen to.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    pub async fn forget(&self, older_than: Duration) -> Result<u64, QueueError> {
+        let old = Expr::col(Column::SentAt).lt(self.database.earlier(older_than));
+        self.remove("tidy up", Some(old)).await
+    }
+
     /// Deletes all messages, received ones too; how many there were.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].
     pub async fn purge(&self) -> Result<u64, QueueError> {
-        let purge = Query::delete()
+        self.remove("empty", None).await
+    }
+
+    async fn remove(&self, action: &'static str, which: Option<Expr>) -> Result<u64, QueueError> {
+        let mut remove = Query::delete()
             .from_table(Entity)
             .and_where(Expr::col(Column::Queue).eq(self.name.as_str()))
             .to_owned();
-        self.call("empty", async {
+        if let Some(which) = which {
+            remove.and_where(which);
+        }
+        self.call(action, async {
             let transaction = self.database.begin().await?;
-            let purged = transaction.execute(&purge).await?.rows_affected();
+            let removed = transaction.execute(&remove).await?.rows_affected();
             transaction.commit().await?;
-            Ok(purged)
+            Ok(removed)
         })
         .await
     }

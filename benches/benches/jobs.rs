@@ -1,0 +1,196 @@
+//! What the job engine costs: many small jobs by real workers, beside the same extractions alone.
+//!
+//! `cargo bench -p videoframes-benches --bench jobs`, with `vf-worker` built in release mode. `JOBS` (200)
+//! says how many, `VF_TEST_POSTGRES` names a Postgres server to measure with beside SQLite.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::ConnectionTrait;
+use serde_json::{Map, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::ZipObject;
+use videoframes_core::database::{Database, DatabaseOptions};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::jobs::{Enqueue, JobFilter, JobRepo, JobRequest, JobStatus, SeaOrmJobRepo, SourceRef};
+use videoframes_core::pipeline::{self, Request};
+use videoframes_core::processor::relay;
+use videoframes_core::queue::DatabaseQueue;
+use videoframes_core::select::Selection;
+use videoframes_core::storage::{LocalStorage, PutOptions, Storage};
+
+const SOURCE: &str = "v.mp4";
+
+#[tokio::main]
+async fn main() {
+    let jobs: usize = std::env::var("JOBS").map_or(200, |jobs| jobs.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join(SOURCE);
+    let clip = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4"];
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(clip)
+        .args(["-pix_fmt", "yuv420p"])
+        .arg(&video)
+        .status();
+    assert!(made.unwrap().success());
+
+    println!("{jobs} jobs of three pictures each; jobs a second, and what the engine adds to each\n");
+    println!("| database | workers | extraction alone | as jobs | share | added, ms |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    for workers in [1, 2, 4] {
+        for database in ["SQLite", "Postgres"] {
+            let bare = alone(&video, jobs, workers).await;
+            let Some(engine) = as_jobs(&video, jobs, workers, database).await else {
+                continue;
+            };
+            let rate = |time: Duration| jobs as f64 / time.as_secs_f64();
+            // Of each worker's time.
+            let added = (engine.as_secs_f64() - bare.as_secs_f64()) * workers as f64 / jobs as f64 * 1e3;
+            println!(
+                "| {database} | {workers} | {:.1} | {:.1} | {:.2} | {added:.1} |",
+                rate(bare),
+                rate(engine),
+                rate(engine) / rate(bare),
+            );
+        }
+    }
+}
+
+fn request() -> Request {
+    Request {
+        selection: Selection::Count(3),
+        ..Request::default()
+    }
+}
+
+/// The extractions without jobs, into the same kind of store.
+async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
+    let key = SOURCE.parse().unwrap();
+    storage.import(&key, video, &PutOptions::default()).await.unwrap();
+    let extractor = Arc::new(FfmpegExtractor::default());
+    let began = Instant::now();
+    let mut running = JoinSet::new();
+    for lane in 0..at_once {
+        let (storage, extractor, key) = (Arc::clone(&storage), Arc::clone(&extractor), key.clone());
+        running.spawn(async move {
+            for job in (lane..jobs).step_by(at_once) {
+                let source = storage.open(&key, None).await.unwrap();
+                let archive = format!("results/{job}.zip").parse().unwrap();
+                let target = ZipObject::new(Arc::clone(&storage), archive, PutOptions::default());
+                let cancel = CancellationToken::new();
+                let done =
+                    pipeline::run(source, &request(), extractor.as_ref(), &target, &|_| {}, &cancel).await;
+                assert_eq!(done.unwrap().manifest.frames.len(), 3);
+            }
+        });
+    }
+    while let Some(lane) = running.join_next().await {
+        lane.unwrap();
+    }
+    began.elapsed()
+}
+
+/// The extractions as jobs, from the start of the workers to their end.
+async fn as_jobs(video: &Path, jobs: usize, workers: usize, database: &str) -> Option<Duration> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = match database {
+        "SQLite" => format!("sqlite:{}", folder.path().join("jobs.sqlite").display()),
+        _ => new_database(&std::env::var("VF_TEST_POSTGRES").ok()?).await,
+    };
+    let objects = folder.path().join("objects");
+    let database = Database::connect(&url, &DatabaseOptions::default())
+        .await
+        .unwrap();
+    database.migrate().await.unwrap();
+    let repo = SeaOrmJobRepo::new(database.clone());
+    submit(&database, &repo, &objects, video, jobs).await;
+
+    let worker = std::env::var_os("VF_WORKER").map_or_else(built_worker, PathBuf::from);
+    let start = || -> Child {
+        Command::new(&worker)
+            .args(["run", "--until-idle"])
+            .env("DATABASE_URL", &url)
+            .env("VF_STORAGE", format!("file:{}", objects.display()))
+            .env("VF_SCRATCH", folder.path().join("scratch"))
+            .env("VF_REUSE", "off")
+            .env("VF_LOG", "warn")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let began = Instant::now();
+    let mut running: Vec<Child> = (0..workers).map(|_| start()).collect();
+    for worker in &mut running {
+        assert!(worker.wait().unwrap().success());
+    }
+    let took = began.elapsed();
+    let rows = repo.list(&JobFilter::default()).await.unwrap();
+    assert!(
+        rows.len() == jobs
+            && rows
+                .iter()
+                .all(|row| row.status == JobStatus::Completed && row.attempts == 1)
+    );
+    Some(took)
+}
+
+async fn submit(database: &Database, repo: &SeaOrmJobRepo, objects: &Path, video: &Path, jobs: usize) {
+    let storage = LocalStorage::new(objects);
+    let source = SourceRef {
+        key: SOURCE.parse().unwrap(),
+        etag: None,
+    };
+    storage
+        .import(&source.key, video, &PutOptions::default())
+        .await
+        .unwrap();
+    let mut fields = Map::new();
+    fields.insert("selection".to_owned(), json!({"count": 3}));
+    let new = |number: usize| {
+        let mut job = JobRequest::new(&source, fields.clone()).into_job(None, Duration::from_secs(3600));
+        job.idempotency_key = number.to_string();
+        job
+    };
+    let all: Vec<_> = (0..jobs).map(new).collect();
+    repo.submit(&all, Enqueue::ThroughOutbox).await.unwrap();
+    let input = DatabaseQueue::new(database.clone(), "input");
+    let notifier = DatabaseQueue::new(database.clone(), "notifier");
+    relay(repo, &input, &notifier, Duration::from_secs(60))
+        .await
+        .unwrap();
+}
+
+/// A database of its own in the server's cluster.
+async fn new_database(server: &str) -> String {
+    let name = format!("vf_{}", uuid::Uuid::new_v4().simple());
+    let maintenance = Database::connect(server, &DatabaseOptions::default())
+        .await
+        .unwrap();
+    maintenance
+        .connection()
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    maintenance.close().await;
+    let (path, query) = server.split_once('?').unwrap_or((server, ""));
+    let (host, _) = path.rsplit_once('/').unwrap();
+    format!("{host}/{name}?{query}")
+}
+
+/// `vf-worker` beside this program's folder.
+fn built_worker() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let worker = own.ancestors().nth(2).unwrap().join("vf-worker");
+    assert!(
+        worker.exists(),
+        "build it first: cargo build --release -p videoframes-worker"
+    );
+    worker
+}

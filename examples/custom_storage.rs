@@ -1,0 +1,111 @@
+//! A store of one's own: one that keeps everything in memory and counts what is read.
+//! `cargo run --example custom_storage -- video.mp4`
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::ZipObject;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{Request, run};
+use videoframes_core::source::Source;
+use videoframes_core::storage::{
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError,
+};
+
+/// Hands everything on to another store, and counts the bytes that come out of it.
+struct Counting<S> {
+    inner: S,
+    read: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl<S: Storage> Storage for Counting<S> {
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
+        self.inner.head(key).await
+    }
+
+    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
+        let source = self.inner.open(key, if_match).await?;
+        let read = Arc::clone(&self.read);
+        Ok(Arc::new(CountedSource { source, read }))
+    }
+
+    async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
+        self.inner.create(key, options).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        self.inner.delete(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        most: usize,
+    ) -> Result<Vec<ObjectEntry>, StorageError> {
+        self.inner.list(prefix, after, most).await
+    }
+
+    async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
+        self.inner.import(key, path, options).await
+    }
+}
+
+struct CountedSource {
+    source: Arc<dyn Source>,
+    read: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Source for CountedSource {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        self.source.local_path()
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let bytes = self.source.read_at(offset, length).await?;
+        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args().nth(1).ok_or("usage: custom_storage VIDEO")?;
+    let read = Arc::new(AtomicU64::new(0));
+    let storage: Arc<dyn Storage> = Arc::new(Counting {
+        inner: MemoryStorage::default(),
+        read: Arc::clone(&read),
+    });
+    let key = "uploads/video".parse()?;
+    storage
+        .import(&key, path.as_ref(), &PutOptions::default())
+        .await?;
+
+    let source = storage.open(&key, None).await?;
+    let target = ZipObject::new(Arc::clone(&storage), "frames.zip".parse()?, PutOptions::default());
+    let extractor = FfmpegExtractor::default();
+    let cancel = CancellationToken::new();
+    let summary = run(source, &Request::default(), &extractor, &target, &|_| {}, &cancel).await?;
+    println!(
+        "{} pictures, {} bytes of the video read, {:?}",
+        summary.manifest.frames.len(),
+        read.load(Ordering::Relaxed),
+        storage.head(&"frames.zip".parse()?).await?
+    );
+    Ok(())
+}

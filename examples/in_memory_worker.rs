@@ -1,0 +1,50 @@
+//! The job engine without a server: queues, jobs and objects in memory.
+//! `cargo run --example in_memory_worker -- video.mp4`
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use videoframes_core::clock::SystemClock;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::jobs::{JobFilter, JobRepo, MemoryJobRepo};
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Until};
+use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
+use videoframes_core::storage::{MemoryStorage, PutOptions, Storage};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args().nth(1).ok_or("usage: in_memory_worker VIDEO")?;
+    let clock = Arc::new(SystemClock);
+    let input = Arc::new(MemoryQueue::new("input", clock.clone()));
+    let notifier = Arc::new(MemoryQueue::new("notifier", clock.clone()));
+    let repo = Arc::new(MemoryJobRepo::new(clock));
+    let storage = Arc::new(MemoryStorage::default());
+
+    // A client: the video into the store, the wish into the queue.
+    let key = "uploads/video".parse()?;
+    storage
+        .import(&key, path.as_ref(), &PutOptions::default())
+        .await?;
+    let wish = r#"{"version": 1, "source": {"key": "uploads/video"}, "selection": {"count": 5}}"#;
+    for sent in input.send(&[Outgoing::new(wish)]).await? {
+        sent?;
+    }
+
+    // The worker, until nothing is left to do.
+    let extractor = Arc::new(FfmpegExtractor::default());
+    let parts = Parts::new(input, notifier.clone(), repo.clone(), storage, extractor);
+    Processor::new(parts, ProcessorConfig::default())
+        .run(Until::Idle, &CancellationToken::new())
+        .await;
+
+    for job in repo.list(&JobFilter::default()).await? {
+        println!("{}: {}, {:?}", job.id, job.status, job.result);
+    }
+    let told = notifier
+        .receive(10, std::time::Duration::from_secs(30), std::time::Duration::ZERO)
+        .await?;
+    for message in told {
+        println!("{}", message.body);
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Archives of earlier attempts: complete ones are results.
+
+use std::io;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::verdict::Verdict;
+use super::work::{JOB, PAYLOAD, result_folder};
+use crate::archive::{MANIFEST_NAME, Manifest};
+use crate::jobs::{ErrorCode, JobResult, VideoJob};
+use crate::source::Source;
+use crate::storage::{ObjectInfo, ObjectKey, Storage};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 4 << 20;
+/// Largest manifest that is read.
+const MANIFEST_BYTES: u64 = 1 << 30;
+
+/// Takes over the object at a key that the client chose, if this job wrote it.
+///
+/// # Errors
+/// `OUTPUT_EXISTS` for any other object, which is left alone.
+pub(super) async fn adopt(
+    storage: &dyn Storage,
+    key: &ObjectKey,
+    found: &ObjectInfo,
+    job: &VideoJob,
+) -> Result<JobResult, Verdict> {
+    let is = |name: &str, value: &str| found.metadata.get(name).is_some_and(|found| found == value);
+    if !is(JOB, &job.id.to_string()) || !is(PAYLOAD, &job.payload_hash) {
+        let message = format!("'{key}' exists and was not written by this job");
+        return Err(Verdict::permanent(ErrorCode::OutputExists, message));
+    }
+    tracing::info!(%key, "an earlier attempt wrote the archive; it is adopted");
+    read(storage, key, found).await
+}
+
+/// Takes over the archive of an earlier claim of this job, if one was finished.
+pub(super) async fn adopt_earlier(
+    storage: &dyn Storage,
+    job: &VideoJob,
+) -> Result<Option<JobResult>, Verdict> {
+    let folder = result_folder(job.id);
+    let objects = storage.list(&folder, None, 100).await;
+    for object in objects.map_err(|e| Verdict::of_store(&e))? {
+        let found = storage
+            .head(&object.key)
+            .await
+            .map_err(|e| Verdict::of_store(&e))?;
+        // The key alone says whose it is; what was asked may have been noted beside it.
+        if found
+            .metadata
+            .get(PAYLOAD)
+            .is_none_or(|payload| *payload == job.payload_hash)
+            && let Ok(result) = read(storage, &object.key, &found).await
+        {
+            tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
+            return Ok(Some(result));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a whole archive: what it holds, and its checksum.
+async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Result<JobResult, Verdict> {
+    let unreadable = |message: String| Verdict::retryable(ErrorCode::OutputUnavailable, message);
+    let source = storage.open(key, Some(&found.etag)).await;
+    let source = source.map_err(|e| Verdict::of_store(&e))?;
+    let mut digest = Sha256::new();
+    let mut offset = 0;
+    while offset < source.len() {
+        let bytes = source.read_at(offset, CHUNK).await;
+        let bytes = bytes.map_err(|e| unreadable(format!("'{key}': {e}")))?;
+        if bytes.is_empty() {
+            return Err(unreadable(format!("'{key}' ends too early")));
+        }
+        digest.update(&bytes);
+        offset += bytes.len() as u64;
+    }
+    let manifest = manifest(source)
+        .await
+        .map_err(|e| unreadable(format!("'{key}': {e}")))?;
+    Ok(JobResult {
+        key: key.to_string(),
+        size: found.size,
+        sha256: digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        frames: manifest.frames.len() as u64,
+        partial: manifest.partial,
+    })
+}
+
+/// The manifest of a complete archive.
+async fn manifest(source: Arc<dyn Source>) -> io::Result<Manifest> {
+    let runtime = tokio::runtime::Handle::current();
+    let read = move || {
+        let reader = Reader {
+            source,
+            runtime,
+            offset: 0,
+        };
+        let mut archive = zip::ZipArchive::new(io::BufReader::new(reader))?;
+        let entry = archive.by_name(MANIFEST_NAME)?;
+        serde_json::from_reader(io::Read::take(entry, MANIFEST_BYTES)).map_err(io::Error::from)
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(io::Error::other)?
+}
+
+/// A source for readers that block, on a thread that may.
+struct Reader {
+    source: Arc<dyn Source>,
+    runtime: tokio::runtime::Handle,
+    offset: u64,
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self
+            .runtime
+            .block_on(self.source.read_at(self.offset, buffer.len()))?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.offset += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+}
+
+impl io::Seek for Reader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            io::SeekFrom::Start(offset) => Some(offset),
+            io::SeekFrom::End(change) => self.source.len().checked_add_signed(change),
+            io::SeekFrom::Current(change) => self.offset.checked_add_signed(change),
+        };
+        self.offset = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.offset)
+    }
+}

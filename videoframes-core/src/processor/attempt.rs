@@ -1,0 +1,241 @@
+//! A claimed job, held by its heartbeat until its outcome is written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::Parts;
+use super::config::ProcessorConfig;
+use super::fault::{self, Point};
+use super::heartbeat::{State, beat};
+use super::receipt::Receipt;
+use super::retry::Backoff;
+use super::stop::{Reason, Stop};
+use super::telemetry;
+use super::verdict::{Verdict, chain};
+use super::work::{Done, Work};
+use crate::jobs::{ErrorCode, JobError, JobRepoError, Lease, Outcome, Stage, VideoJob};
+
+/// What is to become of the message when the attempt is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// The job is terminal.
+    Delete,
+    /// It is to come again after this time.
+    Again(Duration),
+    /// It is another worker's business.
+    Leave,
+}
+
+/// What the attempt's outcome asks to be written.
+enum Ending {
+    Finish(Outcome),
+    RetryLater(JobError, Duration),
+    Release,
+    Nothing,
+}
+
+pub(super) struct Attempt {
+    pub(super) parts: Arc<Parts>,
+    pub(super) config: Arc<ProcessorConfig>,
+    pub(super) job: VideoJob,
+    pub(super) lease: Lease,
+    pub(super) receipt: Receipt,
+    pub(super) stop: Stop,
+}
+
+impl Attempt {
+    /// Works on the job and writes down the outcome. The lease is held until that is done.
+    pub(super) async fn run(self) -> Afterwards {
+        fault::reached(Point::Claimed);
+        let began = Instant::now();
+        telemetry::waited(self.job.updated_at.since(self.job.created_at));
+        let state = Arc::new(State::new());
+        let done = CancellationToken::new();
+        let heart = self.heart(&state, &done);
+        self.watch_deadline();
+        let outcome = self.work(&state).await;
+        state.enter(Stage::Commit);
+        let ending = self.ending(outcome);
+        let afterwards = self.write(&ending, began).await;
+        fault::reached(Point::Committed);
+        // The heartbeat in flight is waited for, so that nothing touches the message behind its end.
+        done.cancel();
+        let _ = heart.await;
+        afterwards
+    }
+
+    fn heart(&self, state: &Arc<State>, done: &CancellationToken) -> tokio::task::JoinHandle<()> {
+        let (repo, lease) = (Arc::clone(&self.parts.repo), self.lease.clone());
+        let (receipt, state) = (self.receipt.clone(), Arc::clone(state));
+        let (stop, timing) = (self.stop.clone(), self.config.timing);
+        let done = done.clone();
+        let beating =
+            async move { beat(repo.as_ref(), &lease, &receipt, &state, &stop, &timing, &done).await };
+        tokio::spawn(beating.in_current_span())
+    }
+
+    fn watch_deadline(&self) {
+        let Some(deadline) = self.job.deadline_at else {
+            return;
+        };
+        // The claim has just set the job's time of change: both are the repository's own time.
+        let left = deadline.since(self.job.updated_at);
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(left) => stop.because(Reason::Deadline),
+                () = stop.token().cancelled() => {}
+            }
+        });
+    }
+
+    /// Does the work in a task of its own: a panic costs this attempt only.
+    async fn work(&self, state: &Arc<State>) -> Result<Done, Verdict> {
+        let work = Work {
+            parts: Arc::clone(&self.parts),
+            config: Arc::clone(&self.config),
+            job: self.job.clone(),
+            lease: self.lease.clone(),
+            state: Arc::clone(state),
+            stop: self.stop.clone(),
+        };
+        let task = tokio::spawn(work.run().in_current_span());
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let message = format!("a defect of the worker ended the attempt: {error}");
+                tracing::error!(message);
+                Err(Verdict::retryable(ErrorCode::Internal, message))
+            }
+        }
+    }
+
+    fn ending(&self, outcome: Result<Done, Verdict>) -> Ending {
+        let verdict = match (outcome, self.stop.reason()) {
+            (_, Some(Reason::LeaseLost | Reason::Fenced)) => return Ending::Nothing,
+            (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash)),
+            (Err(_), Some(Reason::Cancelled)) => {
+                let error = JobError::new(ErrorCode::Cancelled, "someone stopped the job");
+                return Ending::Finish(Outcome::Cancelled(error));
+            }
+            (Err(_), Some(Reason::Deadline)) => {
+                let message = "the time for the whole job is over";
+                let error = JobError::new(ErrorCode::DeadlineExceeded, message);
+                return Ending::Finish(Outcome::Failed(error));
+            }
+            (Err(_), Some(Reason::Shutdown)) => return Ending::Release,
+            (Err(verdict), None) => verdict,
+        };
+        let code = verdict.error.code.as_str();
+        let pause = self.config.retry.pause(self.job.attempts, fastrand::f64());
+        match pause.filter(|_| verdict.retryable) {
+            Some(pause) => {
+                tracing::warn!(
+                    error.r#type = code,
+                    message = verdict.error.message,
+                    ?pause,
+                    "to be tried again"
+                );
+                Ending::RetryLater(verdict.error, pause)
+            }
+            None => Ending::Finish(Outcome::Failed(verdict.error)),
+        }
+    }
+
+    /// Writes the ending down, again and again while the repository does not answer and the lease lasts.
+    async fn write(&self, ending: &Ending, began: Instant) -> Afterwards {
+        let mut backoff = Backoff::default();
+        loop {
+            let written = match ending {
+                Ending::Nothing => return self.lost(),
+                Ending::Finish(outcome) => self.parts.repo.finish(&self.lease, outcome).await.map(drop),
+                Ending::RetryLater(error, pause) => {
+                    self.parts.repo.retry_later(&self.lease, error, *pause).await
+                }
+                Ending::Release => self.parts.repo.release(&self.lease).await,
+            };
+            let error = match written {
+                Ok(()) => return self.told(ending, began),
+                Err(error) => error,
+            };
+            // Another holder, or our own change whose answer was lost: the row tells which.
+            if matches!(error, JobRepoError::LeaseLost) {
+                let row = self.parts.repo.get(self.lease.job).await;
+                return match row {
+                    Ok(Some(job)) if job.lease_epoch == self.lease.epoch && job.status.is_terminal() => {
+                        Afterwards::Delete
+                    }
+                    _ => {
+                        telemetry::stale_commit();
+                        self.lost()
+                    }
+                };
+            }
+            if matches!(self.stop.reason(), Some(Reason::LeaseLost | Reason::Fenced)) {
+                return self.lost();
+            }
+            tracing::warn!(
+                error = chain(&error),
+                "the outcome cannot be written down for now"
+            );
+            tokio::time::sleep(backoff.failed()).await;
+        }
+    }
+
+    fn told(&self, ending: &Ending, began: Instant) -> Afterwards {
+        let took = began.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match ending {
+            Ending::Finish(outcome) => {
+                let (name, error) = match outcome {
+                    Outcome::Completed(result, _) => {
+                        tracing::info!(
+                            duration_ms,
+                            output.key = result.key,
+                            frames = result.frames,
+                            bytes = result.size,
+                            "completed"
+                        );
+                        ("completed", None)
+                    }
+                    Outcome::Failed(error) => {
+                        let code = error.code.as_str();
+                        tracing::warn!(
+                            duration_ms,
+                            error.r#type = code,
+                            message = error.message,
+                            "failed"
+                        );
+                        ("failed", Some(code))
+                    }
+                    Outcome::Cancelled(error) => {
+                        tracing::info!(duration_ms, "cancelled");
+                        ("cancelled", Some(error.code.as_str()))
+                    }
+                };
+                telemetry::job_ended(name, error, took);
+                self.parts.outbox.notify_one();
+                Afterwards::Delete
+            }
+            Ending::RetryLater(error, pause) => {
+                telemetry::job_ended("retried", Some(&error.code), took);
+                Afterwards::Again(*pause)
+            }
+            Ending::Release => {
+                tracing::info!("handed back");
+                telemetry::job_ended("released", None, took);
+                Afterwards::Again(Duration::ZERO)
+            }
+            Ending::Nothing => Afterwards::Leave,
+        }
+    }
+
+    fn lost(&self) -> Afterwards {
+        tracing::warn!("the lease is lost: what was done here counts no more");
+        Afterwards::Leave
+    }
+}

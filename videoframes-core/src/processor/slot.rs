@@ -1,0 +1,227 @@
+//! One place to work: receives a message only when it has nothing else to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::Shared;
+use super::accept::Accepted;
+use super::attempt::{Afterwards, Attempt};
+use super::fault::{self, Point};
+use super::rate::Rate;
+use super::receipt::Receipt;
+use super::stop::{Reason, Stop};
+use super::telemetry;
+use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError};
+use crate::queue::Message;
+
+/// The longest for which a message is hidden because of something that may end at any time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+}
+
+impl Slot {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) async fn run(self) {
+        while !self.shared.stopping.is_cancelled() {
+            if !self.ready().await {
+                continue;
+            }
+            let Some(message) = self.receive().await else {
+                continue;
+            };
+            let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
+            if self.shared.stopping.is_cancelled() {
+                receipt.hide(Duration::ZERO).await;
+                return;
+            }
+            let span = tracing::info_span!(
+                "message",
+                messaging.message.id = receipt.message().id,
+                receive_count = receipt.message().receive_count
+            );
+            // A slot outlives whatever happens to one message.
+            let shared = Arc::clone(&self.shared);
+            let handling = async move { Slot { shared }.handle(&receipt).await };
+            if let Err(error) = tokio::spawn(handling.instrument(span)).await {
+                tracing::error!(%error, "a defect of the worker; the message comes again");
+            }
+        }
+    }
+
+    /// Waits until something may begin. `false` after a wait, to look again.
+    async fn ready(&self) -> bool {
+        let shared = &self.shared;
+        let open = [shared.queue.open_until(), shared.database.open_until()];
+        if let Some(until) = open.into_iter().flatten().max() {
+            self.wait_until(until).await;
+            return false;
+        }
+        let owed =
+            |rate: &Option<Rate>, amount| rate.as_ref().map_or(Duration::ZERO, |rate| rate.take(amount));
+        let pause = owed(&shared.parts.rates.jobs, 1.0).max(owed(&shared.parts.rates.bytes, 0.0));
+        if pause.is_zero() {
+            return true;
+        }
+        self.not_begun();
+        self.wait_until(Instant::now() + pause).await;
+        false
+    }
+
+    /// What was taken from the rate for a job that was none.
+    fn not_begun(&self) {
+        if let Some(rate) = &self.shared.parts.rates.jobs {
+            rate.give_back(1.0);
+        }
+    }
+
+    async fn wait_until(&self, moment: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(moment) => {}
+            () = self.shared.stopping.cancelled() => {}
+        }
+    }
+
+    /// A poll is never broken off: what it brings would be hidden until its time is over.
+    async fn receive(&self) -> Option<Message> {
+        let timing = &self.shared.config.timing;
+        let input = &self.shared.parts.input;
+        let received = input.receive(1, timing.visibility(), timing.long_poll).await;
+        telemetry::polled();
+        match received {
+            Ok(messages) => {
+                self.shared.queue.succeeded();
+                let message = messages.into_iter().next();
+                match &message {
+                    Some(message) => telemetry::received(message.receive_count),
+                    None => self.not_begun(),
+                }
+                message
+            }
+            Err(error) => {
+                self.not_begun();
+                self.shared.queue.failed(&error);
+                None
+            }
+        }
+    }
+
+    async fn handle(&self, receipt: &Receipt) {
+        fault::reached(Point::Received);
+        let afterwards = match self.job_of(receipt).await {
+            Ok(afterwards) => afterwards,
+            Err(error) => {
+                // Nothing is wrong with the message: it waits for the database, uncounted.
+                self.not_begun();
+                self.shared.database.failed(&error);
+                Afterwards::Again(Duration::from_secs(1))
+            }
+        };
+        match afterwards {
+            Afterwards::Delete => {
+                receipt.delete().await;
+                fault::reached(Point::Deleted);
+            }
+            Afterwards::Again(pause) => receipt.hide(pause.min(LONGEST_PAUSE)).await,
+            Afterwards::Leave => {}
+        }
+    }
+
+    async fn job_of(&self, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
+        let accepted = self
+            .shared
+            .parts
+            .accept(receipt, self.shared.config.deadline)
+            .await?;
+        match accepted {
+            Accepted::Job(job) => self.claim(job, receipt).await,
+            Accepted::Buried => {
+                self.not_begun();
+                Ok(Afterwards::Leave)
+            }
+            Accepted::NotNow => {
+                self.not_begun();
+                Ok(Afterwards::Again(self.shared.config.retry.first))
+            }
+        }
+    }
+
+    async fn claim(&self, job: JobId, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
+        let config = &self.shared.config;
+        let terms = ClaimTerms {
+            lease: config.timing.lease,
+            crashes: config.crashes,
+        };
+        let claim = self.shared.parts.repo.claim(job, &config.owner, &terms).await?;
+        self.shared.database.succeeded();
+        if !matches!(claim, Claim::Claimed(..)) {
+            self.not_begun();
+        }
+        // Those that wait for the same moment come one after the other.
+        let spread = |pause: Duration| {
+            Afterwards::Again(pause + config.timing.heartbeat.mul_f64(fastrand::f64() / 4.0))
+        };
+        Ok(match claim {
+            Claim::Claimed(lease, row) => {
+                let span = tracing::info_span!(
+                    "job",
+                    job.id = %job,
+                    job.attempt = row.attempts,
+                    lease.epoch = lease.epoch.0,
+                    input.key = row.source["key"].as_str()
+                );
+                let stop = Stop::default();
+                let attempt = Attempt {
+                    parts: Arc::clone(&self.shared.parts),
+                    config: Arc::clone(config),
+                    job: row,
+                    lease,
+                    receipt: receipt.clone(),
+                    stop: stop.clone(),
+                };
+                telemetry::in_flight(1.0);
+                let afterwards = self
+                    .until_handed_back(attempt.run(), &stop)
+                    .instrument(span)
+                    .await;
+                telemetry::in_flight(-1.0);
+                afterwards
+            }
+            Claim::Held(left) => {
+                telemetry::duplicate("held");
+                spread(left)
+            }
+            Claim::NotDue(left) => {
+                telemetry::duplicate("not_due");
+                spread(left)
+            }
+            Claim::Terminal(row) => {
+                telemetry::duplicate("terminal");
+                tracing::debug!(job.id = %job, status = %row.status, "nothing is left to do");
+                self.shared.parts.outbox.notify_one();
+                Afterwards::Delete
+            }
+            Claim::Missing => {
+                tracing::warn!(job.id = %job, "a message about a job that is not known, or no longer");
+                Afterwards::Delete
+            }
+        })
+    }
+
+    /// Stops the attempt when it has to be handed back.
+    async fn until_handed_back(&self, attempt: impl Future<Output = Afterwards>, stop: &Stop) -> Afterwards {
+        tokio::pin!(attempt);
+        tokio::select! {
+            afterwards = &mut attempt => return afterwards,
+            () = self.shared.hand_back.cancelled() => stop.because(Reason::Shutdown),
+        }
+        attempt.await
+    }
+}

@@ -1,0 +1,105 @@
+//! Tidies up after what nobody looks after any more.
+
+use std::time::{Duration, SystemTime};
+
+use super::Parts;
+use super::config::ProcessorConfig;
+use super::telemetry;
+use super::verdict::chain;
+use super::work::RESULTS;
+use crate::jobs::{JobId, JobRepoError, JobStatus, SweepTerms};
+use crate::storage::{ObjectEntry, ObjectKey};
+
+/// Objects that are looked at together.
+const PAGE: usize = 1000;
+/// Jobs that are changed together.
+const JOBS: u32 = 100;
+
+/// One pass over the jobs: see [`crate::jobs::JobRepo::sweep`].
+pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Result<(), JobRepoError> {
+    let terms = SweepTerms {
+        overdue: config.timing.overdue,
+        crashes: config.crashes,
+        retention: config.timing.retention,
+        most: JOBS,
+    };
+    let swept = parts.repo.sweep(&terms).await?;
+    for (reason, count) in [
+        ("enqueued", swept.enqueued),
+        ("failed", swept.failed),
+        ("cancelled", swept.cancelled),
+        ("forgotten", swept.forgotten),
+    ] {
+        if count > 0 {
+            tracing::info!(reason, count, "jobs that nobody looked after");
+            telemetry::rescued(reason, count);
+        }
+    }
+    let backlog = parts.repo.outbox_backlog().await?;
+    telemetry::outbox(backlog.pending, backlog.oldest);
+    Ok(())
+}
+
+/// One pass over the results: removes what no job refers to, once it is older than `orphan`.
+pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
+    let mut after: Option<ObjectKey> = None;
+    loop {
+        let prefix = format!("{RESULTS}/");
+        let page = match parts.storage.list(&prefix, after.as_ref(), PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the results cannot be listed");
+                return;
+            }
+        };
+        let Some(last) = page.last() else {
+            return;
+        };
+        after = Some(last.key.clone());
+        for object in page {
+            match is_orphan(parts, &object, orphan).await {
+                Ok(true) => {
+                    tracing::info!(key = %object.key, "a result that no job has is removed");
+                    if let Err(error) = parts.storage.delete(&object.key).await {
+                        tracing::warn!(error = chain(&error), "it cannot be removed");
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "the results cannot be compared with the jobs"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Result<bool, JobRepoError> {
+    let age = SystemTime::now()
+        .duration_since(object.modified)
+        .unwrap_or_default();
+    if age < orphan {
+        return Ok(false);
+    }
+    let job = object
+        .key
+        .as_str()
+        .split('/')
+        .nth(1)
+        .and_then(|id| id.parse::<JobId>().ok());
+    let Some(job) = job else {
+        return Ok(false);
+    };
+    // Of a job that is still to be worked on it may be adopted.
+    let over = match parts.repo.get(job).await? {
+        Some(job) => matches!(
+            job.status,
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled
+        ),
+        None => true,
+    };
+    Ok(over && !parts.repo.is_result(object.key.as_str()).await?)
+}

@@ -1,0 +1,79 @@
+//! What is counted, through the facade of the `metrics` crate: whoever installs a recorder sees it.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
+    let error = error.unwrap_or_default().to_owned();
+    counter!("videoframes_jobs_total", "outcome" => outcome, "error_type" => error).increment(1);
+    histogram!("videoframes_job_duration_seconds").record(took);
+}
+
+pub(super) fn in_flight(change: f64) {
+    gauge!("videoframes_jobs_in_flight").increment(change);
+}
+
+pub(super) fn stage_took(stage: &'static str, took: Duration) {
+    histogram!("videoframes_job_stage_duration_seconds", "stage" => stage).record(took);
+}
+
+pub(super) fn waited(time: Duration) {
+    histogram!("videoframes_job_queue_wait_seconds").record(time);
+}
+
+pub(super) fn received(count: u32) {
+    histogram!("videoframes_message_receive_count").record(f64::from(count));
+}
+
+pub(super) fn polled() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    gauge!("videoframes_last_poll_timestamp_seconds").set(now.unwrap_or_default().as_secs_f64());
+}
+
+pub(super) fn duplicate(state: &'static str) {
+    counter!("videoframes_duplicate_deliveries_total", "state" => state).increment(1);
+}
+
+pub(super) fn visibility_extended(result: &'static str) {
+    counter!("videoframes_visibility_extensions_total", "result" => result).increment(1);
+}
+
+pub(super) fn dead_letter(reason: &'static str) {
+    counter!("videoframes_dlq_messages_total", "reason" => reason).increment(1);
+}
+
+pub(super) fn lease_renewed(result: &'static str) {
+    counter!("videoframes_lease_renewals_total", "result" => result).increment(1);
+}
+
+pub(super) fn lease_lost(reason: &'static str) {
+    counter!("videoframes_lease_lost_total", "reason" => reason).increment(1);
+}
+
+pub(super) fn stale_commit() {
+    counter!("videoframes_stale_commits_total").increment(1);
+}
+
+pub(super) fn rescued(reason: &'static str, count: u64) {
+    counter!("videoframes_rescues_total", "reason" => reason).increment(count);
+}
+
+pub(super) fn outbox(pending: u64, oldest: Duration) {
+    gauge!("videoframes_outbox_pending").set(pending as f64);
+    gauge!("videoframes_outbox_oldest_age_seconds").set(oldest.as_secs_f64());
+}
+
+pub(super) fn published(result: &'static str, count: u64) {
+    counter!("videoframes_outbox_publish_total", "result" => result).increment(count);
+}
+
+pub(super) fn circuit(dependency: &'static str, open: bool) {
+    gauge!("videoframes_circuit_state", "dependency" => dependency).set(if open { 1.0 } else { 0.0 });
+}
+
+pub(super) fn extracted(frames: u64, input: u64, output: u64) {
+    counter!("videoframes_frames_extracted_total").increment(frames);
+    counter!("videoframes_input_bytes_total").increment(input);
+    counter!("videoframes_output_bytes_total").increment(output);
+}

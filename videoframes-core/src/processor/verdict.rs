@@ -1,0 +1,147 @@
+//! What an error means for its job: try again, or never.
+
+use std::error::Error as StdError;
+
+use crate::archive::ArchiveError;
+use crate::extract::ExtractError;
+use crate::jobs::{ErrorCode, JobError};
+use crate::pipeline::Error;
+use crate::select::SelectError;
+use crate::storage::StorageError;
+
+/// Why an attempt has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) error: JobError,
+    /// Whether another attempt may succeed without anyone changing anything.
+    pub(super) retryable: bool,
+}
+
+impl Verdict {
+    pub(super) fn permanent(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            error: JobError::new(code, message),
+            retryable: false,
+        }
+    }
+
+    pub(super) fn retryable(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            error: JobError::new(code, message),
+            retryable: true,
+        }
+    }
+
+    /// Of a failed extraction.
+    pub(super) fn of(error: &Error) -> Self {
+        let message = chain(error);
+        let permanent = |code| Self::permanent(code, message.clone());
+        let retryable = |code| Self::retryable(code, message.clone());
+        match error {
+            Error::Source(source) | Error::Extract(ExtractError::SourceFailed(source)) => {
+                match StorageError::of_read(source) {
+                    Some(error) => Self::of_source(error),
+                    None => retryable(ErrorCode::SourceUnavailable),
+                }
+            }
+            Error::Copy { .. } => retryable(ErrorCode::NoSpace),
+            Error::Empty => permanent(ErrorCode::EmptySource),
+            Error::Select(SelectError::TooManyFrames { .. }) => permanent(ErrorCode::LimitExceeded),
+            Error::Select(_) => permanent(ErrorCode::SelectionOutOfRange),
+            Error::LimitExceeded(_) | Error::Extract(ExtractError::LimitExceeded(_)) => {
+                permanent(ErrorCode::LimitExceeded)
+            }
+            Error::Damaged(_) | Error::Extract(ExtractError::Damaged(_)) => {
+                permanent(ErrorCode::DamagedVideo)
+            }
+            Error::NotPlannable(_) => permanent(ErrorCode::Unsupported),
+            Error::Archive(ArchiveError::Storage(error)) => Self::of_output(error, message),
+            Error::Archive(_) => permanent(ErrorCode::Internal),
+            Error::Extract(error) => match error {
+                // Another worker may have what this one lacks.
+                ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_) => {
+                    retryable(ErrorCode::Unsupported)
+                }
+                ExtractError::NotAVideo(_) => permanent(ErrorCode::NotAVideo),
+                ExtractError::NoVideoStream => permanent(ErrorCode::NoVideoStream),
+                ExtractError::Stalled(_) => retryable(ErrorCode::DecoderStalled),
+                _ => retryable(ErrorCode::DecoderFailed),
+            },
+        }
+    }
+
+    fn of_output(error: &StorageError, message: String) -> Self {
+        match error {
+            StorageError::AlreadyExists(_) => Self::permanent(ErrorCode::OutputExists, message),
+            StorageError::Invalid { .. } => Self::permanent(ErrorCode::InvalidRequest, message),
+            StorageError::NoSpace { .. } => Self::retryable(ErrorCode::NoSpace, message),
+            _ => Self::retryable(ErrorCode::OutputUnavailable, message),
+        }
+    }
+
+    /// Of a source that cannot be looked at.
+    pub(super) fn of_source(error: &StorageError) -> Self {
+        let message = chain(error);
+        match error {
+            StorageError::NotFound(_) => Self::permanent(ErrorCode::SourceNotFound, message),
+            StorageError::Changed(_) => Self::permanent(ErrorCode::InputChanged, message),
+            StorageError::Invalid { .. } => Self::permanent(ErrorCode::InvalidRequest, message),
+            _ => Self::retryable(ErrorCode::SourceUnavailable, message),
+        }
+    }
+
+    /// Of a store that cannot be asked about the result.
+    pub(super) fn of_store(error: &StorageError) -> Self {
+        Self::of_output(error, chain(error))
+    }
+}
+
+/// An error and its causes in one line, of bounded length.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text.chars().take(1000).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_succeed_is_not_repeated() {
+        let code = |error: Error| {
+            let verdict = Verdict::of(&error);
+            (verdict.error.code, verdict.retryable)
+        };
+        let named = |name: &str, retryable| (name.to_owned(), retryable);
+        assert_eq!(code(Error::Empty), named("EMPTY_SOURCE", false));
+        assert_eq!(
+            code(ExtractError::NoVideoStream.into()),
+            named("NO_VIDEO_STREAM", false)
+        );
+        assert_eq!(
+            code(ExtractError::NotAVideo(String::new()).into()),
+            named("NOT_A_VIDEO", false)
+        );
+        assert_eq!(code(Error::Damaged(String::new())), named("DAMAGED_VIDEO", false));
+        assert_eq!(
+            code(ExtractError::DecoderFailed(String::new()).into()),
+            named("DECODER_FAILED", true)
+        );
+        let full = StorageError::NoSpace {
+            name: String::new(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        assert_eq!(
+            code(Error::Archive(ArchiveError::Storage(full))),
+            named("NO_SPACE", true)
+        );
+    }
+}

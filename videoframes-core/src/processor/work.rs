@@ -1,0 +1,237 @@
+//! One attempt at a claimed job: look, extract, write. Nothing here touches the job's row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Parts;
+use super::adopt::{adopt, adopt_earlier};
+use super::config::ProcessorConfig;
+use super::fault::{self, Point};
+use super::heartbeat::State;
+use super::stop::Stop;
+use super::telemetry;
+use super::verdict::Verdict;
+use crate::archive::ZipObject;
+use crate::jobs::{
+    ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
+};
+use crate::pipeline;
+use crate::storage::{IfExists, ObjectInfo, ObjectKey, PutOptions, StorageError};
+
+/// Folder of the store that results without a key of their own go to.
+pub(super) const RESULTS: &str = "results";
+/// Metadata of an archive: the job that made it.
+pub(super) const JOB: &str = "vf-job";
+/// Metadata of an archive: what was asked, as the job's payload hash.
+pub(super) const PAYLOAD: &str = "vf-payload";
+
+/// A result, and under which hash others may use it.
+pub(super) type Done = (JobResult, Option<WorkHash>);
+
+/// An attempt.
+pub(super) struct Work {
+    pub(super) parts: Arc<Parts>,
+    pub(super) config: Arc<ProcessorConfig>,
+    pub(super) job: VideoJob,
+    pub(super) lease: Lease,
+    pub(super) state: Arc<State>,
+    pub(super) stop: Stop,
+}
+
+impl Work {
+    /// Does it. Whatever was begun and not finished leaves nothing behind.
+    pub(super) async fn run(self) -> Result<Done, Verdict> {
+        let storage = self.parts.storage.as_ref();
+        let invalid = |message: String| Verdict::permanent(ErrorCode::InvalidRequest, message);
+        let source = SourceRef::from_json(&self.job.source).map_err(invalid)?;
+        let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
+        let info = storage
+            .head(&source.key)
+            .await
+            .map_err(|e| Verdict::of_source(&e))?;
+        self.check_source(&source, &info)?;
+        if let Some(rate) = &self.parts.rates.bytes {
+            // The next job waits for it.
+            rate.take(info.size as f64);
+        }
+        let hash = work_hash(&source, &info, &options);
+        if let Some(done) = self.earlier(&hash).await? {
+            return Ok((done, Some(hash)));
+        }
+        fault::reached(Point::Prepared);
+
+        self.state.enter(Stage::Extract);
+        let video = storage.open(&source.key, Some(&info.etag)).await;
+        let video = video.map_err(|e| Verdict::of_source(&e))?;
+        let key = self.target()?;
+        let target = self.archive(&key);
+        let mut request = options.request(&self.config.limits);
+        request.scratch = self.parts.scratch.clone();
+        let progress = |progress| {
+            self.state.progress(progress);
+            fault::reached(Point::Extracting);
+        };
+        let extractor = self.parts.extractor.as_ref();
+        let token = self.stop.token();
+        let summary = match pipeline::run(video, &request, extractor, &target, &progress, token).await {
+            Ok(summary) => summary,
+            Err(error) => return self.refused(&key, &error).await,
+        };
+        let Some(written) = target.written() else {
+            return Err(Verdict::retryable(
+                ErrorCode::Internal,
+                "the archive was not finished",
+            ));
+        };
+        fault::reached(Point::Uploaded);
+        self.check_afterwards(&source, &info, &key).await?;
+        let frames = summary.manifest.frames.len() as u64;
+        telemetry::extracted(frames, summary.work.bytes_read, written.size);
+        for warning in &summary.warnings {
+            tracing::warn!(warning, "done otherwise than asked");
+        }
+        let result = JobResult {
+            key: key.to_string(),
+            size: written.size,
+            sha256: written.sha256,
+            frames,
+            partial: summary.manifest.partial,
+        };
+        Ok((result, Some(hash)))
+    }
+
+    fn check_source(&self, source: &SourceRef, info: &ObjectInfo) -> Result<(), Verdict> {
+        if source.etag.as_ref().is_some_and(|etag| *etag != info.etag) {
+            let message = format!("'{}' is not the version that was asked for", source.key);
+            return Err(Verdict::permanent(ErrorCode::InputChanged, message));
+        }
+        let limit = JobOptions::from_json(&self.job.options).map_or(u64::MAX, |options| {
+            options.limits.within(&self.config.limits).input_bytes
+        });
+        if info.size > limit {
+            let message = format!(
+                "'{}' has {} bytes, more than the {limit} allowed",
+                source.key, info.size
+            );
+            return Err(Verdict::permanent(ErrorCode::LimitExceeded, message));
+        }
+        Ok(())
+    }
+
+    /// A result that is there already: of another job that asked the same, or of an earlier attempt.
+    async fn earlier(&self, hash: &WorkHash) -> Result<Option<JobResult>, Verdict> {
+        let storage = self.parts.storage.as_ref();
+        if let Some(key) = &self.job.output_key {
+            let key: ObjectKey = key
+                .parse()
+                .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))?;
+            return match storage.head(&key).await {
+                Ok(found) => adopt(storage, &key, &found, &self.job).await.map(Some),
+                Err(StorageError::NotFound(_)) => Ok(None),
+                Err(error) => Err(Verdict::of_store(&error)),
+            };
+        }
+        if self.lease.epoch.0 > 1
+            && let Some(result) = adopt_earlier(storage, &self.job).await?
+        {
+            return Ok(Some(result));
+        }
+        if !self.config.reuse {
+            return Ok(None);
+        }
+        // Reuse spares work; where it cannot be had the work is done.
+        let Ok(Some(result)) = self.parts.repo.find_result(hash).await else {
+            return Ok(None);
+        };
+        let Ok(key) = result.key.parse::<ObjectKey>() else {
+            return Ok(None);
+        };
+        let there = storage
+            .head(&key)
+            .await
+            .is_ok_and(|info| info.size == result.size);
+        if there {
+            tracing::info!(key = result.key, "an earlier result of the same work is used");
+        }
+        Ok(there.then_some(result))
+    }
+
+    /// Where the archive goes: a key that no other claim writes, unless the client chose one.
+    fn target(&self) -> Result<ObjectKey, Verdict> {
+        let key = match &self.job.output_key {
+            Some(key) => key.clone(),
+            None => format!("{}{}.zip", result_folder(self.job.id), self.lease.epoch.0),
+        };
+        let key = key.parse::<ObjectKey>();
+        key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
+    }
+
+    fn archive(&self, key: &ObjectKey) -> ZipObject {
+        let metadata = BTreeMap::from([
+            (JOB.to_owned(), self.job.id.to_string()),
+            (PAYLOAD.to_owned(), self.job.payload_hash.clone()),
+        ]);
+        let options = PutOptions {
+            if_exists: IfExists::Refuse,
+            metadata,
+        };
+        ZipObject::new(Arc::clone(&self.parts.storage), key.clone(), options)
+    }
+
+    /// An extraction that failed, unless only its place was taken by an earlier attempt of this job.
+    async fn refused(&self, key: &ObjectKey, error: &pipeline::Error) -> Result<Done, Verdict> {
+        use crate::archive::ArchiveError;
+        let taken = matches!(
+            error,
+            pipeline::Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
+        );
+        if taken && let Ok(found) = self.parts.storage.head(key).await {
+            let result = adopt(self.parts.storage.as_ref(), key, &found, &self.job).await?;
+            return Ok((result, None));
+        }
+        Err(Verdict::of(error))
+    }
+
+    /// A source that was replaced while it was read gives no result.
+    async fn check_afterwards(
+        &self,
+        source: &SourceRef,
+        before: &ObjectInfo,
+        archive: &ObjectKey,
+    ) -> Result<(), Verdict> {
+        let storage = self.parts.storage.as_ref();
+        let unchanged = match storage.head(&source.key).await {
+            Ok(after) => after.etag == before.etag,
+            // A source that is gone was read to its end before that.
+            Err(StorageError::NotFound(_)) => true,
+            Err(error) => return Err(Verdict::of_source(&error)),
+        };
+        if unchanged {
+            return Ok(());
+        }
+        if let Err(error) = storage.delete(archive).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the archive is left to the sweeper"
+            );
+        }
+        let message = format!("'{}' was replaced while it was read", source.key);
+        Err(Verdict::permanent(ErrorCode::InputChanged, message))
+    }
+}
+
+/// Where the archives of a job go, one for each claim.
+pub(super) fn result_folder(job: JobId) -> String {
+    format!("{RESULTS}/{job}/")
+}
+
+fn work_hash(source: &SourceRef, info: &ObjectInfo, options: &JobOptions) -> WorkHash {
+    WorkHash(hash(&json!({
+        "library": env!("CARGO_PKG_VERSION"),
+        "source": source.key.as_str(),
+        "etag": info.etag,
+        "options": options.work_json(),
+    })))
+}

@@ -1,0 +1,89 @@
+//! The published schema of messages says what the parser does.
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "jobs")]
+
+use serde_json::{Value, json};
+use videoframes_core::jobs::JobMessage;
+
+/// Whether the parser takes the message as it is.
+fn taken(message: &Value) -> bool {
+    match JobMessage::parse(&message.to_string()) {
+        Ok(JobMessage::Asked(request)) => request.rejection().is_none(),
+        _ => false,
+    }
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut message = json!({"version": 1, "source": {"key": "v.mp4"}});
+    message[field] = value;
+    message
+}
+
+#[test]
+fn schema_and_parser_agree() {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/job-message.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let good = [
+        with("selection", json!({"fps": 1})),
+        with("selection", json!({"fps": "30000/1001"})),
+        with("selection", json!({"every": "10s"})),
+        with("selection", json!({"at": [1.5, "20%"]})),
+        with("selection", json!({"count": 3})),
+        with("selection", json!({"all": true})),
+        with("selection", Value::Null),
+        with("range", json!({"start": 1, "duration": "5s"})),
+        with(
+            "picture",
+            json!({"format": "JPEG", "quality": 1, "max_width": 65535, "rotate": false}),
+        ),
+        with(
+            "picture",
+            json!({"deinterlace": "on", "tonemap": "off", "max_height": null}),
+        ),
+        with("names", json!("{stem}_{index:06}")),
+        with("on_damage", json!("partial")),
+        with("limits", json!({"frames": 1, "deadline_s": 60, "pixels": null})),
+        with("output", json!({"key": "out.zip"})),
+        with("output", Value::Null),
+        with("idempotency_key", json!("k")),
+        with("client_metadata", json!([1, {"a": null}])),
+        with("renditions", json!([])),
+        with(
+            "source",
+            json!({"key": "v.mp4", "etag": "e", "bucket": "of a newer sender"}),
+        ),
+        with("of_a_newer_sender", json!(1)),
+    ];
+    for message in good {
+        assert!(taken(&message), "the parser refuses {message}");
+        assert!(schema.is_valid(&message), "the schema refuses {message}");
+    }
+    let bad = [
+        json!({"source": {"key": "v.mp4"}}),
+        json!({"version": 1}),
+        with("version", json!(2)),
+        with("source", json!({"key": 7})),
+        with("selection", json!({"fps": true})),
+        with("selection", json!({"at": []})),
+        with("selection", json!({"count": 0})),
+        with("selection", json!({"all": false})),
+        with("selection", json!({"best": 3})),
+        with("range", json!({"end": 1, "duration": 1})),
+        with("picture", json!({"format": "bmp"})),
+        with("picture", json!({"quality": 101})),
+        with("picture", json!({"max_width": 0})),
+        with("picture", json!({"deinterlace": "maybe"})),
+        with("on_damage", json!("ignore")),
+        with("limits", json!({"frames": 0})),
+        with("limits", json!({"frames": -1})),
+        with("limits", json!({"frames": "many"})),
+        with("output", json!({})),
+        with("idempotency_key", json!("")),
+        with("idempotency_key", json!(7)),
+        with("renditions", json!([{"codec": "h264"}])),
+    ];
+    for message in bad {
+        assert!(!taken(&message), "the parser takes {message}");
+        assert!(!schema.is_valid(&message), "the schema takes {message}");
+    }
+}

@@ -1,0 +1,343 @@
+//! Parts that hand everything on to real ones, except for the calls that they were told to spoil.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+use videoframes_core::jobs::{
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobResult, Lease,
+    MemoryJobRepo, NewJob, OutboxMessage, Outcome, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob,
+    WorkHash,
+};
+use videoframes_core::pipeline::Progress;
+use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
+use videoframes_core::source::Source;
+use videoframes_core::storage::{
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError,
+};
+
+type Make<E> = Box<dyn Fn() -> E + Send>;
+
+/// Which calls to spoil, and how often each was made.
+struct Faults<E> {
+    calls: Mutex<HashMap<&'static str, usize>>,
+    planned: Mutex<HashMap<&'static str, Plan<E>>>,
+}
+
+struct Plan<E> {
+    times: usize,
+    /// Whether the call is made, and only its answer lost.
+    done: bool,
+    error: Make<E>,
+}
+
+impl<E> Default for Faults<E> {
+    fn default() -> Self {
+        Self {
+            calls: Mutex::default(),
+            planned: Mutex::default(),
+        }
+    }
+}
+
+impl<E> Faults<E> {
+    fn plan(&self, call: &'static str, times: usize, done: bool, error: impl Fn() -> E + Send + 'static) {
+        let error = Box::new(error);
+        self.planned
+            .lock()
+            .unwrap()
+            .insert(call, Plan { times, done, error });
+    }
+
+    async fn around<T>(&self, call: &'static str, made: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        *self.calls.lock().unwrap().entry(call).or_default() += 1;
+        let spoilt = {
+            let mut planned = self.planned.lock().unwrap();
+            match planned.get_mut(call).filter(|plan| plan.times > 0) {
+                Some(plan) => {
+                    plan.times = plan.times.saturating_sub(1);
+                    Some((plan.done, (plan.error)()))
+                }
+                None => None,
+            }
+        };
+        match spoilt {
+            None => made.await,
+            Some((done, error)) => {
+                if done {
+                    let _ = made.await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn calls(&self, call: &str) -> usize {
+        self.calls.lock().unwrap().get(call).copied().unwrap_or_default()
+    }
+}
+
+pub(crate) struct FaultyRepo {
+    inner: MemoryJobRepo,
+    faults: Faults<JobRepoError>,
+}
+
+impl FaultyRepo {
+    pub(crate) fn new(inner: MemoryJobRepo) -> Self {
+        Self {
+            inner,
+            faults: Faults::default(),
+        }
+    }
+
+    /// The next `times` calls fail and do nothing.
+    pub(crate) fn fail(&self, call: &'static str, times: usize, error: fn() -> JobRepoError) {
+        self.faults.plan(call, times, false, error);
+    }
+
+    /// The next `times` calls do what they should, and fail.
+    pub(crate) fn lose_answer(&self, call: &'static str, times: usize, error: fn() -> JobRepoError) {
+        self.faults.plan(call, times, true, error);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.faults.planned.lock().unwrap().clear();
+    }
+
+    pub(crate) fn calls(&self, call: &str) -> usize {
+        self.faults.calls(call)
+    }
+}
+
+#[async_trait]
+impl JobRepo for FaultyRepo {
+    async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
+        self.faults
+            .around("submit", self.inner.submit(jobs, enqueue))
+            .await
+    }
+
+    async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
+        self.faults
+            .around("claim", self.inner.claim(job, owner, terms))
+            .await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        duration: Duration,
+        stage: Stage,
+        progress: Progress,
+    ) -> Result<Renewal, JobRepoError> {
+        let renewal = self.inner.renew(lease, duration, stage, progress);
+        self.faults.around("renew", renewal).await
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
+        self.faults
+            .around("finish", self.inner.finish(lease, outcome))
+            .await
+    }
+
+    async fn retry_later(
+        &self,
+        lease: &Lease,
+        error: &JobError,
+        delay: Duration,
+    ) -> Result<(), JobRepoError> {
+        let later = self.inner.retry_later(lease, error, delay);
+        self.faults.around("retry_later", later).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
+        self.faults.around("release", self.inner.release(lease)).await
+    }
+
+    async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.faults.around("get", self.inner.get(job)).await
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError> {
+        self.inner.list(filter).await
+    }
+
+    async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.inner.cancel(job).await
+    }
+
+    async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.inner.retry(job).await
+    }
+
+    async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {
+        self.inner.find_result(work).await
+    }
+
+    async fn is_result(&self, key: &str) -> Result<bool, JobRepoError> {
+        self.inner.is_result(key).await
+    }
+
+    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+        self.inner.unfinished().await
+    }
+
+    async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+        self.faults
+            .around("take_outbox", self.inner.take_outbox(most, hold))
+            .await
+    }
+
+    async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
+        self.faults
+            .around("outbox_sent", self.inner.outbox_sent(messages))
+            .await
+    }
+
+    async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
+        self.inner.outbox_backlog().await
+    }
+
+    async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
+        self.faults.around("sweep", self.inner.sweep(terms)).await
+    }
+}
+
+pub(crate) struct FaultyQueue {
+    inner: MemoryQueue,
+    faults: Faults<QueueError>,
+}
+
+impl FaultyQueue {
+    pub(crate) fn new(inner: MemoryQueue) -> Self {
+        Self {
+            inner,
+            faults: Faults::default(),
+        }
+    }
+
+    pub(crate) fn fail(&self, call: &'static str, times: usize, error: fn() -> QueueError) {
+        self.faults.plan(call, times, false, error);
+    }
+
+    pub(crate) fn calls(&self, call: &str) -> usize {
+        self.faults.calls(call)
+    }
+}
+
+#[async_trait]
+impl Queue for FaultyQueue {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.faults.around("send", self.inner.send(messages)).await
+    }
+
+    async fn receive(
+        &self,
+        most: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
+        let receipt = self.inner.receive(most, visibility, wait);
+        self.faults.around("receive", receipt).await
+    }
+
+    async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
+        let set = self.inner.set_visibility(receipt, timeout);
+        self.faults.around("set_visibility", set).await
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.faults.around("delete", self.inner.delete(receipts)).await
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        self.inner.dead_letter(message, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+}
+
+type Hook = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+pub(crate) struct FaultyStorage {
+    pub(crate) inner: MemoryStorage,
+    faults: Faults<StorageError>,
+    after_open: Mutex<Option<Arc<Hook>>>,
+}
+
+impl FaultyStorage {
+    pub(crate) fn new(inner: MemoryStorage) -> Self {
+        Self {
+            inner,
+            faults: Faults::default(),
+            after_open: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn fail(
+        &self,
+        call: &'static str,
+        times: usize,
+        error: impl Fn() -> StorageError + Send + 'static,
+    ) {
+        self.faults.plan(call, times, false, error);
+    }
+
+    pub(crate) fn calls(&self, call: &str) -> usize {
+        self.faults.calls(call)
+    }
+
+    /// What happens once, as soon as the next object has been opened.
+    pub(crate) fn after_open(&self, hook: Hook) {
+        *self.after_open.lock().unwrap() = Some(Arc::new(hook));
+    }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
+        self.faults.around("head", self.inner.head(key)).await
+    }
+
+    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
+        let source = self.faults.around("open", self.inner.open(key, if_match)).await?;
+        let hook = self.after_open.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook().await;
+        }
+        Ok(source)
+    }
+
+    async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
+        self.faults
+            .around("create", self.inner.create(key, options))
+            .await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        self.faults.around("delete", self.inner.delete(key)).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        most: usize,
+    ) -> Result<Vec<ObjectEntry>, StorageError> {
+        self.inner.list(prefix, after, most).await
+    }
+
+    async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
+        self.inner.import(key, path, options).await
+    }
+}

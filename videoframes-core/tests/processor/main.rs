@@ -1,0 +1,286 @@
+//! The processor on parts that fail as servers do.
+#![allow(clippy::unwrap_used)]
+
+mod faulty;
+mod place;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use place::{Place, short_timing};
+use videoframes_core::jobs::{JobRepo, JobRepoError, JobStatus};
+use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Until};
+use videoframes_core::queue::{Queue, QueueError};
+use videoframes_core::storage::{Storage, StorageError};
+
+fn unavailable() -> JobRepoError {
+    JobRepoError::Unavailable {
+        action: "reach the database",
+        source: "it is not there".into(),
+    }
+}
+
+fn unreachable_queue() -> QueueError {
+    QueueError::Unavailable {
+        action: "reach",
+        queue: "input".to_owned(),
+        source: "it is not there".into(),
+    }
+}
+
+fn io(name: &str) -> StorageError {
+    StorageError::Io {
+        action: "open",
+        name: name.to_owned(),
+        source: std::io::Error::other("503 slow down"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_becomes_a_result_and_a_notification() {
+    let place = Place::new().await;
+    place
+        .ask(r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 2}}"#)
+        .await;
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!(job.status, JobStatus::Completed, "{job:?}");
+    let result = job.result.unwrap();
+    assert_eq!(result.frames, 2);
+    let told = place.notifications().await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["data"]["result"]["sha256"], result.sha256);
+    assert_eq!(
+        place.input.depth().await.unwrap(),
+        Default::default(),
+        "the message is deleted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_down_at_the_claim_makes_polling_pause_and_buries_nothing() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.fail("claim", 3, unavailable);
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1));
+    assert_eq!(place.dead_letters.depth().await.unwrap().visible, 0);
+    assert!(place.repo.calls("claim") >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_down_at_submission_loses_no_message() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.fail("submit", 2, unavailable);
+    place.run(Until::Stopped).await;
+    assert_eq!(place.only_job().await.status, JobStatus::Completed);
+    assert_eq!(place.dead_letters.depth().await.unwrap().visible, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.lose_answer("finish", 1, unavailable);
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1));
+    assert_eq!(place.notifications().await.len(), 1);
+    assert_eq!(
+        place.input.depth().await.unwrap(),
+        Default::default(),
+        "the message is deleted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_for_a_while_is_done_later() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.fail("finish", 2, unavailable);
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!(
+        (job.status, job.attempts, job.crash_count),
+        (JobStatus::Completed, 1, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends() {
+    let place = Place::with(ProcessorConfig {
+        timing: short_timing(),
+        ..ProcessorConfig::default()
+    })
+    .await;
+    place.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
+    place.ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
+        .await;
+    place.repo.fail("renew", usize::MAX, unavailable);
+    place.repo.fail("finish", usize::MAX, unavailable);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("renew") >= 2).await;
+    let lease = short_timing().lease;
+    let since = std::time::Instant::now();
+    // Its extraction is stopped: what it was writing is gone, and nothing was written down.
+    place
+        .until(|place| place.extractions.load(Ordering::SeqCst) == 0)
+        .await;
+    assert!(since.elapsed() < lease * 3, "{:?}", since.elapsed());
+    let job = place.only_job().await;
+    assert_eq!(job.status, JobStatus::Processing);
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_cut_off_from_the_queue_alone_finishes_its_job() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.input.fail("set_visibility", usize::MAX, unreachable_queue);
+    place.input.fail("delete", 1, unreachable_queue);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until_job(|job| job.status == JobStatus::Completed).await;
+    // The message comes back, to a job that is over, and is deleted then.
+    place.clock.advance(Duration::from_secs(200));
+    place.until(|place| place.input.calls("delete") >= 2).await;
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(place.notifications().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_jobs_are_begun_in_a_minute_than_allowed() {
+    let place = Place::with(ProcessorConfig {
+        jobs_per_minute: Some(1),
+        ..ProcessorConfig::default()
+    })
+    .await;
+    for count in [1, 2] {
+        place
+            .ask(&format!(
+                r#"{{"version": 1, "source": {{"key": "v.mp4"}}, "selection": {{"count": {count}}}}}"#
+            ))
+            .await;
+    }
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until_job(|job| job.status == JobStatus::Completed).await;
+    place.until(|place| place.input.calls("delete") == 1).await;
+    // It would be begun at once. A minute is not waited for.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(place.input.depth().await.unwrap().visible, 1);
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_down_is_polled_again() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.input.fail("receive", 3, unreachable_queue);
+    place.run(Until::Idle).await;
+    assert_eq!(place.only_job().await.status, JobStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_wait_for_a_notifier_that_is_down() {
+    let place = Place::new().await;
+    for number in 0..12 {
+        place
+            .ask(&format!(
+                r#"{{"version": 1, "source": {{"key": "missing-{number}"}}}}"#
+            ))
+            .await;
+    }
+    place.notifier.fail("send", 3, unreachable_queue);
+    place.run(Until::Idle).await;
+    assert_eq!(place.repo.outbox_backlog().await.unwrap().pending, 0);
+    assert_eq!(place.notifications().await.len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_for_a_while_costs_attempts_and_one_that_goes_on_the_job() {
+    for (failures, expected) in [(1, JobStatus::Completed), (usize::MAX, JobStatus::Failed)] {
+        let place = Place::with(ProcessorConfig {
+            retry: RetryPolicy {
+                attempts: 3,
+                first: Duration::from_millis(10),
+                longest: Duration::from_millis(20),
+            },
+            ..ProcessorConfig::default()
+        })
+        .await;
+        place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+        place.storage.fail("open", failures, || io("v.mp4"));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let running = place.start(Until::Idle, &stop);
+        // Pauses between attempts are the repository's time.
+        let clock = Arc::clone(&place.clock);
+        let ticking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                clock.advance(Duration::from_millis(20));
+            }
+        });
+        running.await.unwrap();
+        ticking.abort();
+        let job = place.only_job().await;
+        assert_eq!(job.status, expected, "{job:?}");
+        if expected == JobStatus::Failed {
+            assert_eq!(
+                (job.attempts, job.error_code.as_deref()),
+                (3, Some("SOURCE_UNAVAILABLE"))
+            );
+        } else {
+            assert_eq!(job.attempts, 2);
+        }
+        assert_eq!(place.notifications().await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_replaced_while_it_is_read_gives_no_result() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.replace_when_read("v.mp4");
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!(job.error_code.as_deref(), Some("INPUT_CHANGED"), "{job:?}");
+    assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_of_an_earlier_attempt_at_a_chosen_key_is_adopted_and_a_foreign_one_is_left_alone() {
+    let place = Place::new().await;
+    let message = r#"{"version": 1, "source": {"key": "v.mp4"}, "output": {"key": "out.zip"}}"#;
+    place.ask(message).await;
+    // The outcome of the first attempt is not written down, and its lease runs out.
+    place.repo.fail("finish", usize::MAX, unavailable);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("finish") > 0).await;
+    running.abort();
+    place.repo.heal();
+    place.clock.advance(Duration::from_secs(200));
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!(
+        (job.status, job.lease_epoch.0),
+        (JobStatus::Completed, 2),
+        "{job:?}"
+    );
+    assert_eq!(place.storage.calls("create"), 1, "it was extracted once");
+
+    let other = r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 1}, "output": {"key": "out.zip"}}"#;
+    place.ask(other).await;
+    place.run(Until::Idle).await;
+    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    assert_eq!(jobs[0].error_code.as_deref(), Some("OUTPUT_EXISTS"));
+}

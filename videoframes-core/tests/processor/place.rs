@@ -1,0 +1,277 @@
+//! A processor in memory, with parts that can be made to fail.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use videoframes_core::clock::ManualClock;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::extract::{
+    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
+};
+use videoframes_core::jobs::{JobRepo, MemoryJobRepo, VideoJob};
+use videoframes_core::limits::Limits;
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
+use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
+use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage};
+use videoframes_core::video::{Timeline, VideoInfo};
+
+use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A lease that ends while somebody waits for it.
+pub(crate) fn short_timing() -> Timing {
+    let milliseconds = Duration::from_millis;
+    Timing {
+        heartbeat: milliseconds(300),
+        lease: milliseconds(1500),
+        fence_margin: milliseconds(300),
+        ..timing()
+    }
+}
+
+fn timing() -> Timing {
+    let milliseconds = Duration::from_millis;
+    Timing {
+        long_poll: milliseconds(100),
+        relay: milliseconds(50),
+        relay_hold: milliseconds(100),
+        ..Timing::default()
+    }
+}
+
+pub(crate) struct Place {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) input: Arc<FaultyQueue>,
+    pub(crate) dead_letters: MemoryQueue,
+    pub(crate) notifier: Arc<FaultyQueue>,
+    pub(crate) repo: Arc<FaultyRepo>,
+    pub(crate) storage: Arc<FaultyStorage>,
+    /// Extractions that run.
+    pub(crate) extractions: Arc<AtomicUsize>,
+    config: ProcessorConfig,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        Self::with(ProcessorConfig::default()).await
+    }
+
+    pub(crate) async fn with(mut config: ProcessorConfig) -> Self {
+        if config.timing == Timing::default() {
+            config.timing = timing();
+        }
+        let clock = Arc::new(ManualClock::default());
+        let dead_letters = MemoryQueue::new("dead letters", clock.clone());
+        let input = MemoryQueue::new("input", clock.clone()).with_dead_letters(dead_letters.clone(), 100);
+        let notifier = MemoryQueue::new("notifier", clock.clone());
+        let storage = FaultyStorage::new(MemoryStorage::default());
+        let place = Self {
+            input: Arc::new(FaultyQueue::new(input)),
+            dead_letters,
+            notifier: Arc::new(FaultyQueue::new(notifier)),
+            repo: Arc::new(FaultyRepo::new(MemoryJobRepo::new(clock.clone()))),
+            storage: Arc::new(storage),
+            extractions: Arc::default(),
+            clock,
+            config,
+        };
+        place.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
+        place
+    }
+
+    /// Puts a video into the store.
+    pub(crate) async fn store(&self, name: &str, source: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        make(source, &path);
+        let key = name.parse().unwrap();
+        self.storage
+            .import(&key, &path, &PutOptions::default())
+            .await
+            .unwrap();
+    }
+
+    fn processor(&self) -> Processor {
+        let extractor = Counting {
+            inner: FfmpegExtractor::default(),
+            running: Arc::clone(&self.extractions),
+        };
+        let parts = Parts::new(
+            self.input.clone(),
+            self.notifier.clone(),
+            self.repo.clone(),
+            self.storage.clone(),
+            Arc::new(extractor),
+        );
+        Processor::new(parts, self.config.clone())
+    }
+
+    pub(crate) fn start(&self, until: Until, stop: &CancellationToken) -> JoinHandle<()> {
+        let (processor, stop) = (self.processor(), stop.clone());
+        tokio::spawn(async move { processor.run(until, &stop).await })
+    }
+
+    /// Works until idle, or until the only job is terminal. The clock moves with the time that passes.
+    pub(crate) async fn run(&self, until: Until) {
+        let stop = CancellationToken::new();
+        let running = self.start(until, &stop);
+        let clock = Arc::clone(&self.clock);
+        let ticking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.advance(Duration::from_millis(20));
+            }
+        });
+        if until == Until::Stopped {
+            self.until_job(|job| job.status.is_terminal()).await;
+            stop.cancel();
+        }
+        let ended = tokio::time::timeout(PATIENCE, running).await;
+        ticking.abort();
+        ended.expect("it ends").unwrap();
+    }
+
+    pub(crate) async fn ask(&self, message: &str) {
+        for sent in self.input.send(&[Outgoing::new(message)]).await.unwrap() {
+            sent.unwrap();
+        }
+    }
+
+    pub(crate) async fn only_job(&self) -> VideoJob {
+        let jobs = self.repo.list(&Default::default()).await.unwrap();
+        assert_eq!(jobs.len(), 1);
+        jobs.into_iter().next().unwrap()
+    }
+
+    pub(crate) async fn notifications(&self) -> Vec<Value> {
+        let mut told = Vec::new();
+        loop {
+            let hidden = Duration::from_secs(3600);
+            let messages = self.notifier.receive(10, hidden, Duration::ZERO).await.unwrap();
+            if messages.is_empty() {
+                return told;
+            }
+            told.extend(
+                messages
+                    .iter()
+                    .map(|message| serde_json::from_str::<Value>(&message.body).unwrap()),
+            );
+        }
+    }
+
+    pub(crate) async fn until(&self, so: impl Fn(&Self) -> bool) {
+        let since = Instant::now();
+        while !so(self) {
+            assert!(since.elapsed() < PATIENCE, "it never came");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn until_job(&self, so: impl Fn(&VideoJob) -> bool) {
+        let since = Instant::now();
+        loop {
+            let jobs = self.repo.list(&Default::default()).await.unwrap();
+            if jobs.first().is_some_and(&so) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "it never came: {jobs:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Puts another object in the place of this one as soon as it has been opened.
+    pub(crate) fn replace_when_read(&self, key: &str) {
+        let (inner, key) = (self.storage.inner.clone(), key.to_owned());
+        self.storage.after_open(Box::new(move || {
+            let (inner, key) = (inner.clone(), key.clone());
+            Box::pin(async move {
+                let options = PutOptions::from(IfExists::Replace);
+                let mut sink = inner.create(&key.parse().unwrap(), &options).await.unwrap();
+                sink.write(Bytes::from_static(b"another video")).await.unwrap();
+                sink.finish().await.unwrap();
+            })
+        }));
+    }
+}
+
+fn make(source: &str, path: &Path) {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", source])
+        .args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"])
+        .arg(path)
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// Counts the extractions that run.
+struct Counting {
+    inner: FfmpegExtractor,
+    running: Arc<AtomicUsize>,
+}
+
+struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl FrameExtractor for Counting {
+    async fn version(&self) -> Result<String, ExtractError> {
+        self.inner.version().await
+    }
+
+    async fn describe(
+        &self,
+        input: &Path,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<VideoInfo, ExtractError> {
+        self.inner.describe(input, limits, cancel).await
+    }
+
+    async fn promise(
+        &self,
+        input: &Path,
+        video: &VideoInfo,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Timeline>, ExtractError> {
+        self.inner.promise(input, video, limits, cancel).await
+    }
+
+    async fn scan(
+        &self,
+        input: &Path,
+        video: &VideoInfo,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Scan, ExtractError> {
+        self.inner.scan(input, video, limits, cancel).await
+    }
+
+    async fn extract(
+        &self,
+        input: &Input,
+        request: ExtractRequest,
+        limits: &Limits,
+        pictures: mpsc::Sender<Picture>,
+        cancel: &CancellationToken,
+    ) -> Result<ExtractReport, ExtractError> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Running(Arc::clone(&self.running));
+        self.inner.extract(input, request, limits, pictures, cancel).await
+    }
+}

@@ -1,0 +1,250 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+use videoframes_core::jobs::{JobId, JobStatus};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  vf-worker --local data submit video.mp4 --fps 1     prints the job's id
+  vf-worker --local data run --until-idle             works until every job is done
+  vf-worker --local data jobs                         what became of them
+  vf-worker --local data result ID -o frames.zip      the frames";
+
+/// Frames of videos by message: each job is done once, whatever fails.
+#[derive(Debug, Parser)]
+#[command(name = "vf-worker", version, styles = STYLES, arg_required_else_help = true,
+    after_help = format!("{EXAMPLES}\n\n{}", crate::exit::HELP))]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where jobs, objects and scratch are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Keep everything (SQLite, objects, scratch) under this folder, instead of DATABASE_URL and
+    /// VF_STORAGE.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) local: Option<PathBuf>,
+    /// Say more on stderr.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Work on jobs until stopped.
+    #[command(after_help = crate::config::help())]
+    Run(RunArgs),
+    /// Put a video into the store and ask for its frames; prints the job's id.
+    Submit(Box<SubmitArgs>),
+    /// List jobs, newest first.
+    Jobs(JobsArgs),
+    /// Show one job.
+    Job(JobArgs),
+    /// Stop a job.
+    Cancel(IdArgs),
+    /// Start a failed or cancelled job again.
+    Retry(IdArgs),
+    /// Write a job's archive to a file.
+    Result(ResultArgs),
+    /// Print the notifications that were sent, one JSON event a line.
+    Notifications(NotificationsArgs),
+    /// Bring the database's tables up, take them down, or show where they are.
+    Migrate(MigrateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Stop when every job is done and told of.
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// Jobs at once (VF_CONCURRENCY).
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The video.
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+
+    #[command(flatten)]
+    pub(crate) picture: PictureArgs,
+
+    /// What to do with a damaged video: fail, or keep what decodes (partial).
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_error: Option<String>,
+    /// Names of the pictures, e.g. {stem}_{index:06}_{ms}.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) name: Option<String>,
+    /// Where the archive goes in the store [default: results/…].
+    #[arg(long, value_name = "KEY")]
+    pub(crate) output_key: Option<String>,
+    /// The same key gives the same job, however often it is submitted.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// JSON that comes back in the notification.
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) metadata: Option<serde_json::Value>,
+    /// Fail where there would be more pictures.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_frames: Option<u64>,
+    /// Fail unless it is done after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u64>,
+    /// Wait until the job is over; fail where it fails.
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection (default: --fps 1)")]
+pub(crate) struct SelectArgs {
+    /// Frames per second: 1, 0.5, 1/10, 30000/1001.
+    #[arg(long, value_name = "R", group = "selection")]
+    pub(crate) fps: Option<String>,
+    /// One frame every D: 10s, 1.5, 1m.
+    #[arg(long, value_name = "D", group = "selection")]
+    pub(crate) every: Option<String>,
+    /// The frames displayed at these times: 1.5,00:01:10.123,20%.
+    #[arg(long, value_name = "LIST", group = "selection", value_delimiter = ',')]
+    pub(crate) at: Option<Vec<String>>,
+    /// This many frames, evenly spaced.
+    #[arg(short = 'n', long, value_name = "N", group = "selection")]
+    pub(crate) count: Option<u64>,
+    /// Every frame.
+    #[arg(long, group = "selection")]
+    pub(crate) all: bool,
+    /// Where to start (inclusive): 90, 1:30, 1m30s, 25%.
+    #[arg(short, long, value_name = "T")]
+    pub(crate) start: Option<String>,
+    /// Where to end (exclusive).
+    #[arg(short, long, value_name = "T")]
+    pub(crate) end: Option<String>,
+    /// How long, instead of --end.
+    #[arg(short = 't', long, value_name = "D")]
+    pub(crate) duration: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct PictureArgs {
+    /// Picture format: jpg, png or webp.
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// Quality of jpg and webp, 1 to 100.
+    #[arg(short, long, value_name = "Q")]
+    pub(crate) quality: Option<u8>,
+    /// Largest width; pictures keep their shape and are never enlarged.
+    #[arg(short = 'W', long, value_name = "PX")]
+    pub(crate) width: Option<u32>,
+    /// Largest height.
+    #[arg(short = 'H', long, value_name = "PX")]
+    pub(crate) height: Option<u32>,
+    /// Leave pictures as stored, not turned upright.
+    #[arg(long)]
+    pub(crate) no_rotate: bool,
+    /// Deinterlace: auto, on or off.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) deinterlace: Option<String>,
+    /// HDR to SDR: auto or off.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) tonemap: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    /// As a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only those: pending, processing, retry_wait, completed, failed or cancelled.
+    #[arg(long, value_name = "S")]
+    pub(crate) status: Option<JobStatus>,
+    /// At most so many.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) most: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// The job.
+    pub(crate) id: JobId,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdArgs {
+    /// The job.
+    pub(crate) id: JobId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultArgs {
+    /// The job.
+    pub(crate) id: JobId,
+    /// The file; - is stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(short = 'y', long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotificationsArgs {
+    /// Go on with those that are still to come.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    pub(crate) action: MigrateAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrateAction {
+    /// Bring the tables to what this version needs.
+    Up,
+    /// Take back the last migrations, and what their tables hold.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// Show which migrations the database has.
+    Status,
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,18 @@
+//! Logs on stderr, as text or as JSON.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+
+/// From here on what happens is written to stderr.
+pub(crate) fn start(config: &Config) {
+    // What a database or ORM says at `info` is about itself.
+    let filter = EnvFilter::builder().parse_lossy(format!("{},sqlx=warn,sea_orm=warn", config.log));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => logs.with_ansi(false).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}

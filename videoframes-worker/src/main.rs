@@ -1,0 +1,51 @@
+//! `vf-worker`: frames of videos by message, each job done once whatever fails.
+
+mod args;
+mod config;
+mod exit;
+mod jobs;
+mod logs;
+mod migrate;
+mod notifications;
+mod parts;
+mod result;
+mod run;
+mod signals;
+mod submit;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::config::Config;
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::internal(&error).report(),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let config = Config::read(&cli.place)?;
+    logs::start(&config);
+    match cli.command {
+        Command::Run(args) => run::run(config, &args).await,
+        Command::Submit(args) => submit::run(&config, *args).await,
+        Command::Jobs(args) => jobs::list(&config, &args).await,
+        Command::Job(args) => jobs::show(&config, &args).await,
+        Command::Cancel(args) => jobs::cancel(&config, &args).await,
+        Command::Retry(args) => jobs::retry(&config, &args).await,
+        Command::Result(args) => result::run(&config, &args).await,
+        Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Migrate(args) => migrate::run(&config, &args).await,
+    }
+}

@@ -1,0 +1,31 @@
+//! `vf-worker migrate`: the database's tables.
+
+use std::process::ExitCode;
+
+use videoframes_core::database::migration::{MigrationStatus, down, migrate, status};
+
+use crate::args::{MigrateAction, MigrateArgs};
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::jobs::print;
+use crate::parts::{connect, schema};
+
+pub(crate) async fn run(config: &Config, args: &MigrateArgs) -> Result<ExitCode, Failure> {
+    let database = connect(config).await?;
+    let failed = |error| -> Failure { schema(&error) };
+    match args.action {
+        MigrateAction::Up => migrate(database.connection()).await.map_err(failed)?,
+        MigrateAction::Down { steps } => down(database.connection(), steps).await.map_err(failed)?,
+        MigrateAction::Status => {}
+    }
+    let mut text = String::new();
+    for state in status(database.connection()).await.map_err(failed)? {
+        let what = match (state.status, state.known) {
+            (MigrationStatus::Applied, true) => "applied",
+            (MigrationStatus::Applied, false) => "applied by a newer version",
+            (MigrationStatus::Pending, _) => "pending",
+        };
+        text += &format!("{}  {what}\n", state.name);
+    }
+    print(&text)
+}

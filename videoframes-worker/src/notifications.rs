@@ -1,0 +1,33 @@
+//! `vf-worker notifications`: what clients were told.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::args::NotificationsArgs;
+use crate::config::Config;
+use crate::exit::{self, Failure};
+use crate::jobs::print;
+use crate::parts::open;
+
+/// Notifications that are read together.
+const PAGE: u32 = 500;
+
+/// Prints them in the order in which they were sent, and takes none away.
+pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<ExitCode, Failure> {
+    let place = open(config).await?;
+    let mut after = None;
+    loop {
+        let page = place.notifier.browse(after, PAGE).await;
+        let page = page.map_err(|e| Failure::because(exit::UNAVAILABLE, &e))?;
+        if page.is_empty() {
+            if !args.follow {
+                return Ok(ExitCode::SUCCESS);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        for message in page {
+            print(&format!("{}\n", message.body))?;
+            after = Some(message.arrival);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `vf-worker result`: a job's archive as a file.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use sha2::{Digest, Sha256};
+use videoframes_core::jobs::{JobRepo, JobResult};
+use videoframes_core::source::Source;
+use videoframes_core::storage::{FileSink, IfExists, ObjectKey, Sink, Storage, StorageError};
+
+use crate::args::ResultArgs;
+use crate::config::Config;
+use crate::exit::{self, Failure, chain};
+use crate::jobs::{missing, unavailable};
+use crate::parts::open;
+
+/// Bytes that are copied at once.
+const CHUNK: usize = 4 << 20;
+
+pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, Failure> {
+    let place = open(config).await?;
+    let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
+    let job = job.ok_or_else(|| missing(args.id))?;
+    let Some(result) = &job.result else {
+        let failure = Failure::new(exit::JOB, format!("the job is {} and has no result", job.status));
+        return Err(match job.error_message {
+            Some(message) => failure.hint(message),
+            None => failure,
+        });
+    };
+    let key: ObjectKey = result.key.parse().map_err(|e| Failure::internal(&e))?;
+    let archive = place
+        .storage
+        .open(&key, None)
+        .await
+        .map_err(|error| match &error {
+            StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)
+                .hint("the archive is past its retention, or somebody removed it"),
+            _ => Failure::because(exit::UNAVAILABLE, &error),
+        })?;
+    if args.output == Path::new("-") {
+        return to_stdout(archive.as_ref(), result).await;
+    }
+    let if_exists = match args.overwrite {
+        true => IfExists::Replace,
+        false => IfExists::Refuse,
+    };
+    let mut sink = FileSink::create(&args.output, if_exists).map_err(|e| output(&e))?;
+    let mut digest = Sha256::new();
+    let mut offset = 0;
+    while let Some(bytes) = piece(archive.as_ref(), offset).await? {
+        digest.update(&bytes);
+        offset += bytes.len() as u64;
+        sink.write(bytes).await.map_err(|e| output(&e))?;
+    }
+    check(digest, result)?;
+    Box::new(sink).finish().await.map_err(|e| output(&e))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn to_stdout(archive: &dyn Source, result: &JobResult) -> Result<ExitCode, Failure> {
+    let mut digest = Sha256::new();
+    let mut offset = 0;
+    while let Some(bytes) = piece(archive, offset).await? {
+        digest.update(&bytes);
+        offset += bytes.len() as u64;
+        let written = std::io::stdout().lock().write_all(&bytes);
+        written.map_err(|e| Failure::new(exit::OUTPUT, format!("cannot write to stdout: {e}")))?;
+    }
+    check(digest, result)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>, Failure> {
+    if offset >= archive.len() {
+        return Ok(None);
+    }
+    let bytes = archive.read_at(offset, CHUNK).await;
+    let bytes =
+        bytes.map_err(|e| Failure::new(exit::UNAVAILABLE, format!("cannot read the archive: {e}")))?;
+    match bytes.is_empty() {
+        true => Err(Failure::new(exit::UNAVAILABLE, "the archive ends too early")),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// What was copied is what the job wrote.
+fn check(digest: Sha256, result: &JobResult) -> Result<(), Failure> {
+    let found: String = digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    match found == result.sha256 {
+        true => Ok(()),
+        false => Err(Failure::new(
+            exit::UNAVAILABLE,
+            format!("'{}' is not what the job wrote: its checksum differs", result.key),
+        )),
+    }
+}
+
+fn output(error: &StorageError) -> Failure {
+    let failure = Failure::new(exit::OUTPUT, chain(error));
+    match error {
+        StorageError::AlreadyExists(_) => failure.hint("-y replaces it"),
+        StorageError::NotFound(_) => failure.hint("create the folder first, or give another -o"),
+        _ => failure,
+    }
+}

@@ -1,0 +1,106 @@
+//! `vf-worker run`: works on jobs until stopped.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::Scratch;
+use videoframes_core::processor::{Parts, Processor, Until};
+use videoframes_core::queue::DatabaseQueue;
+use videoframes_core::storage::LocalStorage;
+
+use crate::args::RunArgs;
+use crate::config::Config;
+use crate::exit::{self, Failure, chain};
+use crate::parts::open;
+use crate::signals::cancelled_by_signals;
+use crate::workspace::Workspace;
+
+/// How long a temporary file may be without a lock, between its creation and its locking.
+const UNLOCKED: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
+    if let Some(concurrency) = args.concurrency {
+        if concurrency == 0 {
+            return Err(Failure::new(exit::USAGE, "--concurrency: '0' is not at least 1"));
+        }
+        config.processor.concurrency = concurrency;
+    }
+    let stop = cancelled_by_signals().map_err(|e| Failure::internal(&e))?;
+    let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
+    let version = extractor.ffmpeg_version().map_err(|error| {
+        Failure::because(exit::USAGE, &error).hint("install ffmpeg 5.1 or newer, or set VF_FFMPEG")
+    })?;
+    let workspace = Workspace::create(&config.scratch, &config.processor.owner).map_err(|error| {
+        let folder = config.scratch.display();
+        Failure::new(
+            exit::UNAVAILABLE,
+            format!("no temporary files can be kept in '{folder}': {error}"),
+        )
+    })?;
+    let workspace = Arc::new(workspace);
+    let place = open(&config).await?;
+    let parts = Parts::new(
+        place.input,
+        Arc::clone(&place.notifier) as _,
+        place.repo,
+        Arc::clone(&place.storage) as _,
+        Arc::new(extractor.with_registry(workspace.children())),
+    )
+    .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        ffmpeg = version.text,
+        "started"
+    );
+    let sweeper = Sweeper {
+        workspace: Arc::clone(&workspace),
+        storage: place.storage,
+        queues: [place.notifier.as_ref().clone(), place.dead_letters],
+        retention: config.processor.timing.retention,
+        pause: config.processor.timing.sweep,
+    };
+    let sweeper = tokio::spawn(sweeper.run());
+    let until = if args.until_idle {
+        Until::Idle
+    } else {
+        Until::Stopped
+    };
+    Processor::new(parts, config.processor).run(until, &stop).await;
+    sweeper.abort();
+    place.database.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what workers that died have left on this machine, and messages that nobody took.
+struct Sweeper {
+    workspace: Arc<Workspace>,
+    storage: Arc<LocalStorage>,
+    queues: [DatabaseQueue; 2],
+    retention: Duration,
+    pause: Duration,
+}
+
+impl Sweeper {
+    async fn run(self) {
+        loop {
+            let folder = Arc::clone(&self.workspace);
+            let swept = tokio::task::spawn_blocking(move || folder.sweep()).await;
+            if let Err(error) = swept.map_err(std::io::Error::other).flatten() {
+                tracing::warn!(error = chain(&error), "the scratch folder cannot be swept");
+            }
+            match self.storage.sweep(UNLOCKED.min(self.pause)).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "unfinished objects of workers that died are gone"),
+                Err(error) => tracing::warn!(error = chain(&error), "unfinished objects cannot be swept"),
+            }
+            for queue in &self.queues {
+                if let Err(error) = queue.forget(self.retention).await {
+                    tracing::warn!(error = chain(&error), "old messages cannot be removed");
+                }
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `vf-worker submit`: a video into the store, a job into the database.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use videoframes_core::jobs::{
+    Enqueue, JobId, JobRepo, JobRepoError, JobRequest, JobStatus, SourceRef, VideoJob,
+};
+use videoframes_core::processor::relay;
+use videoframes_core::source::FileSource;
+use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Storage, StorageError};
+
+use crate::args::SubmitArgs;
+use crate::config::Config;
+use crate::exit::{self, Failure, chain};
+use crate::jobs::unavailable;
+use crate::parts::{Place, open};
+
+/// Bytes that are hashed at once.
+const CHUNK: usize = 1 << 20;
+
+pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, Failure> {
+    // Whatever can be refused is refused before anything is made.
+    let file = args.file.clone();
+    let about = |error: io::Error| Failure::new(exit::NOT_FOUND, format!("{}: {error}", args.file.display()));
+    let (name, sha256) = tokio::task::spawn_blocking(move || identify(&file))
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(about)?;
+    let key: ObjectKey = format!("sources/{sha256}/{name}")
+        .parse()
+        .map_err(|e| Failure::because(exit::USAGE, &e).hint("give the video another file name"))?;
+    let fields = fields(&args);
+    let source = |etag| SourceRef {
+        key: key.clone(),
+        etag,
+    };
+    if let Some(wrong) = JobRequest::new(&source(None), fields.clone()).rejection() {
+        return Err(
+            Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
+        );
+    }
+
+    let place = open(config).await?;
+    let etag = import(&place, &key, &args.file, &sha256).await?;
+    let request = JobRequest::new(&source(Some(etag)), fields);
+    let mut job = request.into_job(None, config.processor.deadline);
+    if args.idempotency_key.is_none() {
+        // Every submission is a job of its own, unless it is said to be the same.
+        job.idempotency_key = job.id.to_string();
+    }
+    let submitted = place.repo.submit(&[job], Enqueue::ThroughOutbox).await;
+    let submitted = submitted.map_err(|error| match &error {
+        JobRepoError::IdempotencyConflict(_) => Failure::because(exit::CONFLICT, &error),
+        _ => unavailable(&error),
+    })?;
+    let Some(submitted) = submitted.into_iter().next() else {
+        return Err(Failure::new(
+            exit::INTERNAL,
+            "the database did not answer for the job",
+        ));
+    };
+    println!("{}", submitted.id);
+    // Workers would do it at their next look into the outbox; this way they see the job at once.
+    let hold = config.processor.timing.relay_hold;
+    let sent = relay(
+        place.repo.as_ref(),
+        place.input.as_ref(),
+        place.notifier.as_ref(),
+        hold,
+    )
+    .await;
+    if let Err(error) = sent {
+        tracing::debug!(error = chain(&error), "the job's message is left to the workers");
+    }
+    if args.wait {
+        wait(&place, submitted.id).await
+    } else {
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The name and the SHA-256 of a regular file.
+fn identify(path: &Path) -> io::Result<(String, String)> {
+    FileSource::open(path)?;
+    let name = std::path::absolute(path)?;
+    let name = name
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok((name, sha256(File::open(path)?)?))
+}
+
+fn sha256(mut reader: impl Read) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => digest.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// Puts the file into the store under a key that says what it holds; gives the object's version.
+async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Result<String, Failure> {
+    let failed = |error: &StorageError| Failure::because(exit::UNAVAILABLE, error);
+    let import = |if_exists| {
+        let options = PutOptions::from(if_exists);
+        async move { place.storage.import(key, file, &options).await }
+    };
+    match import(IfExists::Refuse).await {
+        Ok(()) => {}
+        // An object may share its bytes with a file that was changed since.
+        Err(StorageError::AlreadyExists(_)) => {
+            if !holds(place, key, sha256).await.map_err(|e| failed(&e))? {
+                import(IfExists::Replace).await.map_err(|e| failed(&e))?;
+            }
+        }
+        Err(error) => return Err(failed(&error)),
+    }
+    let info = place.storage.head(key).await.map_err(|e| failed(&e))?;
+    Ok(info.etag)
+}
+
+async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
+    let source = match place.storage.open(key, None).await {
+        Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
+        other => other?,
+    };
+    let mut digest = Sha256::new();
+    let mut offset = 0;
+    while offset < source.len() {
+        match source.read_at(offset, CHUNK).await {
+            Ok(bytes) if !bytes.is_empty() => {
+                digest.update(&bytes);
+                offset += bytes.len() as u64;
+            }
+            _ => return Ok(false),
+        }
+    }
+    let found: String = digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(found == sha256)
+}
+
+/// The flags as fields of a job message: one form, checked in one place.
+fn fields(args: &SubmitArgs) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    let select = &args.select;
+    set(
+        "selection",
+        if let Some(rate) = &select.fps {
+            Some(json!({"fps": rate}))
+        } else if let Some(length) = &select.every {
+            Some(json!({"every": length}))
+        } else if let Some(places) = &select.at {
+            Some(json!({"at": places}))
+        } else if let Some(count) = select.count {
+            Some(json!({"count": count}))
+        } else {
+            select.all.then(|| json!({"all": true}))
+        },
+    );
+    let range = [
+        ("start", &select.start),
+        ("end", &select.end),
+        ("duration", &select.duration),
+    ];
+    let range = range
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    set("range", object(range.map(|(name, value)| (name, json!(value)))));
+    let picture = &args.picture;
+    let picture = [
+        ("format", picture.format.as_ref().map(|value| json!(value))),
+        ("quality", picture.quality.map(|value| json!(value))),
+        ("max_width", picture.width.map(|value| json!(value))),
+        ("max_height", picture.height.map(|value| json!(value))),
+        ("rotate", picture.no_rotate.then_some(json!(false))),
+        (
+            "deinterlace",
+            picture.deinterlace.as_ref().map(|value| json!(value)),
+        ),
+        ("tonemap", picture.tonemap.as_ref().map(|value| json!(value))),
+    ];
+    set(
+        "picture",
+        object(
+            picture
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
+        ),
+    );
+    let limits = [("frames", args.max_frames), ("deadline_s", args.deadline)];
+    let limits = limits
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, json!(value?))));
+    set("limits", object(limits));
+    set("on_damage", args.on_error.as_ref().map(|value| json!(value)));
+    set("names", args.name.as_ref().map(|value| json!(value)));
+    set("output", args.output_key.as_ref().map(|key| json!({"key": key})));
+    set(
+        "idempotency_key",
+        args.idempotency_key.as_ref().map(|key| json!(key)),
+    );
+    set("client_metadata", args.metadata.clone());
+    fields
+}
+
+fn object<'a>(fields: impl Iterator<Item = (&'a str, Value)>) -> Option<Value> {
+    let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value)).collect();
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}
+
+/// Until the job is over.
+async fn wait(place: &Place, id: JobId) -> Result<ExitCode, Failure> {
+    const LOOK: Duration = Duration::from_millis(250);
+    let began = std::time::Instant::now();
+    let mut told = false;
+    loop {
+        let job = place.repo.get(id).await.map_err(|e| unavailable(&e))?;
+        let Some(job) = job else {
+            return Err(Failure::new(exit::NOT_FOUND, format!("the job {id} is gone")));
+        };
+        if job.status.is_terminal() {
+            return ended(&job);
+        }
+        if !told && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
+            eprintln!("waiting for a worker: 'vf-worker run' with the same settings starts one");
+            told = true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn ended(job: &VideoJob) -> Result<ExitCode, Failure> {
+    if job.status == JobStatus::Completed {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = job.error_code.as_deref().unwrap_or("?");
+    let message = job.error_message.as_deref().unwrap_or_default();
+    Err(Failure::new(
+        exit::JOB,
+        format!("the job is {}: {code}: {message}", job.status),
+    ))
+}

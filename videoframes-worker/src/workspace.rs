@@ -1,0 +1,103 @@
+//! A folder for temporary files that is this worker's alone, and the folders of workers that died.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use videoframes_core::extract::ffmpeg::sweep_children;
+
+/// Held locked for as long as the worker lives.
+const LOCK: &str = "lock";
+/// Copies of sources.
+const COPIES: &str = "copies";
+/// One file for every ffmpeg that runs.
+const CHILDREN: &str = "children";
+
+/// This worker's folder. Goes with it; what a killed worker leaves goes with the next sweep.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    all: PathBuf,
+    own: PathBuf,
+    _lock: File,
+}
+
+impl Workspace {
+    /// A new folder below `all`, named after `owner`.
+    pub(crate) fn create(all: &Path, owner: &str) -> io::Result<Self> {
+        // Others must not see a folder without its lock: it appears under its name with it.
+        fs::create_dir_all(all)?;
+        let own = all.join(owner);
+        let hidden = all.join(format!(".{owner}"));
+        fs::create_dir(&hidden)?;
+        let lock = File::create(hidden.join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        fs::create_dir(hidden.join(COPIES))?;
+        fs::create_dir(hidden.join(CHILDREN))?;
+        fs::rename(&hidden, &own)?;
+        Ok(Self {
+            all: all.to_owned(),
+            own,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn copies(&self) -> PathBuf {
+        self.own.join(COPIES)
+    }
+
+    pub(crate) fn children(&self) -> PathBuf {
+        self.own.join(CHILDREN)
+    }
+
+    /// Ends the decoders of workers that died, and removes their folders.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.all)? {
+            let folder = entry?.path();
+            if folder == self.own {
+                continue;
+            }
+            // Only what has a lock is ours; one that is held belongs to a living worker.
+            let Ok(lock) = File::open(folder.join(LOCK)) else {
+                continue;
+            };
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                continue;
+            }
+            let killed = sweep_children(&folder.join(CHILDREN))?;
+            tracing::info!(folder = %folder.display(), killed, "swept after a worker that died");
+            fs::remove_dir_all(&folder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.own) {
+            tracing::debug!(%error, "the scratch folder is left to the next sweep");
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_the_dead_go_and_those_of_the_living_stay() {
+        let all = tempfile::tempdir().unwrap();
+        let living = Workspace::create(all.path(), "living").unwrap();
+        let dead = all.path().join("dead");
+        fs::create_dir_all(dead.join(CHILDREN)).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        fs::create_dir(all.path().join("of somebody else")).unwrap();
+        let sweeper = Workspace::create(all.path(), "sweeper").unwrap();
+        sweeper.sweep().unwrap();
+        assert!(!dead.exists());
+        assert!(living.copies().exists() && all.path().join("of somebody else").exists());
+        drop((living, sweeper));
+        assert_eq!(fs::read_dir(all.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,133 @@
+//! What a person at a terminal sees.
+
+use super::place::Place;
+use super::video;
+
+#[test]
+fn a_submitted_video_gives_the_archive_that_vf_gives() {
+    let place = Place::sqlite();
+    let id = place.submit(video::short(), &["--fps", "2"]);
+    assert_eq!(id.len(), 36, "the id alone is on stdout");
+    place.finish();
+    let archive = place.folder.path().join("frames.zip");
+    let path = archive.to_str().unwrap();
+    place.says(&["result", &id, "-o", path]);
+    let expected = place.folder.path().join("expected.zip");
+    super::place::extract(video::short(), &expected);
+    assert_eq!(
+        std::fs::read(&archive).unwrap(),
+        std::fs::read(&expected).unwrap()
+    );
+    // It is not replaced unasked, and goes to stdout too.
+    assert_eq!(place.output(&["result", &id, "-o", path]).status.code(), Some(7));
+    place.says(&["result", &id, "-o", path, "-y"]);
+    assert_eq!(
+        place.output(&["result", &id, "-o", "-"]).stdout,
+        std::fs::read(&expected).unwrap()
+    );
+}
+
+#[test]
+fn the_same_idempotency_key_is_the_same_job() {
+    let place = Place::sqlite();
+    let first = place.submit(video::short(), &["--idempotency-key", "k"]);
+    assert_eq!(place.submit(video::short(), &["--idempotency-key", "k"]), first);
+    let other = place.output(&[
+        "submit",
+        video::short().to_str().unwrap(),
+        "--fps",
+        "3",
+        "--idempotency-key",
+        "k",
+    ]);
+    assert_eq!(
+        other.status.code(),
+        Some(8),
+        "{}",
+        String::from_utf8_lossy(&other.stderr)
+    );
+    assert_ne!(
+        place.submit(video::short(), &[]),
+        place.submit(video::short(), &[])
+    );
+    assert_eq!(place.jobs().len(), 3);
+}
+
+#[test]
+fn nonsense_is_refused_before_anything_is_made() {
+    let place = Place::sqlite();
+    let video = video::short().to_str().unwrap();
+    for args in [
+        &["submit", video, "--fps", "fast"][..],
+        &["submit", video, "-f", "bmp"],
+        &["submit", video, "-q", "0"],
+        &["submit", video, "--output-key", "../x.zip"],
+        &["submit", video, "--max-frames", "0"],
+        &["submit", video, "--fps", "1", "-n", "2"],
+        &["submit", video, "--metadata", "{"],
+        &["jobs", "--status", "done"],
+        &["job", "7"],
+    ] {
+        let output = place.output(args);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert_eq!(place.output(&["submit", "missing.mp4"]).status.code(), Some(3));
+    assert_eq!(place.output(&["submit", "/dev/null"]).status.code(), Some(3));
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn without_a_place_it_says_so() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vf-worker"))
+        .args(["jobs"])
+        .env_remove("DATABASE_URL")
+        .env_remove("VF_STORAGE")
+        .env("AWS_REGION", "eu-west-1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for word in ["--local", "DATABASE_URL", "VF_STORAGE"] {
+        assert!(stderr.contains(word), "{stderr}");
+    }
+}
+
+#[test]
+fn waiting_ends_with_the_job_and_fails_where_it_fails() {
+    let place = Place::sqlite();
+    let mut worker = place.worker(&[], &[]);
+    let video = video::short().to_str().unwrap();
+    assert!(place.output(&["submit", video, "--wait"]).status.success());
+    let failed = place.output(&["submit", video, "--at", "1h", "--wait"]);
+    assert_eq!(failed.status.code(), Some(4));
+    let stderr = String::from_utf8_lossy(&failed.stderr);
+    assert!(stderr.contains("SELECTION_OUT_OF_RANGE"), "{stderr}");
+    worker.signal("TERM");
+    assert!(worker.wait().success());
+}
+
+#[test]
+fn migrations_go_up_and_down_and_say_where_they_are() {
+    let place = Place::sqlite();
+    assert!(place.says(&["migrate", "status"]).contains("pending"));
+    let refused = place
+        .command(&["jobs"])
+        .env("VF_MIGRATE", "off")
+        .output()
+        .unwrap();
+    assert_eq!(
+        refused.status.code(),
+        Some(6),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
+    assert!(place.says(&["migrate", "up"]).contains("applied"));
+    assert!(place.says(&["migrate", "down"]).contains("pending"));
+    place.says(&["migrate", "up"]);
+    assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");
+}

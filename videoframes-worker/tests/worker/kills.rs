@@ -1,0 +1,121 @@
+//! Workers that are killed at every step, and the ones that take over.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::place::{Kind, Place};
+use super::video;
+
+/// Every step at which a worker can be made to die.
+pub(crate) const POINTS: &[&str] = &[
+    "received",
+    "claimed",
+    "prepared",
+    "extracting",
+    "uploaded",
+    "committed",
+    "deleted",
+    "relaytaken",
+    "relaysent",
+];
+
+fn killed_at(kind: Kind, point: &str, video: &std::path::Path, options: &[&str]) {
+    let Some(place) = Place::of(kind) else { return };
+    let id = place.submit(video, options);
+    let fault = format!("{point}=kill");
+    let mut worker = place.worker(&[("VF_FAULT", &fault)], &[]);
+    let status = worker.wait();
+    assert_eq!(
+        status.signal(),
+        Some(9),
+        "{point}: it was killed\n{}",
+        worker.log()
+    );
+    place.finish();
+    let rows = place.check(1);
+    assert_eq!(rows[0]["id"], id.as_str());
+    assert_eq!(rows[0]["status"], "completed", "{point}: {}", rows[0]);
+    if point == "uploaded" {
+        assert_eq!(
+            rows[0]["result"]["key"],
+            format!("results/{id}/1.zip"),
+            "the archive is adopted"
+        );
+    }
+}
+
+fn killed_at_each_step(kind: Kind) {
+    // Most of the time passes in waiting for leases to end.
+    for points in POINTS.chunks(5) {
+        std::thread::scope(|scope| {
+            for point in points {
+                scope.spawn(|| killed_at(kind, point, video::short(), &["--fps", "5"]));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_worker_killed_at_any_step_loses_nothing_on_sqlite() {
+    killed_at_each_step(Kind::Sqlite);
+}
+
+#[test]
+fn a_worker_killed_at_any_step_loses_nothing_on_postgres() {
+    killed_at_each_step(Kind::Postgres);
+}
+
+#[test]
+fn a_worker_killed_between_heartbeats_loses_nothing() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        killed_at(kind, "heartbeat", video::long(), &["--fps", "4", "-f", "png"]);
+    }
+}
+
+#[test]
+fn a_worker_killed_with_a_message_that_asks_for_a_new_job_loses_nothing() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(place) = Place::of(kind) else { continue };
+        std::fs::create_dir_all(place.objects()).unwrap();
+        std::fs::copy(video::short(), place.objects().join("v.mp4")).unwrap();
+        place.says(&["migrate", "up"]);
+        place.send(r#"{"version": 1, "source": {"key": "v.mp4"}}"#);
+        let mut worker = place.worker(&[("VF_FAULT", "validated=kill")], &[]);
+        assert_eq!(worker.wait().signal(), Some(9));
+        place.finish();
+        assert_eq!(place.check(1)[0]["status"], "completed");
+    }
+}
+
+#[test]
+fn a_job_that_kills_its_workers_fails_in_the_end() {
+    let place = Place::sqlite();
+    place.submit(video::short(), &[]);
+    for _ in 0..3 {
+        let mut worker = place.worker(&[("VF_FAULT", "extracting=kill")], &[]);
+        assert_eq!(worker.wait().signal(), Some(9));
+    }
+    place.finish();
+    let rows = place.check(1);
+    assert_eq!(rows[0]["status"], "failed");
+    assert_eq!(rows[0]["error_code"], "WORKER_CRASH_LOOP");
+    assert_eq!(place.archives(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_panic_costs_one_attempt_and_the_worker_goes_on() {
+    let place = Place::sqlite();
+    let id = place.submit(video::short(), &[]);
+    let mut worker = place.worker(&[("VF_FAULT", "prepared=panic")], &["--until-idle"]);
+    assert!(worker.wait().success(), "{}", worker.log());
+    let rows = place.check(1);
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["attempts"]),
+        (&"completed".into(), &2.into()),
+        "{id}"
+    );
+    assert!(
+        worker.log().contains("a defect of the worker"),
+        "{}",
+        worker.log()
+    );
+}

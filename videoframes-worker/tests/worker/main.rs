@@ -1,0 +1,13 @@
+//! Real workers, killed, frozen, stopped and asked for nonsense: what is promised holds all the same.
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+mod cancel;
+mod cli;
+mod crowd;
+mod kills;
+mod place;
+mod requests;
+mod signals;
+mod sweep;
+mod video;

@@ -1,0 +1,395 @@
+//! A place of its own for every test: database, objects, workers.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+use videoframes_core::archive::ZipFile;
+use videoframes_core::database::{Database, DatabaseOptions};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{self, Request};
+use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Outgoing, Queue, Waiting};
+use videoframes_core::source::FileSource;
+use videoframes_core::storage::IfExists;
+use videoframes_core::units::FrameRate;
+
+/// Times of the protocol, scaled down.
+const TIMING: &[(&str, &str)] = &[
+    ("VF_HEARTBEAT", "500ms"),
+    ("VF_LEASE", "3s"),
+    ("VF_VISIBILITY_MARGIN", "500ms"),
+    ("VF_FENCE_MARGIN", "500ms"),
+    ("VF_LONG_POLL", "500ms"),
+    ("VF_RELAY_INTERVAL", "200ms"),
+    ("VF_RELAY_HOLD", "2s"),
+    ("VF_SWEEP_INTERVAL", "1s"),
+    ("VF_OVERDUE", "4s"),
+    ("VF_RETRY_FIRST", "200ms"),
+    ("VF_GRACE", "20s"),
+    ("VF_LOG", "info"),
+];
+/// The longest that anything here may take: the lease and 45 seconds.
+const PATIENCE: Duration = Duration::from_secs(48);
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+    database: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: None,
+        }
+    }
+
+    /// `None`, with a word, where there is no Postgres to test with.
+    pub(crate) fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Sqlite => Some(Self::sqlite()),
+            Kind::Postgres => {
+                let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
+                    eprintln!("skipped: VF_TEST_POSTGRES names no server");
+                    return None;
+                };
+                Some(Self {
+                    folder: tempfile::tempdir().unwrap(),
+                    database: Some(new_database(&server)),
+                })
+            }
+        }
+    }
+
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+
+    /// `vf-worker` in this place.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vf-worker"));
+        command.envs(TIMING.iter().copied()).stdin(Stdio::null());
+        command.env("VF_TEST_PLACE", self.folder.path());
+        match &self.database {
+            None => {
+                command.arg("--local").arg(self.folder.path());
+            }
+            Some(url) => {
+                command.env("DATABASE_URL", url);
+                command.env("VF_STORAGE", format!("file:{}", self.objects().display()));
+                command.env("VF_SCRATCH", self.folder.path().join("scratch"));
+            }
+        }
+        command.args(args);
+        command
+    }
+
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// What a command that has to work prints.
+    pub(crate) fn says(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn submit(&self, video: &Path, options: &[&str]) -> String {
+        let args = [&["submit", video.to_str().unwrap()], options].concat();
+        self.says(&args).trim_end().to_owned()
+    }
+
+    /// A queue of this place, for whoever sends to it or looks into it by hand.
+    fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
+        let sqlite = format!(
+            "sqlite:{}",
+            self.folder.path().join("videoframes.sqlite").display()
+        );
+        let url = self.database.as_ref().unwrap_or(&sqlite);
+        runtime().block_on(async {
+            let database = Database::connect(url, &DatabaseOptions::default()).await.unwrap();
+            let done = work(DatabaseQueue::new(database.clone(), name)).await;
+            database.close().await;
+            done
+        })
+    }
+
+    /// Sends a message as a client would.
+    pub(crate) fn send(&self, body: &str) {
+        self.queue("input", async |queue| {
+            for sent in queue.send(&[Outgoing::new(body)]).await.unwrap() {
+                sent.unwrap();
+            }
+        });
+    }
+
+    /// Empties the input queue by hand; how many messages were in it.
+    pub(crate) fn purge(&self) -> u64 {
+        self.queue("input", async |queue| queue.purge().await.unwrap())
+    }
+
+    /// Why the dead letters are dead.
+    pub(crate) fn dead_letters(&self) -> Vec<String> {
+        let letters = self.queue("dead-letters", async |queue| {
+            queue.browse(None, 100).await.unwrap()
+        });
+        let reason = |letter: &Waiting| letter.attributes[DEAD_LETTER_REASON].clone();
+        letters.iter().map(reason).collect()
+    }
+
+    /// A worker that goes on until something ends it.
+    pub(crate) fn worker(&self, env: &[(&str, &str)], args: &[&str]) -> Worker {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = self.command(&[&["run"], args].concat());
+        command.envs(env.iter().copied());
+        command.stderr(log.reopen().unwrap());
+        Worker {
+            child: command.spawn().unwrap(),
+            log,
+        }
+    }
+
+    /// Works until nothing is left to do.
+    pub(crate) fn finish(&self) {
+        let mut worker = self.worker(&[], &["--until-idle"]);
+        let status = worker.wait();
+        assert!(status.success(), "{status:?}\n{}", worker.log());
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<Value> {
+        serde_json::from_str(&self.says(&["jobs", "--json"])).unwrap()
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Value {
+        serde_json::from_str(&self.says(&["job", id, "--json"])).unwrap()
+    }
+
+    pub(crate) fn notifications(&self) -> Vec<Value> {
+        let text = self.says(&["notifications"]);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Until the job is as `wanted`.
+    pub(crate) fn wait_for(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        wait(&format!("job {id}"), || {
+            last = self.job(id);
+            wanted(&last)
+        });
+        last
+    }
+
+    /// Processes of this place's workers that run a decoder.
+    pub(crate) fn decoders(&self) -> Vec<i32> {
+        let mark = format!("VF_TEST_PLACE={}", self.folder.path().display());
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let folder = entry.ok()?.path();
+            let id = folder.file_name()?.to_str()?.parse::<i32>().ok()?;
+            let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+            let environment = std::fs::read(folder.join("environ")).ok()?;
+            let ours = environment
+                .split(|byte| *byte == 0)
+                .any(|line| line == mark.as_bytes());
+            (ours && name.starts_with("ff")).then_some(id)
+        });
+        processes.collect()
+    }
+
+    /// The promise: every job is terminal once, completed ones have a whole archive, every one is told of
+    /// under one id, and nothing is left over. Gives the jobs.
+    pub(crate) fn check(&self, jobs: usize) -> Vec<Value> {
+        let rows = self.jobs();
+        assert_eq!(rows.len(), jobs);
+        for row in &rows {
+            let status = row["status"].as_str().unwrap();
+            assert!(["completed", "failed", "cancelled"].contains(&status), "{row}");
+            let id = row["id"].as_str().unwrap();
+            let told: BTreeSet<String> = self
+                .notifications()
+                .iter()
+                .filter(|event| {
+                    event["data"]["job_id"] == id && event["data"]["generation"] == row["generation"]
+                })
+                .map(|event| {
+                    assert_eq!(event["data"]["status"], status);
+                    assert_eq!(event["data"]["result"], row["result"]);
+                    event["id"].as_str().unwrap().to_owned()
+                })
+                .collect();
+            assert_eq!(told.len(), 1, "{id} is told of under one id");
+            if status == "completed" {
+                let archive =
+                    std::fs::read(self.objects().join(row["result"]["key"].as_str().unwrap())).unwrap();
+                assert_eq!(row["result"]["size"], archive.len());
+                let zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+                assert_eq!(row["result"]["frames"], zip.len() - 1);
+            }
+        }
+        assert_eq!(self.decoders(), Vec::<i32>::new(), "no decoder is left");
+        assert_eq!(
+            self.unfinished(),
+            Vec::<PathBuf>::new(),
+            "no half-written object is left"
+        );
+        assert_eq!(self.scratch(), Vec::<PathBuf>::new(), "no scratch folder is left");
+        rows
+    }
+
+    /// Files that are no objects yet.
+    pub(crate) fn unfinished(&self) -> Vec<PathBuf> {
+        let Ok(folders) = std::fs::read_dir(self.objects()) else {
+            return Vec::new();
+        };
+        let hidden = folders.filter_map(|entry| {
+            let path = entry.ok()?.path();
+            path.file_name()?.to_str()?.starts_with('.').then_some(path)
+        });
+        let files = hidden.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    }
+
+    fn scratch(&self) -> Vec<PathBuf> {
+        match std::fs::read_dir(self.folder.path().join("scratch")) {
+            Ok(folders) => folders.map(|folder| folder.unwrap().path()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Archives in the store.
+    pub(crate) fn archives(&self) -> Vec<PathBuf> {
+        let Ok(jobs) = std::fs::read_dir(self.objects().join("results")) else {
+            return Vec::new();
+        };
+        let files = jobs.flat_map(|job| std::fs::read_dir(job.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    }
+}
+
+/// A running worker, killed when the test is over.
+pub(crate) struct Worker {
+    child: Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Worker {
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        wait("the worker ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Whether it is frozen by a signal.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn log(&self) -> String {
+        let mut text = String::new();
+        self.log.reopen().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- a worker's log\n{}", self.log());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// An empty database in the server's cluster.
+fn new_database(server: &str) -> String {
+    let name = format!("vf_{}", uuid::Uuid::new_v4().simple());
+    runtime().block_on(async {
+        let maintenance = Database::connect(server, &DatabaseOptions::default())
+            .await
+            .unwrap();
+        let create = format!("CREATE DATABASE {name}");
+        maintenance
+            .connection()
+            .execute_unprepared(&create)
+            .await
+            .unwrap();
+        maintenance.close().await;
+    });
+    let (path, query) = server.split_once('?').unwrap_or((server, ""));
+    let (host, _) = path.rsplit_once('/').unwrap();
+    format!("{host}/{name}?{query}")
+}
+
+/// What `vf extract --fps 2` makes of a video.
+pub(crate) fn extract(video: &Path, archive: &Path) {
+    let request = Request {
+        selection: videoframes_core::select::Selection::Fps(FrameRate::new(2.into()).unwrap()),
+        ..Request::default()
+    };
+    let target = ZipFile {
+        path: archive.to_owned(),
+        if_exists: IfExists::Refuse,
+    };
+    let source = std::sync::Arc::new(FileSource::open(video).unwrap());
+    let (extractor, cancel) = (
+        FfmpegExtractor::default(),
+        tokio_util::sync::CancellationToken::new(),
+    );
+    runtime()
+        .block_on(pipeline::run(
+            source,
+            &request,
+            &extractor,
+            &target,
+            &|_| {},
+            &cancel,
+        ))
+        .unwrap();
+}
+
+/// Until something is so.
+pub(crate) fn wait(what: &str, mut so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !so() {
+        assert!(since.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

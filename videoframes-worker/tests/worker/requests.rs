@@ -1,0 +1,177 @@
+//! What is asked for wrongly, or of what is no video.
+
+use std::path::Path;
+
+use super::place::{Kind, Place};
+use super::video;
+
+/// One message; the job that it becomes.
+fn outcome(place: &Place, message: &str) -> (String, String, u64) {
+    let before = place.jobs().len();
+    place.send(message);
+    place.finish();
+    let rows = place.check(before + 1);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (
+        text(&rows[0]["status"]),
+        text(&rows[0]["error_code"]),
+        rows[0]["attempts"].as_u64().unwrap(),
+    )
+}
+
+fn store(place: &Place, key: &str, content: &[u8]) {
+    let path = place.objects().join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(place) = Place::of(kind) else { continue };
+        let movie = std::fs::read(video::short()).unwrap();
+        store(&place, "v.mp4", &movie);
+        store(&place, "empty.mp4", b"");
+        store(&place, "text.mp4", &b"this is no video\n".repeat(100));
+        store(&place, "half.mp4", &movie[..movie.len() / 2]);
+        store(&place, "taken.zip", b"something else");
+        let sound = place.folder.path().join("sound.m4a");
+        make_sound(&sound);
+        store(&place, "sound.m4a", &std::fs::read(sound).unwrap());
+        place.says(&["migrate", "up"]);
+        for (message, code, attempts) in [
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"picture":{"format":"bmp"}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":-1}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":1e99}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"fps":"fast"}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"../../etc/passwd"}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"../x.zip"}}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"renditions":[{"codec":"h264"}]}"#,
+                "INVALID_REQUEST",
+                0,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"taken.zip"}}"#,
+                "OUTPUT_EXISTS",
+                1,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4","etag":"other"}}"#,
+                "INPUT_CHANGED",
+                1,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":2}}"#,
+                "LIMIT_EXCEEDED",
+                1,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"at":["1h"]}}"#,
+                "SELECTION_OUT_OF_RANGE",
+                1,
+            ),
+            (
+                r#"{"version":1,"source":{"key":"missing.mp4"}}"#,
+                "SOURCE_NOT_FOUND",
+                1,
+            ),
+            (r#"{"version":1,"source":{"key":"empty.mp4"}}"#, "EMPTY_SOURCE", 1),
+            (r#"{"version":1,"source":{"key":"text.mp4"}}"#, "NOT_A_VIDEO", 1),
+            (
+                r#"{"version":1,"source":{"key":"sound.m4a"}}"#,
+                "NO_VIDEO_STREAM",
+                1,
+            ),
+            (r#"{"version":1,"source":{"key":"half.mp4"}}"#, "DAMAGED_VIDEO", 1),
+        ] {
+            let (status, found, tried) = outcome(&place, message);
+            assert_eq!(
+                (status.as_str(), found.as_str(), tried),
+                ("failed", code, attempts),
+                "{message}"
+            );
+        }
+        assert_eq!(
+            std::fs::read(place.objects().join("taken.zip")).unwrap(),
+            b"something else"
+        );
+    }
+}
+
+fn make_sound(path: &Path) {
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", "sine=d=1"])
+        .arg(path)
+        .status();
+    assert!(made.unwrap().success());
+}
+
+#[test]
+fn messages_that_can_become_no_job_go_to_the_dead_letters_and_the_loop_goes_on() {
+    let place = Place::sqlite();
+    place.says(&["migrate", "up"]);
+    for message in [
+        "frames, please",
+        r#"{"version":7,"source":{"key":"v"}}"#,
+        r#"{"version":1}"#,
+        "[]",
+    ] {
+        place.send(message);
+    }
+    place.submit(video::short(), &[]);
+    place.finish();
+    assert_eq!(place.check(1)[0]["status"], "completed");
+    assert_eq!(place.dead_letters().len(), 4);
+    assert!(place.dead_letters().iter().all(|reason| !reason.is_empty()));
+}
+
+#[test]
+fn a_message_of_the_queue_gives_a_result_where_it_asks_for_it() {
+    let place = Place::sqlite();
+    store(
+        &place,
+        "a folder/ü 100%+.mp4",
+        &std::fs::read(video::short()).unwrap(),
+    );
+    place.says(&["migrate", "up"]);
+    let message = r#"{"version":1,"source":{"key":"a folder/ü 100%+.mp4"},"selection":{"count":3},
+        "output":{"key":"out/mine.zip"},"client_metadata":{"user":7},"of_a_newer_sender":true}"#;
+    assert_eq!(outcome(&place, message).0, "completed");
+    let told = place.notifications();
+    assert_eq!(told[0]["data"]["client_metadata"]["user"], 7);
+    assert_eq!(told[0]["data"]["result"]["key"], "out/mine.zip");
+    assert_eq!(
+        (&told[0]["specversion"], &told[0]["type"]),
+        (&"1.0".into(), &"videoframes.job.completed".into())
+    );
+    // The same message once more is the same job.
+    place.send(message);
+    place.finish();
+    place.check(1);
+    assert_eq!(place.notifications().len(), 1);
+}

@@ -1,0 +1,147 @@
+//! Workers that are asked to stop, or frozen.
+
+use serde_json::Value;
+
+use super::kills::POINTS;
+use super::place::{Kind, Place, wait};
+use super::video;
+
+const SLOW: &[&str] = &["--all", "-f", "png"];
+
+#[test]
+fn an_idle_worker_stops_at_once() {
+    let place = Place::sqlite();
+    for signal in ["TERM", "INT"] {
+        let mut worker = place.worker(&[], &[]);
+        wait("it works", || worker.log().contains("working"));
+        worker.signal(signal);
+        assert!(worker.wait().success(), "{}", worker.log());
+    }
+    place.check(0);
+}
+
+/// Stopped at this step, a worker ends well, and its job is there at once for another, or done.
+fn terminated_at(kind: Kind, point: &str) {
+    let Some(place) = Place::of(kind) else { return };
+    let id = place.submit(video::short(), &["--all"]);
+    let fault = format!("{point}=term");
+    let mut worker = place.worker(&[("VF_FAULT", &fault), ("VF_GRACE", "2s")], &[]);
+    let status = worker.wait();
+    assert!(status.success(), "{point}: {status:?}\n{}", worker.log());
+    let job = place.job(&id);
+    match job["status"].as_str().unwrap() {
+        "pending" => assert_eq!(
+            (&job["attempts"], &job["crash_count"]),
+            (&0.into(), &0.into()),
+            "{point}: {job}"
+        ),
+        "completed" => assert_eq!(job["attempts"], 1, "{point}: {job}"),
+        other => panic!("{point}: the job is {other}\n{}", worker.log()),
+    }
+    place.finish();
+    let rows = place.check(1);
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["attempts"]),
+        (&"completed".into(), &1.into()),
+        "{point}"
+    );
+}
+
+#[test]
+fn a_worker_stopped_at_any_step_ends_well() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        for points in POINTS.chunks(5) {
+            std::thread::scope(|scope| {
+                for point in points {
+                    scope.spawn(|| terminated_at(kind, point));
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(place) = Place::of(kind) else { continue };
+        let id = place.submit(video::long(), SLOW);
+        let mut worker = place.worker(&[("VF_GRACE", "1s")], &[]);
+        place.wait_for(&id, |job| job["frames_done"].as_u64() > Some(0));
+        worker.signal("TERM");
+        assert!(worker.wait().success(), "{}", worker.log());
+        let job = place.job(&id);
+        assert_eq!(
+            (&job["status"], &job["attempts"]),
+            (&"pending".into(), &0.into()),
+            "{job}"
+        );
+        assert_eq!(job["lease_owner"], Value::Null);
+        assert_eq!(place.decoders(), Vec::<i32>::new());
+        assert_eq!(place.archives(), Vec::<std::path::PathBuf>::new());
+        // Visible at once: the next worker has it before a lease could have ended.
+        let other = place.worker(&[("VF_LEASE", "1h"), ("VF_OVERDUE", "1h")], &[]);
+        place.wait_for(&id, |job| job["status"] == "processing");
+        place.says(&["cancel", &id]);
+        place.wait_for(&id, |job| job["status"] == "cancelled");
+        drop(other);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
+    let place = Place::sqlite();
+    let id = place.submit(video::long(), SLOW);
+    let mut worker = place.worker(&[("VF_GRACE", "10m")], &[]);
+    place.wait_for(&id, |job| job["frames_done"].as_u64() > Some(0));
+    worker.signal("TERM");
+    wait("it takes no new work", || worker.log().contains("no new work"));
+    worker.signal("TERM");
+    assert_eq!(worker.wait().code(), Some(130));
+    wait("its decoder ends with it", || place.decoders().is_empty());
+    place.says(&["cancel", &id]);
+    place.finish();
+    assert_eq!(place.check(1)[0]["status"], "cancelled");
+}
+
+#[test]
+fn a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(place) = Place::of(kind) else { continue };
+        let id = place.submit(video::short(), &["--fps", "5"]);
+        // It freezes with the archive written, and its outcome about to be.
+        let mut zombie = place.worker(&[("VF_FAULT", "uploaded=stop")], &[]);
+        wait("it is frozen", || zombie.is_stopped());
+        let other = place.worker(&[], &[]);
+        let done = place.wait_for(&id, |job| job["status"] == "completed");
+        assert_eq!(done["lease_epoch"], 2);
+        drop(other);
+        zombie.signal("CONT");
+        wait("its commit hits nothing", || {
+            zombie.log().contains("the lease is lost")
+        });
+        zombie.signal("TERM");
+        assert!(zombie.wait().success(), "{}", zombie.log());
+        assert_eq!(place.job(&id), done, "nothing was changed");
+        place.finish();
+        place.check(1);
+        assert_eq!(place.notifications().len(), 1);
+    }
+}
+
+#[test]
+fn a_worker_frozen_in_the_middle_of_extraction_stops_itself_when_it_wakes() {
+    let place = Place::sqlite();
+    let id = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
+    let mut zombie = place.worker(&[("VF_FAULT", "extracting=stop")], &[]);
+    wait("it is frozen", || zombie.is_stopped());
+    let other = place.worker(&[], &[]);
+    let done = place.wait_for(&id, |job| job["status"] == "completed");
+    zombie.signal("CONT");
+    wait("it notices", || zombie.log().contains("the lease is lost"));
+    zombie.signal("TERM");
+    assert!(zombie.wait().success());
+    drop(other);
+    assert_eq!(place.job(&id), done);
+    place.finish();
+    place.check(1);
+}

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,15 @@ fn children() -> Vec<String> {
         .unwrap()
         .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("status")).ok())
         .filter(|status| status.lines().any(|line| line == own))
-        .map(|status| status.lines().next().unwrap_or_default().to_owned())
         .collect()
+}
+
+async fn wait_for(mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed().as_secs() < 60, "children: {:?}", children());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +80,25 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         "it is gone when the call returns"
     );
 
+    // Nobody takes a picture, and nobody says that none is wanted: all are on their way when it ends.
+    let (sender, receiver) = mpsc::channel(1);
+    let only_place = sender.clone().reserve_owned().await.unwrap();
+    let cancel = CancellationToken::new();
+    let few = ExtractRequest {
+        frames: (0..4).collect(),
+        ..request.clone()
+    };
+    let extraction = extractor.extract(&input, few, &limits, sender, &cancel);
+    let stopping = async {
+        wait_for(|| children().iter().any(|child| child.contains("\nState:\tZ"))).await;
+        cancel.cancel();
+    };
+    let both = async { tokio::join!(extraction, stopping).0 };
+    let outcome = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert!(matches!(outcome, Ok(Err(ExtractError::Cancelled))), "{outcome:?}");
+    assert_eq!(children(), Vec::<String>::new());
+    drop((only_place, receiver));
+
     // A future that is dropped cannot wait, but its decoder goes all the same.
     let (sender, mut receiver) = mpsc::channel(1);
     let cancel = CancellationToken::new();
@@ -80,9 +107,5 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         _ = extraction => panic!("it ended by itself"),
         picture = receiver.recv() => assert!(picture.is_some()),
     }
-    let since = std::time::Instant::now();
-    while !children().is_empty() {
-        assert!(since.elapsed().as_secs() < 60, "still there: {:?}", children());
-        tokio::task::yield_now().await;
-    }
+    wait_for(|| children().is_empty()).await;
 }

@@ -269,15 +269,17 @@ fn places(place: &Place, read: &mut Reader) -> (String, PathBuf, PathBuf) {
         Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
         _ => Err("file: and a folder".to_owned()),
     });
-    for (name, missing) in [
-        ("DATABASE_URL", database.is_none()),
-        ("VF_STORAGE", objects.is_none()),
-    ] {
-        if missing && !read.is_set(name) {
-            read.wrong.push(format!(
-                "nothing says where to work: give --local DIR, or set {name}"
-            ));
-        }
+    let set = ["DATABASE_URL", "VF_STORAGE"].map(|name| read.is_set(name));
+    let missing = match set {
+        [false, false] => Some("DATABASE_URL and VF_STORAGE"),
+        [false, true] => Some("DATABASE_URL, beside VF_STORAGE"),
+        [true, false] => Some("VF_STORAGE, beside DATABASE_URL"),
+        [true, true] => None,
+    };
+    if let Some(missing) = missing {
+        read.wrong.push(format!(
+            "nothing says where to work: give --local DIR, or set {missing}"
+        ));
     }
     let scratch = scratch.unwrap_or_else(|| std::env::temp_dir().join("vf-worker"));
     (database.unwrap_or_default(), objects.unwrap_or_default(), scratch)

@@ -8,27 +8,29 @@ use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobRepoError, VideoJob};
 use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
 use crate::exit::{self, Failure};
-use crate::parts::open;
+use crate::parts::open_existing;
 
 pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
     let filter = JobFilter {
         status: args.status,
         most: args.most,
     };
-    let jobs = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
+    let jobs = match open_existing(config).await? {
+        Some(place) => place.repo.list(&filter).await.map_err(|e| unavailable(&e))?,
+        None => Vec::new(),
+    };
     print(&if args.json { json(&jobs)? } else { table(&jobs) })
 }
 
 pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
+    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     print(&if args.json { json(&job)? } else { sheet(&job) })
 }
 
 pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
+    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.cancel(args.id).await.map_err(|e| refused(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     match job.status.is_terminal() {
@@ -39,7 +41,7 @@ pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, F
 }
 
 pub(crate) async fn retry(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
+    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.retry(args.id).await.map_err(|e| refused(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     eprintln!("{} is {} again", job.id, job.status);

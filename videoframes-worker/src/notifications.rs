@@ -7,14 +7,21 @@ use crate::args::NotificationsArgs;
 use crate::config::Config;
 use crate::exit::{self, Failure};
 use crate::jobs::print;
-use crate::parts::open;
+use crate::parts::{open, open_existing};
 
 /// Notifications that are read together.
 const PAGE: u32 = 500;
 
 /// Prints them in the order in which they were sent, and takes none away.
 pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
+    // Whoever waits for what is to come waits for it from the start.
+    let place = match args.follow {
+        true => Some(open(config).await?),
+        false => open_existing(config).await?,
+    };
+    let Some(place) = place else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let mut after = None;
     loop {
         let page = place.notifier.browse(after, PAGE).await;

@@ -24,6 +24,17 @@ pub(crate) struct Place {
     pub(crate) dead_letters: DatabaseQueue,
 }
 
+/// Connects to what a command looks at, if it is there. Looking makes nothing.
+pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Failure> {
+    if let Some(path) = config.database_url.strip_prefix("sqlite:")
+        && !std::path::Path::new(path.trim_start_matches("//")).exists()
+    {
+        eprintln!("nothing was ever submitted here: '{path}' does not exist");
+        return Ok(None);
+    }
+    open(config).await.map(Some)
+}
+
 /// Connects, and brings the tables up where that is wanted.
 pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     let database = connect(config).await?;

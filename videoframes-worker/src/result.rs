@@ -13,13 +13,13 @@ use crate::args::ResultArgs;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
 use crate::jobs::{missing, unavailable};
-use crate::parts::open;
+use crate::parts::open_existing;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 4 << 20;
 
 pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, Failure> {
-    let place = open(config).await?;
+    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     let Some(result) = &job.result else {

@@ -43,6 +43,8 @@ pub enum JobMessage {
 /// A job as a message asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRequest {
+    /// Hash of all that was asked.
+    raw: String,
     source: Value,
     content: Result<Content, String>,
     idempotency_key: Option<String>,
@@ -78,6 +80,9 @@ impl SourceRef {
             etag: Option<String>,
         }
         let form = Form::deserialize(value).map_err(|e| format!("source: {e}"))?;
+        if form.etag.as_ref().is_some_and(|etag| etag.len() > KEY_BYTES) {
+            return Err(format!("source.etag: has more than {KEY_BYTES} bytes"));
+        }
         Ok(Self {
             key: form.key.parse().map_err(|e| format!("source.key: {e}"))?,
             etag: form.etag,
@@ -131,6 +136,7 @@ impl JobRequest {
     }
 
     fn read(source: Value, mut fields: Map<String, Value>) -> Self {
+        let raw = hash(&json!([source, fields]));
         let mut wrong = None;
         let mut text = |fields: &mut Map<String, Value>, name: &str| match fields.remove(name) {
             None | Some(Value::Null) => None,
@@ -155,6 +161,7 @@ impl JobRequest {
             None => Content::read(&source, &mut fields),
         };
         Self {
+            raw,
             source,
             content,
             idempotency_key,
@@ -177,6 +184,7 @@ impl JobRequest {
     /// another version of the source asks for another job. `longest` is how long it may take at most.
     pub fn into_job(self, etag: Option<String>, longest: Duration) -> NewJob {
         let Self {
+            raw,
             source,
             content,
             idempotency_key,
@@ -190,7 +198,10 @@ impl JobRequest {
                 (content.source.to_json(), options, content.output_key, None)
             }
             Err(message) => {
-                let rejection = JobError::new(ErrorCode::InvalidRequest, message);
+                // What cannot be understood is not kept whole either: it has to fit a notification.
+                let cut = |text: &str| text.chars().take(1024).collect::<String>();
+                let source = json!({"key": cut(source["key"].as_str().unwrap_or_default())});
+                let rejection = JobError::new(ErrorCode::InvalidRequest, cut(&message));
                 (source, Value::Null, None, Some(rejection))
             }
         };
@@ -198,7 +209,7 @@ impl JobRequest {
             "source": source,
             "options": options,
             "output": output_key.as_ref().map(ObjectKey::as_str),
-            "rejection": rejection.as_ref().map(|error| &error.message),
+            "rejected": rejection.as_ref().map(|_| raw),
         });
         let payload_hash = hash(&payload);
         let asked = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
@@ -307,6 +318,19 @@ mod tests {
             assert_eq!(rejection.code, "INVALID_REQUEST");
             assert!(rejection.message.contains(word), "{field}: {}", rejection.message);
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_bad_request_fits_a_notification_and_tells_requests_apart() {
+        let bad = |size: usize, quality: u32| {
+            let body = json!({"version": 1, "source": {"key": "x".repeat(size), "etag": "e".repeat(size)},
+                "picture": {"format": "f".repeat(size), "quality": quality}});
+            asked(body).into_job(None, Duration::MAX)
+        };
+        let job = bad(50_000, 1);
+        assert!(job.source.to_string().len() + job.rejection.clone().unwrap().message.len() < 10_000);
+        assert_ne!(job.idempotency_key, bad(50_000, 2).idempotency_key);
+        assert_eq!(job.idempotency_key, bad(50_000, 1).idempotency_key);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::Parts;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
-use super::heartbeat::{State, beat};
+use super::heartbeat::{Held, State, beat};
 use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
@@ -43,14 +44,18 @@ pub(super) struct Attempt {
     pub(super) config: Arc<ProcessorConfig>,
     pub(super) job: VideoJob,
     pub(super) lease: Lease,
+    /// When the claim was asked for: the lease began then at the earliest.
+    pub(super) claimed: Instant,
     pub(super) receipt: Receipt,
     pub(super) stop: Stop,
 }
 
 impl Attempt {
-    /// Works on the job and writes down the outcome. The lease is held until that is done.
+    /// Works on the job and writes down the outcome. The lease is held until that is done. Whatever ends
+    /// this early, a panic too, ends heartbeat and work.
     pub(super) async fn run(self) -> Afterwards {
         fault::reached(Point::Claimed);
+        let _counted = telemetry::InFlight::new();
         let began = Instant::now();
         telemetry::waited(self.job.updated_at.since(self.job.created_at));
         let state = Arc::new(State::new());
@@ -68,14 +73,21 @@ impl Attempt {
         afterwards
     }
 
-    fn heart(&self, state: &Arc<State>, done: &CancellationToken) -> tokio::task::JoinHandle<()> {
+    fn heart(&self, state: &Arc<State>, done: &CancellationToken) -> AbortOnDropHandle<()> {
         let (repo, lease) = (Arc::clone(&self.parts.repo), self.lease.clone());
         let (receipt, state) = (self.receipt.clone(), Arc::clone(state));
         let (stop, timing) = (self.stop.clone(), self.config.timing);
-        let done = done.clone();
-        let beating =
-            async move { beat(repo.as_ref(), &lease, &receipt, &state, &stop, &timing, &done).await };
-        tokio::spawn(beating.in_current_span())
+        let (done, claimed) = (done.clone(), self.claimed);
+        let beating = async move {
+            let held = Held {
+                repo: repo.as_ref(),
+                lease: &lease,
+                receipt: &receipt,
+                state: &state,
+            };
+            beat(&held, claimed, &stop, &timing, &done).await;
+        };
+        AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
     }
 
     fn watch_deadline(&self) {
@@ -103,7 +115,7 @@ impl Attempt {
             state: Arc::clone(state),
             stop: self.stop.clone(),
         };
-        let task = tokio::spawn(work.run().in_current_span());
+        let task = AbortOnDropHandle::new(tokio::spawn(work.run().in_current_span()));
         match task.await {
             Ok(outcome) => outcome,
             Err(error) => {

@@ -49,19 +49,25 @@ impl State {
     }
 }
 
-/// Renews until `done` or until the lease is lost; what is on its way is always waited for. Ends the work by `stop` where the lease is lost,
-/// cannot be renewed in time, or where someone asked for the job to be stopped.
+/// What is held.
+pub(super) struct Held<'a> {
+    pub(super) repo: &'a dyn JobRepo,
+    pub(super) lease: &'a Lease,
+    pub(super) receipt: &'a Receipt,
+    pub(super) state: &'a State,
+}
+
+/// Renews until `done` or until the lease is lost; what is on its way is always waited for. Ends the work
+/// by `stop` where the lease is lost, cannot be renewed in time, or where someone asked for the job to be
+/// stopped. `claimed` is when the claim was asked for.
 pub(super) async fn beat(
-    repo: &dyn JobRepo,
-    lease: &Lease,
-    receipt: &Receipt,
-    state: &State,
+    held: &Held<'_>,
+    claimed: Instant,
     stop: &Stop,
     timing: &Timing,
     done: &CancellationToken,
 ) {
-    // The lease began when the claim was answered, at the latest.
-    let mut held_from = Instant::now();
+    let mut held_from = claimed;
     let mut next = held_from + timing.heartbeat;
     loop {
         tokio::select! {
@@ -72,8 +78,8 @@ pub(super) async fn beat(
         fault::reached(Point::Heartbeat);
         let asked_at = Instant::now();
         let fence = held_from + timing.lease.saturating_sub(timing.fence_margin);
-        let (stage, progress) = state.read();
-        let renewal = repo.renew(lease, timing.lease, stage, progress);
+        let (stage, progress) = held.state.read();
+        let renewal = held.repo.renew(held.lease, timing.lease, stage, progress);
         let renewed = tokio::time::timeout_at(fence, renewal).await.ok();
         // Once the outcome is written, what the lease says no longer matters.
         if done.is_cancelled() {
@@ -87,7 +93,7 @@ pub(super) async fn beat(
                 if renewal.cancel_requested {
                     stop.because(Reason::Cancelled);
                 }
-                receipt.hide(timing.visibility()).await;
+                held.receipt.hide(timing.visibility()).await;
             }
             Some(Err(JobRepoError::LeaseLost)) => {
                 telemetry::lease_renewed("lost");

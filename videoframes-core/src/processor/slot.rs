@@ -159,6 +159,7 @@ impl Slot {
             lease: config.timing.lease,
             crashes: config.crashes,
         };
+        let claimed = Instant::now();
         let claim = self.shared.parts.repo.claim(job, &config.owner, &terms).await?;
         self.shared.database.succeeded();
         if !matches!(claim, Claim::Claimed(..)) {
@@ -183,16 +184,13 @@ impl Slot {
                     config: Arc::clone(config),
                     job: row,
                     lease,
+                    claimed,
                     receipt: receipt.clone(),
                     stop: stop.clone(),
                 };
-                telemetry::in_flight(1.0);
-                let afterwards = self
-                    .until_handed_back(attempt.run(), &stop)
+                self.until_handed_back(attempt.run(), &stop)
                     .instrument(span)
-                    .await;
-                telemetry::in_flight(-1.0);
-                afterwards
+                    .await
             }
             Claim::Held(left) => {
                 telemetry::duplicate("held");

@@ -10,8 +10,20 @@ pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Durati
     histogram!("videoframes_job_duration_seconds").record(took);
 }
 
-pub(super) fn in_flight(change: f64) {
-    gauge!("videoframes_jobs_in_flight").increment(change);
+/// A job that is worked on, for as long as this lives.
+pub(super) struct InFlight;
+
+impl InFlight {
+    pub(super) fn new() -> Self {
+        gauge!("videoframes_jobs_in_flight").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("videoframes_jobs_in_flight").decrement(1.0);
+    }
 }
 
 pub(super) fn stage_took(stage: &'static str, took: Duration) {

@@ -148,10 +148,11 @@ impl Work {
         let Ok(key) = result.key.parse::<ObjectKey>() else {
             return Ok(None);
         };
-        let there = storage
-            .head(&key)
-            .await
-            .is_ok_and(|info| info.size == result.size);
+        // One that is about to be forgotten with its job may be gone before this job has it.
+        let kept = self.config.timing.retention.mul_f64(0.9);
+        let young = |info: &ObjectInfo| info.modified.elapsed().unwrap_or_default() < kept;
+        let found = storage.head(&key).await;
+        let there = found.is_ok_and(|info| info.size == result.size && young(&info));
         if there {
             tracing::info!(key = result.key, "an earlier result of the same work is used");
         }

@@ -131,3 +131,20 @@ fn migrations_go_up_and_down_and_say_where_they_are() {
     place.says(&["migrate", "up"]);
     assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");
 }
+
+#[test]
+fn looking_for_jobs_where_none_were_ever_submitted_makes_nothing() {
+    let place = Place::sqlite();
+    let id = "01a20df4-7bcf-71e9-9609-5b0498b3fea5";
+    assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");
+    assert_eq!(place.says(&["notifications"]), "");
+    for args in [
+        &["job", id][..],
+        &["cancel", id],
+        &["retry", id],
+        &["result", id, "-o", "-"],
+    ] {
+        assert_eq!(place.output(args).status.code(), Some(3), "{args:?}");
+    }
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +92,22 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&token))
         .await
         .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?
+}
+
+/// Hands a picture on. Ends when it is not wanted any more: whoever takes pictures may have stopped
+/// without closing the channel, and a decoder must not wait for that.
+fn deliver(
+    pictures: &mpsc::Sender<Picture>,
+    picture: Picture,
+    cancel: &CancellationToken,
+) -> Result<(), ExtractError> {
+    Handle::current().block_on(async {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(ExtractError::Cancelled),
+            sent = pictures.send(picture) => sent.map_err(|_| ExtractError::Cancelled),
+        }
+    })
 }
 
 #[async_trait]

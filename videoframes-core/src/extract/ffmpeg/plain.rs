@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use super::child::Stdin;
 use super::decode::{Decode, Event};
+use super::deliver;
 use super::program::Programs;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 use crate::limits::Limits;
@@ -42,11 +43,7 @@ pub(super) fn extract(
     let format = Some(request.picture.format);
     let mut decode = Decode::start(&programs.ffmpeg, args, stdin, format, limits.stall, cancel)?;
     let mut delivery = Delivery::new(request);
-    let send = |picture: Picture| {
-        pictures
-            .blocking_send(picture)
-            .map_err(|_| ExtractError::Cancelled)
-    };
+    let send = |picture: Picture| deliver(pictures, picture, cancel);
     while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {
         match event {
             Event::Decoded { interlaced: true, .. } if request.looks_for_interlaced() => {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use super::child::Stdin;
 use super::decode::{Decode, Event};
+use super::deliver;
 use super::feed::{Clock, Fed, FeedError, Feeder};
 use super::program::Programs;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput};
@@ -49,11 +50,7 @@ pub(super) fn extract(
         threads: if jobs > 1 { (cores() / jobs).max(1) } else { 0 },
         runtime: Handle::current(),
     };
-    let mut send = |picture: Picture| {
-        pictures
-            .blocking_send(picture)
-            .map_err(|_| ExtractError::Cancelled)
-    };
+    let mut send = |picture: Picture| deliver(pictures, picture, cancel);
     let mut report = if jobs > 1 {
         decoders.decode_side_by_side(&runs, jobs, &mut send, &stop)?
     } else {

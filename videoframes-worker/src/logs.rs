@@ -6,8 +6,8 @@ use crate::config::{Config, LogFormat};
 
 /// From here on what happens is written to stderr.
 pub(crate) fn start(config: &Config) {
-    // What a database or ORM says at `info` is about itself.
-    let filter = EnvFilter::builder().parse_lossy(format!("{},sqlx=warn,sea_orm=warn", config.log));
+    // What a database's client says is said again by whoever asked it.
+    let filter = EnvFilter::builder().parse_lossy(format!("{},sqlx=error,sea_orm=warn", config.log));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -210,6 +211,7 @@ impl JobRepo for FaultyRepo {
 pub(crate) struct FaultyQueue {
     inner: MemoryQueue,
     faults: Faults<QueueError>,
+    refusals: AtomicUsize,
 }
 
 impl FaultyQueue {
@@ -217,7 +219,13 @@ impl FaultyQueue {
         Self {
             inner,
             faults: Faults::default(),
+            refusals: AtomicUsize::new(0),
         }
+    }
+
+    /// The next `times` sends refuse their first message, and send the others.
+    pub(crate) fn refuse_the_first(&self, times: usize) {
+        self.refusals.store(times, Ordering::SeqCst);
     }
 
     pub(crate) fn fail(&self, call: &'static str, times: usize, error: fn() -> QueueError) {
@@ -236,6 +244,16 @@ impl Queue for FaultyQueue {
     }
 
     async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        let less = |times: usize| times.checked_sub(1);
+        if self
+            .refusals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
+        {
+            let mut answers = self.inner.send(&messages[1..]).await?;
+            answers.insert(0, Err(crate::unreachable_queue()));
+            return Ok(answers);
+        }
         self.faults.around("send", self.inner.send(messages)).await
     }
 

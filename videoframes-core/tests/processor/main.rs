@@ -200,6 +200,7 @@ async fn notifications_wait_for_a_notifier_that_is_down() {
             .await;
     }
     place.notifier.fail("send", 3, unreachable_queue);
+    place.notifier.refuse_the_first(2);
     place.run(Until::Idle).await;
     assert_eq!(place.repo.outbox_backlog().await.unwrap().pending, 0);
     assert_eq!(place.notifications().await.len(), 12);

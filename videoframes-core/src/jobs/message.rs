@@ -191,6 +191,9 @@ impl JobRequest {
             client_metadata,
             sequencer,
         } = self;
+        // What was asked: the version that is found now is no part of it, so that the same message is the
+        // same request whatever becomes of the source.
+        let asked_source = content.as_ref().ok().map(|content| content.source.to_json());
         let (source, options, output_key, rejection) = match content {
             Ok(mut content) => {
                 content.source.etag = content.source.etag.or(etag);
@@ -206,7 +209,7 @@ impl JobRequest {
             }
         };
         let payload = json!({
-            "source": source,
+            "source": asked_source,
             "options": options,
             "output": output_key.as_ref().map(ObjectKey::as_str),
             "rejected": rejection.as_ref().map(|_| raw),
@@ -215,8 +218,9 @@ impl JobRequest {
         let asked = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
         NewJob {
             id: JobId::random(),
-            idempotency_key: idempotency_key
-                .unwrap_or_else(|| hash(&json!({"payload": payload_hash, "sequencer": sequencer}))),
+            idempotency_key: idempotency_key.unwrap_or_else(|| {
+                hash(&json!({"payload": payload_hash, "source": source, "sequencer": sequencer}))
+            }),
             payload_hash,
             source,
             options,
@@ -229,6 +233,12 @@ impl JobRequest {
     }
 }
 
+/// Whether a key lies where archives go that have no key of a client's.
+fn is_of_a_job(key: &ObjectKey) -> bool {
+    let mut parts = key.as_str().split('/');
+    parts.next() == Some("results") && parts.next().is_some_and(|id| id.parse::<JobId>().is_ok())
+}
+
 impl Content {
     fn read(source: &Value, fields: &mut Map<String, Value>) -> Result<Self, String> {
         let output_key = match fields.remove("output").unwrap_or_default() {
@@ -239,6 +249,9 @@ impl Content {
             },
         };
         let source = SourceRef::from_json(source)?;
+        if output_key.as_ref().is_some_and(is_of_a_job) {
+            return Err("output.key: is below a job's own folder".to_owned());
+        }
         if output_key.as_ref() == Some(&source.key) {
             return Err("output.key: is that of the source".to_owned());
         }
@@ -303,6 +316,11 @@ mod tests {
             ("output", json!({"key": "/root"}), "output.key"),
             ("output", json!({"key": "v.mp4"}), "source"),
             ("output", json!("x"), "output"),
+            (
+                "output",
+                json!({"key": format!("results/{}/1.zip", JobId::random())}),
+                "output.key",
+            ),
             ("picture", json!({"format": "bmp"}), "picture.format"),
             ("idempotency_key", json!(7), "idempotency_key"),
             (

@@ -19,6 +19,7 @@ use super::telemetry;
 use super::verdict::{Verdict, chain};
 use super::work::{Done, Work};
 use crate::jobs::{ErrorCode, JobError, JobRepoError, Lease, Outcome, Stage, VideoJob};
+use crate::storage::ObjectKey;
 
 /// What is to become of the message when the attempt is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) enum Afterwards {
 
 /// What the attempt's outcome asks to be written.
 enum Ending {
-    Finish(Outcome),
+    Finish(Outcome, Option<ObjectKey>),
     RetryLater(JobError, Duration),
     Release,
     Nothing,
@@ -61,7 +62,7 @@ impl Attempt {
         let state = Arc::new(State::new());
         let done = CancellationToken::new();
         let heart = self.heart(&state, &done);
-        self.watch_deadline();
+        let _deadline = self.watch_deadline();
         let outcome = self.work(&state).await;
         state.enter(Stage::Commit);
         let ending = self.ending(outcome);
@@ -90,19 +91,15 @@ impl Attempt {
         AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
     }
 
-    fn watch_deadline(&self) {
-        let Some(deadline) = self.job.deadline_at else {
-            return;
-        };
+    fn watch_deadline(&self) -> Option<AbortOnDropHandle<()>> {
+        let deadline = self.job.deadline_at?;
         // The claim has just set the job's time of change: both are the repository's own time.
         let left = deadline.since(self.job.updated_at);
         let stop = self.stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = tokio::time::sleep(left) => stop.because(Reason::Deadline),
-                () = stop.token().cancelled() => {}
-            }
-        });
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            stop.because(Reason::Deadline);
+        })))
     }
 
     /// Does the work in a task of its own: a panic costs this attempt only.
@@ -128,19 +125,19 @@ impl Attempt {
 
     fn ending(&self, outcome: Result<Done, Verdict>) -> Ending {
         let verdict = match (outcome, self.stop.reason()) {
-            (_, Some(Reason::LeaseLost | Reason::Fenced)) => return Ending::Nothing,
-            (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash)),
+            _ if self.stop.is_lost() => return Ending::Nothing,
+            (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash), None),
             (Err(_), Some(Reason::Cancelled)) => {
                 let error = JobError::new(ErrorCode::Cancelled, "someone stopped the job");
-                return Ending::Finish(Outcome::Cancelled(error));
+                return Ending::Finish(Outcome::Cancelled(error), None);
             }
             (Err(_), Some(Reason::Deadline)) => {
                 let message = "the time for the whole job is over";
                 let error = JobError::new(ErrorCode::DeadlineExceeded, message);
-                return Ending::Finish(Outcome::Failed(error));
+                return Ending::Finish(Outcome::Failed(error), None);
             }
             (Err(_), Some(Reason::Shutdown)) => return Ending::Release,
-            (Err(verdict), None) => verdict,
+            (Err(verdict), _) => verdict,
         };
         let code = verdict.error.code.as_str();
         let pause = self.config.retry.pause(self.job.attempts, fastrand::f64());
@@ -154,7 +151,7 @@ impl Attempt {
                 );
                 Ending::RetryLater(verdict.error, pause)
             }
-            None => Ending::Finish(Outcome::Failed(verdict.error)),
+            None => Ending::Finish(Outcome::Failed(verdict.error), verdict.discard),
         }
     }
 
@@ -164,14 +161,17 @@ impl Attempt {
         loop {
             let written = match ending {
                 Ending::Nothing => return self.lost(),
-                Ending::Finish(outcome) => self.parts.repo.finish(&self.lease, outcome).await.map(drop),
+                Ending::Finish(outcome, _) => self.parts.repo.finish(&self.lease, outcome).await.map(drop),
                 Ending::RetryLater(error, pause) => {
                     self.parts.repo.retry_later(&self.lease, error, *pause).await
                 }
                 Ending::Release => self.parts.repo.release(&self.lease).await,
             };
             let error = match written {
-                Ok(()) => return self.told(ending, began),
+                Ok(()) => {
+                    self.discard(ending).await;
+                    return self.told(ending, began);
+                }
                 Err(error) => error,
             };
             // Another holder, or our own change whose answer was lost: the row tells which.
@@ -187,7 +187,7 @@ impl Attempt {
                     }
                 };
             }
-            if matches!(self.stop.reason(), Some(Reason::LeaseLost | Reason::Fenced)) {
+            if self.stop.is_lost() {
                 return self.lost();
             }
             tracing::warn!(
@@ -198,11 +198,20 @@ impl Attempt {
         }
     }
 
+    /// Removes the archive of a job that has failed for it.
+    async fn discard(&self, ending: &Ending) {
+        if let Ending::Finish(_, Some(key)) = ending
+            && let Err(error) = self.parts.storage.delete(key).await
+        {
+            tracing::warn!(error = chain(&error), %key, "an archive that must not stay cannot be removed");
+        }
+    }
+
     fn told(&self, ending: &Ending, began: Instant) -> Afterwards {
         let took = began.elapsed();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match ending {
-            Ending::Finish(outcome) => {
+            Ending::Finish(outcome, _) => {
                 let (name, error) = match outcome {
                     Outcome::Completed(result, _) => {
                         tracing::info!(

@@ -116,8 +116,16 @@ impl Timing {
     /// One sentence for each.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut wrong = Vec::new();
-        if self.heartbeat.is_zero() {
-            wrong.push("the heartbeat has to be longer than nothing".to_owned());
+        for (what, time) in [
+            ("heartbeat", self.heartbeat),
+            ("visibility margin", self.visibility_margin),
+            ("relay interval", self.relay),
+            ("relay hold", self.relay_hold),
+            ("sweep interval", self.sweep),
+        ] {
+            if time.is_zero() {
+                wrong.push(format!("the {what} has to be longer than nothing"));
+            }
         }
         if self.heartbeat * 2 + self.fence_margin > self.lease {
             wrong.push(format!(

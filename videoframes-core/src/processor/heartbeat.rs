@@ -57,6 +57,20 @@ pub(super) struct Held<'a> {
     pub(super) state: &'a State,
 }
 
+/// Ends the work with the heartbeat, however that ends: what nobody holds must not go on.
+struct FenceUnlessDone<'a> {
+    stop: &'a Stop,
+    done: &'a CancellationToken,
+}
+
+impl Drop for FenceUnlessDone<'_> {
+    fn drop(&mut self) {
+        if !self.done.is_cancelled() {
+            self.stop.because(Reason::Fenced);
+        }
+    }
+}
+
 /// Renews until `done` or until the lease is lost; what is on its way is always waited for. Ends the work
 /// by `stop` where the lease is lost, cannot be renewed in time, or where someone asked for the job to be
 /// stopped. `claimed` is when the claim was asked for.
@@ -67,6 +81,7 @@ pub(super) async fn beat(
     timing: &Timing,
     done: &CancellationToken,
 ) {
+    let _fence = FenceUnlessDone { stop, done };
     let mut held_from = claimed;
     let mut next = held_from + timing.heartbeat;
     loop {
@@ -93,7 +108,11 @@ pub(super) async fn beat(
                 if renewal.cancel_requested {
                     stop.because(Reason::Cancelled);
                 }
-                held.receipt.hide(timing.visibility()).await;
+                // A queue that hangs must not hold up the next renewal.
+                let hiding = held.receipt.hide(timing.visibility());
+                if tokio::time::timeout_at(next, hiding).await.is_err() {
+                    telemetry::visibility_extended("timeout");
+                }
             }
             Some(Err(JobRepoError::LeaseLost)) => {
                 telemetry::lease_renewed("lost");

@@ -34,6 +34,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use config::{ProcessorConfig, Timing};
 pub use relay::{Relayed, relay};
@@ -162,11 +163,12 @@ impl Processor {
             queue: Circuit::new("queue"),
             database: Circuit::new("database"),
         });
-        let relay = tokio::spawn(Arc::clone(&shared).relay());
+        let relay = shared.keep("relay", Shared::relay);
         let mut helpers = JoinSet::new();
-        helpers.spawn(Arc::clone(&shared).sweep());
+        helpers.spawn(shared.keep("sweep", Shared::sweep));
+        helpers.spawn(shared.keep("sweep of results", Shared::sweep_results));
         if until == Until::Idle {
-            helpers.spawn(Arc::clone(&shared).watch_idle());
+            helpers.spawn(shared.keep("watch", Shared::watch_idle));
         }
         let mut slots = JoinSet::new();
         for _ in 0..self.config.concurrency.max(1) {
@@ -180,7 +182,12 @@ impl Processor {
             .is_err()
         {
             shared.hand_back.cancel();
-            while slots.join_next().await.is_some() {}
+            // What cannot even be handed back comes back by itself when its lease ends.
+            let patience = PATIENCE.max(self.config.timing.fence_margin);
+            let handed_back = async { while slots.join_next().await.is_some() {} };
+            if tokio::time::timeout(patience, handed_back).await.is_err() {
+                slots.shutdown().await;
+            }
         }
         helpers.shutdown().await;
         // What the relay has taken is its own for a while: it is let finish.
@@ -202,12 +209,33 @@ impl Processor {
 }
 
 impl Shared {
+    /// Runs a loop that has to go on: a panic costs one round of it.
+    fn keep<F>(self: &Arc<Self>, what: &'static str, work: fn(Arc<Self>) -> F) -> AbortOnDropHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shared = Arc::clone(self);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let round = AbortOnDropHandle::new(tokio::spawn(work(Arc::clone(&shared))));
+                match round.await {
+                    Err(error) if error.is_panic() => {
+                        tracing::error!(what, %error, "a defect of the worker; it starts again");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                    _ => return,
+                }
+            }
+        }))
+    }
+
     async fn relay(self: Arc<Self>) {
         let mut backoff = retry::Backoff::default();
         loop {
             let pause = match self.parts.relay(self.config.timing.relay_hold).await {
                 Ok(relayed) if relayed.failed == 0 => {
                     backoff.succeeded();
+                    self.database.succeeded();
                     self.config.timing.relay
                 }
                 Ok(_) => backoff.failed(),
@@ -226,17 +254,27 @@ impl Shared {
     }
 
     async fn sweep(self: Arc<Self>) {
+        loop {
+            match sweep::sweep_jobs(&self.parts, &self.config).await {
+                Ok(()) => self.parts.outbox.notify_one(),
+                Err(error) => tracing::warn!(error = verdict::chain(&error), "the jobs cannot be swept"),
+            }
+            self.pause(self.config.timing.sweep).await;
+        }
+    }
+
+    /// Every result is looked at: seldom, and without holding up what looks after jobs.
+    async fn sweep_results(self: Arc<Self>) {
         let timing = self.config.timing;
         loop {
-            if let Err(error) = sweep::sweep_jobs(&self.parts, &self.config).await {
-                self.database.failed(&error);
-            } else {
-                self.parts.outbox.notify_one();
-                sweep::sweep_results(&self.parts, timing.orphan).await;
-            }
-            // Workers that were started together drift apart.
-            tokio::time::sleep(timing.sweep.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            sweep::sweep_results(&self.parts, timing.orphan).await;
+            self.pause(timing.sweep.max(timing.orphan / 24)).await;
         }
+    }
+
+    /// Workers that were started together drift apart.
+    async fn pause(&self, about: Duration) {
+        tokio::time::sleep(about.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
     }
 
     async fn watch_idle(self: Arc<Self>) {

@@ -118,10 +118,10 @@ impl Slot {
         let afterwards = match self.job_of(receipt).await {
             Ok(afterwards) => afterwards,
             Err(error) => {
-                // Nothing is wrong with the message: it waits for the database, uncounted.
+                // Nothing is wrong with the message: it waits for the database.
                 self.not_begun();
                 self.shared.database.failed(&error);
-                Afterwards::Again(Duration::from_secs(1))
+                Afterwards::Again(self.growing(Duration::from_secs(1), receipt))
             }
         };
         match afterwards {
@@ -132,6 +132,12 @@ impl Slot {
             Afterwards::Again(pause) => receipt.hide(pause.min(LONGEST_PAUSE)).await,
             Afterwards::Leave => {}
         }
+    }
+
+    /// A pause that grows from receipt to receipt, so that an outage does not use up a queue's patience.
+    fn growing(&self, first: Duration, receipt: &Receipt) -> Duration {
+        let doublings = receipt.message().receive_count.saturating_sub(1).min(10);
+        first.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
     }
 
     async fn job_of(&self, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
@@ -148,7 +154,9 @@ impl Slot {
             }
             Accepted::NotNow => {
                 self.not_begun();
-                Ok(Afterwards::Again(self.shared.config.retry.first))
+                Ok(Afterwards::Again(
+                    self.growing(self.shared.config.retry.first, receipt),
+                ))
             }
         }
     }

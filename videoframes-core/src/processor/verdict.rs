@@ -7,7 +7,7 @@ use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
 use crate::pipeline::Error;
 use crate::select::SelectError;
-use crate::storage::StorageError;
+use crate::storage::{ObjectKey, StorageError};
 
 /// Why an attempt has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) struct Verdict {
     pub(super) error: JobError,
     /// Whether another attempt may succeed without anyone changing anything.
     pub(super) retryable: bool,
+    /// An archive of this attempt that must not stay, once the job has failed for it.
+    pub(super) discard: Option<ObjectKey>,
 }
 
 impl Verdict {
@@ -22,6 +24,7 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: false,
+            discard: None,
         }
     }
 
@@ -29,6 +32,7 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: true,
+            discard: None,
         }
     }
 

@@ -47,6 +47,10 @@ impl Work {
         let invalid = |message: String| Verdict::permanent(ErrorCode::InvalidRequest, message);
         let source = SourceRef::from_json(&self.job.source).map_err(invalid)?;
         let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
+        // An archive that is there is the result, whatever has become of the source since.
+        if let Some(done) = self.unless_stopped(self.earlier()).await? {
+            return Ok((done, None));
+        }
         let info = storage
             .head(&source.key)
             .await
@@ -57,7 +61,7 @@ impl Work {
             rate.take(info.size as f64);
         }
         let hash = work_hash(&source, &info, &options);
-        if let Some(done) = self.earlier(&hash).await? {
+        if let Some(done) = self.of_another(&hash, &options).await {
             return Ok((done, Some(hash)));
         }
         fault::reached(Point::Prepared);
@@ -77,7 +81,7 @@ impl Work {
         let token = self.stop.token();
         let summary = match pipeline::run(video, &request, extractor, &target, &progress, token).await {
             Ok(summary) => summary,
-            Err(error) => return self.refused(&key, &error).await,
+            Err(error) => return self.unless_stopped(self.refused(&key, &error)).await,
         };
         let Some(written) = target.written() else {
             return Err(Verdict::retryable(
@@ -120,43 +124,57 @@ impl Work {
         Ok(())
     }
 
-    /// A result that is there already: of another job that asked the same, or of an earlier attempt.
-    async fn earlier(&self, hash: &WorkHash) -> Result<Option<JobResult>, Verdict> {
+    /// What `work` gives, unless the attempt is broken off before.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Verdict>>) -> Result<T, Verdict> {
+        tokio::select! {
+            biased;
+            () = self.stop.token().cancelled() => {
+                Err(Verdict::retryable(ErrorCode::Internal, "the attempt was broken off"))
+            }
+            outcome = work => outcome,
+        }
+    }
+
+    /// An archive that an earlier attempt at this job has finished.
+    async fn earlier(&self) -> Result<Option<JobResult>, Verdict> {
         let storage = self.parts.storage.as_ref();
-        if let Some(key) = &self.job.output_key {
-            let key: ObjectKey = key
-                .parse()
-                .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))?;
+        if self.job.output_key.is_some() {
+            let key = self.target()?;
             return match storage.head(&key).await {
                 Ok(found) => adopt(storage, &key, &found, &self.job).await.map(Some),
                 Err(StorageError::NotFound(_)) => Ok(None),
                 Err(error) => Err(Verdict::of_store(&error)),
             };
         }
-        if self.lease.epoch.0 > 1
-            && let Some(result) = adopt_earlier(storage, &self.job).await?
-        {
-            return Ok(Some(result));
+        match self.lease.epoch.0 {
+            1 => Ok(None),
+            _ => adopt_earlier(storage, &self.job).await,
         }
-        if !self.config.reuse {
-            return Ok(None);
+    }
+
+    /// The archive of another job that asked the same of the same source. Reuse spares work; where it
+    /// cannot be had, the work is done.
+    async fn of_another(&self, hash: &WorkHash, options: &JobOptions) -> Option<JobResult> {
+        if !self.config.reuse || self.job.output_key.is_some() {
+            return None;
         }
-        // Reuse spares work; where it cannot be had the work is done.
-        let Ok(Some(result)) = self.parts.repo.find_result(hash).await else {
-            return Ok(None);
-        };
-        let Ok(key) = result.key.parse::<ObjectKey>() else {
-            return Ok(None);
-        };
+        let result = self.parts.repo.find_result(hash).await.ok().flatten()?;
+        // What lies at a key of a client's is the client's.
+        let ours = result.key.starts_with(&format!("{RESULTS}/"));
+        let limits = options.limits.within(&self.config.limits);
+        if !ours || result.frames > limits.frames || result.size > limits.output_bytes {
+            return None;
+        }
+        let key: ObjectKey = result.key.parse().ok()?;
+        let info = self.parts.storage.head(&key).await.ok()?;
         // One that is about to be forgotten with its job may be gone before this job has it.
         let kept = self.config.timing.retention.mul_f64(0.9);
-        let young = |info: &ObjectInfo| info.modified.elapsed().unwrap_or_default() < kept;
-        let found = storage.head(&key).await;
-        let there = found.is_ok_and(|info| info.size == result.size && young(&info));
-        if there {
+        let young = info.modified.elapsed().unwrap_or_default() < kept;
+        let usable = young && info.size == result.size;
+        if usable {
             tracing::info!(key = result.key, "an earlier result of the same work is used");
         }
-        Ok(there.then_some(result))
+        usable.then_some(result)
     }
 
     /// Where the archive goes: a key that no other claim writes, unless the client chose one.
@@ -188,9 +206,10 @@ impl Work {
             error,
             pipeline::Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
         );
-        if taken && let Ok(found) = self.parts.storage.head(key).await {
-            let result = adopt(self.parts.storage.as_ref(), key, &found, &self.job).await?;
-            return Ok((result, None));
+        if taken {
+            let storage = self.parts.storage.as_ref();
+            let found = storage.head(key).await.map_err(|e| Verdict::of_store(&e))?;
+            return Ok((adopt(storage, key, &found, &self.job).await?, None));
         }
         Err(Verdict::of(error))
     }
@@ -212,14 +231,12 @@ impl Work {
         if unchanged {
             return Ok(());
         }
-        if let Err(error) = storage.delete(archive).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the archive is left to the sweeper"
-            );
-        }
         let message = format!("'{}' was replaced while it was read", source.key);
-        Err(Verdict::permanent(ErrorCode::InputChanged, message))
+        // Only the holder of the lease may say that the archive counts no more: another may have adopted it.
+        Err(Verdict {
+            discard: Some(archive.clone()),
+            ..Verdict::permanent(ErrorCode::InputChanged, message)
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use place::{Place, short_timing};
 use videoframes_core::jobs::{JobRepo, JobRepoError, JobStatus};
-use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Until};
+use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing, Until};
 use videoframes_core::queue::{Queue, QueueError};
 use videoframes_core::storage::{Storage, StorageError};
 
@@ -136,6 +136,37 @@ async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends()
     stop.cancel();
     running.await.unwrap();
     assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_hand_its_job_back_stops_all_the_same() {
+    let place = Place::with(ProcessorConfig {
+        timing: Timing {
+            drain: Duration::from_millis(100),
+            ..short_timing()
+        },
+        ..ProcessorConfig::default()
+    })
+    .await;
+    place.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
+    place
+        .ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
+        .await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place
+        .until(|place| place.extractions.load(Ordering::SeqCst) == 1)
+        .await;
+    for call in ["renew", "release", "finish"] {
+        place.repo.fail(call, usize::MAX, unavailable);
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(60), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(place.extractions.load(Ordering::SeqCst), 0);
+    assert_eq!(place.only_job().await.status, JobStatus::Processing);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::DatabaseQueue;
 use super::entity::row::{Column, Entity, Model};
@@ -58,8 +58,22 @@ impl DatabaseQueue {
     /// # Errors
     /// [`QueueError::Unavailable`].
     pub async fn forget(&self, older_than: Duration) -> Result<u64, QueueError> {
-        let old = Expr::col(Column::SentAt).lt(self.database.earlier(older_than));
-        self.remove("tidy up", Some(old)).await
+        let old = || Expr::col(Column::SentAt).lt(self.database.earlier(older_than));
+        // The oldest is the first to go: where it stays, nobody has to wait for a look at all others.
+        let first = Entity::find()
+            .filter(Column::Queue.eq(self.name.as_str()))
+            .order_by_asc(Column::Seq)
+            .expr_as(old(), "old")
+            .limit(1)
+            .into_query();
+        let any = self.call("look into", async {
+            let row = self.database.connection().query_one(&first).await?;
+            Ok(row.map_or(Ok(false), |row| row.try_get("", "old"))?)
+        });
+        if !any.await? {
+            return Ok(0);
+        }
+        self.remove("tidy up", Some(old())).await
     }
 
     /// Deletes all messages, received ones too; how many there were.

@@ -10,7 +10,9 @@ pub(crate) fn start(config: &Config) {
     let filter = EnvFilter::builder().parse_lossy(format!("{},sqlx=error,sea_orm=warn", config.log));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Where nobody can be told, nobody is: a worker outlives whoever reads its log.
+        .log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => logs.with_ansi(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

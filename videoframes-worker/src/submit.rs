@@ -18,7 +18,7 @@ use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Storage, Storag
 use crate::args::SubmitArgs;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
-use crate::jobs::unavailable;
+use crate::jobs::{print, unavailable};
 use crate::parts::{Place, open};
 
 /// Bytes that are hashed at once.
@@ -37,11 +37,11 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         .parse()
         .map_err(|e| Failure::because(exit::USAGE, &e).hint("give the video another file name"))?;
     let fields = fields(&args);
-    let source = |etag| SourceRef {
+    let source = SourceRef {
         key: key.clone(),
-        etag,
+        etag: None,
     };
-    if let Some(wrong) = JobRequest::new(&source(None), fields.clone()).rejection() {
+    if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
         return Err(
             Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
         );
@@ -49,8 +49,8 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
 
     let place = open(config).await?;
     let etag = import(&place, &key, &args.file, &sha256).await?;
-    let request = JobRequest::new(&source(Some(etag)), fields);
-    let mut job = request.into_job(None, config.processor.deadline);
+    let request = JobRequest::new(&source, fields);
+    let mut job = request.into_job(Some(etag), config.processor.deadline);
     if args.idempotency_key.is_none() {
         // Every submission is a job of its own, unless it is said to be the same.
         job.idempotency_key = job.id.to_string();
@@ -66,7 +66,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
             "the database did not answer for the job",
         ));
     };
-    println!("{}", submitted.id);
+    print(&format!("{}\n", submitted.id))?;
     // Workers would do it at their next look into the outbox; this way they see the job at once.
     let hold = config.processor.timing.relay_hold;
     let sent = relay(

@@ -9,6 +9,8 @@ use videoframes_core::extract::ffmpeg::sweep_children;
 
 /// Held locked for as long as the worker lives.
 const LOCK: &str = "lock";
+/// How the names of workers begin.
+const OWNER: &str = "processor-";
 /// Copies of sources.
 const COPIES: &str = "copies";
 /// One file for every ffmpeg that runs.
@@ -54,7 +56,7 @@ impl Workspace {
     pub(crate) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.all)? {
             let folder = entry?.path();
-            if folder == self.own {
+            if folder == self.own || !is_workspace(&folder) {
                 continue;
             }
             // Only what has a lock is ours; one that is held belongs to a living worker.
@@ -70,6 +72,13 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// Whether a worker made this folder: nobody else's is touched, whatever lies in it.
+fn is_workspace(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(OWNER))
+        && [COPIES, CHILDREN].iter().all(|part| folder.join(part).is_dir())
 }
 
 impl Drop for Workspace {
@@ -88,15 +97,19 @@ mod tests {
     #[test]
     fn folders_of_the_dead_go_and_those_of_the_living_stay() {
         let all = tempfile::tempdir().unwrap();
-        let living = Workspace::create(all.path(), "living").unwrap();
-        let dead = all.path().join("dead");
+        let living = Workspace::create(all.path(), "processor-living").unwrap();
+        let dead = all.path().join("processor-dead");
         fs::create_dir_all(dead.join(CHILDREN)).unwrap();
+        fs::create_dir(dead.join(COPIES)).unwrap();
         fs::write(dead.join(LOCK), "").unwrap();
-        fs::create_dir(all.path().join("of somebody else")).unwrap();
-        let sweeper = Workspace::create(all.path(), "sweeper").unwrap();
+        let foreign = all.path().join("of somebody else");
+        fs::create_dir_all(foreign.join(COPIES)).unwrap();
+        fs::create_dir(foreign.join(CHILDREN)).unwrap();
+        fs::write(foreign.join(LOCK), "").unwrap();
+        let sweeper = Workspace::create(all.path(), "processor-sweeper").unwrap();
         sweeper.sweep().unwrap();
         assert!(!dead.exists());
-        assert!(living.copies().exists() && all.path().join("of somebody else").exists());
+        assert!(living.copies().exists() && foreign.exists());
         drop((living, sweeper));
         assert_eq!(fs::read_dir(all.path()).unwrap().count(), 1);
     }

@@ -233,10 +233,16 @@ impl JobRequest {
     }
 }
 
-/// Whether a key lies where archives go that have no key of a client's.
+/// Whether a key lies where archives go that have no key of a client's, or where submitted videos are.
 fn is_of_a_job(key: &ObjectKey) -> bool {
     let mut parts = key.as_str().split('/');
-    parts.next() == Some("results") && parts.next().is_some_and(|id| id.parse::<JobId>().is_ok())
+    match (parts.next(), parts.next()) {
+        (Some("results"), Some(id)) => id.parse::<JobId>().is_ok(),
+        (Some("sources"), Some(hash)) => {
+            hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+        _ => false,
+    }
 }
 
 impl Content {

@@ -23,9 +23,10 @@ impl FileSink {
     /// Starts a temporary file beside `path`, whose folder must exist.
     ///
     /// # Errors
-    /// [`StorageError::AlreadyExists`] at once where `path` is there and must not be replaced.
+    /// [`StorageError::AlreadyExists`] at once where `path` is there and must not be replaced;
+    /// [`StorageError::Invalid`] where it is a device or a pipe.
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, StorageError> {
-        let path = path.into();
+        let mut path = path.into();
         let name = path.to_string_lossy().into_owned();
         match path.symlink_metadata() {
             Ok(_) if if_exists == IfExists::Refuse => return Err(StorageError::AlreadyExists(name)),
@@ -33,7 +34,17 @@ impl FileSink {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 return Err(StorageError::from_io("write", &name, error));
             }
-            _ => {}
+            Ok(_) => {
+                // A device or a pipe is no file that could be replaced, and of a link it is the target.
+                if let Ok(target) = path.canonicalize() {
+                    let kind = target.metadata().map(|target| target.file_type());
+                    if !kind.is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
+                        return Err(StorageError::invalid(&name, "is not a regular file"));
+                    }
+                    path = target;
+                }
+            }
+            Err(_) => {}
         }
         let folder = folder_of(&path);
         let file = tempfile::Builder::new()

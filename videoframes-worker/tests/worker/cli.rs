@@ -20,6 +20,12 @@ fn a_submitted_video_gives_the_archive_that_vf_gives() {
     );
     // It is not replaced unasked, and goes to stdout too.
     assert_eq!(place.output(&["result", &id, "-o", path]).status.code(), Some(7));
+    let link = place.folder.path().join("link");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    for device in ["/dev/null", link.to_str().unwrap()] {
+        let refused = place.output(&["result", &id, "-o", device, "-y"]);
+        assert_eq!(refused.status.code(), Some(7), "{device}");
+    }
     place.says(&["result", &id, "-o", path, "-y"]);
     assert_eq!(
         place.output(&["result", &id, "-o", "-"]).stdout,
@@ -51,6 +57,15 @@ fn the_same_idempotency_key_is_the_same_job() {
         place.submit(video::short(), &[])
     );
     assert_eq!(place.jobs().len(), 3);
+    // The same bytes with another time are the same video.
+    let copy = place.folder.path().join("copy.mp4");
+    std::fs::copy(video::short(), &copy).unwrap();
+    let first = place.submit(&copy, &["--idempotency-key", "c"]);
+    std::fs::File::open(&copy)
+        .unwrap()
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(place.submit(&copy, &["--idempotency-key", "c"]), first);
 }
 
 #[test]
@@ -95,6 +110,20 @@ fn without_a_place_it_says_so() {
     for word in ["--local", "DATABASE_URL", "VF_STORAGE"] {
         assert!(stderr.contains(word), "{stderr}");
     }
+}
+
+#[test]
+fn a_worker_outlives_the_reader_of_its_log() {
+    let place = Place::sqlite();
+    let id = place.submit(video::short(), &["-n", "1"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = place
+        .command(&["run", "--until-idle"])
+        .stderr(full)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status:?}");
+    assert_eq!(place.job(&id)["status"], "completed");
 }
 
 #[test]

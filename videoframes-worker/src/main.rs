@@ -1,6 +1,7 @@
 //! `vf-worker`: frames of videos by message, each job done once whatever fails.
 
 mod args;
+mod checksum;
 mod config;
 mod exit;
 mod jobs;

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use sha2::{Digest, Sha256};
 use videoframes_core::jobs::{JobRepo, JobResult};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{FileSink, IfExists, ObjectKey, Sink, Storage, StorageError};
 
 use crate::args::ResultArgs;
+use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
 use crate::jobs::{missing, unavailable};
@@ -47,7 +47,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         false => IfExists::Refuse,
     };
     let mut sink = FileSink::create(&args.output, if_exists).map_err(|e| output(&e))?;
-    let mut digest = Sha256::new();
+    let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive.as_ref(), offset).await? {
         digest.update(&bytes);
@@ -60,7 +60,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
 }
 
 async fn to_stdout(archive: &dyn Source, result: &JobResult) -> Result<ExitCode, Failure> {
-    let mut digest = Sha256::new();
+    let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive, offset).await? {
         digest.update(&bytes);
@@ -86,12 +86,8 @@ async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
 }
 
 /// What was copied is what the job wrote.
-fn check(digest: Sha256, result: &JobResult) -> Result<(), Failure> {
-    let found: String = digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+fn check(digest: Checksum, result: &JobResult) -> Result<(), Failure> {
+    let found = digest.hex();
     match found == result.sha256 {
         true => Ok(()),
         false => Err(Failure::new(

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use videoframes_core::jobs::{
     Enqueue, JobId, JobRepo, JobRepoError, JobRequest, JobStatus, SourceRef, VideoJob,
 };
@@ -16,6 +15,7 @@ use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Storage, StorageError};
 
 use crate::args::SubmitArgs;
+use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
 use crate::jobs::{print, unavailable};
@@ -99,7 +99,7 @@ fn identify(path: &Path) -> io::Result<(String, String)> {
 }
 
 fn sha256(mut reader: impl Read) -> io::Result<String> {
-    let mut digest = Sha256::new();
+    let mut digest = Checksum::default();
     let mut buffer = vec![0; CHUNK];
     loop {
         match reader.read(&mut buffer) {
@@ -109,11 +109,7 @@ fn sha256(mut reader: impl Read) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(digest.hex())
 }
 
 /// Puts the file into the store under a key that says what it holds; gives the object's version.
@@ -142,7 +138,7 @@ async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, Sto
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
         other => other?,
     };
-    let mut digest = Sha256::new();
+    let mut digest = Checksum::default();
     let mut offset = 0;
     while offset < source.len() {
         match source.read_at(offset, CHUNK).await {
@@ -153,11 +149,7 @@ async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, Sto
             _ => return Ok(false),
         }
     }
-    let found: String = digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found = digest.hex();
     Ok(found == sha256)
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::options::JobOptions;
 use super::{ErrorCode, JobError, JobId, NewJob};
+use crate::archive::hex;
 use crate::storage::ObjectKey;
 
 /// Version of the form; raised when a reader would have to change.
@@ -272,10 +273,7 @@ impl Content {
 
 /// SHA-256 of a value whose objects are sorted by name, in hexadecimal.
 pub(crate) fn hash(value: &Value) -> String {
-    Sha256::digest(value.to_string())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(value.to_string()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::verdict::Verdict;
 use super::work::{JOB, PAYLOAD, result_folder};
-use crate::archive::{MANIFEST_NAME, Manifest};
+use crate::archive::{MANIFEST_NAME, Manifest, hex};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
 use crate::storage::{ObjectInfo, ObjectKey, Storage};
@@ -84,11 +84,7 @@ async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Res
     Ok(JobResult {
         key: key.to_string(),
         size: found.size,
-        sha256: digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        sha256: hex(&digest.finalize()),
         frames: manifest.frames.len() as u64,
         partial: manifest.partial,
     })

@@ -56,7 +56,7 @@ async fn programs_that_start_at_once_migrate_once() {
     for own in Own::each().await {
         let start = || {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "migrations::another_program_migrates", "--ignored"])
+                .args(["--exact", "migrations::another_program_migrates"])
                 .env("VF_TEST_MIGRATE", &own.address)
                 .stdout(Stdio::null())
                 .spawn()
@@ -70,10 +70,12 @@ async fn programs_that_start_at_once_migrate_once() {
     }
 }
 
+/// Not a test by itself: what the test above starts, in processes of its own.
 #[tokio::test]
-#[ignore = "is run by the test above, in processes of its own"]
 async fn another_program_migrates() {
-    let address = std::env::var("VF_TEST_MIGRATE").unwrap();
+    let Ok(address) = std::env::var("VF_TEST_MIGRATE") else {
+        return;
+    };
     let database = videoframes_core::database::Database::connect(&address, &crate::OPTIONS).await;
     let database = database.unwrap();
     database.migrate().await.unwrap();

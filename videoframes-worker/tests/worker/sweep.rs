@@ -43,7 +43,13 @@ fn an_archive_that_another_job_uses_outlives_its_own_job() {
     let env = [("VF_ORPHAN_AGE", "1s")];
     let worker = place.worker(&env, &[]);
     wait("it swept", || worker.log().contains("working"));
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    // Where an archive that nobody has is gone, all others have been looked at.
+    let orphan = place
+        .objects()
+        .join("results/ffffffff-ffff-7fff-bfff-ffffffffffff/1.zip");
+    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    std::fs::write(&orphan, "nobody's").unwrap();
+    wait("the orphan is removed", || !orphan.exists());
     drop(worker);
     assert!(place.objects().join(key.as_str().unwrap()).exists());
 }

@@ -14,7 +14,7 @@ use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Request, run};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{
-    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError,
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
 };
 
 /// Hands everything on to another store, and counts the bytes that come out of it.
@@ -25,12 +25,12 @@ struct Counting<S> {
 
 #[async_trait]
 impl<S: Storage> Storage for Counting<S> {
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
-        self.inner.head(key).await
+    async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
+        self.inner.head(key, version).await
     }
 
-    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
-        let source = self.inner.open(key, if_match).await?;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+        let source = self.inner.open(key, version).await?;
         let read = Arc::clone(&self.read);
         Ok(Arc::new(CountedSource { source, read }))
     }
@@ -96,7 +96,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .import(&key, path.as_ref(), &PutOptions::default())
         .await?;
 
-    let source = storage.open(&key, None).await?;
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await?;
     let target = ZipObject::new(Arc::clone(&storage), "frames.zip".parse()?, PutOptions::default());
     let extractor = FfmpegExtractor::default();
     let cancel = CancellationToken::new();

@@ -21,7 +21,7 @@ use videoframes_core::pipeline::{self, Request};
 use videoframes_core::processor::relay;
 use videoframes_core::queue::DatabaseQueue;
 use videoframes_core::select::Selection;
-use videoframes_core::storage::{LocalStorage, PutOptions, Storage};
+use videoframes_core::storage::{LocalStorage, ObjectVersion, PutOptions, Storage};
 
 const SOURCE: &str = "v.mp4";
 
@@ -81,7 +81,7 @@ async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
         let (storage, extractor, key) = (Arc::clone(&storage), Arc::clone(&extractor), key.clone());
         running.spawn(async move {
             for job in (lane..jobs).step_by(at_once) {
-                let source = storage.open(&key, None).await.unwrap();
+                let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
                 let archive = format!("results/{job}.zip").parse().unwrap();
                 let target = ZipObject::new(Arc::clone(&storage), archive, PutOptions::default());
                 let cancel = CancellationToken::new();
@@ -143,10 +143,7 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, database: &str) -> O
 
 async fn submit(database: &Database, repo: &SeaOrmJobRepo, objects: &Path, video: &Path, jobs: usize) {
     let storage = LocalStorage::new(objects);
-    let source = SourceRef {
-        key: SOURCE.parse().unwrap(),
-        etag: None,
-    };
+    let source = SourceRef::current(SOURCE.parse().unwrap());
     storage
         .import(&source.key, video, &PutOptions::default())
         .await

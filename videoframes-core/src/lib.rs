@@ -58,9 +58,14 @@
 //!
 //! `postgres` and `sqlite` add `database`, and jobs and queues that are kept in one.
 //!
+//! `s3` and `sqs` add `aws` and implementations of `Storage` and `Queue` on S3 and SQS, and on what
+//! speaks as they do.
+//!
 //! `testing` adds mocks of the traits and a conformance suite for each.
 
 pub mod archive;
+#[cfg(any(feature = "s3", feature = "sqs"))]
+pub mod aws;
 #[cfg(feature = "jobs")]
 pub mod clock;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::fs::{CWD, Mode};
-use videoframes_core::storage::{IfExists, LocalStorage, ObjectKey, PutOptions, Storage, StorageError};
+use videoframes_core::storage::{
+    IfExists, LocalStorage, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError,
+};
 
 fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
@@ -66,15 +68,25 @@ async fn links_lead_nowhere() {
     ]
     .map(key)
     {
-        assert!(is_invalid(storage.head(&bad).await), "{bad}");
-        assert!(is_invalid(storage.open(&bad, None).await), "{bad}");
+        assert!(
+            is_invalid(storage.head(&bad, &ObjectVersion::CURRENT).await),
+            "{bad}"
+        );
+        assert!(
+            is_invalid(storage.open(&bad, &ObjectVersion::CURRENT).await),
+            "{bad}"
+        );
         assert!(is_invalid(storage.create(&bad, &replace()).await), "{bad}");
         assert!(is_invalid(storage.delete(&bad).await), "{bad}");
         let import = storage.import(&bad, &outside.join("secret"), &replace()).await;
         assert!(is_invalid(import), "{bad}");
     }
-    assert!(is_invalid(storage.open(&key("file"), None).await));
-    assert!(is_invalid(storage.head(&key("file")).await));
+    assert!(is_invalid(
+        storage.open(&key("file"), &ObjectVersion::CURRENT).await
+    ));
+    assert!(is_invalid(
+        storage.head(&key("file"), &ObjectVersion::CURRENT).await
+    ));
     assert_eq!(storage.list("", None, 10).await.unwrap(), []);
 
     // A link that is replaced or deleted is gone itself, and what it meant is not.
@@ -111,8 +123,14 @@ async fn names_that_no_file_can_have_are_refused_at_once() {
     let reserved = [".vf-partial", ".vf-partial/x", ".VF-Partial/x"].map(str::to_owned);
     for bad in long_parts.iter().chain(&reserved).map(|text| key(text)) {
         assert!(is_invalid(storage.create(&bad, &replace()).await), "{bad}");
-        assert!(is_invalid(storage.open(&bad, None).await), "{bad}");
-        assert!(is_invalid(storage.head(&bad).await), "{bad}");
+        assert!(
+            is_invalid(storage.open(&bad, &ObjectVersion::CURRENT).await),
+            "{bad}"
+        );
+        assert!(
+            is_invalid(storage.head(&bad, &ObjectVersion::CURRENT).await),
+            "{bad}"
+        );
     }
     let error = storage.create(&key(&long), &replace()).await.err().unwrap();
     assert!(
@@ -137,7 +155,7 @@ async fn an_object_and_a_folder_of_objects_do_not_share_a_name() {
         assert!(is_invalid(storage.create(&key("a/b/c"), &options).await));
     }
     for missing in ["a", "a/b/c"].map(key) {
-        let opened = storage.open(&missing, None).await;
+        let opened = storage.open(&missing, &ObjectVersion::CURRENT).await;
         assert!(matches!(opened, Err(StorageError::NotFound(_))));
         storage.delete(&missing).await.unwrap();
     }
@@ -145,7 +163,7 @@ async fn an_object_and_a_folder_of_objects_do_not_share_a_name() {
     let late = storage.create(&key("c"), &PutOptions::default()).await.unwrap();
     std::fs::create_dir(folder.path().join("root/c")).unwrap();
     assert!(is_invalid(late.finish().await));
-    assert!(storage.head(&key("a/b")).await.is_ok());
+    assert!(storage.head(&key("a/b"), &ObjectVersion::CURRENT).await.is_ok());
 }
 
 #[tokio::test]
@@ -153,7 +171,9 @@ async fn what_is_no_regular_file_is_no_object_and_blocks_nobody() {
     let (folder, storage, _) = store();
     let fifo = folder.path().join("root/fifo");
     rustix::fs::mkfifoat(CWD, &fifo, Mode::from_raw_mode(0o666)).unwrap();
-    assert!(is_invalid(storage.open(&key("fifo"), None).await));
+    assert!(is_invalid(
+        storage.open(&key("fifo"), &ObjectVersion::CURRENT).await
+    ));
     assert!(storage.import(&key("a"), &fifo, &replace()).await.is_err());
     assert_eq!(storage.list("", None, 10).await.unwrap(), []);
 }
@@ -196,15 +216,18 @@ async fn a_file_that_was_imported_tells_when_it_is_altered() {
     let (_folder, storage, outside) = store();
     let (file, key) = (outside.join("secret"), key("imported"));
     storage.import(&key, &file, &replace()).await.unwrap();
-    let info = storage.head(&key).await.unwrap();
-    let source = storage.open(&key, Some(&info.etag)).await.unwrap();
+    let info = storage.head(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage
+        .open(&key, &ObjectVersion::with_etag(&info.etag))
+        .await
+        .unwrap();
     let shared = source.local_path().unwrap().metadata().unwrap().ino() == file.metadata().unwrap().ino();
     // The same size, at another time.
     std::fs::write(&file, "secreT").unwrap();
     let altered = std::fs::File::options().write(true).open(&file).unwrap();
     altered.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let (opened, read) = (
-        storage.open(&key, Some(&info.etag)).await,
+        storage.open(&key, &ObjectVersion::with_etag(&info.etag)).await,
         source.read_at(0, 6).await,
     );
     if shared {
@@ -229,12 +252,29 @@ async fn metadata_of_an_import_is_not_that_of_the_file() {
     };
     storage.import(&key("first"), &file, &options).await.unwrap();
     storage.import(&other, &file, &replace()).await.unwrap();
-    assert_eq!(storage.head(&other).await.unwrap().metadata, BTreeMap::new());
+    assert_eq!(
+        storage
+            .head(&other, &ObjectVersion::CURRENT)
+            .await
+            .unwrap()
+            .metadata,
+        BTreeMap::new()
+    );
     // An object that is imported as a file does not bring its metadata either.
-    let first = storage.open(&key("first"), None).await.unwrap();
+    let first = storage
+        .open(&key("first"), &ObjectVersion::CURRENT)
+        .await
+        .unwrap();
     storage
         .import(&other, first.local_path().unwrap(), &replace())
         .await
         .unwrap();
-    assert_eq!(storage.head(&other).await.unwrap().metadata, BTreeMap::new());
+    assert_eq!(
+        storage
+            .head(&other, &ObjectVersion::CURRENT)
+            .await
+            .unwrap()
+            .metadata,
+        BTreeMap::new()
+    );
 }

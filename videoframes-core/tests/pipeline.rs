@@ -95,7 +95,7 @@ async fn run(mock: MockFrameExtractor, request: Request) -> (Result<Summary, Err
         )
         .await
         .unwrap();
-    let written = storage.open(&key, None).await.is_ok();
+    let written = storage.open(&key, &ObjectVersion::CURRENT).await.is_ok();
     (outcome, written)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use videoframes_core::jobs::{JobRepo, JobResult};
 use videoframes_core::source::Source;
-use videoframes_core::storage::{FileSink, IfExists, ObjectKey, Sink, Storage, StorageError};
+use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, Storage, StorageError};
 
 use crate::args::ResultArgs;
 use crate::checksum::Checksum;
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     let key: ObjectKey = result.key.parse().map_err(|e| Failure::internal(&e))?;
     let archive = place
         .storage
-        .open(&key, None)
+        .open(&key, &ObjectVersion::CURRENT)
         .await
         .map_err(|error| match &error {
             StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)

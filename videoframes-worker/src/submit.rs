@@ -12,7 +12,7 @@ use videoframes_core::jobs::{
 };
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
-use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Storage, StorageError};
+use videoframes_core::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
@@ -37,10 +37,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         .parse()
         .map_err(|e| Failure::because(exit::USAGE, &e).hint("give the video another file name"))?;
     let fields = fields(&args);
-    let source = SourceRef {
-        key: key.clone(),
-        etag: None,
-    };
+    let source = SourceRef::current(key.clone());
     if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
         return Err(
             Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
@@ -129,12 +126,16 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
         }
         Err(error) => return Err(failed(&error)),
     }
-    let info = place.storage.head(key).await.map_err(|e| failed(&e))?;
+    let info = place
+        .storage
+        .head(key, &ObjectVersion::CURRENT)
+        .await
+        .map_err(|e| failed(&e))?;
     Ok(info.etag)
 }
 
 async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
-    let source = match place.storage.open(key, None).await {
+    let source = match place.storage.open(key, &ObjectVersion::CURRENT).await {
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
         other => other?,
     };

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::options::JobOptions;
 use super::{ErrorCode, JobError, JobId, NewJob};
 use crate::archive::hex;
-use crate::storage::ObjectKey;
+use crate::storage::{ObjectKey, ObjectVersion};
 
 /// Version of the form; raised when a reader would have to change.
 pub const MESSAGE_VERSION: u64 = 1;
@@ -63,13 +63,24 @@ struct Content {
 /// Where a video is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRef {
+    /// The bucket that it is in, where that is not the one of the results.
+    pub bucket: Option<String>,
     /// Its name in the store.
     pub key: ObjectKey,
     /// The only version of it that is meant, if that matters.
-    pub etag: Option<String>,
+    pub version: ObjectVersion,
 }
 
 impl SourceRef {
+    /// The current version of an object in the store of the results.
+    pub fn current(key: ObjectKey) -> Self {
+        Self {
+            bucket: None,
+            key,
+            version: ObjectVersion::CURRENT,
+        }
+    }
+
     /// Reads the `source` of a message or a row.
     ///
     /// # Errors
@@ -77,25 +88,44 @@ impl SourceRef {
     pub fn from_json(value: &Value) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Form {
+            bucket: Option<String>,
             key: String,
             etag: Option<String>,
+            version: Option<String>,
         }
         let form = Form::deserialize(value).map_err(|e| format!("source: {e}"))?;
-        if form.etag.as_ref().is_some_and(|etag| etag.len() > KEY_BYTES) {
-            return Err(format!("source.etag: has more than {KEY_BYTES} bytes"));
+        for (name, text) in [
+            ("bucket", &form.bucket),
+            ("etag", &form.etag),
+            ("version", &form.version),
+        ] {
+            if text.as_ref().is_some_and(|text| text.len() > KEY_BYTES) {
+                return Err(format!("source.{name}: has more than {KEY_BYTES} bytes"));
+            }
         }
         Ok(Self {
+            bucket: form.bucket,
             key: form.key.parse().map_err(|e| format!("source.key: {e}"))?,
-            etag: form.etag,
+            version: ObjectVersion {
+                id: form.version,
+                etag: form.etag,
+            },
         })
     }
 
     /// The `source` of a message or a row.
     pub fn to_json(&self) -> Value {
-        match &self.etag {
-            Some(etag) => json!({"key": self.key.as_str(), "etag": etag}),
-            None => json!({"key": self.key.as_str()}),
+        let mut source = json!({"key": self.key.as_str()});
+        for (name, text) in [
+            ("bucket", &self.bucket),
+            ("etag", &self.version.etag),
+            ("version", &self.version.id),
+        ] {
+            if let Some(text) = text {
+                source[name] = json!(text);
+            }
         }
+        source
     }
 }
 
@@ -197,7 +227,8 @@ impl JobRequest {
         let asked_source = content.as_ref().ok().map(|content| content.source.to_json());
         let (source, options, output_key, rejection) = match content {
             Ok(mut content) => {
-                content.source.etag = content.source.etag.or(etag);
+                let version = &mut content.source.version;
+                version.etag = version.etag.take().or(etag);
                 let options = content.options.to_json();
                 (content.source.to_json(), options, content.output_key, None)
             }

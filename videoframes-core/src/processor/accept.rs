@@ -65,10 +65,14 @@ impl Parts {
         let Some(source) = request.source() else {
             return Some(None);
         };
-        if source.etag.is_some() {
+        if source.version.id.is_some() || source.version.etag.is_some() {
             return Some(None);
         }
-        match self.storage.head(&source.key).await {
+        // A bucket that is not known makes a job that fails.
+        let Ok(storage) = self.stores.source(source.bucket.as_deref()) else {
+            return Some(None);
+        };
+        match storage.head(&source.key, &source.version).await {
             Ok(info) => Some(Some(info.etag)),
             Err(StorageError::NotFound(_)) => Some(None),
             Err(error) => {

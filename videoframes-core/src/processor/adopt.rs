@@ -10,7 +10,7 @@ use super::work::{JOB, PAYLOAD, result_folder};
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
-use crate::storage::{ObjectInfo, ObjectKey, Storage};
+use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, Storage};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 4 << 20;
@@ -45,7 +45,7 @@ pub(super) async fn adopt_earlier(
     let objects = storage.list(&folder, None, 100).await;
     for object in objects.map_err(|e| Verdict::of_store(&e))? {
         let found = storage
-            .head(&object.key)
+            .head(&object.key, &ObjectVersion::CURRENT)
             .await
             .map_err(|e| Verdict::of_store(&e))?;
         // The key alone says whose it is; what was asked may have been noted beside it.
@@ -65,7 +65,7 @@ pub(super) async fn adopt_earlier(
 /// Reads a whole archive: what it holds, and its checksum.
 async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Result<JobResult, Verdict> {
     let unreadable = |message: String| Verdict::retryable(ErrorCode::OutputUnavailable, message);
-    let source = storage.open(key, Some(&found.etag)).await;
+    let source = storage.open(key, &ObjectVersion::with_etag(&found.etag)).await;
     let source = source.map_err(|e| Verdict::of_store(&e))?;
     let mut digest = Sha256::new();
     let mut offset = 0;

@@ -201,7 +201,7 @@ impl Attempt {
     /// Removes the archive of a job that has failed for it.
     async fn discard(&self, ending: &Ending) {
         if let Ending::Finish(_, Some(key)) = ending
-            && let Err(error) = self.parts.storage.delete(key).await
+            && let Err(error) = self.parts.stores.results().delete(key).await
         {
             tracing::warn!(error = chain(&error), %key, "an archive that must not stay cannot be removed");
         }

@@ -47,7 +47,7 @@ use crate::extract::FrameExtractor;
 use crate::jobs::JobRepo;
 use crate::pipeline::Scratch;
 use crate::queue::Queue;
-use crate::storage::Storage;
+use crate::storage::{Storage, Stores};
 
 /// What a processor works with.
 pub struct Parts {
@@ -58,7 +58,7 @@ pub struct Parts {
     /// Where jobs are kept.
     repo: Arc<dyn JobRepo>,
     /// Where sources are and results go.
-    storage: Arc<dyn Storage>,
+    stores: Stores,
     /// What turns frames into pictures.
     extractor: Arc<dyn FrameExtractor>,
     /// Where copies of sources go that a decoder needs as files.
@@ -80,12 +80,17 @@ impl Parts {
             input,
             notifier,
             repo,
-            storage,
+            stores: Stores::one(storage),
             extractor,
             scratch: Scratch::default(),
             outbox: Notify::new(),
             rates: Rates::default(),
         }
+    }
+
+    /// The same with more than one store.
+    pub fn with_stores(self, stores: Stores) -> Self {
+        Self { stores, ..self }
     }
 
     /// The same with another place for copies of sources.

@@ -45,7 +45,7 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
     let mut after: Option<ObjectKey> = None;
     loop {
         let prefix = format!("{RESULTS}/");
-        let page = match parts.storage.list(&prefix, after.as_ref(), PAGE).await {
+        let page = match parts.stores.results().list(&prefix, after.as_ref(), PAGE).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "the results cannot be listed");
@@ -60,7 +60,7 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
             match is_orphan(parts, &object, orphan).await {
                 Ok(true) => {
                     tracing::info!(key = %object.key, "a result that no job has is removed");
-                    if let Err(error) = parts.storage.delete(&object.key).await {
+                    if let Err(error) = parts.stores.results().delete(&object.key).await {
                         tracing::warn!(error = chain(&error), "it cannot be removed");
                     }
                 }

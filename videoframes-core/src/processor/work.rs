@@ -18,7 +18,7 @@ use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
 use crate::pipeline;
-use crate::storage::{IfExists, ObjectInfo, ObjectKey, PutOptions, StorageError};
+use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
 
 /// Folder of the store that results without a key of their own go to.
 pub(super) const RESULTS: &str = "results";
@@ -43,19 +43,22 @@ pub(super) struct Work {
 impl Work {
     /// Does it. Whatever was begun and not finished leaves nothing behind.
     pub(super) async fn run(self) -> Result<Done, Verdict> {
-        let storage = self.parts.storage.as_ref();
         let invalid = |message: String| Verdict::permanent(ErrorCode::InvalidRequest, message);
         let source = SourceRef::from_json(&self.job.source).map_err(invalid)?;
+        let storage = self.parts.stores.source(source.bucket.as_deref());
+        let storage = storage
+            .map_err(|e| invalid(format!("source.bucket: {e}")))?
+            .as_ref();
         let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
         // An archive that is there is the result, whatever has become of the source since.
         if let Some(done) = self.unless_stopped(self.earlier()).await? {
             return Ok((done, None));
         }
         let info = storage
-            .head(&source.key)
+            .head(&source.key, &source.version)
             .await
             .map_err(|e| Verdict::of_source(&e))?;
-        self.check_source(&source, &info)?;
+        self.check_size(&source, &info)?;
         if let Some(rate) = &self.parts.rates.bytes {
             // The next job waits for it.
             rate.take(info.size as f64);
@@ -67,7 +70,11 @@ impl Work {
         fault::reached(Point::Prepared);
 
         self.state.enter(Stage::Extract);
-        let video = storage.open(&source.key, Some(&info.etag)).await;
+        let version = ObjectVersion {
+            etag: Some(info.etag.clone()),
+            id: source.version.id.clone(),
+        };
+        let video = storage.open(&source.key, &version).await;
         let video = video.map_err(|e| Verdict::of_source(&e))?;
         let key = self.target()?;
         let target = self.archive(&key);
@@ -90,7 +97,7 @@ impl Work {
             ));
         };
         fault::reached(Point::Uploaded);
-        self.check_afterwards(&source, &info, &key).await?;
+        self.check_afterwards(storage, &source, &info, &key).await?;
         let frames = summary.manifest.frames.len() as u64;
         telemetry::extracted(frames, summary.work.bytes_read, written.size);
         for warning in &summary.warnings {
@@ -106,11 +113,7 @@ impl Work {
         Ok((result, Some(hash)))
     }
 
-    fn check_source(&self, source: &SourceRef, info: &ObjectInfo) -> Result<(), Verdict> {
-        if source.etag.as_ref().is_some_and(|etag| *etag != info.etag) {
-            let message = format!("'{}' is not the version that was asked for", source.key);
-            return Err(Verdict::permanent(ErrorCode::InputChanged, message));
-        }
+    fn check_size(&self, source: &SourceRef, info: &ObjectInfo) -> Result<(), Verdict> {
         let limit = JobOptions::from_json(&self.job.options).map_or(u64::MAX, |options| {
             options.limits.within(&self.config.limits).input_bytes
         });
@@ -137,10 +140,10 @@ impl Work {
 
     /// An archive that an earlier attempt at this job has finished.
     async fn earlier(&self) -> Result<Option<JobResult>, Verdict> {
-        let storage = self.parts.storage.as_ref();
+        let storage = self.parts.stores.results().as_ref();
         if self.job.output_key.is_some() {
             let key = self.target()?;
-            return match storage.head(&key).await {
+            return match storage.head(&key, &ObjectVersion::CURRENT).await {
                 Ok(found) => adopt(storage, &key, &found, &self.job).await.map(Some),
                 Err(StorageError::NotFound(_)) => Ok(None),
                 Err(error) => Err(Verdict::of_store(&error)),
@@ -166,7 +169,13 @@ impl Work {
             return None;
         }
         let key: ObjectKey = result.key.parse().ok()?;
-        let info = self.parts.storage.head(&key).await.ok()?;
+        let info = self
+            .parts
+            .stores
+            .results()
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .ok()?;
         // One that is about to be forgotten with its job may be gone before this job has it.
         let kept = self.config.timing.retention.mul_f64(0.9);
         let young = info.modified.elapsed().unwrap_or_default() < kept;
@@ -196,7 +205,7 @@ impl Work {
             if_exists: IfExists::Refuse,
             metadata,
         };
-        ZipObject::new(Arc::clone(&self.parts.storage), key.clone(), options)
+        ZipObject::new(Arc::clone(self.parts.stores.results()), key.clone(), options)
     }
 
     /// An extraction that failed, unless only its place was taken by an earlier attempt of this job.
@@ -207,8 +216,11 @@ impl Work {
             pipeline::Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
         );
         if taken {
-            let storage = self.parts.storage.as_ref();
-            let found = storage.head(key).await.map_err(|e| Verdict::of_store(&e))?;
+            let storage = self.parts.stores.results().as_ref();
+            let found = storage
+                .head(key, &ObjectVersion::CURRENT)
+                .await
+                .map_err(|e| Verdict::of_store(&e))?;
             return Ok((adopt(storage, key, &found, &self.job).await?, None));
         }
         Err(Verdict::of(error))
@@ -217,12 +229,16 @@ impl Work {
     /// A source that was replaced while it was read gives no result.
     async fn check_afterwards(
         &self,
+        storage: &dyn Storage,
         source: &SourceRef,
         before: &ObjectInfo,
         archive: &ObjectKey,
     ) -> Result<(), Verdict> {
-        let storage = self.parts.storage.as_ref();
-        let unchanged = match storage.head(&source.key).await {
+        // A version that was asked for by its name is the same for good.
+        if source.version.id.is_some() {
+            return Ok(());
+        }
+        let unchanged = match storage.head(&source.key, &ObjectVersion::CURRENT).await {
             Ok(after) => after.etag == before.etag,
             // A source that is gone was read to its end before that.
             Err(StorageError::NotFound(_)) => true,
@@ -248,6 +264,7 @@ pub(super) fn result_folder(job: JobId) -> String {
 fn work_hash(source: &SourceRef, info: &ObjectInfo, options: &JobOptions) -> WorkHash {
     WorkHash(hash(&json!({
         "library": env!("CARGO_PKG_VERSION"),
+        "bucket": source.bucket,
         "source": source.key.as_str(),
         "etag": info.etag,
         "options": options.work_json(),

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use super::local::open_regular;
-use super::{IfExists, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
+use super::{
+    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+};
 use crate::source::{MemorySource, Source};
 
 #[derive(Debug)]
@@ -28,10 +30,13 @@ struct Objects {
 }
 
 impl Objects {
-    fn get(&self, key: &ObjectKey) -> Result<&Object, StorageError> {
-        self.by_key
-            .get(key)
-            .ok_or_else(|| StorageError::NotFound(key.to_string()))
+    fn get(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<&Object, StorageError> {
+        let found = self.by_key.get(key).filter(|_| version.id.is_none());
+        let object = found.ok_or_else(|| StorageError::NotFound(key.to_string()))?;
+        match &version.etag {
+            Some(etag) if *etag != object.info.etag => Err(StorageError::Changed(key.to_string())),
+            _ => Ok(object),
+        }
     }
 
     fn may_put(&self, key: &ObjectKey, options: &PutOptions) -> Result<(), StorageError> {
@@ -46,6 +51,7 @@ impl Objects {
         self.versions += 1;
         let info = ObjectInfo {
             size: bytes.len() as u64,
+            version: None,
             etag: format!("version-{}", self.versions),
             modified: SystemTime::now(),
             metadata: options.metadata,
@@ -67,16 +73,13 @@ fn lock(objects: &Mutex<Objects>) -> MutexGuard<'_, Objects> {
 
 #[async_trait]
 impl Storage for MemoryStorage {
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
-        Ok(lock(&self.objects).get(key)?.info.clone())
+    async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
+        Ok(lock(&self.objects).get(key, version)?.info.clone())
     }
 
-    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
         let objects = lock(&self.objects);
-        let object = objects.get(key)?;
-        if if_match.is_some_and(|etag| etag != object.info.etag) {
-            return Err(StorageError::Changed(key.to_string()));
-        }
+        let object = objects.get(key, version)?;
         Ok(Arc::new(MemorySource::new(key.name(), object.bytes.clone())))
     }
 

@@ -6,6 +6,7 @@ mod key;
 mod local;
 mod memory;
 mod options;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,14 +22,39 @@ pub use key::{InvalidKey, ObjectKey};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use options::{IfExists, METADATA_BYTES, PutOptions};
+pub use stores::{Stores, UnknownBucket};
 
 use crate::source::Source;
+
+/// Which version of an object is meant: the current one, unless this says more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct ObjectVersion {
+    /// The store's name for a version that it keeps beside the current one.
+    pub id: Option<String>,
+    /// The [`ObjectInfo::etag`] that it has to have.
+    pub etag: Option<String>,
+}
+
+impl ObjectVersion {
+    /// Whatever is there now.
+    pub const CURRENT: Self = Self { id: None, etag: None };
+
+    /// The version with this etag, as long as it is the current one.
+    pub fn with_etag(etag: impl Into<String>) -> Self {
+        Self {
+            id: None,
+            etag: Some(etag.into()),
+        }
+    }
+}
 
 /// What a store knows of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Length in bytes.
     pub size: u64,
+    /// The store's name for this version, where it keeps versions.
+    pub version: Option<String>,
     /// Stands for this version of the object: another content under the same key has another one.
     pub etag: String,
     /// When it was written.
@@ -81,16 +107,16 @@ pub trait Sink: Send {
 /// and [`StorageError::NotFound`] or `Invalid` where it would be read.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// What is known of an object. A missing one is [`StorageError::NotFound`]. Idempotent.
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError>;
+    /// What is known of an object. A missing one is [`StorageError::NotFound`], and so is a version that
+    /// the store does not keep; one of another etag is [`StorageError::Changed`]. Idempotent.
+    async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError>;
 
-    /// Opens an object for reading. A missing one is [`StorageError::NotFound`]; with `if_match`, one
-    /// of another etag is [`StorageError::Changed`]. Idempotent.
+    /// Opens an object for reading, with the same errors as [`Storage::head`]. Idempotent.
     ///
     /// Reads give bytes of the version that was opened or fail; [`StorageError::of_read`] tells when
     /// they do because it has changed. Whoever opens [`Source::local_path`] again may find another
     /// version there, and compares etags afterwards.
-    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError>;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError>;
 
     /// Starts to write an object. An existing one is refused at once, where that was asked for.
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;

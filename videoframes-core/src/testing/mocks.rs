@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
 use crate::limits::Limits;
 use crate::source::Source;
-use crate::storage::{ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
+use crate::storage::{
+    ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+};
 use crate::video::{Timeline, VideoInfo};
 
 #[cfg(feature = "jobs")]
@@ -56,8 +58,8 @@ mock! {
 
     #[async_trait]
     impl Storage for Storage {
-        async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError>;
-        async fn open<'s, 'k, 'a>(&'s self, key: &'k ObjectKey, if_match: Option<&'a str>) -> Result<Arc<dyn Source>, StorageError>;
+        async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError>;
+        async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError>;
         async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
         async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
         async fn list<'s, 'p, 'a>(

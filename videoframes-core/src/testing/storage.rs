@@ -10,7 +10,9 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::source_conformance;
-use crate::storage::{IfExists, METADATA_BYTES, ObjectKey, PutOptions, Sink, Storage, StorageError};
+use crate::storage::{
+    IfExists, METADATA_BYTES, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+};
 
 /// What a [`Storage`] may lack.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +39,18 @@ pub async fn storage_conformance(storage: Arc<dyn Storage>, capabilities: Storag
 async fn what_is_missing_is_said_to_be(storage: &dyn Storage) {
     let key = key("no folder/no object");
     let missing = |error| matches!(error, Some(StorageError::NotFound(_)));
-    assert!(missing(storage.open(&key, None).await.err()), "open");
     assert!(
-        missing(storage.open(&key, Some("etag")).await.err()),
+        missing(storage.open(&key, &ObjectVersion::CURRENT).await.err()),
+        "open"
+    );
+    assert!(
+        missing(storage.open(&key, &ObjectVersion::with_etag("etag")).await.err()),
         "open if it matches"
     );
-    assert!(missing(storage.head(&key).await.err()), "head");
+    assert!(
+        missing(storage.head(&key, &ObjectVersion::CURRENT).await.err()),
+        "head"
+    );
     for _ in 0..2 {
         storage
             .delete(&key)
@@ -59,7 +67,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
         .await
         .expect("a new object");
     let source = storage
-        .open(&key, None)
+        .open(&key, &ObjectVersion::CURRENT)
         .await
         .expect("a finished object can be opened");
     source_conformance(source.as_ref(), b"first version").await;
@@ -95,7 +103,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
         sink.write(Bytes::from_static(b"never seen"))
             .await
             .expect("a write");
-        let visible = storage.head(&never).await;
+        let visible = storage.head(&never, &ObjectVersion::CURRENT).await;
         assert!(
             matches!(visible, Err(StorageError::NotFound(_))),
             "nothing is visible before the end"
@@ -103,7 +111,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
         assert_eq!(keys(storage, "").await, [key.as_str()], "and nothing is listed");
         end.of(sink).await;
         assert!(matches!(
-            storage.head(&never).await,
+            storage.head(&never, &ObjectVersion::CURRENT).await,
             Err(StorageError::NotFound(_))
         ));
     }
@@ -116,7 +124,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
     for key in [key, empty] {
         storage.delete(&key).await.expect("deleting");
         assert!(matches!(
-            storage.open(&key, None).await,
+            storage.open(&key, &ObjectVersion::CURRENT).await,
             Err(StorageError::NotFound(_))
         ));
     }
@@ -128,7 +136,10 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     write(storage, &key, IfExists::Refuse, &["one"])
         .await
         .expect("a new object");
-    let first = storage.head(&key).await.expect("it is there");
+    let first = storage
+        .head(&key, &ObjectVersion::CURRENT)
+        .await
+        .expect("it is there");
     assert_eq!(first.size, 3);
     let age = SystemTime::now().duration_since(first.modified);
     assert!(
@@ -137,27 +148,33 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
         first.modified
     );
     assert_eq!(
-        storage.head(&key).await.expect("it is there"),
+        storage
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .expect("it is there"),
         first,
         "it stays the same"
     );
     let opened = storage
-        .open(&key, Some(&first.etag))
+        .open(&key, &ObjectVersion::with_etag(&first.etag))
         .await
         .expect("the same version");
 
     write(storage, &key, IfExists::Replace, &["two"])
         .await
         .expect("replacing");
-    let second = storage.head(&key).await.expect("it is there");
+    let second = storage
+        .head(&key, &ObjectVersion::CURRENT)
+        .await
+        .expect("it is there");
     assert_ne!(first.etag, second.etag, "another content has another etag");
-    let changed = storage.open(&key, Some(&first.etag)).await;
+    let changed = storage.open(&key, &ObjectVersion::with_etag(&first.etag)).await;
     assert!(
         matches!(changed, Err(StorageError::Changed(_))),
         "the old version is gone"
     );
     let source = storage
-        .open(&key, Some(&second.etag))
+        .open(&key, &ObjectVersion::with_etag(&second.etag))
         .await
         .expect("the new version");
     assert_eq!(source.read_at(0, 3).await.expect("a read"), "two");
@@ -169,7 +186,7 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
         ),
     }
     storage.delete(&key).await.expect("deleting");
-    let gone = storage.open(&key, Some(&second.etag)).await;
+    let gone = storage.open(&key, &ObjectVersion::with_etag(&second.etag)).await;
     assert!(matches!(gone, Err(StorageError::NotFound(_))));
 }
 
@@ -189,7 +206,11 @@ async fn metadata_is_kept_within_its_bounds(storage: &dyn Storage, capabilities:
         put(storage, &key, &with(pairs), b"content")
             .await
             .expect("an object");
-        let kept = storage.head(&key).await.expect("it is there").metadata;
+        let kept = storage
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .expect("it is there")
+            .metadata;
         if capabilities.metadata {
             assert_eq!(kept, metadata(pairs));
         } else {
@@ -285,7 +306,10 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
     for options in [options, PutOptions::default()] {
         storage.import(&key, &path, &options).await.expect("an import");
         holds(storage, &key, b"imported").await;
-        let info = storage.head(&key).await.expect("it is there");
+        let info = storage
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .expect("it is there");
         if capabilities.metadata {
             assert_eq!(info.metadata, options.metadata);
         }
@@ -305,14 +329,20 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
         holds(storage, &key, b"imported").await;
 
         // The file stays, and what is written into it is either not in the object or tells.
-        let before = storage.head(&key).await.expect("it is there");
+        let before = storage
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .expect("it is there");
         let mut file = std::fs::File::options()
             .append(true)
             .open(&path)
             .expect("the file stays");
         file.write_all(b" and altered").expect("a write");
         drop(file);
-        let after = storage.head(&key).await.expect("it is there");
+        let after = storage
+            .head(&key, &ObjectVersion::CURRENT)
+            .await
+            .expect("it is there");
         if after.etag == before.etag {
             holds(storage, &key, b"imported").await;
         }
@@ -367,7 +397,10 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage) {
     assert_eq!(storage.list("", None, 0).await.expect("no page"), []);
 
     let entry = &storage.list("b", None, 1).await.expect("a page")[0];
-    let info = storage.head(&entry.key).await.expect("it is there");
+    let info = storage
+        .head(&entry.key, &ObjectVersion::CURRENT)
+        .await
+        .expect("it is there");
     assert_eq!((entry.size, entry.modified), (info.size, info.modified));
     for key in all {
         storage.delete(&self::key(key)).await.expect("deleting");
@@ -406,7 +439,10 @@ async fn keys(storage: &dyn Storage, prefix: &str) -> Vec<String> {
 }
 
 async fn holds(storage: &dyn Storage, key: &ObjectKey, content: &[u8]) {
-    let source = storage.open(key, None).await.expect("it is there");
+    let source = storage
+        .open(key, &ObjectVersion::CURRENT)
+        .await
+        .expect("it is there");
     source_conformance(source.as_ref(), content).await;
 }
 

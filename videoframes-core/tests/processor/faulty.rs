@@ -18,7 +18,7 @@ use videoframes_core::pipeline::Progress;
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{
-    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError,
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
 };
 
 type Make<E> = Box<dyn Fn() -> E + Send>;
@@ -323,12 +323,12 @@ impl FaultyStorage {
 
 #[async_trait]
 impl Storage for FaultyStorage {
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
-        self.faults.around("head", self.inner.head(key)).await
+    async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
+        self.faults.around("head", self.inner.head(key, version)).await
     }
 
-    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
-        let source = self.faults.around("open", self.inner.open(key, if_match)).await?;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+        let source = self.faults.around("open", self.inner.open(key, version)).await?;
         let hook = self.after_open.lock().unwrap().take();
         if let Some(hook) = hook {
             hook().await;

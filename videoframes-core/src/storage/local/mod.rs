@@ -20,7 +20,9 @@ use rustix::io::Errno;
 use self::list::Page;
 use self::partial::{ObjectSink, Partial};
 pub(super) use self::tree::open_regular;
-use super::{IfExists, ObjectEntry, ObjectInfo, ObjectKey, PutOptions, Sink, Storage, StorageError};
+use super::{
+    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+};
 use crate::source::Source;
 
 /// Where unfinished objects are, below the root. No key may begin with it.
@@ -122,6 +124,17 @@ fn open(root: &Path, key: &ObjectKey) -> Result<File, StorageError> {
     }
 }
 
+/// There is only the current version.
+fn check_version(wanted: &ObjectVersion, key: &ObjectKey, etag: &str) -> Result<(), StorageError> {
+    if wanted.id.is_some() {
+        return Err(StorageError::NotFound(key.to_string()));
+    }
+    match &wanted.etag {
+        Some(wanted) if wanted != etag => Err(StorageError::Changed(key.to_string())),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses at once what would be refused at the end.
 fn check_new(root: &Path, key: &ObjectKey, options: &PutOptions) -> Result<(), StorageError> {
     tree::check(key)?;
@@ -146,24 +159,25 @@ fn check_new(root: &Path, key: &ObjectKey, options: &PutOptions) -> Result<(), S
 
 #[async_trait]
 impl Storage for LocalStorage {
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StorageError> {
-        let look = |root: &Path, key: &ObjectKey| {
+    async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
+        let version = version.clone();
+        let look = move |root: &Path, key: &ObjectKey| {
             let info = version::info(&open(root, key)?);
-            info.map_err(|e| StorageError::from_io("look at", key.as_str(), e))
+            let info = info.map_err(|e| StorageError::from_io("look at", key.as_str(), e))?;
+            check_version(&version, key, &info.etag)?;
+            Ok(info)
         };
         self.with(key, look).await
     }
 
-    async fn open(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Arc<dyn Source>, StorageError> {
-        let wanted = if_match.map(str::to_owned);
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+        let version = version.clone();
         let open = move |root: &Path, key: &ObjectKey| {
             let file = open(root, key)?;
             let io = |e| StorageError::from_io("open", key.as_str(), e);
             let meta = file.metadata().map_err(io)?;
             let etag = version::etag(&meta);
-            if wanted.is_some_and(|wanted| wanted != etag) {
-                return Err(StorageError::Changed(key.to_string()));
-            }
+            check_version(&version, key, &etag)?;
             Ok(FileObject {
                 path: root.canonicalize().map_err(io)?.join(key.as_str()),
                 file: Arc::new(file),

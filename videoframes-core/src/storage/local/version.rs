@@ -17,6 +17,7 @@ pub(super) fn info(file: &File) -> io::Result<ObjectInfo> {
     let meta = file.metadata()?;
     Ok(ObjectInfo {
         size: meta.size(),
+        version: None,
         etag: etag(&meta),
         modified: meta.modified()?,
         metadata: read_metadata(file)?,

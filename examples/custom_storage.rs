@@ -105,7 +105,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{} pictures, {} bytes of the video read, {:?}",
         summary.manifest.frames.len(),
         read.load(Ordering::Relaxed),
-        storage.head(&"frames.zip".parse()?).await?
+        storage
+            .head(&"frames.zip".parse()?, &ObjectVersion::CURRENT)
+            .await?
     );
     Ok(())
 }

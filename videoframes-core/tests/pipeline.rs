@@ -11,7 +11,7 @@ use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Scan};
 use videoframes_core::pipeline::{self, Error, OnDamage, Request, Summary};
 use videoframes_core::select::Selection;
 use videoframes_core::source::MemorySource;
-use videoframes_core::storage::{IfExists, MemoryStorage, Storage};
+use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Storage};
 use videoframes_core::testing::MockFrameExtractor;
 use videoframes_core::units::TimeBase;
 use videoframes_core::video::{Colour, Orientation, Timeline, VideoInfo};

@@ -183,7 +183,7 @@ struct PictureArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// A .zip file, a folder, or - for a ZIP on stdout [default: NAME.frames.zip].
+    /// A .zip file, a folder, s3://BUCKET/KEY.zip, or - for a ZIP on stdout [default: NAME.frames.zip].
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
     /// Names of the pictures, of {index}, {stem}, {ms} and {pts}.

@@ -82,6 +82,13 @@ impl Failure {
         }
     }
 
+    /// An address of S3, where this build knows none.
+    #[cfg(not(feature = "s3"))]
+    pub(crate) fn without_s3() -> Self {
+        Self::new(USAGE, "this build of vf neither reads nor writes s3:// addresses")
+            .hint("build it with them: cargo install --path videoframes-cli --features s3")
+    }
+
     pub(crate) fn internal(error: &dyn StdError) -> Self {
         Self::new(INTERNAL, chain(error))
     }
@@ -145,7 +152,7 @@ impl Failure {
         }
     }
 
-    fn of_output(error: &ArchiveError) -> Self {
+    pub(crate) fn of_output(error: &ArchiveError) -> Self {
         match error {
             ArchiveError::Storage(StorageError::AlreadyExists(_)) => {
                 Self::new(OUTPUT_EXISTS, chain(error)).hint("-y replaces it")

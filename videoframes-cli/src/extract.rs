@@ -15,6 +15,7 @@ use videoframes_core::storage::IfExists;
 use crate::args::{ExtractArgs, OutputArgs};
 use crate::exit::{self, Failure};
 use crate::input::{Opened, VideoInput};
+use crate::object::ObjectAddress;
 use crate::progress::Reporter;
 use crate::signals::cancelled_by_signals;
 use crate::stdout::{StdoutZip, print};
@@ -22,11 +23,11 @@ use crate::stdout::{StdoutZip, print};
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let mut request = args.request();
-    let destination = destination(&args.output, &args.file)?;
+    let cancel = cancelled_by_signals()?;
+    let destination = destination(&args.output, &args.file).await?;
     destination
         .check()
         .map_err(|error| Failure::of(&error.into(), &args.file))?;
-    let cancel = cancelled_by_signals()?;
     let opened = args
         .file
         .open(&mut request.limits, args.network.addresses(), &cancel)
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     })
 }
 
-fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destination>, Failure> {
+async fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destination>, Failure> {
     let if_exists = if output.replace {
         IfExists::Replace
     } else {
@@ -88,6 +89,9 @@ fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destin
             return Err(Failure::new(exit::USAGE, text).hint("redirect it, or give -o frames.zip"));
         }
         return Ok(Box::new(StdoutZip));
+    }
+    if let Some(text) = path.to_str().filter(|text| ObjectAddress::is_meant(text)) {
+        return object(text, if_exists, input).await;
     }
     if input.path().is_some_and(|input| is_same_file(&path, input)) {
         let text = format!("{}: the output would replace the video itself", path.display());
@@ -118,6 +122,38 @@ fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destin
     }
 }
 
+/// A ZIP as an object of a store.
+async fn object(
+    text: &str,
+    if_exists: IfExists,
+    input: &VideoInput,
+) -> Result<Box<dyn Destination>, Failure> {
+    let address: ObjectAddress = text
+        .parse()
+        .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
+    if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
+        let text = format!("'{address}' is no kind of output");
+        return Err(Failure::new(exit::USAGE, text).hint("only a ZIP can be an object: give a name in .zip"));
+    }
+    if matches!(input, VideoInput::Object(input) if *input == address) {
+        let text = format!("{address}: the output would replace the video itself");
+        return Err(Failure::new(exit::USAGE, text).hint("give another -o"));
+    }
+    open_target(&address, if_exists).await
+}
+
+#[cfg(feature = "s3")]
+async fn open_target(address: &ObjectAddress, if_exists: IfExists) -> Result<Box<dyn Destination>, Failure> {
+    let target = crate::object::target(address, if_exists).await;
+    let target = target.map_err(|error| Failure::of_output(&error.into()))?;
+    Ok(Box::new(target))
+}
+
+#[cfg(not(feature = "s3"))]
+async fn open_target(_: &ObjectAddress, _: IfExists) -> Result<Box<dyn Destination>, Failure> {
+    Err(Failure::without_s3())
+}
+
 fn is_same_file(a: &Path, b: &Path) -> bool {
     match (a.metadata(), b.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -136,6 +172,7 @@ fn target(output: &OutputArgs, input: &VideoInput) -> PathBuf {
 fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) -> Result<(), Failure> {
     let frames = summary.manifest.frames.len();
     let target = target(&args.output, &args.file);
+    let read = summary.work.bytes_read;
     if args.output.json {
         let result = serde_json::json!({
             "status": if summary.damage.is_some() { "partial" } else { "complete" },
@@ -147,7 +184,7 @@ fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) ->
             "damage": summary.damage,
             "strategy": summary.work.strategy.to_string(),
             "fallback": summary.work.fallback,
-            "bytes_read": opened.transferred().unwrap_or(summary.work.bytes_read),
+            "bytes_read": opened.transferred(read).unwrap_or(read),
             "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
         });
@@ -165,14 +202,14 @@ fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) ->
     let size = indicatif::HumanBytes(summary.bytes);
     let mut stderr = std::io::stderr().lock();
     let all = summary.manifest.source.size;
-    let read = match (opened.transferred(), summary.work.strategy) {
+    let share = match (opened.transferred(read), summary.work.strategy) {
         (Some(bytes), _) => of_all(bytes, all),
-        (None, Strategy::Planned) => of_all(summary.work.bytes_read, all),
+        (None, Strategy::Planned) => of_all(read, all),
         (None, _) => String::new(),
     };
     let _ = writeln!(
         stderr,
-        "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{read}"
+        "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}"
     );
     if let Some(damage) = &summary.damage {
         let _ = writeln!(

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl};
 use videoframes_core::source::{FileSource, Source};
 
 use crate::exit::{self, Failure};
+use crate::object::ObjectAddress;
 
 /// The video that was named.
 #[derive(Debug, Clone)]
@@ -21,31 +22,47 @@ pub(crate) enum VideoInput {
     File(PathBuf),
     /// On an HTTP server.
     Url(HttpUrl),
+    /// In an object store.
+    Object(ObjectAddress),
     /// An address that is none, and why. It is not kept: it may hold what is secret.
     Invalid(String),
 }
 
 /// A video that was opened.
-pub(crate) enum Opened {
-    /// On this machine.
-    File(Arc<FileSource>),
-    /// On an HTTP server.
-    Url(Arc<HttpSource>),
+pub(crate) struct Opened {
+    source: Arc<dyn Source>,
+    http: Option<Arc<HttpSource>>,
+    /// Whether it lies on another machine.
+    remote: bool,
 }
 
 impl Opened {
-    pub(crate) fn source(&self) -> Arc<dyn Source> {
-        match self {
-            Self::File(source) => Arc::clone(source) as Arc<dyn Source>,
-            Self::Url(source) => Arc::clone(source) as Arc<dyn Source>,
+    fn local(source: FileSource) -> Self {
+        Self {
+            source: Arc::new(source),
+            http: None,
+            remote: false,
         }
     }
 
-    /// Bytes that came over the network, if the video does.
-    pub(crate) fn transferred(&self) -> Option<u64> {
-        match self {
-            Self::File(_) => None,
-            Self::Url(source) => Some(source.transferred()),
+    fn http(source: HttpSource) -> Self {
+        let source = Arc::new(source);
+        Self {
+            source: Arc::clone(&source) as Arc<dyn Source>,
+            http: Some(source),
+            remote: true,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.source)
+    }
+
+    /// Bytes that came over the network, if the video does, where `read` of it were asked for.
+    pub(crate) fn transferred(&self, read: u64) -> Option<u64> {
+        match &self.http {
+            Some(source) => Some(source.transferred()),
+            None => self.remote.then_some(read),
         }
     }
 }
@@ -57,18 +74,23 @@ impl VideoInput {
     }
 
     fn parse(text: OsString) -> Self {
-        match text.to_str().filter(|text| has_scheme(text)).map(str::parse) {
-            Some(Ok(url)) => Self::Url(url),
-            Some(Err(error)) => Self::Invalid(HttpError::to_string(&error)),
-            None => Self::File(text.into()),
-        }
+        let Some(address) = text.to_str().filter(|text| has_scheme(text)) else {
+            return Self::File(text.into());
+        };
+        let parsed = if ObjectAddress::is_meant(address) {
+            address.parse().map(Self::Object)
+        } else {
+            let url = address.parse().map(Self::Url);
+            url.map_err(|error| HttpError::to_string(&error))
+        };
+        parsed.unwrap_or_else(Self::Invalid)
     }
 
     /// The file, if it is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Url(_) | Self::Invalid(_) => None,
+            Self::Url(_) | Self::Object(_) | Self::Invalid(_) => None,
         }
     }
 
@@ -77,6 +99,7 @@ impl VideoInput {
         let stem = match self {
             Self::File(path) => path.file_stem().map(OsStr::to_owned),
             Self::Url(url) => Path::new(&url.name()).file_stem().map(OsStr::to_owned),
+            Self::Object(object) => Path::new(object.key.name()).file_stem().map(OsStr::to_owned),
             Self::Invalid(_) => None,
         };
         stem.unwrap_or_else(|| "video".into())
@@ -93,34 +116,47 @@ impl VideoInput {
             Self::File(path) => self.open_file(path),
             Self::Invalid(why) => Err(Failure::new(exit::USAGE, format!("{self}: {why}"))),
             Self::Url(url) => {
-                let started = Instant::now();
-                let opened = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => {
-                        return Err(Failure::new(exit::CANCELLED, "cancelled, nothing was written"));
-                    }
-                    opened = HttpSource::open(url, addresses, limits) => opened,
-                };
-                limits.wall_time = limits.wall_time.saturating_sub(started.elapsed());
+                let opening = HttpSource::open(url, addresses, limits);
+                let (opened, took) = unless_cancelled(opening, cancel).await?;
+                limits.wall_time = limits.wall_time.saturating_sub(took);
                 match opened {
-                    Ok(source) => Ok(Opened::Url(Arc::new(source))),
+                    Ok(source) => Ok(Opened::http(source)),
                     Err(error) => Err(self.not_opened(&error)),
                 }
+            }
+            Self::Object(object) => {
+                let (opened, took) = unless_cancelled(self.open_object(object), cancel).await?;
+                limits.wall_time = limits.wall_time.saturating_sub(took);
+                opened
             }
         }
     }
 
+    #[cfg(feature = "s3")]
+    async fn open_object(&self, object: &ObjectAddress) -> Result<Opened, Failure> {
+        let opened = crate::object::open(object).await;
+        let source = opened.map_err(|error| Failure::about(exit::NOT_FOUND, self, &error))?;
+        Ok(Opened {
+            source,
+            http: None,
+            remote: true,
+        })
+    }
+
+    #[cfg(not(feature = "s3"))]
+    async fn open_object(&self, _: &ObjectAddress) -> Result<Opened, Failure> {
+        Err(Failure::without_s3())
+    }
+
     fn open_file(&self, path: &Path) -> Result<Opened, Failure> {
-        FileSource::open(path)
-            .map(|source| Opened::File(Arc::new(source)))
-            .map_err(|error| {
-                let why = match error.kind() {
-                    std::io::ErrorKind::NotFound => "no such file".to_owned(),
-                    std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                    _ => error.to_string(),
-                };
-                Failure::new(exit::NOT_FOUND, format!("{self}: {why}"))
-            })
+        FileSource::open(path).map(Opened::local).map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "no such file".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                _ => error.to_string(),
+            };
+            Failure::new(exit::NOT_FOUND, format!("{self}: {why}"))
+        })
     }
 
     fn not_opened(&self, error: &HttpError) -> Failure {
@@ -136,11 +172,25 @@ impl VideoInput {
     }
 }
 
+/// What `opening` gives and how long it took.
+async fn unless_cancelled<T>(
+    opening: impl Future<Output = T>,
+    cancel: &CancellationToken,
+) -> Result<(T, Duration), Failure> {
+    let started = Instant::now();
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Failure::new(exit::CANCELLED, "cancelled, nothing was written")),
+        opened = opening => Ok((opened, started.elapsed())),
+    }
+}
+
 impl fmt::Display for VideoInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Url(url) => url.fmt(f),
+            Self::Object(object) => object.fmt(f),
             Self::Invalid(_) => f.write_str("the address"),
         }
     }

@@ -6,6 +6,7 @@ mod exit;
 mod extract;
 mod input;
 mod memory;
+mod object;
 mod plan;
 mod probe;
 mod progress;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ExtractError;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Error, Probe, Scratch};
-use videoframes_core::source::{MemorySource, Source};
+use videoframes_core::source::{MemorySource, Source, Verifier};
 use videoframes_core::testing::MockFrameExtractor;
 
 const SIZE: u64 = 100_000;
@@ -80,6 +80,10 @@ impl Source for Gate {
     }
 
     fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
         None
     }
 

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Cancel(IdArgs),
     /// Start a failed or cancelled job again.
     Retry(IdArgs),
-    /// Write a job's archive to a file.
+    /// Write a job's archive to a file, or print an address of it.
     Result(ResultArgs),
     /// Print the notifications that were sent, one JSON event a line.
     Notifications(NotificationsArgs),
@@ -77,8 +77,8 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    /// The video.
-    pub(crate) file: PathBuf,
+    /// The video: a file, or s3://BUCKET/KEY of a bucket that the workers read.
+    pub(crate) video: PathBuf,
 
     #[command(flatten)]
     pub(crate) select: SelectArgs,
@@ -200,8 +200,11 @@ pub(crate) struct ResultArgs {
     /// The job.
     pub(crate) id: JobId,
     /// The file; - is stdout.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print an address that anyone can fetch it from for an hour, where it is in a bucket.
+    #[arg(long, conflicts_with_all = ["output", "overwrite"])]
+    pub(crate) url: bool,
     /// Replace the file if it exists.
     #[arg(short = 'y', long)]
     pub(crate) overwrite: bool,
@@ -212,6 +215,9 @@ pub(crate) struct NotificationsArgs {
     /// Go on with those that are still to come.
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Receive and delete them, as a client does; with SQS there is no other way.
+    #[arg(long)]
+    pub(crate) take: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,31 +2,36 @@
 
 use std::sync::Arc;
 
+use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::database::migration::MigrationError;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::jobs::SeaOrmJobRepo;
-use videoframes_core::queue::DatabaseQueue;
-use videoframes_core::storage::LocalStorage;
+use videoframes_core::storage::{Storage, Stores};
 
-use crate::config::Config;
+use crate::config::{Config, StoragePlace};
 use crate::exit::{self, Failure};
-
-/// Name of the queue of dead letters.
-const DEAD_LETTERS: &str = "dead-letters";
+use crate::objects::Objects;
+use crate::queues::Queues;
 
 /// What every command works with.
 pub(crate) struct Place {
     pub(crate) database: Database,
     pub(crate) repo: Arc<SeaOrmJobRepo>,
-    pub(crate) storage: Arc<LocalStorage>,
-    pub(crate) input: Arc<DatabaseQueue>,
-    pub(crate) notifier: Arc<DatabaseQueue>,
-    pub(crate) dead_letters: DatabaseQueue,
+    pub(crate) objects: Objects,
+    pub(crate) stores: Stores,
+    pub(crate) queues: Queues,
+}
+
+impl Place {
+    /// Where results are.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        self.stores.results()
+    }
 }
 
 /// Connects to what a command looks at, if it is there. Looking makes nothing.
 pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Failure> {
-    if let Some(path) = config.database_url.strip_prefix("sqlite:")
+    if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && !std::path::Path::new(path.trim_start_matches("//")).exists()
     {
         eprintln!("nothing was ever submitted here: '{path}' does not exist");
@@ -43,21 +48,43 @@ pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
         false => database.check_schema().await,
     };
     ready.map_err(|error| schema(&error))?;
-    let queue = |name: &str| DatabaseQueue::new(database.clone(), name);
-    let input = queue(&config.input_queue).with_dead_letters(DEAD_LETTERS, config.max_receives);
+    let aws = match config.places.has_aws() {
+        true => Some(sdk_config(&AwsOptions::default()).await),
+        false => None,
+    };
+    let objects = Objects::of(&config.places.storage, &config.places.s3, aws.as_ref());
     Ok(Place {
         repo: Arc::new(SeaOrmJobRepo::new(database.clone())),
-        storage: Arc::new(LocalStorage::new(&config.objects)),
-        input: Arc::new(input),
-        notifier: Arc::new(queue(&config.notifier_queue)),
-        dead_letters: queue(DEAD_LETTERS),
+        stores: stores(config, &objects, aws.as_ref()),
+        queues: Queues::of(config, &database, aws.as_ref()).await?,
+        objects,
         database,
     })
 }
 
+/// The store of the results, and the buckets that sources may come from.
+fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores {
+    let places = &config.places;
+    let mut stores = Stores::one(objects.storage());
+    let mut sources = places.sources.clone();
+    if let StoragePlace::Bucket { bucket, .. } = &places.storage {
+        stores = stores.in_bucket(bucket);
+        sources.push(bucket.clone());
+    }
+    for bucket in sources {
+        // Keys of sources are those of the whole bucket.
+        let place = StoragePlace::Bucket {
+            bucket: bucket.clone(),
+            prefix: None,
+        };
+        stores = stores.with_source(bucket, Objects::of(&place, &places.s3, aws).storage());
+    }
+    stores
+}
+
 /// The database alone.
 pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
-    if let Some(path) = config.database_url.strip_prefix("sqlite:")
+    if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && let Some(folder) = std::path::Path::new(path.trim_start_matches("//")).parent()
         && !folder.as_os_str().is_empty()
     {
@@ -72,7 +99,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
         connections: config.connections,
         ..DatabaseOptions::default()
     };
-    let connected = Database::connect(&config.database_url, &options).await;
+    let connected = Database::connect(&config.places.database_url, &options).await;
     connected.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))
 }
 

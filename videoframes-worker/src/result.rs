@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use videoframes_core::jobs::{JobRepo, JobResult};
 use videoframes_core::source::Source;
@@ -12,8 +13,9 @@ use crate::args::ResultArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
-use crate::jobs::{missing, unavailable};
-use crate::parts::open_existing;
+use crate::jobs::{missing, print, unavailable};
+use crate::objects::Objects;
+use crate::parts::{Place, open_existing};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 4 << 20;
@@ -30,8 +32,11 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         });
     };
     let key: ObjectKey = result.key.parse().map_err(|e| Failure::internal(&e))?;
+    let Some(output) = &args.output else {
+        return print_url(&place, &key).await;
+    };
     let archive = place
-        .storage
+        .storage()
         .open(&key, &ObjectVersion::CURRENT)
         .await
         .map_err(|error| match &error {
@@ -39,14 +44,14 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
                 .hint("the archive is past its retention, or somebody removed it"),
             _ => Failure::because(exit::UNAVAILABLE, &error),
         })?;
-    if args.output == Path::new("-") {
+    if output == Path::new("-") {
         return to_stdout(archive.as_ref(), result).await;
     }
     let if_exists = match args.overwrite {
         true => IfExists::Replace,
         false => IfExists::Refuse,
     };
-    let mut sink = FileSink::create(&args.output, if_exists).map_err(|e| output(&e))?;
+    let mut sink = FileSink::create(output, if_exists).map_err(|e| output(&e))?;
     let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive.as_ref(), offset).await? {
@@ -57,6 +62,21 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     check(digest, result)?;
     Box::new(sink).finish().await.map_err(|e| output(&e))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long an address is good for.
+const URL_LASTS: Duration = Duration::from_secs(3600);
+
+async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> {
+    let Objects::Bucket(storage) = &place.objects else {
+        return Err(Failure::new(
+            exit::USAGE,
+            "only archives in a bucket have an address",
+        ));
+    };
+    let url = storage.presign(key, URL_LASTS).await;
+    let url = url.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))?;
+    print(&format!("{url}\n"))
 }
 
 async fn to_stdout(archive: &dyn Source, result: &JobResult) -> Result<ExitCode, Failure> {

@@ -7,18 +7,15 @@ use std::time::Duration;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::Scratch;
 use videoframes_core::processor::{Parts, Processor, Until};
-use videoframes_core::queue::DatabaseQueue;
-use videoframes_core::storage::LocalStorage;
 
 use crate::args::RunArgs;
 use crate::config::Config;
 use crate::exit::{self, Failure, chain};
+use crate::objects::Objects;
 use crate::parts::open;
+use crate::queues::Messages;
 use crate::signals::cancelled_by_signals;
 use crate::workspace::Workspace;
-
-/// How long a temporary file may be without a lock, between its creation and its locking.
-const UNLOCKED: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
     if let Some(concurrency) = args.concurrency {
@@ -32,8 +29,8 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     let version = extractor.ffmpeg_version().map_err(|error| {
         Failure::because(exit::USAGE, &error).hint("install ffmpeg 5.1 or newer, or set VF_FFMPEG")
     })?;
-    let workspace = Workspace::create(&config.scratch, &config.processor.owner).map_err(|error| {
-        let folder = config.scratch.display();
+    let workspace = Workspace::create(&config.places.scratch, &config.processor.owner).map_err(|error| {
+        let folder = config.places.scratch.display();
         Failure::new(
             exit::UNAVAILABLE,
             format!("no temporary files can be kept in '{folder}': {error}"),
@@ -41,13 +38,18 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     })?;
     let workspace = Arc::new(workspace);
     let place = open(&config).await?;
+    place.objects.check().await?;
+    for queue in [&place.queues.input, &place.queues.notifier] {
+        queue.check().await?;
+    }
     let parts = Parts::new(
-        place.input,
-        Arc::clone(&place.notifier) as _,
+        place.queues.input.queue(),
+        place.queues.notifier.queue(),
         place.repo,
-        Arc::clone(&place.storage) as _,
+        place.objects.storage(),
         Arc::new(extractor.with_registry(workspace.children())),
     )
+    .with_stores(place.stores)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -56,8 +58,8 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     );
     let sweeper = Sweeper {
         workspace: Arc::clone(&workspace),
-        storage: place.storage,
-        queues: [place.notifier.as_ref().clone(), place.dead_letters],
+        objects: place.objects,
+        queues: [place.queues.notifier, place.queues.dead_letters],
         retention: config.processor.timing.retention,
         pause: config.processor.timing.sweep,
     };
@@ -76,8 +78,8 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
 /// Removes what workers that died have left on this machine, and messages that nobody took.
 struct Sweeper {
     workspace: Arc<Workspace>,
-    storage: Arc<LocalStorage>,
-    queues: [DatabaseQueue; 2],
+    objects: Objects,
+    queues: [Messages; 2],
     retention: Duration,
     pause: Duration,
 }
@@ -90,12 +92,16 @@ impl Sweeper {
             if let Err(error) = swept.map_err(std::io::Error::other).flatten() {
                 tracing::warn!(error = chain(&error), "the scratch folder cannot be swept");
             }
-            match self.storage.sweep(UNLOCKED.min(self.pause)).await {
+            match self.objects.sweep(self.pause).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "unfinished objects of workers that died are gone"),
                 Err(error) => tracing::warn!(error = chain(&error), "unfinished objects cannot be swept"),
             }
             for queue in &self.queues {
+                // SQS forgets by itself.
+                let Messages::Database(queue) = queue else {
+                    continue;
+                };
                 if let Err(error) = queue.forget(self.retention).await {
                     tracing::warn!(error = chain(&error), "old messages cannot be removed");
                 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use videoframes_core::jobs::{
 };
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
-use videoframes_core::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
+use videoframes_core::storage::{
+    IfExists, InvalidKey, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError,
+};
 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
@@ -26,18 +28,9 @@ const CHUNK: usize = 1 << 20;
 
 pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, Failure> {
     // Whatever can be refused is refused before anything is made.
-    let file = args.file.clone();
-    let about = |error: io::Error| Failure::new(exit::NOT_FOUND, format!("{}: {error}", args.file.display()));
-    let (name, sha256) = tokio::task::spawn_blocking(move || identify(&file))
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(about)?;
-    let key: ObjectKey = format!("sources/{sha256}/{name}")
-        .parse()
-        .map_err(|e| Failure::because(exit::USAGE, &e).hint("give the video another file name"))?;
+    let video = Video::identify(&args.video).await?;
+    let source = video.source();
     let fields = fields(&args);
-    let source = SourceRef::current(key.clone());
     if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
         return Err(
             Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
@@ -45,7 +38,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     }
 
     let place = open(config).await?;
-    let etag = import(&place, &key, &args.file, &sha256).await?;
+    let etag = video.etag(&place).await?;
     let request = JobRequest::new(&source, fields);
     let mut job = request.into_job(Some(etag), config.processor.deadline);
     if args.idempotency_key.is_none() {
@@ -68,8 +61,8 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let hold = config.processor.timing.relay_hold;
     let sent = relay(
         place.repo.as_ref(),
-        place.input.as_ref(),
-        place.notifier.as_ref(),
+        place.queues.input.queue().as_ref(),
+        place.queues.notifier.queue().as_ref(),
         hold,
     )
     .await;
@@ -80,6 +73,78 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         wait(&place, submitted.id).await
     } else {
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The video that was named.
+enum Video {
+    /// On this machine: to be put into the store under a key that says what it holds.
+    File {
+        path: PathBuf,
+        key: ObjectKey,
+        sha256: String,
+    },
+    /// In a bucket already.
+    Object(SourceRef),
+}
+
+impl Video {
+    async fn identify(named: &Path) -> Result<Self, Failure> {
+        if let Some(place) = named.to_str().and_then(|text| text.strip_prefix("s3://")) {
+            let wrong = |why: &str| Failure::new(exit::USAGE, format!("s3://{place}: {why}"));
+            let (bucket, key) = place
+                .split_once('/')
+                .ok_or_else(|| wrong("names no object: s3://BUCKET/KEY"))?;
+            let key = key.parse().map_err(|e: InvalidKey| wrong(&e.to_string()))?;
+            return Ok(Self::Object(SourceRef {
+                bucket: Some(bucket.to_owned()),
+                ..SourceRef::current(key)
+            }));
+        }
+        let path = named.to_owned();
+        let about = |error: io::Error| Failure::new(exit::NOT_FOUND, format!("{}: {error}", named.display()));
+        let (name, sha256) = tokio::task::spawn_blocking(move || identify(&path))
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(about)?;
+        let key = format!("sources/{sha256}/{name}").parse();
+        Ok(Self::File {
+            path: named.to_owned(),
+            key: key.map_err(|e: InvalidKey| {
+                Failure::because(exit::USAGE, &e).hint("give the video another file name")
+            })?,
+            sha256,
+        })
+    }
+
+    fn source(&self) -> SourceRef {
+        match self {
+            Self::File { key, .. } => SourceRef::current(key.clone()),
+            Self::Object(source) => source.clone(),
+        }
+    }
+
+    /// The version of the object that is there now, once it is there.
+    async fn etag(&self, place: &Place) -> Result<String, Failure> {
+        match self {
+            Self::File { path, key, sha256 } => import(place, key, path, sha256).await,
+            Self::Object(source) => {
+                let storage = place.stores.source(source.bucket.as_deref());
+                let storage = storage.map_err(|e| {
+                    Failure::because(exit::USAGE, &e).hint("VF_SOURCES names the buckets that are read")
+                })?;
+                let info = storage.head(&source.key, &source.version).await;
+                Ok(info.map_err(|error| source_failure(&error))?.etag)
+            }
+        }
+    }
+}
+
+fn source_failure(error: &StorageError) -> Failure {
+    match error {
+        StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, error),
+        _ => Failure::because(exit::UNAVAILABLE, error),
     }
 }
 
@@ -114,7 +179,7 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
     let failed = |error: &StorageError| Failure::because(exit::UNAVAILABLE, error);
     let import = |if_exists| {
         let options = PutOptions::from(if_exists);
-        async move { place.storage.import(key, file, &options).await }
+        async move { place.storage().import(key, file, &options).await }
     };
     match import(IfExists::Refuse).await {
         Ok(()) => {}
@@ -127,7 +192,7 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
         Err(error) => return Err(failed(&error)),
     }
     let info = place
-        .storage
+        .storage()
         .head(key, &ObjectVersion::CURRENT)
         .await
         .map_err(|e| failed(&e))?;
@@ -135,7 +200,7 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
 }
 
 async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
-    let source = match place.storage.open(key, &ObjectVersion::CURRENT).await {
+    let source = match place.storage().open(key, &ObjectVersion::CURRENT).await {
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
         other => other?,
     };

@@ -35,11 +35,23 @@ pub trait Source: Send + Sync + 'static {
     /// The file that holds these bytes, when there is one on this machine.
     fn local_path(&self) -> Option<&Path>;
 
+    /// What a copy of all bytes can be checked with, where more is known of them than their number.
+    fn verifier(&self) -> Option<Box<dyn Verifier>>;
+
     /// Up to `length` bytes from `offset`, or an error, in bounded time: nobody else watches over it.
     ///
     /// # Errors
     /// Whatever the underlying store reports.
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
+}
+
+/// Tells whether bytes are those that their sender had.
+pub trait Verifier: Send {
+    /// Takes the next bytes, in their order.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// Whether all that came are the right ones.
+    fn agrees(self: Box<Self>) -> bool;
 }
 
 /// A regular file on this machine.
@@ -100,6 +112,10 @@ impl Source for FileSource {
         Some(&self.path)
     }
 
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        None
+    }
+
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         let length = usize::try_from(self.length.saturating_sub(offset).min(length as u64)).unwrap_or(length);
         let file = Arc::clone(&self.file);
@@ -141,6 +157,10 @@ impl Source for MemorySource {
     }
 
     fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
         None
     }
 

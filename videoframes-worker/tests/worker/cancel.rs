@@ -33,7 +33,7 @@ fn a_running_job_stops_with_its_decoder_and_leaves_no_file() {
     place.wait_for(&id, |job| job["status"] == "cancelled");
     worker.signal("TERM");
     assert!(worker.wait().success());
-    assert_eq!(place.archives(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(place.archives(), Vec::<String>::new());
     place.check(1);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::place::{Kind, Place};
+use super::place::{EVERYWHERE, Kind, Place};
 use super::video;
 
 fn many(kind: Kind, workers: usize) {
@@ -42,8 +42,13 @@ fn jobs_are_done_once_each_by_several_workers_on_postgres() {
 }
 
 #[test]
+fn jobs_are_done_once_each_by_several_workers_on_buckets_and_queues() {
+    many(Kind::Deployed, 4);
+}
+
+#[test]
 fn the_same_message_to_two_workers_runs_one_decoder() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::long(), &["--fps", "2", "-f", "png"]);
         for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use super::place::{Kind, Place};
+use super::place::{EVERYWHERE, Kind, Place};
 use super::video;
 
 /// Every step at which a worker can be made to die.
@@ -65,19 +65,23 @@ fn a_worker_killed_at_any_step_loses_nothing_on_postgres() {
 }
 
 #[test]
+fn a_worker_killed_at_any_step_loses_nothing_on_buckets_and_queues() {
+    killed_at_each_step(Kind::Deployed);
+}
+
+#[test]
 fn a_worker_killed_between_heartbeats_loses_nothing() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         killed_at(kind, "heartbeat", video::long(), &["--fps", "4", "-f", "png"]);
     }
 }
 
 #[test]
 fn a_worker_killed_with_a_message_that_asks_for_a_new_job_loses_nothing() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
-        std::fs::create_dir_all(place.objects()).unwrap();
-        std::fs::copy(video::short(), place.objects().join("v.mp4")).unwrap();
         place.says(&["migrate", "up"]);
+        place.put("v.mp4", &std::fs::read(video::short()).unwrap());
         place.send(r#"{"version": 1, "source": {"key": "v.mp4"}}"#);
         let mut worker = place.worker(&[("VF_FAULT", "validated=kill")], &[]);
         assert_eq!(worker.wait().signal(), Some(9));
@@ -98,7 +102,7 @@ fn a_job_that_kills_its_workers_fails_in_the_end() {
     let rows = place.check(1);
     assert_eq!(rows[0]["status"], "failed");
     assert_eq!(rows[0]["error_code"], "WORKER_CRASH_LOOP");
-    assert_eq!(place.archives(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(place.archives(), Vec::<String>::new());
 }
 
 #[test]

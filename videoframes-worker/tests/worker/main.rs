@@ -4,6 +4,7 @@
 
 mod cancel;
 mod cli;
+mod cloud;
 mod crowd;
 mod kills;
 mod place;

@@ -14,8 +14,10 @@ use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Request};
 use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Outgoing, Queue, Waiting};
 use videoframes_core::source::FileSource;
-use videoframes_core::storage::IfExists;
+use videoframes_core::storage::{IfExists, LocalStorage, ObjectVersion, Storage, StorageError};
 use videoframes_core::units::FrameRate;
+
+use super::cloud::Cloud;
 
 /// Times of the protocol, scaled down.
 const TIMING: &[(&str, &str)] = &[
@@ -40,11 +42,17 @@ const PATIENCE: Duration = Duration::from_secs(48);
 pub(crate) enum Kind {
     Sqlite,
     Postgres,
+    /// Postgres, a bucket and queues of SQS.
+    Deployed,
 }
+
+/// All of them.
+pub(crate) const EVERYWHERE: [Kind; 3] = [Kind::Sqlite, Kind::Postgres, Kind::Deployed];
 
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     database: Option<String>,
+    pub(crate) cloud: Option<Cloud>,
 }
 
 impl Place {
@@ -52,6 +60,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: None,
+            cloud: None,
         }
     }
 
@@ -59,21 +68,59 @@ impl Place {
     pub(crate) fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Sqlite => Some(Self::sqlite()),
-            Kind::Postgres => {
+            Kind::Postgres | Kind::Deployed => {
                 let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
                     eprintln!("skipped: VF_TEST_POSTGRES names no server");
                     return None;
                 };
+                let cloud = match kind {
+                    Kind::Deployed => Some(runtime().block_on(Cloud::new())?),
+                    _ => None,
+                };
                 Some(Self {
                     folder: tempfile::tempdir().unwrap(),
                     database: Some(new_database(&server)),
+                    cloud,
                 })
             }
         }
     }
 
+    /// The folder of the store, where it is one.
     pub(crate) fn objects(&self) -> PathBuf {
+        assert!(self.cloud.is_none(), "objects are in a bucket");
         self.folder.path().join("objects")
+    }
+
+    fn with_storage<T>(&self, work: impl AsyncFnOnce(&dyn Storage) -> T) -> T {
+        runtime().block_on(async {
+            match &self.cloud {
+                None => work(&LocalStorage::new(self.objects())).await,
+                Some(cloud) => work(&cloud.storage().await).await,
+            }
+        })
+    }
+
+    /// Puts an object into the store, past the worker.
+    pub(crate) fn put(&self, key: &str, content: &[u8]) {
+        self.with_storage(async |storage| {
+            let key = key.parse().unwrap();
+            let mut sink = storage.create(&key, &IfExists::Replace.into()).await.unwrap();
+            sink.write(content.to_vec().into()).await.unwrap();
+            sink.finish().await.unwrap();
+        });
+    }
+
+    /// The bytes of an object, where there is one.
+    pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.with_storage(async |storage| {
+            let source = match storage.open(&key.parse().unwrap(), &ObjectVersion::CURRENT).await {
+                Err(StorageError::NotFound(_)) => return None,
+                source => source.unwrap(),
+            };
+            let length = usize::try_from(source.len()).unwrap();
+            Some(source.read_at(0, length).await.unwrap().to_vec())
+        })
     }
 
     /// `vf-worker` in this place.
@@ -87,8 +134,11 @@ impl Place {
             }
             Some(url) => {
                 command.env("DATABASE_URL", url);
-                command.env("VF_STORAGE", format!("file:{}", self.objects().display()));
                 command.env("VF_SCRATCH", self.folder.path().join("scratch"));
+                match &self.cloud {
+                    Some(cloud) => command.envs(cloud.environment()),
+                    None => command.env("VF_STORAGE", format!("file:{}", self.objects().display())),
+                };
             }
         }
         command.args(args);
@@ -129,20 +179,30 @@ impl Place {
 
     /// Sends a message as a client would.
     pub(crate) fn send(&self, body: &str) {
-        self.queue("input", async |queue| {
+        let send = async |queue: &dyn Queue| {
             for sent in queue.send(&[Outgoing::new(body)]).await.unwrap() {
                 sent.unwrap();
             }
-        });
+        };
+        match &self.cloud {
+            Some(cloud) => runtime().block_on(async { send(&cloud.queue("input").await).await }),
+            None => self.queue("input", async |queue| send(&queue).await),
+        }
     }
 
     /// Empties the input queue by hand; how many messages were in it.
     pub(crate) fn purge(&self) -> u64 {
-        self.queue("input", async |queue| queue.purge().await.unwrap())
+        match &self.cloud {
+            Some(cloud) => runtime().block_on(cloud.purge_input()),
+            None => self.queue("input", async |queue| queue.purge().await.unwrap()),
+        }
     }
 
     /// Why the dead letters are dead.
     pub(crate) fn dead_letters(&self) -> Vec<String> {
+        if let Some(cloud) = &self.cloud {
+            return runtime().block_on(cloud.dead_letters());
+        }
         let letters = self.queue("dead-letters", async |queue| {
             queue.browse(None, 100).await.unwrap()
         });
@@ -178,6 +238,9 @@ impl Place {
     }
 
     pub(crate) fn notifications(&self) -> Vec<Value> {
+        if let Some(cloud) = &self.cloud {
+            return runtime().block_on(cloud.told());
+        }
         let text = self.says(&["notifications"]);
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -233,34 +296,32 @@ impl Place {
                 .collect();
             assert_eq!(told.len(), 1, "{id} is told of under one id");
             if status == "completed" {
-                let archive =
-                    std::fs::read(self.objects().join(row["result"]["key"].as_str().unwrap())).unwrap();
+                let archive = self.get(row["result"]["key"].as_str().unwrap()).unwrap();
                 assert_eq!(row["result"]["size"], archive.len());
                 let zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
                 assert_eq!(row["result"]["frames"], zip.len() - 1);
             }
         }
         assert_eq!(self.decoders(), Vec::<i32>::new(), "no decoder is left");
-        assert_eq!(
-            self.unfinished(),
-            Vec::<PathBuf>::new(),
-            "no half-written object is left"
-        );
+        assert_eq!(self.unfinished(), 0, "no half-written object is left");
         assert_eq!(self.scratch(), Vec::<PathBuf>::new(), "no scratch folder is left");
         rows
     }
 
-    /// Files that are no objects yet.
-    pub(crate) fn unfinished(&self) -> Vec<PathBuf> {
+    /// How many objects are begun and not finished.
+    pub(crate) fn unfinished(&self) -> usize {
+        if let Some(cloud) = &self.cloud {
+            return runtime().block_on(cloud.uploads());
+        }
         let Ok(folders) = std::fs::read_dir(self.objects()) else {
-            return Vec::new();
+            return 0;
         };
         let hidden = folders.filter_map(|entry| {
             let path = entry.ok()?.path();
             path.file_name()?.to_str()?.starts_with('.').then_some(path)
         });
         let files = hidden.flat_map(|folder| std::fs::read_dir(folder).unwrap());
-        files.map(|file| file.unwrap().path()).collect()
+        files.count()
     }
 
     fn scratch(&self) -> Vec<PathBuf> {
@@ -270,13 +331,10 @@ impl Place {
         }
     }
 
-    /// Archives in the store.
-    pub(crate) fn archives(&self) -> Vec<PathBuf> {
-        let Ok(jobs) = std::fs::read_dir(self.objects().join("results")) else {
-            return Vec::new();
-        };
-        let files = jobs.flat_map(|job| std::fs::read_dir(job.unwrap().path()).unwrap());
-        files.map(|file| file.unwrap().path()).collect()
+    /// Keys of the archives in the store.
+    pub(crate) fn archives(&self) -> Vec<String> {
+        let listed = self.with_storage(async |storage| storage.list("results/", None, 10_000).await.unwrap());
+        listed.iter().map(|entry| entry.key.to_string()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::place::{Kind, Place};
+use super::place::{EVERYWHERE, Kind, Place};
 use super::video;
 
 /// One message; the job that it becomes.
@@ -19,25 +19,19 @@ fn outcome(place: &Place, message: &str) -> (String, String, u64) {
     )
 }
 
-fn store(place: &Place, key: &str, content: &[u8]) {
-    let path = place.objects().join(key);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
-}
-
 #[test]
 fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let movie = std::fs::read(video::short()).unwrap();
-        store(&place, "v.mp4", &movie);
-        store(&place, "empty.mp4", b"");
-        store(&place, "text.mp4", &b"this is no video\n".repeat(100));
-        store(&place, "half.mp4", &movie[..movie.len() / 2]);
-        store(&place, "taken.zip", b"something else");
+        place.put("v.mp4", &movie);
+        place.put("empty.mp4", b"");
+        place.put("text.mp4", &b"this is no video\n".repeat(100));
+        place.put("half.mp4", &movie[..movie.len() / 2]);
+        place.put("taken.zip", b"something else");
         let sound = place.folder.path().join("sound.m4a");
         make_sound(&sound);
-        store(&place, "sound.m4a", &std::fs::read(sound).unwrap());
+        place.put("sound.m4a", &std::fs::read(sound).unwrap());
         place.says(&["migrate", "up"]);
         for (message, code, attempts) in [
             (
@@ -116,10 +110,7 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
                 "{message}"
             );
         }
-        assert_eq!(
-            std::fs::read(place.objects().join("taken.zip")).unwrap(),
-            b"something else"
-        );
+        assert_eq!(place.get("taken.zip").unwrap(), b"something else");
     }
 }
 

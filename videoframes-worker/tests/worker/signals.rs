@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kills::POINTS;
-use super::place::{Kind, Place, wait};
+use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
 const SLOW: &[&str] = &["--all", "-f", "png"];
@@ -49,7 +49,7 @@ fn terminated_at(kind: Kind, point: &str) {
 
 #[test]
 fn a_worker_stopped_at_any_step_ends_well() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         for points in POINTS.chunks(5) {
             std::thread::scope(|scope| {
                 for point in points {
@@ -62,7 +62,7 @@ fn a_worker_stopped_at_any_step_ends_well() {
 
 #[test]
 fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::long(), SLOW);
         let mut worker = place.worker(&[("VF_GRACE", "1s")], &[]);
@@ -77,7 +77,7 @@ fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
         );
         assert_eq!(job["lease_owner"], Value::Null);
         assert_eq!(place.decoders(), Vec::<i32>::new());
-        assert_eq!(place.archives(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(place.archives(), Vec::<String>::new());
         // Visible at once: the next worker has it before a lease could have ended.
         let other = place.worker(&[("VF_LEASE", "1h"), ("VF_OVERDUE", "1h")], &[]);
         place.wait_for(&id, |job| job["status"] == "processing");
@@ -105,7 +105,7 @@ fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
 
 #[test]
 fn a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::short(), &["--fps", "5"]);
         // It freezes with the archive written, and its outcome about to be.

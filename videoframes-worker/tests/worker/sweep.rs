@@ -1,11 +1,11 @@
 //! Jobs whose messages are gone, and files that nobody needs.
 
-use super::place::{Kind, Place, wait};
+use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
 #[test]
 fn jobs_whose_messages_are_gone_are_enqueued_again() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         for _ in 0..3 {
             place.submit(video::short(), &["-n", "1"]);

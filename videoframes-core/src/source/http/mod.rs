@@ -21,7 +21,7 @@ use tempfile::{NamedTempFile, TempPath};
 use self::client::Client;
 pub use self::error::HttpError;
 pub use self::url::HttpUrl;
-use super::{FileSource, Source};
+use super::{FileSource, Source, Verifier};
 use crate::limits::{HTTP_BYTES_PER_SECOND, Limits};
 
 /// Bytes that are asked for first: where an index begins, often.
@@ -254,6 +254,10 @@ impl Source for HttpSource {
 
     fn local_path(&self) -> Option<&Path> {
         self.copy.as_ref().and_then(|copy| copy.source.local_path())
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        None
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {

@@ -1,0 +1,215 @@
+//! Configuration: environment and flags, read once, all that is wrong told at once.
+
+mod places;
+mod values;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use videoframes_core::limits::Limits;
+use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
+
+pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
+use self::values::{Reader, count, on_off, size, time};
+pub(crate) use self::variables::help;
+use crate::args::Place;
+use crate::exit::{self, Failure};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How this worker works.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) places: Places,
+    pub(crate) connections: u32,
+    pub(crate) migrate: bool,
+    pub(crate) scratch_quota: u64,
+    pub(crate) max_receives: u32,
+    pub(crate) ffmpeg: Option<PathBuf>,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) processor: ProcessorConfig,
+}
+
+impl Config {
+    /// Reads flags and environment.
+    pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self::of(place, environment.collect()).map_err(|wrong| {
+            Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists what can be set")
+        })
+    }
+
+    fn of(place: &Place, values: BTreeMap<String, String>) -> Result<Self, Vec<String>> {
+        let mut read = Reader::new(values);
+        let places = Places::read(place, &mut read);
+        let format = |text: &str| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("text or json".to_owned()),
+        };
+        let name = |text: &str| match text.is_empty() || text.len() > 80 {
+            false => Ok(text.to_owned()),
+            true => Err("a name of 1 to 80 bytes".to_owned()),
+        };
+        let config = Self {
+            connections: read.get("VF_DATABASE_CONNECTIONS", count),
+            migrate: read.get("VF_MIGRATE", on_off),
+            scratch_quota: read.get("VF_SCRATCH_QUOTA", size),
+            max_receives: read.get("VF_MAX_RECEIVES", count),
+            ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
+            log: match place.verbose {
+                true => "debug".to_owned(),
+                false => read.get("VF_LOG", name),
+            },
+            log_format: read.get("VF_LOG_FORMAT", format),
+            processor: ProcessorConfig {
+                concurrency: read.get("VF_CONCURRENCY", count::<usize>),
+                timing: timing(&mut read, &places),
+                retry: RetryPolicy {
+                    attempts: read.get("VF_ATTEMPTS", count),
+                    first: read.get("VF_RETRY_FIRST", time),
+                    longest: read.get("VF_RETRY_LONGEST", time),
+                },
+                crashes: read.get("VF_CRASHES", count),
+                limits: limits(&mut read),
+                deadline: read.get("VF_DEADLINE", time),
+                reuse: read.get("VF_REUSE", on_off),
+                jobs_per_minute: read.optional("VF_JOBS_PER_MINUTE", count),
+                bytes_per_second: read.optional("VF_BYTES_PER_SECOND", size),
+                ..ProcessorConfig::default()
+            },
+            places,
+        };
+        if read.is_fine() {
+            config.processor.timing.check().map(|()| config)
+        } else {
+            Err(read.found_wrong())
+        }
+    }
+}
+
+fn timing(read: &mut Reader, places: &Places) -> Timing {
+    // Each receive from SQS costs; one that waits holds up a stop.
+    let long_poll = match places.input {
+        QueuePlace::Sqs(_) => Duration::from_secs(10),
+        QueuePlace::Database(_) => Duration::from_secs(1),
+    };
+    let grace = read.get("VF_GRACE", time);
+    Timing {
+        heartbeat: read.get("VF_HEARTBEAT", time),
+        lease: read.get("VF_LEASE", time),
+        visibility_margin: read.get("VF_VISIBILITY_MARGIN", time),
+        fence_margin: read.get("VF_FENCE_MARGIN", time),
+        long_poll: read.optional("VF_LONG_POLL", time).unwrap_or(long_poll),
+        relay: read.get("VF_RELAY_INTERVAL", time),
+        relay_hold: read.get("VF_RELAY_HOLD", time),
+        sweep: read.get("VF_SWEEP_INTERVAL", time),
+        overdue: read.get("VF_OVERDUE", time),
+        retention: read.get("VF_RETENTION", time),
+        orphan: read.get("VF_ORPHAN_AGE", time),
+        // What is left is for killing, aborting and handing back.
+        drain: grace.saturating_sub(Duration::from_secs(15).min(grace / 2)),
+    }
+}
+
+fn limits(read: &mut Reader) -> Limits {
+    Limits {
+        input_bytes: read.get("VF_MAX_INPUT", size),
+        output_bytes: read.get("VF_MAX_OUTPUT", size),
+        frames: read.get("VF_MAX_FRAMES", count),
+        pixels: read.get("VF_MAX_PIXELS", count),
+        duration: read.get("VF_MAX_DURATION", time),
+        wall_time: read.get("VF_ATTEMPT_TIMEOUT", time),
+        stall: read.get("VF_STALL_TIMEOUT", time),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn of(local: Option<&str>, values: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let place = Place {
+            local: local.map(PathBuf::from),
+            verbose: false,
+        };
+        let values = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::of(&place, values.collect())
+    }
+
+    #[test]
+    fn a_folder_is_all_that_is_needed() {
+        let config = of(Some("data"), &[]).unwrap();
+        assert_eq!(config.places.database_url, "sqlite:data/videoframes.sqlite");
+        assert_eq!(
+            config.places.storage,
+            StoragePlace::Folder(PathBuf::from("data/objects"))
+        );
+        assert_eq!(config.processor.timing.drain, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library_where_it_has_them() {
+        let config = of(Some("data"), &[]).unwrap().processor;
+        let library = ProcessorConfig::default();
+        let long_poll = library.timing.long_poll;
+        assert_eq!(
+            Timing {
+                long_poll,
+                ..config.timing
+            },
+            library.timing
+        );
+        assert_eq!(
+            (config.retry, config.crashes, config.limits),
+            (library.retry, library.crashes, library.limits)
+        );
+        assert_eq!((config.reuse, config.deadline), (library.reuse, library.deadline));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let values = [
+            ("DATABASE_URL", "mysql://user:secret@host/db"),
+            ("VF_LEASE", "soon"),
+            ("VF_CONCURRENCY", "0"),
+            ("VF_LOG_FORMAT", "xml"),
+        ];
+        let wrong = of(None, &values).unwrap_err().join("\n");
+        for word in [
+            "DATABASE_URL",
+            "VF_STORAGE",
+            "VF_LEASE",
+            "VF_CONCURRENCY",
+            "VF_LOG_FORMAT",
+            "--local",
+        ] {
+            assert!(wrong.contains(word), "{word}: {wrong}");
+        }
+        assert!(!wrong.contains("secret"), "{wrong}");
+        let tight = of(Some("data"), &[("VF_LEASE", "10s")]).unwrap_err().join("\n");
+        assert!(tight.contains("two heartbeats"), "{tight}");
+    }
+
+    #[test]
+    fn nothing_is_taken_from_variables_of_aws() {
+        let values = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ];
+        assert!(of(None, &values).is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! Where jobs, objects, messages and temporary files are.
+
+use std::path::PathBuf;
+
+use videoframes_core::storage::S3Encryption;
+
+use super::values::Reader;
+use crate::args::Place;
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) database_url: String,
+    pub(crate) storage: StoragePlace,
+    /// Buckets that sources may come from, beside the store.
+    pub(crate) sources: Vec<String>,
+    pub(crate) input: QueuePlace,
+    pub(crate) notifier: QueuePlace,
+    pub(crate) dead_letters: QueuePlace,
+    pub(crate) scratch: PathBuf,
+    pub(crate) s3: S3Settings,
+}
+
+/// Where objects are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoragePlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket, or what lies in it below a prefix (without a slash at its end).
+    Bucket { bucket: String, prefix: Option<String> },
+}
+
+/// Where messages are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QueuePlace {
+    /// A queue in the database, by its name.
+    Database(String),
+    /// A queue of SQS, by its name or its URL.
+    Sqs(String),
+}
+
+/// How buckets are spoken to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct S3Settings {
+    /// The bucket in the path and not in the host's name; where an endpoint is set, unless said otherwise.
+    pub(crate) path_style: bool,
+    /// What the store is asked to encrypt results with.
+    pub(crate) encryption: S3Encryption,
+}
+
+impl Places {
+    pub(super) fn read(place: &Place, read: &mut Reader) -> Self {
+        let scratch = read.optional("VF_SCRATCH", |text| Ok(PathBuf::from(text)));
+        let input = read.get("VF_INPUT_QUEUE", queue);
+        let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
+        let dead_letters = read.get("VF_DEAD_LETTER_QUEUE", queue);
+        if input == notifier || input == dead_letters || notifier == dead_letters {
+            read.wrong("VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE have to be three queues");
+        }
+        if input.is_sqs() != dead_letters.is_sqs() {
+            read.wrong("VF_DEAD_LETTER_QUEUE has to be where VF_INPUT_QUEUE is: in SQS or in the database");
+        }
+        let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        let path_style = read.optional("VF_S3_PATH_STYLE", super::values::on_off);
+        let s3 = S3Settings {
+            path_style: path_style.unwrap_or_else(|| endpoint.iter().any(|name| read.is_set(name))),
+            encryption: read.get("VF_S3_ENCRYPTION", encryption),
+        };
+        let (database_url, storage, folder) = match &place.local {
+            Some(folder) => (
+                format!("sqlite:{}", folder.join("videoframes.sqlite").display()),
+                StoragePlace::Folder(folder.join("objects")),
+                folder.join("scratch"),
+            ),
+            None => {
+                let (database_url, storage) = deployed(read);
+                (database_url, storage, std::env::temp_dir().join("vf-worker"))
+            }
+        };
+        let sources = read.optional("VF_SOURCES", buckets).unwrap_or_default();
+        Self {
+            database_url,
+            storage,
+            sources,
+            input,
+            notifier,
+            dead_letters,
+            scratch: scratch.unwrap_or(folder),
+            s3,
+        }
+    }
+
+    /// Whether any of it is at AWS, or at what speaks as it does.
+    pub(crate) fn has_aws(&self) -> bool {
+        matches!(self.storage, StoragePlace::Bucket { .. })
+            || !self.sources.is_empty()
+            || [&self.input, &self.notifier, &self.dead_letters]
+                .iter()
+                .any(|queue| queue.is_sqs())
+    }
+}
+
+impl QueuePlace {
+    pub(crate) fn is_sqs(&self) -> bool {
+        matches!(self, Self::Sqs(_))
+    }
+}
+
+/// Database and store, where no folder holds both.
+fn deployed(read: &mut Reader) -> (String, StoragePlace) {
+    let database = read.optional("DATABASE_URL", |text| {
+        let known = ["postgres://", "postgresql://", "sqlite:"];
+        match known.iter().any(|scheme| text.starts_with(scheme)) {
+            true => Ok(text.to_owned()),
+            false => Err("a postgres:// or sqlite: address".to_owned()),
+        }
+    });
+    let storage = read.optional("VF_STORAGE", storage);
+    let missing = match ["DATABASE_URL", "VF_STORAGE"].map(|name| read.is_set(name)) {
+        [false, false] => Some("DATABASE_URL and VF_STORAGE"),
+        [false, true] => Some("DATABASE_URL, beside VF_STORAGE"),
+        [true, false] => Some("VF_STORAGE, beside DATABASE_URL"),
+        [true, true] => None,
+    };
+    if let Some(missing) = missing {
+        read.wrong(format!(
+            "nothing says where to work: give --local DIR, or set {missing}"
+        ));
+    }
+    let nowhere = StoragePlace::Folder(PathBuf::new());
+    (database.unwrap_or_default(), storage.unwrap_or(nowhere))
+}
+
+fn storage(text: &str) -> Result<StoragePlace, String> {
+    let expected = || "file: and a folder, or s3://BUCKET or s3://BUCKET/PREFIX".to_owned();
+    if let Some(folder) = text.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
+        return Ok(StoragePlace::Folder(PathBuf::from(folder)));
+    }
+    let place = text.strip_prefix("s3://").ok_or_else(expected)?;
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = prefix.trim_end_matches('/');
+    if !is_bucket(bucket) || prefix.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(expected());
+    }
+    Ok(StoragePlace::Bucket {
+        bucket: bucket.to_owned(),
+        prefix: Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty()),
+    })
+}
+
+/// The names that S3 gives buckets.
+pub(crate) fn is_bucket(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    (3..=63).contains(&text.len()) && text.bytes().all(known)
+}
+
+fn buckets(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    match names.iter().all(|name| is_bucket(name)) {
+        true => Ok(names),
+        false => Err("a list of buckets such as uploads,archive".to_owned()),
+    }
+}
+
+fn queue(text: &str) -> Result<QueuePlace, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if let Some(name) = text.strip_prefix("sqs:") {
+        return match (1..=80).contains(&name.len()) && name.bytes().all(known) {
+            true => Ok(QueuePlace::Sqs(name.to_owned())),
+            false => Err("sqs: and the name of a queue".to_owned()),
+        };
+    }
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(QueuePlace::Sqs(text.to_owned()));
+    }
+    match (1..=80).contains(&text.len()) {
+        true => Ok(QueuePlace::Database(text.to_owned())),
+        false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
+    }
+}
+
+fn encryption(text: &str) -> Result<S3Encryption, String> {
+    match text.split_once(':') {
+        None if text == "bucket" => Ok(S3Encryption::Bucket),
+        None if text == "s3" => Ok(S3Encryption::S3),
+        None if text == "kms" => Ok(S3Encryption::Kms(None)),
+        Some(("kms", key)) if !key.is_empty() => Ok(S3Encryption::Kms(Some(key.to_owned()))),
+        _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
+    }
+}

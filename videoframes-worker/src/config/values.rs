@@ -1,0 +1,110 @@
+//! The environment's texts as values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use videoframes_core::units::{approximate_seconds, parse_time};
+
+use super::variables::VARIABLES;
+
+/// The environment, and what was found wrong with it.
+pub(super) struct Reader {
+    values: BTreeMap<String, String>,
+    wrong: Vec<String>,
+}
+
+impl Reader {
+    pub(super) fn new(values: BTreeMap<String, String>) -> Self {
+        Self {
+            values,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// Remembers what else is wrong.
+    pub(super) fn wrong(&mut self, what: impl Into<String>) {
+        self.wrong.push(what.into());
+    }
+
+    /// All that was found wrong so far.
+    pub(super) fn found_wrong(self) -> Vec<String> {
+        self.wrong
+    }
+
+    pub(super) fn is_fine(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    pub(super) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.values.get(name).filter(|value| !value.is_empty())?;
+        match parse(value) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                // The address of a database holds a password.
+                let shown = if name == "DATABASE_URL" {
+                    "its value"
+                } else {
+                    value
+                };
+                self.wrong.push(format!("{name}: '{shown}' is not {expected}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        if let Some(value) = self.optional(name, &parse) {
+            return value;
+        }
+        let default = VARIABLES
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .map(|(_, default, _)| *default);
+        match parse(default.unwrap_or_default()) {
+            Ok(value) => value,
+            Err(expected) => unreachable!("the default of {name} is not {expected}"),
+        }
+    }
+}
+
+pub(super) fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number >= T::from(1));
+    number.ok_or_else(|| "a whole number of at least 1".to_owned())
+}
+
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let seconds = parse_time(text).map_err(|_| "a time such as 90s, 250ms or 1h30m".to_owned())?;
+    Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
+}
+
+/// `1500`, `25MB`, `2GiB`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let expected = || "a size such as 500MB or 2GiB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(expected()),
+    };
+    let number = text[..digits].parse::<u64>().ok().filter(|number| *number > 0);
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(expected)
+}
+
+pub(super) fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("on or off".to_owned()),
+    }
+}

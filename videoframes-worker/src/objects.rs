@@ -1,0 +1,78 @@
+//! The store of a configuration: a folder, or a bucket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use videoframes_core::aws::SdkConfig;
+use videoframes_core::storage::{LocalStorage, S3Options, S3Storage, Storage, StorageError};
+
+use crate::config::{S3Settings, StoragePlace};
+use crate::exit::{self, Failure};
+
+/// How long a temporary file may be without a lock, between its creation and its locking.
+const UNLOCKED: Duration = Duration::from_secs(10);
+/// How long an upload may take: what is older belongs to a worker that died.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
+
+/// Where objects are.
+#[derive(Clone)]
+pub(crate) enum Objects {
+    Folder(Arc<LocalStorage>),
+    Bucket(Arc<S3Storage>),
+}
+
+impl Objects {
+    pub(crate) fn of(place: &StoragePlace, settings: &S3Settings, aws: Option<&SdkConfig>) -> Self {
+        match (place, aws) {
+            (StoragePlace::Bucket { bucket, prefix }, Some(aws)) => {
+                let options = S3Options {
+                    prefix: prefix.clone(),
+                    path_style: settings.path_style,
+                    encryption: settings.encryption.clone(),
+                    ..S3Options::new(bucket)
+                };
+                Self::Bucket(Arc::new(S3Storage::new(aws, options)))
+            }
+            (StoragePlace::Folder(folder), _) => Self::Folder(Arc::new(LocalStorage::new(folder))),
+            (StoragePlace::Bucket { .. }, None) => unreachable!("a bucket is at AWS"),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        match self {
+            Self::Folder(storage) => Arc::clone(storage) as _,
+            Self::Bucket(storage) => Arc::clone(storage) as _,
+        }
+    }
+
+    /// Whether it is there and may be used; a folder is made when it is first needed.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::Bucket(storage) => storage.check().await.map_err(|error| {
+                Failure::because(exit::UNAVAILABLE, &error)
+                    .hint("'vf-worker provision --check' says what is there and what is missing")
+            }),
+        }
+    }
+
+    /// Removes what workers that died have left unfinished; gives its number.
+    pub(crate) async fn sweep(&self, pause: Duration) -> Result<u64, StorageError> {
+        match self {
+            Self::Folder(storage) => storage.sweep(UNLOCKED.min(pause)).await,
+            Self::Bucket(storage) => sweep_uploads(storage).await,
+        }
+    }
+}
+
+/// Gives up uploads to the places of results, once nobody can be at work on them any more.
+async fn sweep_uploads(storage: &S3Storage) -> Result<u64, StorageError> {
+    let mut removed = 0;
+    for upload in storage.unfinished("").await? {
+        if upload.begun.elapsed().unwrap_or_default() >= UPLOAD {
+            storage.give_up(&upload).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,85 @@
+//! The queues of a configuration: in the database, or in SQS.
+
+use std::sync::Arc;
+
+use videoframes_core::aws::SdkConfig;
+use videoframes_core::database::Database;
+use videoframes_core::queue::{DatabaseQueue, Queue, SqsOptions, SqsQueue};
+
+use crate::config::{Config, QueuePlace};
+use crate::exit::{self, Failure};
+
+/// Where messages are.
+#[derive(Clone)]
+pub(crate) enum Messages {
+    Database(DatabaseQueue),
+    Sqs(SqsQueue),
+}
+
+impl Messages {
+    pub(crate) fn queue(&self) -> Arc<dyn Queue> {
+        match self {
+            Self::Database(queue) => Arc::new(queue.clone()),
+            Self::Sqs(queue) => Arc::new(queue.clone()),
+        }
+    }
+
+    /// Whether it is there and may be used; one in the database is wherever that is.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Database(_) => Ok(()),
+            Self::Sqs(queue) => queue.check().await.map_err(|error| unavailable(&error)),
+        }
+    }
+}
+
+/// The three queues of a worker.
+#[derive(Clone)]
+pub(crate) struct Queues {
+    pub(crate) input: Messages,
+    pub(crate) notifier: Messages,
+    pub(crate) dead_letters: Messages,
+}
+
+impl Queues {
+    pub(crate) async fn of(
+        config: &Config,
+        database: &Database,
+        aws: Option<&SdkConfig>,
+    ) -> Result<Self, Failure> {
+        let places = &config.places;
+        let open = async |place: &QueuePlace, dead_letters: Option<&QueuePlace>| match place {
+            QueuePlace::Database(name) => {
+                let queue = DatabaseQueue::new(database.clone(), name);
+                Ok(Messages::Database(match dead_letters {
+                    Some(QueuePlace::Database(letters)) => {
+                        queue.with_dead_letters(letters, config.max_receives)
+                    }
+                    _ => queue,
+                }))
+            }
+            QueuePlace::Sqs(name) => {
+                let options = SqsOptions {
+                    dead_letters: dead_letters.and_then(|letters| match letters {
+                        QueuePlace::Sqs(letters) => Some(letters.clone()),
+                        QueuePlace::Database(_) => None,
+                    }),
+                    ..SqsOptions::default()
+                };
+                let aws = aws.unwrap_or_else(|| unreachable!("a queue of SQS is at AWS"));
+                let queue = SqsQueue::connect(aws, name, &options).await;
+                queue.map(Messages::Sqs).map_err(|error| unavailable(&error))
+            }
+        };
+        Ok(Self {
+            input: open(&places.input, Some(&places.dead_letters)).await?,
+            notifier: open(&places.notifier, None).await?,
+            dead_letters: open(&places.dead_letters, None).await?,
+        })
+    }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Failure {
+    Failure::because(exit::UNAVAILABLE, error)
+        .hint("'vf-worker provision --check' says what is there and what is missing")
+}

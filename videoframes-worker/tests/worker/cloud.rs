@@ -1,0 +1,205 @@
+//! A bucket and three queues of a test's own, in an S3 store and an SQS.
+
+use std::sync::Mutex;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::Value;
+use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
+use videoframes_core::queue::{DEAD_LETTER_REASON, Queue, SqsOptions, SqsQueue};
+use videoframes_core::storage::{S3Options, S3Storage};
+
+/// The client that the store of the tests knows.
+const CREDENTIALS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "videoframes"),
+    ("AWS_SECRET_ACCESS_KEY", "videoframes-secret"),
+    ("AWS_REGION", "us-east-1"),
+];
+
+pub(crate) struct Cloud {
+    /// Of the bucket; the queues are called after it.
+    pub(crate) name: String,
+    s3: String,
+    sqs: String,
+    /// What was received from the notifier queue so far.
+    told: Mutex<Vec<Value>>,
+}
+
+impl Cloud {
+    /// `None`, with a word, where there is no server to test with.
+    pub(crate) async fn new() -> Option<Self> {
+        let [s3, sqs] = ["VF_TEST_S3", "VF_TEST_SQS"].map(std::env::var);
+        let (Ok(s3), Ok(sqs)) = (s3, sqs) else {
+            eprintln!("skipped: VF_TEST_S3 and VF_TEST_SQS name no servers");
+            return None;
+        };
+        let cloud = Self {
+            name: format!("vf-{}", uuid::Uuid::new_v4().simple()),
+            s3,
+            sqs,
+            told: Mutex::default(),
+        };
+        cloud.make().await;
+        Some(cloud)
+    }
+
+    async fn make(&self) {
+        self.buckets()
+            .await
+            .create_bucket()
+            .bucket(&self.name)
+            .send()
+            .await
+            .unwrap();
+        let queues = aws_sdk_sqs::Client::new(&self.config(&self.sqs).await);
+        let create = async |kind: &str, attributes: &[(QueueAttributeName, String)]| {
+            let mut request = queues.create_queue().queue_name(self.queue_name(kind));
+            for (name, value) in attributes {
+                request = request.attributes(name.clone(), value);
+            }
+            request.send().await.unwrap().queue_url.unwrap()
+        };
+        let letters = create("dead-letters", &[]).await;
+        let arn = queues
+            .get_queue_attributes()
+            .queue_url(letters)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .unwrap()
+            .attributes
+            .unwrap()[&QueueAttributeName::QueueArn]
+            .clone();
+        let redrive = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": 50}).to_string();
+        create("input", &[(QueueAttributeName::RedrivePolicy, redrive)]).await;
+        create("notifier", &[]).await;
+    }
+
+    pub(crate) async fn buckets(&self) -> aws_sdk_s3::Client {
+        let config = self.config(&self.s3).await;
+        let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    pub(crate) async fn config(&self, endpoint: &str) -> SdkConfig {
+        let [id, secret, region] = CREDENTIALS.map(|(_, value)| value);
+        let options = AwsOptions {
+            region: Some(region.to_owned()),
+            endpoint: Some(endpoint.to_owned()),
+            ..AwsOptions::default()
+        };
+        let credentials = aws_sdk_s3::config::Credentials::new(id, secret, None, None, "test");
+        let config = sdk_config(&options).await.into_builder();
+        config
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
+            .build()
+    }
+
+    fn queue_name(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.name)
+    }
+
+    pub(crate) async fn queue(&self, kind: &str) -> SqsQueue {
+        let config = self.config(&self.sqs).await;
+        SqsQueue::connect(&config, &self.queue_name(kind), &SqsOptions::default())
+            .await
+            .unwrap()
+    }
+
+    /// What a worker finds in its environment.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = CREDENTIALS.map(|(name, value)| (name, value.to_owned())).to_vec();
+        environment.extend([
+            ("AWS_ENDPOINT_URL_S3", self.s3.clone()),
+            ("AWS_ENDPOINT_URL_SQS", self.sqs.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("VF_STORAGE", format!("s3://{}", self.name)),
+            ("VF_INPUT_QUEUE", format!("sqs:{}", self.queue_name("input"))),
+            (
+                "VF_NOTIFIER_QUEUE",
+                format!("sqs:{}", self.queue_name("notifier")),
+            ),
+            (
+                "VF_DEAD_LETTER_QUEUE",
+                format!("sqs:{}", self.queue_name("dead-letters")),
+            ),
+        ]);
+        environment
+    }
+
+    /// All that clients were told so far: this test is the client.
+    pub(crate) async fn told(&self) -> Vec<Value> {
+        let notifier = self.queue("notifier").await;
+        loop {
+            let minute = std::time::Duration::from_secs(60);
+            let messages = notifier
+                .receive(10, minute, std::time::Duration::ZERO)
+                .await
+                .unwrap();
+            if messages.is_empty() {
+                return self.told.lock().unwrap().clone();
+            }
+            let mut told = self.told.lock().unwrap();
+            told.extend(
+                messages
+                    .iter()
+                    .map(|message| serde_json::from_str(&message.body).unwrap()),
+            );
+            drop(told);
+            let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
+            for deleted in notifier.delete(&receipts).await.unwrap() {
+                deleted.unwrap();
+            }
+        }
+    }
+
+    /// Why the dead letters are dead; they stay.
+    pub(crate) async fn dead_letters(&self) -> Vec<String> {
+        let letters = self.queue("dead-letters").await;
+        let now = std::time::Duration::ZERO;
+        let found = letters
+            .receive(10, std::time::Duration::from_secs(1), now)
+            .await
+            .unwrap();
+        for letter in &found {
+            letters.set_visibility(&letter.receipt, now).await.unwrap();
+        }
+        found
+            .iter()
+            .map(|letter| letter.attributes[DEAD_LETTER_REASON].clone())
+            .collect()
+    }
+
+    pub(crate) async fn storage(&self) -> S3Storage {
+        let options = S3Options {
+            path_style: true,
+            ..S3Options::new(&self.name)
+        };
+        S3Storage::new(&self.config(&self.s3).await, options)
+    }
+
+    /// Uploads that were neither finished nor given up.
+    pub(crate) async fn uploads(&self) -> usize {
+        let buckets = self.buckets().await;
+        let uploads = buckets.list_multipart_uploads().bucket(&self.name).send().await;
+        uploads.unwrap().uploads.unwrap_or_default().len()
+    }
+
+    /// Empties the input queue; how many messages were in it.
+    pub(crate) async fn purge_input(&self) -> u64 {
+        let input = self.queue("input").await;
+        let mut purged = 0;
+        loop {
+            let minute = std::time::Duration::from_secs(60);
+            let messages = input
+                .receive(10, minute, std::time::Duration::ZERO)
+                .await
+                .unwrap();
+            if messages.is_empty() {
+                return purged;
+            }
+            purged += messages.len() as u64;
+            let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
+            input.delete(&receipts).await.unwrap();
+        }
+    }
+}

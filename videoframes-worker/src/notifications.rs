@@ -67,7 +67,7 @@ async fn take(notifier: &dyn Queue, args: &NotificationsArgs) -> Result<ExitCode
         for message in messages {
             print(&format!("{}\n", message.body))?;
             let deleted = notifier.delete(&[message.receipt]).await;
-            if let Err(error) = deleted.and_then(|each| each.into_iter().collect()) {
+            if let Err(error) = deleted.and_then(|each| each.into_iter().collect::<Result<(), _>>()) {
                 return Err(Failure::because(exit::UNAVAILABLE, &error));
             }
         }

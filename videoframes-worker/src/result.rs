@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use videoframes_core::jobs::{JobRepo, JobResult};
 use videoframes_core::source::Source;
-use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, Storage, StorageError};
+use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, StorageError};
 
 use crate::args::ResultArgs;
 use crate::checksum::Checksum;
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         });
     };
     let key: ObjectKey = result.key.parse().map_err(|e| Failure::internal(&e))?;
-    let Some(output) = &args.output else {
+    let Some(file) = &args.output else {
         return print_url(&place, &key).await;
     };
     let archive = place
@@ -44,14 +44,14 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
                 .hint("the archive is past its retention, or somebody removed it"),
             _ => Failure::because(exit::UNAVAILABLE, &error),
         })?;
-    if output == Path::new("-") {
+    if file == Path::new("-") {
         return to_stdout(archive.as_ref(), result).await;
     }
     let if_exists = match args.overwrite {
         true => IfExists::Replace,
         false => IfExists::Refuse,
     };
-    let mut sink = FileSink::create(output, if_exists).map_err(|e| output(&e))?;
+    let mut sink = FileSink::create(file, if_exists).map_err(|e| output(&e))?;
     let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive.as_ref(), offset).await? {

@@ -12,9 +12,7 @@ use videoframes_core::jobs::{
 };
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
-use videoframes_core::storage::{
-    IfExists, InvalidKey, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError,
-};
+use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, PutOptions, StorageError};
 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;

@@ -24,7 +24,7 @@ pub use job::{
 pub use memory::MemoryJobRepo;
 pub(crate) use message::hash;
 
-pub use message::{JobMessage, JobRequest, MESSAGE_VERSION, Poison, SourceRef};
+pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules, SourceRef};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
 pub use repo::{

@@ -5,7 +5,7 @@
 //! whatever dies on the way. One step a file, in the order of the steps:
 //!
 //! 1. [`Processor::run`] receives, only with a slot free and nothing broken that it needs;
-//! 2. `accept` turns a message into a job, or buries it;
+//! 2. `accept` turns a message into its jobs, or buries it;
 //! 3. `attempt` holds the claimed job by its heartbeat, has the work done, and writes the outcome down;
 //! 4. `work` looks, extracts and writes the archive under a key that no other claim writes;
 //! 5. `relay` brings what the outbox holds to its queues, `sweep` sees after what nobody looks after.
@@ -44,7 +44,7 @@ use self::circuit::Circuit;
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::extract::FrameExtractor;
-use crate::jobs::JobRepo;
+use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
 use crate::queue::Queue;
 use crate::storage::{Storage, Stores};
@@ -63,6 +63,8 @@ pub struct Parts {
     extractor: Arc<dyn FrameExtractor>,
     /// Where copies of sources go that a decoder needs as files.
     scratch: Scratch,
+    /// What is asked of new objects.
+    rules: Rules,
     outbox: Notify,
     rates: Rates,
 }
@@ -83,6 +85,7 @@ impl Parts {
             stores: Stores::one(storage),
             extractor,
             scratch: Scratch::default(),
+            rules: Rules::default(),
             outbox: Notify::new(),
             rates: Rates::default(),
         }
@@ -96,6 +99,11 @@ impl Parts {
     /// The same with another place for copies of sources.
     pub fn with_scratch(self, scratch: Scratch) -> Self {
         Self { scratch, ..self }
+    }
+
+    /// The same with rules for events of new objects. Without any, nothing is asked of them.
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 }
 

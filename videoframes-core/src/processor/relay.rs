@@ -74,6 +74,7 @@ async fn send(queue: &dyn Queue, batch: &[&OutboxMessage]) -> Vec<Uuid> {
         .iter()
         .map(|message| Outgoing {
             deduplication_id: Some(message.id.to_string()),
+            group: Some(message.job.to_string()),
             ..Outgoing::new(message.body.clone())
         })
         .collect();

@@ -148,6 +148,10 @@ impl Slot {
             .await?;
         match accepted {
             Accepted::Job(job) => self.claim(job, receipt).await,
+            Accepted::Done => {
+                self.not_begun();
+                Ok(Afterwards::Delete)
+            }
             Accepted::Buried => {
                 self.not_begun();
                 Ok(Afterwards::Leave)

@@ -51,6 +51,11 @@ pub(super) fn visibility_extended(result: &'static str) {
     counter!("videoframes_visibility_extensions_total", "result" => result).increment(1);
 }
 
+pub(super) fn object_event(asked: bool) {
+    let result = if asked { "asked" } else { "no_rule" };
+    counter!("videoframes_object_events_total", "result" => result).increment(1);
+}
+
 pub(super) fn dead_letter(reason: &'static str) {
     counter!("videoframes_dlq_messages_total", "reason" => reason).increment(1);
 }

@@ -183,8 +183,7 @@ fn dead_letter(message: &Outgoing, reason: &str) -> Outgoing {
     Outgoing {
         body: message.body.clone(),
         attributes,
-        delay: Duration::ZERO,
-        deduplication_id: None,
+        ..Outgoing::default()
     }
 }
 

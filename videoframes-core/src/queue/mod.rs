@@ -3,6 +3,8 @@
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod database;
 mod memory;
+#[cfg(feature = "sqs")]
+mod sqs;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use async_trait::async_trait;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use database::{Arrival, DatabaseQueue, Waiting};
 pub use memory::MemoryQueue;
+#[cfg(feature = "sqs")]
+pub use sqs::{SqsOptions, SqsQueue};
 
 /// Largest message that every queue takes, in bytes: body and attributes together.
 pub const MESSAGE_BYTES: usize = 256 << 10;
@@ -27,10 +31,12 @@ pub struct Outgoing {
     pub body: String,
     /// Short facts beside the body.
     pub attributes: BTreeMap<String, String>,
-    /// How long until it can be received.
+    /// How long until it can be received. SQS takes at most 15 minutes, and none in FIFO queues.
     pub delay: Duration,
     /// Of two messages with the same id, a queue that can tell keeps one.
     pub deduplication_id: Option<String>,
+    /// A queue that keeps order keeps it among the messages of a group.
+    pub group: Option<String>,
 }
 
 impl Outgoing {
@@ -96,6 +102,9 @@ pub enum QueueError {
         /// The most that are taken.
         limit: usize,
     },
+    /// A message that this queue never takes as it is.
+    #[error("the message is none that the queue takes: {0}")]
+    Refused(String),
     /// The queue cannot be reached, or does not answer as it should.
     #[error("cannot {action} the queue '{queue}'")]
     Unavailable {

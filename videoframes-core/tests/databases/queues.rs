@@ -36,9 +36,15 @@ impl QueueHarness for InDatabase {
         Duration::from_secs(60)
     }
 
+    fn in_real_time(&self) -> bool {
+        false
+    }
+
     fn abilities(&self) -> QueueAbilities {
         QueueAbilities {
             deduplicates: true,
+            keeps_order: false,
+            delays: true,
             detects_stale_receipts: true,
             counts_exactly: true,
             max_receives: Some(4),

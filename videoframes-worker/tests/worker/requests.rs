@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::place::{EVERYWHERE, Kind, Place};
+use super::place::{EVERYWHERE, Place};
 use super::video;
 
 /// One message; the job that it becomes.
@@ -144,11 +144,7 @@ fn messages_that_can_become_no_job_go_to_the_dead_letters_and_the_loop_goes_on()
 #[test]
 fn a_message_of_the_queue_gives_a_result_where_it_asks_for_it() {
     let place = Place::sqlite();
-    store(
-        &place,
-        "a folder/ü 100%+.mp4",
-        &std::fs::read(video::short()).unwrap(),
-    );
+    place.put("a folder/ü 100%+.mp4", &std::fs::read(video::short()).unwrap());
     place.says(&["migrate", "up"]);
     let message = r#"{"version":1,"source":{"key":"a folder/ü 100%+.mp4"},"selection":{"count":3},
         "output":{"key":"out/mine.zip"},"client_metadata":{"user":7},"of_a_newer_sender":true}"#;

@@ -1,6 +1,6 @@
 //! Jobs whose messages are gone, and files that nobody needs.
 
-use super::place::{EVERYWHERE, Kind, Place, wait};
+use super::place::{EVERYWHERE, Place, wait};
 use super::video;
 
 #[test]

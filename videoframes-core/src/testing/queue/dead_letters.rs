@@ -7,8 +7,11 @@ use super::{QueueHarness, nothing, receive, send};
 use crate::queue::{DEAD_LETTER_REASON, Outgoing};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
-    a_dead_letter_tells_its_reason(harness).await;
-    a_message_is_delivered_only_so_often(harness).await;
+    checks!(
+        harness,
+        a_dead_letter_tells_its_reason,
+        a_message_is_delivered_only_so_often,
+    );
 }
 
 async fn a_dead_letter_tells_its_reason(harness: &dyn QueueHarness) {

@@ -1,5 +1,16 @@
 //! What every [`Queue`] must do.
 
+/// One check after the other, or all at the same time where time is real.
+macro_rules! checks {
+    ($harness:expr, $($check:path),+ $(,)?) => {
+        if $harness.in_real_time() {
+            tokio::join!($($check($harness)),+);
+        } else {
+            $($check($harness).await;)+
+        }
+    };
+}
+
 mod dead_letters;
 mod delivery;
 mod receipts;
@@ -20,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct QueueAbilities {
     /// It keeps one of two messages with the same deduplication id.
     pub deduplicates: bool,
+    /// Of the messages of a group it gives the oldest, and no other while that one is held.
+    pub keeps_order: bool,
+    /// A message can be delayed by itself.
+    pub delays: bool,
     /// It answers [`Queue::set_visibility`] by [`QueueError::ReceiptLost`] for a handle that is not that of the
     /// latest receipt, and changes nothing.
     pub detects_stale_receipts: bool,
@@ -42,6 +57,10 @@ pub trait QueueHarness: Send + Sync {
     /// takes, short enough to be waited for where waiting is the only way.
     fn unit(&self) -> Duration;
 
+    /// Whether time passes for all queues by itself. Then checks go on at the same time, each with queues
+    /// of its own.
+    fn in_real_time(&self) -> bool;
+
     /// What these queues can do.
     fn abilities(&self) -> QueueAbilities;
 }
@@ -51,10 +70,13 @@ pub trait QueueHarness: Send + Sync {
 /// # Panics
 /// Where the contract is broken.
 pub async fn queue_conformance(harness: &dyn QueueHarness) {
-    delivery::check(harness).await;
-    receipts::check(harness).await;
-    dead_letters::check(harness).await;
-    waiting::check(harness).await;
+    checks!(
+        harness,
+        delivery::check,
+        receipts::check,
+        dead_letters::check,
+        waiting::check
+    );
 }
 
 /// Sends one message.

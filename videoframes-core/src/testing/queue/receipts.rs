@@ -6,12 +6,15 @@ use super::{QueueHarness, delete, nothing, receive, send, taken_or_lost};
 use crate::queue::{Message, Outgoing, Queue, QueueError};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
-    zero_visibility_gives_a_message_back_at_once(harness).await;
-    visibility_counts_from_when_it_is_set(harness).await;
-    deleting_is_idempotent(harness).await;
-    the_latest_handle_deletes_even_when_its_time_is_over(harness).await;
-    a_stale_handle_deletes_nothing(harness).await;
-    a_stale_handle_hides_nothing(harness).await;
+    checks!(
+        harness,
+        zero_visibility_gives_a_message_back_at_once,
+        visibility_counts_from_when_it_is_set,
+        deleting_is_idempotent,
+        the_latest_handle_deletes_even_when_its_time_is_over,
+        a_stale_handle_deletes_nothing,
+        a_stale_handle_hides_nothing,
+    );
 }
 
 async fn zero_visibility_gives_a_message_back_at_once(harness: &dyn QueueHarness) {

@@ -6,10 +6,13 @@ use super::{PATIENCE, QueueHarness, nothing, receive, send};
 use crate::queue::Outgoing;
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
-    a_receive_ends_when_its_wait_is_over(harness).await;
-    a_waiting_receive_gets_what_is_sent(harness).await;
-    a_waiting_receive_gets_what_is_given_back(harness).await;
-    a_dropped_receive_loses_nothing(harness).await;
+    checks!(
+        harness,
+        a_receive_ends_when_its_wait_is_over,
+        a_waiting_receive_gets_what_is_sent,
+        a_waiting_receive_gets_what_is_given_back,
+        a_dropped_receive_loses_nothing,
+    );
 }
 
 async fn a_receive_ends_when_its_wait_is_over(harness: &dyn QueueHarness) {

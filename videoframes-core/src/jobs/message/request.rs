@@ -1,4 +1,4 @@
-//! The message that asks for a job.
+//! What is asked of one video.
 
 use std::time::Duration;
 
@@ -6,40 +6,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::options::JobOptions;
-use super::{ErrorCode, JobError, JobId, NewJob};
 use crate::archive::hex;
+use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob};
 use crate::storage::{ObjectKey, ObjectVersion};
 
-/// Version of the form; raised when a reader would have to change.
-pub const MESSAGE_VERSION: u64 = 1;
 /// Longest idempotency key, in bytes.
-const KEY_BYTES: usize = 256;
+pub(super) const KEY_BYTES: usize = 256;
 /// Most bytes of client metadata.
 const METADATA_BYTES: usize = 16 << 10;
-
-/// Why a message cannot even become a failed job.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Poison {
-    /// It is not a JSON object.
-    #[error("it is not a JSON object: {0}")]
-    NotJson(String),
-    /// Its version is not one of ours.
-    #[error("its version {0} is not known here, {MESSAGE_VERSION} is")]
-    UnknownVersion(String),
-    /// It names neither a job nor a source.
-    #[error("it names neither a job nor a source")]
-    NoSource,
-}
-
-/// A message to the workers.
-#[derive(Debug, Clone, PartialEq)]
-pub enum JobMessage {
-    /// About a job that is known.
-    Known(JobId),
-    /// That asks for a job.
-    Asked(Box<JobRequest>),
-}
 
 /// A job as a message asks for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,44 +103,14 @@ impl SourceRef {
     }
 }
 
-impl JobMessage {
-    /// Reads a message.
-    ///
-    /// # Errors
-    /// [`Poison`] for what can become no job at all. Values that mean nothing make a job that fails.
-    pub fn parse(body: &str) -> Result<Self, Poison> {
-        let value: Value = serde_json::from_str(body).map_err(|e| Poison::NotJson(e.to_string()))?;
-        let Value::Object(mut fields) = value else {
-            return Err(Poison::NotJson("it is another kind of value".to_owned()));
-        };
-        let version = fields.get("version").cloned().unwrap_or(Value::Null);
-        if version.as_u64() != Some(MESSAGE_VERSION) {
-            return Err(Poison::UnknownVersion(
-                version.to_string().chars().take(40).collect(),
-            ));
-        }
-        if let Some(id) = fields.get("job_id").and_then(Value::as_str) {
-            return id.parse().map(Self::Known).map_err(|_| Poison::NoSource);
-        }
-        let Some(source) = fields.remove("source").filter(|source| source["key"].is_string()) else {
-            return Err(Poison::NoSource);
-        };
-        Ok(Self::Asked(Box::new(JobRequest::read(source, fields))))
-    }
-
-    /// The body of a message about a job that is known.
-    pub fn known(job: JobId) -> String {
-        json!({"version": MESSAGE_VERSION, "job_id": job}).to_string()
-    }
-}
-
 impl JobRequest {
     /// What is asked of `source`, in the words of a message's fields.
     pub fn new(source: &SourceRef, fields: Map<String, Value>) -> Self {
         Self::read(source.to_json(), fields)
     }
 
-    fn read(source: Value, mut fields: Map<String, Value>) -> Self {
+    /// The same of a source that may not be one.
+    pub(super) fn read(source: Value, mut fields: Map<String, Value>) -> Self {
         let raw = hash(&json!([source, fields]));
         let mut wrong = None;
         let mut text = |fields: &mut Map<String, Value>, name: &str| match fields.remove(name) {
@@ -266,7 +210,7 @@ impl JobRequest {
 }
 
 /// Whether a key lies where archives go that have no key of a client's, or where submitted videos are.
-fn is_of_a_job(key: &ObjectKey) -> bool {
+pub(super) fn is_of_a_job(key: &ObjectKey) -> bool {
     let mut parts = key.as_str().split('/');
     match (parts.next(), parts.next()) {
         (Some("results"), Some(id)) => id.parse::<JobId>().is_ok(),
@@ -311,37 +255,13 @@ pub(crate) fn hash(value: &Value) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::jobs::JobMessage;
 
     fn asked(body: Value) -> JobRequest {
         match JobMessage::parse(&body.to_string()).unwrap() {
             JobMessage::Asked(request) => *request,
-            JobMessage::Known(id) => panic!("{id}"),
+            other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn what_can_become_no_job_is_poison() {
-        for (body, expected) in [
-            ("frames, please", "not a JSON object"),
-            ("[1]", "not a JSON object"),
-            (r#"{"source": {"key": "v.mp4"}}"#, "version null"),
-            (r#"{"version": 2, "source": {"key": "v.mp4"}}"#, "version 2"),
-            (r#"{"version": 1}"#, "neither"),
-            (r#"{"version": 1, "source": "v.mp4"}"#, "neither"),
-            (r#"{"version": 1, "job_id": "7"}"#, "neither"),
-        ] {
-            let message = JobMessage::parse(body).unwrap_err().to_string();
-            assert!(message.contains(expected), "{body}: {message}");
-        }
-    }
-
-    #[test]
-    fn a_message_about_a_known_job_is_read_back() {
-        let id = JobId::random();
-        assert_eq!(
-            JobMessage::parse(&JobMessage::known(id)),
-            Ok(JobMessage::Known(id))
-        );
     }
 
     #[test]

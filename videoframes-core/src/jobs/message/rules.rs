@@ -1,0 +1,278 @@
+//! What is asked of a new object, by where it is.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::events::ObjectEvent;
+use super::request::{JobRequest, SourceRef, is_of_a_job};
+use crate::storage::ObjectKey;
+
+/// Fields that a request of a rule may have: those of our own message that are not about one video only.
+const FIELDS: [&str; 9] = [
+    "selection",
+    "range",
+    "picture",
+    "names",
+    "on_damage",
+    "limits",
+    "output",
+    "client_metadata",
+    "renditions",
+];
+/// Stands for the key of the source in the key of an output.
+const KEY: &str = "{key}";
+
+/// Says what is asked of new objects. The first rule that an object meets holds; of an object that meets
+/// none nothing is asked.
+///
+/// As JSON it is a list of `{"bucket", "prefix", "suffix", "request"}`, in which `bucket`, `prefix` and
+/// `suffix` may be left out and `request` has fields of our own message: all but `version`, `source`,
+/// `idempotency_key` and `sequencer`. In `output.key`, `{key}` is the key of the source, and has to be there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    bucket: Option<String>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    suffix: String,
+    #[serde(default)]
+    request: Map<String, Value>,
+}
+
+impl Rules {
+    /// Reads rules.
+    ///
+    /// # Errors
+    /// In words, what is wrong with which rule, counted from 0: a request that can be met by no video, or
+    /// a field that is not known.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let rules: Result<Vec<Rule>, _> = serde_path_to_error::deserialize(&mut deserializer);
+        let rules = rules.map_err(|error| match error.path().to_string().as_str() {
+            "." => format!("rules: {}", error.inner()),
+            path => format!("rules{path}: {}", error.inner()),
+        })?;
+        deserializer.end().map_err(|error| format!("rules: {error}"))?;
+        for (n, rule) in rules.iter().enumerate() {
+            rule.check()
+                .map_err(|wrong| format!("rules[{n}].request: {wrong}"))?;
+        }
+        Ok(Self { rules })
+    }
+
+    /// Whether nothing is ever asked.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What is asked of a new object, if anything. Never of what lies where workers keep results and
+    /// submitted videos: else a result could ask for the next one.
+    pub fn request(&self, event: &ObjectEvent) -> Option<JobRequest> {
+        let own = |key: ObjectKey| is_of_a_job(&key);
+        if event.key.parse().is_ok_and(own) {
+            return None;
+        }
+        let rule = self.rules.iter().find(|rule| rule.meets(event))?;
+        Some(rule.request(event))
+    }
+}
+
+impl Rule {
+    fn meets(&self, event: &ObjectEvent) -> bool {
+        self.bucket.as_ref().is_none_or(|bucket| *bucket == event.bucket)
+            && event.key.starts_with(&self.prefix)
+            && event.key.ends_with(&self.suffix)
+            // Neither may be part of the other.
+            && event.key.len() >= self.prefix.len() + self.suffix.len()
+    }
+
+    fn request(&self, event: &ObjectEvent) -> JobRequest {
+        let mut source = json!({"bucket": event.bucket, "key": event.key});
+        for (name, text) in [("etag", &event.version.etag), ("version", &event.version.id)] {
+            if let Some(text) = text {
+                source[name] = json!(text);
+            }
+        }
+        let mut fields = self.fields(&event.key);
+        if let Some(sequencer) = &event.sequencer {
+            fields.insert("sequencer".to_owned(), json!(sequencer));
+        }
+        JobRequest::read(source, fields)
+    }
+
+    /// The fields of a message about this key.
+    fn fields(&self, key: &str) -> Map<String, Value> {
+        let mut fields = self.request.clone();
+        if let Some(Value::String(output)) = fields.get_mut("output").and_then(|output| output.get_mut("key"))
+        {
+            *output = output.replace(KEY, key);
+        }
+        fields
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(unknown) = self.request.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            let known = FIELDS.join(", ");
+            return Err(format!("'{unknown}' is none of {known}"));
+        }
+        let output = self.request.get("output").unwrap_or(&Value::Null);
+        if output["key"].as_str().is_some_and(|key| !key.contains(KEY)) {
+            return Err(format!(
+                "output.key: has no {KEY}, so that all results would go to one place"
+            ));
+        }
+        let video: ObjectKey = "video".parse().map_err(|error| format!("{error}"))?;
+        let request = JobRequest::new(&SourceRef::current(video.clone()), self.fields(video.as_str()));
+        request.rejection().map_or(Ok(()), |wrong| Err(wrong.to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::jobs::NewJob;
+    use crate::storage::ObjectVersion;
+
+    fn event(bucket: &str, key: &str) -> ObjectEvent {
+        ObjectEvent {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version: ObjectVersion {
+                id: Some("v1".to_owned()),
+                etag: Some("e1".to_owned()),
+            },
+            size: Some(1),
+            sequencer: Some("0A".to_owned()),
+        }
+    }
+
+    fn job(rules: &Rules, event: &ObjectEvent) -> Option<NewJob> {
+        rules
+            .request(event)
+            .map(|request| request.into_job(None, Duration::MAX))
+    }
+
+    #[test]
+    fn the_first_rule_that_an_object_meets_holds() {
+        let rules = json!([
+            {"bucket": "b", "prefix": "uploads/", "suffix": ".mp4", "request": {"selection": {"fps": 2}}},
+            {"prefix": "uploads/", "request": {"selection": {"fps": 3}}},
+            {"prefix": "a.mp", "suffix": "mp4"},
+        ]);
+        let rules = Rules::from_json(&rules.to_string()).unwrap();
+        let asked = |bucket: &str, key: &str| {
+            let job = job(&rules, &event(bucket, key))?;
+            Some(job.options["selection"]["fps"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(asked("b", "uploads/a.mp4").as_deref(), Some("2"));
+        assert_eq!(asked("c", "uploads/a.mp4").as_deref(), Some("3"));
+        assert_eq!(
+            asked("b", "uploads/a.MP4").as_deref(),
+            Some("3"),
+            "names are compared as they are"
+        );
+        assert_eq!(asked("b", "a.mp4"), None, "prefix and suffix share nothing");
+        assert_eq!(asked("b", "a.mpmp4").as_deref(), Some("1"));
+        assert_eq!(asked("b", "other/a.mp4"), None);
+        assert!(job(&Rules::default(), &event("b", "uploads/a.mp4")).is_none());
+    }
+
+    #[test]
+    fn what_workers_keep_asks_for_nothing() {
+        let rules = Rules::from_json("[{}]").unwrap();
+        let hash = "0".repeat(64);
+        for own in [
+            "results/0192d5f2-7c1e-7cc2-8f5e-000000000000/1.zip".to_owned(),
+            format!("sources/{hash}/v.mp4"),
+        ] {
+            assert_eq!(rules.request(&event("b", &own)), None, "{own}");
+        }
+        assert!(rules.request(&event("b", "results/mine.mp4")).is_some());
+    }
+
+    #[test]
+    fn a_request_is_about_the_version_that_the_event_is_about() {
+        let rules = json!([{"request": {"output": {"key": "frames/{key}.zip"}, "client_metadata": [1]}}]);
+        let rules = Rules::from_json(&rules.to_string()).unwrap();
+        let first = job(&rules, &event("b", "a/ü +.mp4")).unwrap();
+        let source = json!({"bucket": "b", "key": "a/ü +.mp4", "version": "v1", "etag": "e1"});
+        assert_eq!(first.source, source);
+        assert_eq!(
+            first.output_key.as_ref().unwrap().as_str(),
+            "frames/a/ü +.mp4.zip"
+        );
+        assert_eq!(first.sequencer.as_deref(), Some("0A"));
+        assert_eq!(first.client_metadata, Some(json!([1])));
+        let same = job(&rules, &event("b", "a/ü +.mp4")).unwrap();
+        assert_eq!(first.idempotency_key, same.idempotency_key);
+        type Change = fn(&mut ObjectEvent);
+        let changes: [Change; 4] = [
+            |event| event.bucket.push('2'),
+            |event| event.version.id = Some("v2".to_owned()),
+            |event| event.version.etag = Some("e2".to_owned()),
+            |event| event.sequencer = Some("0B".to_owned()),
+        ];
+        for change in changes {
+            let mut other = event("b", "a/ü +.mp4");
+            change(&mut other);
+            let key = job(&rules, &other).unwrap().idempotency_key;
+            assert_ne!(first.idempotency_key, key, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_of_ours_makes_a_job_that_is_failed_from_the_start() {
+        let rules = Rules::from_json("[{}]").unwrap();
+        for key in ["a//b.mp4", "../a.mp4", "/a.mp4", &"x".repeat(5000)] {
+            let job = job(&rules, &event("b", key)).unwrap();
+            assert_eq!(job.rejection.unwrap().code, "INVALID_REQUEST", "{key}");
+        }
+    }
+
+    #[test]
+    fn rules_that_can_never_work_are_refused_with_their_place() {
+        for (rules, words) in [
+            ("{}", ["rules", "sequence"]),
+            ("[", ["rules", "EOF"]),
+            ("[] []", ["rules", "trailing"]),
+            ("[{}, {\"sufix\": \".mp4\"}]", ["rules[1]", "sufix"]),
+            ("[{\"prefix\": 7}]", ["rules[0].prefix", "7"]),
+            (
+                "[{}, {\"request\": {\"selction\": {}}}]",
+                ["rules[1].request", "selction"],
+            ),
+            (
+                "[{\"request\": {\"picture\": {\"format\": \"bmp\"}}}]",
+                ["rules[0].request: picture.format", "bmp"],
+            ),
+            (
+                "[{\"request\": {\"idempotency_key\": \"k\"}}]",
+                ["rules[0].request", "idempotency_key"],
+            ),
+            (
+                "[{\"request\": {\"output\": {\"key\": \"out.zip\"}}}]",
+                ["rules[0].request: output.key", "{key}"],
+            ),
+            (
+                "[{\"request\": {\"output\": {\"key\": \"/{key}\"}}}]",
+                ["rules[0].request: output.key", "valid"],
+            ),
+            (
+                "[{\"request\": {\"output\": {\"key\": \"{key}\"}}}]",
+                ["rules[0].request: output.key", "source"],
+            ),
+        ] {
+            let wrong = Rules::from_json(rules).unwrap_err();
+            assert!(words.iter().all(|word| wrong.contains(word)), "{rules}: {wrong}");
+        }
+    }
+}

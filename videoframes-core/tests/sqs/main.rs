@@ -1,0 +1,83 @@
+//! `SqsQueue` on the server that `VF_TEST_SQS` names, and on one that answers as it is told.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod conformance;
+mod outage;
+mod told;
+
+use std::collections::HashMap;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_sqs::types::QueueAttributeName;
+use uuid::Uuid;
+use videoframes_core::queue::{SqsOptions, SqsQueue};
+
+/// How a server at this address is reached.
+fn config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("key", "a secret that is never told", None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint)
+        .build()
+}
+
+/// A server on which anyone may make queues.
+struct Server {
+    config: SdkConfig,
+    client: Client,
+}
+
+impl Server {
+    /// The one that is there for tests.
+    fn of_tests() -> Option<Self> {
+        let Ok(endpoint) = std::env::var("VF_TEST_SQS") else {
+            eprintln!("skipped on SQS: VF_TEST_SQS is not set");
+            return None;
+        };
+        let config = config(&endpoint);
+        let client = Client::new(&config);
+        Some(Self { config, client })
+    }
+
+    async fn make(&self, name: &str, redrive_to: Option<&str>) {
+        let mut attributes = HashMap::new();
+        if name.ends_with(".fifo") {
+            attributes.insert(QueueAttributeName::FifoQueue, "true".to_owned());
+        }
+        if let Some(url) = redrive_to {
+            let arn = QueueAttributeName::QueueArn;
+            let request = self.client.get_queue_attributes().queue_url(url);
+            let asked = request.attribute_names(arn.clone()).send().await.unwrap();
+            let arn = &asked.attributes.unwrap()[&arn];
+            attributes.insert(
+                QueueAttributeName::RedrivePolicy,
+                format!(r#"{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 4}}"#),
+            );
+        }
+        let request = self.client.create_queue().queue_name(name);
+        request.set_attributes(Some(attributes)).send().await.unwrap();
+    }
+
+    async fn connect(&self, name: &str, options: SqsOptions) -> SqsQueue {
+        SqsQueue::connect(&self.config, name, &options).await.unwrap()
+    }
+
+    /// A new queue, and the one that its dead letters go to. `kind` ends their names.
+    async fn fresh(&self, kind: &str) -> (SqsQueue, SqsQueue) {
+        let name = Uuid::new_v4().simple().to_string();
+        let (work, dead) = (format!("work-{name}{kind}"), format!("dead-{name}{kind}"));
+        self.make(&dead, None).await;
+        let letters = self.connect(&dead, SqsOptions::default()).await;
+        self.make(&work, Some(letters.url())).await;
+        let options = SqsOptions {
+            dead_letters: Some(dead),
+            ..SqsOptions::default()
+        };
+        (self.connect(&work, options).await, letters)
+    }
+}

@@ -1,0 +1,127 @@
+//! Queues that vanish, as after a restart of a server that keeps them in memory, and come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use videoframes_core::clock::SystemClock;
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::jobs::{JobRepo, JobStatus, MemoryJobRepo};
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
+use videoframes_core::queue::{Outgoing, Queue, QueueError, SqsOptions, SqsQueue};
+use videoframes_core::storage::MemoryStorage;
+
+use crate::Server;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn what_is_asked_of_a_queue_that_is_gone_may_be_asked_again() {
+    let Some(server) = Server::of_tests() else {
+        return;
+    };
+    let (queue, _) = server.fresh("").await;
+    queue.check().await.unwrap();
+    queue.send(&[Outgoing::new("a")]).await.unwrap();
+    let message = queue.receive(1, PATIENCE, PATIENCE).await.unwrap().remove(0);
+    server
+        .client
+        .delete_queue()
+        .queue_url(queue.url())
+        .send()
+        .await
+        .unwrap();
+
+    let second = Duration::from_secs(1);
+    let gone = [
+        queue.check().await.unwrap_err(),
+        queue.receive(1, second, second).await.unwrap_err(),
+        queue.set_visibility(&message.receipt, second).await.unwrap_err(),
+        queue.send(&[Outgoing::new("b")]).await.unwrap_err(),
+        queue
+            .delete(&[message.receipt.clone()])
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap_err(),
+        queue.depth().await.unwrap_err(),
+    ];
+    for error in gone {
+        assert!(matches!(error, QueueError::Unavailable { .. }), "{error:?}");
+        assert!(format!("{error:?}").contains("NonExistentQueue"), "{error:?}");
+    }
+    let options = SqsOptions::default();
+    let missing = SqsQueue::connect(&server.config, queue.name(), &options).await;
+    assert!(matches!(missing, Err(QueueError::Unavailable { .. })));
+
+    server.make(queue.name(), None).await;
+    queue.check().await.unwrap();
+    let held = queue.set_visibility(&message.receipt, second).await;
+    assert!(
+        matches!(held, Err(QueueError::ReceiptLost)),
+        "of the queue's earlier life: {held:?}"
+    );
+    assert!(matches!(
+        queue.delete(&[message.receipt]).await.unwrap()[..],
+        [Ok(())]
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_when_its_queue_is_there_again() {
+    let Some(server) = Server::of_tests() else {
+        return;
+    };
+    let (input, _) = server.fresh("").await;
+    let (notifier, _) = server.fresh("").await;
+    let repo = Arc::new(MemoryJobRepo::new(Arc::new(SystemClock)));
+    let parts = Parts::new(
+        Arc::new(input.clone()),
+        Arc::new(notifier.clone()),
+        repo.clone(),
+        Arc::new(MemoryStorage::default()),
+        Arc::new(FfmpegExtractor::default()),
+    );
+    let timing = Timing {
+        long_poll: Duration::from_secs(1),
+        ..Timing::default()
+    };
+    let config = ProcessorConfig {
+        timing,
+        ..ProcessorConfig::default()
+    };
+    let stop = CancellationToken::new();
+    let working = tokio::spawn({
+        let (processor, stop) = (Processor::new(parts, config), stop.clone());
+        async move { processor.run(Until::Stopped, &stop).await }
+    });
+    let ask = |key: &str| Outgoing::new(format!(r#"{{"version": 1, "source": {{"key": "{key}"}}}}"#));
+    let told = async || {
+        let received = notifier
+            .receive(1, PATIENCE, Duration::from_secs(20))
+            .await
+            .unwrap();
+        received.into_iter().next().expect("a notification").body
+    };
+    input.send(&[ask("before.mp4")]).await.unwrap();
+    assert!(told().await.contains("before.mp4"));
+
+    server
+        .client
+        .delete_queue()
+        .queue_url(input.url())
+        .send()
+        .await
+        .unwrap();
+    // Long enough that a poll has failed.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.make(input.name(), None).await;
+    input.send(&[ask("after.mp4")]).await.unwrap();
+    assert!(told().await.contains("after.mp4"));
+
+    stop.cancel();
+    working.await.unwrap();
+    let jobs = repo.list(&Default::default()).await.unwrap();
+    let failed = jobs.iter().filter(|job| job.status == JobStatus::Failed);
+    assert_eq!(failed.count(), 2, "neither source is there: {jobs:?}");
+}

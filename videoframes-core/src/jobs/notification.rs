@@ -38,7 +38,7 @@ impl OutboxMessage {
             id,
             destination: OutboxDestination::Notifier,
             job: job.id,
-            body: event.to_string(),
+            body: sendable(event.to_string()),
         }
     }
 
@@ -50,5 +50,30 @@ impl OutboxMessage {
             job,
             body: JobMessage::known(job),
         }
+    }
+}
+
+/// The same JSON without characters that are legal in JSON but not in XML, which SQS wants: what a client
+/// or a key brought along must not keep a notification from being sent.
+fn sendable(json: String) -> String {
+    if !json.contains(['\u{fffe}', '\u{ffff}']) {
+        return json;
+    }
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_character_can_be_sent_and_comes_back() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let sent = sendable(Value::from(all.as_str()).to_string());
+        let legal = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+        assert!(sent.chars().all(legal));
+        assert_eq!(serde_json::from_str::<Value>(&sent).ok(), Some(Value::from(all)));
     }
 }

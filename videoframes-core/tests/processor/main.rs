@@ -1,6 +1,7 @@
 //! The processor on parts that fail as servers do.
 #![allow(clippy::unwrap_used)]
 
+mod events;
 mod faulty;
 mod place;
 

@@ -17,11 +17,11 @@ use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::extract::{
     ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
 };
-use videoframes_core::jobs::{JobRepo, MemoryJobRepo, VideoJob};
+use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
-use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage};
+use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
 use videoframes_core::video::{Timeline, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
@@ -58,8 +58,12 @@ pub(crate) struct Place {
     pub(crate) storage: Arc<FaultyStorage>,
     /// Extractions that run.
     pub(crate) extractions: Arc<AtomicUsize>,
+    pub(crate) rules: Rules,
     config: ProcessorConfig,
 }
+
+/// What events call the store.
+pub(crate) const BUCKET: &str = "videos";
 
 impl Place {
     pub(crate) async fn new() -> Self {
@@ -83,6 +87,7 @@ impl Place {
             storage: Arc::new(storage),
             extractions: Arc::default(),
             clock,
+            rules: Rules::default(),
             config,
         };
         place.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
@@ -92,7 +97,7 @@ impl Place {
     /// Puts a video into the store.
     pub(crate) async fn store(&self, name: &str, source: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
+        let path = folder.path().join(name.rsplit('/').next().unwrap());
         make(source, &path);
         let key = name.parse().unwrap();
         self.storage
@@ -113,6 +118,8 @@ impl Place {
             self.storage.clone(),
             Arc::new(extractor),
         );
+        let stores = Stores::one(self.storage.clone()).with_source(BUCKET, self.storage.clone());
+        let parts = parts.with_stores(stores).with_rules(self.rules.clone());
         Processor::new(parts, self.config.clone())
     }
 

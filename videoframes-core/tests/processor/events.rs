@@ -1,0 +1,209 @@
+//! Messages of stores: what they tell of becomes jobs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use videoframes_core::jobs::{JobRepo, JobStatus, Rules, VideoJob};
+use videoframes_core::processor::Until;
+use videoframes_core::queue::{Message, Queue};
+
+use crate::place::{BUCKET, Place};
+use crate::unavailable;
+
+const VIDEO: &str = "testsrc2=s=160x90:r=10:d=1";
+
+/// A place where every `.mp4` below `uploads/` is asked for one picture.
+async fn place() -> Place {
+    let rules = json!([{
+        "bucket": BUCKET,
+        "prefix": "uploads/",
+        "suffix": ".mp4",
+        "request": {"selection": {"count": 1}, "client_metadata": {"rule": 1}},
+    }]);
+    let mut place = Place::new().await;
+    place.rules = Rules::from_json(&rules.to_string()).unwrap();
+    place
+}
+
+/// As S3 encodes it.
+fn record(name: &str, key: &str) -> Value {
+    let encoded = key.bytes().map(|byte| match byte {
+        b' ' => "+".to_owned(),
+        b'/' | b'.' | b'a'..=b'z' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    json!({
+        "eventSource": "aws:s3",
+        "eventName": name,
+        "s3": {
+            "bucket": {"name": BUCKET},
+            "object": {"key": encoded.collect::<String>(), "size": 1024, "sequencer": "0055AED6DCD90281E5"},
+        },
+    })
+}
+
+fn created(keys: &[&str]) -> String {
+    let records: Vec<_> = keys.iter().map(|key| record("ObjectCreated:Put", key)).collect();
+    json!({"Records": records}).to_string()
+}
+
+/// By the keys of their sources.
+async fn jobs(place: &Place) -> Vec<VideoJob> {
+    let mut jobs = place.repo.list(&Default::default()).await.unwrap();
+    jobs.sort_by_key(|job| job.source["key"].to_string());
+    jobs
+}
+
+fn keys(jobs: &[VideoJob]) -> Vec<&str> {
+    jobs.iter()
+        .map(|job| job.source["key"].as_str().unwrap())
+        .collect()
+}
+
+async fn dead_letters(place: &Place) -> Vec<Message> {
+    let hidden = Duration::from_secs(3600);
+    place
+        .dead_letters
+        .receive(10, hidden, Duration::ZERO)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_new_object_of_a_message_becomes_a_job_under_its_exact_key() {
+    let place = place().await;
+    let names = ["uploads/a b+c%41.mp4", "uploads/z.mp4", "uploads/日本 ü.mp4"];
+    for name in names {
+        place.store(name, VIDEO).await;
+    }
+    let mut message: Value = serde_json::from_str(&created(&names)).unwrap();
+    let removed = record("ObjectRemoved:Delete", "uploads/gone.mp4");
+    message["Records"].as_array_mut().unwrap().push(removed);
+    place.ask(&message.to_string()).await;
+    place.run(Until::Idle).await;
+
+    let jobs = jobs(&place).await;
+    assert_eq!(keys(&jobs), names);
+    for job in &jobs {
+        assert_eq!(job.status, JobStatus::Completed, "{job:?}");
+        assert_eq!(job.source["bucket"], BUCKET);
+        assert_eq!(job.sequencer.as_deref(), Some("0055AED6DCD90281E5"));
+        assert_eq!(job.result.as_ref().unwrap().frames, 1);
+    }
+    let told = place.notifications().await;
+    assert_eq!(told.len(), names.len());
+    assert!(
+        told.iter()
+            .all(|event| event["data"]["client_metadata"] == json!({"rule": 1}))
+    );
+    assert_eq!(
+        place.input.depth().await.unwrap(),
+        Default::default(),
+        "no message is left"
+    );
+    assert_eq!(dead_letters(&place).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_new_object_is_worked_on_by_whoever_holds_its_message() {
+    let place = place().await;
+    place.store("uploads/a.mp4", VIDEO).await;
+    place.ask(&created(&["uploads/a.mp4", "elsewhere/b.mp4"])).await;
+    place.run(Until::Idle).await;
+    assert_eq!(place.only_job().await.status, JobStatus::Completed);
+    assert_eq!(place.input.calls("send"), 1, "nothing but the event was sent");
+    assert_eq!(place.input.depth().await.unwrap(), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_come_again_make_no_second_jobs() {
+    let place = place().await;
+    let names = ["uploads/a.mp4", "uploads/b.mp4"];
+    for name in names {
+        place.store(name, VIDEO).await;
+    }
+    // Once more because nobody knew whether the jobs were made, and once more because stores do that.
+    place.repo.lose_answer("submit", 1, unavailable);
+    place.ask(&created(&names)).await;
+    place.ask(&created(&names)).await;
+    place.run(Until::Idle).await;
+    place.ask(&created(&names)).await;
+    place.run(Until::Idle).await;
+    assert!(place.repo.calls("submit") >= 4);
+    assert_eq!(keys(&jobs(&place).await), names);
+    assert_eq!(place.notifications().await.len(), names.len());
+    assert_eq!(place.input.depth().await.unwrap(), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_asks_for_nothing_is_dropped() {
+    let place = place().await;
+    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET});
+    let removed = json!({"Records": [record("ObjectRemoved:Delete", "uploads/a.mp4")]});
+    place.ask(&test.to_string()).await;
+    place.ask(&removed.to_string()).await;
+    place.ask(&created(&["elsewhere/a.mp4", "uploads/a.txt"])).await;
+    let own = "results/0192d5f2-7c1e-7cc2-8f5e-000000000000/1.zip";
+    place.ask(&created(&[own])).await;
+    place.run(Until::Idle).await;
+    assert_eq!(jobs(&place).await, []);
+    assert_eq!(place.repo.calls("submit"), 0);
+    assert_eq!(place.input.depth().await.unwrap(), Default::default());
+    assert_eq!(dead_letters(&place).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_of_a_message_is_kept_and_the_rest_is_done_once() {
+    let place = place().await;
+    place.store("uploads/a.mp4", VIDEO).await;
+    let mut message: Value = serde_json::from_str(&created(&["uploads/a.mp4", "uploads/b.mp4"])).unwrap();
+    message["Records"][1]["s3"]["object"]["key"] = Value::Null;
+    place.ask(&message.to_string()).await;
+    place.run(Until::Idle).await;
+    assert_eq!(place.only_job().await.status, JobStatus::Completed);
+    let letters = dead_letters(&place).await;
+    assert_eq!(letters.len(), 1);
+    assert!(
+        letters[0].attributes["reason"].contains("s3.object.key"),
+        "{letters:?}"
+    );
+
+    place.ask(&letters[0].body).await;
+    place.run(Until::Idle).await;
+    assert_eq!(place.only_job().await.status, JobStatus::Completed);
+    assert_eq!(place.notifications().await.len(), 1);
+    assert_eq!(
+        dead_letters(&place).await.len(),
+        1,
+        "it is as unreadable as before"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_no_store_of_ours_has_is_a_failed_job_and_told_of() {
+    let place = place().await;
+    place.ask(&created(&["uploads//a.mp4"])).await;
+    place.run(Until::Idle).await;
+    assert_eq!(
+        place.only_job().await.error_code.as_deref(),
+        Some("INVALID_REQUEST")
+    );
+    let told = place.notifications().await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["data"]["error"]["code"], "INVALID_REQUEST");
+    assert_eq!(dead_letters(&place).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_about_a_version_that_is_gone_is_about_no_other() {
+    let place = place().await;
+    place.store("uploads/a.mp4", VIDEO).await;
+    let mut message: Value = serde_json::from_str(&created(&["uploads/a.mp4"])).unwrap();
+    message["Records"][0]["s3"]["object"]["eTag"] = json!("of an earlier one");
+    place.ask(&message.to_string()).await;
+    place.run(Until::Idle).await;
+    assert_eq!(
+        place.only_job().await.error_code.as_deref(),
+        Some("INPUT_CHANGED")
+    );
+}

@@ -50,6 +50,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         Arc::new(extractor.with_registry(workspace.children())),
     )
     .with_stores(place.stores)
+    .with_rules(config.rules)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use videoframes_core::jobs::Rules;
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
@@ -27,6 +28,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) places: Places,
+    pub(crate) rules: Rules,
     pub(crate) connections: u32,
     pub(crate) migrate: bool,
     pub(crate) scratch_quota: u64,
@@ -62,6 +64,7 @@ impl Config {
             true => Err("a name of 1 to 80 bytes".to_owned()),
         };
         let config = Self {
+            rules: read.optional("VF_RULES", rules).unwrap_or_default(),
             connections: read.get("VF_DATABASE_CONNECTIONS", count),
             migrate: read.get("VF_MIGRATE", on_off),
             scratch_quota: read.get("VF_SCRATCH_QUOTA", size),
@@ -120,6 +123,12 @@ fn timing(read: &mut Reader, places: &Places) -> Timing {
         // What is left is for killing, aborting and handing back.
         drain: grace.saturating_sub(Duration::from_secs(15).min(grace / 2)),
     }
+}
+
+/// Read at once: what is wrong with a rule is said before anything is done.
+fn rules(path: &str) -> Result<Rules, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("a file that can be read: {error}"))?;
+    Rules::from_json(&text).map_err(|wrong| format!("a file of rules: {wrong}"))
 }
 
 fn limits(read: &mut Reader) -> Limits {

@@ -138,13 +138,10 @@ impl Cloud {
             if messages.is_empty() {
                 return self.told.lock().unwrap().clone();
             }
-            let mut told = self.told.lock().unwrap();
-            told.extend(
-                messages
-                    .iter()
-                    .map(|message| serde_json::from_str(&message.body).unwrap()),
-            );
-            drop(told);
+            let events = messages
+                .iter()
+                .map(|message| serde_json::from_str(&message.body).unwrap());
+            self.told.lock().unwrap().extend(events.collect::<Vec<Value>>());
             let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
             for deleted in notifier.delete(&receipts).await.unwrap() {
                 deleted.unwrap();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Request, run};
-use videoframes_core::source::Source;
+use videoframes_core::source::{Source, Verifier};
 use videoframes_core::storage::{
     MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
 };
@@ -74,6 +74,10 @@ impl Source for CountedSource {
 
     fn local_path(&self) -> Option<&Path> {
         self.source.local_path()
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        self.source.verifier()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Error, Scratch};
-use videoframes_core::source::Source;
+use videoframes_core::source::{Source, Verifier};
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 
 fn index(file: &[u8]) -> Result<VideoIndex, NoIndex> {
@@ -135,6 +135,10 @@ impl Source for Scattered {
     }
 
     fn local_path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
         None
     }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::ExtractError;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Error, Probe, Scratch};
-use videoframes_core::source::{MemorySource, Source};
+use videoframes_core::source::{MemorySource, Source, Verifier};
 use videoframes_core::testing::MockFrameExtractor;
 
 const SIZE: u64 = 100_000;
@@ -81,6 +81,10 @@ impl Source for Gate {
 
     fn local_path(&self) -> Option<&Path> {
         None
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        self.inner.verifier()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::scratch::{Reserved, Scratch};
-use crate::source::Source;
+use crate::source::{Source, Verifier};
 
 /// Bytes per read of a source that has to be copied.
 const CHUNK: usize = 4 << 20;
@@ -53,6 +53,10 @@ impl Source for Counted {
 
     fn local_path(&self) -> Option<&Path> {
         self.inner.local_path()
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        self.inner.verifier()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
@@ -132,6 +136,7 @@ impl<'a> LocalFile<'a> {
             .file()
             .map_err(|e| self.scratch.failed(e))?
             .into_parts();
+        let mut verifier = source.verifier();
         let mut offset = 0;
         while offset < source.len() {
             let bytes = source.read_at(offset, CHUNK).await.map_err(Error::Source)?;
@@ -139,12 +144,21 @@ impl<'a> LocalFile<'a> {
                 return Err(Error::Source(io::ErrorKind::UnexpectedEof.into()));
             }
             offset += bytes.len() as u64;
-            file =
-                tokio::task::spawn_blocking(move || io::Write::write_all(&mut file, &bytes).map(|()| file))
-                    .await
-                    .map_err(io::Error::other)
-                    .flatten()
-                    .map_err(|e| self.scratch.failed(e))?;
+            let write = move || {
+                if let Some(verifier) = &mut verifier {
+                    verifier.update(&bytes);
+                }
+                io::Write::write_all(&mut file, &bytes).map(|()| (file, verifier))
+            };
+            (file, verifier) = tokio::task::spawn_blocking(write)
+                .await
+                .map_err(io::Error::other)
+                .flatten()
+                .map_err(|e| self.scratch.failed(e))?;
+        }
+        // What came to harm on its way is for no decoder to judge.
+        if let Some(verifier) = verifier {
+            verifier.finish().map_err(Error::Source)?;
         }
         Ok(Copied {
             path,

@@ -6,6 +6,8 @@ mod key;
 mod local;
 mod memory;
 mod options;
+#[cfg(feature = "s3")]
+mod s3;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ pub use key::{InvalidKey, ObjectKey};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use options::{IfExists, METADATA_BYTES, PutOptions};
+#[cfg(feature = "s3")]
+pub use s3::{S3Checksum, S3Encryption, S3Options, S3Storage};
 pub use stores::{Stores, UnknownBucket};
 
 use crate::source::Source;

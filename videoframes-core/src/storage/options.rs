@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{ObjectKey, StorageError};
 
-/// Bytes of an object's metadata at most: all names and values together.
-pub const METADATA_BYTES: usize = 2048;
+/// Bytes of an object's metadata at most: all names and values together. S3 keeps 2 KiB, of which a
+/// little is for what a store itself notes there.
+pub const METADATA_BYTES: usize = 1984;
 
 /// What to do when an object of that name is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +57,7 @@ impl PutOptions {
             }
         }
         if bytes > METADATA_BYTES {
-            return invalid("has more than 2 KiB of metadata");
+            return invalid("has more metadata than 1984 bytes");
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
 use crate::limits::Limits;
-use crate::source::Source;
+use crate::source::{Source, Verifier};
 use crate::storage::{
     ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
 };
@@ -32,6 +32,7 @@ mock! {
         fn len(&self) -> u64;
         fn is_empty(&self) -> bool;
         fn local_path(&self) -> Option<&'static Path>;
+        fn verifier(&self) -> Option<Box<dyn Verifier>>;
         async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
     }
 }

@@ -23,7 +23,7 @@ pub(super) use self::tree::open_regular;
 use super::{
     IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
 };
-use crate::source::Source;
+use crate::source::{Source, Verifier};
 
 /// Where unfinished objects are, below the root. No key may begin with it.
 const PARTIAL_FOLDER: &str = ".vf-partial";
@@ -327,6 +327,10 @@ impl Source for FileObject {
 
     fn local_path(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        None
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {

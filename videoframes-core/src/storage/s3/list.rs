@@ -20,13 +20,14 @@ impl Bucket {
         let mut found = Vec::new();
         let mut after = after.map(|key| format!("{own}{key}"));
         while found.len() < most {
+            let asked = (most - found.len()).min(PAGE);
             let page = self
                 .client
                 .list_objects_v2()
                 .bucket(self.name())
                 .prefix(format!("{own}{prefix}"))
                 .set_start_after(after)
-                .max_keys(i32::try_from((most - found.len()).min(PAGE)).unwrap_or(i32::MAX))
+                .max_keys(i32::try_from(asked).unwrap_or(i32::MAX))
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list", self.name()))?;
@@ -44,10 +45,11 @@ impl Bucket {
                     });
                 }
             }
-            // Goes on behind the last key and not by the store's token, which not all stores make right.
+            // Some stores call a full page the last one.
+            let more = page.is_truncated() == Some(true) || page.contents().len() >= asked;
             let last = page.contents().last().and_then(|object| object.key());
             match last {
-                Some(last) if page.is_truncated() == Some(true) => after = Some(last.to_owned()),
+                Some(last) if more => after = Some(last.to_owned()),
                 _ => break,
             }
         }

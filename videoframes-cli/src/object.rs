@@ -64,7 +64,7 @@ mod store {
     use std::sync::Arc;
 
     use videoframes_core::archive::ZipObject;
-    use videoframes_core::aws::{AwsOptions, sdk_config};
+    use videoframes_core::aws::{AwsOptions, s3_endpoint_is_set, sdk_config};
     use videoframes_core::source::Source;
     use videoframes_core::storage::{
         IfExists, ObjectVersion, PutOptions, S3Options, S3Storage, Storage, StorageError,
@@ -74,7 +74,11 @@ mod store {
 
     async fn storage(bucket: &str) -> S3Storage {
         let config = sdk_config(&AwsOptions::default()).await;
-        S3Storage::new(&config, S3Options::new(bucket))
+        let options = S3Options {
+            path_style: s3_endpoint_is_set(),
+            ..S3Options::new(bucket)
+        };
+        S3Storage::new(&config, options)
     }
 
     /// The object, read in ranges.

@@ -47,3 +47,11 @@ pub async fn sdk_config(options: &AwsOptions) -> SdkConfig {
     }
     loader.load().await
 }
+
+/// Whether the environment names another endpoint for S3 than AWS's: such stores mostly want the bucket in
+/// the path.
+pub fn s3_endpoint_is_set() -> bool {
+    let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    endpoints.into_iter().any(is_set)
+}

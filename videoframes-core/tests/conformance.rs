@@ -25,10 +25,7 @@ async fn sources_conform() {
 
 #[tokio::test]
 async fn storages_conform() {
-    let all = StorageCapabilities {
-        metadata: true,
-        ordered: true,
-    };
+    let all = StorageCapabilities::ALL;
     storage_conformance(Arc::new(MemoryStorage::default()), all).await;
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("made when needed");
@@ -40,14 +37,7 @@ async fn storages_conform() {
     );
     assert!(!root.exists());
     let metadata = LocalStorage::new(folder.path()).keeps_metadata().await.unwrap();
-    storage_conformance(
-        Arc::new(storage),
-        StorageCapabilities {
-            metadata,
-            ordered: true,
-        },
-    )
-    .await;
+    storage_conformance(Arc::new(storage), StorageCapabilities { metadata, ..all }).await;
     let partial = root.join(".vf-partial").to_string_lossy().into_owned();
     assert_eq!(
         walk(&root),

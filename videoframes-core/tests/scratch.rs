@@ -84,7 +84,7 @@ impl Source for Gate {
     }
 
     fn verifier(&self) -> Option<Box<dyn Verifier>> {
-        None
+        self.inner.verifier()
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {

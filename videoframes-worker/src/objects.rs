@@ -26,7 +26,9 @@ impl Objects {
         match (place, aws) {
             (StoragePlace::Bucket { bucket, prefix }, Some(aws)) => {
                 let options = S3Options {
-                    prefix: prefix.clone(),
+                    prefix: prefix
+                        .as_ref()
+                        .map_or_else(String::new, |prefix| format!("{prefix}/")),
                     path_style: settings.path_style,
                     encryption: settings.encryption.clone(),
                     ..S3Options::new(bucket)
@@ -60,19 +62,7 @@ impl Objects {
     pub(crate) async fn sweep(&self, pause: Duration) -> Result<u64, StorageError> {
         match self {
             Self::Folder(storage) => storage.sweep(UNLOCKED.min(pause)).await,
-            Self::Bucket(storage) => sweep_uploads(storage).await,
+            Self::Bucket(storage) => storage.abort_uploads(UPLOAD).await,
         }
     }
-}
-
-/// Gives up uploads to the places of results, once nobody can be at work on them any more.
-async fn sweep_uploads(storage: &S3Storage) -> Result<u64, StorageError> {
-    let mut removed = 0;
-    for upload in storage.unfinished("").await? {
-        if upload.begun.elapsed().unwrap_or_default() >= UPLOAD {
-            storage.give_up(&upload).await?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
 }

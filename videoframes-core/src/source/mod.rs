@@ -1,5 +1,7 @@
 //! Where a video's bytes come from.
 
+#[cfg(any(feature = "http", feature = "s3"))]
+pub(crate) mod content_range;
 #[cfg(feature = "http")]
 pub mod http;
 
@@ -35,7 +37,8 @@ pub trait Source: Send + Sync + 'static {
     /// The file that holds these bytes, when there is one on this machine.
     fn local_path(&self) -> Option<&Path>;
 
-    /// What a copy of all bytes can be checked with, where more is known of them than their number.
+    /// What a copy of all the bytes can be checked against, where their store keeps a checksum of them.
+    /// A wrapper that gives the bytes on unaltered gives this on too.
     fn verifier(&self) -> Option<Box<dyn Verifier>>;
 
     /// Up to `length` bytes from `offset`, or an error, in bounded time: nobody else watches over it.
@@ -45,13 +48,16 @@ pub trait Source: Send + Sync + 'static {
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
 }
 
-/// Tells whether bytes are those that their sender had.
+/// Checks whether the bytes of a copy are those of its source.
 pub trait Verifier: Send {
-    /// Takes the next bytes, in their order.
+    /// Takes the next bytes of the copy; all of them, in order, each once.
     fn update(&mut self, bytes: &[u8]);
 
-    /// Whether all that came are the right ones.
-    fn agrees(self: Box<Self>) -> bool;
+    /// Says whether all that was taken is what the store has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] where it is not.
+    fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 /// A regular file on this machine.

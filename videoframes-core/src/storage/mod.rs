@@ -25,7 +25,7 @@ pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use options::{IfExists, METADATA_BYTES, PutOptions};
 #[cfg(feature = "s3")]
-pub use s3::{S3Encryption, S3Options, S3Storage, UnfinishedUpload};
+pub use s3::{S3Checksum, S3Encryption, S3Options, S3Storage};
 pub use stores::{Stores, UnknownBucket};
 
 use crate::source::Source;
@@ -128,9 +128,8 @@ pub trait Storage: Send + Sync + 'static {
     /// Removes an object. Idempotent: a missing one is no error.
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
 
-    /// The objects whose keys begin with `prefix`, in order of their keys (some stores have an order of
-    /// their own), from the first one behind `after` on: `most` of them, and fewer only where there are no
-    /// more. A prefix is a text and not
+    /// The objects whose keys begin with `prefix`, in order of their keys, from the first one behind
+    /// `after` on: `most` of them, and fewer only where there are no more. A prefix is a text and not
     /// a folder; an empty one means all. What is not finished does not appear. What is written or
     /// deleted meanwhile may appear or not. Idempotent.
     async fn list(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{ObjectKey, StorageError};
 
-/// Bytes of an object's metadata at most: all names and values together. S3 takes 2 KiB, and a store may
-/// have to add something of its own.
-pub const METADATA_BYTES: usize = 1920;
+/// Bytes of an object's metadata at most: all names and values together. S3 keeps 2 KiB, of which a
+/// little is for what a store itself notes there.
+pub const METADATA_BYTES: usize = 1984;
 
 /// What to do when an object of that name is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,8 +24,8 @@ pub struct PutOptions {
     /// What if one is there.
     pub if_exists: IfExists,
     /// What [`super::Storage::head`] tells of it: at most [`METADATA_BYTES`]. Names are of `[a-z0-9-]`;
-    /// values are of printable ASCII, not empty and without a space at either end, since some stores keep
-    /// them in HTTP headers.
+    /// values are of printable ASCII, without a space at either end, since some stores keep them in
+    /// HTTP headers.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -52,15 +52,12 @@ impl PutOptions {
             if name.is_empty() || !name.bytes().all(known) {
                 return invalid("has metadata with a name that is not of a-z, 0-9 and '-'");
             }
-            if value.is_empty()
-                || value.trim() != value
-                || !value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-            {
-                return invalid("has metadata with a value that is empty or not of printable ASCII");
+            if value.trim() != value || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                return invalid("has metadata with a value that is not of printable ASCII");
             }
         }
         if bytes > METADATA_BYTES {
-            return invalid("has more than 1,920 bytes of metadata");
+            return invalid("has more metadata than 1984 bytes");
         }
         Ok(())
     }

@@ -1,0 +1,204 @@
+//! The bucket, and how it is asked about one object.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Builder, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+
+use super::checksum::WholeChecksum;
+use super::error::Refusal;
+use super::{S3Encryption, S3Options};
+use crate::aws::SdkConfig;
+use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
+
+/// Metadata that says which upload an object came from.
+pub(super) const UPLOAD: &str = "vf-upload";
+/// Bytes of a key in a bucket at most.
+const KEY_BYTES: usize = 1024;
+/// How names of buckets end whose etags are never an MD5 (S3 Express).
+const DIRECTORY_BUCKET: &str = "--x-s3";
+
+/// A bucket, or what is below a prefix in it.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    pub(super) client: Client,
+    pub(super) options: S3Options,
+}
+
+/// What the store says of an object.
+pub(super) struct Head {
+    pub(super) info: ObjectInfo,
+    pub(super) checksum: Option<WholeChecksum>,
+    /// The upload that it came from, where that was ours.
+    pub(super) upload: Option<String>,
+}
+
+impl Bucket {
+    pub(super) fn new(config: &SdkConfig, options: S3Options) -> Self {
+        let timeouts = config
+            .timeout_config()
+            .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts = timeouts
+            .operation_attempt_timeout(options.attempt_timeout)
+            .operation_timeout(options.operation_timeout)
+            .build();
+        let stall = StalledStreamProtectionConfig::enabled().grace_period(options.stall);
+        let config = Builder::from(config)
+            .force_path_style(options.path_style)
+            .timeout_config(timeouts)
+            .stalled_stream_protection(stall.build())
+            // Checksums are ours: those that the client would send behind a body are more than some
+            // stores understand.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            options,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.options.bucket
+    }
+
+    /// What an object is called in the bucket.
+    pub(super) fn key(&self, key: &ObjectKey) -> Result<String, StorageError> {
+        let name = format!("{}{key}", self.options.prefix);
+        if name.len() > KEY_BYTES {
+            return Err(StorageError::invalid(key.as_str(), "has a name that is too long"));
+        }
+        Ok(name)
+    }
+
+    pub(super) fn refusal<E>(
+        &self,
+        error: aws_sdk_s3::error::SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+    ) -> Refusal
+    where
+        E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        Refusal::of(error, self.name())
+    }
+
+    /// The encryption to ask for, and its key.
+    pub(super) fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        match &self.options.encryption {
+            S3Encryption::Bucket => (None, None),
+            S3Encryption::S3 => (Some(ServerSideEncryption::Aes256), None),
+            S3Encryption::Kms(key) => (Some(ServerSideEncryption::AwsKms), key.clone()),
+        }
+    }
+
+    /// Looks at an object, without asking why where the store does not tell.
+    pub(super) async fn look(&self, key: &str, id: Option<&str>) -> Result<Head, Refusal> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(self.name())
+            .key(key)
+            .set_version_id(id.map(str::to_owned))
+            .checksum_mode(ChecksumMode::Enabled)
+            .send();
+        let head = head.await.map_err(|e| self.refusal(e))?;
+        Ok(self.head_of(head))
+    }
+
+    /// Looks at a version of an object.
+    pub(super) async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Head, StorageError> {
+        let name = self.key(key)?;
+        let id = version.id.as_deref();
+        let head = match self.look(&name, id).await {
+            Ok(head) => head,
+            Err(refusal) if refusal.is_unexplained() => {
+                return Err(self
+                    .explain(&name, id, refusal)
+                    .await
+                    .into_error("look at", key.as_str()));
+            }
+            Err(refusal) => return Err(refusal.into_error("look at", key.as_str())),
+        };
+        match &version.etag {
+            Some(etag) if unquoted(etag) != head.info.etag => Err(StorageError::Changed(key.to_string())),
+            _ => Ok(head),
+        }
+    }
+
+    /// Why the store refuses to tell of an object: a request for headers is answered without a reason,
+    /// and so a missing bucket like a missing object.
+    async fn explain(&self, key: &str, id: Option<&str>, refusal: Refusal) -> Refusal {
+        let byte = self
+            .client
+            .get_object()
+            .bucket(self.name())
+            .key(key)
+            .set_version_id(id.map(str::to_owned))
+            .range("bytes=0-0")
+            .send();
+        match byte.await {
+            Ok(_) => refusal,
+            Err(error) => self.refusal(error),
+        }
+    }
+
+    /// Asks for a list of one object: that takes the bucket, its region and the credentials being right.
+    pub(super) async fn check(&self) -> Result<(), StorageError> {
+        let list = self
+            .client
+            .list_objects_v2()
+            .bucket(self.name())
+            .prefix(&self.options.prefix)
+            .max_keys(1)
+            .send();
+        match list.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refusal(error).into_failure("use the bucket", self.name())),
+        }
+    }
+
+    fn head_of(&self, head: HeadObjectOutput) -> Head {
+        let checksum = WholeChecksum::of(&head, !self.name().ends_with(DIRECTORY_BUCKET));
+        let mut metadata: std::collections::BTreeMap<String, String> = head
+            .metadata
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        let upload = metadata.remove(UPLOAD);
+        let info = ObjectInfo {
+            size: head
+                .content_length
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0),
+            // Objects from before a bucket kept versions have this one.
+            version: head.version_id.filter(|id| id != "null"),
+            etag: unquoted(head.e_tag.as_deref().unwrap_or_default()).to_owned(),
+            modified: time(head.last_modified.as_ref()),
+            metadata,
+        };
+        Head {
+            info,
+            checksum,
+            upload,
+        }
+    }
+}
+
+/// Etags are told with quotes here and without them there.
+pub(super) fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix('"')
+        .and_then(|etag| etag.strip_suffix('"'))
+        .unwrap_or(etag)
+}
+
+/// In whole seconds, which is what headers have.
+pub(super) fn time(time: Option<&DateTime>) -> SystemTime {
+    let seconds = time.map_or(0, DateTime::secs);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}

@@ -1,0 +1,239 @@
+//! What an answer of the store means, in words that hold no address, signature or key.
+
+use std::error::Error;
+use std::io;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::storage::StorageError;
+
+/// Longest text of the store's that is passed on.
+const TEXT: usize = 300;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: Option<u16>,
+    code: Option<String>,
+    error: io::Error,
+}
+
+impl Refusal {
+    pub(super) fn of<E>(error: SdkError<E, HttpResponse>, bucket: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let response = error.raw_response();
+        let status = response.map(|response| response.status().as_u16());
+        let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
+        let service = error.as_service_error();
+        let code = service.and_then(|error| error.code()).map(bounded);
+        let said = Said {
+            status,
+            code: code.as_deref(),
+            message: service.and_then(|error| error.message()),
+            region,
+            bucket,
+        };
+        let error = match &error {
+            SdkError::ServiceError(_) => said.error(),
+            SdkError::TimeoutError(_) => {
+                io::Error::new(io::ErrorKind::TimedOut, "the store is silent or too slow")
+            }
+            error => io::Error::other(causes(error)),
+        };
+        Self { status, code, error }
+    }
+
+    /// Whether what there is does not meet the condition of the request.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.status == Some(412) || self.is("PreconditionFailed")
+    }
+
+    /// Whether another request to write the same was in the way.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.is("ConditionalRequestConflict") || self.status == Some(409)
+    }
+
+    /// Whether there is no such object or version, as far as the answer says.
+    pub(super) fn is_missing(&self) -> bool {
+        let unsaid = self.code.is_none() && matches!(self.status, Some(404 | 405));
+        // A marker that the object was deleted is answered with 405.
+        unsaid
+            || ["NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed"]
+                .iter()
+                .any(|code| self.is(code))
+    }
+
+    /// Whether there is no such upload.
+    pub(super) fn is_missing_upload(&self) -> bool {
+        self.is("NoSuchUpload")
+    }
+
+    /// Whether there is nothing at or behind the first byte that was asked for.
+    pub(super) fn is_beyond_end(&self) -> bool {
+        self.status == Some(416)
+    }
+
+    /// Whether the store answered and did not say why: it cannot, where only headers were asked for.
+    pub(super) fn is_unexplained(&self) -> bool {
+        let code = self.code.as_deref();
+        matches!(self.status, Some(400..=405))
+            && matches!(
+                code,
+                None | Some("NotFound" | "Forbidden" | "BadRequest" | "Bad Request")
+            )
+    }
+
+    fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// The error of a request for an object.
+    pub(super) fn into_error(self, action: &'static str, name: &str) -> StorageError {
+        if self.is_missing() {
+            return StorageError::NotFound(name.to_owned());
+        }
+        failure(action, name, self.error)
+    }
+
+    /// The error of a request that is for no object that could be missing.
+    pub(super) fn into_failure(self, action: &'static str, name: &str) -> StorageError {
+        failure(action, name, self.error)
+    }
+}
+
+pub(super) fn failure(action: &'static str, name: &str, source: io::Error) -> StorageError {
+    StorageError::Io {
+        action,
+        name: name.to_owned(),
+        source,
+    }
+}
+
+/// What the store said.
+struct Said<'a> {
+    status: Option<u16>,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+    region: Option<&'a str>,
+    bucket: &'a str,
+}
+
+impl Said<'_> {
+    fn error(&self) -> io::Error {
+        let denied = |text: String| io::Error::new(io::ErrorKind::PermissionDenied, text);
+        let bucket = self.bucket;
+        match (self.code.unwrap_or_default(), self.status) {
+            ("NoSuchBucket", _) => {
+                let text = format!("the bucket '{bucket}' does not exist");
+                io::Error::new(io::ErrorKind::NotFound, text)
+            }
+            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
+                denied("the credentials have expired".to_owned())
+            }
+            (
+                code @ ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken"
+                | "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure"),
+                _,
+            ) => denied(format!("the credentials are wrong ({code})")),
+            ("RequestTimeTooSkewed", _) => {
+                denied("the clock of this machine differs too much from the store's".to_owned())
+            }
+            (
+                "PermanentRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException"
+                | "MovedPermanently",
+                _,
+            )
+            | (_, Some(301)) => {
+                let region = self.region.map(|region| format!(" ({})", bounded(region)));
+                let region = region
+                    .or_else(|| self.message.map(|message| format!(": {}", bounded(message))))
+                    .unwrap_or_default();
+                io::Error::other(format!(
+                    "the bucket '{bucket}' is in another region than asked{region}"
+                ))
+            }
+            ("AccessDenied" | "Forbidden", _) | ("", Some(403)) => denied(
+                "access is denied; without permission to list the bucket a missing object is answered like that"
+                    .to_owned(),
+            ),
+            (code, status) => {
+                let mut text = "the store answers".to_owned();
+                for word in [status.map(|status| status.to_string()), Some(code.to_owned())] {
+                    if let Some(word) = word.filter(|word| !word.is_empty()) {
+                        text = format!("{text} {word}");
+                    }
+                }
+                match self.message {
+                    Some(message) => io::Error::other(format!("{text}: {}", bounded(message))),
+                    None => io::Error::other(text),
+                }
+            }
+        }
+    }
+}
+
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            let between = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{between}{message}");
+        }
+        next = error.source();
+    }
+    bounded(&text)
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: &str, status: u16, message: &str) -> String {
+        let said = Said {
+            status: Some(status),
+            code: (!code.is_empty()).then_some(code),
+            message: (!message.is_empty()).then_some(message),
+            region: None,
+            bucket: "videos",
+        };
+        said.error().to_string()
+    }
+
+    #[test]
+    fn what_an_operator_can_do_something_about_is_said_clearly() {
+        assert_eq!(
+            said("NoSuchBucket", 404, ""),
+            "the bucket 'videos' does not exist"
+        );
+        assert_eq!(said("ExpiredToken", 400, ""), "the credentials have expired");
+        assert_eq!(
+            said("SignatureDoesNotMatch", 403, "The request signature…"),
+            "the credentials are wrong (SignatureDoesNotMatch)"
+        );
+        assert!(said("RequestTimeTooSkewed", 403, "").contains("clock"));
+        assert!(said("", 403, "").contains("without permission to list"));
+        assert!(said("PermanentRedirect", 301, "").contains("another region"));
+        assert_eq!(
+            said("SlowDown", 503, "Reduce"),
+            "the store answers 503 SlowDown: Reduce"
+        );
+        assert_eq!(said("", 500, ""), "the store answers 500");
+    }
+
+    #[test]
+    fn texts_of_the_store_are_bounded() {
+        let text = said("Odd", 400, &"x\n".repeat(10_000));
+        assert!(text.len() < 400 && !text.contains('\n'));
+    }
+}

@@ -1,0 +1,215 @@
+//! Objects are written whole or not at all, whatever happens on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, StorageError};
+
+use super::proxy::{Fault, Request};
+use super::{Own, PART, content, key, write};
+
+/// The first `times` requests of a kind meet with a fault.
+fn first(times: usize, kind: fn(&Request) -> bool, fault: Fault) -> impl Fn(&Request) -> Fault + Send + Sync {
+    let met = AtomicUsize::new(0);
+    move |request| {
+        let meets = kind(request) && met.fetch_add(1, Ordering::SeqCst) < times;
+        if meets { fault } else { Fault::None }
+    }
+}
+
+#[tokio::test]
+async fn large_objects_are_written_in_parts_and_small_ones_at_once() {
+    let Some(own) = Own::new().await else { return };
+    let (proxy, storage) = own.behind(|_| Fault::None).await;
+    for (length, parts) in [(0, 0), (1, 0), (PART, 0), (PART + 1, 2), (3 * PART, 3)] {
+        let (key, bytes) = (key(&format!("of-{length}")), content(length));
+        let before = proxy.count(Request::is_part);
+        write(&storage, &key, IfExists::Refuse, &bytes).await.unwrap();
+        own.holds(&key, &bytes).await;
+        assert_eq!(proxy.count(Request::is_part) - before, parts, "{length}");
+    }
+    assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn a_busy_store_is_asked_again() {
+    let Some(own) = Own::new().await else { return };
+    let kinds: [fn(&Request) -> bool; 4] = [
+        Request::is_part,
+        Request::is_put,
+        Request::starts_upload,
+        Request::completes_upload,
+    ];
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let (_proxy, storage) = own.behind(first(2, kind, Fault::Answer(503, "SlowDown"))).await;
+        for length in [9, PART + 9] {
+            let (key, bytes) = (key(&format!("busy/{at}/{length}")), content(length));
+            write(&storage, &key, IfExists::Refuse, &bytes).await.unwrap();
+            own.holds(&key, &bytes).await;
+        }
+    }
+    assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_for_good_leaves_nothing() {
+    let Some(own) = Own::new().await else { return };
+    let second = |request: &Request| match request.is_part() && request.target.contains("partNumber=2&") {
+        true => Fault::Answer(500, "InternalError"),
+        false => Fault::None,
+    };
+    let (_proxy, storage) = own.behind(second).await;
+    let key = key("never");
+    let error = write(&storage, &key, IfExists::Refuse, &content(4 * PART))
+        .await
+        .unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    own.holds_nothing(&key).await;
+    own.until_no_upload_is_open().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_completed_leaves_nothing() {
+    let Some(own) = Own::new().await else { return };
+    for fault in [
+        Fault::Answer(200, "InternalError"),
+        Fault::Answer(500, "InternalError"),
+        Fault::Answer(403, "AccessDenied"),
+    ] {
+        let (_proxy, storage) = own
+            .behind(first(usize::MAX, Request::completes_upload, fault))
+            .await;
+        let key = key("never");
+        let error = write(&storage, &key, IfExists::Refuse, &content(PART + 1))
+            .await
+            .unwrap_err();
+        assert!(error.is_retryable(), "{fault:?}: {error:?}");
+        own.holds_nothing(&key).await;
+        assert_eq!(own.open_uploads().await, 0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_answer_was_lost_is_adopted() {
+    let Some(own) = Own::new().await else { return };
+    let last: fn(&Request) -> bool = |request| request.completes_upload() || request.is_put();
+    for (at, fault) in [
+        Fault::LoseAnswer,
+        Fault::DoneBut(500, "InternalError"),
+        Fault::DoneBut(200, "InternalError"),
+        Fault::Stall(0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Lost once, and every time.
+        for times in [1, usize::MAX] {
+            let options = S3Options {
+                attempt_timeout: std::time::Duration::from_secs(3),
+                ..own.options()
+            };
+            let (_proxy, storage) = own.behind_with(options, first(times, last, fault)).await;
+            for length in [9, PART + 9] {
+                for how in [IfExists::Refuse, IfExists::Replace] {
+                    let (key, bytes) = (key(&format!("{at}/{times}/{length}/{how:?}")), content(length));
+                    let written = write(&storage, &key, how, &bytes).await;
+                    assert!(written.is_ok(), "{fault:?} {times} {length} {how:?}: {written:?}");
+                    own.holds(&key, &bytes).await;
+                }
+            }
+        }
+    }
+    assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn an_object_of_another_writer_is_not_touched() {
+    let Some(own) = Own::new().await else { return };
+    let storage = own.storage();
+    for length in [9, PART + 9] {
+        let key = key(&format!("of-{length}"));
+        let mut sink = storage.create(&key, &IfExists::Refuse.into()).await.unwrap();
+        sink.write(content(length).into()).await.unwrap();
+        write(&storage, &key, IfExists::Refuse, b"foreign").await.unwrap();
+        let before = storage.head(&key, &ObjectVersion::CURRENT).await.unwrap();
+        let refused = sink.finish().await;
+        assert!(
+            matches!(refused, Err(StorageError::AlreadyExists(_))),
+            "{refused:?}"
+        );
+        own.holds(&key, b"foreign").await;
+        assert_eq!(storage.head(&key, &ObjectVersion::CURRENT).await.unwrap(), before);
+    }
+    assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn a_conflict_with_another_request_is_tried_again() {
+    let Some(own) = Own::new().await else { return };
+    let last: fn(&Request) -> bool = |request| request.completes_upload() || request.is_put();
+    let conflict = Fault::Answer(409, "ConditionalRequestConflict");
+    for length in [9, PART + 9] {
+        let (_proxy, storage) = own.behind(first(2, last, conflict)).await;
+        let (key, bytes) = (key(&format!("of-{length}")), content(length));
+        write(&storage, &key, IfExists::Refuse, &bytes).await.unwrap();
+        own.holds(&key, &bytes).await;
+    }
+    let (_proxy, storage) = own.behind(first(usize::MAX, last, conflict)).await;
+    let key = key("never");
+    let error = write(&storage, &key, IfExists::Refuse, &content(PART + 9))
+        .await
+        .unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn writers_that_go_away_leave_no_upload() {
+    let Some(own) = Own::new().await else { return };
+    let storage = own.storage();
+    let key = key("never");
+    let open = async || {
+        let mut sink = storage.create(&key, &IfExists::Refuse.into()).await.unwrap();
+        sink.write(content(2 * PART + 1).into()).await.unwrap();
+        assert_eq!(own.open_uploads().await, 1);
+        sink
+    };
+    open().await.abort().await;
+    assert_eq!(own.open_uploads().await, 0);
+    drop(open().await);
+    own.until_no_upload_is_open().await;
+    own.holds_nothing(&key).await;
+}
+
+/// A call is dropped while the store does not answer to it.
+#[tokio::test]
+async fn calls_that_are_dropped_leave_no_upload() {
+    let Some(own) = Own::new().await else { return };
+    let kinds: [(fn(&Request) -> bool, Fault); 3] = [
+        (Request::is_part, Fault::Silence),
+        (Request::completes_upload, Fault::Silence),
+        // The answer with the upload's name is late, and comes all the same.
+        (Request::starts_upload, Fault::Answer(503, "SlowDown")),
+    ];
+    for (kind, fault) in kinds {
+        let reached = Arc::new(tokio::sync::Notify::new());
+        let tell = Arc::clone(&reached);
+        let rule = move |request: &Request| {
+            if !kind(request) {
+                return Fault::None;
+            }
+            tell.notify_one();
+            fault
+        };
+        let (_proxy, storage) = own.behind(rule).await;
+        let never = key("never");
+        let bytes = content(4 * PART + 1);
+        let writing = write(&storage, &never, IfExists::Refuse, &bytes);
+        tokio::select! {
+            done = writing => panic!("{done:?}"),
+            () = reached.notified() => {}
+        }
+        own.until_no_upload_is_open().await;
+        own.holds_nothing(&never).await;
+    }
+}

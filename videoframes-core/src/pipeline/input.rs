@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::scratch::{Reserved, Scratch};
-use crate::source::{Source, Verifier};
+use crate::source::{FileSource, Source, Verifier};
 
 /// Bytes per read of a source that has to be copied.
 const CHUNK: usize = 4 << 20;
@@ -119,6 +119,22 @@ impl<'a> LocalFile<'a> {
         }
         let copy = self.copy.get_or_try_init(|| self.copy()).await?;
         Ok(copy.path.to_path_buf())
+    }
+
+    /// Whether to copy the source though it could be read in ranges: where most of it is wanted, and only
+    /// a copy can be checked for what happened to it on its way.
+    pub(super) fn is_worth_copying(&self, wanted: u64) -> bool {
+        let length = self.source.len();
+        self.source.local_path().is_none()
+            && self.source.verifier().is_some()
+            && wanted >= length / 5 * 4
+            && self.scratch.can_hold(length)
+    }
+
+    /// The file as a source.
+    pub(super) async fn open(&self) -> Result<FileSource, Error> {
+        let path = self.path().await?;
+        FileSource::open(path).map_err(|e| self.scratch.failed(e))
     }
 
     fn alias(&self, path: &Path) -> io::Result<(TempDir, File)> {

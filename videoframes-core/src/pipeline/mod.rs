@@ -254,10 +254,15 @@ async fn run_unbounded(
             return Err(Error::Damaged(damage.clone()));
         }
         let frames = distinct(&picks);
-        let planned = attempt.plan(&source, &index, &frames, request)?.planned;
-        let mut work = Work::of(planned.as_ref(), attempt.fallback.clone());
-        let input = match planned {
-            Some(planned) => Input::Planned(planned),
+        let decision = attempt.plan(&source, &file, &index, &frames, request)?;
+        let mut work = Work::of(decision.planned.as_ref(), attempt.fallback.clone());
+        let input = match decision.planned {
+            Some(mut planned) => {
+                if decision.copied {
+                    planned.source = Arc::new(file.open().await?);
+                }
+                Input::Planned(planned)
+            }
             None => Input::File(file.path().await?),
         };
         let job = ExtractRequest {
@@ -363,6 +368,8 @@ struct Attempt {
 /// How the frames will be come by.
 struct Decision {
     planned: Option<PlannedInput>,
+    /// Whether the samples are read from a copy.
+    copied: bool,
     /// Why samples are not left out.
     reason: Option<String>,
 }
@@ -395,6 +402,7 @@ impl Attempt {
     fn plan(
         &self,
         source: &Arc<Counted>,
+        file: &LocalFile<'_>,
         index: &Result<Arc<VideoIndex>, NoIndex>,
         frames: &[usize],
         request: &Request,
@@ -403,6 +411,7 @@ impl Attempt {
             tracing::debug!(reason, "no plan");
             Decision {
                 planned: None,
+                copied: false,
                 reason: Some(reason),
             }
         };
@@ -416,23 +425,25 @@ impl Attempt {
         match plan {
             Err(hindrance) if request.strategy == Strategy::Planned => Err(Error::NotPlannable(hindrance)),
             Err(hindrance) => Ok(plain(hindrance)),
-            // A file is there to be read; what is not has to be copied before it can be decoded.
-            Ok((index, plan))
-                if request.strategy == Strategy::Auto
-                    && source.local_path().is_some()
-                    && !plan.is_worthwhile(index) =>
-            {
-                Ok(plain("nearly all samples are needed".to_owned()))
+            Ok((index, plan)) => {
+                // A file is there to be read; what is not has to be copied before it can be decoded.
+                let auto = request.strategy == Strategy::Auto;
+                let copied = auto && file.is_worth_copying(plan.bytes);
+                let near = copied || source.local_path().is_some();
+                if auto && near && !plan.is_worthwhile(index) {
+                    return Ok(plain("nearly all samples are needed".to_owned()));
+                }
+                Ok(Decision {
+                    planned: Some(PlannedInput {
+                        source: source.clone(),
+                        index: Arc::clone(index),
+                        plan: Arc::new(plan),
+                        jobs: request.jobs.map_or(0, NonZeroUsize::get),
+                    }),
+                    copied,
+                    reason: None,
+                })
             }
-            Ok((index, plan)) => Ok(Decision {
-                planned: Some(PlannedInput {
-                    source: source.clone(),
-                    index: Arc::clone(index),
-                    plan: Arc::new(plan),
-                    jobs: request.jobs.map_or(0, NonZeroUsize::get),
-                }),
-                reason: None,
-            }),
         }
     }
 

@@ -74,7 +74,7 @@ async fn outline_unbounded(
     let picks = choose(&timeline, request)?;
     let frames = distinct(&picks);
     let attempt = Attempt::first(&video, request, None);
-    let decision = attempt.plan(&source, &index, &frames, request)?;
+    let decision = attempt.plan(&source, &file, &index, &frames, request)?;
     let known = index.as_ref().ok();
     let from_start = |frames: &[usize]| {
         let index = known?;

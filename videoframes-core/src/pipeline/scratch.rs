@@ -135,6 +135,11 @@ impl Scratch {
         self.shared.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there can ever be room for that many bytes.
+    pub(super) fn can_hold(&self, bytes: u64) -> bool {
+        self.shared.room.as_ref().is_none_or(|room| bytes <= room.quota)
+    }
+
     /// Room for that many bytes, until the result is dropped. First come, first served.
     ///
     /// # Errors

@@ -68,6 +68,7 @@ async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Res
     let source = storage.open(key, &ObjectVersion::with_etag(&found.etag)).await;
     let source = source.map_err(|e| Verdict::of_store(&e))?;
     let mut digest = Sha256::new();
+    let mut verifier = source.verifier();
     let mut offset = 0;
     while offset < source.len() {
         let bytes = source.read_at(offset, CHUNK).await;
@@ -76,7 +77,15 @@ async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Res
             return Err(unreadable(format!("'{key}' ends too early")));
         }
         digest.update(&bytes);
+        if let Some(verifier) = &mut verifier {
+            verifier.update(&bytes);
+        }
         offset += bytes.len() as u64;
+    }
+    if let Some(verifier) = verifier {
+        verifier
+            .finish()
+            .map_err(|e| unreadable(format!("'{key}': {e}")))?;
     }
     let manifest = manifest(source)
         .await

@@ -82,13 +82,17 @@ impl Own {
     }
 
     async fn until_no_upload_is_open(&self) {
-        let none = async {
-            while self.open_uploads().await > 0 {
+        self.until_open_uploads_are(0).await;
+    }
+
+    async fn until_open_uploads_are(&self, number: usize) {
+        let until = async {
+            while self.open_uploads().await != number {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let none = tokio::time::timeout(Duration::from_secs(30), none).await;
-        none.expect("an upload stays open");
+        let until = tokio::time::timeout(Duration::from_secs(30), until).await;
+        until.expect("uploads do not begin or end");
     }
 
     async fn holds(&self, key: &ObjectKey, content: &[u8]) {

@@ -1,8 +1,11 @@
 //! The contract of a store, and what S3 has beyond it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
+use aws_credential_types::provider::future::ProvideCredentials as ProvideFuture;
+use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use videoframes_core::storage::{
     IfExists, ObjectVersion, PutOptions, S3Checksum, S3Encryption, S3Options, S3Storage, Storage,
@@ -10,6 +13,7 @@ use videoframes_core::storage::{
 };
 use videoframes_core::testing::{StorageCapabilities, storage_conformance};
 
+use super::proxy::{Fault, Request};
 use super::{Own, PART, config, content, key, write};
 
 /// SeaweedFS lists as a file system does, a folder where its name would be, and forgets empty values.
@@ -254,4 +258,51 @@ async fn what_is_wrong_at_the_start_is_one_clear_line() {
     assert!(error.is_retryable(), "{error:?}");
     let nobody = config("http://127.0.0.1:9", "videoframes-secret").await;
     said(S3Storage::new(&nobody, own.options())).await;
+}
+
+/// Gives credentials that end at once, and then others.
+#[derive(Debug)]
+struct Renewing(AtomicUsize);
+
+impl ProvideCredentials for Renewing {
+    fn provide_credentials<'a>(&'a self) -> ProvideFuture<'a>
+    where
+        Self: 'a,
+    {
+        let first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+        let (name, end) = match first {
+            true => ("ended", Some(SystemTime::now())),
+            false => ("videoframes", None),
+        };
+        let credentials = Credentials::new(name, "videoframes-secret", None, end, "test");
+        ProvideFuture::ready(Ok(credentials))
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_end_are_taken_anew() {
+    let Some(own) = Own::new().await else { return };
+    let ended = |request: &Request| match request.head.contains("credential=ended/") {
+        true => Fault::Answer(400, "ExpiredToken"),
+        false => Fault::None,
+    };
+    let (proxy, _) = own.behind(ended).await;
+    let renewing = || SharedCredentialsProvider::new(Renewing(AtomicUsize::new(0)));
+    let config = config(&proxy.address, "").await.into_builder();
+    let config = config.credentials_provider(renewing()).build();
+    let storage = S3Storage::new(&config, own.options());
+    write(&storage, &key("object"), IfExists::Replace, b"content")
+        .await
+        .unwrap();
+    assert!(proxy.count(|request| request.head.contains("credential=ended/")) > 0);
+
+    let never = |_: &Request| Fault::Answer(400, "ExpiredToken");
+    let (_proxy, storage) = own.behind(never).await;
+    let error = storage
+        .head(&key("object"), &ObjectVersion::CURRENT)
+        .await
+        .unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    let said = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(said, "the credentials have expired");
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// What the store is asked, as far as tests tell requests apart.
@@ -67,6 +68,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// A byte of the answer's body is another.
     Corrupt,
+    /// It is done, and the answer waits until [`Proxy::release`].
+    Hold,
     /// It never reaches the store, and nobody answers.
     Silence,
 }
@@ -76,6 +79,7 @@ type Rule = dyn Fn(&Request) -> Fault + Send + Sync;
 pub(crate) struct Proxy {
     pub(crate) address: String,
     seen: Arc<Mutex<Vec<Request>>>,
+    held: Arc<Semaphore>,
     _serving: JoinSet<()>,
 }
 
@@ -90,22 +94,31 @@ impl Proxy {
             .to_owned();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (rule, log): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&seen));
+        let held = Arc::new(Semaphore::new(0));
+        let hold = Arc::clone(&held);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let (store, rule, log) = (store.clone(), Arc::clone(&rule), Arc::clone(&log));
+                let hold = Arc::clone(&hold);
                 connections.spawn(async move {
                     // A client that goes away is part of the game.
-                    let _ = serve(client, &store, &*rule, &log).await;
+                    let _ = serve(client, &store, &*rule, &log, &hold).await;
                 });
             }
         });
         Self {
             address,
             seen,
+            held,
             _serving: serving,
         }
+    }
+
+    /// Lets answers go that were held.
+    pub(crate) fn release(&self) {
+        self.held.add_permits(Semaphore::MAX_PERMITS);
     }
 
     /// How many requests there were of a kind.
@@ -115,7 +128,13 @@ impl Proxy {
     }
 }
 
-async fn serve(mut client: TcpStream, store: &str, rule: &Rule, log: &Mutex<Vec<Request>>) -> io::Result<()> {
+async fn serve(
+    mut client: TcpStream,
+    store: &str,
+    rule: &Rule,
+    log: &Mutex<Vec<Request>>,
+    hold: &Semaphore,
+) -> io::Result<()> {
     let Some((head, mut body)) = read_head(&mut client).await? else {
         return Ok(());
     };
@@ -139,6 +158,10 @@ async fn serve(mut client: TcpStream, store: &str, rule: &Rule, log: &Mutex<Vec<
     let (head, content) = answered.split_at(end);
     match fault {
         Fault::LoseAnswer => Ok(()),
+        Fault::Hold => {
+            drop(hold.acquire().await);
+            client.write_all(&answered).await
+        }
         Fault::DoneBut(status, code) => answer(&mut client, status, code).await,
         Fault::Stall(after) => {
             client.write_all(head).await?;

@@ -1,15 +1,21 @@
 //! Reads give the bytes that were opened or fail, whatever happens on the way.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::ZipFile;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Error, Scratch};
+use videoframes_core::pipeline::{self, Error, Scratch, Summary};
+use videoframes_core::plan::Strategy;
+use videoframes_core::select::Selection;
 use videoframes_core::source::Source;
-use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, StorageError};
+use videoframes_core::storage::{
+    IfExists, ObjectKey, ObjectVersion, PutOptions, S3Options, Storage, StorageError,
+};
 
 use super::proxy::{Fault, Request};
 use super::{Own, PART, content, key, write};
@@ -170,4 +176,93 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
         let outcome = probe(source).await;
         assert!(matches!(outcome, Err(Error::Extract(_))), "{name}: {outcome:?}");
     }
+}
+
+/// Three seconds, a key frame every half, written to the store as `video.mp4`.
+async fn video(own: &Own) -> ObjectKey {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("video.mp4");
+    let made = Command::new("ffmpeg")
+        .args("-v error -f lavfi -i testsrc2=s=320x180:r=10:d=3 -pix_fmt yuv420p -g 5 -bf 0".split(' '))
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let key = key("video.mp4");
+    own.storage()
+        .import(&key, &path, &PutOptions::default())
+        .await
+        .unwrap();
+    key
+}
+
+async fn extract(source: Arc<dyn Source>, request: &pipeline::Request) -> Result<(Summary, Vec<u8>), Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let target = ZipFile {
+        path: folder.path().join("frames.zip"),
+        if_exists: IfExists::Refuse,
+    };
+    let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
+    let summary = pipeline::run(source, request, &ffmpeg, &target, &|_| {}, &cancel).await?;
+    Ok((summary, std::fs::read(&target.path).unwrap()))
+}
+
+#[tokio::test]
+async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
+    let Some(own) = Own::new().await else { return };
+    let key = video(&own).await;
+    let corrupt = Arc::new(AtomicBool::new(false));
+    let on = Arc::clone(&corrupt);
+    let rule = move |request: &Request| match request.is_read() && on.load(Ordering::SeqCst) {
+        true => Fault::Corrupt,
+        false => Fault::None,
+    };
+    let (_proxy, storage) = own.behind(rule).await;
+    let request = pipeline::Request {
+        selection: Selection::All,
+        ..pipeline::Request::default()
+    };
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let (summary, whole) = extract(Arc::clone(&source), &request).await.unwrap();
+    assert!(summary.work.bytes_read >= source.len(), "it was copied");
+    let planned = pipeline::Request {
+        strategy: Strategy::Planned,
+        ..request.clone()
+    };
+    let (_, ranged) = extract(Arc::clone(&source), &planned).await.unwrap();
+    assert!(whole == ranged, "the way makes no difference");
+
+    let without_room = pipeline::Request {
+        scratch: Scratch::new(std::env::temp_dir(), 10),
+        ..request.clone()
+    };
+    let (summary, ranged) = extract(Arc::clone(&source), &without_room).await.unwrap();
+    assert_eq!(
+        summary.work.strategy,
+        Strategy::Planned,
+        "where no copy fits, none is made"
+    );
+    assert!(whole == ranged);
+
+    // The index, which is read first, is in the window already; the rest comes to harm.
+    source.read_at(0, 10).await.unwrap();
+    corrupt.store(true, Ordering::SeqCst);
+    let error = extract(source, &request).await.unwrap_err();
+    let Error::Source(error) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error:?}");
+}
+
+#[tokio::test]
+async fn of_what_is_wanted_in_part_only_that_is_read() {
+    let Some(own) = Own::new().await else { return };
+    let key = video(&own).await;
+    let source = own.storage().open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let request = pipeline::Request {
+        selection: Selection::Count(1),
+        scratch: Scratch::new("/nowhere", 1 << 30),
+        ..pipeline::Request::default()
+    };
+    let (summary, _) = extract(source, &request).await.unwrap();
+    assert_eq!(summary.work.strategy, Strategy::Planned);
 }

@@ -104,6 +104,10 @@ async fn an_object_whose_answer_was_lost_is_adopted() {
     {
         // Lost once, and every time.
         for times in [1, usize::MAX] {
+            // Which takes as long as all tries may.
+            if matches!((fault, times), (Fault::Stall(_), usize::MAX)) {
+                continue;
+            }
             let options = S3Options {
                 attempt_timeout: std::time::Duration::from_secs(3),
                 ..own.options()
@@ -189,7 +193,7 @@ async fn calls_that_are_dropped_leave_no_upload() {
         (Request::is_part, Fault::Silence),
         (Request::completes_upload, Fault::Silence),
         // The answer with the upload's name is late, and comes all the same.
-        (Request::starts_upload, Fault::Answer(503, "SlowDown")),
+        (Request::starts_upload, Fault::Hold),
     ];
     for (kind, fault) in kinds {
         let reached = Arc::new(tokio::sync::Notify::new());
@@ -201,13 +205,17 @@ async fn calls_that_are_dropped_leave_no_upload() {
             tell.notify_one();
             fault
         };
-        let (_proxy, storage) = own.behind(rule).await;
+        let (proxy, storage) = own.behind(rule).await;
         let never = key("never");
         let bytes = content(4 * PART + 1);
         let writing = write(&storage, &never, IfExists::Refuse, &bytes);
         tokio::select! {
             done = writing => panic!("{done:?}"),
             () = reached.notified() => {}
+        }
+        if matches!(fault, Fault::Hold) {
+            own.until_open_uploads_are(1).await;
+            proxy.release();
         }
         own.until_no_upload_is_open().await;
         own.holds_nothing(&never).await;

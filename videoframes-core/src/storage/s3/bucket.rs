@@ -13,6 +13,7 @@ use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 
 use super::checksum::WholeChecksum;
 use super::error::Refusal;
+use super::retry::Expired;
 use super::{S3Encryption, S3Options};
 use crate::aws::SdkConfig;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
@@ -53,6 +54,7 @@ impl Bucket {
             .force_path_style(options.path_style)
             .timeout_config(timeouts)
             .stalled_stream_protection(stall.build())
+            .retry_classifier(Expired)
             // Checksums are ours: those that the client would send behind a body are more than some
             // stores understand.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

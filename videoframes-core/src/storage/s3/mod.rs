@@ -5,6 +5,7 @@ mod checksum;
 mod error;
 mod list;
 mod options;
+mod retry;
 mod sink;
 mod source;
 mod upload;

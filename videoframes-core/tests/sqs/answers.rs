@@ -270,6 +270,26 @@ async fn a_heartbeat_waits_for_no_poll() {
 }
 
 #[tokio::test]
+async fn a_poll_may_take_longer_than_other_requests_and_a_server_that_hangs_is_left() {
+    let told = Told::answering(|_, _| {
+        std::thread::sleep(Duration::from_secs(2));
+        ok(json!({}))
+    });
+    let options = SqsOptions {
+        timeout: Duration::from_millis(500),
+        ..SqsOptions::default()
+    };
+    let queue = SqsQueue::connect(&config(&told.endpoint), &told.queue_url(), &options)
+        .await
+        .unwrap();
+    let polled = queue.receive(1, Duration::ZERO, Duration::from_secs(3)).await;
+    assert_eq!(polled.unwrap(), []);
+    assert_eq!(told.asked("ReceiveMessage").len(), 1, "nobody gave up on it");
+    let error = queue.check().await.unwrap_err();
+    assert!(chain(&error).contains("timeout"), "{}", chain(&error));
+}
+
+#[tokio::test]
 async fn a_dead_letter_that_is_too_large_is_cut() {
     let told = Told::answering(|action, body| match action {
         "SendMessageBatch" => {

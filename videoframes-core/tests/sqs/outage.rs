@@ -39,7 +39,7 @@ async fn what_is_asked_of_a_queue_that_is_gone_may_be_asked_again() {
         queue.set_visibility(&message.receipt, second).await.unwrap_err(),
         queue.send(&[Outgoing::new("b")]).await.unwrap_err(),
         queue
-            .delete(&[message.receipt.clone()])
+            .delete(std::slice::from_ref(&message.receipt))
             .await
             .unwrap()
             .remove(0)

@@ -210,13 +210,16 @@ impl JobRequest {
 }
 
 /// Whether a key lies where archives go that have no key of a client's, or where submitted videos are.
-pub(super) fn is_of_a_job(key: &ObjectKey) -> bool {
+fn is_of_a_job(key: &ObjectKey) -> bool {
     let mut parts = key.as_str().split('/');
-    match (parts.next(), parts.next()) {
-        (Some("results"), Some(id)) => id.parse::<JobId>().is_ok(),
-        (Some("sources"), Some(hash)) => {
-            hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-        }
+    matches!((parts.next(), parts.next()), (Some(folder), Some(name)) if is_job_folder(folder, name))
+}
+
+/// Whether these two components of a key are those of a job's own folder.
+pub(super) fn is_job_folder(folder: &str, name: &str) -> bool {
+    match folder {
+        "results" => name.parse::<JobId>().is_ok(),
+        "sources" => name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::events::ObjectEvent;
-use super::request::{JobRequest, SourceRef, is_of_a_job};
+use super::request::{JobRequest, SourceRef, is_job_folder};
 use crate::storage::ObjectKey;
 
 /// Fields that a request of a rule may have: those of our own message that are not about one video only.
@@ -74,8 +74,9 @@ impl Rules {
     /// What is asked of a new object, if anything. Never of what lies where workers keep results and
     /// submitted videos: else a result could ask for the next one.
     pub fn request(&self, event: &ObjectEvent) -> Option<JobRequest> {
-        let own = |key: ObjectKey| is_of_a_job(&key);
-        if event.key.parse().is_ok_and(own) {
+        // At any depth: results may lie below a prefix of their bucket.
+        let parts: Vec<&str> = event.key.split('/').collect();
+        if parts.windows(2).any(|pair| is_job_folder(pair[0], pair[1])) {
             return None;
         }
         let rule = self.rules.iter().find(|rule| rule.meets(event))?;
@@ -193,6 +194,7 @@ mod tests {
         for own in [
             "results/0192d5f2-7c1e-7cc2-8f5e-000000000000/1.zip".to_owned(),
             format!("sources/{hash}/v.mp4"),
+            format!("below/a/prefix/sources/{hash}/v.mp4"),
         ] {
             assert_eq!(rules.request(&event("b", &own)), None, "{own}");
         }

@@ -35,8 +35,8 @@ pub(super) fn letter(message: &Message, reason: &str, limit: usize) -> Outgoing 
 
 /// Drops the last attribute that is not the reason.
 fn drop_one(letter: &mut Outgoing) {
-    let names = letter.attributes.keys().rev();
-    let last = names.filter(|name| *name != DEAD_LETTER_REASON).next();
+    let mut names = letter.attributes.keys().rev();
+    let last = names.find(|name| *name != DEAD_LETTER_REASON);
     if let Some(name) = last.cloned() {
         letter.attributes.remove(&name);
     }

@@ -8,8 +8,10 @@ use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, Sto
 use super::proxy::{Fault, Request};
 use super::{Own, PART, content, key, write};
 
+type Kind = fn(&Request) -> bool;
+
 /// The first `times` requests of a kind meet with a fault.
-fn first(times: usize, kind: fn(&Request) -> bool, fault: Fault) -> impl Fn(&Request) -> Fault + Send + Sync {
+fn first(times: usize, kind: Kind, fault: Fault) -> impl Fn(&Request) -> Fault + Send + Sync {
     let met = AtomicUsize::new(0);
     move |request| {
         let meets = kind(request) && met.fetch_add(1, Ordering::SeqCst) < times;
@@ -34,7 +36,7 @@ async fn large_objects_are_written_in_parts_and_small_ones_at_once() {
 #[tokio::test]
 async fn a_busy_store_is_asked_again() {
     let Some(own) = Own::new().await else { return };
-    let kinds: [fn(&Request) -> bool; 4] = [
+    let kinds: [Kind; 4] = [
         Request::is_part,
         Request::is_put,
         Request::starts_upload,
@@ -92,7 +94,7 @@ async fn an_upload_that_cannot_be_completed_leaves_nothing() {
 #[tokio::test]
 async fn an_object_whose_answer_was_lost_is_adopted() {
     let Some(own) = Own::new().await else { return };
-    let last: fn(&Request) -> bool = |request| request.completes_upload() || request.is_put();
+    let last: Kind = |request| request.completes_upload() || request.is_put();
     for (at, fault) in [
         Fault::LoseAnswer,
         Fault::DoneBut(500, "InternalError"),
@@ -150,7 +152,7 @@ async fn an_object_of_another_writer_is_not_touched() {
 #[tokio::test]
 async fn a_conflict_with_another_request_is_tried_again() {
     let Some(own) = Own::new().await else { return };
-    let last: fn(&Request) -> bool = |request| request.completes_upload() || request.is_put();
+    let last: Kind = |request| request.completes_upload() || request.is_put();
     let conflict = Fault::Answer(409, "ConditionalRequestConflict");
     for length in [9, PART + 9] {
         let (_proxy, storage) = own.behind(first(2, last, conflict)).await;
@@ -189,7 +191,7 @@ async fn writers_that_go_away_leave_no_upload() {
 #[tokio::test]
 async fn calls_that_are_dropped_leave_no_upload() {
     let Some(own) = Own::new().await else { return };
-    let kinds: [(fn(&Request) -> bool, Fault); 3] = [
+    let kinds: [(Kind, Fault); 3] = [
         (Request::is_part, Fault::Silence),
         (Request::completes_upload, Fault::Silence),
         // The answer with the upload's name is late, and comes all the same.

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
@@ -24,32 +25,60 @@ pub(crate) struct Cloud {
     told: Mutex<Vec<Value>>,
 }
 
+/// `None`, with a word, where there is no server to test with.
+fn server(variable: &str) -> Option<String> {
+    let address = std::env::var(variable).ok();
+    if address.is_none() {
+        eprintln!("skipped: {variable} names no server");
+    }
+    address
+}
+
 impl Cloud {
     /// `None`, with a word, where there is no server to test with.
     pub(crate) async fn new() -> Option<Self> {
-        let [s3, sqs] = ["VF_TEST_S3", "VF_TEST_SQS"].map(std::env::var);
-        let (Ok(s3), Ok(sqs)) = (s3, sqs) else {
-            eprintln!("skipped: VF_TEST_S3 and VF_TEST_SQS name no servers");
-            return None;
-        };
+        let (s3, sqs) = (server("VF_TEST_S3")?, server("VF_TEST_SQS")?);
+        Some(Self::make(s3, sqs).await)
+    }
+
+    /// With queues of another server.
+    pub(crate) async fn at(sqs: &str) -> Option<Self> {
+        Some(Self::make(server("VF_TEST_S3")?, sqs.to_owned()).await)
+    }
+
+    /// With the store of the server that has the queues: it tells the input queue of new objects.
+    pub(crate) async fn telling() -> Option<Self> {
+        let sqs = server("VF_TEST_SQS")?;
+        let cloud = Self::make(sqs.clone(), sqs).await;
+        let queue = QueueConfiguration::builder()
+            .queue_arn(format!(
+                "arn:aws:sqs:us-east-1:000000000000:{}",
+                cloud.queue_name("input")
+            ))
+            .events(Event::from("s3:ObjectCreated:*"))
+            .build()
+            .unwrap();
+        let put = cloud.buckets().await;
+        let put = put.put_bucket_notification_configuration().bucket(&cloud.name);
+        let told = NotificationConfiguration::builder().queue_configurations(queue);
+        put.notification_configuration(told.build()).send().await.unwrap();
+        Some(cloud)
+    }
+
+    async fn make(s3: String, sqs: String) -> Self {
         let cloud = Self {
             name: format!("vf-{}", uuid::Uuid::new_v4().simple()),
             s3,
             sqs,
             told: Mutex::default(),
         };
-        cloud.make().await;
-        Some(cloud)
+        let make = cloud.buckets().await;
+        make.create_bucket().bucket(&cloud.name).send().await.unwrap();
+        cloud.make_queues().await;
+        cloud
     }
 
-    async fn make(&self) {
-        self.buckets()
-            .await
-            .create_bucket()
-            .bucket(&self.name)
-            .send()
-            .await
-            .unwrap();
+    pub(crate) async fn make_queues(&self) {
         let queues = aws_sdk_sqs::Client::new(&self.config(&self.sqs).await);
         let create = async |kind: &str, attributes: &[(QueueAttributeName, String)]| {
             let mut request = queues.create_queue().queue_name(self.queue_name(kind));

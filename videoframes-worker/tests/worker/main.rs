@@ -6,6 +6,7 @@ mod cancel;
 mod cli;
 mod cloud;
 mod crowd;
+mod deployed;
 mod kills;
 mod place;
 mod requests;

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Postgres,
     /// Postgres, a bucket and queues of SQS.
     Deployed,
+    /// The same with a store that tells the queue of new objects.
+    Telling,
 }
 
 /// All of them.
@@ -68,13 +70,14 @@ impl Place {
     pub(crate) fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Sqlite => Some(Self::sqlite()),
-            Kind::Postgres | Kind::Deployed => {
+            Kind::Postgres | Kind::Deployed | Kind::Telling => {
                 let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
                     eprintln!("skipped: VF_TEST_POSTGRES names no server");
                     return None;
                 };
                 let cloud = match kind {
                     Kind::Deployed => Some(runtime().block_on(Cloud::new())?),
+                    Kind::Telling => Some(runtime().block_on(Cloud::telling())?),
                     _ => None,
                 };
                 Some(Self {
@@ -84,6 +87,23 @@ impl Place {
                 })
             }
         }
+    }
+
+    /// The same with a bucket and queues.
+    pub(crate) fn with_cloud(self, cloud: impl AsyncFnOnce() -> Option<Cloud>) -> Option<Self> {
+        let cloud = Some(runtime().block_on(cloud())?);
+        Some(Self { cloud, ..self })
+    }
+
+    /// Makes the queues again, where their server has forgotten them.
+    pub(crate) fn make_queues(&self) {
+        runtime().block_on(self.cloud.as_ref().unwrap().make_queues());
+    }
+
+    /// The version of an object that is there.
+    pub(crate) fn etag(&self, key: &str) -> String {
+        let key = key.parse().unwrap();
+        self.with_storage(async |storage| storage.head(&key, &ObjectVersion::CURRENT).await.unwrap().etag)
     }
 
     /// The folder of the store, where it is one.

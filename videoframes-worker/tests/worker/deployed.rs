@@ -138,7 +138,9 @@ impl Server {
 
     fn signal(&self, name: &str) {
         let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        let sent = Command::new("kill").args(["-s", name, id.trim()]).status();
+        // The process that answers is another one of its group.
+        let group = format!("-{}", id.trim());
+        let sent = Command::new("kill").args(["-s", name, "--", &group]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -217,9 +219,8 @@ fn a_queue_that_starts_anew_and_empty_loses_no_job() {
     };
     let ids = [(); 3].map(|()| place.submit(video::short(), &["-n", "1"]));
     server.restart();
-    let mut worker_env = place.command(&["run"]);
     // Without its queues a worker does not even start.
-    assert_eq!(worker_env.output().unwrap().status.code(), Some(5));
+    assert_eq!(place.output(&["run"]).status.code(), Some(5));
     place.make_queues();
     let mut worker = place.worker(&[], &[]);
     for id in &ids {

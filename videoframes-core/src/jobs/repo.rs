@@ -149,7 +149,12 @@ impl JobRepoError {
 pub trait JobRepo: Send + Sync + 'static {
     /// Accepts jobs, all or none; one answer for each, in order. Idempotent by key, within a batch too: a
     /// known job stays as it is and is not enqueued again. A job with a rejection is failed from the start,
-    /// and is not enqueued.
+    /// and is not enqueued. A message that has asked for a job gives that one, if it asks for the same
+    /// (by the payload hash), whatever its key is now.
+    ///
+    /// Of the events of an object, jobs of older ones that wait for a worker are superseded: cancelled, a new
+    /// one from the start. Those of jobs that are terminal count as well. What an operator has asked for
+    /// again is not superseded.
     ///
     /// # Errors
     /// [`JobRepoError::IdempotencyConflict`] for a known key with another payload hash.
@@ -157,8 +162,8 @@ pub trait JobRepo: Send + Sync + 'static {
 
     /// Takes a job that is pending, due for another attempt, or whose lease has run out; counts an
     /// attempt and raises the epoch. One whose deadline has passed, whose workers vanished too often
-    /// (a run-out lease counts as one), or that was to be stopped while nobody held it, becomes terminal
-    /// instead; so does one that waits for an attempt which would come behind its deadline, once that has
+    /// (a run-out lease counts as one), that a newer event has superseded, or that was to be stopped while
+    /// nobody held it, becomes terminal instead; so does one that waits for an attempt which would come behind its deadline, once that has
     /// passed. A lease that lasts protects its holder from all of this. Changes nothing where it does not
     /// take the job or end it. Missing jobs are [`Claim::Missing`].
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Parts;
 use super::fault::{self, Point};
 use super::receipt::Receipt;
-use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest};
+use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, NewJob};
 use crate::storage::StorageError;
 
 /// What a message turned out to be.
@@ -41,7 +41,11 @@ impl Parts {
         let Some(etag) = self.etag_of(&request).await else {
             return Ok(Accepted::NotNow);
         };
-        let job = request.into_job(etag, deadline);
+        let message = format!("{}/{}", self.input.name(), receipt.message().id);
+        let job = NewJob {
+            message_id: Some(message),
+            ..request.into_job(etag, deadline)
+        };
         match self.repo.submit(&[job], Enqueue::AlreadyQueued).await {
             Ok(submitted) => {
                 fault::reached(Point::Validated);

@@ -71,6 +71,7 @@ fn job(key: &str) -> NewJob {
         output_key: None,
         client_metadata: None,
         sequencer: None,
+        message_id: None,
         time_limit: None,
         rejection: None,
     }

@@ -61,6 +61,7 @@ async fn end_some(database: &Database, terms: &SweepTerms, swept: &mut Swept) ->
             Cond::any()
                 .add(Column::CancelRequested.eq(true))
                 .add(Expr::col(Column::DeadlineAt).lte(database.now()))
+                .add(row::superseded())
                 .add(crashed),
         );
     let transaction = database.begin().await?;
@@ -68,9 +69,9 @@ async fn end_some(database: &Database, terms: &SweepTerms, swept: &mut Swept) ->
     let rows = transaction.query_all(&select).await?;
     let mut ended = 0;
     for row in &rows {
-        let (job, now) = row::with_time(row)?;
-        if let Decision::End { outcome, crash_count } = decide(&job, now, terms.crashes) {
-            finish::end(database, &transaction, &job, &outcome, crash_count).await?;
+        let standing = row::standing(row)?;
+        if let Decision::End { outcome, crash_count } = decide(&standing, terms.crashes) {
+            finish::end(database, &transaction, &standing.job, &outcome, crash_count).await?;
             ended += 1;
             match outcome {
                 Outcome::Cancelled(_) => swept.cancelled += 1,

@@ -13,6 +13,8 @@ pub(crate) enum Decision {
     Take { crash_count: u32 },
     /// It becomes terminal instead; so many workers of it have vanished.
     End { outcome: Outcome, crash_count: u32 },
+    /// The claimant has it already.
+    Again,
     /// Someone else holds it for so much longer.
     Held(Duration),
     /// Its next attempt is due after so much time.
@@ -37,11 +39,19 @@ impl Standing {
     }
 }
 
-/// Decides on a claim of a job that fails when `crashes` workers have vanished.
+/// Decides on a claim by `owner` of a job that fails when `crashes` workers have vanished.
 ///
 /// A lease that lasts protects its holder from everything. Of several reasons to end, the wish of a person
 /// comes first, then a newer event, then the deadline: also that of a job which waits for an attempt that
 /// would come too late.
+pub(crate) fn decide_claim(standing: &Standing, owner: &str, crashes: u32) -> Decision {
+    match decide(standing, crashes) {
+        Decision::Held(_) if standing.job.lease_owner.as_deref() == Some(owner) => Decision::Again,
+        decision => decision,
+    }
+}
+
+/// The same for whoever has no lease of it.
 pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
     let (job, now) = (&standing.job, standing.now);
     if job.status.is_terminal() {
@@ -177,6 +187,34 @@ mod tests {
             ..job(JobStatus::Processing)
         };
         assert_eq!(decided(&held, 3), Decision::Held(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_claim_that_is_asked_again_has_its_lease_while_that_lasts() {
+        let mut held = VideoJob {
+            lease_expires_at: LATER,
+            lease_owner: Some("worker/1".to_owned()),
+            ..job(JobStatus::Processing)
+        };
+        let decided = |job: &VideoJob, owner| {
+            let job = job.clone();
+            decide_claim(
+                &Standing {
+                    job,
+                    outdated: true,
+                    now: NOW,
+                },
+                owner,
+                3,
+            )
+        };
+        assert_eq!(decided(&held, "worker/1"), Decision::Again);
+        assert_eq!(
+            decided(&held, "worker/2"),
+            Decision::Held(Duration::from_secs(30))
+        );
+        held.lease_expires_at = EARLIER;
+        assert_ne!(decided(&held, "worker/1"), Decision::Again);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::event::ObjectEvent;
-use super::lease::{Decision, Standing, cancelled, decide, due_since};
+use super::lease::{Decision, Standing, cancelled, decide, decide_claim, due_since};
 use super::{
     Backlog, Claim, ClaimTerms, Enqueue, JobError, JobEvent, JobFilter, JobId, JobRepo, JobRepoError,
     JobResult, JobStatus, Lease, LeaseEpoch, NewJob, OutboxDestination, OutboxMessage, Outcome, Renewal,
@@ -311,12 +311,14 @@ impl State {
             .map(|letter| letter.message.job)
             .collect();
         let overdue = |since: UnixMillis| now.since(since) > terms.overdue;
+        let thinned = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
             .filter(|row| overdue(row.enqueued_at) && !announced.contains(&row.job.id))
-            .filter_map(|row| Some((due_since(&row.job)?, row.job.id)))
-            .filter(|(since, _)| overdue(*since))
+            .filter_map(|row| Some((row, due_since(&row.job)?)))
+            .filter(|(row, since)| overdue(*since) && thinned(row, *since))
+            .map(|(row, since)| (since, row.job.id))
             .collect();
         due.sort_unstable();
         due.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
@@ -380,8 +382,12 @@ impl JobRepo for MemoryJobRepo {
         let (Some(standing), Some(job)) = (standing, job) else {
             return Ok(Claim::Missing);
         };
-        Ok(match decide(&standing, terms.crashes) {
+        Ok(match decide_claim(&standing, owner, terms.crashes) {
             Decision::Terminal => Claim::Terminal(job.clone()),
+            Decision::Again => {
+                let epoch = job.lease_epoch;
+                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+            }
             Decision::Held(left) => Claim::Held(left),
             Decision::NotDue(left) => Claim::NotDue(left),
             Decision::End { outcome, crash_count } => {

@@ -21,7 +21,7 @@ use videoframes_core::jobs::{JobRepo, MemoryJobRepo, VideoJob};
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
-use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage};
+use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
 use videoframes_core::video::{Timeline, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
@@ -59,6 +59,7 @@ pub(crate) struct Place {
     /// Extractions that run.
     pub(crate) extractions: Arc<AtomicUsize>,
     config: ProcessorConfig,
+    bucket: Option<String>,
 }
 
 impl Place {
@@ -84,9 +85,18 @@ impl Place {
             extractions: Arc::default(),
             clock,
             config,
+            bucket: None,
         };
         place.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
         place
+    }
+
+    /// One whose clients find results in a bucket.
+    pub(crate) async fn in_bucket(bucket: &str) -> Self {
+        Self {
+            bucket: Some(bucket.to_owned()),
+            ..Self::new().await
+        }
     }
 
     /// Puts a video into the store.
@@ -113,6 +123,10 @@ impl Place {
             self.storage.clone(),
             Arc::new(extractor),
         );
+        let parts = match &self.bucket {
+            Some(bucket) => parts.with_stores(Stores::one(self.storage.clone()).in_bucket(bucket)),
+            None => parts,
+        };
         Processor::new(parts, self.config.clone())
     }
 
@@ -189,19 +203,26 @@ impl Place {
         }
     }
 
-    /// Puts another object in the place of this one as soon as it has been opened.
+    /// Puts another object in the place of this one.
+    pub(crate) async fn replace(&self, key: &str) {
+        replace(&self.storage.inner, key).await;
+    }
+
+    /// The same as soon as it has been opened.
     pub(crate) fn replace_when_read(&self, key: &str) {
         let (inner, key) = (self.storage.inner.clone(), key.to_owned());
         self.storage.after_open(Box::new(move || {
             let (inner, key) = (inner.clone(), key.clone());
-            Box::pin(async move {
-                let options = PutOptions::from(IfExists::Replace);
-                let mut sink = inner.create(&key.parse().unwrap(), &options).await.unwrap();
-                sink.write(Bytes::from_static(b"another video")).await.unwrap();
-                sink.finish().await.unwrap();
-            })
+            Box::pin(async move { replace(&inner, &key).await })
         }));
     }
+}
+
+async fn replace(storage: &MemoryStorage, key: &str) {
+    let options = PutOptions::from(IfExists::Replace);
+    let mut sink = storage.create(&key.parse().unwrap(), &options).await.unwrap();
+    sink.write(Bytes::from_static(b"another video")).await.unwrap();
+    sink.finish().await.unwrap();
 }
 
 fn make(source: &str, path: &Path) {

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::entity::video_job::Column;
 use super::{Stop, finish, row};
 use crate::database::{Database, Transaction, text};
-use crate::jobs::lease::{Decision, decide};
+use crate::jobs::lease::{Decision, decide_claim};
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage, VideoJob};
 
 pub(super) async fn claim(
@@ -19,8 +19,12 @@ pub(super) async fn claim(
         return Ok(Claim::Missing);
     };
     let job = &standing.job;
-    let claim = match decide(&standing, terms.crashes) {
+    let claim = match decide_claim(&standing, &text(owner), terms.crashes) {
         Decision::Terminal => return Ok(Claim::Terminal(standing.job)),
+        Decision::Again => {
+            let epoch = job.lease_epoch;
+            return Ok(Claim::Claimed(Lease { job: job.id, epoch }, standing.job));
+        }
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {

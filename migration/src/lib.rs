@@ -5,6 +5,7 @@
 
 mod lock;
 mod m20261124_000001_jobs;
+mod m20261124_000002_events;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DatabaseConnection;
@@ -17,7 +18,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_jobs::Migration)]
+        vec![
+            Box::new(m20261124_000001_jobs::Migration),
+            Box::new(m20261124_000002_events::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -80,8 +80,11 @@ pub struct NewJob {
     pub output_key: Option<ObjectKey>,
     /// Whatever the client wants to read in the notification.
     pub client_metadata: Option<Value>,
-    /// Order among the events of one object.
+    /// Order among the events of one object: hexadecimal digits, compared as S3 says. A job of an event
+    /// that is older than another one of the same source (bucket and key) is superseded.
     pub sequencer: Option<String>,
+    /// The message that asks for this job alone, by a name that no other message has.
+    pub message_id: Option<String>,
     /// How long it may take altogether.
     pub time_limit: Option<Duration>,
     /// Why it is failed from the start, if it is.
@@ -162,6 +165,9 @@ impl VideoJob {
 /// A finished archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
+    /// The bucket that it is in, where the store is called by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     /// Its name in the store.
     pub key: String,
     /// Its size in bytes.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::event::superseded;
 use super::{ErrorCode, JobError, JobStatus, Outcome, VideoJob};
 use crate::clock::UnixMillis;
 
@@ -12,6 +13,8 @@ pub(crate) enum Decision {
     Take { crash_count: u32 },
     /// It becomes terminal instead; so many workers of it have vanished.
     End { outcome: Outcome, crash_count: u32 },
+    /// The claimant has it already.
+    Again,
     /// Someone else holds it for so much longer.
     Held(Duration),
     /// Its next attempt is due after so much time.
@@ -20,11 +23,37 @@ pub(crate) enum Decision {
     Terminal,
 }
 
-/// Decides on a claim at `now` of a job that fails when `crashes` workers have vanished.
+/// A job and what has to be known beside it to decide on it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) job: VideoJob,
+    /// Whether a newer event of the same object has been seen.
+    pub(crate) outdated: bool,
+    pub(crate) now: UnixMillis,
+}
+
+impl Standing {
+    /// Whether a newer event takes the job's place. What a person has asked for again stays asked for.
+    fn is_superseded(&self) -> bool {
+        self.outdated && self.job.generation == 0
+    }
+}
+
+/// Decides on a claim by `owner` of a job that fails when `crashes` workers have vanished.
 ///
 /// A lease that lasts protects its holder from everything. Of several reasons to end, the wish of a person
-/// comes first, then the deadline: also that of a job which waits for an attempt that would come too late.
-pub(crate) fn decide(job: &VideoJob, now: UnixMillis, crashes: u32) -> Decision {
+/// comes first, then a newer event, then the deadline: also that of a job which waits for an attempt that
+/// would come too late.
+pub(crate) fn decide_claim(standing: &Standing, owner: &str, crashes: u32) -> Decision {
+    match decide(standing, crashes) {
+        Decision::Held(_) if standing.job.lease_owner.as_deref() == Some(owner) => Decision::Again,
+        decision => decision,
+    }
+}
+
+/// The same for whoever has no lease of it.
+pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
+    let (job, now) = (&standing.job, standing.now);
     if job.status.is_terminal() {
         return Decision::Terminal;
     }
@@ -36,6 +65,9 @@ pub(crate) fn decide(job: &VideoJob, now: UnixMillis, crashes: u32) -> Decision 
     let end = |outcome| Decision::End { outcome, crash_count };
     if job.cancel_requested {
         return end(cancelled());
+    }
+    if standing.is_superseded() {
+        return end(superseded());
     }
     if job.deadline_at.is_some_and(|deadline| deadline <= now) {
         let error = JobError::new(ErrorCode::DeadlineExceeded, "the time for the whole job is over");
@@ -114,9 +146,29 @@ mod tests {
         }
     }
 
+    fn decided(job: &VideoJob, crashes: u32) -> Decision {
+        standing(job, false, crashes)
+    }
+
+    fn standing(job: &VideoJob, outdated: bool, crashes: u32) -> Decision {
+        let job = job.clone();
+        decide(
+            &Standing {
+                job,
+                outdated,
+                now: NOW,
+            },
+            crashes,
+        )
+    }
+
     /// The code with which a job ends instead of being claimed.
     fn end(job: &VideoJob) -> Option<String> {
-        match decide(job, NOW, 3) {
+        code(decided(job, 3))
+    }
+
+    fn code(decision: Decision) -> Option<String> {
+        match decision {
             Decision::End {
                 outcome: Outcome::Failed(error) | Outcome::Cancelled(error),
                 ..
@@ -134,7 +186,35 @@ mod tests {
             crash_count: 9,
             ..job(JobStatus::Processing)
         };
-        assert_eq!(decide(&held, NOW, 3), Decision::Held(Duration::from_secs(30)));
+        assert_eq!(decided(&held, 3), Decision::Held(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_claim_that_is_asked_again_has_its_lease_while_that_lasts() {
+        let mut held = VideoJob {
+            lease_expires_at: LATER,
+            lease_owner: Some("worker/1".to_owned()),
+            ..job(JobStatus::Processing)
+        };
+        let decided = |job: &VideoJob, owner| {
+            let job = job.clone();
+            decide_claim(
+                &Standing {
+                    job,
+                    outdated: true,
+                    now: NOW,
+                },
+                owner,
+                3,
+            )
+        };
+        assert_eq!(decided(&held, "worker/1"), Decision::Again);
+        assert_eq!(
+            decided(&held, "worker/2"),
+            Decision::Held(Duration::from_secs(30))
+        );
+        held.lease_expires_at = EARLIER;
+        assert_ne!(decided(&held, "worker/1"), Decision::Again);
     }
 
     #[test]
@@ -143,12 +223,12 @@ mod tests {
             lease_expires_at: EARLIER,
             ..job(JobStatus::Processing)
         };
-        assert_eq!(decide(&lost, NOW, 3), Decision::Take { crash_count: 1 });
+        assert_eq!(decided(&lost, 3), Decision::Take { crash_count: 1 });
         lost.crash_count = 2;
         assert_eq!(end(&lost).as_deref(), Some("WORKER_CRASH_LOOP"));
         // Crashes do not count while nobody works on it: the last attempt was handed back or failed.
         lost.status = JobStatus::Pending;
-        assert_eq!(decide(&lost, NOW, 2), Decision::Take { crash_count: 2 });
+        assert_eq!(decided(&lost, 2), Decision::Take { crash_count: 2 });
     }
 
     #[test]
@@ -157,10 +237,7 @@ mod tests {
             next_attempt_at: LATER,
             ..job(JobStatus::RetryWait)
         };
-        assert_eq!(
-            decide(&waiting, NOW, 3),
-            Decision::NotDue(Duration::from_secs(30))
-        );
+        assert_eq!(decided(&waiting, 3), Decision::NotDue(Duration::from_secs(30)));
         assert_eq!(due_since(&waiting), LATER);
         waiting.deadline_at = EARLIER;
         assert_eq!(end(&waiting).as_deref(), Some("DEADLINE_EXCEEDED"));
@@ -179,9 +256,33 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_event_ends_what_nobody_holds_and_nobody_asked_for_again() {
+        for status in [JobStatus::Pending, JobStatus::RetryWait, JobStatus::Processing] {
+            let mut older = VideoJob {
+                deadline_at: EARLIER,
+                next_attempt_at: LATER,
+                ..job(status)
+            };
+            let ended = |job: &VideoJob| code(standing(job, true, 3));
+            assert_eq!(ended(&older).as_deref(), Some("SUPERSEDED"), "{status}");
+            older.cancel_requested = true;
+            assert_eq!(ended(&older).as_deref(), Some("CANCELLED"), "{status}");
+            older.cancel_requested = false;
+            older.generation = 1;
+            assert_eq!(ended(&older).as_deref(), Some("DEADLINE_EXCEEDED"), "{status}");
+        }
+        let held = VideoJob {
+            lease_expires_at: LATER,
+            ..job(JobStatus::Processing)
+        };
+        assert_eq!(standing(&held, true, 3), Decision::Held(Duration::from_secs(30)));
+        assert_eq!(standing(&job(JobStatus::Completed), true, 3), Decision::Terminal);
+    }
+
+    #[test]
     fn terminal_jobs_stay_as_they_are() {
         for status in JobStatus::ALL {
-            let decision = decide(&job(status), NOW, 3);
+            let decision = decided(&job(status), 3);
             assert_eq!(decision == Decision::Terminal, status.is_terminal(), "{status}");
             assert_eq!(due_since(&job(status)).is_none(), status.is_terminal());
         }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::lease::{Decision, cancelled, decide, due_since};
+use super::event::ObjectEvent;
+use super::lease::{Decision, Standing, cancelled, decide, decide_claim, due_since};
 use super::{
     Backlog, Claim, ClaimTerms, Enqueue, JobError, JobEvent, JobFilter, JobId, JobRepo, JobRepoError,
     JobResult, JobStatus, Lease, LeaseEpoch, NewJob, OutboxDestination, OutboxMessage, Outcome, Renewal,
@@ -28,6 +29,8 @@ pub struct MemoryJobRepo {
 struct State {
     rows: HashMap<JobId, Row>,
     keys: HashMap<String, JobId>,
+    /// By the message that asked.
+    messages: HashMap<String, JobId>,
     /// What has not been sent yet, oldest first.
     outbox: Vec<Letter>,
 }
@@ -37,6 +40,8 @@ struct Row {
     /// When a message for the workers was last on its way.
     enqueued_at: UnixMillis,
     work: Option<WorkHash>,
+    event: Option<ObjectEvent>,
+    message: Option<String>,
 }
 
 struct Letter {
@@ -132,6 +137,9 @@ impl State {
     fn check(&self, jobs: &[NewJob]) -> Result<(), JobRepoError> {
         let (mut asked, mut ids) = (HashMap::new(), HashSet::new());
         for job in jobs {
+            if self.of_message(job).is_some() {
+                continue;
+            }
             let key = job.idempotency_key.as_str();
             let known = self.keys.get(key).and_then(|id| self.rows.get(id));
             let known = known.map(|row| row.job.payload_hash.as_str());
@@ -152,28 +160,93 @@ impl State {
         Ok(())
     }
 
-    fn accept(&mut self, new: &NewJob, enqueue: Enqueue, now: UnixMillis) -> Result<Submitted, JobRepoError> {
-        if let Some(&id) = self.keys.get(&new.idempotency_key) {
+    fn accept(&mut self, new: &NewJob, now: UnixMillis) -> Result<Submitted, JobRepoError> {
+        let known = self.of_message(new);
+        if let Some(id) = known.or_else(|| self.keys.get(&new.idempotency_key).copied()) {
             return Ok(Submitted { id, created: false });
+        }
+        let message = new.message_id.clone();
+        let message = message.filter(|message| !self.messages.contains_key(message));
+        if let Some(message) = &message {
+            self.messages.insert(message.clone(), new.id);
         }
         let row = Row {
             job: accepted(new, now),
             enqueued_at: now,
             work: None,
+            event: ObjectEvent::of(new),
+            message,
         };
         self.rows.insert(new.id, row);
         self.keys.insert(new.idempotency_key.clone(), new.id);
-        match (&new.rejection, enqueue) {
-            (Some(rejection), _) => {
-                self.conclude(new.id, &Outcome::Failed(rejection.clone()), now)?;
-            }
-            (None, Enqueue::ThroughOutbox) => self.post(OutboxMessage::to_workers(new.id), now),
-            (None, Enqueue::AlreadyQueued) => {}
+        if let Some(rejection) = &new.rejection {
+            self.conclude(new.id, &Outcome::Failed(rejection.clone()), now)?;
         }
         Ok(Submitted {
             id: new.id,
             created: true,
         })
+    }
+
+    /// The job that this message has asked for before. It asks the same whenever it comes.
+    fn of_message(&self, new: &NewJob) -> Option<JobId> {
+        let job = &self.rows.get(self.messages.get(new.message_id.as_ref()?)?)?.job;
+        (job.payload_hash == new.payload_hash).then_some(job.id)
+    }
+
+    /// Whether a newer event of the same object is there.
+    fn is_outdated(&self, id: JobId) -> bool {
+        let Some(event) = self.rows.get(&id).and_then(|row| row.event.as_ref()) else {
+            return false;
+        };
+        let others = self.rows.values().filter_map(|row| row.event.as_ref());
+        others
+            .filter(|other| other.object == event.object)
+            .any(|other| other.order > event.order)
+    }
+
+    /// How a job stands.
+    fn standing(&self, id: JobId, now: UnixMillis) -> Option<Standing> {
+        let job = self.rows.get(&id)?.job.clone();
+        let outdated = self.is_outdated(id);
+        Some(Standing { job, outdated, now })
+    }
+
+    /// Ends the waiting jobs of an object whose events are older than another.
+    fn supersede(&mut self, new: &NewJob, now: UnixMillis) -> Result<(), JobRepoError> {
+        let Some(event) = ObjectEvent::of(new) else {
+            return Ok(());
+        };
+        let same = |row: &&Row| {
+            row.event
+                .as_ref()
+                .is_some_and(|other| other.object == event.object)
+        };
+        let waiting = |row: &&Row| matches!(row.job.status, JobStatus::Pending | JobStatus::RetryWait);
+        let rows = self.rows.values().filter(same).filter(waiting);
+        let ids: Vec<JobId> = rows.map(|row| row.job.id).collect();
+        for id in ids {
+            self.end_if_hopeless(id, now, u32::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a job terminal that a claim would; how it then is, if it was one.
+    fn end_if_hopeless(
+        &mut self,
+        id: JobId,
+        now: UnixMillis,
+        crashes: u32,
+    ) -> Result<Option<JobStatus>, JobRepoError> {
+        let standing = self.standing(id, now);
+        let decision = standing.map(|standing| decide(&standing, crashes));
+        let Some(Decision::End { outcome, crash_count }) = decision else {
+            return Ok(None);
+        };
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.job.crash_count = crash_count;
+        }
+        self.conclude(id, &outcome, now).map(|job| Some(job.status))
     }
 
     /// Makes a job terminal, with its notification.
@@ -218,17 +291,12 @@ impl State {
     }
 
     fn end_hopeless(&mut self, now: UnixMillis, crashes: u32, swept: &mut Swept) -> Result<(), JobRepoError> {
-        let mut ends = Vec::new();
-        for row in self.rows.values_mut() {
-            if let Decision::End { outcome, crash_count } = decide(&row.job, now, crashes) {
-                row.job.crash_count = crash_count;
-                ends.push((row.job.id, outcome));
-            }
-        }
-        for (id, outcome) in ends {
-            match self.conclude(id, &outcome, now)?.status {
-                JobStatus::Cancelled => swept.cancelled += 1,
-                _ => swept.failed += 1,
+        let ids: Vec<JobId> = self.rows.keys().copied().collect();
+        for id in ids {
+            match self.end_if_hopeless(id, now, crashes)? {
+                Some(JobStatus::Cancelled) => swept.cancelled += 1,
+                Some(_) => swept.failed += 1,
+                None => {}
             }
         }
         Ok(())
@@ -243,12 +311,14 @@ impl State {
             .map(|letter| letter.message.job)
             .collect();
         let overdue = |since: UnixMillis| now.since(since) > terms.overdue;
+        let thinned = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
             .filter(|row| overdue(row.enqueued_at) && !announced.contains(&row.job.id))
-            .filter_map(|row| Some((due_since(&row.job)?, row.job.id)))
-            .filter(|(since, _)| overdue(*since))
+            .filter_map(|row| Some((row, due_since(&row.job)?)))
+            .filter(|(row, since)| overdue(*since) && thinned(row, *since))
+            .map(|(row, since)| (since, row.job.id))
             .collect();
         due.sort_unstable();
         due.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
@@ -276,6 +346,9 @@ impl State {
         for (_, id) in &old {
             if let Some(row) = self.rows.remove(id) {
                 self.keys.remove(&row.job.idempotency_key);
+                if let Some(message) = &row.message {
+                    self.messages.remove(message);
+                }
             }
         }
         old.len() as u64
@@ -287,16 +360,34 @@ impl JobRepo for MemoryJobRepo {
     async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
         let (mut state, now) = self.begin();
         state.check(jobs)?;
-        jobs.iter().map(|job| state.accept(job, enqueue, now)).collect()
+        let accepted = jobs.iter().map(|job| state.accept(job, now));
+        let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
+        for job in jobs {
+            state.supersede(job, now)?;
+        }
+        for new in accepted.iter().filter(|submitted| submitted.created) {
+            let row = state.rows.get(&new.id);
+            let waits = row.is_some_and(|row| !row.job.status.is_terminal());
+            if waits && enqueue == Enqueue::ThroughOutbox {
+                state.post(OutboxMessage::to_workers(new.id), now);
+            }
+        }
+        Ok(accepted)
     }
 
     async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
         let (mut state, now) = self.begin();
-        let Some(job) = state.rows.get_mut(&id).map(|row| &mut row.job) else {
+        let standing = state.standing(id, now);
+        let job = state.rows.get_mut(&id).map(|row| &mut row.job);
+        let (Some(standing), Some(job)) = (standing, job) else {
             return Ok(Claim::Missing);
         };
-        Ok(match decide(job, now, terms.crashes) {
+        Ok(match decide_claim(&standing, owner, terms.crashes) {
             Decision::Terminal => Claim::Terminal(job.clone()),
+            Decision::Again => {
+                let epoch = job.lease_epoch;
+                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+            }
             Decision::Held(left) => Claim::Held(left),
             Decision::NotDue(left) => Claim::NotDue(left),
             Decision::End { outcome, crash_count } => {

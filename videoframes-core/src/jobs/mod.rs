@@ -4,6 +4,7 @@
 //! makes is guarded by the lease's epoch: a worker that lost it changes nothing any more. What has to
 //! be told to the world is written into the outbox in the same transaction as the change itself.
 
+mod event;
 mod job;
 mod lease;
 mod memory;

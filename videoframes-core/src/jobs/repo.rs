@@ -118,6 +118,10 @@ pub enum JobRepoError {
     /// The job is not in a state in which that can happen. Nothing was changed.
     #[error("the job is {0}")]
     WrongState(JobStatus),
+    /// The job is there, but not as this version writes jobs: a newer one may have written it. Nothing was
+    /// changed.
+    #[error("the job cannot be read: {0}")]
+    Unreadable(String),
     /// The database cannot be reached, or does not answer as it should. Whether anything was changed is
     /// not known: read again.
     #[error("cannot {action}")]
@@ -149,7 +153,12 @@ impl JobRepoError {
 pub trait JobRepo: Send + Sync + 'static {
     /// Accepts jobs, all or none; one answer for each, in order. Idempotent by key, within a batch too: a
     /// known job stays as it is and is not enqueued again. A job with a rejection is failed from the start,
-    /// and is not enqueued.
+    /// and is not enqueued. A message that has asked for a job gives that one, if it asks for the same
+    /// (by the payload hash), whatever its key is now.
+    ///
+    /// Of the events of an object, jobs of older ones that wait for a worker are superseded: cancelled, a new
+    /// one from the start. Those of jobs that are terminal count as well. What an operator has asked for
+    /// again is not superseded.
     ///
     /// # Errors
     /// [`JobRepoError::IdempotencyConflict`] for a known key with another payload hash.
@@ -157,10 +166,13 @@ pub trait JobRepo: Send + Sync + 'static {
 
     /// Takes a job that is pending, due for another attempt, or whose lease has run out; counts an
     /// attempt and raises the epoch. One whose deadline has passed, whose workers vanished too often
-    /// (a run-out lease counts as one), or that was to be stopped while nobody held it, becomes terminal
-    /// instead; so does one that waits for an attempt which would come behind its deadline, once that has
+    /// (a run-out lease counts as one), that a newer event has superseded, or that was to be stopped while
+    /// nobody held it, becomes terminal instead; so does one that waits for an attempt which would come behind its deadline, once that has
     /// passed. A lease that lasts protects its holder from all of this. Changes nothing where it does not
     /// take the job or end it. Missing jobs are [`Claim::Missing`].
+    ///
+    /// Every claim has an `owner` of its own: one whose answer was lost is asked for again by the same owner,
+    /// and gets the lease that it has, as long as that lasts, with nothing changed.
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;
 
     /// Holds a job for `lease` from now, and writes down how far it is. A lease that has run out and that
@@ -241,7 +253,9 @@ pub trait JobRepo: Send + Sync + 'static {
     ///
     /// A job is due from when it was accepted, asked for again or handed back, from its next attempt, or
     /// from the end of its lease. It is enqueued again if both that and its last message to the workers lie
-    /// further back than [`SweepTerms::overdue`] and no such message waits in the outbox. A job is never
-    /// forgotten, with its key and its result, while a message of its own waits there.
+    /// further back than [`SweepTerms::overdue`], the message more than half as far as that, and no such
+    /// message waits in the outbox: one that merely waits for its turn is enqueued again after twice the time
+    /// each time. A job is never forgotten, with its key and its result, while a message of its own waits
+    /// there.
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
 }

@@ -59,6 +59,12 @@ impl Parts {
             true => Enqueue::AlreadyQueued,
             false => Enqueue::ThroughOutbox,
         };
+        if let [job] = jobs.as_mut_slice()
+            && alone
+        {
+            // Whatever becomes of the source, the same message asks for the same job.
+            job.message_id = Some(format!("{}/{}", self.input.name(), receipt.message().id));
+        }
         let submitted = match self.repo.submit(&jobs, enqueue).await {
             Ok(submitted) => submitted,
             Err(error @ JobRepoError::IdempotencyConflict(_)) => {

@@ -10,7 +10,7 @@ use super::work::{JOB, PAYLOAD, result_folder};
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
-use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, Storage};
+use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, Stores};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 4 << 20;
@@ -22,7 +22,7 @@ const MANIFEST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// `OUTPUT_EXISTS` for any other object, which is left alone.
 pub(super) async fn adopt(
-    storage: &dyn Storage,
+    stores: &Stores,
     key: &ObjectKey,
     found: &ObjectInfo,
     job: &VideoJob,
@@ -33,15 +33,13 @@ pub(super) async fn adopt(
         return Err(Verdict::permanent(ErrorCode::OutputExists, message));
     }
     tracing::info!(%key, "an earlier attempt wrote the archive; it is adopted");
-    read(storage, key, found).await
+    read(stores, key, found).await
 }
 
 /// Takes over the archive of an earlier claim of this job, if one was finished.
-pub(super) async fn adopt_earlier(
-    storage: &dyn Storage,
-    job: &VideoJob,
-) -> Result<Option<JobResult>, Verdict> {
+pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Option<JobResult>, Verdict> {
     let folder = result_folder(job.id);
+    let storage = stores.results();
     let objects = storage.list(&folder, None, 100).await;
     for object in objects.map_err(|e| Verdict::of_store(&e))? {
         let found = storage
@@ -53,7 +51,7 @@ pub(super) async fn adopt_earlier(
             .metadata
             .get(PAYLOAD)
             .is_none_or(|payload| *payload == job.payload_hash)
-            && let Ok(result) = read(storage, &object.key, &found).await
+            && let Ok(result) = read(stores, &object.key, &found).await
         {
             tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
             return Ok(Some(result));
@@ -63,9 +61,12 @@ pub(super) async fn adopt_earlier(
 }
 
 /// Reads a whole archive: what it holds, and its checksum.
-async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Result<JobResult, Verdict> {
+async fn read(stores: &Stores, key: &ObjectKey, found: &ObjectInfo) -> Result<JobResult, Verdict> {
     let unreadable = |message: String| Verdict::retryable(ErrorCode::OutputUnavailable, message);
-    let source = storage.open(key, &ObjectVersion::with_etag(&found.etag)).await;
+    let source = stores
+        .results()
+        .open(key, &ObjectVersion::with_etag(&found.etag))
+        .await;
     let source = source.map_err(|e| Verdict::of_store(&e))?;
     let mut digest = Sha256::new();
     let mut verifier = source.verifier();
@@ -91,6 +92,7 @@ async fn read(storage: &dyn Storage, key: &ObjectKey, found: &ObjectInfo) -> Res
         .await
         .map_err(|e| unreadable(format!("'{key}': {e}")))?;
     Ok(JobResult {
+        bucket: stores.bucket().map(str::to_owned),
         key: key.to_string(),
         size: found.size,
         sha256: hex(&digest.finalize()),

@@ -21,6 +21,9 @@ use super::work::{Done, Work};
 use crate::jobs::{ErrorCode, JobError, JobRepoError, Lease, Outcome, Stage, VideoJob};
 use crate::storage::ObjectKey;
 
+/// How long a worker that was cut off tries to hand its job back.
+const HAND_BACK: Duration = Duration::from_secs(300);
+
 /// What is to become of the message when the attempt is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Afterwards {
@@ -126,6 +129,7 @@ impl Attempt {
     fn ending(&self, outcome: Result<Done, Verdict>) -> Ending {
         let verdict = match (outcome, self.stop.reason()) {
             _ if self.stop.is_lost() => return Ending::Nothing,
+            _ if self.stop.is_fenced() => return Ending::Release,
             (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash), None),
             (Err(_), Some(Reason::Cancelled)) => {
                 let error = JobError::new(ErrorCode::Cancelled, "someone stopped the job");
@@ -137,6 +141,10 @@ impl Attempt {
                 return Ending::Finish(Outcome::Failed(error), None);
             }
             (Err(_), Some(Reason::Shutdown)) => return Ending::Release,
+            (Err(_), Some(Reason::Defect)) => {
+                let message = "a defect of the worker ended the heartbeat";
+                Verdict::retryable(ErrorCode::Internal, message)
+            }
             (Err(verdict), _) => verdict,
         };
         let code = verdict.error.code.as_str();
@@ -155,9 +163,11 @@ impl Attempt {
         }
     }
 
-    /// Writes the ending down, again and again while the repository does not answer and the lease lasts.
-    async fn write(&self, ending: &Ending, began: Instant) -> Afterwards {
+    /// Writes the ending down, again and again while the repository does not answer. Once the lease has ended
+    /// here, the job is handed back instead, unless another worker has it by then: nobody has vanished.
+    async fn write(&self, mut ending: &Ending, began: Instant) -> Afterwards {
         let mut backoff = Backoff::default();
+        let mut until = None;
         loop {
             let written = match ending {
                 Ending::Nothing => return self.lost(),
@@ -186,6 +196,12 @@ impl Attempt {
                         self.lost()
                     }
                 };
+            }
+            if self.stop.is_fenced() {
+                ending = &Ending::Release;
+                if *until.get_or_insert_with(|| Instant::now() + HAND_BACK) <= Instant::now() {
+                    return self.lost();
+                }
             }
             if self.stop.is_lost() {
                 return self.lost();

@@ -14,6 +14,7 @@ pub(super) enum Point {
     Deleted,
     RelayTaken,
     RelaySent,
+    Swept,
 }
 
 /// Does what `VF_FAULT` says, `point=action`, once in the life of the process: `kill`, `stop` and `term`

@@ -57,16 +57,16 @@ pub(super) struct Held<'a> {
     pub(super) state: &'a State,
 }
 
-/// Ends the work with the heartbeat, however that ends: what nobody holds must not go on.
-struct FenceUnlessDone<'a> {
+/// Ends the work with the heartbeat, also where a panic ends that: what nobody holds must not go on.
+struct StopUnlessDone<'a> {
     stop: &'a Stop,
     done: &'a CancellationToken,
 }
 
-impl Drop for FenceUnlessDone<'_> {
+impl Drop for StopUnlessDone<'_> {
     fn drop(&mut self) {
         if !self.done.is_cancelled() {
-            self.stop.because(Reason::Fenced);
+            self.stop.because(Reason::Defect);
         }
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn beat(
     timing: &Timing,
     done: &CancellationToken,
 ) {
-    let _fence = FenceUnlessDone { stop, done };
+    let _stop = StopUnlessDone { stop, done };
     let mut held_from = claimed;
     let mut next = held_from + timing.heartbeat;
     loop {

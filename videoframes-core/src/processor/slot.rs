@@ -12,6 +12,7 @@ use super::attempt::{Afterwards, Attempt};
 use super::fault::{self, Point};
 use super::rate::Rate;
 use super::receipt::Receipt;
+use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError};
@@ -117,6 +118,12 @@ impl Slot {
         fault::reached(Point::Received);
         let afterwards = match self.job_of(receipt).await {
             Ok(afterwards) => afterwards,
+            Err(error @ JobRepoError::Unreadable(_)) => {
+                self.not_begun();
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "left to a worker that can read it");
+                Afterwards::Again(self.growing(Duration::from_secs(1), receipt))
+            }
             Err(error) => {
                 // Nothing is wrong with the message: it waits for the database.
                 self.not_begun();
@@ -172,7 +179,7 @@ impl Slot {
             crashes: config.crashes,
         };
         let claimed = Instant::now();
-        let claim = self.shared.parts.repo.claim(job, &config.owner, &terms).await?;
+        let claim = self.ask(job, &terms, claimed).await?;
         self.shared.database.succeeded();
         if !matches!(claim, Claim::Claimed(..)) {
             self.not_begun();
@@ -223,6 +230,33 @@ impl Slot {
                 Afterwards::Delete
             }
         })
+    }
+
+    /// Claims a job, again and again while the repository does not answer: what was answered last may have
+    /// been lost, and would be held by nobody until its lease ends. Not longer than a lease that began with
+    /// the first question can be renewed.
+    async fn ask(&self, job: JobId, terms: &ClaimTerms, since: Instant) -> Result<Claim, JobRepoError> {
+        let config = &self.shared.config;
+        // No other claim has this name, not even one of the same worker.
+        let owner = format!("{}/{:08x}", config.owner, fastrand::u32(..));
+        let end = since + terms.lease.saturating_sub(config.timing.fence_margin * 2);
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.shared.parts.repo.claim(job, &owner, terms).await {
+                Err(error) if error.is_retryable() => error,
+                answer => return answer,
+            };
+            // The other slots wait too.
+            self.shared.database.failed(&error);
+            let next = Instant::now() + backoff.failed();
+            if next >= end {
+                return Err(error);
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.shared.hand_back.cancelled() => return Err(error),
+            }
+        }
     }
 
     /// Stops the attempt when it has to be handed back.

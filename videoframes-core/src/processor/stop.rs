@@ -12,6 +12,8 @@ pub(super) enum Reason {
     LeaseLost,
     /// The lease could not be renewed in time.
     Fenced,
+    /// The heartbeat ended by a defect.
+    Defect,
     /// Someone asked for it.
     Cancelled,
     /// The time for the whole job is over.
@@ -25,14 +27,18 @@ pub(super) enum Reason {
 pub(super) struct Stop {
     token: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
-    /// Whether the lease is gone, for whatever reason the work was broken off before.
-    lost: Arc<AtomicBool>,
+    /// Whether another worker has the lease, for whatever reason the work was broken off before.
+    taken: Arc<AtomicBool>,
+    /// Whether the lease has ended here, likewise.
+    fenced: Arc<AtomicBool>,
 }
 
 impl Stop {
     pub(super) fn because(&self, reason: Reason) {
-        if matches!(reason, Reason::LeaseLost | Reason::Fenced) {
-            self.lost.store(true, Ordering::SeqCst);
+        match reason {
+            Reason::LeaseLost => self.taken.store(true, Ordering::SeqCst),
+            Reason::Fenced => self.fenced.store(true, Ordering::SeqCst),
+            Reason::Cancelled | Reason::Deadline | Reason::Defect | Reason::Shutdown => {}
         }
         if self.reason.set(reason).is_ok() {
             self.token.cancel();
@@ -45,7 +51,12 @@ impl Stop {
 
     /// Whether nothing that is done here counts any more.
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Whether the job may be another worker's by now, and is to be handed back if it is not.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
     }
 
     pub(super) fn token(&self) -> &CancellationToken {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Parts;
 use super::config::ProcessorConfig;
+use super::fault::{self, Point};
 use super::telemetry;
 use super::verdict::chain;
 use super::work::RESULTS;
@@ -24,6 +25,7 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
         most: JOBS,
     };
     let swept = parts.repo.sweep(&terms).await?;
+    fault::reached(Point::Swept);
     for (reason, count) in [
         ("enqueued", swept.enqueued),
         ("failed", swept.failed),

@@ -104,6 +104,7 @@ impl Work {
             tracing::warn!(warning, "done otherwise than asked");
         }
         let result = JobResult {
+            bucket: self.parts.stores.bucket().map(str::to_owned),
             key: key.to_string(),
             size: written.size,
             sha256: written.sha256,
@@ -140,18 +141,18 @@ impl Work {
 
     /// An archive that an earlier attempt at this job has finished.
     async fn earlier(&self) -> Result<Option<JobResult>, Verdict> {
-        let storage = self.parts.stores.results().as_ref();
+        let stores = &self.parts.stores;
         if self.job.output_key.is_some() {
             let key = self.target()?;
-            return match storage.head(&key, &ObjectVersion::CURRENT).await {
-                Ok(found) => adopt(storage, &key, &found, &self.job).await.map(Some),
+            return match stores.results().head(&key, &ObjectVersion::CURRENT).await {
+                Ok(found) => adopt(stores, &key, &found, &self.job).await.map(Some),
                 Err(StorageError::NotFound(_)) => Ok(None),
                 Err(error) => Err(Verdict::of_store(&error)),
             };
         }
         match self.lease.epoch.0 {
             1 => Ok(None),
-            _ => adopt_earlier(storage, &self.job).await,
+            _ => adopt_earlier(stores, &self.job).await,
         }
     }
 
@@ -216,12 +217,13 @@ impl Work {
             pipeline::Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
         );
         if taken {
-            let storage = self.parts.stores.results().as_ref();
-            let found = storage
+            let stores = &self.parts.stores;
+            let found = stores
+                .results()
                 .head(key, &ObjectVersion::CURRENT)
                 .await
                 .map_err(|e| Verdict::of_store(&e))?;
-            return Ok((adopt(storage, key, &found, &self.job).await?, None));
+            return Ok((adopt(stores, key, &found, &self.job).await?, None));
         }
         Err(Verdict::of(error))
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use videoframes_core::database::Database;
 use videoframes_core::jobs::{
     Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobRepoError, JobStatus, NewJob,
-    Outcome, SeaOrmJobRepo, Stage,
+    Outcome, SeaOrmJobRepo, Stage, SweepTerms,
 };
 use videoframes_core::pipeline::Progress;
 use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
@@ -19,6 +19,13 @@ use crate::{OPTIONS, Own};
 const TERMS: ClaimTerms = ClaimTerms {
     lease: Duration::from_secs(60),
     crashes: 3,
+};
+
+const SWEEP: SweepTerms = SweepTerms {
+    overdue: Duration::from_secs(600),
+    crashes: 3,
+    retention: Duration::from_secs(30 * 86400),
+    most: 100,
 };
 
 struct InDatabase {
@@ -71,6 +78,7 @@ fn job(key: &str) -> NewJob {
         output_key: None,
         client_metadata: None,
         sequencer: None,
+        message_id: None,
         time_limit: None,
         rejection: None,
     }
@@ -207,5 +215,94 @@ async fn without_its_tables_a_repository_is_unavailable() {
         let error = repo.unfinished().await.unwrap_err();
         assert!(matches!(error, JobRepoError::Unavailable { .. }), "{error}");
         assert_eq!(error.to_string(), "cannot count unfinished jobs");
+    }
+}
+
+async fn change(database: &Database, change: &str) {
+    database.connection().execute_unprepared(change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_holds_up_no_other() {
+    for spoil in ["status = 'paused'", "source = '{'", "options = 'x'"] {
+        for own in Own::each().await {
+            let database = own.migrated().await;
+            let repo = SeaOrmJobRepo::new(database.clone());
+            let limited = |key: &str| NewJob {
+                time_limit: Some(Duration::from_secs(60)),
+                ..job(key)
+            };
+            let jobs = [limited("a"), job("b"), limited("c"), job("d")];
+            repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+            let spoil = format!("UPDATE video_jobs SET {spoil} WHERE idempotency_key IN ('a', 'b')");
+            change(&database, &spoil).await;
+            database.advance(Duration::from_secs(3600));
+            let swept = repo.sweep(&SWEEP).await.unwrap();
+            assert_eq!((swept.failed, swept.enqueued), (1, 1), "{spoil}");
+            assert_eq!(
+                repo.get(jobs[2].id).await.unwrap().unwrap().status,
+                JobStatus::Failed
+            );
+            let messages = repo.take_outbox(10, SWEEP.overdue).await.unwrap();
+            let told: Vec<JobId> = messages.iter().map(|message| message.job).collect();
+            assert_eq!(told, [jobs[2].id, jobs[3].id]);
+            for id in [jobs[0].id, jobs[1].id] {
+                let error = repo.claim(id, "worker", &TERMS).await.unwrap_err();
+                assert!(matches!(error, JobRepoError::Unreadable(_)), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_the_outbox_that_cannot_be_read_holds_up_no_other() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let jobs = ["a", "b", "c"].map(job);
+        for job in &jobs {
+            repo.submit(std::slice::from_ref(job), Enqueue::ThroughOutbox)
+                .await
+                .unwrap();
+        }
+        let first = "UPDATE outbox SET destination = 'elsewhere' WHERE seq = (SELECT MIN(seq) FROM outbox)";
+        change(&database, first).await;
+        let hold = Duration::from_secs(60);
+        for expected in [Some(jobs[1].id), Some(jobs[2].id), None] {
+            let taken = repo.take_outbox(2, hold).await.unwrap();
+            let ids: Vec<JobId> = taken.iter().map(|message| message.job).collect();
+            assert_eq!(ids, Vec::from_iter(expected));
+            if let Some(message) = taken.first() {
+                repo.outbox_sent(&[message.id]).await.unwrap();
+            }
+        }
+        assert_eq!(repo.outbox_backlog().await.unwrap().pending, 1, "it is not lost");
+    }
+}
+
+/// A worker of the version before knows none of the columns that came since.
+#[tokio::test]
+async fn jobs_of_the_version_before_are_worked_on() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let event = NewJob {
+            sequencer: Some("1".to_owned()),
+            ..job("a")
+        };
+        let id = event.id;
+        repo.submit(&[event], Enqueue::AlreadyQueued).await.unwrap();
+        change(
+            &database,
+            "UPDATE video_jobs SET source_object = NULL, event_order = NULL",
+        )
+        .await;
+        let newer = NewJob {
+            sequencer: Some("2".to_owned()),
+            ..job("b")
+        };
+        repo.submit(&[newer], Enqueue::AlreadyQueued).await.unwrap();
+        let claim = repo.claim(id, "worker", &TERMS).await.unwrap();
+        assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
     }
 }

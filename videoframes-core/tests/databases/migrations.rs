@@ -13,8 +13,10 @@ async fn the_schema_goes_up_and_down() {
         let database = own.connect().await;
         for _ in 0..2 {
             let older = database.check_schema().await.unwrap_err();
-            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
-            assert!(older.to_string().contains("m20261124_000001_jobs"), "{older}");
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 2));
+            for name in ["m20261124_000001_jobs", "m20261124_000002_events"] {
+                assert!(older.to_string().contains(name), "{older}");
+            }
             for _ in 0..2 {
                 database.migrate().await.unwrap();
                 database.check_schema().await.unwrap();
@@ -25,6 +27,11 @@ async fn the_schema_goes_up_and_down() {
                     .iter()
                     .all(|state| state.known && state.status == MigrationStatus::Applied)
             );
+            migration::down(database.connection(), 1).await.unwrap();
+            let older = database.check_schema().await.unwrap_err();
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
+            let jobs = "SELECT id FROM video_jobs";
+            database.connection().execute_unprepared(jobs).await.unwrap();
             migration::down(database.connection(), 1).await.unwrap();
         }
         let tables = "SELECT 1 FROM video_jobs";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 use videoframes_core::database::Database;
 use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
@@ -123,5 +124,28 @@ async fn a_receive_finds_what_another_program_sends() {
         let received = queue.receive(1, HOUR, HOUR).await.unwrap();
         assert_eq!(received[0].body, "a");
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_holds_up_no_other() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let dead = DatabaseQueue::new(database.clone(), "dead");
+        let queue = DatabaseQueue::new(database.clone(), "work").with_dead_letters("dead", 1);
+        send(&queue, &["a", "b"]).await;
+        let spoil = "UPDATE queue_messages SET attributes = '{' WHERE body = 'a'";
+        database.connection().execute_unprepared(spoil).await.unwrap();
+        let received = queue.receive(10, HOUR, Duration::ZERO).await.unwrap();
+        let bodies: Vec<_> = received.iter().map(|message| message.body.as_str()).collect();
+        assert_eq!(bodies, ["b"]);
+        let shown = queue.browse(None, 10).await.unwrap();
+        assert_eq!(shown.len(), 2, "it is shown without what cannot be read");
+        queue.delete(&[received[0].receipt.clone()]).await.unwrap();
+        database.advance(HOUR * 2);
+        let received = queue.receive(10, HOUR, Duration::ZERO).await.unwrap();
+        assert!(received.is_empty(), "{received:?}");
+        let letters = dead.receive(10, HOUR, Duration::ZERO).await.unwrap();
+        assert_eq!(letters.len(), 1, "it ends among the dead letters");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use place::{Place, short_timing};
-use videoframes_core::jobs::{JobRepo, JobRepoError, JobStatus};
+use videoframes_core::jobs::{Claim, ClaimTerms, JobRepo, JobRepoError, JobResult, JobStatus, Outcome};
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing, Until};
 use videoframes_core::queue::{Queue, QueueError};
 use videoframes_core::storage::{Storage, StorageError};
@@ -120,8 +120,9 @@ async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends()
     place.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
     place.ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
         .await;
-    place.repo.fail("renew", usize::MAX, unavailable);
-    place.repo.fail("finish", usize::MAX, unavailable);
+    for call in ["renew", "release", "finish"] {
+        place.repo.fail(call, usize::MAX, unavailable);
+    }
     let stop = tokio_util::sync::CancellationToken::new();
     let running = place.start(Until::Stopped, &stop);
     place.until(|place| place.repo.calls("renew") >= 2).await;
@@ -137,6 +138,95 @@ async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends()
     stop.cancel();
     running.await.unwrap();
     assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_cut_off_hands_its_job_back_once_the_database_answers() {
+    let place = Place::with(ProcessorConfig {
+        timing: short_timing(),
+        ..ProcessorConfig::default()
+    })
+    .await;
+    place.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
+    place
+        .ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
+        .await;
+    for call in ["renew", "release", "finish"] {
+        place.repo.fail(call, usize::MAX, unavailable);
+    }
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("release") >= 2).await;
+    assert_eq!(place.extractions.load(Ordering::SeqCst), 0);
+    place.repo.heal();
+    // The repository's time stands still: its lease has not run out, and only its holder can give it up.
+    place.until_job(|job| job.lease_epoch.0 == 2).await;
+    let job = place.only_job().await;
+    assert_eq!(
+        (job.attempts, job.crash_count),
+        (1, 0),
+        "nobody vanished: {job:?}"
+    );
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_is_lost_costs_neither_an_attempt_nor_a_crash() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.lose_answer("claim", 2, unavailable);
+    // A lease that nobody knows of would last for longer than anybody waits here.
+    place.run(Until::Idle).await;
+    let job = place.only_job().await;
+    assert_eq!(
+        (job.status, job.lease_epoch.0),
+        (JobStatus::Completed, 1),
+        "{job:?}"
+    );
+    assert_eq!((job.attempts, job.crash_count), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_source_is_replaced_between_two_deliveries_asks_for_one_job() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.repo.lose_answer("submit", 1, unavailable);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("submit") == 1).await;
+    place.replace("v.mp4").await;
+    place.clock.advance(Duration::from_secs(200));
+    place.until_job(|job| job.status.is_terminal()).await;
+    stop.cancel();
+    running.await.unwrap();
+    place.only_job().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_tells_its_bucket() {
+    let place = Place::in_bucket("results-bucket").await;
+    place
+        .ask(r#"{"version": 1, "source": {"key": "v.mp4"}, "output": {"key": "out.zip"}}"#)
+        .await;
+    // The first archive is adopted: its outcome is not written down.
+    place.repo.fail("finish", usize::MAX, unavailable);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("finish") > 0).await;
+    running.abort();
+    place.repo.heal();
+    place.clock.advance(Duration::from_secs(200));
+    place
+        .ask(r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 1}}"#)
+        .await;
+    place.run(Until::Idle).await;
+    let told = place.notifications().await;
+    assert_eq!(told.len(), 2);
+    for event in told {
+        assert_eq!(event["data"]["result"]["bucket"], "results-bucket", "{event}");
+        assert_eq!(event["data"]["result"]["sha256"].as_str().unwrap().len(), 64);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,6 +380,45 @@ async fn a_source_that_is_replaced_while_it_is_read_gives_no_result() {
     let job = place.only_job().await;
     assert_eq!(job.error_code.as_deref(), Some("INPUT_CHANGED"), "{job:?}");
     assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_leaves_the_archive_that_another_adopted() {
+    let place = Place::new().await;
+    place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    place.replace_when_read("v.mp4");
+    place.repo.fail("finish", usize::MAX, unavailable);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = place.start(Until::Stopped, &stop);
+    place.until(|place| place.repo.calls("finish") > 0).await;
+    // It has found its source replaced, and would remove its archive, had it still the lease.
+    let job = place.only_job().await.id;
+    place.clock.advance(Duration::from_secs(200));
+    let terms = ClaimTerms {
+        lease: Duration::from_secs(90),
+        crashes: 3,
+    };
+    let Claim::Claimed(lease, _) = place.repo.claim(job, "another", &terms).await.unwrap() else {
+        panic!("its lease has run out");
+    };
+    let archives = place.storage.list("results/", None, 10).await.unwrap();
+    let result = JobResult {
+        bucket: None,
+        key: archives[0].key.to_string(),
+        size: 1,
+        sha256: String::new(),
+        frames: 1,
+        partial: false,
+    };
+    place.repo.heal();
+    let adopted = Outcome::Completed(result.clone(), None);
+    place.repo.finish(&lease, &adopted).await.unwrap();
+    let tried = place.repo.calls("finish");
+    place.until(|place| place.repo.calls("finish") > tried).await;
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(place.only_job().await.result, Some(result));
+    assert_eq!(place.storage.list("results/", None, 10).await.unwrap(), archives);
 }
 
 #[tokio::test(flavor = "multi_thread")]

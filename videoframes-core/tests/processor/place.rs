@@ -60,6 +60,7 @@ pub(crate) struct Place {
     pub(crate) extractions: Arc<AtomicUsize>,
     pub(crate) rules: Rules,
     config: ProcessorConfig,
+    bucket: Option<String>,
 }
 
 /// What events call the store.
@@ -89,9 +90,18 @@ impl Place {
             clock,
             rules: Rules::default(),
             config,
+            bucket: None,
         };
         place.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
         place
+    }
+
+    /// One whose clients find results in a bucket.
+    pub(crate) async fn in_bucket(bucket: &str) -> Self {
+        Self {
+            bucket: Some(bucket.to_owned()),
+            ..Self::new().await
+        }
     }
 
     /// Puts a video into the store.
@@ -118,7 +128,10 @@ impl Place {
             self.storage.clone(),
             Arc::new(extractor),
         );
-        let stores = Stores::one(self.storage.clone()).with_source(BUCKET, self.storage.clone());
+        let mut stores = Stores::one(self.storage.clone()).with_source(BUCKET, self.storage.clone());
+        if let Some(bucket) = &self.bucket {
+            stores = stores.in_bucket(bucket);
+        }
         let parts = parts.with_stores(stores).with_rules(self.rules.clone());
         Processor::new(parts, self.config.clone())
     }
@@ -196,19 +209,26 @@ impl Place {
         }
     }
 
-    /// Puts another object in the place of this one as soon as it has been opened.
+    /// Puts another object in the place of this one.
+    pub(crate) async fn replace(&self, key: &str) {
+        replace(&self.storage.inner, key).await;
+    }
+
+    /// The same as soon as it has been opened.
     pub(crate) fn replace_when_read(&self, key: &str) {
         let (inner, key) = (self.storage.inner.clone(), key.to_owned());
         self.storage.after_open(Box::new(move || {
             let (inner, key) = (inner.clone(), key.clone());
-            Box::pin(async move {
-                let options = PutOptions::from(IfExists::Replace);
-                let mut sink = inner.create(&key.parse().unwrap(), &options).await.unwrap();
-                sink.write(Bytes::from_static(b"another video")).await.unwrap();
-                sink.finish().await.unwrap();
-            })
+            Box::pin(async move { replace(&inner, &key).await })
         }));
     }
+}
+
+async fn replace(storage: &MemoryStorage, key: &str) {
+    let options = PutOptions::from(IfExists::Replace);
+    let mut sink = storage.create(&key.parse().unwrap(), &options).await.unwrap();
+    sink.write(Bytes::from_static(b"another video")).await.unwrap();
+    sink.finish().await.unwrap();
 }
 
 fn make(source: &str, path: &Path) {

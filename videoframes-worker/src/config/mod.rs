@@ -13,7 +13,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
-use self::values::{Reader, count, on_off, size, time};
+use self::values::{Reader, count, on_off, size, some_time, time};
 pub(crate) use self::variables::help;
 use crate::args::Place;
 use crate::exit::{self, Failure};
@@ -85,7 +85,7 @@ impl Config {
                 },
                 crashes: read.get("VF_CRASHES", count),
                 limits: limits(&mut read),
-                deadline: read.get("VF_DEADLINE", time),
+                deadline: read.get("VF_DEADLINE", some_time),
                 reuse: read.get("VF_REUSE", on_off),
                 jobs_per_minute: read.optional("VF_JOBS_PER_MINUTE", count),
                 bytes_per_second: read.optional("VF_BYTES_PER_SECOND", size),
@@ -118,7 +118,7 @@ fn timing(read: &mut Reader, places: &Places) -> Timing {
         relay_hold: read.get("VF_RELAY_HOLD", time),
         sweep: read.get("VF_SWEEP_INTERVAL", time),
         overdue: read.get("VF_OVERDUE", time),
-        retention: read.get("VF_RETENTION", time),
+        retention: read.get("VF_RETENTION", some_time),
         orphan: read.get("VF_ORPHAN_AGE", time),
         // What is left is for killing, aborting and handing back.
         drain: grace.saturating_sub(Duration::from_secs(15).min(grace / 2)),
@@ -137,9 +137,9 @@ fn limits(read: &mut Reader) -> Limits {
         output_bytes: read.get("VF_MAX_OUTPUT", size),
         frames: read.get("VF_MAX_FRAMES", count),
         pixels: read.get("VF_MAX_PIXELS", count),
-        duration: read.get("VF_MAX_DURATION", time),
-        wall_time: read.get("VF_ATTEMPT_TIMEOUT", time),
-        stall: read.get("VF_STALL_TIMEOUT", time),
+        duration: read.get("VF_MAX_DURATION", some_time),
+        wall_time: read.get("VF_ATTEMPT_TIMEOUT", some_time),
+        stall: read.get("VF_STALL_TIMEOUT", some_time),
     }
 }
 
@@ -211,6 +211,29 @@ mod tests {
         assert!(!wrong.contains("secret"), "{wrong}");
         let tight = of(Some("data"), &[("VF_LEASE", "10s")]).unwrap_err().join("\n");
         assert!(tight.contains("two heartbeats"), "{tight}");
+    }
+
+    #[test]
+    fn what_needs_time_is_not_given_none() {
+        let names = [
+            "VF_DEADLINE",
+            "VF_RETENTION",
+            "VF_STALL_TIMEOUT",
+            "VF_ATTEMPT_TIMEOUT",
+            "VF_MAX_DURATION",
+        ];
+        for name in names {
+            for zero in ["0s", "0", "0ms"] {
+                let wrong = of(Some("data"), &[(name, zero)]).unwrap_err().join("\n");
+                assert!(
+                    wrong.contains(name) && wrong.contains("longer than nothing"),
+                    "{wrong}"
+                );
+            }
+            assert!(of(Some("data"), &[(name, "1s")]).is_ok(), "{name}");
+        }
+        // A pause may be none.
+        assert!(of(Some("data"), &[("VF_RETRY_FIRST", "0s")]).is_ok());
     }
 
     #[test]

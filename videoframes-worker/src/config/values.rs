@@ -81,6 +81,12 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
 }
 
+/// A time in which something has to fit.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    let time = time(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| "a time longer than nothing, such as 90s or 1h30m".to_owned())
+}
+
 /// `1500`, `25MB`, `2GiB`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let expected = || "a size such as 500MB or 2GiB".to_owned();

@@ -203,6 +203,7 @@ impl JobRequest {
             output_key,
             client_metadata,
             sequencer,
+            message_id: None,
             time_limit: Some(asked.map_or(longest, |asked| asked.min(longest))),
             rejection,
         }

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::entity::video_job::Column;
 use super::{Stop, finish, row};
 use crate::database::{Database, Transaction, text};
-use crate::jobs::lease::{Decision, decide};
+use crate::jobs::lease::{Decision, decide_claim};
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage, VideoJob};
 
 pub(super) async fn claim(
@@ -15,18 +15,23 @@ pub(super) async fn claim(
     terms: &ClaimTerms,
 ) -> Result<Claim, Stop> {
     let transaction = database.begin().await?;
-    let Some((job, now)) = row::lock(database, &transaction, job).await? else {
+    let Some(standing) = row::lock(database, &transaction, job).await? else {
         return Ok(Claim::Missing);
     };
-    let claim = match decide(&job, now, terms.crashes) {
-        Decision::Terminal => return Ok(Claim::Terminal(job)),
+    let job = &standing.job;
+    let claim = match decide_claim(&standing, &text(owner), terms.crashes) {
+        Decision::Terminal => return Ok(Claim::Terminal(standing.job)),
+        Decision::Again => {
+            let epoch = job.lease_epoch;
+            return Ok(Claim::Claimed(Lease { job: job.id, epoch }, standing.job));
+        }
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {
-            take(database, &transaction, &job, owner, terms, crash_count).await?
+            take(database, &transaction, job, owner, terms, crash_count).await?
         }
         Decision::End { outcome, crash_count } => {
-            Claim::Terminal(finish::end(database, &transaction, &job, &outcome, crash_count).await?)
+            Claim::Terminal(finish::end(database, &transaction, job, &outcome, crash_count).await?)
         }
     };
     transaction.commit().await?;

@@ -49,6 +49,10 @@ pub(super) mod video_job {
         pub updated_at: i64,
         pub finished_at: Option<i64>,
         pub enqueued_at: i64,
+        pub source_object: Option<String>,
+        pub event_order: Option<String>,
+        pub message_id: Option<String>,
+        pub result_bucket: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -121,6 +125,7 @@ impl TryFrom<video_job::Model> for VideoJob {
 impl video_job::Model {
     pub(super) fn result(&self) -> Option<JobResult> {
         Some(JobResult {
+            bucket: self.result_bucket.clone(),
             key: self.result_key.clone()?,
             size: count(self.result_size?),
             sha256: self.result_sha256.clone()?,

@@ -59,6 +59,7 @@ async fn write(
     }
     if let Outcome::Completed(result, work) = outcome {
         change
+            .value(Column::ResultBucket, result.bucket.as_deref().map(text))
             .value(Column::ResultKey, text(&result.key))
             .value(Column::ResultSize, row::large(result.size))
             .value(Column::ResultSha256, text(&result.sha256))

@@ -71,7 +71,10 @@ impl From<JobRepoError> for Stop {
 
 impl From<DbErr> for Stop {
     fn from(error: DbErr) -> Self {
-        Self::Database(error)
+        match error {
+            DbErr::Type(what) | DbErr::Json(what) => Self::Refused(JobRepoError::Unreadable(what)),
+            error => Self::Database(error),
+        }
     }
 }
 

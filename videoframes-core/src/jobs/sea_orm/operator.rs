@@ -5,27 +5,28 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::entity::video_job::Column;
 use super::{Stop, finish, outbox, row};
 use crate::database::Database;
-use crate::jobs::lease::{Decision, cancelled, decide};
+use crate::jobs::lease::{Decision, Standing, cancelled, decide};
 use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
 
 pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
     let transaction = database.begin().await?;
-    let Some((job, now)) = row::lock(database, &transaction, job).await? else {
+    let Some(standing) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
     };
+    let job = &standing.job;
     if job.status == JobStatus::Cancelled {
-        return Ok(Some(job));
+        return Ok(Some(standing.job));
     }
     if job.status.after(JobEvent::Cancel).is_none() {
         return Err(JobRepoError::WrongState(job.status).into());
     }
-    let job = match decide(&job, now, u32::MAX) {
+    let job = match decide(&standing, u32::MAX) {
         Decision::Held(_) => {
-            let mut change = row::change(database, row::unchanged(&job, JobEvent::Cancel));
+            let mut change = row::change(database, row::unchanged(job, JobEvent::Cancel));
             change.value(Column::CancelRequested, true);
             row::apply(&transaction, &change).await?
         }
-        _ => Some(finish::end(database, &transaction, &job, &cancelled(), job.crash_count).await?),
+        _ => Some(finish::end(database, &transaction, job, &cancelled(), job.crash_count).await?),
     };
     transaction.commit().await?;
     Ok(job)
@@ -33,7 +34,7 @@ pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<Vid
 
 pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
     let transaction = database.begin().await?;
-    let Some((job, _)) = row::lock(database, &transaction, job).await? else {
+    let Some(Standing { job, .. }) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
     };
     if job.status.after(JobEvent::Retry).is_none() {

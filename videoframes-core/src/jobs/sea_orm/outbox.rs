@@ -6,7 +6,7 @@ use sea_orm::sea_query::{
     CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query,
     SelectStatement, WithClause,
 };
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
 use super::Stop;
@@ -80,11 +80,23 @@ pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Resu
         .to_owned()
         .with(once("free", free));
     let rows = database.run(&take).await?;
-    let rows = rows.iter().map(|row| Model::from_query_result(row, ""));
-    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-    rows.sort_by_key(|row| row.seq);
-    let messages = rows.into_iter().map(OutboxMessage::try_from);
-    Ok(messages.collect::<Result<_, _>>()?)
+    let mut rows: Vec<(i64, OutboxMessage)> = rows.iter().filter_map(message).collect();
+    rows.sort_by_key(|(seq, _)| *seq);
+    Ok(rows.into_iter().map(|(_, message)| message).collect())
+}
+
+/// A message with its place. One that this version cannot read, as a newer one may have written it, stays
+/// taken for a while like any other, so that it keeps none of those behind it.
+fn message(row: &QueryResult) -> Option<(i64, OutboxMessage)> {
+    let read = Model::from_query_result(row, "").and_then(|row| Ok((row.seq, row.try_into()?)));
+    match read {
+        Ok(message) => Some(message),
+        Err(error) => {
+            let seq: Option<i64> = row.try_get("", "seq").ok();
+            tracing::warn!(seq, %error, "a message of the outbox that cannot be read is passed over");
+            None
+        }
+    }
 }
 
 /// A query that is asked once: as a subquery, Postgres may ask it again for every row, and then takes

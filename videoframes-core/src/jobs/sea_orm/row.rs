@@ -1,44 +1,70 @@
 //! One row: how it is locked, guarded, changed and read back.
 
-use sea_orm::sea_query::{Cond, Expr, ExprTrait, Query, UpdateStatement};
+use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, Query, UpdateStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect,
-    QueryTrait,
+    QueryTrait, Select,
 };
 
 use super::entity::video_job::{Column, Entity, Model};
 use crate::clock::UnixMillis;
 use crate::database::{Database, Transaction};
+use crate::jobs::lease::Standing;
 use crate::jobs::{JobEvent, JobId, JobStatus, Lease, VideoJob};
 
 /// Under which name a query gives the time along with the rows.
 const NOW: &str = "now";
+/// Under which name a query tells of each row whether a newer event of its object is there.
+const OUTDATED: &str = "outdated";
 
-/// The job with the time, to be changed by nobody else until the end of the transaction.
+/// How the job stands, to be changed by nobody else until the end of the transaction.
 pub(super) async fn lock(
     database: &Database,
     transaction: &Transaction,
     job: JobId,
-) -> Result<Option<(VideoJob, UnixMillis)>, DbErr> {
-    let select = Entity::find_by_id(job.0)
-        .expr_as(database.now(), NOW)
-        .lock_exclusive();
+) -> Result<Option<Standing>, DbErr> {
+    let select = with_standing(database, Entity::find_by_id(job.0)).lock_exclusive();
     let row = transaction.query_one(&select.into_query()).await?;
-    row.map(|row| with_time(&row)).transpose()
+    row.as_ref().map(standing).transpose()
 }
 
-pub(super) fn with_time(row: &QueryResult) -> Result<(VideoJob, UnixMillis), DbErr> {
-    Ok((job(row)?, UnixMillis(row.try_get("", NOW)?)))
-}
-
-/// Jobs with the time, for [`with_time`]; those that others are changing right now are passed over.
-pub(super) fn lock_some(database: &Database, condition: Cond, most: u64) -> sea_orm::Select<Entity> {
+/// Up to `most` jobs, for [`standing`]; those that others are changing right now are passed over.
+pub(super) fn lock_some(database: &Database, condition: Cond, most: u64) -> Select<Entity> {
     use sea_orm::sea_query::{LockBehavior, LockType};
-    Entity::find()
-        .filter(condition)
-        .expr_as(database.now(), NOW)
+    with_standing(database, Entity::find().filter(condition))
         .limit(most)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+}
+
+fn with_standing(database: &Database, select: Select<Entity>) -> Select<Entity> {
+    select.expr_as(database.now(), NOW).expr_as(outdated(), OUTDATED)
+}
+
+pub(super) fn standing(row: &QueryResult) -> Result<Standing, DbErr> {
+    Ok(Standing {
+        job: job(row)?,
+        outdated: row.try_get("", OUTDATED)?,
+        now: UnixMillis(row.try_get("", NOW)?),
+    })
+}
+
+/// Whether a newer event takes a job's place, as [`decide`](crate::jobs::lease::decide) sees it.
+pub(super) fn superseded() -> Expr {
+    Column::Generation.eq(0).and(outdated())
+}
+
+/// Whether a newer event of a row's object is there.
+fn outdated() -> Expr {
+    let newer = Alias::new("newer");
+    let of_newer = |column| Expr::col((newer.clone(), column));
+    Expr::exists(
+        Query::select()
+            .expr(Expr::val(1))
+            .from_as(Entity, newer.clone())
+            .and_where(of_newer(Column::SourceObject).equals((Entity, Column::SourceObject)))
+            .and_where(of_newer(Column::EventOrder).gt(Expr::col((Entity, Column::EventOrder))))
+            .to_owned(),
+    )
 }
 
 pub(super) fn job(row: &QueryResult) -> Result<VideoJob, DbErr> {

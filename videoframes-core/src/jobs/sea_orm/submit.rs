@@ -2,19 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Cond, Expr, InsertStatement, OnConflict, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::entity::video_job::{Column, Entity};
-use super::{Stop, outbox, row};
+use super::{Stop, finish, outbox, row};
 use crate::clock::millis;
 use crate::database::{Database, Transaction, text};
+use crate::jobs::event::ObjectEvent;
+use crate::jobs::lease::{Decision, decide};
 use crate::jobs::{Enqueue, JobId, JobRepoError, JobStatus, NewJob, OutboxMessage, Submitted, VideoJob};
 use crate::storage::ObjectKey;
 
 /// Jobs written by one statement: its parameters are limited.
 const CHUNK: usize = 100;
+/// Jobs that end at once by newer events; claims and sweeps see to more.
+const MOST_SUPERSEDED: u64 = 1000;
 
 pub(super) async fn submit(
     database: &Database,
@@ -30,28 +34,72 @@ pub(super) async fn submit(
     ordered.sort_by(|a, b| a.idempotency_key.cmp(&b.idempotency_key));
     let transaction = database.begin().await?;
     let mut created = HashSet::new();
-    let mut known = HashMap::new();
+    let mut known = Known::default();
+    let mut new = Vec::new();
     for jobs in ordered.chunks(CHUNK) {
-        let rows = transaction.query_all(&insert(database, jobs)).await?;
-        let new = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
-        outbox::add(database, &transaction, &messages(&new, enqueue)).await?;
-        if new.len() < jobs.len() {
-            known.extend(read(&transaction, jobs).await?);
+        known.read_messages(&transaction, jobs).await?;
+        let unknown: Vec<&NewJob> = jobs
+            .iter()
+            .copied()
+            .filter(|job| !known.has_message(job))
+            .collect();
+        if unknown.is_empty() {
+            continue;
         }
-        for job in new {
+        let insert = insert(database, &unknown, &known);
+        let rows = transaction.query_all(&insert).await?;
+        let inserted = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
+        if inserted.len() < unknown.len() {
+            known.read_messages(&transaction, &unknown).await?;
+            known.read_keys(&transaction, &unknown).await?;
+        }
+        for job in inserted {
             created.insert(job.id);
-            known.insert(job.idempotency_key, (job.id, job.payload_hash));
+            let same = (job.id, job.payload_hash.clone());
+            known.keys.insert(job.idempotency_key.clone(), same);
+            new.push(job);
         }
     }
+    let superseded = supersede(database, &transaction, jobs).await?;
+    new.retain(|job| !superseded.contains(&job.id));
+    outbox::add(database, &transaction, &messages(&new, enqueue)).await?;
     let answers = jobs
         .iter()
-        .map(|job| answer(job, &known, &mut created))
+        .map(|job| known.answer(job, &mut created))
         .collect::<Result<Vec<_>, _>>()?;
     transaction.commit().await?;
     Ok(answers)
 }
 
-fn insert(database: &Database, jobs: &[&NewJob]) -> InsertStatement {
+/// Ends the waiting jobs of these jobs' objects, these ones among them, whose events are older than another.
+/// One that others are changing right now is left to its next claim.
+async fn supersede(
+    database: &Database,
+    transaction: &Transaction,
+    jobs: &[NewJob],
+) -> Result<HashSet<JobId>, Stop> {
+    let events = jobs.iter().filter_map(ObjectEvent::of);
+    let objects: Vec<String> = events.map(|event| text(&event.object)).collect();
+    let mut superseded = HashSet::new();
+    for objects in objects.chunks(CHUNK) {
+        let waiting = [JobStatus::Pending, JobStatus::RetryWait].map(JobStatus::as_str);
+        let condition = Cond::all()
+            .add(Column::SourceObject.is_in(objects.iter().map(String::as_str)))
+            .add(Column::Status.is_in(waiting))
+            .add(row::superseded());
+        let select = row::lock_some(database, condition, MOST_SUPERSEDED).into_query();
+        for row in transaction.query_all(&select).await? {
+            let standing = row::standing(&row)?;
+            if let Decision::End { outcome, crash_count } = decide(&standing, u32::MAX) {
+                finish::end(database, transaction, &standing.job, &outcome, crash_count).await?;
+                superseded.insert(standing.job.id);
+            }
+        }
+    }
+    Ok(superseded)
+}
+
+fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStatement {
     let mut insert = Query::insert()
         .into_table(Entity)
         .columns([
@@ -79,8 +127,12 @@ fn insert(database: &Database, jobs: &[&NewJob]) -> InsertStatement {
             Column::UpdatedAt,
             Column::FinishedAt,
             Column::EnqueuedAt,
+            Column::SourceObject,
+            Column::EventOrder,
+            Column::MessageId,
         ])
-        .on_conflict(OnConflict::column(Column::IdempotencyKey).do_nothing().to_owned())
+        // Of the key as well as of the message.
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
         .returning_all()
         .to_owned();
     for job in jobs {
@@ -89,6 +141,9 @@ fn insert(database: &Database, jobs: &[&NewJob]) -> InsertStatement {
             Some(_) => JobStatus::Failed,
             None => JobStatus::Pending,
         };
+        let (object, order) = ObjectEvent::of(job)
+            .map(|event| (text(&event.object), event.order))
+            .unzip();
         let never = || Expr::val(Option::<i64>::None);
         insert.values_panic([
             job.id.0.into(),
@@ -115,6 +170,9 @@ fn insert(database: &Database, jobs: &[&NewJob]) -> InsertStatement {
             database.now(),
             rejection.map_or_else(never, |_| database.now()),
             database.now(),
+            object.into(),
+            order.into(),
+            known.new_message(job).into(),
         ]);
     }
     insert
@@ -130,34 +188,86 @@ fn messages(new: &[VideoJob], enqueue: Enqueue) -> Vec<OutboxMessage> {
     new.iter().filter_map(message).collect()
 }
 
-/// Id and payload hash of everything that has one of the keys, by key.
-async fn read(transaction: &Transaction, jobs: &[&NewJob]) -> Result<Vec<(String, (JobId, String))>, DbErr> {
+/// A job that is there, and the hash of what was asked of it.
+type Same = (JobId, String);
+
+/// What is there of the jobs that are submitted.
+#[derive(Default)]
+struct Known {
+    keys: HashMap<String, Same>,
+    messages: HashMap<String, Same>,
+}
+
+impl Known {
+    async fn read_keys(&mut self, transaction: &Transaction, jobs: &[&NewJob]) -> Result<(), DbErr> {
+        let keys = jobs.iter().map(|job| text(&job.idempotency_key));
+        self.keys
+            .extend(read(transaction, Column::IdempotencyKey, keys).await?);
+        Ok(())
+    }
+
+    async fn read_messages(&mut self, transaction: &Transaction, jobs: &[&NewJob]) -> Result<(), DbErr> {
+        let messages: Vec<String> = jobs.iter().filter_map(|job| message(job)).collect();
+        if !messages.is_empty() {
+            self.messages
+                .extend(read(transaction, Column::MessageId, messages).await?);
+        }
+        Ok(())
+    }
+
+    /// The job that this message has asked for before. It asks the same whenever it comes: another message
+    /// has taken the name of one that asked for something else.
+    fn of_message(&self, job: &NewJob) -> Option<JobId> {
+        let (id, payload) = self.messages.get(&message(job)?)?;
+        (*payload == text(&job.payload_hash)).then_some(*id)
+    }
+
+    fn has_message(&self, job: &NewJob) -> bool {
+        self.of_message(job).is_some()
+    }
+
+    /// What is to be remembered of the message; nothing where another one has its name.
+    fn new_message(&self, job: &NewJob) -> Option<String> {
+        message(job).filter(|message| !self.messages.contains_key(message))
+    }
+
+    fn answer(&self, job: &NewJob, created: &mut HashSet<JobId>) -> Result<Submitted, Stop> {
+        if let Some(id) = self.of_message(job) {
+            let created = created.remove(&id);
+            return Ok(Submitted { id, created });
+        }
+        let key = text(&job.idempotency_key);
+        // Missing where the old job with this key is being forgotten at this moment.
+        let (id, payload) = self.keys.get(&key).ok_or_else(|| DbErr::RecordNotFound(key))?;
+        if *payload != text(&job.payload_hash) {
+            return Err(JobRepoError::IdempotencyConflict(job.idempotency_key.clone()).into());
+        }
+        Ok(Submitted {
+            id: *id,
+            created: created.remove(id),
+        })
+    }
+}
+
+fn message(job: &NewJob) -> Option<String> {
+    job.message_id.as_deref().map(text)
+}
+
+/// Every job that has one of the values in a column of texts, by it.
+async fn read(
+    transaction: &Transaction,
+    column: Column,
+    values: impl IntoIterator<Item = String>,
+) -> Result<Vec<(String, Same)>, DbErr> {
     let rows: Vec<(String, Uuid, String)> = Entity::find()
         .select_only()
-        .columns([Column::IdempotencyKey, Column::Id, Column::PayloadHash])
-        .filter(Column::IdempotencyKey.is_in(jobs.iter().map(|job| text(&job.idempotency_key))))
+        .columns([column, Column::Id, Column::PayloadHash])
+        .filter(column.is_in(values))
         .into_tuple()
         .all(&**transaction)
         .await?;
     let rows = rows.into_iter();
     Ok(rows
-        .map(|(key, id, payload)| (key, (JobId(id), payload)))
+        .map(|(name, id, payload)| (name, (JobId(id), payload)))
         .collect())
-}
-
-fn answer(
-    job: &NewJob,
-    known: &HashMap<String, (JobId, String)>,
-    created: &mut HashSet<JobId>,
-) -> Result<Submitted, Stop> {
-    let key = text(&job.idempotency_key);
-    // Missing where the old job with this key is being forgotten at this moment.
-    let (id, payload) = known.get(&key).ok_or_else(|| DbErr::RecordNotFound(key))?;
-    if *payload != text(&job.payload_hash) {
-        return Err(JobRepoError::IdempotencyConflict(job.idempotency_key.clone()).into());
-    }
-    Ok(Submitted {
-        id: *id,
-        created: created.remove(id),
-    })
 }

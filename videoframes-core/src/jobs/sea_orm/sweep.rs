@@ -1,26 +1,55 @@
 //! Jobs that nobody looks after.
 
+use std::sync::{Mutex, PoisonError};
+
 use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Query, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryOrder, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryOrder, QueryResult, QueryTrait};
 use uuid::Uuid;
 
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::{Stop, finish, outbox, row};
 use crate::database::Database;
-use crate::jobs::lease::{Decision, decide};
-use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
+use crate::jobs::lease::{Decision, Standing, decide};
+use crate::jobs::{JobId, JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
 
 /// Rows that one transaction holds at most.
 const BATCH: u64 = 200;
 
 pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swept, Stop> {
     let mut swept = Swept::default();
-    while end_some(database, terms, &mut swept).await? {}
-    swept.enqueued = batches(terms, |most| enqueue_some(database, terms, most)).await?;
+    let unreadable = Unreadable::default();
+    while end_some(database, terms, &mut swept, &unreadable).await? {}
+    swept.enqueued = batches(terms, |most| enqueue_some(database, terms, most, &unreadable)).await?;
     swept.forgotten = batches(terms, |most| forget_some(database, terms, most)).await?;
     batches(terms, |most| forget_sent(database, terms, most)).await?;
     Ok(swept)
+}
+
+/// Jobs that this version cannot read: a newer one may have written them. Others go on without them.
+#[derive(Default)]
+struct Unreadable {
+    ids: Mutex<Vec<Uuid>>,
+}
+
+impl Unreadable {
+    fn none_of_them(&self) -> Expr {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        Column::Id.is_not_in(ids.iter().copied())
+    }
+
+    /// How a row stands, if it can be read. It is told of once a pass.
+    fn standing(&self, row: &QueryResult) -> Result<Option<Standing>, DbErr> {
+        match row::standing(row) {
+            Ok(standing) => Ok(Some(standing)),
+            Err(error) => {
+                let id: Uuid = row.try_get("", "id")?;
+                tracing::warn!(job.id = %id, %error, "a job that cannot be read is passed over");
+                self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// Works in batches until one of them is not full, or [`SweepTerms::most`] is reached.
@@ -47,11 +76,17 @@ fn is(status: JobStatus) -> Expr {
 }
 
 /// Makes some of those terminal that a claim would; whether there may be more.
-async fn end_some(database: &Database, terms: &SweepTerms, swept: &mut Swept) -> Result<bool, Stop> {
+async fn end_some(
+    database: &Database,
+    terms: &SweepTerms,
+    swept: &mut Swept,
+    unreadable: &Unreadable,
+) -> Result<bool, Stop> {
     let crashed =
         is(JobStatus::Processing).and(Column::CrashCount.gte(row::small(terms.crashes.saturating_sub(1))));
     let condition = Cond::all()
         .add(Column::FinishedAt.is_null())
+        .add(unreadable.none_of_them())
         .add(
             is(JobStatus::Processing)
                 .and(Expr::col(Column::LeaseExpiresAt).gt(database.now()))
@@ -61,17 +96,22 @@ async fn end_some(database: &Database, terms: &SweepTerms, swept: &mut Swept) ->
             Cond::any()
                 .add(Column::CancelRequested.eq(true))
                 .add(Expr::col(Column::DeadlineAt).lte(database.now()))
+                .add(row::superseded())
                 .add(crashed),
         );
     let transaction = database.begin().await?;
     let select = row::lock_some(database, condition, BATCH).into_query();
     let rows = transaction.query_all(&select).await?;
-    let mut ended = 0;
+    let mut changed = false;
     for row in &rows {
-        let (job, now) = row::with_time(row)?;
-        if let Decision::End { outcome, crash_count } = decide(&job, now, terms.crashes) {
-            finish::end(database, &transaction, &job, &outcome, crash_count).await?;
-            ended += 1;
+        let Some(standing) = unreadable.standing(row)? else {
+            // It is not found again.
+            changed = true;
+            continue;
+        };
+        if let Decision::End { outcome, crash_count } = decide(&standing, terms.crashes) {
+            finish::end(database, &transaction, &standing.job, &outcome, crash_count).await?;
+            changed = true;
             match outcome {
                 Outcome::Cancelled(_) => swept.cancelled += 1,
                 _ => swept.failed += 1,
@@ -79,11 +119,16 @@ async fn end_some(database: &Database, terms: &SweepTerms, swept: &mut Swept) ->
         }
     }
     transaction.commit().await?;
-    Ok(ended == BATCH)
+    Ok(changed && rows.len() as u64 == BATCH)
 }
 
 /// Enqueues some again that have been due for too long and have no message on its way.
-async fn enqueue_some(database: &Database, terms: &SweepTerms, most: u64) -> Result<u64, Stop> {
+async fn enqueue_some(
+    database: &Database,
+    terms: &SweepTerms,
+    most: u64,
+    unreadable: &Unreadable,
+) -> Result<u64, Stop> {
     let waiting = messages_of_job()
         .and_where(Expr::col(Message::Destination).eq(OutboxDestination::Input.as_str()))
         .to_owned();
@@ -93,21 +138,30 @@ async fn enqueue_some(database: &Database, terms: &SweepTerms, most: u64) -> Res
     let since: Expr = since.into();
     let condition = Cond::all()
         .add(Column::FinishedAt.is_null())
+        .add(unreadable.none_of_them())
         .add(Expr::col(Column::EnqueuedAt).lt(database.earlier(terms.overdue)))
         .add(since.clone().lt(database.earlier(terms.overdue)))
+        // Since its last message it has waited longer than before.
+        .add(
+            Expr::col(Column::EnqueuedAt)
+                .sub(since.clone())
+                .lt(database.now().sub(Expr::col(Column::EnqueuedAt))),
+        )
         .add(Expr::exists(waiting).not());
     let transaction = database.begin().await?;
     let some = row::lock_some(database, condition, most).order_by_asc(since);
     let rows = transaction.query_all(&some.into_query()).await?;
-    let jobs = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
+    let jobs = rows.iter().map(|row| unreadable.standing(row));
+    let jobs: Vec<Standing> = jobs.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let jobs: Vec<JobId> = jobs.into_iter().map(|standing| standing.job.id).collect();
     if !jobs.is_empty() {
         let enqueued = Query::update()
             .table(Entity)
             .value(Column::EnqueuedAt, database.now())
-            .and_where(Column::Id.is_in(jobs.iter().map(|job| job.id.0)))
+            .and_where(Column::Id.is_in(jobs.iter().map(|job| job.0)))
             .to_owned();
         transaction.execute(&enqueued).await?;
-        let messages: Vec<_> = jobs.iter().map(|job| OutboxMessage::to_workers(job.id)).collect();
+        let messages: Vec<_> = jobs.iter().map(|job| OutboxMessage::to_workers(*job)).collect();
         outbox::add(database, &transaction, &messages).await?;
         transaction.commit().await?;
     }

@@ -161,26 +161,34 @@ impl DatabaseQueue {
             .with(Query::with().cte(due).to_owned())
     }
 
-    /// Moves what has been delivered often enough to the dead letters and gives the rest. It was received
-    /// once more for that, which hides it meanwhile.
-    async fn bury_spent(&self, rows: Vec<Model>) -> Result<Vec<Message>, Stop> {
+    /// Moves what has been delivered often enough to the dead letters and gives the rest, and whether anything
+    /// was moved. It was received once more for that, which hides it meanwhile.
+    async fn bury_spent(&self, rows: Vec<Model>) -> (Vec<Message>, bool) {
         let spent = |row: &Model| {
             let dead = self.dead_letters.as_ref();
             dead.is_some_and(|dead| row.receive_count.unsigned_abs() > dead.max_receives)
         };
-        let mut messages = Vec::new();
+        let (mut messages, mut any) = (Vec::new(), false);
         for row in rows {
+            let seq = row.seq;
             if spent(&row) {
+                any = true;
                 let reason = format!("received {} times", row.receive_count - 1);
                 // What cannot be moved now comes again, and its neighbours are not held up.
                 if let Err(Stop::Database(error)) = self.bury(row.receipt(), &reason).await {
                     tracing::warn!(queue = self.name, %error, "cannot move a message to the dead letters");
                 }
-            } else {
-                messages.push(row.message()?);
+                continue;
+            }
+            match row.message() {
+                Ok(message) => messages.push(message),
+                // It is hidden like any other, and a dead letter once it has come often enough.
+                Err(error) => {
+                    tracing::warn!(queue = self.name, seq, %error, "a message that cannot be read is passed over");
+                }
             }
         }
-        Ok(messages)
+        (messages, any)
     }
 
     async fn bury(&self, receipt: Receipt, reason: &str) -> Result<(), Stop> {
@@ -195,7 +203,8 @@ impl DatabaseQueue {
         let transaction = self.database.begin().await?;
         let row = transaction.query_one(&remove).await?.ok_or(Stop::Lost)?;
         let row = Model::from_query_result(&row, "")?;
-        let mut attributes = row.attributes()?;
+        // Whatever is wrong with them, it has to go.
+        let mut attributes = row.attributes().unwrap_or_default();
         attributes.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
         let letter = Outgoing {
             body: row.body,
@@ -211,9 +220,9 @@ impl DatabaseQueue {
     async fn receive_now(&self, most: usize, visibility: Duration) -> Result<Vec<Message>, QueueError> {
         loop {
             let taken = self.call("receive from", self.take(most, visibility)).await?;
-            let any = !taken.is_empty();
-            let messages = self.call("receive from", self.bury_spent(taken)).await?;
-            if !any || !messages.is_empty() {
+            let sorted = async { Ok(self.bury_spent(taken).await) };
+            let (messages, buried) = self.call("receive from", sorted).await?;
+            if !buried || !messages.is_empty() {
                 return Ok(messages);
             }
         }

@@ -22,7 +22,7 @@ pub struct Waiting {
     pub arrival: Arrival,
     /// What was sent.
     pub body: String,
-    /// Short facts beside the body.
+    /// Short facts beside the body; none where they cannot be read.
     pub attributes: BTreeMap<String, String>,
     /// When it came.
     pub sent_at: UnixMillis,
@@ -48,7 +48,7 @@ impl DatabaseQueue {
         }
         self.call("read", async {
             let rows = messages.all(self.database.connection()).await?;
-            Ok(rows.into_iter().map(waiting).collect::<Result<_, _>>()?)
+            Ok(rows.into_iter().map(waiting).collect())
         })
         .await
     }
@@ -102,13 +102,17 @@ impl DatabaseQueue {
     }
 }
 
-fn waiting(row: Model) -> Result<Waiting, sea_orm::DbErr> {
-    Ok(Waiting {
+fn waiting(row: Model) -> Waiting {
+    let attributes = row.attributes().unwrap_or_else(|error| {
+        tracing::warn!(seq = row.seq, %error, "a message's attributes cannot be read");
+        BTreeMap::new()
+    });
+    Waiting {
         arrival: Arrival(row.seq),
-        attributes: row.attributes()?,
+        attributes,
         sent_at: UnixMillis(row.sent_at),
         visible_at: UnixMillis(row.visible_at),
         receive_count: row.receive_count.unsigned_abs(),
         body: row.body,
-    })
+    }
 }

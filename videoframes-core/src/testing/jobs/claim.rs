@@ -10,6 +10,7 @@ use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_claim_gives_a_lease(harness).await;
+    a_claim_that_is_asked_again_has_its_lease(harness).await;
     a_missing_job_cannot_be_claimed(harness).await;
     a_held_job_tells_for_how_long(harness).await;
     a_waiting_job_tells_when_it_is_due(harness).await;
@@ -43,6 +44,27 @@ async fn a_claim_gives_a_lease(harness: &dyn JobRepoHarness) {
     about(expiry.since(job.created_at), LEASE + MINUTE * 2);
     about(job.updated_at.since(job.created_at), MINUTE * 2);
     on.outbox_is_empty("nothing is told of a claim").await;
+}
+
+async fn a_claim_that_is_asked_again_has_its_lease(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let id = on.submit(new_job("a")).await;
+    let first = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
+    assert!(matches!(first, Claim::Claimed(..)), "{first:?}");
+    on.advance(LEASE - MINUTE).await;
+    let before = on.snapshot(id).await;
+    let again = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
+    assert_eq!(again, first, "the answer that was lost");
+    let other = on.repo.claim(id, "worker/2", &CLAIM).await.expect("claiming");
+    assert!(matches!(other, Claim::Held(_)), "{other:?}");
+    assert_eq!(on.snapshot(id).await, before, "nothing changes");
+
+    on.advance(MINUTE * 2).await;
+    let late = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
+    let Claim::Claimed(lease, job) = late else {
+        panic!("nobody holds it: {late:?}");
+    };
+    assert_eq!((lease.epoch, job.crash_count), (LeaseEpoch(2), 1));
 }
 
 async fn a_missing_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {

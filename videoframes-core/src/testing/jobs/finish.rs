@@ -86,6 +86,7 @@ async fn the_notification_tells_what_came_out(harness: &dyn JobRepoHarness) {
             completed("a.zip"),
             "completed",
             json!({
+                "bucket": "videos ü",
                 "key": "a.zip",
                 "size": 5_u64 << 32,
                 "sha256": "ab".repeat(32),

@@ -1,6 +1,7 @@
 //! What every [`JobRepo`] must do.
 
 mod claim;
+mod events;
 mod finish;
 mod lease;
 mod list;
@@ -55,6 +56,7 @@ pub trait JobRepoHarness: Send + Sync {
 /// Where the contract is broken.
 pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     submit::check(harness).await;
+    events::check(harness).await;
     claim::check(harness).await;
     lease::check(harness).await;
     finish::check(harness).await;
@@ -194,6 +196,7 @@ fn new_job(key: &str) -> NewJob {
         output_key: None,
         client_metadata: None,
         sequencer: None,
+        message_id: None,
         time_limit: None,
         rejection: None,
     }
@@ -209,6 +212,7 @@ fn limited(key: &str, limit: Duration) -> NewJob {
 
 fn result(key: &str) -> JobResult {
     JobResult {
+        bucket: Some("videos ü".to_owned()),
         key: key.to_owned(),
         size: 5 << 32,
         sha256: "ab".repeat(32),

@@ -37,14 +37,18 @@ async fn a_pending_job_is_enqueued_again_when_overdue(harness: &dyn JobRepoHarne
     assert_eq!(on.sweep().await, NOTHING);
     on.advance(OVERDUE - MINUTE).await;
     assert_eq!(on.sweep().await, NOTHING, "its message may still come");
-    for _ in 0..2 {
-        on.advance(MINUTE * 2).await;
+    on.advance(MINUTE * 2).await;
+    let mut waited = OVERDUE + MINUTE;
+    // One that only waits for its turn is enqueued less and less often.
+    for _ in 0..4 {
         assert_eq!(on.sweep().await, ONE_ENQUEUED);
         assert_eq!(on.sweep().await, NOTHING, "the message waits in the outbox");
         on.enqueued(&[id]).await;
         assert_eq!(on.sweep().await, NOTHING, "the message has just been sent");
-        on.advance(OVERDUE - MINUTE).await;
+        on.advance(waited - MINUTE).await;
         assert_eq!(on.sweep().await, NOTHING, "the message may still come");
+        on.advance(MINUTE * 2).await;
+        waited = waited * 2 + MINUTE;
     }
     let job = on.get(id).await;
     assert_eq!((job.status, job.attempts), (JobStatus::Pending, 0));

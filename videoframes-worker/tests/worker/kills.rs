@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use super::place::{Kind, Place};
+use super::place::{Kind, Place, wait};
 use super::video;
 
 /// Every step at which a worker can be made to die.
@@ -118,4 +118,49 @@ fn a_panic_costs_one_attempt_and_the_worker_goes_on() {
         "{}",
         worker.log()
     );
+}
+
+#[test]
+fn a_panic_in_the_heartbeat_costs_one_attempt_and_the_worker_goes_on() {
+    let place = Place::sqlite();
+    let id = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
+    let mut worker = place.worker(&[("VF_FAULT", "heartbeat=panic")], &["--until-idle"]);
+    assert!(worker.wait().success(), "{}", worker.log());
+    let rows = place.check(1);
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["attempts"], &rows[0]["crash_count"]),
+        (&"completed".into(), &2.into(), &0.into()),
+        "{id}: {}",
+        worker.log()
+    );
+}
+
+#[test]
+fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
+    for (point, what) in [
+        ("relaytaken", "relay"),
+        ("relaysent", "relay"),
+        ("swept", "sweep"),
+    ] {
+        let place = Place::sqlite();
+        let id = place.submit(video::short(), &[]);
+        let fault = format!("{point}=panic");
+        let mut worker = place.worker(&[("VF_FAULT", &fault)], &[]);
+        place.wait_for(&id, |job| job["status"] == "completed");
+        wait("a second round", || {
+            worker.log().contains("a defect of the worker") && place.notifications().len() == 1
+        });
+        assert!(
+            worker.log().contains(&format!("what=\"{what}\"")),
+            "{}",
+            worker.log()
+        );
+        // A job that is asked for behind that is done by the same worker.
+        let next = place.submit(video::short(), &["--fps", "3"]);
+        place.wait_for(&next, |job| job["status"] == "completed");
+        wait("the next notification", || place.notifications().len() >= 2);
+        worker.signal("TERM");
+        assert!(worker.wait().success(), "{}", worker.log());
+        place.check(2);
+    }
 }

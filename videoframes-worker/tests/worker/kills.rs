@@ -147,10 +147,9 @@ fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
         ("swept", "sweep"),
     ] {
         let place = Place::sqlite();
-        // Not sent by the command itself: its message is for the worker's relay.
         let id = place.submit(video::short(), &[]);
         let fault = format!("{point}=panic");
-        let worker = place.worker(&[("VF_FAULT", &fault)], &[]);
+        let mut worker = place.worker(&[("VF_FAULT", &fault)], &[]);
         place.wait_for(&id, |job| job["status"] == "completed");
         wait("a second round", || {
             worker.log().contains("a defect of the worker") && place.notifications().len() == 1
@@ -164,7 +163,8 @@ fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
         let next = place.submit(video::short(), &["--fps", "3"]);
         place.wait_for(&next, |job| job["status"] == "completed");
         wait("the next notification", || place.notifications().len() >= 2);
-        drop(worker);
+        worker.signal("TERM");
+        assert!(worker.wait().success(), "{}", worker.log());
         place.check(2);
     }
 }

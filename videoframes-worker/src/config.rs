@@ -171,11 +171,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads flags and environment.
     pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            Some((name, value.to_string_lossy().into_owned()))
-        });
-        Self::of(place, environment.collect()).map_err(|wrong| {
+        Self::of(place, environment()).map_err(|wrong| {
             Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists what can be set")
         })
     }
@@ -186,11 +182,6 @@ impl Config {
             wrong: Vec::new(),
         };
         let (database_url, objects, scratch) = places(place, &mut read);
-        let on_off = |text: &str| match text {
-            "on" | "true" | "1" => Ok(true),
-            "off" | "false" | "0" => Ok(false),
-            _ => Err("on or off".to_owned()),
-        };
         let format = |text: &str| match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
@@ -316,18 +307,54 @@ fn limits(read: &mut Reader) -> Limits {
     }
 }
 
+fn environment() -> BTreeMap<String, String> {
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    environment.collect()
+}
+
 /// The environment, and what was found wrong with it.
-struct Reader {
+pub(crate) struct Reader {
     values: BTreeMap<String, String>,
     wrong: Vec<String>,
 }
 
 impl Reader {
+    pub(crate) fn of_environment() -> Self {
+        Self {
+            values: environment(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// All that was found wrong.
+    pub(crate) fn into_wrong(self) -> Vec<String> {
+        self.wrong
+    }
+
+    /// A value of the command line.
+    pub(crate) fn flag<T>(
+        &mut self,
+        name: &str,
+        value: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(value) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.wrong.push(format!("{name}: '{value}' is not {expected}"));
+                None
+            }
+        }
+    }
+
     fn is_set(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_empty())
     }
 
-    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(crate) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.values.get(name).filter(|value| !value.is_empty())?;
         match parse(value) {
             Ok(value) => Some(value),
@@ -344,7 +371,7 @@ impl Reader {
         }
     }
 
-    fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(crate) fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         if let Some(value) = self.optional(name, &parse) {
             return value;
         }
@@ -359,14 +386,22 @@ impl Reader {
     }
 }
 
-fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+pub(crate) fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| *number >= T::from(1));
     number.ok_or_else(|| "a whole number of at least 1".to_owned())
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let seconds = parse_time(text).map_err(|_| "a time such as 90s, 250ms or 1h30m".to_owned())?;
     Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
+}
+
+pub(crate) fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("on or off".to_owned()),
+    }
 }
 
 /// `1500`, `25MB`, `2GiB`.

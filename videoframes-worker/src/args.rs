@@ -63,6 +63,10 @@ pub(crate) enum Command {
     Notifications(NotificationsArgs),
     /// Bring the database's tables up, take them down, or show where they are.
     Migrate(MigrateArgs),
+    /// Look at dead letters, send them again, or delete them.
+    Dlq(crate::dlq::DlqArgs),
+    /// Make the buckets and queues that a deployed worker needs, or check them.
+    Provision(Box<crate::provision::ProvisionArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,8 @@ pub(crate) const SCHEMA: u8 = 6;
 pub(crate) const OUTPUT: u8 = 7;
 /// The idempotency key belongs to another request.
 pub(crate) const CONFLICT: u8 = 8;
+/// What is there is not as wanted.
+pub(crate) const DIFFERS: u8 = 9;
 /// Stopped by a second signal.
 pub(crate) const CANCELLED: u8 = 130;
 
@@ -30,8 +32,8 @@ Exit codes:
    1  internal error                    6  database schema newer or older than this version
    2  wrong usage or configuration      7  output exists or cannot be written
    3  no such video, job or result      8  idempotency key belongs to another request
-   4  the job failed, or its state    130  stopped at once by a second signal
-      does not allow it";
+   4  the job failed, or its state      9  a check found differences
+      does not allow it               130  stopped at once by a second signal";
 
 /// Why the program ends without having done what was asked.
 #[derive(Debug)]

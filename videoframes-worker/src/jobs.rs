@@ -63,7 +63,7 @@ pub(crate) fn missing(id: JobId) -> Failure {
     Failure::new(exit::NOT_FOUND, format!("there is no job {id}")).hint("'vf-worker jobs' lists them")
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
     Ok(text + "\n")
 }

@@ -1,8 +1,10 @@
 //! `vf-worker`: frames of videos by message, each job done once whatever fails.
 
 mod args;
+mod aws;
 mod checksum;
 mod config;
+mod dlq;
 mod exit;
 mod jobs;
 mod logs;
@@ -10,6 +12,7 @@ mod migrate;
 mod notifications;
 mod objects;
 mod parts;
+mod provision;
 mod queues;
 mod result;
 mod run;
@@ -38,6 +41,12 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    // They may need neither database nor store.
+    match &cli.command {
+        Command::Provision(args) => return provision::run(args).await,
+        Command::Dlq(args) => return dlq::run(&cli.place, args).await,
+        _ => {}
+    }
     let config = Config::read(&cli.place)?;
     logs::start(&config);
     match cli.command {
@@ -50,5 +59,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
+        Command::Provision(args) => provision::run(&args).await,
+        Command::Dlq(args) => dlq::run(&cli.place, &args).await,
     }
 }

@@ -4,7 +4,6 @@ mod places;
 mod values;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
-use self::values::{Reader, count, on_off, size, some_time, time};
+pub(crate) use self::values::{Reader, count, on_off, time};
+use self::values::{size, some_time};
 pub(crate) use self::variables::help;
 use crate::args::Place;
 use crate::exit::{self, Failure};
@@ -42,17 +42,12 @@ pub(crate) struct Config {
 impl Config {
     /// Reads flags and environment.
     pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            Some((name, value.to_string_lossy().into_owned()))
-        });
-        Self::of(place, environment.collect()).map_err(|wrong| {
+        Self::of(place, Reader::of_environment()).map_err(|wrong| {
             Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists what can be set")
         })
     }
 
-    fn of(place: &Place, values: BTreeMap<String, String>) -> Result<Self, Vec<String>> {
-        let mut read = Reader::new(values);
+    fn of(place: &Place, mut read: Reader) -> Result<Self, Vec<String>> {
         let places = Places::read(place, &mut read);
         let format = |text: &str| match text {
             "text" => Ok(LogFormat::Text),
@@ -156,7 +151,7 @@ mod tests {
         let values = values
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::of(&place, values.collect())
+        Config::of(&place, Reader::new(values.collect()))
     }
 
     #[test]

@@ -101,6 +101,14 @@ impl Places {
 }
 
 impl QueuePlace {
+    /// Its name, where it is in the database.
+    pub(crate) fn in_database(&self) -> Option<String> {
+        match self {
+            Self::Database(name) => Some(name.clone()),
+            Self::Sqs(_) => None,
+        }
+    }
+
     pub(crate) fn is_sqs(&self) -> bool {
         matches!(self, Self::Sqs(_))
     }

@@ -8,12 +8,36 @@ use videoframes_core::units::{approximate_seconds, parse_time};
 use super::variables::VARIABLES;
 
 /// The environment, and what was found wrong with it.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     values: BTreeMap<String, String>,
     wrong: Vec<String>,
 }
 
 impl Reader {
+    pub(crate) fn of_environment() -> Self {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self::new(environment.collect())
+    }
+
+    /// A value of the command line.
+    pub(crate) fn flag<T>(
+        &mut self,
+        name: &str,
+        value: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(value) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.wrong.push(format!("{name}: '{value}' is not {expected}"));
+                None
+            }
+        }
+    }
+
     pub(super) fn new(values: BTreeMap<String, String>) -> Self {
         Self {
             values,
@@ -27,7 +51,7 @@ impl Reader {
     }
 
     /// All that was found wrong so far.
-    pub(super) fn found_wrong(self) -> Vec<String> {
+    pub(crate) fn found_wrong(self) -> Vec<String> {
         self.wrong
     }
 
@@ -39,7 +63,7 @@ impl Reader {
         self.values.get(name).is_some_and(|value| !value.is_empty())
     }
 
-    pub(super) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(crate) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.values.get(name).filter(|value| !value.is_empty())?;
         match parse(value) {
             Ok(value) => Some(value),
@@ -56,7 +80,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(crate) fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         if let Some(value) = self.optional(name, &parse) {
             return value;
         }
@@ -71,12 +95,12 @@ impl Reader {
     }
 }
 
-pub(super) fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+pub(crate) fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| *number >= T::from(1));
     number.ok_or_else(|| "a whole number of at least 1".to_owned())
 }
 
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let seconds = parse_time(text).map_err(|_| "a time such as 90s, 250ms or 1h30m".to_owned())?;
     Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
 }
@@ -107,7 +131,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(expected)
 }
 
-pub(super) fn on_off(text: &str) -> Result<bool, String> {
+pub(crate) fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" | "1" => Ok(true),
         "off" | "false" | "0" => Ok(false),

@@ -103,6 +103,18 @@ impl Cloud {
         create("notifier", &[]).await;
     }
 
+    /// Sets the input queue's own visibility timeout, as somebody does by hand.
+    pub(crate) fn hide_input_for(&self, seconds: &str) {
+        let set = async {
+            let queues = aws_sdk_sqs::Client::new(&self.config(&self.sqs).await);
+            let input = self.queue("input").await;
+            let set = queues.set_queue_attributes().queue_url(input.url());
+            let set = set.attributes(QueueAttributeName::VisibilityTimeout, seconds);
+            set.send().await.unwrap();
+        };
+        super::place::runtime().block_on(set);
+    }
+
     pub(crate) async fn buckets(&self) -> aws_sdk_s3::Client {
         let config = self.config(&self.s3).await;
         let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);

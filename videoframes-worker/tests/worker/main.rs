@@ -8,6 +8,7 @@ mod cloud;
 mod crowd;
 mod deployed;
 mod kills;
+mod operate;
 mod place;
 mod requests;
 mod signals;

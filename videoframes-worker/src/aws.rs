@@ -1,0 +1,211 @@
+//! Clients of S3 and SQS, the names of queues, and what a refused request means.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
+
+use crate::exit::{self, Failure, chain};
+
+/// Longest name of a queue, the suffix included.
+const NAME_BYTES: usize = 80;
+
+/// A queue of SQS: `sqs:NAME`, or its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QueueAddress {
+    /// In the account and region that the environment says.
+    Name(String),
+    /// As SQS itself names it.
+    Url(String),
+}
+
+impl QueueAddress {
+    /// Whether a text means a queue of SQS, and not one of the database.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        text.starts_with("sqs:") || text.contains("://")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Url(url) => {
+                let path = url.trim_end_matches('/');
+                path.rsplit('/').next().unwrap_or(path)
+            }
+        }
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        self.name().ends_with(".fifo")
+    }
+}
+
+impl FromStr for QueueAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = match text.strip_prefix("sqs:") {
+            Some(name) => Self::Name(name.to_owned()),
+            None if text.starts_with("https://") || text.starts_with("http://") => Self::Url(text.to_owned()),
+            None => return Err("sqs:NAME or the URL of a queue".to_owned()),
+        };
+        let name = address.name();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let stem = name.strip_suffix(".fifo").unwrap_or(name);
+        match !stem.is_empty() && name.len() <= NAME_BYTES && stem.chars().all(legal) {
+            true => Ok(address),
+            false => {
+                Err("a queue with a name of 1 to 80 letters, digits, - and _ (.fifo at the end)".to_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for QueueAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the environment says of AWS.
+pub(crate) async fn environment() -> Result<SdkConfig, Failure> {
+    let config = sdk_config(&AwsOptions::default()).await;
+    match config.region() {
+        Some(_) => Ok(config),
+        None => Err(Failure::new(exit::USAGE, "no region of AWS is set").hint("set AWS_REGION")),
+    }
+}
+
+/// A request that did not succeed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    action: &'static str,
+    what: String,
+    code: Option<String>,
+    status: Option<u16>,
+    message: String,
+}
+
+impl Refusal {
+    /// `action` is what a policy would have to allow, `what` was tried: "cannot {what}".
+    pub(crate) fn of<E>(
+        action: &'static str,
+        what: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let service = error.as_service_error();
+        let message = match service {
+            Some(service) => service.message().unwrap_or_default().to_owned(),
+            None => chain(error),
+        };
+        Self {
+            action,
+            what: what.into(),
+            code: service.and_then(|service| service.code()).map(str::to_owned),
+            status: error.raw_response().map(|response| response.status().as_u16()),
+            message,
+        }
+    }
+
+    pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        // SQS puts its name before some.
+        codes.contains(&code.rsplit('.').next().unwrap_or(code))
+    }
+
+    pub(crate) fn has_status(&self, status: u16) -> bool {
+        self.status == Some(status)
+    }
+
+    /// Whether the server does not know what is asked, as servers that are not AWS's may not.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        let codes = [
+            "NotImplemented",
+            "MethodNotAllowed",
+            "UnsupportedOperation",
+            "InvalidAttributeName",
+        ];
+        self.has_status(501) || self.has_status(405) || self.has_code(&codes)
+    }
+
+    fn is_of_credentials(&self) -> bool {
+        let codes = [
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "InvalidSecurity",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidToken",
+        ];
+        self.has_code(&codes) || (self.status.is_none() && self.message.contains("credential"))
+    }
+
+    fn hint(&self) -> Option<String> {
+        if self.is_of_credentials() {
+            return Some("look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE".to_owned());
+        }
+        match self.status {
+            Some(403) => Some(format!(
+                "{} has to be allowed; docs/iam has policies",
+                self.action
+            )),
+            None => Some("look at the network, AWS_REGION and AWS_ENDPOINT_URL".to_owned()),
+            _ if self.has_code(&["AccessDenied", "AccessDeniedException"]) => Some(format!(
+                "{} has to be allowed; docs/iam has policies",
+                self.action
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let mut message = format!("cannot {}", refusal.what);
+        let status = refusal.status.map(|status| format!("HTTP {status}"));
+        let code = refusal.code.clone().or(status);
+        for part in [code, Some(refusal.message.clone())].into_iter().flatten() {
+            if !part.is_empty() {
+                message += &format!(": {part}");
+            }
+        }
+        let failure = Self::new(exit::UNAVAILABLE, message);
+        match refusal.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_named_by_name_or_address() {
+        let of = |text: &str| text.parse::<QueueAddress>();
+        assert_eq!(of("sqs:videos").unwrap().name(), "videos");
+        let url = of("https://sqs.eu-west-1.amazonaws.com/123456789012/videos.fifo").unwrap();
+        assert_eq!((url.name(), url.is_fifo()), ("videos.fifo", true));
+        for wrong in [
+            "videos",
+            "sqs:",
+            "sqs:a b",
+            "sqs:.fifo",
+            "https://",
+            "ftp://x/y",
+            "sqs:a.b",
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        assert!(of(&format!("sqs:{}", "x".repeat(81))).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! Dead letters in the database.
+
+use std::time::Duration;
+
+use videoframes_core::queue::{
+    Arrival, DEAD_LETTER_REASON, DatabaseQueue, Message, Outgoing, Queue, QueueError, Waiting,
+};
+
+use super::letter::Letter;
+use super::mailbox::Mailbox;
+use crate::exit::{self, Failure};
+
+/// How long a letter is hidden while others are looked at.
+const HIDDEN: Duration = Duration::from_secs(120);
+/// Letters that are read together.
+const PAGE: u32 = 500;
+
+/// The queue of dead letters.
+pub(super) struct DatabaseLetters(pub(super) DatabaseQueue);
+
+fn unavailable(error: &QueueError) -> Failure {
+    Failure::because(exit::UNAVAILABLE, error)
+}
+
+impl DatabaseLetters {
+    /// Letters from the first on, until `enough`.
+    async fn browse(&self, mut enough: impl FnMut(&[Letter]) -> bool) -> Result<Vec<Letter>, Failure> {
+        let mut letters = Vec::new();
+        let mut after: Option<Arrival> = None;
+        while !enough(&letters) {
+            let page = self.0.browse(after, PAGE).await.map_err(|e| unavailable(&e))?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.arrival);
+            letters.extend(page.into_iter().map(letter));
+        }
+        Ok(letters)
+    }
+}
+
+fn letter(waiting: Waiting) -> Letter {
+    let mut attributes = waiting.attributes;
+    Letter {
+        id: waiting.arrival.0.to_string(),
+        reason: attributes.remove(DEAD_LETTER_REASON),
+        receive_count: waiting.receive_count,
+        sent_at: Some(waiting.sent_at),
+        attributes,
+        body: waiting.body,
+    }
+}
+
+impl Mailbox for DatabaseLetters {
+    type Held = Message;
+    type Destination = DatabaseQueue;
+
+    fn letter(&self, held: &Message) -> Letter {
+        let mut attributes = held.attributes.clone();
+        Letter {
+            id: held.id.clone(),
+            reason: attributes.remove(DEAD_LETTER_REASON),
+            receive_count: held.receive_count,
+            sent_at: None,
+            attributes,
+            body: held.body.clone(),
+        }
+    }
+
+    async fn take(&self) -> Result<Vec<Message>, Failure> {
+        let taken = self.0.receive(10, HIDDEN, Duration::ZERO).await;
+        taken.map_err(|e| unavailable(&e))
+    }
+
+    async fn give_back(&self, held: &Message) -> Result<(), Failure> {
+        let done = self.0.set_visibility(&held.receipt, Duration::ZERO).await;
+        done.map_err(|e| unavailable(&e))
+    }
+
+    async fn delete(&self, held: &Message) -> Result<(), Failure> {
+        let done = self.0.delete(std::slice::from_ref(&held.receipt)).await;
+        for answer in done.map_err(|e| unavailable(&e))? {
+            answer.map_err(|e| unavailable(&e))?;
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, held: &Message, queue: &DatabaseQueue) -> Result<(), Failure> {
+        let mut message = Outgoing::new(held.body.clone());
+        message.attributes = held.attributes.clone();
+        message.attributes.remove(DEAD_LETTER_REASON);
+        // Sent twice, it is there once, as long as nobody has taken it.
+        message.deduplication_id = Some(format!("redrive-{}", held.id));
+        for answer in queue.send(&[message]).await.map_err(|e| unavailable(&e))? {
+            answer.map_err(|e| unavailable(&e))?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, most: usize) -> Result<Vec<Letter>, Failure> {
+        let mut letters = self.browse(|letters| letters.len() >= most).await?;
+        letters.truncate(most);
+        Ok(letters)
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Letter>, Failure> {
+        let Some(before) = id.parse::<i64>().ok().and_then(|id| id.checked_sub(1)) else {
+            return Ok(None);
+        };
+        let next = self.0.browse(Some(Arrival(before)), 1).await;
+        let next = next.map_err(|e| unavailable(&e))?.into_iter().map(letter).next();
+        Ok(next.filter(|letter| letter.id == id))
+    }
+
+    async fn depth(&self) -> Result<u64, Failure> {
+        let depth = self.0.depth().await.map_err(|e| unavailable(&e))?;
+        Ok(depth.visible + depth.in_flight + depth.delayed)
+    }
+
+    async fn purge(&self) -> Result<(), Failure> {
+        self.0.purge().await.map_err(|e| unavailable(&e))?;
+        Ok(())
+    }
+}

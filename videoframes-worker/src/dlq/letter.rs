@@ -1,0 +1,80 @@
+//! A dead letter as a person sees it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use videoframes_core::clock::UnixMillis;
+
+/// Characters of a body that a list shows.
+const SHOWN: usize = 60;
+/// Characters of a reason that a list shows.
+const REASON: usize = 40;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Letter {
+    pub(super) id: String,
+    /// Why it is one, where that was said: a queue that moves letters by itself says nothing.
+    pub(super) reason: Option<String>,
+    pub(super) receive_count: u32,
+    pub(super) sent_at: Option<UnixMillis>,
+    /// Short facts beside the body, without the reason.
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) body: String,
+}
+
+/// One line a letter.
+pub(super) fn table(letters: &[Letter]) -> String {
+    let width = letters
+        .iter()
+        .map(|letter| letter.id.len())
+        .max()
+        .unwrap_or(0)
+        .max(2);
+    let mut text = format!(
+        "{:<width$}  {:<20}  {:>8}  {:<REASON$}  body\n",
+        "id", "sent", "receives", "reason"
+    );
+    for letter in letters {
+        let sent = letter
+            .sent_at
+            .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
+        text += &format!(
+            "{:<width$}  {:<20}  {:>8}  {:<REASON$}  {}\n",
+            letter.id,
+            sent.get(..19).unwrap_or(&sent),
+            letter.receive_count,
+            short(letter.reason.as_deref().unwrap_or("-"), REASON),
+            short(&letter.body, SHOWN)
+        );
+    }
+    text
+}
+
+/// The first line, or its beginning.
+fn short(text: &str, most: usize) -> String {
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    let mut line: String = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if let Some((end, _)) = line.char_indices().nth(most) {
+        let cut = line.char_indices().nth(most - 1).map_or(end, |(cut, _)| cut);
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_shown_by_its_beginning() {
+        assert_eq!(short("{\n  1}", 60), "{");
+        assert_eq!(short("a\u{1b}[31mb", 60), "a [31mb");
+        assert_eq!(short("äöü", 3), "äöü");
+        assert_eq!(short("äöüß", 3), "äö…");
+        assert_eq!(short("", 3), "");
+    }
+}

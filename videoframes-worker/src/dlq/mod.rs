@@ -1,0 +1,191 @@
+//! `vf-worker dlq`: messages that nobody could make sense of.
+
+mod args;
+mod database;
+mod letter;
+mod mailbox;
+mod sqs;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use videoframes_core::queue::{DatabaseQueue, Queue};
+
+use self::args::DlqAction;
+pub(crate) use self::args::DlqArgs;
+use self::database::DatabaseLetters;
+use self::letter::table;
+use self::mailbox::{Mailbox, Which, redrive};
+use self::sqs::SqsLetters;
+use crate::args::Place;
+use crate::aws::{self, QueueAddress};
+use crate::config::{Config, QueuePlace, Reader};
+use crate::exit::{self, Failure};
+use crate::jobs::{json, print};
+use crate::parts::open_existing;
+use crate::queues::Messages;
+
+/// Fewest letters that `redrive --all` sends where there are so many: counts of SQS lag behind.
+const FEWEST: u64 = 10;
+
+/// Looks where the dead letters are, and does what is asked.
+pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure> {
+    let of_sqs = |text: &str| match QueueAddress::is_meant_by(text) {
+        true => text.parse().map(Some),
+        false => Ok(None),
+    };
+    let mut read = Reader::of_environment();
+    let mut variable = |name| match place.local {
+        // A folder is all there is.
+        Some(_) => None,
+        None => read.optional(name, of_sqs).flatten(),
+    };
+    let (letters, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
+    let letters = match &args.queue {
+        Some(text) => read.flag("--queue", text, str::parse),
+        None => letters,
+    };
+    let wrong = read.found_wrong();
+    if !wrong.is_empty() {
+        return Err(Failure::all(exit::USAGE, wrong));
+    }
+    match letters {
+        Some(address) => in_sqs(&address, input, args).await,
+        None => in_database(place, args).await,
+    }
+}
+
+async fn in_sqs(
+    address: &QueueAddress,
+    input: Option<QueueAddress>,
+    args: &DlqArgs,
+) -> Result<ExitCode, Failure> {
+    let client = aws_sdk_sqs::Client::new(&aws::environment().await?);
+    let letters = SqsLetters::open(client, address).await?;
+    let to = match &args.action {
+        DlqAction::Redrive { to, .. } => {
+            let to = match to {
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|expected| wrong_destination(text, expected))?,
+                ),
+                None => input,
+            };
+            let to = to.ok_or_else(|| {
+                Failure::new(
+                    exit::USAGE,
+                    "nothing says where to: VF_INPUT_QUEUE names no queue of SQS",
+                )
+                .hint("give --to sqs:NAME, or the URL of a queue")
+            })?;
+            Some(letters.destination(&to).await?)
+        }
+        _ => None,
+    };
+    if let DlqAction::List { .. } = &args.action {
+        let depth = letters.depth().await?;
+        eprintln!("there are about {depth}; those that somebody else holds are not listed");
+    }
+    act(&letters, address.name(), to.as_ref(), &args.action).await
+}
+
+fn wrong_destination(text: &str, expected: String) -> Failure {
+    Failure::new(exit::USAGE, format!("--to: '{text}' is not {expected}"))
+}
+
+async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure> {
+    let config = Config::read(place)?;
+    let places = [&config.places.input, &config.places.notifier];
+    let names: Vec<String> = places.into_iter().filter_map(QueuePlace::in_database).collect();
+    let to = match &args.action {
+        DlqAction::Redrive { to, .. } => Some(to.clone().unwrap_or_else(|| names[0].clone())),
+        _ => None,
+    };
+    // Nobody would ever look into another one.
+    if let Some(to) = &to
+        && !names.contains(to)
+    {
+        let expected = format!("one of the queues '{}'", names.join("' and '"));
+        return Err(wrong_destination(to, expected));
+    }
+    let Some(place) = open_existing(&config).await? else {
+        return match &args.action {
+            DlqAction::List { json, .. } => print(if *json { "[]\n" } else { "" }),
+            DlqAction::Redrive { ids, .. } if ids.is_empty() => Ok(ExitCode::SUCCESS),
+            DlqAction::Purge { .. } => Ok(ExitCode::SUCCESS),
+            DlqAction::Show { id } => Err(missing(id)),
+            DlqAction::Redrive { ids, .. } => Err(missing(&ids.join(", "))),
+        };
+    };
+    let to = to.map(|name| DatabaseQueue::new(place.database.clone(), name));
+    let Messages::Database(letters) = place.queues.dead_letters else {
+        unreachable!("those in SQS are looked at there");
+    };
+    let name = letters.name().to_owned();
+    let done = act(&DatabaseLetters(letters), &name, to.as_ref(), &args.action).await;
+    place.database.close().await;
+    done
+}
+
+fn missing(ids: &str) -> Failure {
+    Failure::new(exit::NOT_FOUND, format!("there is no dead letter {ids}"))
+        .hint("'vf-worker dlq list' lists them; one that somebody holds is hidden for a while")
+}
+
+async fn act<M: Mailbox>(
+    letters: &M,
+    name: &str,
+    to: Option<&M::Destination>,
+    action: &DlqAction,
+) -> Result<ExitCode, Failure> {
+    match action {
+        DlqAction::List { json: as_json, most } => {
+            let letters = letters.list(*most).await?;
+            print(&if *as_json {
+                json(&letters)?
+            } else {
+                table(&letters)
+            })
+        }
+        DlqAction::Show { id } => {
+            let letter = letters.find(id).await?.ok_or_else(|| missing(id))?;
+            print(&format!("{}\n", letter.body))
+        }
+        DlqAction::Redrive { ids, all, .. } => {
+            let which = match all {
+                true => Which::All(letters.depth().await?.max(FEWEST)),
+                false => Which::Ids(ids.iter().cloned().collect()),
+            };
+            let to = to.ok_or_else(|| Failure::new(exit::USAGE, "nothing says where to"))?;
+            let told = |id: &str| print(&format!("{id}\n")).map(|_| ());
+            let absent = redrive(letters, &which, to, told).await?;
+            match absent.is_empty() {
+                true => Ok(ExitCode::SUCCESS),
+                false => Err(missing(&absent.into_iter().collect::<Vec<_>>().join(", "))),
+            }
+        }
+        DlqAction::Purge { yes } => {
+            let depth = letters.depth().await?;
+            if !yes && !confirmed(&format!("delete all messages of '{name}', about {depth}?"))? {
+                return Err(Failure::new(exit::CANCELLED, "nothing was deleted"));
+            }
+            letters.purge().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Asks who sits at the terminal.
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Failure::new(exit::USAGE, "there is nobody to ask whether that is meant").hint("give --yes"),
+        );
+    }
+    eprint!("{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::internal(&error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,352 @@
+//! Buckets as they are wanted.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
+    PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
+};
+
+use super::plan::{Encryption, Own, WantedBucket};
+use super::report::{Difference, Report};
+use super::{events, lifecycle, policy};
+use crate::aws::Refusal;
+use crate::exit::{self, Failure};
+
+/// The region whose buckets are made without saying so.
+const FIRST_REGION: &str = "us-east-1";
+
+/// One bucket, its settings and what is told of them.
+pub(super) struct Bucket<'a> {
+    pub(super) client: &'a Client,
+    pub(super) name: &'a str,
+    /// Whether it is there: in a check, a missing one has no settings.
+    pub(super) exists: bool,
+    pub(super) report: &'a mut Report,
+}
+
+/// Makes or checks one bucket. `queue` is the ARN of the input queue, where there is one.
+pub(super) async fn bring(
+    client: &Client,
+    wanted: &WantedBucket,
+    queue: Option<&str>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.about(format!("bucket {}", wanted.name));
+    let mut bucket = Bucket {
+        client,
+        name: &wanted.name,
+        exists: false,
+        report,
+    };
+    bucket.there().await?;
+    if let Some(own) = &wanted.own {
+        bucket.encryption(&own.encryption).await?;
+        bucket.versioning().await?;
+        bucket.public_access().await?;
+        bucket.tls_only(own).await?;
+        lifecycle::bring(&mut bucket, &own.lifecycle).await?;
+    }
+    if let Some(events) = &wanted.events {
+        events::bring(&mut bucket, events, queue.unwrap_or("the input queue")).await?;
+    }
+    Ok(())
+}
+
+impl Bucket<'_> {
+    pub(super) fn what(&self, what: &str) -> String {
+        format!("{what} of the bucket '{}'", self.name)
+    }
+
+    /// Makes a change, and tells of it.
+    pub(super) async fn mend<T>(
+        &mut self,
+        setting: &str,
+        difference: &Difference,
+        change: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<(), Failure> {
+        match change.await {
+            Ok(_) => self.report.tell(difference),
+            Err(refusal) if refusal.is_unsupported() => self.report.unsupported(setting),
+            Err(refusal) => return Err(refusal.into()),
+        }
+        Ok(())
+    }
+
+    async fn there(&mut self) -> Result<(), Failure> {
+        let asked = self.client.head_bucket().bucket(self.name).send().await;
+        let what = format!("look at the bucket '{}'", self.name);
+        let refusal = match asked.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
+            Ok(_) => {
+                self.exists = true;
+                return Ok(());
+            }
+            Err(refusal) => refusal,
+        };
+        if refusal.has_status(301) {
+            let message = format!("the bucket '{}' is in another region", self.name);
+            return Err(Failure::new(exit::UNAVAILABLE, message).hint("set AWS_REGION to its region"));
+        }
+        if !refusal.has_status(404) {
+            return Err(refusal.into());
+        }
+        let Some(difference) = self.report.compare("bucket", None, Some("there")) else {
+            return Ok(());
+        };
+        let mut request = self.client.create_bucket().bucket(self.name);
+        let region = self
+            .client
+            .config()
+            .region()
+            .map(|region| region.as_ref().to_owned());
+        if let Some(region) = region.filter(|region| region != FIRST_REGION) {
+            let place = BucketLocationConstraint::from(region.as_str());
+            let place = CreateBucketConfiguration::builder().location_constraint(place);
+            request = request.create_bucket_configuration(place.build());
+        }
+        let what = format!("make the bucket '{}'", self.name);
+        let made = request
+            .send()
+            .await
+            .map_err(|error| Refusal::of("s3:CreateBucket", what, &error));
+        made?;
+        self.report.tell(&difference);
+        self.exists = true;
+        Ok(())
+    }
+
+    async fn encryption(&mut self, wanted: &Encryption) -> Result<(), Failure> {
+        const SETTING: &str = "encryption";
+        let (algorithm, key) = match wanted {
+            Encryption::Unchanged => return Ok(()),
+            Encryption::Store => (ServerSideEncryption::Aes256, None),
+            Encryption::Kms(key) => (ServerSideEncryption::AwsKms, key.clone()),
+        };
+        let have = match self.get_encryption().await {
+            Ok(have) => have,
+            Err(refusal) if refusal.is_unsupported() => {
+                self.report.unsupported(SETTING);
+                return Ok(());
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        // A key of the key service does more, and is somebody's decision.
+        let stronger = have.as_ref().is_some_and(|have| have.starts_with("aws:kms"));
+        if stronger && *wanted == Encryption::Store {
+            return Ok(());
+        }
+        let want = described(algorithm.as_str(), key.as_deref());
+        let Some(difference) = self.report.compare(SETTING, have.as_deref(), Some(&want)) else {
+            return Ok(());
+        };
+        let default = ServerSideEncryptionByDefault::builder()
+            .sse_algorithm(algorithm)
+            .set_kms_master_key_id(key)
+            .build()
+            .map_err(|e| Failure::internal(&e))?;
+        let rule = ServerSideEncryptionRule::builder()
+            .bucket_key_enabled(matches!(wanted, Encryption::Kms(_)))
+            .apply_server_side_encryption_by_default(default);
+        let configuration = ServerSideEncryptionConfiguration::builder()
+            .rules(rule.build())
+            .build()
+            .map_err(|e| Failure::internal(&e))?;
+        let request = self.client.put_bucket_encryption().bucket(self.name);
+        let request = request.server_side_encryption_configuration(configuration).send();
+        let what = self.what("set the encryption");
+        let change = async {
+            request
+                .await
+                .map_err(|e| Refusal::of("s3:PutEncryptionConfiguration", what, &e))
+        };
+        self.mend(SETTING, &difference, change).await
+    }
+
+    async fn get_encryption(&self) -> Result<Option<String>, Refusal> {
+        if !self.exists {
+            return Ok(None);
+        }
+        let asked = self.client.get_bucket_encryption().bucket(self.name).send().await;
+        let what = self.what("read the encryption");
+        let found = match asked.map_err(|e| Refusal::of("s3:GetEncryptionConfiguration", what, &e)) {
+            Err(refusal) if refusal.has_code(&["ServerSideEncryptionConfigurationNotFoundError"]) => {
+                return Ok(None);
+            }
+            found => found?,
+        };
+        let rules = found
+            .server_side_encryption_configuration
+            .map(|all| all.rules)
+            .unwrap_or_default();
+        let default = rules
+            .into_iter()
+            .find_map(|rule| rule.apply_server_side_encryption_by_default);
+        Ok(default.map(|rule| described(rule.sse_algorithm.as_str(), rule.kms_master_key_id.as_deref())))
+    }
+
+    async fn versioning(&mut self) -> Result<(), Failure> {
+        const SETTING: &str = "versioning";
+        let have = match self.get_versioning().await {
+            Ok(have) => have,
+            Err(refusal) if refusal.is_unsupported() => {
+                self.report.unsupported(SETTING);
+                return Ok(());
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let enabled = BucketVersioningStatus::Enabled;
+        let Some(difference) = self
+            .report
+            .compare(SETTING, have.as_deref(), Some(enabled.as_str()))
+        else {
+            return Ok(());
+        };
+        let configuration = VersioningConfiguration::builder().status(enabled).build();
+        let request = self.client.put_bucket_versioning().bucket(self.name);
+        let request = request.versioning_configuration(configuration).send();
+        let what = self.what("set the versioning");
+        let change = async {
+            request
+                .await
+                .map_err(|e| Refusal::of("s3:PutBucketVersioning", what, &e))
+        };
+        self.mend(SETTING, &difference, change).await
+    }
+
+    async fn get_versioning(&self) -> Result<Option<String>, Refusal> {
+        if !self.exists {
+            return Ok(None);
+        }
+        let asked = self.client.get_bucket_versioning().bucket(self.name).send().await;
+        let what = self.what("read the versioning");
+        let found = asked.map_err(|e| Refusal::of("s3:GetBucketVersioning", what, &e))?;
+        Ok(found.status.map(|status| status.as_str().to_owned()))
+    }
+
+    async fn public_access(&mut self) -> Result<(), Failure> {
+        const SETTING: &str = "public access block";
+        let have = match self.get_public_access().await {
+            Ok(have) => have,
+            Err(refusal) if refusal.is_unsupported() => {
+                self.report.unsupported(SETTING);
+                return Ok(());
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let all = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(true)
+            .ignore_public_acls(true)
+            .block_public_policy(true)
+            .restrict_public_buckets(true)
+            .build();
+        let have = have.as_ref().map(blocks);
+        let Some(difference) = self.report.compare(SETTING, have.as_deref(), Some(&blocks(&all))) else {
+            return Ok(());
+        };
+        let request = self.client.put_public_access_block().bucket(self.name);
+        let request = request.public_access_block_configuration(all).send();
+        let what = self.what("set the public access block");
+        let change = async {
+            request
+                .await
+                .map_err(|e| Refusal::of("s3:PutBucketPublicAccessBlock", what, &e))
+        };
+        self.mend(SETTING, &difference, change).await
+    }
+
+    async fn get_public_access(&self) -> Result<Option<PublicAccessBlockConfiguration>, Refusal> {
+        if !self.exists {
+            return Ok(None);
+        }
+        let asked = self
+            .client
+            .get_public_access_block()
+            .bucket(self.name)
+            .send()
+            .await;
+        let what = self.what("read the public access block");
+        match asked.map_err(|e| Refusal::of("s3:GetBucketPublicAccessBlock", what, &e)) {
+            Err(refusal) if refusal.has_code(&["NoSuchPublicAccessBlockConfiguration"]) => Ok(None),
+            found => Ok(found?.public_access_block_configuration),
+        }
+    }
+
+    async fn tls_only(&mut self, own: &Own) -> Result<(), Failure> {
+        const SETTING: &str = "policy";
+        if !own.tls {
+            self.report
+                .left_alone("policy against http", "since the store is reached by http");
+            return Ok(());
+        }
+        let have = match self.get_policy().await {
+            Ok(have) => have,
+            Err(refusal) if refusal.is_unsupported() => {
+                self.report.unsupported(SETTING);
+                return Ok(());
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let statement = policy::tls_only(self.name);
+        let (policy, before) = policy::with(have.as_deref(), &statement).ok_or_else(|| {
+            Failure::new(
+                exit::UNAVAILABLE,
+                format!("bucket '{}': {}", self.name, policy::UNREADABLE),
+            )
+        })?;
+        let before = before.map(|statement| policy::normal(&statement).to_string());
+        let want = policy::normal(&statement).to_string();
+        let Some(difference) = self.report.compare(SETTING, before.as_deref(), Some(&want)) else {
+            return Ok(());
+        };
+        let request = self
+            .client
+            .put_bucket_policy()
+            .bucket(self.name)
+            .policy(policy)
+            .send();
+        let what = self.what("set the policy");
+        let change = async {
+            request
+                .await
+                .map_err(|e| Refusal::of("s3:PutBucketPolicy", what, &e))
+        };
+        self.mend(SETTING, &difference, change).await
+    }
+
+    async fn get_policy(&self) -> Result<Option<String>, Refusal> {
+        if !self.exists {
+            return Ok(None);
+        }
+        let asked = self.client.get_bucket_policy().bucket(self.name).send().await;
+        let what = self.what("read the policy");
+        match asked.map_err(|e| Refusal::of("s3:GetBucketPolicy", what, &e)) {
+            Err(refusal) if refusal.has_code(&["NoSuchBucketPolicy"]) => Ok(None),
+            found => Ok(found?.policy),
+        }
+    }
+}
+
+fn described(algorithm: &str, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("{algorithm} with the key {key}"),
+        None => algorithm.to_owned(),
+    }
+}
+
+fn blocks(block: &PublicAccessBlockConfiguration) -> String {
+    let kinds = [
+        ("new ACLs", block.block_public_acls),
+        ("all ACLs", block.ignore_public_acls),
+        ("new policies", block.block_public_policy),
+        ("all policies", block.restrict_public_buckets),
+    ];
+    let blocked: Vec<&str> = kinds
+        .iter()
+        .filter(|kind| kind.1 == Some(true))
+        .map(|kind| kind.0)
+        .collect();
+    match blocked.is_empty() {
+        true => "nothing".to_owned(),
+        false => blocked.join(", "),
+    }
+}

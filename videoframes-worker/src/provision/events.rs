@@ -1,0 +1,154 @@
+//! Of which new objects a bucket tells the input queue.
+
+use aws_sdk_s3::types::{
+    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
+    QueueConfiguration, S3KeyFilter,
+};
+
+use super::bucket::Bucket;
+use super::plan::{Events, OURS};
+use crate::aws::Refusal;
+use crate::exit::{self, Failure};
+
+const SETTING: &str = "events";
+
+/// Makes or checks the notifications whose ids start as ours do. That a store cannot tell a queue is an
+/// error: it was asked for.
+pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Events], queue: &str) -> Result<(), Failure> {
+    let have = get(bucket).await?;
+    let all = have.queue_configurations.unwrap_or_default();
+    let (ours, foreign): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|one| one.id().is_some_and(|id| id.starts_with(OURS)));
+    let want = wanted
+        .iter()
+        .enumerate()
+        .map(|(n, events)| configuration(n, events, queue))
+        .collect::<Result<Vec<_>, _>>()?;
+    let texts = |all: &[QueueConfiguration]| {
+        let mut texts: Vec<String> = all.iter().map(described).collect();
+        texts.sort();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    };
+    let Some(difference) = bucket
+        .report
+        .compare(SETTING, texts(&ours).as_deref(), texts(&want).as_deref())
+    else {
+        return Ok(());
+    };
+    let configuration = NotificationConfiguration::builder()
+        .set_topic_configurations(have.topic_configurations)
+        .set_lambda_function_configurations(have.lambda_function_configurations)
+        .set_event_bridge_configuration(have.event_bridge_configuration)
+        .set_queue_configurations(Some(foreign.into_iter().chain(want).collect()));
+    let request = bucket
+        .client
+        .put_bucket_notification_configuration()
+        .bucket(bucket.name);
+    let put = request
+        .notification_configuration(configuration.build())
+        .send()
+        .await;
+    let what = bucket.what("set the events");
+    match put.map_err(|e| Refusal::of("s3:PutBucketNotification", what, &e)) {
+        Ok(_) => bucket.report.tell(&difference),
+        // Some stores take the request for that of a new bucket.
+        Err(refusal) if refusal.is_unsupported() || refusal.has_code(&["BucketAlreadyOwnedByYou"]) => {
+            let message = format!(
+                "this store cannot tell a queue of new objects in '{}'",
+                bucket.name
+            );
+            return Err(Failure::new(exit::UNAVAILABLE, message)
+                .hint("leave --events out, and send messages yourself"));
+        }
+        Err(refusal) => return Err(refusal.into()),
+    }
+    Ok(())
+}
+
+async fn get(bucket: &Bucket<'_>) -> Result<NotificationConfiguration, Failure> {
+    if !bucket.exists {
+        return Ok(NotificationConfiguration::builder().build());
+    }
+    let request = bucket.client.get_bucket_notification_configuration();
+    let asked = request.bucket(bucket.name).send().await;
+    let what = bucket.what("read the events");
+    let found = asked.map_err(|e| Refusal::of("s3:GetBucketNotification", what, &e))?;
+    Ok(NotificationConfiguration::builder()
+        .set_topic_configurations(found.topic_configurations)
+        .set_queue_configurations(found.queue_configurations)
+        .set_lambda_function_configurations(found.lambda_function_configurations)
+        .set_event_bridge_configuration(found.event_bridge_configuration)
+        .build())
+}
+
+fn configuration(n: usize, events: &Events, queue: &str) -> Result<QueueConfiguration, Failure> {
+    let rule = |name, value: &str| FilterRule::builder().name(name).value(value).build();
+    let mut rules = Vec::new();
+    if !events.prefix.is_empty() {
+        rules.push(rule(FilterRuleName::Prefix, &events.prefix));
+    }
+    if !events.suffix.is_empty() {
+        rules.push(rule(FilterRuleName::Suffix, &events.suffix));
+    }
+    let filter = (!rules.is_empty()).then(|| {
+        let key = S3KeyFilter::builder().set_filter_rules(Some(rules)).build();
+        NotificationConfigurationFilter::builder().key(key).build()
+    });
+    let one = QueueConfiguration::builder()
+        .id(format!("{OURS}{n}"))
+        .queue_arn(queue)
+        .events(Event::from("s3:ObjectCreated:*"))
+        .set_filter(filter);
+    one.build().map_err(|e| Failure::internal(&e))
+}
+
+/// What and where to; ids and the order of filters mean nothing.
+fn described(one: &QueueConfiguration) -> String {
+    let events: Vec<&str> = one.events().iter().map(Event::as_str).collect();
+    let rules = one
+        .filter()
+        .and_then(|filter| filter.key())
+        .map(|key| key.filter_rules());
+    // S3 answers with names in its own case.
+    let part = |wanted: &str| {
+        let named = |rule: &&FilterRule| {
+            rule.name()
+                .is_some_and(|name| name.as_str().eq_ignore_ascii_case(wanted))
+        };
+        rules
+            .unwrap_or_default()
+            .iter()
+            .find(named)
+            .and_then(FilterRule::value)
+            .unwrap_or_default()
+    };
+    format!(
+        "{} of '{}*{}' to {}",
+        events.join(", "),
+        part("prefix"),
+        part("suffix"),
+        one.queue_arn()
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_is_known_by_what_it_does() {
+        let events = Events::parse("videos/uploads/*.mp4").unwrap();
+        let one = configuration(0, &events, "arn:q").unwrap();
+        assert_eq!(described(&one), "s3:ObjectCreated:* of 'uploads/*.mp4' to arn:q");
+        let mut other = configuration(7, &events, "arn:q").unwrap();
+        let key = other.filter.as_mut().unwrap().key.as_mut().unwrap();
+        let rules = key.filter_rules.as_mut().unwrap();
+        rules.reverse();
+        rules[0].name = Some(FilterRuleName::from("Suffix"));
+        assert_eq!(described(&other), described(&one));
+        let all = configuration(0, &Events::parse("videos").unwrap(), "arn:q").unwrap();
+        assert_eq!(described(&all), "s3:ObjectCreated:* of '*' to arn:q");
+    }
+}

@@ -1,0 +1,244 @@
+//! What becomes of a bucket's objects in time: rules of ours among others'.
+
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, TransitionDefaultMinimumObjectSize,
+};
+
+use super::bucket::Bucket;
+use super::plan::{End, OURS, Rule};
+use crate::aws::Refusal;
+use crate::exit::Failure;
+
+/// Makes or checks the rules whose ids start as ours do.
+pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<(), Failure> {
+    let (have, smallest) = match get(bucket).await {
+        Ok(have) => have,
+        Err(refusal) if refusal.is_unsupported() => {
+            bucket.report.unsupported("lifecycle");
+            return Ok(());
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let wanted = wanted.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+    let mut differences = Vec::new();
+    for (id, have, want) in pairs(&have, &wanted) {
+        let [have, want] = [have, want].map(|rule| rule.map(described));
+        differences.extend(bucket.report.compare(
+            &format!("lifecycle {id}"),
+            have.as_deref(),
+            want.as_deref(),
+        ));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let configuration = BucketLifecycleConfiguration::builder()
+        .set_rules(Some(merged(have, wanted)))
+        .build()
+        .map_err(|e| Failure::internal(&e))?;
+    let request = bucket
+        .client
+        .put_bucket_lifecycle_configuration()
+        .bucket(bucket.name);
+    let put = request
+        .lifecycle_configuration(configuration)
+        .set_transition_default_minimum_object_size(smallest)
+        .send()
+        .await;
+    let what = bucket.what("set the lifecycle");
+    match put.map_err(|e| Refusal::of("s3:PutLifecycleConfiguration", what, &e)) {
+        Ok(_) => differences
+            .iter()
+            .for_each(|difference| bucket.report.tell(difference)),
+        Err(refusal) if refusal.is_unsupported() => bucket.report.unsupported("lifecycle"),
+        Err(refusal) => return Err(refusal.into()),
+    }
+    Ok(())
+}
+
+type Found = (Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>);
+
+async fn get(bucket: &Bucket<'_>) -> Result<Found, Refusal> {
+    if !bucket.exists {
+        return Ok(Found::default());
+    }
+    let request = bucket.client.get_bucket_lifecycle_configuration();
+    let asked = request.bucket(bucket.name).send().await;
+    let what = bucket.what("read the lifecycle");
+    match asked.map_err(|e| Refusal::of("s3:GetLifecycleConfiguration", what, &e)) {
+        Err(refusal) if refusal.has_code(&["NoSuchLifecycleConfiguration"]) => Ok(Found::default()),
+        found => {
+            let found = found?;
+            Ok((
+                found.rules.unwrap_or_default(),
+                found.transition_default_minimum_object_size,
+            ))
+        }
+    }
+}
+
+fn is_ours(rule: &LifecycleRule) -> bool {
+    rule.id().is_some_and(|id| id.starts_with(OURS))
+}
+
+/// Rules of ours by id: as one is, and as it is wanted.
+fn pairs<'a>(
+    have: &'a [LifecycleRule],
+    wanted: &'a [LifecycleRule],
+) -> Vec<(&'a str, Option<&'a LifecycleRule>, Option<&'a LifecycleRule>)> {
+    fn find<'a>(rules: &'a [LifecycleRule], id: &str) -> Option<&'a LifecycleRule> {
+        rules.iter().find(|rule| rule.id() == Some(id))
+    }
+    let stale = have
+        .iter()
+        .filter(|rule| is_ours(rule) && find(wanted, rule.id().unwrap_or_default()).is_none());
+    let ids = wanted.iter().chain(stale).filter_map(LifecycleRule::id);
+    ids.map(|id| (id, find(have, id), find(wanted, id))).collect()
+}
+
+/// Those of others as they are, then ours as wanted.
+fn merged(have: Vec<LifecycleRule>, wanted: Vec<LifecycleRule>) -> Vec<LifecycleRule> {
+    let foreign = have.into_iter().filter(|rule| !is_ours(rule));
+    foreign.chain(wanted).collect()
+}
+
+fn rule(wanted: &Rule) -> Result<LifecycleRule, Failure> {
+    let rule = LifecycleRule::builder()
+        .id(wanted.id)
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix(&wanted.prefix).build());
+    let expiration = LifecycleExpiration::builder();
+    let rule = match wanted.end {
+        End::Uploads(days) => rule.abort_incomplete_multipart_upload(
+            AbortIncompleteMultipartUpload::builder()
+                .days_after_initiation(days)
+                .build(),
+        ),
+        End::Objects(days) => rule.expiration(expiration.days(days).build()),
+        End::Versions(days) => rule
+            .expiration(expiration.expired_object_delete_marker(true).build())
+            .noncurrent_version_expiration(
+                NoncurrentVersionExpiration::builder()
+                    .noncurrent_days(days)
+                    .build(),
+            ),
+    };
+    rule.build().map_err(|e| Failure::internal(&e))
+}
+
+/// A rule in words; two that do different things are described differently.
+fn described(rule: &LifecycleRule) -> String {
+    let mut parts = Vec::new();
+    if rule.status() != &ExpirationStatus::Enabled {
+        parts.push("off".to_owned());
+    }
+    let days = |days: Option<i32>| format!("{} days", days.unwrap_or_default());
+    if let Some(abort) = rule.abort_incomplete_multipart_upload() {
+        parts.push(format!(
+            "unfinished uploads end after {}",
+            days(abort.days_after_initiation())
+        ));
+    }
+    if let Some(expiration) = rule.expiration() {
+        if let Some(count) = expiration.days() {
+            parts.push(format!("objects end after {}", days(Some(count))));
+        }
+        if let Some(date) = expiration.date() {
+            parts.push(format!("objects end at {date}"));
+        }
+    }
+    if let Some(versions) = rule.noncurrent_version_expiration() {
+        parts.push(format!(
+            "old versions end after {}",
+            days(versions.noncurrent_days())
+        ));
+        if let Some(kept) = versions.newer_noncurrent_versions() {
+            parts.push(format!("{kept} of them are kept"));
+        }
+    }
+    if rule
+        .expiration()
+        .is_some_and(|expiration| expiration.expired_object_delete_marker() == Some(true))
+    {
+        parts.push("with the mark of the deletion".to_owned());
+    }
+    let moves = rule.transitions().len() + rule.noncurrent_version_transitions().len();
+    if moves > 0 {
+        parts.push(format!("{moves} moves to other storage classes"));
+    }
+    #[allow(deprecated)] // Stores may still answer so.
+    let prefix = rule
+        .filter()
+        .and_then(LifecycleRuleFilter::prefix)
+        .or(rule.prefix());
+    parts.push(format!("below '{}'", prefix.unwrap_or_default()));
+    if let Some(filter) = rule.filter()
+        && (filter.tag().is_some()
+            || filter.and().is_some()
+            || filter.object_size_greater_than().is_some()
+            || filter.object_size_less_than().is_some())
+    {
+        parts.push("of some objects only".to_owned());
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn named(id: &'static str, days: i32) -> LifecycleRule {
+        let end = End::Objects(days);
+        rule(&Rule {
+            id,
+            prefix: "results/".to_owned(),
+            end,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn rules_of_others_stay_and_stale_ones_of_ours_go() {
+        let have = vec![named("theirs", 5), named("vf-results", 1), named("vf-old", 1)];
+        let wanted = vec![named("vf-results", 31)];
+        let told: Vec<_> = pairs(&have, &wanted)
+            .iter()
+            .map(|(id, have, want)| (*id, have.is_some(), want.is_some()))
+            .collect();
+        assert_eq!(told, [("vf-results", true, true), ("vf-old", true, false)]);
+        assert_eq!(
+            merged(have, wanted),
+            [named("theirs", 5), named("vf-results", 31)]
+        );
+    }
+
+    #[test]
+    fn every_wanted_end_is_described_differently() {
+        let ends = [
+            End::Uploads(2),
+            End::Uploads(3),
+            End::Objects(2),
+            End::Versions(2),
+        ];
+        let mut texts: Vec<String> = ends
+            .map(|end| {
+                described(
+                    &rule(&Rule {
+                        id: "vf-x",
+                        prefix: String::new(),
+                        end,
+                    })
+                    .unwrap(),
+                )
+            })
+            .to_vec();
+        let mut off = named("vf-x", 2);
+        off.status = ExpirationStatus::Disabled;
+        texts.push(described(&off));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), 5, "{texts:#?}");
+    }
+}

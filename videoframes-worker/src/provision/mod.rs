@@ -1,0 +1,161 @@
+//! `vf-worker provision`: the buckets and queues that a deployed worker needs.
+
+mod args;
+mod bucket;
+mod events;
+mod lifecycle;
+mod plan;
+mod policy;
+mod queues;
+mod report;
+
+use std::process::ExitCode;
+
+use videoframes_core::aws::SdkConfig;
+
+pub(crate) use self::args::ProvisionArgs;
+use self::plan::{Encryption, Events, Names, Place, Terms, Wanted, bucket_name, result_days};
+use self::report::Report;
+use crate::aws::{self, QueueAddress};
+use crate::config::Reader;
+use crate::exit::{self, Failure};
+use crate::jobs::print;
+
+/// Makes what is missing and mends what differs, or only tells of it. What it does not know it leaves
+/// alone.
+pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
+    let mut read = Reader::of_environment();
+    let names = names(args, &mut read);
+    let mut terms = terms(args, &mut read);
+    let path_style = read
+        .optional("VF_S3_PATH_STYLE", crate::config::on_off)
+        .unwrap_or_else(videoframes_core::aws::s3_endpoint_is_set);
+    let usage =
+        |wrong| Failure::all(exit::USAGE, wrong).hint("'vf-worker provision --help' lists what can be set");
+    let wrong = read.found_wrong();
+    if !wrong.is_empty() {
+        return Err(usage(wrong));
+    }
+    // What is wrong is told before anybody is asked.
+    Wanted::of(&names, &terms).map_err(usage)?;
+    let aws = aws::environment().await?;
+    terms.tls = !endpoint(&aws).is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let wanted = Wanted::of(&names, &terms).map_err(usage)?;
+    let mut report = Report::new(args.check);
+    let done = bring(&aws, path_style, &wanted, &mut report).await;
+    let check = report.is_check();
+    let (text, differences) = report.finish(done.is_ok());
+    // Also what was done before something failed.
+    print(&text)?;
+    done?;
+    Ok(match check && differences > 0 {
+        true => ExitCode::from(exit::DIFFERS),
+        false => ExitCode::SUCCESS,
+    })
+}
+
+async fn bring(
+    aws: &SdkConfig,
+    path_style: bool,
+    wanted: &Wanted,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut input = None;
+    if !wanted.queues.is_empty() {
+        input = queues::bring(&aws_sdk_sqs::Client::new(aws), wanted, report).await?;
+    }
+    let s3 = aws_sdk_s3::config::Builder::from(aws).force_path_style(path_style);
+    let s3 = aws_sdk_s3::Client::from_conf(s3.build());
+    for bucket in &wanted.buckets {
+        bucket::bring(&s3, bucket, input.as_deref(), report).await?;
+    }
+    Ok(())
+}
+
+/// Where the store is, unless it is AWS'.
+fn endpoint(aws: &SdkConfig) -> Option<String> {
+    let own = std::env::var("AWS_ENDPOINT_URL_S3")
+        .ok()
+        .filter(|url| !url.is_empty());
+    own.or_else(|| aws.endpoint_url().map(str::to_owned))
+}
+
+/// Flags, and where there are none, the variables of the worker; what is there and is not of S3 or SQS
+/// needs no provisioning.
+fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
+    let storage = match &args.storage_bucket {
+        Some(text) => read.flag("--storage-bucket", text, Place::parse),
+        None => read
+            .optional("VF_STORAGE", |text| match text.strip_prefix("s3://") {
+                Some(place) => Place::parse(place).map(Some),
+                None => Ok(None),
+            })
+            .flatten(),
+    };
+    let sources = match args.source_bucket.is_empty() {
+        false => {
+            let buckets = args.source_bucket.iter();
+            buckets
+                .filter_map(|text| read.flag("--source-bucket", text, bucket_name))
+                .collect()
+        }
+        true => {
+            let list = |text: &str| text.split(',').map(str::trim).map(bucket_name).collect();
+            read.optional("VF_SOURCES", list).unwrap_or_default()
+        }
+    };
+    let mut queue = |flag: &str, given: &Option<String>, name: &str| match given {
+        Some(text) => read.flag(flag, text, |text| match QueueAddress::is_meant_by(text) {
+            true => text.parse(),
+            false => format!("sqs:{text}").parse(),
+        }),
+        None => read
+            .optional(name, |text| match QueueAddress::is_meant_by(text) {
+                true => text.parse().map(Some),
+                false => Ok(None),
+            })
+            .flatten(),
+    };
+    Names {
+        input: queue("--input-queue", &args.input_queue, "VF_INPUT_QUEUE"),
+        notifier: queue("--notifier-queue", &args.notifier_queue, "VF_NOTIFIER_QUEUE"),
+        dead_letters: queue(
+            "--dead-letter-queue",
+            &args.dead_letter_queue,
+            "VF_DEAD_LETTER_QUEUE",
+        ),
+        storage,
+        sources,
+    }
+}
+
+fn terms(args: &ProvisionArgs, read: &mut Reader) -> Terms {
+    use crate::config::{count, time};
+    let encryption = match &args.encryption {
+        Some(text) => read.flag("--encryption", text, Encryption::parse),
+        None => read.optional("VF_S3_ENCRYPTION", Encryption::parse),
+    };
+    let encryption = match (encryption, &args.encryption) {
+        // Objects that say nothing are still encrypted.
+        (None | Some(Encryption::Unchanged), None) => Encryption::Store,
+        (encryption, _) => encryption.unwrap_or(Encryption::Store),
+    };
+    let events = args.events.iter();
+    Terms {
+        encryption,
+        tls: true,
+        upload_days: args.upload_days,
+        result_days: args
+            .result_days
+            .unwrap_or_else(|| result_days(read.get("VF_RETENTION", time))),
+        version_days: args.version_days,
+        message_days: args.message_days,
+        visibility: read.get("VF_LEASE", time) + read.get("VF_VISIBILITY_MARGIN", time),
+        max_receives: args
+            .max_receives
+            .unwrap_or_else(|| read.get("VF_MAX_RECEIVES", count)),
+        events: events
+            .filter_map(|text| read.flag("--events", text, Events::parse))
+            .collect(),
+    }
+}

@@ -1,0 +1,457 @@
+//! What is wanted of buckets and queues. Nothing here asks anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::aws::QueueAddress;
+
+/// Rules and notifications whose ids start so are ours; others are left alone.
+pub(super) const OURS: &str = "vf-";
+/// Fewest receipts that make a dead letter: the worker counts its own attempts, this is the backstop.
+const FEWEST_RECEIVES: u32 = 10;
+/// Days for which dead letters are kept, the most that SQS knows: theirs count from the first enqueue.
+const DEAD_LETTER_DAYS: u32 = 14;
+/// Seconds that a receive waits for messages, the most that SQS knows.
+const LONG_POLL: u32 = 20;
+/// Longest that SQS hides a message, in seconds.
+const LONGEST_VISIBILITY: u64 = 12 * 3600;
+const DAY: u32 = 24 * 3600;
+
+/// What the parts are called. Any may be missing: then it is somewhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Bucket of results and submitted videos.
+    pub(crate) storage: Option<Place>,
+    /// Buckets that videos may come from.
+    pub(crate) sources: BTreeSet<String>,
+    pub(crate) input: Option<QueueAddress>,
+    pub(crate) notifier: Option<QueueAddress>,
+    pub(crate) dead_letters: Option<QueueAddress>,
+}
+
+/// A bucket, and where in it: nothing, or a prefix that ends in `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+}
+
+impl Place {
+    /// Of `BUCKET` or `BUCKET/PREFIX`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+        let prefix = prefix.trim_end_matches('/');
+        Ok(Self {
+            bucket: bucket_name(bucket)?,
+            prefix: match prefix.is_empty() {
+                true => String::new(),
+                false => format!("{prefix}/"),
+            },
+        })
+    }
+}
+
+/// Checks the name of a bucket.
+pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    match (3..=63).contains(&text.len()) && text.chars().all(legal) {
+        true => Ok(text.to_owned()),
+        false => Err("a bucket with a name of 3 to 63 lower-case letters, digits, - and .".to_owned()),
+    }
+}
+
+/// How new objects are encrypted where a request says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// Whatever the bucket has.
+    Unchanged,
+    /// With keys of the store.
+    Store,
+    /// With a key of the key service: this one, or the account's own for S3.
+    Kms(Option<String>),
+}
+
+impl Encryption {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::Unchanged),
+            "s3" => Ok(Self::Store),
+            "kms" => Ok(Self::Kms(None)),
+            _ => match text.strip_prefix("kms:") {
+                Some(key) if !key.is_empty() => Ok(Self::Kms(Some(key.to_owned()))),
+                _ => Err("s3, kms, kms:KEY or none".to_owned()),
+            },
+        }
+    }
+}
+
+/// New objects of which a bucket tells the input queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Events {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) suffix: String,
+}
+
+impl Events {
+    /// Of `BUCKET`, `BUCKET/PREFIX` or `BUCKET/PREFIX*SUFFIX`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (bucket, keys) = text.split_once('/').unwrap_or((text, ""));
+        let (prefix, suffix) = keys.split_once('*').unwrap_or((keys, ""));
+        match suffix.contains('*') {
+            true => Err("a bucket, a prefix and a suffix with one * between them".to_owned()),
+            false => Ok(Self {
+                bucket: bucket_name(bucket)?,
+                prefix: prefix.to_owned(),
+                suffix: suffix.to_owned(),
+            }),
+        }
+    }
+}
+
+/// How the parts are to work.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) encryption: Encryption,
+    /// Whether the store is reached by https, so that http can be refused.
+    pub(crate) tls: bool,
+    pub(crate) upload_days: i32,
+    pub(crate) result_days: i32,
+    pub(crate) version_days: i32,
+    pub(crate) message_days: u32,
+    /// How long a received message stays hidden: a lease and a margin.
+    pub(crate) visibility: Duration,
+    pub(crate) max_receives: u32,
+    pub(crate) events: Vec<Events>,
+}
+
+/// Everything that is wanted, in the order in which it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) queues: Vec<WantedQueue>,
+    pub(crate) buckets: Vec<WantedBucket>,
+}
+
+/// What a queue is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    DeadLetters,
+    Input,
+    Notifier,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WantedQueue {
+    pub(crate) role: Role,
+    pub(crate) address: QueueAddress,
+    /// Attributes by SQS' names.
+    pub(crate) attributes: BTreeMap<&'static str, String>,
+    /// Receipts after which a message goes to the dead letters.
+    pub(crate) max_receives: Option<u32>,
+    /// Buckets that may send to it.
+    pub(crate) senders: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WantedBucket {
+    pub(crate) name: String,
+    /// What is wanted where the bucket is ours. One that videos come from only has to be there.
+    pub(crate) own: Option<Own>,
+    /// Of what the input queue is told; `None` leaves alone whom the bucket tells of what.
+    pub(crate) events: Option<Vec<Events>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) encryption: Encryption,
+    pub(crate) tls: bool,
+    pub(crate) lifecycle: Vec<Rule>,
+}
+
+/// What becomes of objects in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// Starts with [`OURS`].
+    pub(crate) id: &'static str,
+    pub(crate) prefix: String,
+    pub(crate) end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Unfinished uploads are aborted after so many days.
+    Uploads(i32),
+    /// Objects expire.
+    Objects(i32),
+    /// Versions that were replaced or deleted expire, and with the last one what marked the deletion.
+    Versions(i32),
+}
+
+impl Wanted {
+    /// All that is wanted, or all that is wrong with it.
+    pub(crate) fn of(names: &Names, terms: &Terms) -> Result<Self, Vec<String>> {
+        let mut wrong = Vec::new();
+        let queues = queues(names, terms, &mut wrong);
+        let buckets = buckets(names, terms);
+        if queues.is_empty() && buckets.is_empty() && wrong.is_empty() {
+            wrong.push("nothing to provision: neither a bucket nor a queue of SQS is named".to_owned());
+        }
+        match wrong.is_empty() {
+            true => Ok(Self { queues, buckets }),
+            false => Err(wrong),
+        }
+    }
+}
+
+fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQueue> {
+    let roles = [
+        (Role::DeadLetters, &names.dead_letters),
+        (Role::Input, &names.input),
+        (Role::Notifier, &names.notifier),
+    ];
+    let visibility = terms.visibility.as_secs() + u64::from(terms.visibility.subsec_nanos() > 0);
+    if visibility > LONGEST_VISIBILITY {
+        wrong.push(format!(
+            "messages cannot be hidden for {visibility} s: SQS knows 12 hours at most"
+        ));
+    }
+    let mut queues: Vec<WantedQueue> = Vec::new();
+    for (role, address) in roles {
+        let Some(address) = address else { continue };
+        if queues.iter().any(|queue| queue.address.name() == address.name()) {
+            wrong.push(format!("'{address}' cannot be two queues at once"));
+        }
+        let days = match role {
+            Role::DeadLetters => DEAD_LETTER_DAYS,
+            Role::Input | Role::Notifier => terms.message_days,
+        };
+        queues.push(WantedQueue {
+            role,
+            address: address.clone(),
+            attributes: BTreeMap::from([
+                ("VisibilityTimeout", visibility.to_string()),
+                ("MessageRetentionPeriod", (days * DAY).to_string()),
+                ("ReceiveMessageWaitTimeSeconds", LONG_POLL.to_string()),
+                ("SqsManagedSseEnabled", "true".to_owned()),
+            ]),
+            max_receives: None,
+            senders: BTreeSet::new(),
+        });
+    }
+    let dead_letters = names.dead_letters.as_ref();
+    if let Some(input) = queues.iter_mut().find(|queue| queue.role == Role::Input) {
+        if let Some(dead_letters) = dead_letters {
+            input.max_receives = Some(terms.max_receives);
+            if dead_letters.is_fifo() != input.address.is_fifo() {
+                wrong.push(format!(
+                    "'{}' and its dead letters '{dead_letters}' have to be both FIFO, or both not",
+                    input.address
+                ));
+            }
+        }
+        if terms.max_receives < FEWEST_RECEIVES {
+            wrong.push(format!(
+                "a message cannot be a dead letter after {} receipts: it takes {FEWEST_RECEIVES} at least, since \
+                 the worker counts its own attempts",
+                terms.max_receives
+            ));
+        }
+        input.senders = terms.events.iter().map(|events| events.bucket.clone()).collect();
+        if !input.senders.is_empty() && input.address.is_fifo() {
+            wrong.push(format!(
+                "S3 tells no FIFO queue of new objects, and '{}' is one",
+                input.address
+            ));
+        }
+    } else if !terms.events.is_empty() {
+        wrong.push("events need an input queue of SQS to go to".to_owned());
+    }
+    queues
+}
+
+fn buckets(names: &Names, terms: &Terms) -> Vec<WantedBucket> {
+    let mut buckets = BTreeMap::new();
+    let sources = names.sources.iter().cloned();
+    let told_of = terms.events.iter().map(|events| events.bucket.clone());
+    for name in sources.chain(told_of) {
+        buckets.insert(name, None);
+    }
+    if let Some(place) = &names.storage {
+        let own = Own {
+            encryption: terms.encryption.clone(),
+            tls: terms.tls,
+            lifecycle: lifecycle(&place.prefix, terms),
+        };
+        buckets.insert(place.bucket.clone(), Some(own));
+    }
+    let bucket = |(name, own)| {
+        let mut events: Vec<_> = terms
+            .events
+            .iter()
+            .filter(|events| events.bucket == name)
+            .cloned()
+            .collect();
+        events.sort();
+        events.dedup();
+        WantedBucket {
+            events: (!events.is_empty()).then_some(events),
+            name,
+            own,
+        }
+    };
+    buckets.into_iter().map(bucket).collect()
+}
+
+fn lifecycle(prefix: &str, terms: &Terms) -> Vec<Rule> {
+    let rule = |id, below: &str, end| Rule {
+        id,
+        prefix: format!("{prefix}{below}"),
+        end,
+    };
+    vec![
+        rule("vf-uploads", "", End::Uploads(terms.upload_days)),
+        rule("vf-results", "results/", End::Objects(terms.result_days)),
+        rule("vf-versions", "", End::Versions(terms.version_days)),
+    ]
+}
+
+/// Days after which no row can need a result: one may be used again until it is nearly as old as rows
+/// are kept, and is then kept as long again.
+pub(crate) fn result_days(retention: Duration) -> i32 {
+    let days = retention.as_secs().saturating_mul(2).div_ceil(u64::from(DAY)) + 1;
+    i32::try_from(days).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms {
+            encryption: Encryption::Store,
+            tls: true,
+            upload_days: 2,
+            result_days: 61,
+            version_days: 7,
+            message_days: 14,
+            visibility: Duration::from_secs(100),
+            max_receives: 50,
+            events: Vec::new(),
+        }
+    }
+
+    fn queue(text: &str) -> Option<QueueAddress> {
+        Some(text.parse().unwrap())
+    }
+
+    fn names() -> Names {
+        Names {
+            storage: Some(Place::parse("frames/a/").unwrap()),
+            sources: BTreeSet::from(["videos".to_owned()]),
+            input: queue("sqs:in"),
+            notifier: queue("sqs:out"),
+            dead_letters: queue("sqs:dead"),
+        }
+    }
+
+    #[test]
+    fn only_the_bucket_of_results_is_ours_to_set() {
+        let wanted = Wanted::of(&names(), &terms()).unwrap();
+        let own: Vec<_> = wanted
+            .buckets
+            .iter()
+            .map(|b| (b.name.as_str(), b.own.is_some()))
+            .collect();
+        assert_eq!(own, [("frames", true), ("videos", false)]);
+        let rules = &wanted.buckets[0].own.as_ref().unwrap().lifecycle;
+        let prefixes: Vec<_> = rules.iter().map(|rule| (rule.id, rule.prefix.as_str())).collect();
+        assert_eq!(
+            prefixes,
+            [
+                ("vf-uploads", "a/"),
+                ("vf-results", "a/results/"),
+                ("vf-versions", "a/")
+            ]
+        );
+        assert!(rules.iter().all(|rule| rule.id.starts_with(OURS)));
+    }
+
+    #[test]
+    fn dead_letters_come_first_and_are_kept_longest() {
+        let wanted = Wanted::of(
+            &names(),
+            &Terms {
+                message_days: 4,
+                ..terms()
+            },
+        )
+        .unwrap();
+        let roles: Vec<_> = wanted.queues.iter().map(|queue| queue.role).collect();
+        assert_eq!(roles, [Role::DeadLetters, Role::Input, Role::Notifier]);
+        let kept = |n: usize| wanted.queues[n].attributes["MessageRetentionPeriod"].as_str();
+        assert_eq!([kept(0), kept(1), kept(2)], ["1209600", "345600", "345600"]);
+        assert_eq!(wanted.queues[1].max_receives, Some(50));
+        assert_eq!(wanted.queues[1].attributes["VisibilityTimeout"], "100");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_all_at_once() {
+        let terms = Terms {
+            max_receives: 9,
+            visibility: Duration::from_secs(12 * 3600 + 1),
+            events: vec![Events::parse("videos").unwrap()],
+            ..terms()
+        };
+        let names = Names {
+            input: queue("sqs:in.fifo"),
+            notifier: queue("sqs:dead"),
+            ..names()
+        };
+        let wrong = Wanted::of(&names, &terms).unwrap_err();
+        assert_eq!(wrong.len(), 5, "{wrong:#?}");
+        assert!(
+            Wanted::of(&Names::default(), &super::tests::terms()).is_err(),
+            "nothing is named"
+        );
+        let lonely = Names {
+            storage: names.storage,
+            ..Names::default()
+        };
+        assert!(Wanted::of(&lonely, &terms).is_err(), "events go nowhere");
+    }
+
+    #[test]
+    fn events_belong_to_their_bucket() {
+        let events =
+            ["frames/uploads/*.mp4", "frames/uploads/*.mp4", "other"].map(|e| Events::parse(e).unwrap());
+        let wanted = Wanted::of(
+            &names(),
+            &Terms {
+                events: events.to_vec(),
+                ..terms()
+            },
+        )
+        .unwrap();
+        let counts: Vec<_> = wanted
+            .buckets
+            .iter()
+            .map(|b| b.events.as_ref().map(Vec::len))
+            .collect();
+        assert_eq!(counts, [Some(1), Some(1), None], "frames, other, videos");
+        let input = &wanted.queues[1];
+        assert_eq!(
+            input.senders,
+            BTreeSet::from(["frames".to_owned(), "other".to_owned()])
+        );
+        assert!(Events::parse("videos/a*b*c").is_err());
+    }
+
+    #[test]
+    fn a_result_stays_as_long_as_any_row_can_need_it() {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        assert_eq!(result_days(days(30)), 61);
+        assert_eq!(result_days(Duration::from_secs(3600)), 2);
+        assert_eq!(result_days(Duration::MAX), i32::MAX);
+    }
+}

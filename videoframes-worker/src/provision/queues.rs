@@ -1,0 +1,335 @@
+//! Queues as they are wanted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+
+use super::plan::{Role, Wanted, WantedQueue};
+use super::policy;
+use super::report::{Difference, Report};
+use crate::aws::{QueueAddress, Refusal};
+use crate::exit::{self, Failure};
+
+/// How long a queue may take to be found after it was made.
+const APPEARS: Duration = Duration::from_secs(10);
+
+/// A queue that is there.
+struct Queue {
+    url: String,
+    arn: String,
+    attributes: HashMap<String, String>,
+}
+
+/// Makes or checks the queues; the ARN of the input queue, where it is there.
+pub(super) async fn bring(
+    client: &Client,
+    wanted: &Wanted,
+    report: &mut Report,
+) -> Result<Option<String>, Failure> {
+    let mut there: BTreeMap<Role, Queue> = BTreeMap::new();
+    for queue in &wanted.queues {
+        report.about(format!("queue {}", queue.address));
+        let found = match find(client, &queue.address).await? {
+            Some(found) => Some(found),
+            None => create(client, queue, report).await?,
+        };
+        let dead_letters = there.get(&Role::DeadLetters).map(|queue| queue.arn.clone());
+        let changes = settings(queue, found.as_ref(), dead_letters.as_deref(), report)?;
+        if let Some(found) = found {
+            set(client, &queue.address, &found.url, changes, report).await?;
+            there.insert(queue.role, found);
+        }
+    }
+    // Only now is it known who its letters come from.
+    let of = |role| wanted.queues.iter().find(|queue| queue.role == role);
+    if let (Some(dead_letters), Some(input)) = (of(Role::DeadLetters), of(Role::Input)) {
+        report.about(format!("queue {}", dead_letters.address));
+        let found = there.get(&Role::DeadLetters);
+        let arn = there.get(&Role::Input).map(|input| input.arn.as_str());
+        let change = redrive_allow(found, arn, &input.address, report);
+        if let (Some(found), Some(change)) = (found, change) {
+            set(client, &dead_letters.address, &found.url, vec![change], report).await?;
+        }
+    }
+    Ok(there.remove(&Role::Input).map(|input| input.arn))
+}
+
+/// A difference, and the attribute that mends it.
+type Change = (Difference, &'static str, String);
+
+/// What has to change of a queue; of one that is missing, all is told in a check.
+fn settings(
+    wanted: &WantedQueue,
+    found: Option<&Queue>,
+    dead_letters: Option<&str>,
+    report: &mut Report,
+) -> Result<Vec<Change>, Failure> {
+    let mut changes = Vec::new();
+    let have = |name: &str| {
+        found
+            .and_then(|queue| queue.attributes.get(name))
+            .map(String::as_str)
+    };
+    for (name, want) in &wanted.attributes {
+        // A key of the key service does the same, and is somebody's decision.
+        if *name == "SqsManagedSseEnabled" && have("KmsMasterKeyId").is_some_and(|key| !key.is_empty()) {
+            continue;
+        }
+        if let Some(difference) = report.compare(name, have(name), Some(want)) {
+            changes.push((difference, *name, want.clone()));
+        }
+    }
+    if let Some(receives) = wanted.max_receives {
+        let arn = dead_letters.unwrap_or("the queue of dead letters");
+        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": receives});
+        let have = have("RedrivePolicy").map(redrive);
+        let want = format!("to {arn} after {receives} receipts");
+        if let Some(difference) = report.compare("RedrivePolicy", have.as_deref(), Some(&want)) {
+            changes.push((difference, "RedrivePolicy", policy.to_string()));
+        }
+    }
+    if !wanted.senders.is_empty() {
+        let arn = found.map_or("the queue", |queue| queue.arn.as_str());
+        let statement = policy::senders(arn, wanted.senders.iter());
+        let (policy, before) = policy::with(have("Policy"), &statement).ok_or_else(|| {
+            Failure::new(
+                exit::UNAVAILABLE,
+                format!("queue '{}': {}", wanted.address, policy::UNREADABLE),
+            )
+        })?;
+        let before = before.map(|statement| policy::normal(&statement).to_string());
+        let want = policy::normal(&statement).to_string();
+        if let Some(difference) = report.compare("Policy", before.as_deref(), Some(&want)) {
+            changes.push((difference, "Policy", policy));
+        }
+    }
+    Ok(changes)
+}
+
+/// A redrive policy in words; as it is where it is not to be understood.
+fn redrive(policy: &str) -> String {
+    let read = || {
+        let policy: Value = serde_json::from_str(policy).ok()?;
+        let receives = &policy["maxReceiveCount"];
+        let receives = receives.as_u64().or_else(|| receives.as_str()?.parse().ok())?;
+        Some(format!(
+            "to {} after {receives} receipts",
+            policy["deadLetterTargetArn"].as_str()?
+        ))
+    };
+    read().unwrap_or_else(|| policy.to_owned())
+}
+
+/// Lets the input queue, beside those that may already, make dead letters.
+fn redrive_allow(
+    found: Option<&Queue>,
+    input: Option<&str>,
+    name: &QueueAddress,
+    report: &mut Report,
+) -> Option<Change> {
+    const NAME: &str = "RedriveAllowPolicy";
+    let have = found.and_then(|queue| queue.attributes.get(NAME));
+    let policy: Value = have
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let of_queues = policy["redrivePermission"] == "byQueue";
+    let listed = policy["sourceQueueArns"].as_array().filter(|_| of_queues);
+    let mut sources: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+    let before = match of_queues {
+        true => Some(format!("from {}", sources.join(", "))),
+        false => have.cloned(),
+    };
+    let input = input.map_or_else(|| format!("the queue {name}"), str::to_owned);
+    if !sources.contains(&input.as_str()) {
+        sources.push(&input);
+    }
+    let want = format!("from {}", sources.join(", "));
+    let difference = report.compare(NAME, before.as_deref(), Some(&want))?;
+    let policy = json!({"redrivePermission": "byQueue", "sourceQueueArns": sources});
+    Some((difference, NAME, policy.to_string()))
+}
+
+async fn find(client: &Client, address: &QueueAddress) -> Result<Option<Queue>, Failure> {
+    let url = match address {
+        QueueAddress::Url(url) => url.clone(),
+        QueueAddress::Name(name) => {
+            let asked = client.get_queue_url().queue_name(name).send().await;
+            let what = format!("find the queue '{name}'");
+            match asked.map_err(|error| Refusal::of("sqs:GetQueueUrl", what, &error)) {
+                Ok(found) => found.queue_url.unwrap_or_default(),
+                Err(refusal) if is_missing(&refusal) => return Ok(None),
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+    };
+    match read(client, address, &url).await {
+        Ok(queue) => Ok(Some(queue)),
+        Err(refusal) if is_missing(&refusal) => Ok(None),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+async fn read(client: &Client, address: &QueueAddress, url: &str) -> Result<Queue, Refusal> {
+    let asked = client
+        .get_queue_attributes()
+        .queue_url(url)
+        .attribute_names(QueueAttributeName::All)
+        .send()
+        .await;
+    let what = format!("read the settings of the queue '{address}'");
+    let found = asked.map_err(|error| Refusal::of("sqs:GetQueueAttributes", what, &error))?;
+    let attributes = found.attributes.unwrap_or_default();
+    let attributes: HashMap<String, String> = attributes
+        .into_iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value))
+        .collect();
+    Ok(Queue {
+        url: url.to_owned(),
+        arn: attributes.get("QueueArn").cloned().unwrap_or_default(),
+        attributes,
+    })
+}
+
+fn is_missing(refusal: &Refusal) -> bool {
+    refusal.has_code(&["NonExistentQueue", "QueueDoesNotExist"])
+}
+
+/// Makes a queue with SQS' own settings; `None` in a check.
+async fn create(
+    client: &Client,
+    wanted: &WantedQueue,
+    report: &mut Report,
+) -> Result<Option<Queue>, Failure> {
+    let Some(difference) = report.compare("queue", None, Some("there")) else {
+        return Ok(None);
+    };
+    let mut request = client.create_queue().queue_name(wanted.address.name());
+    if wanted.address.is_fifo() {
+        request = request.attributes(QueueAttributeName::FifoQueue, "true");
+    }
+    let what = format!("make the queue '{}'", wanted.address);
+    let made = request
+        .send()
+        .await
+        .map_err(|error| Refusal::of("sqs:CreateQueue", what, &error));
+    let made = made.map_err(|refusal| {
+        let recently = refusal.has_code(&["QueueDeletedRecently"]);
+        let failure = Failure::from(refusal);
+        match recently {
+            true => failure.hint("SQS takes a minute to forget a queue; try again then"),
+            false => failure,
+        }
+    })?;
+    report.tell(&difference);
+    let url = made.queue_url.unwrap_or_default();
+    if let QueueAddress::Url(expected) = &wanted.address
+        && *expected != url
+    {
+        return Err(Failure::new(
+            exit::USAGE,
+            format!(
+                "the queue '{}' was made at {url}, not at {expected}",
+                wanted.address
+            ),
+        )
+        .hint("name it by sqs:NAME, or by the URL at which it is"));
+    }
+    let since = std::time::Instant::now();
+    loop {
+        match read(client, &wanted.address, &url).await {
+            Err(refusal) if is_missing(&refusal) && since.elapsed() < APPEARS => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            read => return Ok(Some(read?)),
+        }
+    }
+}
+
+/// Changes settings one by one, so that one that a server does not have is told, and the others hold.
+async fn set(
+    client: &Client,
+    address: &QueueAddress,
+    url: &str,
+    changes: Vec<Change>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for (difference, name, value) in changes {
+        let request = client.set_queue_attributes().queue_url(url);
+        let done = request
+            .attributes(QueueAttributeName::from(name), value)
+            .send()
+            .await;
+        let what = format!("set {name} of the queue '{address}'");
+        match done.map_err(|error| Refusal::of("sqs:SetQueueAttributes", what, &error)) {
+            Ok(_) => report.tell(&difference),
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn queue(attributes: &[(&str, &str)]) -> Queue {
+        let attributes = attributes
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Queue {
+            url: "http://q/1/dead".to_owned(),
+            arn: "arn:aws:sqs:r:1:dead".to_owned(),
+            attributes: attributes.collect(),
+        }
+    }
+
+    #[test]
+    fn others_may_still_make_dead_letters() {
+        let policy = r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:other"]}"#;
+        let found = queue(&[("RedriveAllowPolicy", policy)]);
+        let name = "sqs:in".parse().unwrap();
+        let mut report = Report::new(false);
+        let (_, _, value) = redrive_allow(Some(&found), Some("arn:in"), &name, &mut report).unwrap();
+        let value: Value = serde_json::from_str(&value).unwrap();
+        assert_eq!(value["sourceQueueArns"], json!(["arn:other", "arn:in"]));
+        let found = queue(&[("RedriveAllowPolicy", &value.to_string())]);
+        assert!(redrive_allow(Some(&found), Some("arn:in"), &name, &mut report).is_none());
+    }
+
+    #[test]
+    fn a_queue_that_has_a_key_of_its_own_keeps_it() {
+        let wanted = WantedQueue {
+            role: Role::Notifier,
+            address: "sqs:out".parse().unwrap(),
+            attributes: BTreeMap::from([("SqsManagedSseEnabled", "true".to_owned())]),
+            max_receives: None,
+            senders: [].into(),
+        };
+        let mut report = Report::new(false);
+        let own_key = queue(&[("KmsMasterKeyId", "key"), ("SqsManagedSseEnabled", "false")]);
+        assert!(
+            settings(&wanted, Some(&own_key), None, &mut report)
+                .unwrap()
+                .is_empty()
+        );
+        let none = queue(&[("SqsManagedSseEnabled", "false")]);
+        assert_eq!(
+            settings(&wanted, Some(&none), None, &mut report).unwrap().len(),
+            1
+        );
+    }
+
+    #[test]
+    fn counts_of_receipts_are_numbers_or_texts() {
+        let number = redrive(r#"{"deadLetterTargetArn": "arn:d", "maxReceiveCount": 50}"#);
+        assert_eq!(
+            number,
+            redrive(r#"{"maxReceiveCount":"50","deadLetterTargetArn":"arn:d"}"#)
+        );
+        assert_eq!(redrive("nonsense"), "nonsense");
+    }
+}

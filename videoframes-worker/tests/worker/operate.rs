@@ -1,0 +1,64 @@
+//! What an operator of buckets and queues does: makes them, looks at dead letters, sends them again.
+
+use super::place::{Kind, Place};
+use super::video;
+
+#[test]
+fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let missing = place.output(&["provision", "--check"]);
+    assert_eq!(missing.status.code(), Some(9), "{missing:?}");
+    let first = place.says(&["provision"]);
+    assert!(first.contains("settings changed"), "{first}");
+    for again in [&["provision"][..], &["provision", "--check"]] {
+        let text = place.says(again);
+        assert!(text.contains("everything is as wanted"), "{again:?}: {text}");
+    }
+    // What somebody changes by hand is seen, and mended.
+    place.cloud.as_ref().unwrap().hide_input_for("7");
+    let differs = place.output(&["provision", "--check"]);
+    let text = String::from_utf8_lossy(&differs.stdout).into_owned();
+    assert_eq!(differs.status.code(), Some(9), "{text}");
+    assert!(text.contains("- VisibilityTimeout: 7"), "{text}");
+    let mended = place.says(&["provision"]);
+    assert!(
+        mended.contains("1 settings changed") || mended.contains("1 setting changed"),
+        "{mended}"
+    );
+    place.says(&["provision", "--check"]);
+}
+
+#[test]
+fn dead_letters_are_looked_at_and_sent_again() {
+    for kind in [Kind::Sqlite, Kind::Deployed] {
+        let Some(place) = Place::of(kind) else { continue };
+        place.says(&["migrate", "up"]);
+        place.send(r#"{"version": 1, "source": {"key": "later.mp4"}, "#);
+        place.finish();
+        assert_eq!(place.dead_letters().len(), 1);
+        let list = |place: &Place| -> Vec<serde_json::Value> {
+            serde_json::from_str(&place.says(&["dlq", "list", "--json"])).unwrap()
+        };
+        let letters = list(&place);
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        let id = letters[0]["id"].as_str().unwrap();
+        assert!(
+            letters[0]["reason"].as_str().unwrap().contains("JSON"),
+            "{letters:?}"
+        );
+        assert!(place.says(&["dlq", "show", id]).contains("later.mp4"));
+        // It is no better the second time, and lands where it was.
+        place.says(&["dlq", "redrive", "--all"]);
+        assert_eq!(list(&place), Vec::<serde_json::Value>::new());
+        place.finish();
+        assert_eq!(list(&place).len(), 1);
+        let unasked = place.output(&["dlq", "purge"]);
+        assert_eq!(unasked.status.code(), Some(2), "nobody can be asked");
+        place.says(&["dlq", "purge", "--yes"]);
+        assert_eq!(list(&place), Vec::<serde_json::Value>::new());
+        place.put("later.mp4", &std::fs::read(video::short()).unwrap());
+        assert_eq!(place.output(&["dlq", "show", "none"]).status.code(), Some(3));
+    }
+}

@@ -26,8 +26,9 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
     let Some(place) = place else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Messages::Database(notifier) = &place.queues.notifier else {
-        return take(place.queues.notifier.queue().as_ref(), args).await;
+    let notifier = place.queues(config).await?.notifier;
+    let Messages::Database(notifier) = &notifier else {
+        return take(notifier.queue().as_ref(), args).await;
     };
     let mut after = None;
     loop {

@@ -19,10 +19,15 @@ pub(crate) struct Place {
     pub(crate) repo: Arc<SeaOrmJobRepo>,
     pub(crate) objects: Objects,
     pub(crate) stores: Stores,
-    pub(crate) queues: Queues,
+    aws: Option<SdkConfig>,
 }
 
 impl Place {
+    /// Looks the queues up, which most commands have no use for.
+    pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Failure> {
+        Queues::of(config, &self.database, self.aws.as_ref()).await
+    }
+
     /// Where results are.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         self.stores.results()
@@ -56,7 +61,7 @@ pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     Ok(Place {
         repo: Arc::new(SeaOrmJobRepo::new(database.clone())),
         stores: stores(config, &objects, aws.as_ref()),
-        queues: Queues::of(config, &database, aws.as_ref()).await?,
+        aws,
         objects,
         database,
     })

@@ -39,12 +39,13 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     let workspace = Arc::new(workspace);
     let place = open(&config).await?;
     place.objects.check().await?;
-    for queue in [&place.queues.input, &place.queues.notifier] {
+    let queues = place.queues(&config).await?;
+    for queue in [&queues.input, &queues.notifier] {
         queue.check().await?;
     }
     let parts = Parts::new(
-        place.queues.input.queue(),
-        place.queues.notifier.queue(),
+        queues.input.queue(),
+        queues.notifier.queue(),
         place.repo,
         place.objects.storage(),
         Arc::new(extractor.with_registry(workspace.children())),
@@ -60,7 +61,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     let sweeper = Sweeper {
         workspace: Arc::clone(&workspace),
         objects: place.objects,
-        queues: [place.queues.notifier, place.queues.dead_letters],
+        queues: [queues.notifier, queues.dead_letters],
         retention: config.processor.timing.retention,
         pause: config.processor.timing.sweep,
     };

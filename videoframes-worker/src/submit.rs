@@ -21,6 +21,8 @@ use crate::exit::{self, Failure, chain};
 use crate::jobs::{print, unavailable};
 use crate::parts::{Place, open};
 
+/// How long a queue is waited for that is not needed.
+const SENDING: Duration = Duration::from_secs(5);
 /// Bytes that are hashed at once.
 const CHUNK: usize = 1 << 20;
 
@@ -56,22 +58,28 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     };
     print(&format!("{}\n", submitted.id))?;
     // Workers would do it at their next look into the outbox; this way they see the job at once.
-    let hold = config.processor.timing.relay_hold;
-    let sent = relay(
-        place.repo.as_ref(),
-        place.queues.input.queue().as_ref(),
-        place.queues.notifier.queue().as_ref(),
-        hold,
-    )
-    .await;
-    if let Err(error) = sent {
-        tracing::debug!(error = chain(&error), "the job's message is left to the workers");
+    match tokio::time::timeout(SENDING, send(config, &place)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => tracing::debug!(why, "the job's message is left to the workers"),
+        Err(_) => tracing::debug!("the queue is silent: the job's message is left to the workers"),
     }
     if args.wait {
         wait(&place, submitted.id).await
     } else {
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Brings the job's message to the workers.
+async fn send(config: &Config, place: &Place) -> Result<(), String> {
+    let queues = place
+        .queues(config)
+        .await
+        .map_err(|failure| failure.to_string())?;
+    let (input, notifier) = (queues.input.queue(), queues.notifier.queue());
+    let hold = config.processor.timing.relay_hold;
+    let sent = relay(place.repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await;
+    sent.map(drop).map_err(|error| chain(&error))
 }
 
 /// The video that was named.

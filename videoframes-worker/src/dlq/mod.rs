@@ -118,7 +118,7 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
         };
     };
     let to = to.map(|name| DatabaseQueue::new(place.database.clone(), name));
-    let Messages::Database(letters) = place.queues.dead_letters else {
+    let Messages::Database(letters) = place.queues(&config).await?.dead_letters else {
         unreachable!("those in SQS are looked at there");
     };
     let name = letters.name().to_owned();

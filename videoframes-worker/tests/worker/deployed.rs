@@ -156,6 +156,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // What is frozen does not end.
+        self.signal("CONT");
         ministack(&["stop", self.folder.path().to_str().unwrap()]);
     }
 }

@@ -132,6 +132,17 @@ mod tests {
             names.iter().map(answer).collect()
         }
 
+        /// Lets others go on until requests of these sizes have come, without time passing.
+        async fn until<const N: usize>(&self, sizes: [usize; N]) {
+            for _ in 0..10_000 {
+                if self.sizes() == sizes {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+            panic!("{:?} came, not {sizes:?}", self.sizes());
+        }
+
         fn sizes(&self) -> Vec<usize> {
             self.requests.lock().unwrap().iter().map(Vec::len).collect()
         }
@@ -150,16 +161,12 @@ mod tests {
             tokio::spawn(async move { deletes.delete(receipt(name)).await })
         };
         let first = spawn("first".to_owned());
-        while server.sizes() != [1] {
-            tokio::task::yield_now().await;
-        }
+        server.until([1]).await;
         assert_eq!(begun.elapsed(), Duration::ZERO, "nothing to wait for");
         let others: Vec<_> = (0..14)
             .map(|n| spawn(if n == 3 { "x3".to_owned() } else { n.to_string() }))
             .collect();
-        while server.sizes() != [1, 10] {
-            tokio::task::yield_now().await;
-        }
+        server.until([1, 10]).await;
         assert_eq!(begun.elapsed(), Duration::ZERO, "a full batch waits for nobody");
         tokio::time::sleep(WINDOW * 2).await;
         assert_eq!(server.sizes(), [1, 10, 4], "nobody waits longer than the window");

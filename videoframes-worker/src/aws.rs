@@ -9,6 +9,8 @@ use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 
 use crate::exit::{self, Failure, chain};
 
+/// What the client says, somewhere, where it finds none.
+const NO_CREDENTIALS: &str = "no credentials found";
 /// Longest name of a queue, the suffix included.
 const NAME_BYTES: usize = 80;
 
@@ -99,9 +101,17 @@ impl Refusal {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let service = error.as_service_error();
+        let succeeded = error
+            .raw_response()
+            .is_some_and(|response| response.status().is_success());
         let message = match service {
-            Some(service) => service.message().unwrap_or_default().to_owned(),
-            None => chain(error),
+            // An answer that cannot be read is no refusal: then there is more to say than its status.
+            Some(service) if !succeeded => service.message().unwrap_or_default().to_owned(),
+            _ => match chain(error) {
+                // Where they were looked for takes a page.
+                all if all.contains(NO_CREDENTIALS) => NO_CREDENTIALS.to_owned(),
+                all => all,
+            },
         };
         Self {
             action,
@@ -151,16 +161,13 @@ impl Refusal {
         if self.is_of_credentials() {
             return Some("look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE".to_owned());
         }
+        let allowed = format!("{} has to be allowed; docs/iam has policies", self.action);
         match self.status {
-            Some(403) => Some(format!(
-                "{} has to be allowed; docs/iam has policies",
-                self.action
-            )),
+            // The answer to a HEAD has no body that would say which it is.
+            Some(403) if self.code.is_none() => Some(format!("look at the credentials; {allowed}")),
+            Some(403) => Some(allowed),
             None => Some("look at the network, AWS_REGION and AWS_ENDPOINT_URL".to_owned()),
-            _ if self.has_code(&["AccessDenied", "AccessDeniedException"]) => Some(format!(
-                "{} has to be allowed; docs/iam has policies",
-                self.action
-            )),
+            _ if self.has_code(&["AccessDenied", "AccessDeniedException"]) => Some(allowed),
             _ => None,
         }
     }

@@ -139,6 +139,7 @@ mod tests {
     struct Fake {
         there: RefCell<Vec<u32>>,
         sent: RefCell<Vec<u32>>,
+        deleted: RefCell<Vec<u32>>,
         fails_to_send: Option<u32>,
         fails_to_delete: Option<u32>,
         returns: bool,
@@ -164,14 +165,18 @@ mod tests {
             Ok(there.drain(..most).collect())
         }
         async fn give_back(&self, held: &u32) -> Result<(), Failure> {
-            self.there.borrow_mut().push(*held);
+            // What was deleted cannot be given back.
+            if !self.deleted.borrow().contains(held) {
+                self.there.borrow_mut().push(*held);
+            }
             Ok(())
         }
         async fn delete(&self, held: &u32) -> Result<(), Failure> {
-            match self.fails_to_delete == Some(*held) {
-                true => Err(Failure::new(exit::UNAVAILABLE, "no delete")),
-                false => Ok(()),
+            if self.fails_to_delete == Some(*held) {
+                return Err(Failure::new(exit::UNAVAILABLE, "no delete"));
             }
+            self.deleted.borrow_mut().push(*held);
+            Ok(())
         }
         async fn copy(&self, held: &u32, (): &()) -> Result<(), Failure> {
             if self.fails_to_send == Some(*held) {

@@ -24,7 +24,7 @@ pub(crate) struct ProvisionArgs {
     #[arg(long, value_name = "QUEUE", help_heading = "Names")]
     pub(crate) dead_letter_queue: Option<String>,
 
-    /// Encryption of new objects by default: s3, kms, kms:KEY, or none to leave it alone
+    /// Encryption of new objects by default: s3, kms, kms:KEY, or bucket to leave it as it is
     /// (VF_S3_ENCRYPTION where it is kms) [default: s3].
     #[arg(long, value_name = "HOW", help_heading = "Settings")]
     pub(crate) encryption: Option<String>,

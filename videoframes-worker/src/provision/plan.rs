@@ -74,12 +74,12 @@ pub(crate) enum Encryption {
 impl Encryption {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text {
-            "none" => Ok(Self::Unchanged),
+            "bucket" => Ok(Self::Unchanged),
             "s3" => Ok(Self::Store),
             "kms" => Ok(Self::Kms(None)),
             _ => match text.strip_prefix("kms:") {
                 Some(key) if !key.is_empty() => Ok(Self::Kms(Some(key.to_owned()))),
-                _ => Err("s3, kms, kms:KEY or none".to_owned()),
+                _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
             },
         }
     }
@@ -419,6 +419,15 @@ mod tests {
             ..Names::default()
         };
         assert!(Wanted::of(&lonely, &terms).is_err(), "events go nowhere");
+    }
+
+    #[test]
+    fn encryption_is_said_as_for_results() {
+        let of = |text| Encryption::parse(text);
+        assert_eq!(of("bucket"), Ok(Encryption::Unchanged));
+        assert_eq!(of("s3"), Ok(Encryption::Store));
+        assert_eq!(of("kms:k"), Ok(Encryption::Kms(Some("k".to_owned()))));
+        assert!(of("kms:").is_err() && of("none").is_err());
     }
 
     #[test]

@@ -1,7 +1,4 @@
-//! Clients of S3 and SQS, the names of queues, and what a refused request means.
-
-use std::fmt;
-use std::str::FromStr;
+//! Clients of S3 and SQS, and what a refused request means.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -11,66 +8,6 @@ use crate::exit::{self, Failure, chain};
 
 /// What the client says, somewhere, where it finds none.
 const NO_CREDENTIALS: &str = "no credentials found";
-/// Longest name of a queue, the suffix included.
-const NAME_BYTES: usize = 80;
-
-/// A queue of SQS: `sqs:NAME`, or its address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum QueueAddress {
-    /// In the account and region that the environment says.
-    Name(String),
-    /// As SQS itself names it.
-    Url(String),
-}
-
-impl QueueAddress {
-    /// Whether a text means a queue of SQS, and not one of the database.
-    pub(crate) fn is_meant_by(text: &str) -> bool {
-        text.starts_with("sqs:") || text.contains("://")
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Name(name) => name,
-            Self::Url(url) => {
-                let path = url.trim_end_matches('/');
-                path.rsplit('/').next().unwrap_or(path)
-            }
-        }
-    }
-
-    pub(crate) fn is_fifo(&self) -> bool {
-        self.name().ends_with(".fifo")
-    }
-}
-
-impl FromStr for QueueAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let address = match text.strip_prefix("sqs:") {
-            Some(name) => Self::Name(name.to_owned()),
-            None if text.starts_with("https://") || text.starts_with("http://") => Self::Url(text.to_owned()),
-            None => return Err("sqs:NAME or the URL of a queue".to_owned()),
-        };
-        let name = address.name();
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let stem = name.strip_suffix(".fifo").unwrap_or(name);
-        match !stem.is_empty() && name.len() <= NAME_BYTES && stem.chars().all(legal) {
-            true => Ok(address),
-            false => {
-                Err("a queue with a name of 1 to 80 letters, digits, - and _ (.fifo at the end)".to_owned())
-            }
-        }
-    }
-}
-
-impl fmt::Display for QueueAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// What the environment says of AWS.
 pub(crate) async fn environment() -> Result<SdkConfig, Failure> {
     let config = sdk_config(&AwsOptions::default()).await;
@@ -188,31 +125,5 @@ impl From<Refusal> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queues_are_named_by_name_or_address() {
-        let of = |text: &str| text.parse::<QueueAddress>();
-        assert_eq!(of("sqs:videos").unwrap().name(), "videos");
-        let url = of("https://sqs.eu-west-1.amazonaws.com/123456789012/videos.fifo").unwrap();
-        assert_eq!((url.name(), url.is_fifo()), ("videos.fifo", true));
-        for wrong in [
-            "videos",
-            "sqs:",
-            "sqs:a b",
-            "sqs:.fifo",
-            "https://",
-            "ftp://x/y",
-            "sqs:a.b",
-        ] {
-            assert!(of(wrong).is_err(), "{wrong}");
-        }
-        assert!(of(&format!("sqs:{}", "x".repeat(81))).is_err());
     }
 }

@@ -11,8 +11,9 @@ use crate::exit::{self, Failure};
 
 /// How long a temporary file may be without a lock, between its creation and its locking.
 const UNLOCKED: Duration = Duration::from_secs(10);
-/// How long an upload may take: what is older belongs to a worker that died.
-const UPLOAD: Duration = Duration::from_secs(24 * 3600);
+/// Where workers and submitters write of themselves. An upload to elsewhere is left to the bucket's own rules:
+/// it may be somebody else's.
+const OURS: [&str; 2] = ["results/", "sources/"];
 
 /// Where objects are.
 #[derive(Clone)]
@@ -24,19 +25,17 @@ pub(crate) enum Objects {
 impl Objects {
     pub(crate) fn of(place: &StoragePlace, settings: &S3Settings, aws: Option<&SdkConfig>) -> Self {
         match (place, aws) {
-            (StoragePlace::Bucket { bucket, prefix }, Some(aws)) => {
+            (StoragePlace::Bucket(place), Some(aws)) => {
                 let options = S3Options {
-                    prefix: prefix
-                        .as_ref()
-                        .map_or_else(String::new, |prefix| format!("{prefix}/")),
+                    prefix: place.prefix.clone(),
                     path_style: settings.path_style,
                     encryption: settings.encryption.clone(),
-                    ..S3Options::new(bucket)
+                    ..S3Options::new(&place.bucket)
                 };
                 Self::Bucket(Arc::new(S3Storage::new(aws, options)))
             }
             (StoragePlace::Folder(folder), _) => Self::Folder(Arc::new(LocalStorage::new(folder))),
-            (StoragePlace::Bucket { .. }, None) => unreachable!("a bucket is at AWS"),
+            (StoragePlace::Bucket(_), None) => unreachable!("a bucket is at AWS"),
         }
     }
 
@@ -58,11 +57,18 @@ impl Objects {
         }
     }
 
-    /// Removes what workers that died have left unfinished; gives its number.
-    pub(crate) async fn sweep(&self, pause: Duration) -> Result<u64, StorageError> {
+    /// Removes what workers that died have left unfinished; gives its number. In a bucket nobody can tell whether
+    /// a writer lives: there `longest` is how long an upload may take.
+    pub(crate) async fn sweep(&self, pause: Duration, longest: Duration) -> Result<u64, StorageError> {
         match self {
             Self::Folder(storage) => storage.sweep(UNLOCKED.min(pause)).await,
-            Self::Bucket(storage) => storage.abort_uploads(UPLOAD).await,
+            Self::Bucket(storage) => {
+                let mut aborted = 0;
+                for below in OURS {
+                    aborted += storage.abort_uploads(below, longest).await?;
+                }
+                Ok(aborted)
+            }
         }
     }
 }

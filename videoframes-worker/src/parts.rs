@@ -8,7 +8,7 @@ use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::jobs::SeaOrmJobRepo;
 use videoframes_core::storage::{Storage, Stores};
 
-use crate::config::{Config, StoragePlace};
+use crate::config::{BucketPlace, Config, StoragePlace};
 use crate::exit::{self, Failure};
 use crate::objects::Objects;
 use crate::queues::Queues;
@@ -72,16 +72,16 @@ fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores
     let places = &config.places;
     let mut stores = Stores::one(objects.storage());
     let mut sources = places.sources.clone();
-    if let StoragePlace::Bucket { bucket, .. } = &places.storage {
-        stores = stores.in_bucket(bucket);
-        sources.push(bucket.clone());
+    if let StoragePlace::Bucket(place) = &places.storage {
+        stores = stores.in_bucket(&place.bucket);
+        sources.push(place.bucket.clone());
     }
     for bucket in sources {
         // Keys of sources are those of the whole bucket.
-        let place = StoragePlace::Bucket {
+        let place = StoragePlace::Bucket(BucketPlace {
             bucket: bucket.clone(),
-            prefix: None,
-        };
+            prefix: String::new(),
+        });
         stores = stores.with_source(bucket, Objects::of(&place, &places.s3, aws).storage());
     }
     stores

@@ -58,16 +58,16 @@ impl Queues {
                     _ => queue,
                 }))
             }
-            QueuePlace::Sqs(name) => {
+            QueuePlace::Sqs(address) => {
                 let options = SqsOptions {
                     dead_letters: dead_letters.and_then(|letters| match letters {
-                        QueuePlace::Sqs(letters) => Some(letters.clone()),
+                        QueuePlace::Sqs(letters) => Some(letters.as_str().to_owned()),
                         QueuePlace::Database(_) => None,
                     }),
                     ..SqsOptions::default()
                 };
                 let aws = aws.unwrap_or_else(|| unreachable!("a queue of SQS is at AWS"));
-                let queue = SqsQueue::connect(aws, name, &options).await;
+                let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
                 queue.map(Messages::Sqs).map_err(|error| unavailable(&error))
             }
         };

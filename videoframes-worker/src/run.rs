@@ -64,6 +64,11 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         queues: [queues.notifier, queues.dead_letters],
         retention: config.processor.timing.retention,
         pause: config.processor.timing.sweep,
+        longest_upload: config
+            .processor
+            .timing
+            .orphan
+            .max(config.processor.limits.wall_time),
     };
     let sweeper = tokio::spawn(sweeper.run());
     let until = if args.until_idle {
@@ -84,6 +89,7 @@ struct Sweeper {
     queues: [Messages; 2],
     retention: Duration,
     pause: Duration,
+    longest_upload: Duration,
 }
 
 impl Sweeper {
@@ -94,7 +100,7 @@ impl Sweeper {
             if let Err(error) = swept.map_err(std::io::Error::other).flatten() {
                 tracing::warn!(error = chain(&error), "the scratch folder cannot be swept");
             }
-            match self.objects.sweep(self.pause).await {
+            match self.objects.sweep(self.pause, self.longest_upload).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "unfinished objects of workers that died are gone"),
                 Err(error) => tracing::warn!(error = chain(&error), "unfinished objects cannot be swept"),

@@ -4,14 +4,14 @@ use super::{ErrorCode, JobError, NewJob, Outcome, SourceRef};
 
 /// An event of an object, among others of the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ObjectEvent {
+pub(crate) struct EventOrder {
     /// Bucket and key; a bucket's name has no slash.
     pub(crate) object: String,
     /// Sorts by its bytes as the events came.
     pub(crate) order: String,
 }
 
-impl ObjectEvent {
+impl EventOrder {
     /// The event that a job is about; `None` for one that is about none, or about one that cannot be put in
     /// order with others.
     pub(crate) fn of(job: &NewJob) -> Option<Self> {

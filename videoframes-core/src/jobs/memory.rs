@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::event::ObjectEvent;
+use super::event::EventOrder;
 use super::lease::{Decision, Standing, cancelled, decide, decide_claim, due_since};
 use super::{
     Backlog, Claim, ClaimTerms, Enqueue, JobError, JobEvent, JobFilter, JobId, JobRepo, JobRepoError,
@@ -40,7 +40,7 @@ struct Row {
     /// When a message for the workers was last on its way.
     enqueued_at: UnixMillis,
     work: Option<WorkHash>,
-    event: Option<ObjectEvent>,
+    event: Option<EventOrder>,
     message: Option<String>,
 }
 
@@ -174,7 +174,7 @@ impl State {
             job: accepted(new, now),
             enqueued_at: now,
             work: None,
-            event: ObjectEvent::of(new),
+            event: EventOrder::of(new),
             message,
         };
         self.rows.insert(new.id, row);
@@ -214,7 +214,7 @@ impl State {
 
     /// Ends the waiting jobs of an object whose events are older than another.
     fn supersede(&mut self, new: &NewJob, now: UnixMillis) -> Result<(), JobRepoError> {
-        let Some(event) = ObjectEvent::of(new) else {
+        let Some(event) = EventOrder::of(new) else {
             return Ok(());
         };
         let same = |row: &&Row| {

@@ -207,10 +207,16 @@ async fn only_old_uploads_below_the_prefix_are_swept() {
         ..own.options()
     };
     let storage = S3Storage::new(&own.config, options);
-    assert_eq!(storage.abort_uploads(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(
+        storage
+            .abort_uploads("", Duration::from_secs(3600))
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(own.open_uploads().await, 3);
-    assert_eq!(storage.abort_uploads(Duration::ZERO).await.unwrap(), 2);
-    assert_eq!(storage.abort_uploads(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(storage.abort_uploads("", Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(storage.abort_uploads("", Duration::ZERO).await.unwrap(), 0);
     assert_eq!(own.open_uploads().await, 1);
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use videoframes_core::queue::{
 };
 
 use crate::config;
-use crate::told::{Answer, Told};
+use crate::told::{Answer, Gate, Told};
 
 fn ok(body: Value) -> Answer {
     (200, "", body)
@@ -202,9 +203,11 @@ async fn groups_and_deduplication_are_for_fifo_queues_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_of_many_callers_go_together_and_each_has_its_own_answer() {
-    let told = Told::answering(|_, body| {
-        // Slow enough that others come meanwhile.
-        std::thread::sleep(Duration::from_millis(50));
+    let (gate, called) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let closed = gate.clone();
+    let told = Told::answering(move |_, body| {
+        // The first one is under way until all the others have called.
+        closed.wait();
         let entries = body["Entries"].as_array().unwrap().iter();
         let (bad, good): (Vec<_>, Vec<_>) =
             entries.partition(|entry| entry["ReceiptHandle"].as_str().unwrap().starts_with("bad"));
@@ -220,14 +223,19 @@ async fn deletes_of_many_callers_go_together_and_each_has_its_own_answer() {
     let (queue, start) = (queue(&told).await, Arc::new(Barrier::new(CALLERS)));
     let callers: Vec<_> = (0..CALLERS)
         .map(|n| {
-            let (queue, start) = (queue.clone(), Arc::clone(&start));
+            let (queue, start, called) = (queue.clone(), Arc::clone(&start), Arc::clone(&called));
             tokio::spawn(async move {
                 let name = format!("{}{n}", if n % 7 == 0 { "bad" } else { "good" });
                 start.wait().await;
+                called.fetch_add(1, Ordering::SeqCst);
                 queue.delete(&[receipt(&name)]).await.unwrap().remove(0)
             })
         })
         .collect();
+    while called.load(Ordering::SeqCst) < CALLERS {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
     for (n, caller) in callers.into_iter().enumerate() {
         let answer = caller.await.unwrap();
         assert_eq!(answer.is_err(), n % 7 == 0, "{n}: {answer:?}");
@@ -246,9 +254,11 @@ async fn deletes_of_many_callers_go_together_and_each_has_its_own_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_heartbeat_waits_for_no_poll() {
-    let told = Told::answering(|action, _| {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let told = Told::answering(move |action, _| {
         if action == "ReceiveMessage" {
-            std::thread::sleep(Duration::from_secs(3));
+            closed.wait();
         }
         ok(json!({}))
     });
@@ -260,19 +270,28 @@ async fn a_heartbeat_waits_for_no_poll() {
         })
         .collect();
     while told.asked("ReceiveMessage").len() < polls.len() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     queue.set_visibility(&receipt("r"), Duration::ZERO).await.unwrap();
     assert!(
         polls.iter().all(|poll| !poll.is_finished()),
         "the polls are still waiting"
     );
+    gate.open();
+    for poll in polls {
+        assert_eq!(poll.await.unwrap().unwrap(), []);
+    }
 }
 
 #[tokio::test]
 async fn a_poll_may_take_longer_than_other_requests_and_a_server_that_hangs_is_left() {
-    let told = Told::answering(|_, _| {
-        std::thread::sleep(Duration::from_secs(2));
+    let never = Gate::default();
+    let told = Told::answering(move |action, _| {
+        match action {
+            // What this is about is a time: longer than other requests may take.
+            "ReceiveMessage" => std::thread::sleep(Duration::from_secs(2)),
+            _ => never.wait(),
+        }
         ok(json!({}))
     });
     let options = SqsOptions {

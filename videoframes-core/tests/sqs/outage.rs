@@ -1,14 +1,18 @@
 //! Queues that vanish, as after a restart of a server that keeps them in memory, and come back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::SystemClock;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{JobRepo, JobStatus, MemoryJobRepo};
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
-use videoframes_core::queue::{Outgoing, Queue, QueueError, SqsOptions, SqsQueue};
+use videoframes_core::queue::{
+    Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle, SqsOptions, SqsQueue,
+};
 use videoframes_core::storage::MemoryStorage;
 
 use crate::Server;
@@ -67,6 +71,51 @@ async fn what_is_asked_of_a_queue_that_is_gone_may_be_asked_again() {
     ));
 }
 
+/// Counts polls that fail.
+struct Watched {
+    inner: SqsQueue,
+    failed: AtomicUsize,
+}
+
+#[async_trait]
+impl Queue for Watched {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.inner.send(messages).await
+    }
+
+    async fn receive(
+        &self,
+        most: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
+        let received = self.inner.receive(most, visibility, wait).await;
+        self.failed
+            .fetch_add(usize::from(received.is_err()), Ordering::SeqCst);
+        received
+    }
+
+    async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
+        self.inner.set_visibility(receipt, timeout).await
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.inner.delete(receipts).await
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        self.inner.dead_letter(message, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_goes_on_when_its_queue_is_there_again() {
     let Some(server) = Server::of_tests() else {
@@ -75,8 +124,12 @@ async fn a_worker_goes_on_when_its_queue_is_there_again() {
     let (input, _) = server.fresh("").await;
     let (notifier, _) = server.fresh("").await;
     let repo = Arc::new(MemoryJobRepo::new(Arc::new(SystemClock)));
+    let watched = Arc::new(Watched {
+        inner: input.clone(),
+        failed: AtomicUsize::new(0),
+    });
     let parts = Parts::new(
-        Arc::new(input.clone()),
+        Arc::clone(&watched) as Arc<dyn Queue>,
         Arc::new(notifier.clone()),
         repo.clone(),
         Arc::new(MemoryStorage::default()),
@@ -113,8 +166,9 @@ async fn a_worker_goes_on_when_its_queue_is_there_again() {
         .send()
         .await
         .unwrap();
-    // Long enough that a poll has failed.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    while watched.failed.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
     server.make(input.name(), None).await;
     input.send(&[ask("after.mp4")]).await.unwrap();
     assert!(told().await.contains("after.mp4"));

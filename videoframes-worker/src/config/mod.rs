@@ -1,5 +1,6 @@
 //! Configuration: environment and flags, read once, all that is wrong told at once.
 
+mod address;
 mod places;
 mod values;
 mod variables;
@@ -11,6 +12,7 @@ use videoframes_core::jobs::Rules;
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
+pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{size, some_time};

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use videoframes_core::aws::s3_endpoint_is_set;
 use videoframes_core::storage::S3Encryption;
 
+use super::address::{BucketPlace, QueueAddress, bucket_names, encryption};
 use super::values::Reader;
 use crate::args::Place;
 
@@ -26,8 +28,8 @@ pub(crate) struct Places {
 pub(crate) enum StoragePlace {
     /// A folder of this machine.
     Folder(PathBuf),
-    /// A bucket, or what lies in it below a prefix (without a slash at its end).
-    Bucket { bucket: String, prefix: Option<String> },
+    /// A bucket, or what lies in it below a prefix.
+    Bucket(BucketPlace),
 }
 
 /// Where messages are.
@@ -35,8 +37,8 @@ pub(crate) enum StoragePlace {
 pub(crate) enum QueuePlace {
     /// A queue in the database, by its name.
     Database(String),
-    /// A queue of SQS, by its name or its URL.
-    Sqs(String),
+    /// A queue of SQS.
+    Sqs(QueueAddress),
 }
 
 /// How buckets are spoken to.
@@ -60,10 +62,9 @@ impl Places {
         if input.is_sqs() != dead_letters.is_sqs() {
             read.wrong("VF_DEAD_LETTER_QUEUE has to be where VF_INPUT_QUEUE is: in SQS or in the database");
         }
-        let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
         let path_style = read.optional("VF_S3_PATH_STYLE", super::values::on_off);
         let s3 = S3Settings {
-            path_style: path_style.unwrap_or_else(|| endpoint.iter().any(|name| read.is_set(name))),
+            path_style: path_style.unwrap_or_else(s3_endpoint_is_set),
             encryption: read.get("VF_S3_ENCRYPTION", encryption),
         };
         let (database_url, storage, folder) = match &place.local {
@@ -77,7 +78,7 @@ impl Places {
                 (database_url, storage, std::env::temp_dir().join("vf-worker"))
             }
         };
-        let sources = read.optional("VF_SOURCES", buckets).unwrap_or_default();
+        let sources = read.optional("VF_SOURCES", bucket_names).unwrap_or_default();
         Self {
             database_url,
             storage,
@@ -92,7 +93,7 @@ impl Places {
 
     /// Whether any of it is at AWS, or at what speaks as it does.
     pub(crate) fn has_aws(&self) -> bool {
-        matches!(self.storage, StoragePlace::Bucket { .. })
+        matches!(self.storage, StoragePlace::Bucket(_))
             || !self.sources.is_empty()
             || [&self.input, &self.notifier, &self.dead_letters]
                 .iter()
@@ -140,60 +141,22 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
 }
 
 fn storage(text: &str) -> Result<StoragePlace, String> {
-    let expected = || "file: and a folder, or s3://BUCKET or s3://BUCKET/PREFIX".to_owned();
     if let Some(folder) = text.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
         return Ok(StoragePlace::Folder(PathBuf::from(folder)));
     }
-    let place = text.strip_prefix("s3://").ok_or_else(expected)?;
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-    let prefix = prefix.trim_end_matches('/');
-    if !is_bucket(bucket) || prefix.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err(expected());
-    }
-    Ok(StoragePlace::Bucket {
-        bucket: bucket.to_owned(),
-        prefix: Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty()),
-    })
-}
-
-/// The names that S3 gives buckets.
-pub(crate) fn is_bucket(text: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
-    (3..=63).contains(&text.len()) && text.bytes().all(known)
-}
-
-fn buckets(text: &str) -> Result<Vec<String>, String> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    match names.iter().all(|name| is_bucket(name)) {
-        true => Ok(names),
-        false => Err("a list of buckets such as uploads,archive".to_owned()),
+    let place = text.strip_prefix("s3://").map(BucketPlace::parse);
+    match place {
+        Some(Ok(place)) => Ok(StoragePlace::Bucket(place)),
+        _ => Err("file: and a folder, or s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
     }
 }
 
 fn queue(text: &str) -> Result<QueuePlace, String> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if let Some(name) = text.strip_prefix("sqs:") {
-        return match (1..=80).contains(&name.len()) && name.bytes().all(known) {
-            true => Ok(QueuePlace::Sqs(name.to_owned())),
-            false => Err("sqs: and the name of a queue".to_owned()),
-        };
-    }
-    if text.starts_with("https://") || text.starts_with("http://") {
-        return Ok(QueuePlace::Sqs(text.to_owned()));
+    if QueueAddress::is_meant_by(text) {
+        return text.parse().map(QueuePlace::Sqs);
     }
     match (1..=80).contains(&text.len()) {
         true => Ok(QueuePlace::Database(text.to_owned())),
         false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
-    }
-}
-
-fn encryption(text: &str) -> Result<S3Encryption, String> {
-    match text.split_once(':') {
-        None if text == "bucket" => Ok(S3Encryption::Bucket),
-        None if text == "s3" => Ok(S3Encryption::S3),
-        None if text == "kms" => Ok(S3Encryption::Kms(None)),
-        Some(("kms", key)) if !key.is_empty() => Ok(S3Encryption::Kms(Some(key.to_owned()))),
-        _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
     }
 }

@@ -9,7 +9,8 @@ use videoframes_core::queue::DEAD_LETTER_REASON;
 
 use super::letter::Letter;
 use super::mailbox::{Mailbox, Next, each};
-use crate::aws::{QueueAddress, Refusal};
+use crate::aws::Refusal;
+use crate::config::QueueAddress;
 use crate::exit::{self, Failure};
 
 /// Seconds for which a letter is hidden while others are looked at.

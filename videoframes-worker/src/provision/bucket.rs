@@ -7,9 +7,11 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
 };
 
-use super::plan::{Encryption, Own, WantedBucket};
+use super::plan::{Own, WantedBucket};
 use super::report::{Difference, Report};
 use super::{events, lifecycle, policy};
+use videoframes_core::storage::S3Encryption;
+
 use crate::aws::Refusal;
 use crate::exit::{self, Failure};
 
@@ -115,12 +117,12 @@ impl Bucket<'_> {
         Ok(())
     }
 
-    async fn encryption(&mut self, wanted: &Encryption) -> Result<(), Failure> {
+    async fn encryption(&mut self, wanted: &S3Encryption) -> Result<(), Failure> {
         const SETTING: &str = "encryption";
         let (algorithm, key) = match wanted {
-            Encryption::Unchanged => return Ok(()),
-            Encryption::Store => (ServerSideEncryption::Aes256, None),
-            Encryption::Kms(key) => (ServerSideEncryption::AwsKms, key.clone()),
+            S3Encryption::Bucket => return Ok(()),
+            S3Encryption::S3 => (ServerSideEncryption::Aes256, None),
+            S3Encryption::Kms(key) => (ServerSideEncryption::AwsKms, key.clone()),
         };
         let have = match self.get_encryption().await {
             Ok(have) => have,
@@ -132,7 +134,7 @@ impl Bucket<'_> {
         };
         // A key of the key service does more, and is somebody's decision.
         let stronger = have.as_ref().is_some_and(|have| have.starts_with("aws:kms"));
-        if stronger && *wanted == Encryption::Store {
+        if stronger && *wanted == S3Encryption::S3 {
             return Ok(());
         }
         let want = described(algorithm.as_str(), key.as_deref());
@@ -145,7 +147,7 @@ impl Bucket<'_> {
             .build()
             .map_err(|e| Failure::internal(&e))?;
         let rule = ServerSideEncryptionRule::builder()
-            .bucket_key_enabled(matches!(wanted, Encryption::Kms(_)))
+            .bucket_key_enabled(matches!(wanted, S3Encryption::Kms(_)))
             .apply_server_side_encryption_by_default(default);
         let configuration = ServerSideEncryptionConfiguration::builder()
             .rules(rule.build())

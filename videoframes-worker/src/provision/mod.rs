@@ -12,12 +12,13 @@ mod report;
 use std::process::ExitCode;
 
 use videoframes_core::aws::SdkConfig;
+use videoframes_core::storage::S3Encryption;
 
 pub(crate) use self::args::ProvisionArgs;
-use self::plan::{Encryption, Events, Names, Place, Terms, Wanted, bucket_name, result_days};
+use self::plan::{Events, Names, Terms, Wanted, result_days};
 use self::report::Report;
-use crate::aws::{self, QueueAddress};
-use crate::config::Reader;
+use crate::aws;
+use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
 use crate::exit::{self, Failure};
 use crate::jobs::print;
 
@@ -84,10 +85,10 @@ fn endpoint(aws: &SdkConfig) -> Option<String> {
 /// needs no provisioning.
 fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
     let storage = match &args.storage_bucket {
-        Some(text) => read.flag("--storage-bucket", text, Place::parse),
+        Some(text) => read.flag("--storage-bucket", text, BucketPlace::parse),
         None => read
             .optional("VF_STORAGE", |text| match text.strip_prefix("s3://") {
-                Some(place) => Place::parse(place).map(Some),
+                Some(place) => BucketPlace::parse(place).map(Some),
                 None => Ok(None),
             })
             .flatten(),
@@ -100,8 +101,8 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
                 .collect()
         }
         true => {
-            let list = |text: &str| text.split(',').map(str::trim).map(bucket_name).collect();
-            read.optional("VF_SOURCES", list).unwrap_or_default()
+            let sources = read.optional("VF_SOURCES", config::bucket_names);
+            sources.unwrap_or_default().into_iter().collect()
         }
     };
     let mut queue = |flag: &str, given: &Option<String>, name: &str| match given {
@@ -132,13 +133,13 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
 fn terms(args: &ProvisionArgs, read: &mut Reader) -> Terms {
     use crate::config::{count, time};
     let encryption = match &args.encryption {
-        Some(text) => read.flag("--encryption", text, Encryption::parse),
-        None => read.optional("VF_S3_ENCRYPTION", Encryption::parse),
+        Some(text) => read.flag("--encryption", text, config::encryption),
+        None => read.optional("VF_S3_ENCRYPTION", config::encryption),
     };
     let encryption = match (encryption, &args.encryption) {
         // Objects that say nothing are still encrypted.
-        (None | Some(Encryption::Unchanged), None) => Encryption::Store,
-        (encryption, _) => encryption.unwrap_or(Encryption::Store),
+        (None | Some(S3Encryption::Bucket), None) => S3Encryption::S3,
+        (encryption, _) => encryption.unwrap_or(S3Encryption::S3),
     };
     let events = args.events.iter();
     Terms {

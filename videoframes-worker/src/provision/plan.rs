@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::aws::QueueAddress;
+use videoframes_core::storage::S3Encryption;
+
+use crate::config::{BucketPlace, QueueAddress, bucket_name};
 
 /// Rules and notifications whose ids start so are ours; others are left alone.
 pub(super) const OURS: &str = "vf-";
@@ -21,68 +23,12 @@ const DAY: u32 = 24 * 3600;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     /// Bucket of results and submitted videos.
-    pub(crate) storage: Option<Place>,
+    pub(crate) storage: Option<BucketPlace>,
     /// Buckets that videos may come from.
     pub(crate) sources: BTreeSet<String>,
     pub(crate) input: Option<QueueAddress>,
     pub(crate) notifier: Option<QueueAddress>,
     pub(crate) dead_letters: Option<QueueAddress>,
-}
-
-/// A bucket, and where in it: nothing, or a prefix that ends in `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) bucket: String,
-    pub(crate) prefix: String,
-}
-
-impl Place {
-    /// Of `BUCKET` or `BUCKET/PREFIX`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
-        let prefix = prefix.trim_end_matches('/');
-        Ok(Self {
-            bucket: bucket_name(bucket)?,
-            prefix: match prefix.is_empty() {
-                true => String::new(),
-                false => format!("{prefix}/"),
-            },
-        })
-    }
-}
-
-/// Checks the name of a bucket.
-pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    match (3..=63).contains(&text.len()) && text.chars().all(legal) {
-        true => Ok(text.to_owned()),
-        false => Err("a bucket with a name of 3 to 63 lower-case letters, digits, - and .".to_owned()),
-    }
-}
-
-/// How new objects are encrypted where a request says nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Encryption {
-    /// Whatever the bucket has.
-    Unchanged,
-    /// With keys of the store.
-    Store,
-    /// With a key of the key service: this one, or the account's own for S3.
-    Kms(Option<String>),
-}
-
-impl Encryption {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "bucket" => Ok(Self::Unchanged),
-            "s3" => Ok(Self::Store),
-            "kms" => Ok(Self::Kms(None)),
-            _ => match text.strip_prefix("kms:") {
-                Some(key) if !key.is_empty() => Ok(Self::Kms(Some(key.to_owned()))),
-                _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
-            },
-        }
-    }
 }
 
 /// New objects of which a bucket tells the input queue.
@@ -112,7 +58,7 @@ impl Events {
 /// How the parts are to work.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    pub(crate) encryption: Encryption,
+    pub(crate) encryption: S3Encryption,
     /// Whether the store is reached by https, so that http can be refused.
     pub(crate) tls: bool,
     pub(crate) upload_days: i32,
@@ -163,7 +109,7 @@ pub(crate) struct WantedBucket {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Own {
-    pub(crate) encryption: Encryption,
+    pub(crate) encryption: S3Encryption,
     pub(crate) tls: bool,
     pub(crate) lifecycle: Vec<Rule>,
 }
@@ -329,7 +275,7 @@ mod tests {
 
     fn terms() -> Terms {
         Terms {
-            encryption: Encryption::Store,
+            encryption: S3Encryption::S3,
             tls: true,
             upload_days: 2,
             result_days: 61,
@@ -347,7 +293,7 @@ mod tests {
 
     fn names() -> Names {
         Names {
-            storage: Some(Place::parse("frames/a/").unwrap()),
+            storage: Some(BucketPlace::parse("frames/a/").unwrap()),
             sources: BTreeSet::from(["videos".to_owned()]),
             input: queue("sqs:in"),
             notifier: queue("sqs:out"),
@@ -423,10 +369,10 @@ mod tests {
 
     #[test]
     fn encryption_is_said_as_for_results() {
-        let of = |text| Encryption::parse(text);
-        assert_eq!(of("bucket"), Ok(Encryption::Unchanged));
-        assert_eq!(of("s3"), Ok(Encryption::Store));
-        assert_eq!(of("kms:k"), Ok(Encryption::Kms(Some("k".to_owned()))));
+        let of = |text| crate::config::encryption(text);
+        assert_eq!(of("bucket"), Ok(S3Encryption::Bucket));
+        assert_eq!(of("s3"), Ok(S3Encryption::S3));
+        assert_eq!(of("kms:k"), Ok(S3Encryption::Kms(Some("k".to_owned()))));
         assert!(of("kms:").is_err() && of("none").is_err());
     }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::plan::{Role, Wanted, WantedQueue};
 use super::policy;
 use super::report::{Difference, Report};
-use crate::aws::{QueueAddress, Refusal};
+use crate::aws::Refusal;
+use crate::config::QueueAddress;
 use crate::exit::{self, Failure};
 
 /// How long a queue may take to be found after it was made.

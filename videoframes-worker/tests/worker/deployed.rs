@@ -178,18 +178,20 @@ fn ministack(args: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
-fn deployed_with(server: &Server) -> Option<Place> {
-    Place::of(Kind::Postgres)?.with_cloud(|| Cloud::at(&server.address))
+/// A place whose queues are in a server of its own.
+fn with_own_queues() -> Option<(Server, Place)> {
+    if std::env::var_os("VF_TEST_SQS").is_none() {
+        eprintln!("skipped: VF_TEST_SQS names no server");
+        return None;
+    }
+    let server = Server::start()?;
+    let place = Place::of(Kind::Postgres)?.with_cloud(async || Cloud::at(&server.address).await)?;
+    Some((server, place))
 }
 
 #[test]
 fn a_queue_that_is_silent_for_a_while_costs_nothing_but_time() {
-    if std::env::var_os("VF_TEST_SQS").is_none() {
-        eprintln!("skipped: VF_TEST_SQS names no server");
-        return;
-    }
-    let Some(server) = Server::start() else { return };
-    let Some(place) = deployed_with(&server) else {
+    let Some((server, place)) = with_own_queues() else {
         return;
     };
     let running = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
@@ -211,12 +213,7 @@ fn a_queue_that_is_silent_for_a_while_costs_nothing_but_time() {
 
 #[test]
 fn a_queue_that_starts_anew_and_empty_loses_no_job() {
-    if std::env::var_os("VF_TEST_SQS").is_none() {
-        eprintln!("skipped: VF_TEST_SQS names no server");
-        return;
-    }
-    let Some(server) = Server::start() else { return };
-    let Some(place) = deployed_with(&server) else {
+    let Some((server, place)) = with_own_queues() else {
         return;
     };
     let ids = [(); 3].map(|()| place.submit(video::short(), &["-n", "1"]));

@@ -10,7 +10,7 @@ use super::entity::video_job::{Column, Entity};
 use super::{Stop, finish, outbox, row};
 use crate::clock::millis;
 use crate::database::{Database, Transaction, text};
-use crate::jobs::event::ObjectEvent;
+use crate::jobs::event::EventOrder;
 use crate::jobs::lease::{Decision, decide};
 use crate::jobs::{Enqueue, JobId, JobRepoError, JobStatus, NewJob, OutboxMessage, Submitted, VideoJob};
 use crate::storage::ObjectKey;
@@ -78,7 +78,7 @@ async fn supersede(
     transaction: &Transaction,
     jobs: &[NewJob],
 ) -> Result<HashSet<JobId>, Stop> {
-    let events = jobs.iter().filter_map(ObjectEvent::of);
+    let events = jobs.iter().filter_map(EventOrder::of);
     let objects: Vec<String> = events.map(|event| text(&event.object)).collect();
     let mut superseded = HashSet::new();
     for objects in objects.chunks(CHUNK) {
@@ -141,7 +141,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Some(_) => JobStatus::Failed,
             None => JobStatus::Pending,
         };
-        let (object, order) = ObjectEvent::of(job)
+        let (object, order) = EventOrder::of(job)
             .map(|event| (text(&event.object), event.order))
             .unzip();
         let never = || Expr::val(Option::<i64>::None);

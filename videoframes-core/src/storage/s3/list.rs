@@ -58,7 +58,7 @@ impl Bucket {
     }
 
     /// See [`super::S3Storage::abort_uploads`].
-    pub(super) async fn abort_uploads(&self, older_than: Duration) -> Result<u64, StorageError> {
+    pub(super) async fn abort_uploads(&self, below: &str, older_than: Duration) -> Result<u64, StorageError> {
         let mut aborted = 0;
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
@@ -66,7 +66,7 @@ impl Bucket {
                 .client
                 .list_multipart_uploads()
                 .bucket(self.name())
-                .prefix(&self.options.prefix)
+                .prefix(format!("{}{below}", self.options.prefix))
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker)
                 .send();

@@ -82,13 +82,13 @@ impl S3Storage {
         self.bucket.check().await
     }
 
-    /// Aborts uploads below the prefix that began that long ago, and gives their number: those of
-    /// processes that were killed. Idempotent. An upload that still goes on fails.
+    /// Aborts uploads to keys that begin with `below` and that began that long ago, and gives their number:
+    /// those of processes that were killed. Idempotent. An upload that still goes on fails.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn abort_uploads(&self, older_than: Duration) -> Result<u64, StorageError> {
-        self.bucket.abort_uploads(older_than).await
+    pub async fn abort_uploads(&self, below: &str, older_than: Duration) -> Result<u64, StorageError> {
+        self.bucket.abort_uploads(below, older_than).await
     }
 
     /// Copies an object within the store, with its metadata, and replaces what is there. Idempotent,

@@ -1,0 +1,153 @@
+//! What buckets, queues and their encryption are called by, in the environment and on the command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use videoframes_core::storage::S3Encryption;
+
+/// Longest name of a queue, the suffix included.
+const NAME_BYTES: usize = 80;
+
+/// A queue of SQS: `sqs:NAME`, or its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QueueAddress {
+    /// In the account and region that the environment says.
+    Name(String),
+    /// As SQS itself names it.
+    Url(String),
+}
+
+impl QueueAddress {
+    /// Whether a text means a queue of SQS, and not one of the database.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        text.starts_with("sqs:") || text.contains("://")
+    }
+
+    /// As a client looks for it: the name or the address.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Url(url) => url,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Url(url) => {
+                let path = url.trim_end_matches('/');
+                path.rsplit('/').next().unwrap_or(path)
+            }
+        }
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        self.name().ends_with(".fifo")
+    }
+}
+
+impl FromStr for QueueAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = match text.strip_prefix("sqs:") {
+            Some(name) => Self::Name(name.to_owned()),
+            None if text.starts_with("https://") || text.starts_with("http://") => Self::Url(text.to_owned()),
+            None => return Err("sqs:NAME or the URL of a queue".to_owned()),
+        };
+        let name = address.name();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let stem = name.strip_suffix(".fifo").unwrap_or(name);
+        match !stem.is_empty() && name.len() <= NAME_BYTES && stem.chars().all(legal) {
+            true => Ok(address),
+            false => {
+                Err("a queue with a name of 1 to 80 letters, digits, - and _ (.fifo at the end)".to_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for QueueAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A bucket, and where in it: nothing, or a prefix that ends in `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketPlace {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+}
+
+impl BucketPlace {
+    /// Of `BUCKET` or `BUCKET/PREFIX`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+        let prefix = prefix.trim_end_matches('/');
+        if prefix.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err("a bucket and a prefix without . and ..".to_owned());
+        }
+        Ok(Self {
+            bucket: bucket_name(bucket)?,
+            prefix: match prefix.is_empty() {
+                true => String::new(),
+                false => format!("{prefix}/"),
+            },
+        })
+    }
+}
+
+/// Checks the name of a bucket.
+pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    match (3..=63).contains(&text.len()) && text.chars().all(legal) {
+        true => Ok(text.to_owned()),
+        false => Err("a bucket with a name of 3 to 63 lower-case letters, digits, - and .".to_owned()),
+    }
+}
+
+/// Of `uploads,archive`.
+pub(crate) fn bucket_names(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(bucket_name).collect()
+}
+
+/// Of `bucket`, `s3`, `kms` or `kms:KEY`.
+pub(crate) fn encryption(text: &str) -> Result<S3Encryption, String> {
+    match text {
+        "bucket" => Ok(S3Encryption::Bucket),
+        "s3" => Ok(S3Encryption::S3),
+        "kms" => Ok(S3Encryption::Kms(None)),
+        _ => match text.strip_prefix("kms:") {
+            Some(key) if !key.is_empty() => Ok(S3Encryption::Kms(Some(key.to_owned()))),
+            _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_named_by_name_or_address() {
+        let of = |text: &str| text.parse::<QueueAddress>();
+        assert_eq!(of("sqs:videos").unwrap().name(), "videos");
+        let url = of("https://sqs.eu-west-1.amazonaws.com/123456789012/videos.fifo").unwrap();
+        assert_eq!((url.name(), url.is_fifo()), ("videos.fifo", true));
+        for wrong in [
+            "videos",
+            "sqs:",
+            "sqs:a b",
+            "sqs:.fifo",
+            "https://",
+            "ftp://x/y",
+            "sqs:a.b",
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        assert!(of(&format!("sqs:{}", "x".repeat(81))).is_err());
+    }
+}

@@ -6,6 +6,7 @@ use super::Parts;
 use super::fault::{self, Point};
 use super::receipt::Receipt;
 use super::telemetry;
+use super::verdict::chain;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
 use crate::storage::StorageError;
 
@@ -124,11 +125,7 @@ impl Parts {
             Ok(info) => Some(Some(info.etag)),
             Err(StorageError::NotFound(_)) => Some(None),
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    key = %source.key,
-                    "the source cannot be looked at for now"
-                );
+                self.circuits.store.failed(&chain(&error));
                 None
             }
         }

@@ -147,6 +147,9 @@ impl Attempt {
             }
             (Err(verdict), _) => verdict,
         };
+        if verdict.is_of_a_store() {
+            self.parts.circuits.store.failed(&verdict.error.message);
+        }
         let code = verdict.error.code.as_str();
         let pause = self.config.retry.pause(self.job.attempts, fastrand::f64());
         match pause.filter(|_| verdict.retryable) {

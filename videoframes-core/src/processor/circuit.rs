@@ -6,7 +6,26 @@ use tokio::time::Instant;
 
 use super::retry::Backoff;
 use super::telemetry;
-use super::verdict::chain;
+
+/// One for each of what every job needs.
+#[derive(Debug)]
+pub(super) struct Circuits {
+    pub(super) queue: Circuit,
+    pub(super) database: Circuit,
+    /// Jobs find out that it fails; it is asked itself whether it answers again, so that no job loses
+    /// another attempt by trying.
+    pub(super) store: Circuit,
+}
+
+impl Default for Circuits {
+    fn default() -> Self {
+        Self {
+            queue: Circuit::new("queue"),
+            database: Circuit::new("database"),
+            store: Circuit::new("store"),
+        }
+    }
+}
 
 /// Open while a dependency fails: whoever begins something waits, and then tries for all.
 #[derive(Debug)]
@@ -16,20 +35,29 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
-    pub(super) fn new(dependency: &'static str) -> Self {
+    fn new(dependency: &'static str) -> Self {
         Self {
             dependency,
             state: Mutex::default(),
         }
     }
 
-    /// When to try again, while it is open.
+    /// Whether it failed when it was last asked.
+    pub(super) fn is_open(&self) -> bool {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .is_some()
+    }
+
+    /// When to try again, while it is open and that is to come.
     pub(super) fn open_until(&self) -> Option<Instant> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.1.filter(|until| *until > Instant::now())
     }
 
-    pub(super) fn failed(&self, error: &dyn std::error::Error) {
+    pub(super) fn failed(&self, why: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that failed together count once.
         if state.1.is_some_and(|until| until > Instant::now()) {
@@ -41,7 +69,7 @@ impl Circuit {
         let pause = state.0.failed();
         tracing::warn!(
             dependency = self.dependency,
-            error = chain(error),
+            error = why,
             ?pause,
             "it does not answer; waiting"
         );

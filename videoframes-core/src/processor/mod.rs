@@ -40,7 +40,7 @@ pub use config::{ProcessorConfig, Timing};
 pub use relay::{Relayed, relay};
 pub use retry::RetryPolicy;
 
-use self::circuit::Circuit;
+use self::circuit::Circuits;
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::extract::FrameExtractor;
@@ -67,6 +67,7 @@ pub struct Parts {
     rules: Rules,
     outbox: Notify,
     rates: Rates,
+    circuits: Circuits,
 }
 
 impl Parts {
@@ -88,6 +89,7 @@ impl Parts {
             rules: Rules::default(),
             outbox: Notify::new(),
             rates: Rates::default(),
+            circuits: Circuits::default(),
         }
     }
 
@@ -136,8 +138,6 @@ struct Shared {
     hand_back: CancellationToken,
     /// No work is left.
     ended: CancellationToken,
-    queue: Circuit,
-    database: Circuit,
 }
 
 impl Processor {
@@ -173,8 +173,6 @@ impl Processor {
             stopping: stop.child_token(),
             hand_back: CancellationToken::new(),
             ended: CancellationToken::new(),
-            queue: Circuit::new("queue"),
-            database: Circuit::new("database"),
         });
         let relay = shared.keep("relay", Shared::relay);
         let mut helpers = JoinSet::new();
@@ -248,12 +246,12 @@ impl Shared {
             let pause = match self.parts.relay(self.config.timing.relay_hold).await {
                 Ok(relayed) if relayed.failed == 0 => {
                     backoff.succeeded();
-                    self.database.succeeded();
+                    self.parts.circuits.database.succeeded();
                     self.config.timing.relay
                 }
                 Ok(_) => backoff.failed(),
                 Err(error) => {
-                    self.database.failed(&error);
+                    self.parts.circuits.database.failed(&verdict::chain(&error));
                     backoff.failed()
                 }
             };

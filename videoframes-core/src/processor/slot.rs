@@ -9,12 +9,15 @@ use tracing::Instrument;
 use super::Shared;
 use super::accept::Accepted;
 use super::attempt::{Afterwards, Attempt};
+use super::circuit::Circuit;
 use super::fault::{self, Point};
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
+use super::verdict::chain;
+use super::work::RESULTS;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError};
 use crate::queue::Message;
 
@@ -60,9 +63,13 @@ impl Slot {
     /// Waits until something may begin. `false` after a wait, to look again.
     async fn ready(&self) -> bool {
         let shared = &self.shared;
-        let open = [shared.queue.open_until(), shared.database.open_until()];
+        let circuits = &shared.parts.circuits;
+        let open = [&circuits.queue, &circuits.database, &circuits.store].map(Circuit::open_until);
         if let Some(until) = open.into_iter().flatten().max() {
             self.wait_until(until).await;
+            return false;
+        }
+        if circuits.store.is_open() && !self.store_answers().await {
             return false;
         }
         let owed =
@@ -74,6 +81,25 @@ impl Slot {
         self.not_begun();
         self.wait_until(Instant::now() + pause).await;
         false
+    }
+
+    /// Asks the store whether it answers again.
+    async fn store_answers(&self) -> bool {
+        let parts = &self.shared.parts;
+        let asked = tokio::select! {
+            asked = parts.stores.results().list(RESULTS, None, 1) => asked,
+            () = self.shared.stopping.cancelled() => return false,
+        };
+        match asked {
+            Err(error) if error.is_retryable() => {
+                parts.circuits.store.failed(&chain(&error));
+                false
+            }
+            _ => {
+                parts.circuits.store.succeeded();
+                true
+            }
+        }
     }
 
     /// What was taken from the rate for a job that was none.
@@ -98,7 +124,7 @@ impl Slot {
         telemetry::polled();
         match received {
             Ok(messages) => {
-                self.shared.queue.succeeded();
+                self.shared.parts.circuits.queue.succeeded();
                 let message = messages.into_iter().next();
                 match &message {
                     Some(message) => telemetry::received(message.receive_count),
@@ -108,7 +134,7 @@ impl Slot {
             }
             Err(error) => {
                 self.not_begun();
-                self.shared.queue.failed(&error);
+                self.shared.parts.circuits.queue.failed(&chain(&error));
                 None
             }
         }
@@ -127,7 +153,7 @@ impl Slot {
             Err(error) => {
                 // Nothing is wrong with the message: it waits for the database.
                 self.not_begun();
-                self.shared.database.failed(&error);
+                self.shared.parts.circuits.database.failed(&chain(&error));
                 Afterwards::Again(self.growing(Duration::from_secs(1), receipt))
             }
         };
@@ -180,7 +206,7 @@ impl Slot {
         };
         let claimed = Instant::now();
         let claim = self.ask(job, &terms, claimed).await?;
-        self.shared.database.succeeded();
+        self.shared.parts.circuits.database.succeeded();
         if !matches!(claim, Claim::Claimed(..)) {
             self.not_begun();
         }
@@ -247,7 +273,7 @@ impl Slot {
                 answer => return answer,
             };
             // The other slots wait too.
-            self.shared.database.failed(&error);
+            self.shared.parts.circuits.database.failed(&chain(&error));
             let next = Instant::now() + backoff.failed();
             if next >= end {
                 return Err(error);

@@ -36,6 +36,12 @@ impl Verdict {
         }
     }
 
+    /// Whether it says that a store did not answer as it should, which may hold for every job.
+    pub(super) fn is_of_a_store(&self) -> bool {
+        let codes = [ErrorCode::SourceUnavailable, ErrorCode::OutputUnavailable];
+        self.retryable && codes.iter().any(|code| self.error.code == code.as_str())
+    }
+
     /// Of a failed extraction.
     pub(super) fn of(error: &Error) -> Self {
         let message = chain(error);

@@ -311,6 +311,10 @@ impl FaultyStorage {
         self.faults.plan(call, times, false, error);
     }
 
+    pub(crate) fn heal(&self) {
+        self.faults.planned.lock().unwrap().clear();
+    }
+
     pub(crate) fn calls(&self, call: &str) -> usize {
         self.faults.calls(call)
     }
@@ -352,7 +356,8 @@ impl Storage for FaultyStorage {
         after: Option<&ObjectKey>,
         most: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
-        self.inner.list(prefix, after, most).await
+        let list = self.inner.list(prefix, after, most);
+        self.faults.around("list", list).await
     }
 
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {

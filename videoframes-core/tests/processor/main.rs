@@ -372,6 +372,45 @@ async fn a_store_that_fails_for_a_while_costs_attempts_and_one_that_goes_on_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_away_no_other_job_is_begun() {
+    let place = Place::with(ProcessorConfig {
+        concurrency: 1,
+        retry: RetryPolicy {
+            attempts: 3,
+            first: Duration::from_millis(10),
+            longest: Duration::from_millis(10),
+        },
+        ..ProcessorConfig::default()
+    })
+    .await;
+    for count in [1, 2, 3] {
+        let selection = format!(r#"{{"count": {count}}}"#);
+        place
+            .ask(&format!(
+                r#"{{"version": 1, "source": {{"key": "v.mp4"}}, "selection": {selection}}}"#
+            ))
+            .await;
+    }
+    for call in ["head", "open", "list"] {
+        place.storage.fail(call, usize::MAX, || io("v.mp4"));
+    }
+    let away = async {
+        place.until(|place| place.storage.calls("list") >= 4).await;
+        let received = place.input.calls("receive");
+        place.until(|place| place.storage.calls("list") >= 6).await;
+        assert_eq!(place.input.calls("receive"), received, "nothing is begun");
+        place.storage.heal();
+    };
+    tokio::join!(place.run(Until::Idle), away);
+    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    assert_eq!(jobs.len(), 3);
+    for job in jobs {
+        assert_eq!(job.status, JobStatus::Completed);
+        assert!(job.attempts <= 2, "{job:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_replaced_while_it_is_read_gives_no_result() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;

@@ -1,9 +1,11 @@
-//! Mocks of the traits, and one conformance suite per trait for whoever implements it.
+//! Mocks of the traits, one conformance suite per trait for whoever implements it, and a proxy that breaks
+//! what passes it.
 
 mod extractor;
 #[cfg(feature = "jobs")]
 mod jobs;
 mod mocks;
+mod proxy;
 #[cfg(feature = "jobs")]
 mod queue;
 mod source;
@@ -15,6 +17,7 @@ pub use jobs::{JobRepoHarness, job_repo_conformance};
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
 #[cfg(feature = "jobs")]
 pub use mocks::{MockJobRepo, MockQueue};
+pub use proxy::{Fault, Proxy, Request};
 #[cfg(feature = "jobs")]
 pub use queue::{QueueAbilities, QueueHarness, queue_conformance};
 pub use source::source_conformance;

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod objects;
-mod proxy;
 mod reads;
 mod writes;
 
@@ -14,7 +13,7 @@ use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::storage::{IfExists, ObjectKey, S3Options, S3Storage, Storage, StorageError};
 
-use self::proxy::{Fault, Proxy, Request};
+use videoframes_core::testing::{Fault, Proxy, Request};
 
 /// The smallest part there can be.
 const PART: usize = 5 << 20;

@@ -13,8 +13,8 @@ use videoframes_core::storage::{
 };
 use videoframes_core::testing::{StorageCapabilities, storage_conformance};
 
-use super::proxy::{Fault, Request};
 use super::{Own, PART, config, content, key, write};
+use videoframes_core::testing::{Fault, Request};
 
 /// SeaweedFS lists as a file system does, a folder where its name would be, and forgets empty values.
 const SEAWEEDFS: StorageCapabilities = StorageCapabilities {

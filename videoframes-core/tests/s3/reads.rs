@@ -17,8 +17,8 @@ use videoframes_core::storage::{
     IfExists, ObjectKey, ObjectVersion, PutOptions, S3Options, Storage, StorageError,
 };
 
-use super::proxy::{Fault, Request};
 use super::{Own, PART, content, key, write};
+use videoframes_core::testing::{Fault, Request};
 
 #[tokio::test]
 async fn answers_that_break_off_are_asked_for_again() {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, StorageError};
 
-use super::proxy::{Fault, Request};
 use super::{Own, PART, content, key, write};
+use videoframes_core::testing::{Fault, Request};
 
 type Kind = fn(&Request) -> bool;
 

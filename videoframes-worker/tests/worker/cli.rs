@@ -13,7 +13,7 @@ fn a_submitted_video_gives_the_archive_that_vf_gives() {
     let path = archive.to_str().unwrap();
     place.says(&["result", &id, "-o", path]);
     let expected = place.folder.path().join("expected.zip");
-    super::place::extract(video::short(), &expected);
+    super::place::extract(video::short(), 2, &expected);
     assert_eq!(
         std::fs::read(&archive).unwrap(),
         std::fs::read(&expected).unwrap()

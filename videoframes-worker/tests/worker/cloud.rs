@@ -19,8 +19,8 @@ const CREDENTIALS: [(&str, &str); 3] = [
 pub(crate) struct Cloud {
     /// Of the bucket; the queues are called after it.
     pub(crate) name: String,
-    s3: String,
-    sqs: String,
+    pub(crate) s3: String,
+    pub(crate) sqs: String,
     /// What was received from the notifier queue so far.
     told: Mutex<Vec<Value>>,
 }

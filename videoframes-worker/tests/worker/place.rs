@@ -81,11 +81,19 @@ impl Place {
                     _ => None,
                 };
                 Some(Self {
-                    folder: tempfile::tempdir().unwrap(),
-                    database: Some(new_database(&server)),
                     cloud,
+                    ..Self::at(&server)
                 })
             }
+        }
+    }
+
+    /// One with a database of its own in this server of Postgres.
+    pub(crate) fn at(server: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: Some(new_database(server)),
+            cloud: None,
         }
     }
 
@@ -216,6 +224,16 @@ impl Place {
             Some(cloud) => runtime().block_on(cloud.purge_input()),
             None => self.queue("input", async |queue| queue.purge().await.unwrap()),
         }
+    }
+
+    /// Messages in the input queue, hidden ones too.
+    pub(crate) fn waiting(&self) -> u64 {
+        let depth = async |queue: &dyn Queue| queue.depth().await.unwrap();
+        let depth = match &self.cloud {
+            Some(cloud) => runtime().block_on(async { depth(&cloud.queue("input").await).await }),
+            None => self.queue("input", async |queue| depth(&queue).await),
+        };
+        depth.visible + depth.in_flight
     }
 
     /// Why the dead letters are dead.
@@ -436,10 +454,10 @@ fn new_database(server: &str) -> String {
     format!("{host}/{name}?{query}")
 }
 
-/// What `vf extract --fps 2` makes of a video.
-pub(crate) fn extract(video: &Path, archive: &Path) {
+/// What `vf extract --fps FPS` makes of a video.
+pub(crate) fn extract(video: &Path, fps: i128, archive: &Path) {
     let request = Request {
-        selection: videoframes_core::select::Selection::Fps(FrameRate::new(2.into()).unwrap()),
+        selection: videoframes_core::select::Selection::Fps(FrameRate::new(fps.into()).unwrap()),
         ..Request::default()
     };
     let target = ZipFile {

@@ -1,19 +1,22 @@
-//! A proxy between client and store that does what goes wrong on the way. One request per connection.
+//! A proxy between a client and its server that does what goes wrong on the way.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// What the store is asked, as far as tests tell requests apart.
+/// What the server is asked, as far as tests tell requests apart.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) head: String,
+pub struct Request {
+    /// `GET` and so on.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Everything before the body, in small letters.
+    pub head: String,
 }
 
 impl Request {
@@ -30,37 +33,48 @@ impl Request {
         self.method == method && self.target.contains(query)
     }
 
-    pub(crate) fn is_part(&self) -> bool {
+    /// Whether it sends a part of an upload to S3.
+    pub fn is_part(&self) -> bool {
         self.is("PUT", "partNumber=")
     }
 
-    pub(crate) fn is_put(&self) -> bool {
+    /// Whether it sends a whole object to S3.
+    pub fn is_put(&self) -> bool {
         self.method == "PUT" && !self.is_part()
     }
 
-    pub(crate) fn starts_upload(&self) -> bool {
+    /// Whether it begins an upload to S3.
+    pub fn starts_upload(&self) -> bool {
         self.is("POST", "uploads")
     }
 
-    pub(crate) fn completes_upload(&self) -> bool {
+    /// Whether it makes an object of the parts of an upload.
+    pub fn completes_upload(&self) -> bool {
         self.is("POST", "uploadId=")
     }
 
-    pub(crate) fn is_read(&self) -> bool {
+    /// Whether it reads a range of an object.
+    pub fn is_read(&self) -> bool {
         self.method == "GET" && self.head.contains("\r\nrange:")
+    }
+
+    /// Whether it asks this of SQS: `SendMessageBatch` and so on.
+    pub fn asks(&self, action: &str) -> bool {
+        let action = format!("\r\nx-amz-target: amazonsqs.{}\r\n", action.to_ascii_lowercase());
+        self.head.contains(&action)
     }
 }
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing.
     None,
-    /// It does not reach the store; this is the answer.
+    /// It does not reach the server; status and code of an error are the answer.
     Answer(u16, &'static str),
     /// It is done, and the connection ends without an answer.
     LoseAnswer,
-    /// It is done, and this is the answer.
+    /// It is done, and status and code of an error are the answer.
     DoneBut(u16, &'static str),
     /// The answer stops after so many bytes of its body, and the connection stays.
     Stall(usize),
@@ -70,25 +84,34 @@ pub(crate) enum Fault {
     Corrupt,
     /// It is done, and the answer waits until [`Proxy::release`].
     Hold,
-    /// It never reaches the store, and nobody answers.
+    /// It never reaches the server, and nobody answers.
     Silence,
 }
 
 type Rule = dyn Fn(&Request) -> Fault + Send + Sync;
 
-pub(crate) struct Proxy {
-    pub(crate) address: String,
+/// A proxy for HTTP on loopback, one request a connection, until it is dropped. What is asked and answered is held in
+/// memory.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it listens: `http://host:port`.
+    pub address: String,
     seen: Arc<Mutex<Vec<Request>>>,
     held: Arc<Semaphore>,
     _serving: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Between anyone and the store at `store` (`http://host:port`).
-    pub(crate) async fn start(store: &str, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let store = store
+    /// Between anyone and the server at `server` (`http://host:port`); `rule` is asked about every request.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn start(server: &str, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port is free on loopback");
+        let own = listener.local_addr().expect("it listens somewhere");
+        let address = format!("http://{own}");
+        let server = server
             .trim_start_matches("http://")
             .trim_end_matches('/')
             .to_owned();
@@ -100,11 +123,11 @@ impl Proxy {
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let (store, rule, log) = (store.clone(), Arc::clone(&rule), Arc::clone(&log));
+                let (server, rule, log) = (server.clone(), Arc::clone(&rule), Arc::clone(&log));
                 let hold = Arc::clone(&hold);
                 connections.spawn(async move {
                     // A client that goes away is part of the game.
-                    let _ = serve(client, &store, &*rule, &log, &hold).await;
+                    let _ = serve(client, &server, &*rule, &log, &hold).await;
                 });
             }
         });
@@ -117,20 +140,20 @@ impl Proxy {
     }
 
     /// Lets answers go that were held.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.held.add_permits(Semaphore::MAX_PERMITS);
     }
 
     /// How many requests there were of a kind.
-    pub(crate) fn count(&self, kind: impl Fn(&Request) -> bool) -> usize {
-        let seen = self.seen.lock().unwrap();
+    pub fn count(&self, kind: impl Fn(&Request) -> bool) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|request| kind(request)).count()
     }
 }
 
 async fn serve(
     mut client: TcpStream,
-    store: &str,
+    server: &str,
     rule: &Rule,
     log: &Mutex<Vec<Request>>,
     hold: &Semaphore,
@@ -139,21 +162,23 @@ async fn serve(
         return Ok(());
     };
     let request = Request::parse(&head);
-    log.lock().unwrap().push(request.clone());
+    log.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(request.clone());
     let fault = rule(&request);
     if request.head.contains("\r\nexpect: 100-continue") {
         client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
-    let length = header(&request.head, "content-length").map_or(0, |value| value.parse().unwrap());
+    let length = header(&request.head, "content-length").map_or(0, |value| value.parse().unwrap_or(0));
     let read = body.len();
     body.resize(length, 0);
     client.read_exact(&mut body[read..]).await?;
     match fault {
-        Fault::Answer(status, code) => return answer(&mut client, status, code).await,
+        Fault::Answer(status, code) => return answer(&mut client, &request, status, code).await,
         Fault::Silence => return until_gone(&mut client).await,
         _ => {}
     }
-    let answered = forward(store, &head, &body).await?;
+    let answered = forward(server, &head, &body).await?;
     let end = find(&answered, b"\r\n\r\n").unwrap_or(answered.len() - 4) + 4;
     let (head, content) = answered.split_at(end);
     match fault {
@@ -162,7 +187,7 @@ async fn serve(
             drop(hold.acquire().await);
             client.write_all(&answered).await
         }
-        Fault::DoneBut(status, code) => answer(&mut client, status, code).await,
+        Fault::DoneBut(status, code) => answer(&mut client, &request, status, code).await,
         Fault::Stall(after) => {
             client.write_all(head).await?;
             client.write_all(&content[..after.min(content.len())]).await?;
@@ -198,9 +223,9 @@ async fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>
     }
 }
 
-/// Asks the store, with the host that was signed.
-async fn forward(store: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-    let mut upstream = TcpStream::connect(store).await?;
+/// Asks the server, with the host that was signed.
+async fn forward(server: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut upstream = TcpStream::connect(server).await?;
     let kept = head.trim_end().split("\r\n").filter(|line| {
         !["expect:", "connection:"]
             .iter()
@@ -217,12 +242,25 @@ async fn forward(store: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-async fn answer(client: &mut TcpStream, status: u16, code: &str) -> io::Result<()> {
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>said the proxy</Message></Error>"
-    );
+/// An error as the server would say it: S3 in XML, SQS in JSON.
+async fn answer(client: &mut TcpStream, request: &Request, status: u16, code: &str) -> io::Result<()> {
+    let json = request
+        .head
+        .contains("\r\ncontent-type: application/x-amz-json-1.0");
+    let (kind, body) = match json {
+        true => (
+            "application/x-amz-json-1.0",
+            format!("{{\"__type\": \"com.amazonaws.sqs#{code}\", \"message\": \"said the proxy\"}}"),
+        ),
+        false => (
+            "application/xml",
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>said the proxy</Message></Error>"
+            ),
+        ),
+    };
     let head = format!(
-        "HTTP/1.1 {status} Said\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     client.write_all(head.as_bytes()).await?;

@@ -1,103 +1,13 @@
-//! Buckets and queues from end to end, and what happens where they are away.
+//! Servers that are away, kill what they hold, or do not know the client.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cloud::Cloud;
-use super::place::{Kind, Place, extract, wait};
+use super::place::{Kind, Place, wait};
 use super::video;
-
-/// Asks for two frames a second of every `.mp4` below `uploads/`.
-fn rules(place: &Place) -> PathBuf {
-    let path = place.folder.path().join("rules.json");
-    let rules = json!([
-        {"prefix": "uploads/", "suffix": ".mp4", "request": {"selection": {"fps": 2}, "client_metadata": {"by": "rule"}}},
-    ]);
-    std::fs::write(&path, rules.to_string()).unwrap();
-    path
-}
-
-/// What S3 tells of a new object.
-fn notification(bucket: &str, key: &str, etag: &str) -> String {
-    let key: String = url_form(key);
-    json!({"Records": [{
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": "us-east-1",
-        "eventTime": "2026-11-24T12:00:00.000Z",
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
-            "object": {"key": key, "size": 1, "eTag": etag, "sequencer": "0055AED6DCD90281E5"},
-        },
-    }]})
-    .to_string()
-}
-
-/// As forms encode it: a space is a plus.
-fn url_form(key: &str) -> String {
-    key.bytes()
-        .map(|byte| match byte {
-            b' ' => "+".to_owned(),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
-/// Makes frames of whatever arrived; the archive is the one that `vf extract` makes of the same file.
-fn becomes_frames(place: &Place, key: &str) {
-    let rules = rules(place);
-    let mut worker = place.worker(&[("VF_RULES", rules.to_str().unwrap())], &[]);
-    wait("the job is done", || {
-        place.jobs().iter().any(|job| job["status"] == "completed")
-    });
-    worker.signal("TERM");
-    assert!(worker.wait().success());
-    let job = &place.check(1)[0];
-    assert_eq!(job["source"]["key"], key);
-    assert_eq!(job["client_metadata"]["by"], "rule");
-    let named = place.folder.path().join(Path::new(key).file_name().unwrap());
-    std::fs::copy(video::short(), &named).unwrap();
-    let expected = place.folder.path().join("expected.zip");
-    extract(&named, &expected);
-    let archive = place.get(job["result"]["key"].as_str().unwrap()).unwrap();
-    assert!(archive == std::fs::read(expected).unwrap(), "byte for byte");
-}
-
-#[test]
-fn an_object_that_arrives_becomes_frames() {
-    let Some(place) = Place::of(Kind::Deployed) else {
-        return;
-    };
-    place.says(&["migrate", "up"]);
-    let key = "uploads/a clip+100%ü.mp4";
-    place.put(key, &std::fs::read(video::short()).unwrap());
-    let bucket = place.cloud.as_ref().unwrap().name.clone();
-    let etag = place.etag(key);
-    place.send(&notification(&bucket, key, &etag));
-    // What the worker itself writes asks for nothing, and neither does what no rule is about.
-    place.send(&notification(&bucket, "elsewhere/x.mp4", "0"));
-    place.send(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#);
-    becomes_frames(&place, key);
-    assert_eq!(place.dead_letters(), Vec::<String>::new());
-}
-
-#[test]
-fn a_store_that_tells_the_queue_itself_is_all_that_is_needed() {
-    let Some(place) = Place::of(Kind::Telling) else {
-        return;
-    };
-    place.says(&["migrate", "up"]);
-    let key = "uploads/a clip+100%.mp4";
-    place.put(key, &std::fs::read(video::short()).unwrap());
-    becomes_frames(&place, key);
-}
 
 #[test]
 fn credentials_that_are_wrong_are_one_clear_line() {
@@ -162,12 +72,16 @@ impl Drop for Server {
     }
 }
 
-/// `None`, with a word, where it is not installed.
 fn ministack(args: &[&str]) -> Option<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/ministack");
-    let output = Command::new(script).args(args).output().unwrap();
+    script("ministack", args)
+}
+
+/// What a script says that starts or stops a server; `None`, with a word, where the server is not installed.
+fn script(name: &str, args: &[&str]) -> Option<String> {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    let output = Command::new(scripts.join(name)).args(args).output().unwrap();
     if output.status.code() == Some(3) {
-        eprintln!("skipped: no SQS is installed");
+        eprintln!("skipped: what scripts/{name} starts is not installed");
         return None;
     }
     assert!(
@@ -176,6 +90,69 @@ fn ministack(args: &[&str]) -> Option<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+/// A Postgres of a test's own, which it may kill.
+struct Postgres {
+    folder: PathBuf,
+    address: String,
+}
+
+impl Postgres {
+    fn start() -> Option<Self> {
+        // Not in $TMPDIR: the path of a socket has to be short.
+        let folder = tempfile::Builder::new()
+            .prefix("vf-pg.")
+            .tempdir_in("/tmp")
+            .unwrap()
+            .keep();
+        let address = script("postgres", &["start", folder.to_str().unwrap()])?;
+        Some(Self { folder, address })
+    }
+
+    fn restart(&self) {
+        script("postgres", &["restart", self.folder.to_str().unwrap()]).unwrap();
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        script("postgres", &["stop", self.folder.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_database_that_is_killed_and_started_again_costs_a_job_nothing() {
+    // It stands for a Postgres being installed.
+    if std::env::var_os("VF_TEST_POSTGRES").is_none() {
+        eprintln!("skipped: VF_TEST_POSTGRES names no server");
+        return;
+    }
+    let Some(server) = Postgres::start() else { return };
+    let Some(place) = Place::at(&server.address).with_cloud(Cloud::new) else {
+        return;
+    };
+    let running = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
+    let mut worker = place.worker(&[], &[]);
+    for _ in 0..2 {
+        let done = place.job(&running)["frames_done"].as_u64().unwrap();
+        place.wait_for(&running, |job| job["frames_done"].as_u64().unwrap() > done);
+        assert_eq!(place.job(&running)["status"], "processing");
+        server.restart();
+    }
+    let job = place.wait_for(&running, |job| job["status"] == "completed");
+    assert_eq!(
+        (&job["attempts"], &job["crash_count"]),
+        (&1.into(), &0.into()),
+        "{job}"
+    );
+    wait("it is told of", || !place.notifications().is_empty());
+    let next = place.submit(video::short(), &["-n", "1"]);
+    place.wait_for(&next, |job| job["status"] == "completed");
+    wait("both are told of", || place.notifications().len() >= 2);
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "{}", worker.log());
+    place.check(2);
 }
 
 /// A place whose queues are in a server of its own.

@@ -1,10 +1,14 @@
 //! What the job engine costs: many small jobs by real workers, beside the same extractions alone.
 //!
 //! `cargo bench -p videoframes-benches --bench jobs`, with `vf-worker` built in release mode. `JOBS` (200)
-//! says how many, `VF_TEST_POSTGRES` names a Postgres server to measure with beside SQLite.
+//! says how many, `WORKERS` (1,2,4) by how many workers; `VF_TEST_POSTGRES` names a Postgres server to measure with beside SQLite, and `VF_TEST_S3` with
+//! `VF_TEST_SQS` servers for the whole deployment: Postgres, a bucket, queues of SQS; with credentials for them
+//! as `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Extraction alone reads and writes files in every case.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+mod servers;
+
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,9 +23,11 @@ use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{Enqueue, JobFilter, JobRepo, JobRequest, JobStatus, SeaOrmJobRepo, SourceRef};
 use videoframes_core::pipeline::{self, Request};
 use videoframes_core::processor::relay;
-use videoframes_core::queue::DatabaseQueue;
+use videoframes_core::queue::{DatabaseQueue, Queue};
 use videoframes_core::select::Selection;
 use videoframes_core::storage::{LocalStorage, ObjectVersion, PutOptions, Storage};
+
+use self::servers::{Servers, worker};
 
 const SOURCE: &str = "v.mp4";
 
@@ -40,24 +46,68 @@ async fn main() {
     assert!(made.unwrap().success());
 
     println!("{jobs} jobs of three pictures each; jobs a second, and what the engine adds to each\n");
-    println!("| database | workers | extraction alone | as jobs | share | added, ms |");
+    println!("| parts | workers | extraction alone | as jobs | share | added, ms |");
     println!("|---|--:|--:|--:|--:|--:|");
-    for workers in [1, 2, 4] {
-        for database in ["SQLite", "Postgres"] {
+    let workers = std::env::var("WORKERS").unwrap_or_else(|_| "1,2,4".to_owned());
+    for workers in workers.split(',').map(|workers| workers.parse().unwrap()) {
+        for parts in [Kind::Sqlite, Kind::Postgres, Kind::Deployed] {
             let bare = alone(&video, jobs, workers).await;
-            let Some(engine) = as_jobs(&video, jobs, workers, database).await else {
+            let Some(engine) = as_jobs(&video, jobs, workers, parts).await else {
                 continue;
             };
             let rate = |time: Duration| jobs as f64 / time.as_secs_f64();
             // Of each worker's time.
             let added = (engine.as_secs_f64() - bare.as_secs_f64()) * workers as f64 / jobs as f64 * 1e3;
             println!(
-                "| {database} | {workers} | {:.1} | {:.1} | {:.2} | {added:.1} |",
+                "| {parts:?} | {workers} | {:.1} | {:.1} | {:.2} | {added:.1} |",
                 rate(bare),
                 rate(engine),
                 rate(engine) / rate(bare),
             );
         }
+    }
+}
+
+/// What jobs are made of.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Files, and SQLite for the rest.
+    Sqlite,
+    /// Files, and Postgres for the rest.
+    Postgres,
+    /// A bucket, queues of SQS and Postgres.
+    Deployed,
+}
+
+/// What workers are told by their environment, and the same parts for this program.
+struct Parts {
+    environment: Vec<(&'static str, String)>,
+    storage: Arc<dyn Storage>,
+    input: Arc<dyn Queue>,
+    notifier: Arc<dyn Queue>,
+}
+
+impl Parts {
+    /// Files in this folder, and queues in the database.
+    fn local(folder: &Path, database: &Database) -> Self {
+        let objects = folder.join("objects");
+        Self {
+            environment: vec![("VF_STORAGE", format!("file:{}", objects.display()))],
+            storage: Arc::new(LocalStorage::new(objects)),
+            input: Arc::new(DatabaseQueue::new(database.clone(), "input")),
+            notifier: Arc::new(DatabaseQueue::new(database.clone(), "notifier")),
+        }
+    }
+
+    /// A bucket and queues. `None` where there are no servers for them.
+    async fn deployed(url: &str) -> Option<Self> {
+        let servers = Servers::provision(url)?;
+        Some(Self {
+            storage: Arc::new(servers.storage().await),
+            input: Arc::new(servers.queue("input").await),
+            notifier: Arc::new(servers.queue("notifier").await),
+            environment: servers.environment,
+        })
     }
 }
 
@@ -97,27 +147,30 @@ async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
     began.elapsed()
 }
 
-/// The extractions as jobs, from the start of the workers to their end.
-async fn as_jobs(video: &Path, jobs: usize, workers: usize, database: &str) -> Option<Duration> {
+/// The extractions as jobs, from the start of the workers to the end of the last one.
+async fn as_jobs(video: &Path, jobs: usize, workers: usize, kind: Kind) -> Option<Duration> {
     let folder = tempfile::tempdir().unwrap();
-    let url = match database {
-        "SQLite" => format!("sqlite:{}", folder.path().join("jobs.sqlite").display()),
-        _ => new_database(&std::env::var("VF_TEST_POSTGRES").ok()?).await,
+    let url = match kind {
+        Kind::Sqlite => format!("sqlite:{}", folder.path().join("jobs.sqlite").display()),
+        Kind::Postgres | Kind::Deployed => new_database(&std::env::var("VF_TEST_POSTGRES").ok()?).await,
     };
-    let objects = folder.path().join("objects");
     let database = Database::connect(&url, &DatabaseOptions::default())
         .await
         .unwrap();
     database.migrate().await.unwrap();
     let repo = SeaOrmJobRepo::new(database.clone());
-    submit(&database, &repo, &objects, video, jobs).await;
+    let parts = match kind {
+        Kind::Deployed => Parts::deployed(&url).await?,
+        Kind::Sqlite | Kind::Postgres => Parts::local(folder.path(), &database),
+    };
+    submit(&repo, &parts, video, jobs).await;
 
-    let worker = std::env::var_os("VF_WORKER").map_or_else(built_worker, PathBuf::from);
+    let worker = worker();
     let start = || -> Child {
         Command::new(&worker)
             .args(["run", "--until-idle"])
             .env("DATABASE_URL", &url)
-            .env("VF_STORAGE", format!("file:{}", objects.display()))
+            .envs(parts.environment.iter().cloned())
             .env("VF_SCRATCH", folder.path().join("scratch"))
             .env("VF_REUSE", "off")
             .env("VF_LOG", "warn")
@@ -127,10 +180,14 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, database: &str) -> O
     };
     let began = Instant::now();
     let mut running: Vec<Child> = (0..workers).map(|_| start()).collect();
+    // Not until the workers end: the last poll for a message takes as long as a queue is asked to wait.
+    while repo.unfinished().await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let took = began.elapsed();
     for worker in &mut running {
         assert!(worker.wait().unwrap().success());
     }
-    let took = began.elapsed();
     let rows = repo.list(&JobFilter::default()).await.unwrap();
     assert!(
         rows.len() == jobs
@@ -141,10 +198,10 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, database: &str) -> O
     Some(took)
 }
 
-async fn submit(database: &Database, repo: &SeaOrmJobRepo, objects: &Path, video: &Path, jobs: usize) {
-    let storage = LocalStorage::new(objects);
+async fn submit(repo: &SeaOrmJobRepo, parts: &Parts, video: &Path, jobs: usize) {
     let source = SourceRef::current(SOURCE.parse().unwrap());
-    storage
+    parts
+        .storage
         .import(&source.key, video, &PutOptions::default())
         .await
         .unwrap();
@@ -157,9 +214,8 @@ async fn submit(database: &Database, repo: &SeaOrmJobRepo, objects: &Path, video
     };
     let all: Vec<_> = (0..jobs).map(new).collect();
     repo.submit(&all, Enqueue::ThroughOutbox).await.unwrap();
-    let input = DatabaseQueue::new(database.clone(), "input");
-    let notifier = DatabaseQueue::new(database.clone(), "notifier");
-    relay(repo, &input, &notifier, Duration::from_secs(60))
+    let (input, notifier) = (parts.input.as_ref(), parts.notifier.as_ref());
+    relay(repo, input, notifier, Duration::from_secs(60))
         .await
         .unwrap();
 }
@@ -179,15 +235,4 @@ async fn new_database(server: &str) -> String {
     let (path, query) = server.split_once('?').unwrap_or((server, ""));
     let (host, _) = path.rsplit_once('/').unwrap();
     format!("{host}/{name}?{query}")
-}
-
-/// `vf-worker` beside this program's folder.
-fn built_worker() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let worker = own.ancestors().nth(2).unwrap().join("vf-worker");
-    assert!(
-        worker.exists(),
-        "build it first: cargo build --release -p videoframes-worker"
-    );
-    worker
 }

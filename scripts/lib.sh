@@ -80,6 +80,17 @@ postgres_programs() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
+# server_of FOLDER WORD: the process that FOLDER/pid names, while it runs and has WORD in its command line: after a
+# restart of the machine the number may be another's.
+server_of() {
+    local pid
+    pid=$(cat "$1/pid" 2>/dev/null) || return 1
+    case $( (tr '\0' ' ' <"/proc/$pid/cmdline" || ps -p "$pid" -o args=) 2>/dev/null) in
+    *"$2"*) printf '%s\n' "$pid" ;;
+    *) return 1 ;;
+    esac
+}
+
 have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }
 
 # pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing, so that it also works

@@ -14,7 +14,8 @@ use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Request, run};
 use videoframes_core::source::{Source, Verifier};
 use videoframes_core::storage::{
-    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
+    StorageError,
 };
 
 /// Hands everything on to another store, and counts the bytes that come out of it.
@@ -29,10 +30,11 @@ impl<S: Storage> Storage for Counting<S> {
         self.inner.head(key, version).await
     }
 
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
-        let source = self.inner.open(key, version).await?;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
+        let Opened { info, source } = self.inner.open(key, version).await?;
         let read = Arc::clone(&self.read);
-        Ok(Arc::new(CountedSource { source, read }))
+        let source = Arc::new(CountedSource { source, read });
+        Ok(Opened { info, source })
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
@@ -100,7 +102,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .import(&key, path.as_ref(), &PutOptions::default())
         .await?;
 
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await?;
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await?.source;
     let target = ZipObject::new(Arc::clone(&storage), "frames.zip".parse()?, PutOptions::default());
     let extractor = FfmpegExtractor::default();
     let cancel = CancellationToken::new();

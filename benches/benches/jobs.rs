@@ -131,7 +131,7 @@ async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
         let (storage, extractor, key) = (Arc::clone(&storage), Arc::clone(&extractor), key.clone());
         running.spawn(async move {
             for job in (lane..jobs).step_by(at_once) {
-                let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+                let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
                 let archive = format!("results/{job}.zip").parse().unwrap();
                 let target = ZipObject::new(Arc::clone(&storage), archive, PutOptions::default());
                 let cancel = CancellationToken::new();

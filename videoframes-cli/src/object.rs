@@ -66,9 +66,7 @@ mod store {
     use videoframes_core::archive::ZipObject;
     use videoframes_core::aws::{AwsOptions, s3_endpoint_is_set, sdk_config};
     use videoframes_core::source::Source;
-    use videoframes_core::storage::{
-        IfExists, ObjectVersion, PutOptions, S3Options, S3Storage, Storage, StorageError,
-    };
+    use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, S3Storage, Storage, StorageError};
 
     use super::ObjectAddress;
 
@@ -84,7 +82,8 @@ mod store {
     /// The object, read in ranges.
     pub(crate) async fn open(address: &ObjectAddress) -> Result<Arc<dyn Source>, StorageError> {
         let storage = storage(&address.bucket).await;
-        storage.open(&address.key, &ObjectVersion::CURRENT).await
+        let opened = storage.open(&address.key, &ObjectVersion::CURRENT).await?;
+        Ok(opened.source)
     }
 
     /// The object, written part by part as the archive grows.
@@ -96,9 +95,14 @@ mod store {
         if_exists: IfExists,
     ) -> Result<ZipObject, StorageError> {
         let storage = storage(&address.bucket).await;
-        let options = PutOptions::from(if_exists);
-        storage.create(&address.key, &options).await?.abort().await;
-        Ok(ZipObject::new(Arc::new(storage), address.key.clone(), options))
+        match storage.head(&address.key, &ObjectVersion::CURRENT).await {
+            Ok(_) if if_exists == IfExists::Refuse => {
+                return Err(StorageError::AlreadyExists(address.key.to_string()));
+            }
+            Ok(_) | Err(StorageError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(ZipObject::new(Arc::new(storage), address.key.clone(), if_exists))
     }
 }
 

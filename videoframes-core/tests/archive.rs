@@ -22,7 +22,7 @@ async fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         archive.add(name, Bytes::from(content.clone())).await.unwrap();
     }
     let size = archive.finish().await.unwrap();
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     assert_eq!(source.len(), size);
     source
         .read_at(0, usize::try_from(size).unwrap())
@@ -101,7 +101,7 @@ async fn a_zip_object_tells_what_was_written_once_it_is() {
     let archive = add(&[7; 300_000]).await;
     assert_eq!(object.written(), None, "it is not there yet");
     let size = archive.finish().await.unwrap();
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     let bytes = source.read_at(0, usize::try_from(size).unwrap()).await.unwrap();
     let sha256 = Sha256::digest(&bytes)
         .iter()

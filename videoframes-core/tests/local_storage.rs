@@ -220,7 +220,8 @@ async fn a_file_that_was_imported_tells_when_it_is_altered() {
     let source = storage
         .open(&key, &ObjectVersion::with_etag(&info.etag))
         .await
-        .unwrap();
+        .unwrap()
+        .source;
     let shared = source.local_path().unwrap().metadata().unwrap().ino() == file.metadata().unwrap().ino();
     // The same size, at another time.
     std::fs::write(&file, "secreT").unwrap();
@@ -264,7 +265,8 @@ async fn metadata_of_an_import_is_not_that_of_the_file() {
     let first = storage
         .open(&key("first"), &ObjectVersion::CURRENT)
         .await
-        .unwrap();
+        .unwrap()
+        .source;
     storage
         .import(&other, first.local_path().unwrap(), &replace())
         .await

@@ -43,7 +43,8 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
             StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)
                 .hint("the archive is past its retention, or somebody removed it"),
             _ => Failure::because(exit::UNAVAILABLE, &error),
-        })?;
+        })?
+        .source;
     if file == Path::new("-") {
         return to_stdout(archive.as_ref(), result).await;
     }

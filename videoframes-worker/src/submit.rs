@@ -187,15 +187,18 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
         let options = PutOptions::from(if_exists);
         async move { place.storage().import(key, file, &options).await }
     };
-    match import(IfExists::Refuse).await {
-        Ok(()) => {}
-        // An object may share its bytes with a file that was changed since.
-        Err(StorageError::AlreadyExists(_)) => {
-            if !holds(place, key, sha256).await.map_err(|e| failed(&e))? {
-                import(IfExists::Replace).await.map_err(|e| failed(&e))?;
+    let holds = || async { holds(place, key, sha256).await.map_err(|e| failed(&e)) };
+    if !holds().await? {
+        match import(IfExists::Refuse).await {
+            // Either another submission was faster, or the object shares its bytes with a file that was
+            // changed since.
+            Err(StorageError::AlreadyExists(_)) => {
+                if !holds().await? {
+                    import(IfExists::Replace).await.map_err(|e| failed(&e))?;
+                }
             }
+            other => other.map_err(|e| failed(&e))?,
         }
-        Err(error) => return Err(failed(&error)),
     }
     let info = place
         .storage()
@@ -208,7 +211,7 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
 async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
     let source = match place.storage().open(key, &ObjectVersion::CURRENT).await {
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
-        other => other?,
+        other => other?.source,
     };
     let mut digest = Checksum::default();
     let mut offset = 0;

@@ -67,7 +67,7 @@ async fn read(stores: &Stores, key: &ObjectKey, found: &ObjectInfo) -> Result<Jo
         .results()
         .open(key, &ObjectVersion::with_etag(&found.etag))
         .await;
-    let source = source.map_err(|e| Verdict::of_store(&e))?;
+    let source = source.map_err(|e| Verdict::of_store(&e))?.source;
     let mut digest = Sha256::new();
     let mut verifier = source.verifier();
     let mut offset = 0;

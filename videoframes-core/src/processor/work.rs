@@ -18,7 +18,9 @@ use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
 use crate::pipeline;
-use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
+use crate::storage::{
+    IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
+};
 
 /// Folder of the store that results without a key of their own go to.
 pub(super) const RESULTS: &str = "results";
@@ -54,8 +56,8 @@ impl Work {
         if let Some(done) = self.unless_stopped(self.earlier()).await? {
             return Ok((done, None));
         }
-        let info = storage
-            .head(&source.key, &source.version)
+        let Opened { info, source: video } = storage
+            .open(&source.key, &source.version)
             .await
             .map_err(|e| Verdict::of_source(&e))?;
         self.check_size(&source, &info)?;
@@ -70,12 +72,6 @@ impl Work {
         fault::reached(Point::Prepared);
 
         self.state.enter(Stage::Extract);
-        let version = ObjectVersion {
-            etag: Some(info.etag.clone()),
-            id: source.version.id.clone(),
-        };
-        let video = storage.open(&source.key, &version).await;
-        let video = video.map_err(|e| Verdict::of_source(&e))?;
         let key = self.target()?;
         let target = self.archive(&key);
         let mut request = options.request(&self.config.limits);

@@ -12,9 +12,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::local::open_regular;
 use super::{
-    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
+    StorageError,
 };
-use crate::source::{MemorySource, Source};
+use crate::source::MemorySource;
 
 #[derive(Debug)]
 struct Object {
@@ -77,10 +78,13 @@ impl Storage for MemoryStorage {
         Ok(lock(&self.objects).get(key, version)?.info.clone())
     }
 
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
         let objects = lock(&self.objects);
         let object = objects.get(key, version)?;
-        Ok(Arc::new(MemorySource::new(key.name(), object.bytes.clone())))
+        Ok(Opened {
+            info: object.info.clone(),
+            source: Arc::new(MemorySource::new(key.name(), object.bytes.clone())),
+        })
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {

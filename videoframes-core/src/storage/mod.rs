@@ -67,6 +67,15 @@ pub struct ObjectInfo {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// An object that was opened.
+#[derive(Clone)]
+pub struct Opened {
+    /// What is known of it.
+    pub info: ObjectInfo,
+    /// Its bytes.
+    pub source: Arc<dyn Source>,
+}
+
 /// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEntry {
@@ -115,14 +124,17 @@ pub trait Storage: Send + Sync + 'static {
     /// the store does not keep; one of another etag is [`StorageError::Changed`]. Idempotent.
     async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError>;
 
-    /// Opens an object for reading, with the same errors as [`Storage::head`]. Idempotent.
+    /// Opens an object for reading, with the same errors as [`Storage::head`], and reads nothing of it yet.
+    /// Idempotent.
     ///
     /// Reads give bytes of the version that was opened or fail; [`StorageError::of_read`] tells when
     /// they do because it has changed. Whoever opens [`Source::local_path`] again may find another
     /// version there, and compares etags afterwards.
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError>;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError>;
 
-    /// Starts to write an object. An existing one is refused at once, where that was asked for.
+    /// Starts to write an object. With [`IfExists::Refuse`] an existing one is
+    /// [`StorageError::AlreadyExists`] here where that costs nothing, else with [`Sink::finish`]: whoever
+    /// has much to do before that asks [`Storage::head`].
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
 
     /// Removes an object. Idempotent: a missing one is no error.

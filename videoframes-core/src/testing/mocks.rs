@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor
 use crate::limits::Limits;
 use crate::source::{Source, Verifier};
 use crate::storage::{
-    ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
 use crate::video::{Timeline, VideoInfo};
 
@@ -60,7 +59,7 @@ mock! {
     #[async_trait]
     impl Storage for Storage {
         async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError>;
-        async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError>;
+        async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError>;
         async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
         async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
         async fn list<'s, 'p, 'a>(

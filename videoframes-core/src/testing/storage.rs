@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::source_conformance;
 use crate::storage::{
-    IfExists, METADATA_BYTES, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    IfExists, METADATA_BYTES, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
 
 /// What a [`Storage`] may lack.
@@ -79,18 +79,25 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
     write(storage, &key, IfExists::Refuse, &["first ", "version"])
         .await
         .expect("a new object");
-    let source = storage
+    let Opened { info, source } = storage
         .open(&key, &ObjectVersion::CURRENT)
         .await
         .expect("a finished object can be opened");
     source_conformance(source.as_ref(), b"first version").await;
+    let head = storage.head(&key, &ObjectVersion::CURRENT).await;
+    assert_eq!(
+        info,
+        head.expect("it is there"),
+        "what is opened is what is there"
+    );
     assert_eq!(source.name(), "ü 100%d.zip");
 
-    let refused = storage.create(&key, &IfExists::Refuse.into()).await.err();
+    let refused = write(storage, &key, IfExists::Refuse, &["unasked"]).await;
     assert!(
-        matches!(refused, Some(StorageError::AlreadyExists(_))),
+        matches!(refused, Err(StorageError::AlreadyExists(_))),
         "an object is not replaced unasked"
     );
+    holds(storage, &key, b"first version").await;
     for end in [Ending::Abort, Ending::Drop] {
         let mut sink = storage
             .create(&key, &IfExists::Replace.into())
@@ -171,7 +178,8 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     let opened = storage
         .open(&key, &ObjectVersion::with_etag(&first.etag))
         .await
-        .expect("the same version");
+        .expect("the same version")
+        .source;
 
     write(storage, &key, IfExists::Replace, &["two"])
         .await
@@ -189,7 +197,8 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     let source = storage
         .open(&key, &ObjectVersion::with_etag(&second.etag))
         .await
-        .expect("the new version");
+        .expect("the new version")
+        .source;
     assert_eq!(source.read_at(0, 3).await.expect("a read"), "two");
     match opened.read_at(0, 3).await {
         Ok(bytes) => assert_eq!(bytes, "one", "what was opened is read"),
@@ -462,7 +471,8 @@ async fn holds(storage: &dyn Storage, key: &ObjectKey, content: &[u8]) {
     let source = storage
         .open(key, &ObjectVersion::CURRENT)
         .await
-        .expect("it is there");
+        .expect("it is there")
+        .source;
     source_conformance(source.as_ref(), content).await;
 }
 

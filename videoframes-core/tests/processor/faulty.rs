@@ -16,9 +16,9 @@ use videoframes_core::jobs::{
 };
 use videoframes_core::pipeline::Progress;
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
-use videoframes_core::source::Source;
 use videoframes_core::storage::{
-    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
+    StorageError,
 };
 
 type Make<E> = Box<dyn Fn() -> E + Send>;
@@ -331,13 +331,13 @@ impl Storage for FaultyStorage {
         self.faults.around("head", self.inner.head(key, version)).await
     }
 
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
-        let source = self.faults.around("open", self.inner.open(key, version)).await?;
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
+        let opened = self.faults.around("open", self.inner.open(key, version)).await?;
         let hook = self.after_open.lock().unwrap().take();
         if let Some(hook) = hook {
             hook().await;
         }
-        Ok(source)
+        Ok(opened)
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {

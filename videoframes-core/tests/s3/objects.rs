@@ -122,7 +122,7 @@ async fn versions_are_read_by_their_names() {
     storage.delete(&key).await.unwrap();
     own.holds_nothing(&key).await;
     for (version, text) in versions.iter().zip(["one", "two"]) {
-        let source = storage.open(&key, version).await.unwrap();
+        let source = storage.open(&key, version).await.unwrap().source;
         assert_eq!(source.read_at(0, 9).await.unwrap(), text);
         let info = storage.head(&key, version).await.unwrap();
         assert_eq!(
@@ -146,7 +146,11 @@ async fn etags_are_given_with_and_without_quotes() {
     let etag = storage.head(&key, &ObjectVersion::CURRENT).await.unwrap().etag;
     assert!(!etag.contains('"'), "{etag}");
     for etag in [etag.clone(), format!("\"{etag}\"")] {
-        let source = storage.open(&key, &ObjectVersion::with_etag(etag)).await.unwrap();
+        let source = storage
+            .open(&key, &ObjectVersion::with_etag(etag))
+            .await
+            .unwrap()
+            .source;
         assert_eq!(source.read_at(0, 7).await.unwrap(), "content");
     }
 }

@@ -46,7 +46,7 @@ async fn answers_that_break_off_are_asked_for_again() {
             ..own.options()
         };
         let (proxy, storage) = own.behind_with(options, twice).await;
-        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
         assert!(
             source.read_at(0, bytes.len()).await.unwrap() == bytes,
             "{fault:?}"
@@ -75,7 +75,7 @@ async fn reads_that_never_go_well_end() {
             ..own.options()
         };
         let (proxy, storage) = own.behind_with(options, always).await;
-        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
         let error = source.read_at(0, bytes.len()).await.unwrap_err();
         let error = StorageError::of_read(&error).expect("the store's error");
         assert!(error.is_retryable(), "{fault:?}: {error:?}");
@@ -92,7 +92,7 @@ async fn an_object_that_is_replaced_has_changed() {
         write(&storage, &key, IfExists::Replace, &content(before))
             .await
             .unwrap();
-        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+        let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
         source.read_at(0, 100_000).await.unwrap();
         write(&storage, &key, IfExists::Replace, &vec![7; after])
             .await
@@ -101,7 +101,7 @@ async fn an_object_that_is_replaced_has_changed() {
         let error = StorageError::of_read(&error);
         assert!(matches!(error, Some(StorageError::Changed(_))), "{error:?}");
     }
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     storage.delete(&key).await.unwrap();
     let error = source.read_at(0, 10).await.unwrap_err();
     let error = StorageError::of_read(&error);
@@ -116,7 +116,7 @@ async fn small_reads_beside_each_other_are_few_requests() {
         .await
         .unwrap();
     let (proxy, storage) = own.behind(|_| Fault::None).await;
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     for at in (0..bytes.len()).step_by(100) {
         let read = source.read_at(at as u64, 100).await.unwrap();
         assert!(read == bytes[at..at + 100], "{at}");
@@ -133,7 +133,7 @@ async fn large_reads_are_several_requests() {
         .await
         .unwrap();
     let (proxy, storage) = own.behind(|_| Fault::None).await;
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     assert!(source.read_at(1, bytes.len()).await.unwrap() == bytes[1..]);
     assert_eq!(proxy.count(Request::is_read), 3);
 }
@@ -161,7 +161,11 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
             false => Fault::None,
         };
         let (_proxy, storage) = own.behind(rule).await;
-        let source = storage.open(&key(name), &ObjectVersion::CURRENT).await.unwrap();
+        let source = storage
+            .open(&key(name), &ObjectVersion::CURRENT)
+            .await
+            .unwrap()
+            .source;
         assert!(source.verifier().is_some(), "{name}");
         let probe = async |source: Arc<dyn Source>| {
             let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
@@ -221,7 +225,7 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
         selection: Selection::All,
         ..pipeline::Request::default()
     };
-    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     let (summary, whole) = extract(Arc::clone(&source), &request).await.unwrap();
     assert!(summary.work.bytes_read >= source.len(), "it was copied");
     let planned = pipeline::Request {
@@ -257,7 +261,12 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
 async fn of_what_is_wanted_in_part_only_that_is_read() {
     let Some(own) = Own::new().await else { return };
     let key = video(&own).await;
-    let source = own.storage().open(&key, &ObjectVersion::CURRENT).await.unwrap();
+    let source = own
+        .storage()
+        .open(&key, &ObjectVersion::CURRENT)
+        .await
+        .unwrap()
+        .source;
     let request = pipeline::Request {
         selection: Selection::Count(1),
         scratch: Scratch::new("/nowhere", 1 << 30),

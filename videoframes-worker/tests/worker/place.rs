@@ -144,7 +144,7 @@ impl Place {
         self.with_storage(async |storage| {
             let source = match storage.open(&key.parse().unwrap(), &ObjectVersion::CURRENT).await {
                 Err(StorageError::NotFound(_)) => return None,
-                source => source.unwrap(),
+                opened => opened.unwrap().source,
             };
             let length = usize::try_from(source.len()).unwrap();
             Some(source.read_at(0, length).await.unwrap().to_vec())

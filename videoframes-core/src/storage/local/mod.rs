@@ -21,7 +21,8 @@ use self::list::Page;
 use self::partial::{ObjectSink, Partial};
 pub(super) use self::tree::open_regular;
 use super::{
-    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
+    StorageError,
 };
 use crate::source::{Source, Verifier};
 
@@ -170,23 +171,26 @@ impl Storage for LocalStorage {
         self.with(key, look).await
     }
 
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
         let version = version.clone();
         let open = move |root: &Path, key: &ObjectKey| {
             let file = open(root, key)?;
             let io = |e| StorageError::from_io("open", key.as_str(), e);
-            let meta = file.metadata().map_err(io)?;
-            let etag = version::etag(&meta);
-            check_version(&version, key, &etag)?;
-            Ok(FileObject {
+            let info = version::info(&file).map_err(io)?;
+            check_version(&version, key, &info.etag)?;
+            let source = FileObject {
                 path: root.canonicalize().map_err(io)?.join(key.as_str()),
                 file: Arc::new(file),
-                size: meta.len(),
-                etag,
+                size: info.size,
+                etag: info.etag.clone(),
                 key: key.clone(),
+            };
+            Ok(Opened {
+                info,
+                source: Arc::new(source),
             })
         };
-        Ok(Arc::new(self.with(key, open).await?))
+        self.with(key, open).await
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {

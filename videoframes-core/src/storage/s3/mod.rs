@@ -27,10 +27,9 @@ use self::source::{S3Source, Window};
 use self::upload::Target;
 use super::local::open_regular;
 use super::{
-    IfExists, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, Sink, Storage, StorageError,
+    ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
 use crate::aws::SdkConfig;
-use crate::source::Source;
 
 /// Most bytes that a store copies in one request.
 const COPY_BYTES: u64 = 5 << 30;
@@ -51,8 +50,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 /// `PermissionDenied` where credentials, rights or the clock are wrong, `NotFound` where the bucket is
 /// missing and `TimedOut` where the store is silent.
 ///
-/// [`IfExists::Refuse`] is asked of the store with the request that makes the object visible
-/// (`If-None-Match`): a store that does not know the condition replaces what appears at the same time.
+/// [`super::IfExists::Refuse`] is asked of the store with the request that makes the object visible
+/// (`If-None-Match`), and not before: a store that does not know the condition replaces what is there.
 ///
 /// Every object that is written has one more name in its metadata, `vf-upload`, by which it is known
 /// again when the answer to its last request was lost. No other may be called so, and
@@ -147,15 +146,8 @@ impl S3Storage {
         }
     }
 
-    async fn sink(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<S3Sink>, StorageError> {
+    fn sink(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<S3Sink>, StorageError> {
         let target = Target::new(Arc::clone(&self.bucket), key.clone(), options.clone())?;
-        if options.if_exists == IfExists::Refuse {
-            match self.bucket.look(&target.key, None).await {
-                Ok(_) => return Err(StorageError::AlreadyExists(key.to_string())),
-                Err(refusal) if refusal.is_missing() => {}
-                Err(refusal) => return Err(refusal.into_failure("write", key.as_str())),
-            }
-        }
         Ok(Box::new(S3Sink::new(target)))
     }
 }
@@ -166,22 +158,26 @@ impl Storage for S3Storage {
         Ok(self.bucket.head(key, version).await?.info)
     }
 
-    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Arc<dyn Source>, StorageError> {
+    async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
         let head = self.bucket.head(key, version).await?;
-        Ok(Arc::new(S3Source {
+        let source = S3Source {
             bucket: Arc::clone(&self.bucket),
             object: self.bucket.key(key)?,
             key: key.clone(),
             id: version.id.clone(),
-            etag: head.info.etag,
+            etag: head.info.etag.clone(),
             length: head.info.size,
             checksum: head.checksum,
             window: Mutex::new(Window::default()),
-        }))
+        };
+        Ok(Opened {
+            info: head.info,
+            source: Arc::new(source),
+        })
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {
-        Ok(self.sink(key, options).await?)
+        Ok(self.sink(key, options)?)
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
@@ -209,7 +205,7 @@ impl Storage for S3Storage {
 
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
         let mut file = FileReader::open(path).await?;
-        let mut sink = self.sink(key, options).await?;
+        let mut sink = self.sink(key, options)?;
         loop {
             let bytes = file.next().await?;
             if bytes.is_empty() {

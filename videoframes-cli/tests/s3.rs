@@ -1,0 +1,204 @@
+//! Videos and archives in the S3 store that `VF_TEST_S3` names: `s3://bucket/key`.
+#![cfg(feature = "s3")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+const KEY: &str = "videoframes";
+const SECRET: &str = "videoframes-secret";
+
+/// A bucket with the video `in/a b+ü.mp4` in it, and the same video as a file.
+struct Place {
+    folder: tempfile::TempDir,
+    address: String,
+    bucket: String,
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Place {
+    fn new() -> Option<Self> {
+        let Ok(address) = std::env::var("VF_TEST_S3") else {
+            eprintln!("skipped on S3: VF_TEST_S3 is not set");
+            return None;
+        };
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&address)
+            .force_path_style(true)
+            .credentials_provider(Credentials::new(KEY, SECRET, None, None, "test"))
+            .build();
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        let letters = name.bytes().map(|byte| format!("{byte:02x}"));
+        let place = Self {
+            bucket: format!("vf-cli-{}-{}", letters.collect::<String>(), std::process::id()),
+            client: Client::from_conf(config),
+            runtime: Runtime::new().unwrap(),
+            address,
+            folder,
+        };
+        let create = place.client.create_bucket().bucket(&place.bucket).send();
+        place.runtime.block_on(create).unwrap();
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
+            .arg("testsrc2=s=320x180:r=25:d=40,noise=alls=20:allf=t")
+            .args(["-pix_fmt", "yuv420p", "-preset", "ultrafast", "-g", "25"])
+            .args(["-movflags", "+faststart"])
+            .arg(place.video())
+            .status();
+        assert!(made.unwrap().success());
+        let video = std::fs::read(place.video()).unwrap();
+        place.put("in/a b+ü.mp4", video);
+        Some(place)
+    }
+
+    fn video(&self) -> PathBuf {
+        self.folder.path().join("a b+ü.mp4")
+    }
+
+    fn put(&self, key: &str, bytes: Vec<u8>) {
+        let put = self.client.put_object().bucket(&self.bucket).key(key);
+        let put = put.body(ByteStream::from(bytes)).send();
+        self.runtime.block_on(put).unwrap();
+    }
+
+    fn get(&self, key: &str) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let object = self.client.get_object().bucket(&self.bucket).key(key).send();
+            let body = object.await.unwrap().body.collect().await;
+            body.unwrap().into_bytes().to_vec()
+        })
+    }
+
+    /// The keys that are there, and how many uploads are neither completed nor aborted.
+    fn state(&self) -> (Vec<String>, usize) {
+        self.runtime.block_on(async {
+            let listed = self.client.list_objects_v2().bucket(&self.bucket).send();
+            let listed = listed.await.unwrap();
+            let keys = listed.contents().iter().map(|object| object.key().unwrap());
+            let open = self.client.list_multipart_uploads().bucket(&self.bucket).send();
+            (
+                keys.map(str::to_owned).collect(),
+                open.await.unwrap().uploads().len(),
+            )
+        })
+    }
+
+    fn at(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    fn vf(&self, args: &[&str], secret: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_vf"))
+            .args(args)
+            .envs([
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_ENDPOINT_URL_S3", &self.address),
+                ("AWS_ACCESS_KEY_ID", KEY),
+                ("AWS_SECRET_ACCESS_KEY", secret),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn extract(&self, video: &str, out: &str, extra: &[&str]) -> Output {
+        let args = [&["extract", video, "-n", "3", "--json", "-o", out], extra].concat();
+        self.vf(&args, SECRET)
+    }
+
+    fn local(&self) -> Vec<u8> {
+        let out = self.folder.path().join("local.zip");
+        let video = self.video();
+        let [video, out] = [&video, &out].map(|path: &PathBuf| path.to_str().unwrap());
+        assert!(self.extract(video, out, &["-y"]).status.success());
+        std::fs::read(Path::new(out)).unwrap()
+    }
+}
+
+/// The exit code and the first line of stderr.
+fn refusal(output: &Output) -> (Option<i32>, String) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    (
+        output.status.code(),
+        said.lines().next().unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn an_object_gives_the_archive_that_its_file_gives_and_little_of_it_is_read() {
+    let Some(place) = Place::new() else { return };
+    let local = place.local();
+    let done = place.extract(&place.at("in/a b+ü.mp4"), &place.at("out/frames.zip"), &[]);
+    assert!(done.status.success(), "{done:?}");
+    assert!(place.get("out/frames.zip") == local);
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let (read, size) = (
+        told["bytes_read"].as_u64().unwrap(),
+        std::fs::metadata(place.video()).unwrap().len(),
+    );
+    assert!(read * 4 < size, "{read} of {size} bytes: {told}");
+}
+
+#[test]
+fn an_object_is_not_replaced_unasked() {
+    let Some(place) = Place::new() else { return };
+    let (video, out) = (place.at("in/a b+ü.mp4"), place.at("out.zip"));
+    place.put("out.zip", b"foreign".to_vec());
+    let (code, said) = refusal(&place.extract(&video, &out, &[]));
+    assert_eq!(code, Some(9), "{said}");
+    assert!(said.contains("out.zip") && said.contains("exists"), "{said}");
+    assert_eq!(place.get("out.zip"), b"foreign");
+    assert!(place.extract(&video, &out, &["-y"]).status.success());
+    assert!(place.get("out.zip") == place.local());
+}
+
+#[test]
+fn what_cannot_be_done_is_told_in_a_line_and_leaves_nothing() {
+    let Some(place) = Place::new() else { return };
+    place.put("text.mp4", b"no video".repeat(100));
+    let (video, out) = (place.at("in/a b+ü.mp4"), place.at("out.zip"));
+    let nowhere = "s3://no-bucket-of-this-name/out.zip";
+    for (video, out, secret, word) in [
+        (
+            place.at("missing.mp4").as_str(),
+            out.as_str(),
+            SECRET,
+            "missing.mp4",
+        ),
+        (&place.at("text.mp4"), &out, SECRET, "text.mp4"),
+        (&video, nowhere, SECRET, "no-bucket-of-this-name"),
+        (
+            "s3://no-bucket-of-this-name/v.mp4",
+            &out,
+            SECRET,
+            "no-bucket-of-this-name",
+        ),
+        (&video, &out, "wrong", "credentials"),
+    ] {
+        let output = place.vf(&["extract", video, "-n", "3", "-o", out], secret);
+        let (code, said) = refusal(&output);
+        assert!(
+            code.is_some_and(|code| (2..=13).contains(&code)),
+            "{word}: {output:?}"
+        );
+        assert!(
+            said.starts_with("error: ") && said.contains(word),
+            "{word}: {said}"
+        );
+        assert_eq!(
+            place.state(),
+            (vec!["in/a b+ü.mp4".to_owned(), "text.mp4".to_owned()], 0)
+        );
+    }
+}

@@ -1,15 +1,16 @@
 //! What the command line says, parsed to the core's types.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use videoframes_core::archive::NameTemplate;
+use videoframes_core::compress::{AudioMode, Codec, CompressOptions, Container};
 use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{OnDamage, Request};
+use videoframes_core::pipeline::{CompressJob, OnDamage, Request};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::{End, Position, Range, Selection};
 use videoframes_core::source::http::Addresses;
@@ -32,6 +33,16 @@ Examples:
   vf extract video.mp4 --every 10s -s 1m -e 5m -W 640 -o thumbs/
   vf extract video.mp4 --all -f png -o - | tar -tf -";
 
+const COMPRESS_EXAMPLES: &str = "\
+Examples:
+  vf compress video.mov -o small.mp4                   H.264 and AAC, at a constant quality
+  vf compress video.mov -o small.mp4 --max-height 720  no higher than 720 pixels
+  vf compress video.mov -o small.mp4 --max-size 25MB   as large as a mail may be
+  vf compress video.mov -o small.mp4 --codec hevc --measure
+  vf compress video.mov -o small.webm --audio none
+
+What is larger when it is encoded again is not: the result then has the source's own streams, and says so.";
+
 /// Exact frames from videos: every picture is the frame that a player shows at its time.
 #[derive(Debug, Parser)]
 #[command(name = "vf", version, styles = STYLES, after_help = crate::exit::HELP, arg_required_else_help = true)]
@@ -48,6 +59,9 @@ pub(crate) enum Command {
     /// Extract frames into a ZIP, a folder or stdout.
     #[command(after_help = EXAMPLES)]
     Extract(Box<ExtractArgs>),
+    /// Make a smaller version of a video, frame for frame, that plays everywhere.
+    #[command(after_help = COMPRESS_EXAMPLES)]
+    Compress(Box<CompressArgs>),
     /// Show what an extraction would decode, and decode nothing: `vf extract --dry-run`.
     Plan(Box<ExtractArgs>),
     /// Show what a video is: container, codec, size, frames, duration.
@@ -240,6 +254,68 @@ pub(crate) struct InputLimitArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CompressArgs {
+    /// The video: a file, or an address (http://, https://).
+    #[arg(value_parser = VideoInput::parser())]
+    pub(crate) file: VideoInput,
+
+    /// A .mp4 or .webm file, or s3://BUCKET/KEY [default: NAME.compressed.mp4].
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How pictures are coded: h264, hevc, av1 or vp9 [default: h264, in .webm vp9].
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) codec: Option<Codec>,
+    /// Constant quality, 1 to 100, the same scale for every codec [default: 70].
+    #[arg(short, long, value_name = "Q", conflicts_with = "max_size")]
+    quality: Option<Quality>,
+    /// Largest height; videos keep their shape and are never enlarged.
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=65535))]
+    max_height: Option<u32>,
+    /// Size that is met instead of a quality, by two passes: 25MB, 8MiB.
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    max_size: Option<NonZeroU64>,
+    /// Sound: encoded (aac; Opus in .webm), as it is (copy), or none.
+    #[arg(long, default_value = "aac", value_name = "HOW")]
+    audio: AudioMode,
+    /// Keep what the video says of place, device and dates.
+    #[arg(long)]
+    keep_metadata: bool,
+    /// Compare the result with the video, and say how similar it is (SSIM, 0 to 1).
+    #[arg(long)]
+    measure: bool,
+
+    /// Replace an existing output.
+    #[arg(short = 'y', long = "yes")]
+    pub(crate) replace: bool,
+    /// Progress on stderr [default: a bar on a terminal, else none].
+    #[arg(long, value_name = "KIND")]
+    pub(crate) progress: Option<ProgressKind>,
+    /// Print the result as JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+
+    /// What to do with a damaged video: fail and leave nothing, or keep what decodes.
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    on_error: OnError,
+    /// The ffmpeg to run (ffprobe is looked for beside it).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+
+    /// Largest output.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_output: Option<u64>,
+    #[command(flatten)]
+    limit: InputLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
     /// The video: a file, or an address (http://, https://).
     #[arg(value_parser = VideoInput::parser())]
@@ -332,6 +408,10 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
 }
 
+fn positive_size(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(size(text)?).ok_or_else(|| "must be more than 0".to_owned())
+}
+
 impl ExtractArgs {
     /// The request that these arguments make.
     pub(crate) fn request(&self) -> Request {
@@ -374,10 +454,7 @@ impl ExtractArgs {
                 },
             },
             names: self.output.name.clone(),
-            on_damage: match self.on_error {
-                OnError::Fail => OnDamage::Fail,
-                OnError::Partial => OnDamage::Partial,
-            },
+            on_damage: self.on_error.into(),
             limits: self.limit.over(default.limits),
             strategy: match self.work.strategy {
                 StrategyArg::Auto => Strategy::Auto,
@@ -392,6 +469,44 @@ impl ExtractArgs {
     /// The ffmpeg that was asked for.
     pub(crate) fn ffmpeg(&self) -> Option<PathBuf> {
         self.work.ffmpeg.clone()
+    }
+}
+
+impl CompressArgs {
+    /// The job that these arguments make, for an output of that container.
+    pub(crate) fn job(&self, container: Container) -> CompressJob {
+        let default = CompressJob::default();
+        let codec = self.codec.unwrap_or(match container {
+            Container::Mp4 => Codec::H264,
+            Container::WebM => Codec::Vp9,
+        });
+        CompressJob {
+            options: CompressOptions {
+                codec,
+                container: Some(container),
+                quality: self.quality.unwrap_or(default.options.quality),
+                max_height: self.max_height,
+                max_bytes: self.max_size,
+                audio: self.audio,
+                keep_metadata: self.keep_metadata,
+            },
+            on_damage: self.on_error.into(),
+            measure: self.measure,
+            limits: Limits {
+                output_bytes: self.max_output.unwrap_or(default.limits.output_bytes),
+                ..self.limit.over(default.limits)
+            },
+            scratch: default.scratch,
+        }
+    }
+}
+
+impl From<OnError> for OnDamage {
+    fn from(what: OnError) -> Self {
+        match what {
+            OnError::Fail => Self::Fail,
+            OnError::Partial => Self::Partial,
+        }
     }
 }
 

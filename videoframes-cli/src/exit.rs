@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use videoframes_core::archive::ArchiveError;
+use videoframes_core::compress::CompressError;
 use videoframes_core::extract::ExtractError;
 use videoframes_core::pipeline::Error;
 use videoframes_core::select::SelectError;
@@ -127,6 +128,22 @@ impl Failure {
             Error::Damaged(_) => about_input(DAMAGED).hint("--on-error partial keeps the frames that decode"),
             Error::Extract(error) => Self::of_decoder(error, input),
             Error::Archive(error) => Self::of_output(error),
+            Error::Compress(error) => Self::of_compression(error, input),
+            Error::Video(error) => Self::of_store(error),
+        }
+    }
+
+    fn of_compression(error: &CompressError, input: &VideoInput) -> Self {
+        let about_input = |code| Self::about(code, input, error);
+        match error {
+            CompressError::Decoder(error) => Self::of_decoder(error, input),
+            CompressError::Output(_) => Self::new(OUTPUT, chain(error)),
+            CompressError::TooLarge(_) => about_input(LIMIT),
+            CompressError::SizeOutOfReach { .. } => {
+                about_input(UNSUPPORTED).hint("give a larger --max-size, a --max-height, or --audio none")
+            }
+            CompressError::NotHeld(_) => about_input(UNSUPPORTED).hint("give another -o, --codec or --audio"),
+            CompressError::Differs(_) | CompressError::Apart(_) => about_input(DECODER),
         }
     }
 
@@ -154,18 +171,21 @@ impl Failure {
 
     pub(crate) fn of_output(error: &ArchiveError) -> Self {
         match error {
-            ArchiveError::Storage(StorageError::AlreadyExists(_)) => {
-                Self::new(OUTPUT_EXISTS, chain(error)).hint("-y replaces it")
-            }
-            ArchiveError::Storage(StorageError::NotFound(_)) => {
-                Self::new(OUTPUT, format!("the folder {}", chain(error)))
-                    .hint("create it first, or give another -o")
-            }
+            ArchiveError::Storage(error) => Self::of_store(error),
             ArchiveError::NotReplaceable { .. } => {
                 Self::new(OUTPUT_EXISTS, chain(error)).hint("give the name of a folder that is not there yet")
             }
             ArchiveError::ForeignDirectory(_) => Self::new(OUTPUT_EXISTS, chain(error))
                 .hint("give a new or an empty folder; this tool only replaces folders that it made"),
+            _ => Self::new(OUTPUT, chain(error)),
+        }
+    }
+
+    pub(crate) fn of_store(error: &StorageError) -> Self {
+        match error {
+            StorageError::AlreadyExists(_) => Self::new(OUTPUT_EXISTS, chain(error)).hint("-y replaces it"),
+            StorageError::NotFound(_) => Self::new(OUTPUT, format!("the folder {}", chain(error)))
+                .hint("create it first, or give another -o"),
             _ => Self::new(OUTPUT, chain(error)),
         }
     }

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
+#[cfg(feature = "s3")]
+use videoframes_core::archive::ZipObject;
 use videoframes_core::archive::{Destination, Directory, ZipFile};
 use videoframes_core::extract::ExtractError;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
@@ -39,7 +41,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         &request,
         &extractor,
         destination.as_ref(),
-        &|progress| reporter.show(progress),
+        &|progress| reporter.show(progress.frames, progress.total, Some(progress.bytes)),
         &cancel,
     )
     .await;
@@ -144,9 +146,9 @@ async fn object(
 
 #[cfg(feature = "s3")]
 async fn open_target(address: &ObjectAddress, if_exists: IfExists) -> Result<Box<dyn Destination>, Failure> {
-    let target = crate::object::target(address, if_exists).await;
-    let target = target.map_err(|error| Failure::of_output(&error.into()))?;
-    Ok(Box::new(target))
+    let storage = crate::object::open_to_write(address, if_exists).await;
+    let storage = storage.map_err(|error| Failure::of_store(&error))?;
+    Ok(Box::new(ZipObject::new(storage, address.key.clone(), if_exists)))
 }
 
 #[cfg(not(feature = "s3"))]
@@ -154,7 +156,7 @@ async fn open_target(_: &ObjectAddress, _: IfExists) -> Result<Box<dyn Destinati
     Err(Failure::without_s3())
 }
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
     match (a.metadata(), b.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,

@@ -1,6 +1,7 @@
 //! `vf`: exact frames from videos.
 
 mod args;
+mod compress;
 mod doctor;
 mod exit;
 mod extract;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => runtime.block_on(plan::run(*args)),
         Command::Extract(args) if args.output.dry_run => runtime.block_on(plan::run(*args)),
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
+        Command::Compress(args) => runtime.block_on(compress::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),
         Command::Completions { shell } => {

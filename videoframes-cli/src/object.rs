@@ -6,7 +6,7 @@ use std::str::FromStr;
 use videoframes_core::storage::ObjectKey;
 
 #[cfg(feature = "s3")]
-pub(crate) use self::store::{open, target};
+pub(crate) use self::store::{open, open_to_write};
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,6 @@ impl fmt::Display for ObjectAddress {
 mod store {
     use std::sync::Arc;
 
-    use videoframes_core::archive::ZipObject;
     use videoframes_core::aws::{AwsOptions, s3_endpoint_is_set, sdk_config};
     use videoframes_core::source::Source;
     use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, S3Storage, Storage, StorageError};
@@ -86,14 +85,14 @@ mod store {
         Ok(opened.source)
     }
 
-    /// The object, written part by part as the archive grows.
+    /// The store of an object that is to be written.
     ///
     /// # Errors
     /// At once, where it exists and is not to be replaced, or where the store does not answer.
-    pub(crate) async fn target(
+    pub(crate) async fn open_to_write(
         address: &ObjectAddress,
         if_exists: IfExists,
-    ) -> Result<ZipObject, StorageError> {
+    ) -> Result<Arc<dyn Storage>, StorageError> {
         let storage = storage(&address.bucket).await;
         match storage.head(&address.key, &ObjectVersion::CURRENT).await {
             Ok(_) if if_exists == IfExists::Refuse => {
@@ -102,7 +101,7 @@ mod store {
             Ok(_) | Err(StorageError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(ZipObject::new(Arc::new(storage), address.key.clone(), if_exists))
+        Ok(Arc::new(storage))
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use videoframes_core::pipeline::Progress;
 
 use crate::args::ProgressKind;
 
@@ -28,20 +27,22 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn show(&self, progress: Progress) {
+    /// Frames of a total that may be unknown and is 0 then; `bytes` that were written so far, where known.
+    pub(crate) fn show(&self, frames: u64, total: u64, bytes: Option<u64>) {
         match self {
             Self::Bar(bar) => {
-                bar.set_length(progress.total);
-                bar.set_position(progress.frames);
+                bar.set_length(total.max(frames));
+                bar.set_position(frames);
             }
             Self::Json(last) => {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 let due = last.is_none_or(|at| at.elapsed() >= Duration::from_millis(100));
-                if due || progress.frames == progress.total {
+                if due || frames == total {
                     *last = Some(Instant::now());
-                    let line = serde_json::json!({
-                        "event": "progress", "frames": progress.frames, "total": progress.total, "bytes": progress.bytes,
-                    });
+                    let mut line = serde_json::json!({"event": "progress", "frames": frames, "total": total});
+                    if let Some(bytes) = bytes {
+                        line["bytes"] = bytes.into();
+                    }
                     let _ = writeln!(std::io::stderr(), "{line}");
                 }
             }

@@ -68,9 +68,11 @@ pub mod archive;
 pub mod aws;
 #[cfg(feature = "jobs")]
 pub mod clock;
+pub mod compress;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
 pub mod extract;
+mod ffmpeg;
 #[cfg(feature = "jobs")]
 pub mod jobs;
 pub mod limits;

@@ -57,5 +57,7 @@ pub(crate) const HTTP_REDIRECTS: usize = 5;
 /// Fewest bytes a second that an HTTP server may send before it counts as too slow.
 #[cfg(feature = "http")]
 pub(crate) const HTTP_BYTES_PER_SECOND: u64 = 16 << 10;
+/// Most audio tracks that a compressed video takes along.
+pub(crate) const AUDIO_TRACKS: usize = 16;
 /// Most boxes of a file that are looked at for its index.
 pub(crate) const INDEX_BOXES: usize = 1 << 20;

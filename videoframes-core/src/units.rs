@@ -180,6 +180,11 @@ impl TimeBase {
         })
     }
 
+    /// Ticks of which a whole number make the time base: its denominator.
+    pub fn denominator(self) -> u32 {
+        self.denominator
+    }
+
     /// `ticks` as exact seconds.
     pub fn seconds(self, ticks: i128) -> Rational {
         Ratio::new(ticks * i128::from(self.numerator), i128::from(self.denominator))

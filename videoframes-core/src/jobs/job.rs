@@ -240,6 +240,8 @@ error_codes! {
     Unsupported = "UNSUPPORTED",
     /// A limit was reached.
     LimitExceeded = "LIMIT_EXCEEDED",
+    /// A rendition that is not optional cannot be made of the video.
+    RenditionFailed = "RENDITION_FAILED",
     /// Something else lies where the result has to go.
     OutputExists = "OUTPUT_EXISTS",
     /// The result cannot be written for now.

@@ -78,14 +78,18 @@ pub(super) struct LocalFile<'a> {
     cancel: &'a CancellationToken,
     copy: OnceCell<Copied>,
     alias: OnceCell<(TempDir, File)>,
+    /// Bytes that are needed beside a copy.
+    beside: u64,
+    /// All room that is needed, taken at once: whoever held some and waited for more could wait for
+    /// another who does the same. The files go first, and then their room.
+    room: OnceCell<Reserved>,
 }
 
-/// A copy of a source. The file goes first, and then its room.
+/// A copy of a source.
 struct Copied {
     path: TempPath,
     /// Open as long as the copy is in use, which is what tells a sweep.
     _file: File,
-    _room: Reserved,
 }
 
 /// Name of the link in the folder of an alias.
@@ -99,7 +103,28 @@ impl<'a> LocalFile<'a> {
             cancel,
             copy: OnceCell::new(),
             alias: OnceCell::new(),
+            beside: 0,
+            room: OnceCell::new(),
         }
+    }
+
+    /// The same, with room for so many bytes more in the scratch folder.
+    pub(super) fn with_room_beside(mut self, bytes: u64) -> Self {
+        self.beside = bytes;
+        self
+    }
+
+    /// Takes the room for all that will be in the scratch folder, where that is not done yet.
+    pub(super) async fn take_room(&self) -> Result<(), Error> {
+        let copy = match self.source.local_path() {
+            Some(_) => 0,
+            None => self.source.len(),
+        };
+        let bytes = copy.saturating_add(self.beside);
+        let taken = self
+            .room
+            .get_or_try_init(|| self.scratch.reserve(bytes, self.cancel));
+        taken.await.map(drop)
     }
 
     pub(super) async fn path(&self) -> Result<PathBuf, Error> {
@@ -145,7 +170,7 @@ impl<'a> LocalFile<'a> {
 
     async fn copy(&self) -> Result<Copied, Error> {
         let source = self.source;
-        let room = self.scratch.reserve(source.len(), self.cancel).await?;
+        self.take_room().await?;
         // The path stays here, so that the file goes with this future, whatever thread still writes it.
         let (mut file, path) = self
             .scratch
@@ -176,10 +201,6 @@ impl<'a> LocalFile<'a> {
         if let Some(verifier) = verifier {
             verifier.finish().map_err(Error::Source)?;
         }
-        Ok(Copied {
-            path,
-            _file: file,
-            _room: room,
-        })
+        Ok(Copied { path, _file: file })
     }
 }

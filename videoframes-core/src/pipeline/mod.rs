@@ -1,8 +1,11 @@
-//! The whole way: source → probe → select → extract → archive.
+//! The whole way: source → probe → select → extract → archive, and source → probe → compress → sink.
 
+mod attempt;
+mod compress;
 mod input;
 mod plan;
 mod probe;
+mod renditions;
 mod scratch;
 mod writer;
 
@@ -14,21 +17,27 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::attempt::{Attempt, Decision, packets_are_frames};
+pub use self::compress::{CompressJob, Compressed, Origin, compress};
+use self::compress::{Subject, room_beside};
 use self::input::{Counted, LocalFile};
 pub use self::plan::{Outline, outline};
 use self::probe::inspect;
 pub use self::probe::{Probe, probe};
+pub use self::renditions::{Rendition, RenditionOutcome, Renditions};
 pub use self::scratch::Scratch;
 use self::writer::Writer;
 use crate::archive::{ArchiveError, Destination, Manifest, NameTemplate};
+use crate::compress::CompressError;
 use crate::extract::{
-    Deinterlace, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PictureOptions,
+    Deinterlace, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureOptions,
     PlannedInput,
 };
 use crate::limits::Limits;
 use crate::plan::{DecodePlan, Strategy};
 use crate::select::{Pick, Range, SelectError, Selection, select};
 use crate::source::Source;
+use crate::storage::StorageError;
 use crate::units::approximate_seconds;
 use crate::video::{NoIndex, Timeline, VideoIndex, VideoInfo};
 
@@ -110,6 +119,8 @@ pub struct Summary {
     pub damage: Option<String>,
     /// How the frames were come by.
     pub work: Work,
+    /// What became of the renditions, in the order in which they were asked for.
+    pub renditions: Vec<RenditionOutcome>,
 }
 
 /// How an extraction came by its frames. Not part of the result.
@@ -166,6 +177,12 @@ pub enum Error {
     /// The result cannot be written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A compressed video cannot be made; by the decoder's fault it is [`Error::Extract`].
+    #[error(transparent)]
+    Compress(CompressError),
+    /// A compressed video cannot be put in its place.
+    #[error(transparent)]
+    Video(StorageError),
     /// The source is damaged and partial results were not asked for.
     #[error("the video is damaged: {0}")]
     Damaged(String),
@@ -175,6 +192,15 @@ pub enum Error {
     /// [`Strategy::Planned`] was asked for and is not possible.
     #[error("it cannot be planned: {0}")]
     NotPlannable(String),
+}
+
+impl From<CompressError> for Error {
+    fn from(error: CompressError) -> Self {
+        match error {
+            CompressError::Decoder(error) => Self::Extract(error),
+            error => Self::Compress(error),
+        }
+    }
 }
 
 /// Extracts what `request` asks of `source` into `destination`.
@@ -192,7 +218,35 @@ pub async fn run(
     progress: &(dyn Fn(Progress) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let work = run_unbounded(source, request, extractor, destination, progress, cancel);
+    let work = run_unbounded(source, request, None, extractor, destination, progress, cancel);
+    bounded(work, &request.limits, cancel).await
+}
+
+/// The same, with compressed videos of the same source, which is read once for all. They are in their
+/// places before the archive is: whoever finds that has them too.
+///
+/// # Errors
+/// See [`Error`]; a rendition that fails ends it all unless it is optional. Renditions that are in their
+/// places by then stay there.
+pub async fn run_with_renditions(
+    source: Arc<dyn Source>,
+    request: &Request,
+    renditions: Renditions<'_>,
+    extractor: &dyn FrameExtractor,
+    destination: &dyn Destination,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    let renditions = Some(renditions).filter(|renditions| !renditions.wanted.is_empty());
+    let work = run_unbounded(
+        source,
+        request,
+        renditions,
+        extractor,
+        destination,
+        progress,
+        cancel,
+    );
     bounded(work, &request.limits, cancel).await
 }
 
@@ -216,6 +270,7 @@ async fn bounded<T>(
 async fn run_unbounded(
     source: Arc<dyn Source>,
     request: &Request,
+    renditions: Option<Renditions<'_>>,
     extractor: &dyn FrameExtractor,
     destination: &dyn Destination,
     progress: &(dyn Fn(Progress) + Send + Sync),
@@ -223,7 +278,9 @@ async fn run_unbounded(
 ) -> Result<Summary, Error> {
     destination.check()?;
     let source = Counted::new(source, cancel);
-    let file = LocalFile::of(source.as_ref(), &request.scratch, cancel);
+    let wanted = renditions.map_or(&[][..], |renditions| renditions.wanted);
+    let beside = room_beside(source.as_ref(), wanted.iter().map(|rendition| &rendition.target));
+    let file = LocalFile::of(source.as_ref(), &request.scratch, cancel).with_room_beside(beside);
     let limits = &request.limits;
     let Probe {
         video,
@@ -254,7 +311,36 @@ async fn run_unbounded(
             return Err(Error::Damaged(damage.clone()));
         }
         let frames = distinct(&picks);
-        let decision = attempt.plan(&source, &file, &index, &frames, request)?;
+        let subject = match renditions {
+            None => None,
+            Some(Renditions { compressor, .. }) => {
+                file.take_room().await?;
+                Some(Subject {
+                    source_bytes: source.len(),
+                    path: file.path().await?,
+                    video: video.clone(),
+                    timeline: Some(timeline.clone()),
+                    deinterlace: attempt.interlaced,
+                    on_damage: request.on_damage,
+                    extractor,
+                    compressor,
+                    limits,
+                    scratch: &request.scratch,
+                    cancel,
+                })
+            }
+        };
+        // Where every frame is decoded for a rendition, the pictures come of the same decode.
+        let shared = match (&renditions, &subject) {
+            (Some(renditions), Some(subject)) if !attempt.apart && !frames.is_empty() => {
+                renditions.share(subject)?
+            }
+            _ => None,
+        };
+        let decision = match &shared {
+            Some(_) => Decision::whole_file(),
+            None => attempt.plan(&source, &file, &index, &frames, request)?,
+        };
         let mut work = Work::of(decision.planned.as_ref(), attempt.fallback.clone());
         let input = match decision.planned {
             Some(mut planned) => {
@@ -282,15 +368,42 @@ async fn run_unbounded(
             frames: Vec::with_capacity(picks.len()),
             bytes: 0,
         };
-        match extract(extractor, &input, job, writer, cancel).await {
-            Ok((writer, mut report)) => {
+        let decoding = |sender| async {
+            match (renditions, &subject, &shared) {
+                (Some(renditions), Some(subject), Some(shared)) => {
+                    renditions.decode(subject, shared, job, sender).await
+                }
+                _ => {
+                    let report = extract(extractor, &input, job, limits, sender, cancel).await?;
+                    Ok((report, Vec::new()))
+                }
+            }
+        };
+        match written(decoding, writer).await {
+            Ok((writer, (mut report, compressed))) => {
                 report.damage = attempt.damage.or(report.damage);
                 if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &report.damage) {
                     writer.archive.abort().await;
                     return Err(Error::Damaged(damage.clone()));
                 }
+                let shared = shared.map(|shared| (shared, compressed));
+                let outcomes = match (renditions, &subject) {
+                    (Some(renditions), Some(subject)) => renditions.finish(subject, shared).await,
+                    _ => Ok(Vec::new()),
+                };
+                let outcomes = match outcomes {
+                    Ok(outcomes) => outcomes,
+                    Err(error) => {
+                        writer.archive.abort().await;
+                        return Err(error);
+                    }
+                };
                 work.bytes_read = source.bytes_read();
-                return writer.finish(&video, report, work).await;
+                let summary = writer.finish(&video, report, work).await?;
+                return Ok(Summary {
+                    renditions: outcomes,
+                    ..summary
+                });
             }
             Err((writer, error)) => {
                 let untouched = writer.bytes == 0;
@@ -303,9 +416,18 @@ async fn run_unbounded(
                             "the index is not what decodes; decoding once to learn the frames"
                         );
                     }
-                    Error::Extract(ExtractError::Interlaced) if again && !attempt.deinterlace => {
+                    Error::Extract(ExtractError::Interlaced) if again && !attempt.interlaced => {
                         tracing::info!("interlaced frames; starting again with a deinterlacer");
-                        attempt.deinterlace = true;
+                        attempt.interlaced = true;
+                        attempt.deinterlace |= request.picture.deinterlace == Deinterlace::Auto;
+                        attempt.timeline = Some(timeline);
+                    }
+                    Error::Compress(_)
+                    | Error::Extract(ExtractError::DecoderFailed(_) | ExtractError::Unsupported(_))
+                        if again && shared.is_some() =>
+                    {
+                        tracing::info!(%error, "pictures and renditions are made one after the other");
+                        attempt.apart = true;
                         attempt.timeline = Some(timeline);
                     }
                     Error::Extract(ExtractError::PlanFailed(why))
@@ -355,120 +477,6 @@ fn choose(timeline: &Timeline, request: &Request) -> Result<Vec<Pick>, Error> {
     )?)
 }
 
-/// What is known and decided before a decode.
-struct Attempt {
-    timeline: Option<Timeline>,
-    deinterlace: bool,
-    damage: Option<String>,
-    scanned: bool,
-    /// Why a plan was given up.
-    fallback: Option<String>,
-}
-
-/// How the frames will be come by.
-struct Decision {
-    planned: Option<PlannedInput>,
-    /// Whether the samples are read from a copy.
-    copied: bool,
-    /// Why samples are not left out.
-    reason: Option<String>,
-}
-
-impl Decision {
-    fn strategy(&self) -> Strategy {
-        match self.planned {
-            Some(_) => Strategy::Planned,
-            None => Strategy::Plain,
-        }
-    }
-}
-
-impl Attempt {
-    fn first(video: &VideoInfo, request: &Request, timeline: Option<Timeline>) -> Self {
-        Self {
-            timeline,
-            deinterlace: match request.picture.deinterlace {
-                Deinterlace::Auto => video.interlaced,
-                Deinterlace::On => true,
-                Deinterlace::Off => false,
-            },
-            damage: None,
-            scanned: false,
-            fallback: None,
-        }
-    }
-
-    /// Chooses between a plan and a decode of the file.
-    fn plan(
-        &self,
-        source: &Arc<Counted>,
-        file: &LocalFile<'_>,
-        index: &Result<Arc<VideoIndex>, NoIndex>,
-        frames: &[usize],
-        request: &Request,
-    ) -> Result<Decision, Error> {
-        let plain = |reason: String| {
-            tracing::debug!(reason, "no plan");
-            Decision {
-                planned: None,
-                copied: false,
-                reason: Some(reason),
-            }
-        };
-        if request.strategy == Strategy::Plain {
-            return Ok(plain("it was asked for".to_owned()));
-        }
-        let plan = self.hindrance(index).and_then(|index| {
-            let plan = DecodePlan::new(index, frames).map_err(str::to_owned)?;
-            Ok((index, plan))
-        });
-        match plan {
-            Err(hindrance) if request.strategy == Strategy::Planned => Err(Error::NotPlannable(hindrance)),
-            Err(hindrance) => Ok(plain(hindrance)),
-            Ok((index, plan)) => {
-                // A file is there to be read; what is not has to be copied before it can be decoded.
-                let auto = request.strategy == Strategy::Auto;
-                let copied = auto && file.is_worth_copying(plan.bytes);
-                let near = copied || source.local_path().is_some();
-                if auto && near && !plan.is_worthwhile(index) {
-                    return Ok(plain("nearly all samples are needed".to_owned()));
-                }
-                Ok(Decision {
-                    planned: Some(PlannedInput {
-                        source: source.clone(),
-                        index: Arc::clone(index),
-                        plan: Arc::new(plan),
-                        jobs: request.jobs.map_or(0, NonZeroUsize::get),
-                    }),
-                    copied,
-                    reason: None,
-                })
-            }
-        }
-    }
-
-    fn hindrance<'a>(
-        &self,
-        index: &'a Result<Arc<VideoIndex>, NoIndex>,
-    ) -> Result<&'a Arc<VideoIndex>, String> {
-        if self.scanned {
-            return Err("its index is not what decodes".to_owned());
-        }
-        if let Some(why) = &self.fallback {
-            return Err(why.clone());
-        }
-        if self.deinterlace {
-            return Err("frames that are deinterlaced need their neighbours".to_owned());
-        }
-        index.as_ref().map_err(NoIndex::to_string)
-    }
-}
-
-fn packets_are_frames(video: &VideoInfo) -> bool {
-    let container = video.container.as_str();
-    (container.starts_with("mov,") || container.starts_with("matroska")) && video.codec != "vp8"
-}
-
 /// The frames of the picks, each once: picks are in order of time.
 fn distinct(picks: &[Pick]) -> Vec<usize> {
     let mut frames: Vec<usize> = picks.iter().map(|pick| pick.frame).collect();
@@ -476,29 +484,31 @@ fn distinct(picks: &[Pick]) -> Vec<usize> {
     frames
 }
 
-/// Runs the decoder and writes what it gives, side by side.
-async fn extract<'a>(
+/// Runs the decoder, where there is anything to decode.
+async fn extract(
     extractor: &dyn FrameExtractor,
     input: &Input,
     job: ExtractRequest,
-    mut writer: Writer<'a>,
+    limits: &Limits,
+    pictures: mpsc::Sender<Picture>,
     cancel: &CancellationToken,
-) -> Result<(Writer<'a>, ExtractReport), (Writer<'a>, Error)> {
+) -> Result<ExtractReport, Error> {
     if job.frames.is_empty() {
-        return match extractor.version().await {
-            Ok(decoder) => {
-                let report = ExtractReport {
-                    decoder,
-                    ..ExtractReport::default()
-                };
-                Ok((writer, report))
-            }
-            Err(error) => Err((writer, error.into())),
-        };
+        return Ok(ExtractReport {
+            decoder: extractor.version().await?,
+            ..ExtractReport::default()
+        });
     }
-    let limits = writer.request.limits;
+    Ok(extractor.extract(input, job, limits, pictures, cancel).await?)
+}
+
+/// Decodes, and writes what that gives, side by side.
+async fn written<'a, T, F: Future<Output = Result<T, Error>>>(
+    decoding: impl FnOnce(mpsc::Sender<Picture>) -> F,
+    mut writer: Writer<'a>,
+) -> Result<(Writer<'a>, T), (Writer<'a>, Error)> {
     let (sender, mut receiver) = mpsc::channel(1);
-    let decoding = extractor.extract(input, job, &limits, sender, cancel);
+    let decoding = decoding(sender);
     let writing = async {
         while let Some(picture) = receiver.recv().await {
             if let Err(error) = writer.add(picture).await {
@@ -511,8 +521,7 @@ async fn extract<'a>(
     };
     let (decoded, written) = tokio::join!(decoding, writing);
     match (written, decoded) {
-        (Err(error), _) => Err((writer, error)),
-        (Ok(()), Err(error)) => Err((writer, error.into())),
+        (Err(error), _) | (Ok(()), Err(error)) => Err((writer, error)),
         (Ok(()), Ok(report)) => Ok((writer, report)),
     }
 }

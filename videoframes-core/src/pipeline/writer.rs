@@ -136,6 +136,7 @@ impl Writer<'_> {
             warnings: report.warnings,
             damage: report.damage,
             work,
+            renditions: Vec::new(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use crate::archive::ArchiveError;
+use crate::compress::CompressError;
 use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
 use crate::pipeline::Error;
@@ -67,6 +68,10 @@ impl Verdict {
             Error::NotPlannable(_) => permanent(ErrorCode::Unsupported),
             Error::Archive(ArchiveError::Storage(error)) => Self::of_output(error, message),
             Error::Archive(_) => permanent(ErrorCode::Internal),
+            Error::Video(error) => Self::of_output(error, message),
+            Error::Compress(CompressError::Output(_)) => retryable(ErrorCode::NoSpace),
+            Error::Compress(CompressError::TooLarge(_)) => permanent(ErrorCode::LimitExceeded),
+            Error::Compress(_) => permanent(ErrorCode::RenditionFailed),
             Error::Extract(error) => match error {
                 // Another worker may have what this one lacks.
                 ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_) => {

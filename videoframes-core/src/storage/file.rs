@@ -63,6 +63,11 @@ impl FileSink {
         })
     }
 
+    /// The temporary file, for those who write to it by its name and not by this sink.
+    pub(crate) fn partial_path(&self) -> &Path {
+        self.file.as_ref().map_or(Path::new(""), NamedTempFile::path)
+    }
+
     fn error(&self, source: io::Error) -> StorageError {
         StorageError::from_io("write", &self.path.to_string_lossy(), source)
     }

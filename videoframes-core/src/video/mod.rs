@@ -58,6 +58,19 @@ impl VideoInfo {
     }
 }
 
+impl VideoInfo {
+    /// The same video as it is once its pictures were turned upright.
+    pub(crate) fn turned_upright(&self) -> Self {
+        let mut video = self.clone();
+        if self.orientation.swaps_sides() {
+            (video.width, video.height) = (self.height, self.width);
+            video.sample_aspect = self.sample_aspect.recip();
+        }
+        video.orientation = Orientation::Upright;
+        video
+    }
+}
+
 /// A sample aspect ratio that can be believed: beyond 1:16 … 16:1 it is none.
 pub(crate) fn believable_aspect(aspect: Rational) -> Option<Rational> {
     let limit = Rational::from_integer(17);

@@ -5,46 +5,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
-use crate::video::{Orientation, Timeline, VideoInfo};
-
-/// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
-/// scripts, subtitle formats and image sequences can name other files and are not on the list.
-const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,nut,ivf,\
-                       obu,h264,hevc,vvc,m4v,mjpeg,gif,dv,rm,wtv,yuv4mpegpipe,mp3,wav,flac,aac,aiff,w64,caf";
-
-/// Names under which the two `showinfo` filters report.
-pub(super) const DECODED: &str = "decoded";
-pub(super) const PICKED: &str = "picked";
-
-/// Options before every input: nothing but this file, by a listed demuxer.
-pub(super) fn input(path: &Path) -> Vec<OsString> {
-    let mut url = OsString::from("file:");
-    url.push(path);
-    let mut args: Vec<OsString> = ["-protocol_whitelist", "file", "-format_whitelist", FORMATS]
-        .map(OsString::from)
-        .into();
-    args.extend([OsString::from("-i"), url]);
-    args
-}
-
-/// What every decode has in common. The banner is not hidden: it tells the version.
-fn decode(source: Vec<OsString>) -> Vec<OsString> {
-    let mut args: Vec<OsString> = [
-        "-nostdin",
-        "-nostats",
-        "-loglevel",
-        "repeat+level+info",
-        "-max_error_rate",
-        "1",
-        "-copyts",
-        "-noautorotate",
-    ]
-    .map(OsString::from)
-    .into();
-    args.extend(source);
-    args.extend(["-map", "0:V:0", "-an", "-sn", "-dn"].map(OsString::from));
-    args
-}
+use crate::ffmpeg::args::{DECODED, PICKED, STEADY, decode, input};
+use crate::ffmpeg::filters::{self, input_matrix, input_range, tonemap_chain, turn};
+use crate::units::Rational;
+use crate::video::{Timeline, VideoInfo};
 
 /// Decodes everything and reports every frame, writing nothing.
 pub(super) fn scan(path: &Path) -> Vec<OsString> {
@@ -82,9 +46,9 @@ pub(super) fn extract(path: &Path, request: &ExtractRequest, graph: Graph<'_>) -
     args
 }
 
-/// Keeps the graph as it is where frames are deinterlaced, whatever becomes of their size.
+/// Keeps the graph as it is where frames are deinterlaced.
 fn steady(request: &ExtractRequest, input: Vec<OsString>) -> Vec<OsString> {
-    let options = ["-reinit_filter", "0"].iter().filter(|_| request.deinterlace);
+    let options = STEADY.iter().filter(|_| request.deinterlace);
     options.map(OsString::from).chain(input).collect()
 }
 
@@ -188,18 +152,8 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
     } = request;
     let mut filters = vec![format!("showinfo@{DECODED}=checksum=0")];
     if request.deinterlace {
-        let which = if picture.deinterlace == crate::extract::Deinterlace::On {
-            "all"
-        } else {
-            "interlaced"
-        };
-        // The deinterlacer holds a frame back, which it would lose if the graph were built anew where a
-        // video changes its size: see `steady`. It halves the time base; picks are made in the stream's own.
-        filters.push(format!("scale=w={}:h={}:interl=1", video.width, video.height));
-        filters.push(format!(
-            "bwdif=mode=send_frame:deint={which},settb={}",
-            video.time_base
-        ));
+        let all = picture.deinterlace == crate::extract::Deinterlace::On;
+        filters.extend(filters::deinterlace(video, all));
     }
     if let Some(&last) = frames.last() {
         // The first frame behind the last pick ends the stream: an encoder with threads would keep its
@@ -228,7 +182,13 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     if tonemap {
         filters.push(tonemap_chain(video));
     }
-    let (scale, pad) = scale(video, picture);
+    let stored = match picture.rotate && video.orientation.swaps_sides() {
+        true => (video.height, video.width),
+        false => (video.width, video.height),
+    };
+    let display = video.display_size(picture.rotate);
+    let size = picture.fit(display.0, display.1);
+    let (scale, pad) = filters::fit(stored, size, Rational::from_integer(1));
     let (matrix, range) = if tonemap {
         ("bt709", "tv")
     } else {
@@ -279,28 +239,6 @@ fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, ran
     })
 }
 
-/// Brings frames to the size of the pictures. A frame of another size than the first is fitted into it
-/// with its own shape: the graph is built anew where a video changes its size, the encoder is not.
-fn scale(video: &VideoInfo, picture: &PictureOptions) -> (String, Option<String>) {
-    let (width, height) = match picture.rotate && video.orientation.swaps_sides() {
-        true => (video.height, video.width),
-        false => (video.width, video.height),
-    };
-    let display = video.display_size(picture.rotate);
-    let (w, h) = picture.fit(display.0, display.1);
-    if w % 2 == 1 || h % 2 == 1 {
-        // No border can be put around halved colours of an odd size.
-        return (format!("scale=w={w}:h={h}"), None);
-    }
-    let side = |known: u32, side: &str| {
-        format!(
-            "if(eq(iw,{width})*eq(ih,{height}),{known},max(2,2*round({side}*min({w}/(iw*sar),{h}/ih)/2)))"
-        )
-    };
-    let scale = format!("scale=w='{}':h='{}'", side(w, "iw*sar"), side(h, "ih"));
-    (scale, Some(format!("pad=w={w}:h={h}:x=(ow-iw)/2:y=(oh-ih)/2")))
-}
-
 /// An expression that is true for the picked timestamps: a range where they are all there, else a
 /// tree of comparisons, so that evaluation takes logarithmic time whatever their number.
 fn pick_expression(timeline: &Timeline, frames: &[usize]) -> String {
@@ -330,114 +268,6 @@ fn write_tree(out: &mut String, pts: &[i64], frames: &[usize]) {
     out.push(',');
     write_tree(out, pts, high);
     out.push(')');
-}
-
-fn turn(orientation: Orientation) -> Option<&'static str> {
-    Some(match orientation {
-        Orientation::Upright => return None,
-        Orientation::Clockwise => "transpose=clock",
-        Orientation::HalfTurn => "hflip,vflip",
-        Orientation::CounterClockwise => "transpose=cclock",
-        Orientation::MirroredHorizontally => "hflip",
-        Orientation::MirroredVertically => "vflip",
-        Orientation::MirroredClockwise => "transpose=clock_flip",
-        Orientation::MirroredCounterClockwise => "transpose=cclock_flip",
-    })
-}
-
-/// The matrix to decode with: the tagged one, else BT.709 for HD and BT.601 below.
-fn input_matrix(video: &VideoInfo) -> &'static str {
-    match video.colour.matrix.as_deref() {
-        Some("bt709") => "bt709",
-        Some("fcc") => "fcc",
-        Some("bt470bg" | "smpte170m") => "bt601",
-        Some("smpte240m") => "smpte240m",
-        Some("bt2020nc" | "bt2020c") => "bt2020",
-        _ if is_rgb(video) => "auto",
-        _ if video.height >= 720 || video.width >= 1280 => "bt709",
-        _ => "bt601",
-    }
-}
-
-fn input_range(video: &VideoInfo) -> &'static str {
-    match video.colour.full_range {
-        _ if is_rgb(video) => "auto",
-        Some(true) => "pc",
-        Some(false) => "tv",
-        None if video.pixel_format.starts_with("yuvj") => "pc",
-        None if video.pixel_format.starts_with("gray") => "auto",
-        None => "tv",
-    }
-}
-
-fn is_rgb(video: &VideoInfo) -> bool {
-    let format = video.pixel_format.as_str();
-    [
-        "rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "x2rgb", "x2bgr",
-    ]
-    .iter()
-    .any(|p| format.starts_with(p))
-}
-
-/// PQ or HLG to BT.709 SDR: linear light, BT.709 primaries, the Hable curve.
-fn tonemap_chain(video: &VideoInfo) -> String {
-    let tag = |value: &Option<String>, fallback: &str| value.clone().unwrap_or_else(|| fallback.to_owned());
-    let range = if video.colour.full_range == Some(true) {
-        "full"
-    } else {
-        "limited"
-    };
-    format!(
-        "zscale=tin={}:min={}:pin={}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
-         tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
-        tag(&video.colour.transfer, "smpte2084"),
-        zscale_matrix(video.colour.matrix.as_deref()),
-        zscale_primaries(video.colour.primaries.as_deref()),
-    )
-}
-
-/// Rare primaries that zscale has no name for are taken as the usual ones of HDR.
-fn zscale_primaries(primaries: Option<&str>) -> &str {
-    match primaries {
-        Some(known @ ("bt709" | "smpte170m" | "smpte240m" | "bt2020" | "smpte432")) => known,
-        _ => "bt2020",
-    }
-}
-
-fn zscale_matrix(matrix: Option<&str>) -> &'static str {
-    match matrix {
-        Some("bt709") => "709",
-        Some("bt2020c") => "2020_cl",
-        Some("smpte170m" | "bt470bg") => "170m",
-        _ => "2020_ncl",
-    }
-}
-
-/// Reads the container's streams, as JSON.
-pub(super) fn probe_streams(path: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> = ["-v", "error", "-show_streams", "-show_format", "-of", "json"]
-        .map(OsString::from)
-        .into();
-    args.extend(input(path));
-    args
-}
-
-/// Reads the video stream's packets, a line each: `pts,duration,flags`.
-pub(super) fn probe_packets(path: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> = [
-        "-v",
-        "error",
-        "-select_streams",
-        "V:0",
-        "-show_entries",
-        "packet=pts,duration,flags",
-        "-of",
-        "csv=p=0",
-    ]
-    .map(OsString::from)
-    .into();
-    args.extend(input(path));
-    args
 }
 
 /// Whether all timestamps survive the double arithmetic of ffmpeg's expressions.

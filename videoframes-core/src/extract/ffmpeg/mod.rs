@@ -1,18 +1,10 @@
 //! [`FrameExtractor`] on an ffmpeg that is installed on the machine, version 5.1 to 9.
 
 mod args;
-mod child;
-mod decode;
 mod feed;
-mod log;
-mod plain;
+pub(crate) mod plain;
 mod planned;
-mod probe;
-mod program;
-mod registry;
 mod scan;
-mod spawn;
-mod split;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,10 +14,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::program::Programs;
-pub use self::program::{OLDEST_SUPPORTED, Version};
-pub use self::registry::sweep_children;
-use super::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
+use super::{
+    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureFormat, Scan, Tonemap,
+};
+use crate::ffmpeg::program::Programs;
+pub use crate::ffmpeg::program::{OLDEST_SUPPORTED, Version};
+pub use crate::ffmpeg::registry::sweep_children;
+use crate::ffmpeg::{blocking, probe};
 use crate::limits::Limits;
 use crate::video::{Timeline, VideoInfo};
 
@@ -33,7 +28,7 @@ use crate::video::{Timeline, VideoInfo};
 /// was dropped, and on Linux they die with this process, even if it is killed.
 #[derive(Debug, Clone)]
 pub struct FfmpegExtractor {
-    programs: Arc<Programs>,
+    pub(crate) programs: Arc<Programs>,
 }
 
 impl Default for FfmpegExtractor {
@@ -82,18 +77,6 @@ impl FfmpegExtractor {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    cancel: &CancellationToken,
-    work: impl FnOnce(&CancellationToken) -> Result<T, ExtractError> + Send + 'static,
-) -> Result<T, ExtractError> {
-    // A dropped future cancels its work, which kills its children.
-    let token = cancel.child_token();
-    let _guard = token.clone().drop_guard();
-    tokio::task::spawn_blocking(move || work(&token))
-        .await
-        .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?
-}
-
 /// Hands a picture on. Ends when it is not wanted any more: whoever takes pictures may have stopped
 /// without closing the channel, and a decoder must not wait for that.
 fn deliver(
@@ -108,6 +91,36 @@ fn deliver(
             sent = pictures.send(picture) => sent.map_err(|_| ExtractError::Cancelled),
         }
     })
+}
+
+/// The request as this build of ffmpeg can do it, and what had to be left out.
+///
+/// # Errors
+/// [`ExtractError::Unsupported`] where leaving something out would not be what was asked.
+fn capable_of(
+    programs: &Programs,
+    request: &ExtractRequest,
+) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
+    let mut request = request.clone();
+    let mut warnings = Vec::new();
+    if request.picture.format == PictureFormat::Webp
+        && !programs.missing("-encoders", &["libwebp"])?.is_empty()
+    {
+        return Err(ExtractError::Unsupported(
+            "it has no WebP encoder (libwebp)".to_owned(),
+        ));
+    }
+    if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
+        let missing = programs.missing("-filters", &["zscale", "tonemap"])?;
+        if !missing.is_empty() {
+            request.picture.tonemap = Tonemap::Off;
+            warnings.push(format!(
+                "the video is HDR and this ffmpeg has no {} filter: the pictures will look washed out",
+                missing.join(" and no ")
+            ));
+        }
+    }
+    Ok((request, warnings))
 }
 
 #[async_trait]
@@ -171,7 +184,7 @@ impl FrameExtractor for FfmpegExtractor {
     ) -> Result<ExtractReport, ExtractError> {
         let (programs, input, limits) = (Arc::clone(&self.programs), input.clone(), *limits);
         blocking(cancel, move |cancel| match &input {
-            Input::File(path) => plain::extract(&programs, path, &request, &limits, &pictures, cancel),
+            Input::File(path) => plain::extract(&programs, path, &request, None, &limits, &pictures, cancel),
             Input::Planned(planned) => {
                 planned::extract(&programs, planned, &request, &limits, &pictures, cancel)
             }

@@ -1,36 +1,57 @@
 //! Extraction from the whole of a file: every decoded frame is held against the timeline.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::path::Path;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
-use super::child::Stdin;
-use super::decode::{Decode, Event};
-use super::deliver;
-use super::program::Programs;
+use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
+use crate::ffmpeg::args::NO_AUTOROTATE;
+use crate::ffmpeg::child::Stdin;
+use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 use crate::video::TimelineBuilder;
 
-pub(super) fn extract(
+/// What else one decode writes beside pictures.
+pub(crate) struct Alongside<'a> {
+    /// Whether ffmpeg turns the pictures upright, for all that it writes.
+    pub(crate) autorotate: bool,
+    /// Options in front of the input.
+    pub(crate) before_input: Vec<OsString>,
+    /// Further outputs of the command.
+    pub(crate) outputs: Vec<OsString>,
+    /// Hears of every frame that goes into them: its timestamp, and whether it is interlaced.
+    pub(crate) encoded: &'a mut dyn FnMut(i64, bool) -> Result<(), ExtractError>,
+}
+
+/// Sends the pictures, and writes what else there is to the end of the file.
+pub(crate) fn extract(
     programs: &Programs,
     input: &Path,
     request: &ExtractRequest,
+    mut alongside: Option<Alongside<'_>>,
     limits: &Limits,
     pictures: &mpsc::Sender<Picture>,
     cancel: &CancellationToken,
 ) -> Result<ExtractReport, ExtractError> {
-    let (request, warnings) = &programs.capable_of(request)?;
+    let (mut request, warnings) = capable_of(programs, request)?;
+    let autorotate = alongside.as_ref().is_some_and(|alongside| alongside.autorotate);
+    if autorotate {
+        request.video = request.video.turned_upright();
+    }
+    let request = &request;
     if !args::exact_in_double(&request.timeline) {
         return Err(ExtractError::Unsupported(
             "the timestamps are too large to be compared exactly".to_owned(),
         ));
     }
     let graph = args::filter_graph(request);
-    let (args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
+    let (mut args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
         (
             args::extract(input, request, args::Graph::Inline(&graph)),
             Stdin::Empty,
@@ -40,6 +61,13 @@ pub(super) fn extract(
         let args = args::extract(input, request, args::Graph::OnStdin { major });
         (args, Stdin::Text(graph))
     };
+    if let Some(alongside) = &mut alongside {
+        args.splice(0..0, std::mem::take(&mut alongside.before_input));
+        args.append(&mut alongside.outputs);
+    }
+    if autorotate {
+        args.retain(|arg| arg != NO_AUTOROTATE);
+    }
     let format = Some(request.picture.format);
     let mut decode = Decode::start(&programs.ffmpeg, args, stdin, format, limits.stall, cancel)?;
     let mut delivery = Delivery::new(request);
@@ -52,13 +80,19 @@ pub(super) fn extract(
             Event::Decoded { pts, .. } => delivery.decoded(pts)?,
             Event::Picked { pts, .. } => delivery.picked(pts)?,
             Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
+            Event::Encoded { pts, interlaced } => {
+                if let Some(alongside) = &mut alongside {
+                    (alongside.encoded)(pts, interlaced)?;
+                }
+            }
+            Event::Compared(_) => {}
         }
         while let Some(picture) = delivery.ready(false)? {
             send(picture)?;
         }
-        if delivery.is_complete() {
+        if delivery.is_complete() && alongside.is_none() {
             // What lies behind the last pick is not looked at; dropping the decode ends it.
-            return decode.report(warnings);
+            return decode.report(&warnings);
         }
     }
     delivery.ended()?;
@@ -66,7 +100,7 @@ pub(super) fn extract(
         send(picture)?;
     }
     if delivery.is_complete() {
-        decode.report(warnings)
+        decode.report(&warnings)
     } else {
         Err(ExtractError::TimelineMismatch(
             "fewer pictures came than were picked".to_owned(),

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
-use super::child::Stdin;
-use super::decode::{Decode, Event};
-use super::deliver;
 use super::feed::{Clock, Fed, FeedError, Feeder};
-use super::program::Programs;
+use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput};
+use crate::ffmpeg::child::Stdin;
+use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 
 /// Parts that wait between the source and ffmpeg's stdin.
@@ -36,7 +36,7 @@ pub(super) fn extract(
     pictures: &mpsc::Sender<Picture>,
     cancel: &CancellationToken,
 ) -> Result<ExtractReport, ExtractError> {
-    let (request, warnings) = programs.capable_of(request)?;
+    let (request, warnings) = capable_of(programs, request)?;
     let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
     let jobs = jobs(input, runs.len());
     let stop = cancel.child_token();
@@ -206,7 +206,7 @@ impl Decoders<'_> {
                     width,
                     height,
                 }),
-                Event::Decoded { .. } => {}
+                Event::Decoded { .. } | Event::Encoded { .. } | Event::Compared(_) => {}
             }
             // Pictures and what is said of them come by two pipes, either one first.
             while let (Some(&frame), Some(_)) = (picked.front(), pictures.front()) {

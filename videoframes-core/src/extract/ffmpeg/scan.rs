@@ -5,10 +5,10 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
-use super::child::Stdin;
-use super::decode::{Decode, Event};
-use super::program::Programs;
 use crate::extract::{ExtractError, Scan};
+use crate::ffmpeg::child::Stdin;
+use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::video::{TimelineBuilder, VideoInfo};
 

@@ -8,7 +8,7 @@ use crate::extract::PictureFormat;
 use crate::limits::PICTURE_BYTES;
 
 /// Reads one picture after the other.
-pub(super) struct PictureReader<R> {
+pub(crate) struct PictureReader<R> {
     reader: R,
     format: PictureFormat,
     buffer: BytesMut,
@@ -16,7 +16,7 @@ pub(super) struct PictureReader<R> {
 }
 
 impl<R: Read> PictureReader<R> {
-    pub(super) fn new(reader: R, format: PictureFormat) -> Self {
+    pub(crate) fn new(reader: R, format: PictureFormat) -> Self {
         Self {
             reader,
             format,
@@ -26,7 +26,7 @@ impl<R: Read> PictureReader<R> {
     }
 
     /// Whether the stream has ended; waits for the first byte of another picture.
-    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+    pub(crate) fn is_at_end(&mut self) -> io::Result<bool> {
         if self.buffer.is_empty() && !self.ended {
             self.fill()?;
         }
@@ -37,7 +37,7 @@ impl<R: Read> PictureReader<R> {
     ///
     /// # Errors
     /// A stream that ends inside a picture or is none of the format.
-    pub(super) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
         let mut scan = Scan::default();
         loop {
             let end = match self.format {

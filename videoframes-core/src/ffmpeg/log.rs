@@ -1,10 +1,10 @@
 //! What ffmpeg says on stderr, line by line.
 
-use super::args::{DECODED, PICKED};
+use super::args::{COMPARED, DECODED, ENCODED, PICKED};
 
 /// One line that matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum LogLine {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum LogLine {
     /// A frame left the decoder.
     Decoded {
         pts: Option<i64>,
@@ -13,6 +13,10 @@ pub(super) enum LogLine {
     },
     /// A frame was picked and goes to the encoder.
     Picked { pts: i64, interlaced: bool },
+    /// A frame goes to the encoder of a compressed video.
+    Encoded { pts: i64, interlaced: bool },
+    /// How similar two videos were, at the end of a comparison: 0 to 1.
+    Compared(f64),
     /// The banner.
     Version(String),
     /// Something of the input was lost or spoiled.
@@ -42,7 +46,7 @@ const DAMAGE: [&str; 17] = [
     "exceeds containing master element",
 ];
 
-pub(super) fn parse(line: &str) -> Option<LogLine> {
+pub(crate) fn parse(line: &str) -> Option<LogLine> {
     if let Some(rest) = line.strip_prefix("[showinfo@") {
         let (filter, message) = rest
             .split_once(" @ ")
@@ -56,8 +60,13 @@ pub(super) fn parse(line: &str) -> Option<LogLine> {
                 interlaced,
             }),
             PICKED => pts.map(|pts| LogLine::Picked { pts, interlaced }),
+            ENCODED => pts.map(|pts| LogLine::Encoded { pts, interlaced }),
             _ => None,
         };
+    }
+    if let Some(rest) = line.strip_prefix("[ssim@") {
+        let all = rest.strip_prefix(COMPARED)?.split_once(" All:")?.1;
+        return all.split(' ').next()?.parse().ok().map(LogLine::Compared);
     }
     let (level, message) = split_level(line)?;
     if level == "info" && message.starts_with("ffmpeg version ") {

@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 /// Starts `command` as the leader of a process group of its own. On Linux it is killed when this
 /// process dies, be it by SIGKILL; elsewhere nothing but its owner stops it.
-pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
     bound::spawn(command)
 }
@@ -28,7 +28,7 @@ mod bound {
     /// process: the threads of a pool come and go, and this one stays.
     static SPAWNER: Mutex<Option<Sender<Order>>> = Mutex::new(None);
 
-    pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
+    pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
         die_with(&mut command, getpid());
         let (reply, outcome) = sync_channel(1);
         order((command, reply))?;
@@ -113,7 +113,7 @@ mod bound {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod bound {
-    pub(super) fn spawn(mut command: super::Command) -> super::io::Result<super::Child> {
+    pub(crate) fn spawn(mut command: super::Command) -> super::io::Result<super::Child> {
         command.spawn()
     }
 }

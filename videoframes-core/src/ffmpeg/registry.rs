@@ -12,14 +12,14 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// The file of a child. It goes with this value.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     path: PathBuf,
 }
 
 impl Entry {
     /// Leaves a file for the process `pid`, which must not have been reaped yet. There is none on
     /// systems that do not tell when a process started.
-    pub(super) fn of(pid: u32, folder: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn of(pid: u32, folder: &Path) -> io::Result<Option<Self>> {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         let Some(process) = Process::find(pid) else {
             return Ok(None);

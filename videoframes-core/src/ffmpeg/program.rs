@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
-use crate::extract::{ExtractError, ExtractRequest, PictureFormat, Tonemap};
+use crate::extract::ExtractError;
 
 /// Oldest supported version.
 pub const OLDEST_SUPPORTED: (u32, u32) = (5, 1);
@@ -24,7 +24,7 @@ pub struct Version {
 
 impl Version {
     /// From `ffmpeg version n9.0.2-17-g2a57` or `ffmpeg version 5.1.9-0+deb12u1 Copyright …`.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let text = line.strip_prefix("ffmpeg version ")?.split_whitespace().next()?;
         let mut digits = text.trim_start_matches('n').split(|c: char| !c.is_ascii_digit());
         let number = match (digits.next().map(str::parse), digits.next().map(str::parse)) {
@@ -40,7 +40,7 @@ impl Version {
         })
     }
 
-    pub(super) fn supported(self) -> Result<Self, ExtractError> {
+    pub(crate) fn supported(self) -> Result<Self, ExtractError> {
         if self.number < OLDEST_SUPPORTED {
             let (major, minor) = OLDEST_SUPPORTED;
             let text = format!("version {} is older than {major}.{minor}", self.text);
@@ -52,9 +52,9 @@ impl Version {
 
 /// A program, and where its processes are registered.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
-    pub(super) path: PathBuf,
-    pub(super) registry: Option<Arc<Path>>,
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) registry: Option<Arc<Path>>,
 }
 
 impl From<PathBuf> for Program {
@@ -64,16 +64,16 @@ impl From<PathBuf> for Program {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Programs {
-    pub(super) ffmpeg: Program,
-    pub(super) ffprobe: Program,
+pub(crate) struct Programs {
+    pub(crate) ffmpeg: Program,
+    pub(crate) ffprobe: Program,
     version: OnceLock<Version>,
 }
 
 impl Programs {
     /// The ffmpeg at `path`, or the one found beside this program or on the `PATH`. ffprobe is the
     /// one beside it, else the one on the `PATH`.
-    pub(super) fn find(path: Option<PathBuf>) -> Self {
+    pub(crate) fn find(path: Option<PathBuf>) -> Self {
         let (ffmpeg, ffprobe) = match path {
             Some(ffmpeg) => {
                 let beside = ffmpeg.with_file_name("ffprobe");
@@ -97,7 +97,7 @@ impl Programs {
     }
 
     /// The same, whose processes are registered in a folder.
-    pub(super) fn registered(&self, folder: &Path) -> Self {
+    pub(crate) fn registered(&self, folder: &Path) -> Self {
         let mut programs = self.clone();
         programs.ffmpeg.registry = Some(folder.into());
         programs.ffprobe.registry = Some(folder.into());
@@ -105,7 +105,7 @@ impl Programs {
     }
 
     /// The version, asked for once.
-    pub(super) fn version(&self) -> Result<Version, ExtractError> {
+    pub(crate) fn version(&self) -> Result<Version, ExtractError> {
         if let Some(version) = self.version.get() {
             return Ok(version.clone());
         }
@@ -122,7 +122,7 @@ impl Programs {
     }
 
     /// Which of `names` are missing among ffmpeg's `-filters` or `-encoders`.
-    pub(super) fn missing(
+    pub(crate) fn missing(
         &self,
         list: &str,
         names: &[&'static str],
@@ -136,38 +136,8 @@ impl Programs {
         Ok(names.iter().copied().filter(|name| !has(name)).collect())
     }
 
-    /// The request as this build of ffmpeg can do it, and what had to be left out.
-    ///
-    /// # Errors
-    /// [`ExtractError::Unsupported`] where leaving something out would not be what was asked.
-    pub(super) fn capable_of(
-        &self,
-        request: &ExtractRequest,
-    ) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
-        let mut request = request.clone();
-        let mut warnings = Vec::new();
-        if request.picture.format == PictureFormat::Webp
-            && !self.missing("-encoders", &["libwebp"])?.is_empty()
-        {
-            return Err(ExtractError::Unsupported(
-                "it has no WebP encoder (libwebp)".to_owned(),
-            ));
-        }
-        if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
-            let missing = self.missing("-filters", &["zscale", "tonemap"])?;
-            if !missing.is_empty() {
-                request.picture.tonemap = Tonemap::Off;
-                warnings.push(format!(
-                    "the video is HDR and this ffmpeg has no {} filter: the pictures will look washed out",
-                    missing.join(" and no ")
-                ));
-            }
-        }
-        Ok((request, warnings))
-    }
-
     /// A failure, or what explains it better: an ffmpeg that is missing or too old.
-    pub(super) fn explain(&self, error: ExtractError) -> ExtractError {
+    pub(crate) fn explain(&self, error: ExtractError) -> ExtractError {
         match error {
             ExtractError::DecoderFailed(_) => match self.version() {
                 Err(better @ ExtractError::Unsupported(_)) => better,

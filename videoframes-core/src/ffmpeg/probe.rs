@@ -1,6 +1,7 @@
 //! What ffprobe says of a container, distrusted and turned into our own terms.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use num_rational::Ratio;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
@@ -59,22 +61,33 @@ struct SideData {
 }
 
 /// Reads the streams of `input`.
-pub(super) fn describe(
+pub(crate) fn describe(
     ffprobe: &Program,
     input: &Path,
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<VideoInfo, ExtractError> {
-    let mut json = Vec::new();
-    let child = ChildGroup::ffprobe(ffprobe, args::probe_streams(input))?;
-    watch(child, limits.stall, cancel, Output::Whole(&mut json)).map_err(|error| match error {
-        // A file that is only called `.mp4` has lost no index.
-        ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
-        error => error,
-    })?;
-    let document: Document = serde_json::from_slice(&json)
-        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
+    let document: Document =
+        ask(ffprobe, args::probe_streams(input), limits, cancel).map_err(|error| match error {
+            // A file that is only called `.mp4` has lost no index.
+            ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
+            error => error,
+        })?;
     video_info(document)
+}
+
+/// What ffprobe answers in JSON.
+pub(crate) fn ask<T: DeserializeOwned>(
+    ffprobe: &Program,
+    args: Vec<OsString>,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<T, ExtractError> {
+    let mut json = Vec::new();
+    let child = ChildGroup::ffprobe(ffprobe, args)?;
+    watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
+    serde_json::from_slice(&json)
+        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))
 }
 
 fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
@@ -167,7 +180,7 @@ fn orientation(dump: &str) -> Orientation {
 }
 
 /// The presented frames that the packets promise; `None` if any lacks a timestamp or two share one.
-pub(super) fn promise(
+pub(crate) fn promise(
     ffprobe: &Program,
     input: &Path,
     time_base: TimeBase,

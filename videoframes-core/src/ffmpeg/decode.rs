@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ const TICK: Duration = Duration::from_millis(50);
 const TAIL_LINES: usize = 3;
 
 /// What happened.
-pub(super) enum Event {
+pub(crate) enum Event {
     Decoded {
         pts: Option<i64>,
         duration: Option<i64>,
@@ -33,6 +34,13 @@ pub(super) enum Event {
         pts: i64,
         interlaced: bool,
     },
+    /// A frame goes to the encoder of a compressed video.
+    Encoded {
+        pts: i64,
+        interlaced: bool,
+    },
+    /// How similar two videos were: 0 to 1.
+    Compared(f64),
     Picture {
         bytes: Bytes,
         width: u32,
@@ -49,7 +57,7 @@ enum Message {
 }
 
 /// A running decode.
-pub(super) struct Decode<'a> {
+pub(crate) struct Decode<'a> {
     child: ChildGroup,
     messages: Receiver<Message>,
     tail: Arc<Mutex<VecDeque<String>>>,
@@ -59,14 +67,16 @@ pub(super) struct Decode<'a> {
     intake: Arc<Intake>,
     /// Bytes of the intake that the watchdog has seen.
     seen: u64,
+    /// A file that is written, and how it was when the watchdog last looked.
+    written: Option<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
     /// The first complaint about lost or spoiled data.
-    pub(super) damage: Option<String>,
+    pub(crate) damage: Option<String>,
 }
 
 impl<'a> Decode<'a> {
     /// Starts ffmpeg. Pictures of `format` are read from its stdout, where one is given.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Program,
         args: Vec<OsString>,
         stdin: Stdin,
@@ -97,26 +107,47 @@ impl<'a> Decode<'a> {
             open_pipes,
             intake,
             seen: 0,
+            written: None,
             version: None,
             damage: None,
         })
     }
 
     /// How the decode went, once it has given all that was asked for.
-    pub(super) fn report(&mut self, warnings: &[String]) -> Result<ExtractReport, ExtractError> {
-        let version = self.version.as_ref().map_or("unknown", |v| &v.text);
+    pub(crate) fn report(&mut self, warnings: &[String]) -> Result<ExtractReport, ExtractError> {
         Ok(ExtractReport {
-            decoder: format!("ffmpeg {version}"),
+            decoder: format!("ffmpeg {}", self.version()),
             warnings: warnings.to_vec(),
             damage: self.damage.take(),
         })
+    }
+
+    /// Has a file that changes count as a sign of life: an index is put in front of a large one long after
+    /// its last frame.
+    pub(crate) fn watch_file(&mut self, path: &Path) {
+        self.written = Some((path.to_owned(), None));
+    }
+
+    /// Whether the watched file has changed since this was last asked.
+    fn writes(&mut self) -> bool {
+        let Some((path, before)) = &mut self.written else {
+            return false;
+        };
+        let now = path.metadata().ok();
+        let now = now.and_then(|file| Some((file.len(), file.modified().ok()?)));
+        now.is_some() && now != std::mem::replace(before, now)
+    }
+
+    /// The version of the ffmpeg, once it has said it.
+    pub(crate) fn version(&self) -> &str {
+        self.version.as_ref().map_or("unknown", |version| &version.text)
     }
 
     /// The next event; `None` once ffmpeg has ended well.
     ///
     /// # Errors
     /// Cancellation, a stall, or a failure of ffmpeg.
-    pub(super) fn next(&mut self) -> Result<Option<Event>, ExtractError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, ExtractError> {
         let mut quiet_since = Instant::now();
         while self.open_pipes > 0 {
             if self.cancel.is_cancelled() {
@@ -150,7 +181,10 @@ impl<'a> Decode<'a> {
                 quiet_since = Instant::now();
             }
             if quiet_since.elapsed() > self.stall {
-                return Err(ExtractError::Stalled(self.stall.as_secs()));
+                if !self.writes() {
+                    return Err(ExtractError::Stalled(self.stall.as_secs()));
+                }
+                quiet_since = Instant::now();
             }
         }
         let status = self.exit(&mut quiet_since)?;
@@ -213,6 +247,8 @@ fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, tail: &Mutex<Ve
                 interlaced,
             }),
             Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
+            Some(LogLine::Encoded { pts, interlaced }) => Message::Event(Event::Encoded { pts, interlaced }),
+            Some(LogLine::Compared(similarity)) => Message::Event(Event::Compared(similarity)),
             Some(LogLine::Version(line)) => Message::Version(line),
             Some(LogLine::Damage(line)) => {
                 keep(&line);

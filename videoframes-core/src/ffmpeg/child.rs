@@ -22,7 +22,7 @@ const PIECE: usize = 256 << 10;
 
 /// What a child reads from its stdin.
 #[derive(Debug)]
-pub(super) enum Stdin {
+pub(crate) enum Stdin {
     /// Nothing.
     Empty,
     /// A short text.
@@ -33,7 +33,7 @@ pub(super) enum Stdin {
 
 /// A running ffmpeg or ffprobe. Dropping it kills its whole group and reaps it.
 #[derive(Debug)]
-pub(super) struct ChildGroup {
+pub(crate) struct ChildGroup {
     child: Child,
     reaped: bool,
     /// Its file in the registry, until it is reaped.
@@ -41,13 +41,13 @@ pub(super) struct ChildGroup {
 }
 
 impl ChildGroup {
-    pub(super) fn ffmpeg(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
+    pub(crate) fn ffmpeg(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
         let mut command = FfmpegCommand::from(Command::new(&program.path));
         command.args(args);
         Self::start(program, Command::from(command))
     }
 
-    pub(super) fn ffprobe(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
+    pub(crate) fn ffprobe(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
         let mut command = Command::new(&program.path);
         command.args(args);
         Self::start(program, command)
@@ -87,7 +87,7 @@ impl ChildGroup {
     }
 
     /// Writes `input` to the child from a thread of its own, then closes its stdin. Gives how that goes.
-    pub(super) fn feed(&mut self, input: Stdin) -> Arc<Intake> {
+    pub(crate) fn feed(&mut self, input: Stdin) -> Arc<Intake> {
         let intake = Arc::new(Intake::default());
         let Some(mut stdin) = self.child.stdin.take() else {
             return intake;
@@ -119,16 +119,16 @@ impl ChildGroup {
         intake
     }
 
-    pub(super) fn take_stdout(&mut self) -> Option<impl Read + Send + 'static> {
+    pub(crate) fn take_stdout(&mut self) -> Option<impl Read + Send + 'static> {
         self.child.stdout.take()
     }
 
-    pub(super) fn take_stderr(&mut self) -> Option<impl Read + Send + 'static> {
+    pub(crate) fn take_stderr(&mut self) -> Option<impl Read + Send + 'static> {
         self.child.stderr.take()
     }
 
     /// The exit status, once there is one.
-    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() {
             self.reaped = true;
@@ -138,7 +138,7 @@ impl ChildGroup {
     }
 
     /// Kills the group and reaps the child.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if self.reaped {
             return;
         }
@@ -160,26 +160,26 @@ impl Drop for ChildGroup {
 
 /// How a child takes its stdin, for a watchdog that asks whose fault a silence is.
 #[derive(Debug, Default)]
-pub(super) struct Intake {
+pub(crate) struct Intake {
     bytes: AtomicU64,
     waits: AtomicBool,
 }
 
 impl Intake {
     /// Bytes that the child took.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether the child has taken all there is, and more is on its way.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 }
 
 /// Calls `each` with every line, in bounded memory: what is longer than the limit is cut.
 /// Ends early when `each` returns `false`.
-pub(super) fn for_each_line(reader: impl Read, mut each: impl FnMut(&str) -> bool) {
+pub(crate) fn for_each_line(reader: impl Read, mut each: impl FnMut(&str) -> bool) {
     let mut reader = BufReader::with_capacity(1 << 16, reader);
     let mut line: Vec<u8> = Vec::new();
     loop {

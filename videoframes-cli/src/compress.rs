@@ -1,0 +1,214 @@
+//! `vf compress`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use videoframes_core::compress::ffmpeg::FfmpegCompressor;
+use videoframes_core::compress::{Container, VideoTarget};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{self, Compressed, Origin};
+use videoframes_core::storage::IfExists;
+
+use crate::args::CompressArgs;
+use crate::exit::{self, Failure};
+use crate::extract::is_same_file;
+use crate::input::VideoInput;
+use crate::object::ObjectAddress;
+use crate::progress::Reporter;
+use crate::signals::cancelled_by_signals;
+use crate::stdout::print;
+
+pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let path = output(&args);
+    let container = container(&path)?;
+    let mut job = args.job(container);
+    if !container.holds(job.options.codec) {
+        let (codec, extension) = (job.options.codec, container.extension());
+        let text = format!("a .{extension} file does not hold {codec}");
+        return Err(Failure::new(exit::USAGE, text).hint("give -o a name in .mp4"));
+    }
+    let cancel = cancelled_by_signals()?;
+    let target = target(&path, &args).await?;
+    target.check().map_err(|error| Failure::of_store(&error))?;
+    let opened = args
+        .file
+        .open(&mut job.limits, args.network.addresses(), &cancel)
+        .await?;
+    let extractor = FfmpegExtractor::new(args.ffmpeg.clone());
+    let compressor = FfmpegCompressor::new(&extractor);
+    let reporter = Reporter::new(args.progress, args.quiet);
+    let outcome = pipeline::compress(
+        opened.source(),
+        &job,
+        &extractor,
+        &compressor,
+        &target,
+        &|progress| reporter.show(progress.frames, progress.total, None),
+        &cancel,
+    )
+    .await;
+    reporter.done();
+    let compressed = outcome.map_err(|error| match cancel.is_cancelled() {
+        true => Failure::new(exit::CANCELLED, "cancelled, nothing was written"),
+        false => Failure::of(&error, &args.file),
+    })?;
+    tell(
+        &args,
+        &path,
+        container,
+        &compressed,
+        started.elapsed().as_secs_f64(),
+    )?;
+    Ok(match compressed.damage {
+        Some(_) => exit::PARTIAL,
+        None => exit::SUCCESS,
+    })
+}
+
+fn output(args: &CompressArgs) -> PathBuf {
+    args.output.clone().unwrap_or_else(|| {
+        let mut name = args.file.stem();
+        name.push(".compressed.mp4");
+        PathBuf::from(name)
+    })
+}
+
+/// What the name of the output asks for.
+fn container(path: &Path) -> Result<Container, Failure> {
+    let wrong = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .mp4 or .webm"));
+    if path.as_os_str() == "-" {
+        return wrong(
+            "a compressed video is not written to stdout: its index comes first, and is known last"
+                .to_owned(),
+        );
+    }
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("mp4" | "m4v") => Ok(Container::Mp4),
+        Some("webm") => Ok(Container::WebM),
+        Some(other) => wrong(format!("'{other}' is no kind of output")),
+        None => wrong(format!(
+            "'{}' does not say what kind of output it is",
+            path.display()
+        )),
+    }
+}
+
+async fn target(path: &Path, args: &CompressArgs) -> Result<VideoTarget, Failure> {
+    let if_exists = match args.replace {
+        true => IfExists::Replace,
+        false => IfExists::Refuse,
+    };
+    let replaces = |output: &dyn std::fmt::Display| {
+        let text = format!("{output}: the output would replace the video itself");
+        Failure::new(exit::USAGE, text).hint("give another -o")
+    };
+    if let Some(text) = path.to_str().filter(|text| ObjectAddress::is_meant(text)) {
+        let address: ObjectAddress = text
+            .parse()
+            .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
+        if matches!(&args.file, VideoInput::Object(input) if *input == address) {
+            return Err(replaces(&address));
+        }
+        return object(&address, if_exists).await;
+    }
+    if args.file.path().is_some_and(|input| is_same_file(path, input)) {
+        return Err(replaces(&path.display()));
+    }
+    Ok(VideoTarget::File {
+        path: path.to_owned(),
+        if_exists,
+    })
+}
+
+#[cfg(feature = "s3")]
+async fn object(address: &ObjectAddress, if_exists: IfExists) -> Result<VideoTarget, Failure> {
+    let storage = crate::object::open_to_write(address, if_exists).await;
+    Ok(VideoTarget::Object {
+        storage: storage.map_err(|error| Failure::of_store(&error))?,
+        key: address.key.clone(),
+        options: if_exists.into(),
+    })
+}
+
+#[cfg(not(feature = "s3"))]
+async fn object(_: &ObjectAddress, _: IfExists) -> Result<VideoTarget, Failure> {
+    Err(Failure::without_s3())
+}
+
+fn tell(
+    args: &CompressArgs,
+    path: &Path,
+    container: Container,
+    compressed: &Compressed,
+    seconds: f64,
+) -> Result<(), Failure> {
+    let ratio = compressed.bytes as f64 / compressed.source_bytes.max(1) as f64;
+    if !args.quiet {
+        let mut stderr = std::io::stderr().lock();
+        for warning in &compressed.warnings {
+            let _ = writeln!(stderr, "warning: {warning}");
+        }
+        if let Some(damage) = &compressed.damage {
+            let _ = writeln!(
+                stderr,
+                "warning: the video is damaged, the result is partial: {damage}"
+            );
+        }
+    }
+    if args.json {
+        let result = serde_json::json!({
+            "status": if compressed.damage.is_some() { "partial" } else { "complete" },
+            "output": path.to_string_lossy(),
+            "origin": compressed.origin.as_str(),
+            "container": container.extension(),
+            "codec": compressed.codec,
+            "width": compressed.width,
+            "height": compressed.height,
+            "frames": compressed.frames,
+            "duration_s": compressed.duration_s,
+            "source_bytes": compressed.source_bytes,
+            "bytes": compressed.bytes,
+            "ratio": ratio,
+            "ssim": compressed.ssim,
+            "sha256": compressed.sha256,
+            "elapsed_s": seconds,
+            "encoder": compressed.encoder,
+            "damage": compressed.damage,
+            "warnings": compressed.warnings,
+        });
+        return print(&format!("{result}\n"));
+    }
+    if args.quiet {
+        return Ok(());
+    }
+    let human = indicatif::HumanBytes;
+    let change = 100.0 * (1.0 - ratio);
+    let change = match change >= 0.0 {
+        true => format!("{change:.0} % less"),
+        false => format!("{:.0} % more", -change),
+    };
+    let similar = compressed
+        .ssim
+        .map_or(String::new(), |ssim| format!(", SSIM {ssim:.4}"));
+    let kept = match compressed.origin {
+        Origin::Encoded => "",
+        Origin::Remuxed => ", already small: its streams were taken as they are",
+    };
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}: {} ({change} than {}), {} {}×{}, {} frames{similar}, {seconds:.1} s{kept}",
+        exit::printable(&path.to_string_lossy()),
+        human(compressed.bytes),
+        human(compressed.source_bytes),
+        compressed.codec,
+        compressed.width,
+        compressed.height,
+        compressed.frames,
+    );
+    Ok(())
+}

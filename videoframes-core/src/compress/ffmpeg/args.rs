@@ -1,0 +1,348 @@
+//! The command lines: pure functions from settings to arguments.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::media::{Light, Mastering};
+use super::settings::{Settings, Sound};
+use crate::compress::{Codec, Container};
+use crate::extract::Quality;
+use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, STEADY, head, input};
+
+/// How much an encoder may spend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Rate {
+    /// As much as a quality takes.
+    Constant(Quality),
+    /// So many bits a second of pictures, in one pass.
+    Average(u64),
+    /// So many, by what an earlier pass has learnt.
+    Planned(u64),
+}
+
+/// The label of the pictures in a command with one output.
+const VIDEO: &str = "video";
+
+/// Which pass it is, and the folder of the notes that one leaves for the other.
+struct Pass<'a> {
+    number: u8,
+    notes: &'a Path,
+}
+
+/// Name of an encoder's notes in their folder.
+const NOTES: &str = "pass";
+
+/// A command that writes `settings` of `source` to `output`.
+pub(super) fn encode(
+    source: &Path,
+    settings: &Settings,
+    rate: Rate,
+    notes: &Path,
+    output: &Path,
+) -> Vec<OsString> {
+    let mut args = open(source, settings);
+    args.extend(encoded(settings, VIDEO, rate, notes, output));
+    args
+}
+
+/// A command that learns how hard the pictures are to encode, and writes nothing but notes on it.
+pub(super) fn survey(source: &Path, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
+    let mut args = open(source, settings);
+    args.extend(pictures(settings, VIDEO));
+    args.extend(encoder(
+        settings,
+        Rate::Planned(bits),
+        Some(Pass { number: 1, notes }),
+    ));
+    args.extend(["-an", "-f", "null", "-"].map(OsString::from));
+    args
+}
+
+/// What another command has to be told in front of its inputs to write `settings` too.
+pub(super) fn before_input(settings: &Settings) -> Vec<OsString> {
+    let steady = STEADY.iter().filter(|_| settings.steady);
+    steady.map(OsString::from).collect()
+}
+
+fn open(source: &Path, settings: &Settings) -> Vec<OsString> {
+    let mut args = head();
+    args.extend(before_input(settings));
+    if !settings.autorotate {
+        args.push(NO_AUTOROTATE.into());
+    }
+    args.extend(input(source));
+    args
+}
+
+/// One output of a command: pictures, sound and what is said of both. `label` is its own in the command.
+pub(super) fn encoded(
+    settings: &Settings,
+    label: &str,
+    rate: Rate,
+    notes: &Path,
+    output: &Path,
+) -> Vec<OsString> {
+    let mut args = pictures(settings, label);
+    let pass = matches!(rate, Rate::Planned(_)).then_some(Pass { number: 2, notes });
+    args.extend(encoder(settings, rate, pass));
+    args.extend(sound(settings));
+    args.extend(description(settings));
+    args.extend(file(settings, output));
+    args
+}
+
+/// A command that puts the pictures of `source`, which are coded as `codec`, into `output` as they are.
+pub(super) fn remux(source: &Path, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
+    let mut args = head();
+    args.extend(input(source));
+    args.extend(["-map", "0:V:0", "-c:v", "copy"].map(OsString::from));
+    args.extend(mark(codec));
+    args.extend(sound(settings));
+    args.extend(description(settings));
+    args.extend(file(settings, output));
+    args
+}
+
+/// A command that compares `output` with what was encoded of `source`.
+pub(super) fn compare(source: &Path, settings: &Settings, output: &Path) -> Vec<OsString> {
+    let mut args = open(source, settings);
+    args.extend(input(output));
+    // Frame by frame: timestamps of the output may be rounded.
+    let graph = format!(
+        "[0:V:0]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{COMPARED}",
+        settings.filters, settings.pixel_format,
+    );
+    args.extend(["-filter_complex".into(), graph.into()]);
+    args.extend(["-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
+    args
+}
+
+/// Which pictures, at which times.
+fn pictures(settings: &Settings, label: &str) -> Vec<OsString> {
+    let graph = format!("[0:V:0]{}[{label}]", settings.filters);
+    let time_base = settings.time_base.to_string();
+    let options = [
+        "-sn",
+        "-dn",
+        "-fps_mode:v",
+        "passthrough",
+        "-enc_time_base:v",
+        &time_base,
+    ];
+    let mut args: Vec<OsString> = vec!["-filter_complex".into(), graph.into()];
+    args.extend(["-map".into(), format!("[{label}]").into()]);
+    args.extend(options.map(OsString::from));
+    args
+}
+
+fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsString> {
+    let codec = settings.codec;
+    let mut args: Vec<String> = vec!["-c:v".to_owned(), codec.encoder().to_owned()];
+    let mut give = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+    match rate {
+        Rate::Constant(quality) => {
+            give("-crf", &factor(codec, quality));
+            if codec == Codec::Vp9 {
+                give("-b:v", "0");
+            }
+        }
+        Rate::Average(bits) | Rate::Planned(bits) => give("-b:v", &bits.to_string()),
+    }
+    match codec {
+        Codec::H264 => {
+            give("-preset", "medium");
+            give("-profile:v", "high");
+            if let Some(level) = settings.level {
+                give("-level:v", level);
+            }
+        }
+        Codec::Hevc => {
+            give("-preset", "fast");
+            give("-x265-params", &x265(&settings.light, pass.as_ref()));
+        }
+        Codec::Av1 => {
+            give("-preset", "8");
+            give("-g", "240");
+            if let Some(params) = svt(&settings.light) {
+                give("-svtav1-params", &params);
+            }
+        }
+        Codec::Vp9 => {
+            give("-deadline", "good");
+            give("-cpu-used", "4");
+            give("-row-mt", "1");
+            give("-tile-columns", "2");
+            give("-g", "240");
+        }
+    }
+    let mut args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
+    args.extend(mark(codec.as_str()));
+    // x265 was told among its own parameters.
+    if let Some(Pass { number, notes }) = pass.filter(|_| codec != Codec::Hevc) {
+        args.extend(["-pass:v".into(), number.to_string().into()]);
+        args.extend(["-passlogfile:v".into(), notes.join(NOTES).into_os_string()]);
+    }
+    args
+}
+
+/// The mark that players of Apple's look for.
+fn mark(codec: &str) -> Vec<OsString> {
+    match codec {
+        "hevc" => ["-tag:v", "hvc1"].map(OsString::from).into(),
+        _ => Vec::new(),
+    }
+}
+
+/// The encoder's own scale for a quality: lower is better. The same number looks much the same whatever
+/// the codec.
+fn factor(codec: Codec, quality: Quality) -> String {
+    let from_best = f64::from(100 - quality.get());
+    match codec {
+        // 13.4 to 45; 23 at 70.
+        Codec::H264 => format!("{:.1}", 13.4 + from_best * 0.32),
+        Codec::Hevc => format!("{:.1}", 16.4 + from_best * 0.32),
+        // 18 to 63; 32 at 70.
+        Codec::Av1 | Codec::Vp9 => format!("{:.0}", 18.0 + from_best * 0.455),
+    }
+}
+
+fn x265(light: &Light, pass: Option<&Pass<'_>>) -> String {
+    let mut params = "log-level=error".to_owned();
+    let Light { mastering, content } = *light;
+    if let Some(Mastering {
+        red,
+        green,
+        blue,
+        white,
+        most,
+        least,
+    }) = mastering
+    {
+        params += &format!(
+            ":master-display=G({},{})B({},{})R({},{})WP({},{})L({most},{least})",
+            green.0, green.1, blue.0, blue.1, red.0, red.1, white.0, white.1,
+        );
+    }
+    if let Some((most, average)) = content {
+        params += &format!(":max-cll={most},{average}");
+    }
+    if let Some(Pass { number, notes }) = pass {
+        let notes = notes.join(NOTES).to_string_lossy().into_owned();
+        let escaped: String = notes
+            .chars()
+            .flat_map(|c| match c {
+                ':' | '=' | '\\' | '\'' => vec!['\\', c],
+                c => vec![c],
+            })
+            .collect();
+        params += &format!(":pass={number}:stats={escaped}");
+    }
+    params
+}
+
+fn svt(light: &Light) -> Option<String> {
+    let mut params = Vec::new();
+    if let Some(m) = light.mastering {
+        let point = |(x, y): (u32, u32)| format!("({:.4},{:.4})", f64::from(x) / 5e4, f64::from(y) / 5e4);
+        params.push(format!(
+            "mastering-display=G{}B{}R{}WP{}L({:.4},{:.4})",
+            point(m.green),
+            point(m.blue),
+            point(m.red),
+            point(m.white),
+            f64::from(m.most) / 1e4,
+            f64::from(m.least) / 1e4,
+        ));
+    }
+    params.extend(
+        light
+            .content
+            .map(|(most, average)| format!("content-light={most},{average}")),
+    );
+    (!params.is_empty()).then(|| params.join(":"))
+}
+
+fn sound(settings: &Settings) -> Vec<OsString> {
+    let mut args: Vec<String> = Vec::new();
+    for (place, sound) in settings.audio.iter().enumerate() {
+        let Sound {
+            index,
+            bit_rate,
+            language,
+            ..
+        } = sound;
+        args.extend(["-map".to_owned(), format!("0:{index}")]);
+        match bit_rate {
+            None => args.extend([format!("-c:a:{place}"), "copy".to_owned()]),
+            Some(bit_rate) => {
+                let encoder = match settings.container {
+                    Container::Mp4 => "aac",
+                    Container::WebM => "libopus",
+                };
+                args.extend([format!("-c:a:{place}"), encoder.to_owned()]);
+                args.extend([format!("-b:a:{place}"), bit_rate.to_string()]);
+                // Gaps are filled with silence, where an encoder would close them and lose the time.
+                let filters = "aresample=async=1,aformat=channel_layouts=7.1|5.1|stereo|mono";
+                args.extend([format!("-filter:a:{place}"), filters.to_owned()]);
+            }
+        }
+        if let Some(language) = language.as_ref().filter(|_| !settings.keep_metadata) {
+            args.extend([format!("-metadata:s:a:{place}"), format!("language={language}")]);
+        }
+    }
+    if settings.audio.is_empty() {
+        args.push("-an".to_owned());
+    }
+    args.into_iter().map(OsString::from).collect()
+}
+
+/// What the output says of itself.
+fn description(settings: &Settings) -> Vec<OsString> {
+    let mut args: Vec<String> = Vec::new();
+    if !settings.keep_metadata {
+        let none = [
+            "-map_metadata:g",
+            "-1",
+            "-map_metadata:s",
+            "-1",
+            "-fflags",
+            "+bitexact",
+        ];
+        args.extend(none.map(str::to_owned));
+        for (name, value) in &settings.tags {
+            args.extend(["-metadata".to_owned(), format!("{name}={value}")]);
+        }
+    }
+    args.into_iter().map(OsString::from).collect()
+}
+
+fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
+    let mut args: Vec<String> = vec!["-max_muxing_queue_size".to_owned(), "4096".to_owned()];
+    if settings.shift_s > 0.0 {
+        args.extend([
+            "-output_ts_offset".to_owned(),
+            format!("{:.6}", -settings.shift_s),
+        ]);
+    }
+    match settings.container {
+        Container::Mp4 => {
+            let flags = match settings.keep_metadata {
+                true => "+faststart+use_metadata_tags",
+                false => "+faststart",
+            };
+            args.extend(["-movflags".to_owned(), flags.to_owned()]);
+            // Edits are written in the movie's units: the first frame stays where it is, to the tick.
+            let scale = settings.time_base.denominator().min(i32::MAX as u32).to_string();
+            for option in ["-video_track_timescale", "-movie_timescale"] {
+                args.extend([option.to_owned(), scale.clone()]);
+            }
+            args.extend(["-f", "mp4"].map(str::to_owned));
+        }
+        Container::WebM => args.extend(["-f", "webm"].map(str::to_owned)),
+    }
+    let mut args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
+    let mut url = OsString::from("file:");
+    url.push(output);
+    args.extend(["-y".into(), url]);
+    args
+}

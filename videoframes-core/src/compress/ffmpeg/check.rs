@@ -1,0 +1,97 @@
+//! A look at what was written: it has to be frame for frame its source.
+
+use super::run::Run;
+use crate::compress::{CompressError, Container};
+use crate::ffmpeg::probe;
+use crate::units::Rational;
+use crate::video::Timeline;
+
+/// Holds the frames of the output against those that were to go into it, and gives its size once it is upright.
+pub(super) fn look_at(run: &Run<'_>, expected: &Timeline) -> Result<(u32, u32), CompressError> {
+    let (ffprobe, output) = (&run.programs.ffprobe, &run.request.output);
+    let (limits, cancel) = (run.limits, run.cancel);
+    let video = probe::describe(ffprobe, output, limits, cancel)?;
+    let written = probe::promise(ffprobe, output, video.time_base, limits, cancel)?;
+    let written =
+        written.ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;
+    let tolerance = match run.settings.container {
+        Container::Mp4 => Rational::from_integer(0),
+        Container::WebM => Rational::new(1, 1000),
+    };
+    compare(expected, &written, tolerance).map_err(CompressError::Differs)?;
+    Ok(match video.orientation.swaps_sides() {
+        true => (video.height, video.width),
+        false => (video.width, video.height),
+    })
+}
+
+/// Why `written` does not present the frames of `expected`, from the first one on.
+fn compare(expected: &Timeline, written: &Timeline, tolerance: Rational) -> Result<(), String> {
+    let (wanted, found) = (expected.pts().len(), written.pts().len());
+    if wanted != found {
+        return Err(format!("it has {found} frames, and {wanted} were encoded"));
+    }
+    let late = |index: &usize| {
+        let difference = expected.time(*index) - written.time(*index);
+        difference > tolerance || -difference > tolerance
+    };
+    match (0..wanted).find(late) {
+        None => Ok(()),
+        Some(index) => Err(format!(
+            "frame {index} is shown at {} s and not at {} s",
+            crate::units::approximate_seconds(written.time(index)),
+            crate::units::approximate_seconds(expected.time(index)),
+        )),
+    }
+}
+
+/// Whether a container takes a coded stream as it is, and players of the container know it there.
+pub(super) fn holds_stream(container: Container, codec: &str) -> Result<(), CompressError> {
+    let held: &[&str] = match container {
+        Container::Mp4 => &[
+            "h264",
+            "hevc",
+            "av1",
+            "vp9",
+            "mpeg4",
+            "mpeg2video",
+            "mpeg1video",
+            "mjpeg",
+        ],
+        Container::WebM => &["vp8", "vp9", "av1"],
+    };
+    match held.contains(&codec) {
+        true => Ok(()),
+        false => Err(CompressError::NotHeld(format!(
+            "{} does not hold {codec}",
+            container.extension()
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::units::TimeBase;
+
+    fn timeline(unit: u32, pts: &[i64]) -> Timeline {
+        Timeline::new(TimeBase::new(1, unit).unwrap(), pts.to_vec(), None).unwrap()
+    }
+
+    #[test]
+    fn outputs_with_other_frames_or_times_are_told() {
+        let source = timeline(30, &[3, 4, 5, 9]);
+        let exact = Rational::from_integer(0);
+        assert_eq!(compare(&source, &timeline(600, &[0, 20, 40, 120]), exact), Ok(()));
+        for other in [&[0, 20, 40][..], &[0, 20, 40, 121], &[0, 20, 40, 60, 120]] {
+            assert!(
+                compare(&source, &timeline(600, other), exact).is_err(),
+                "{other:?}"
+            );
+        }
+        let rounded = timeline(1000, &[0, 33, 67, 200]);
+        assert!(compare(&source, &rounded, exact).is_err());
+        assert_eq!(compare(&source, &rounded, Rational::new(1, 1000)), Ok(()));
+    }
+}

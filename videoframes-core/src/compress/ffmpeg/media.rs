@@ -1,0 +1,269 @@
+//! What a source holds beside its pictures, as far as a compressed video needs it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use num_rational::Ratio;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::extract::ExtractError;
+use crate::ffmpeg::program::Program;
+use crate::ffmpeg::{args, probe};
+use crate::limits::{AUDIO_TRACKS, Limits};
+use crate::video::VideoInfo;
+
+/// What a source holds beside its pictures.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Media {
+    /// Sound that can be decoded.
+    pub(super) audio: Vec<AudioTrack>,
+    /// What a compressed video cannot take along, in words.
+    pub(super) left_out: Vec<String>,
+    /// What the container says of itself.
+    pub(super) tags: BTreeMap<String, String>,
+    /// The earliest timestamp, in seconds.
+    pub(super) start_s: f64,
+    /// Length in seconds that the container claims.
+    pub(super) duration_s: Option<f64>,
+    /// The display that an HDR video was made on.
+    pub(super) light: Light,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct AudioTrack {
+    /// Number among all streams of the source.
+    pub(super) index: u32,
+    pub(super) codec: String,
+    pub(super) channels: u32,
+    /// In bits a second, where the container says.
+    pub(super) bit_rate: Option<u64>,
+    pub(super) language: Option<String>,
+}
+
+/// The display that an HDR video was made on, and how bright it gets (SMPTE ST 2086, CTA-861.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Light {
+    pub(super) mastering: Option<Mastering>,
+    /// Brightest pixel and brightest frame, in candelas a square metre.
+    pub(super) content: Option<(u32, u32)>,
+}
+
+/// Chromaticities in 1/50000, luminances in 1/10000 candelas a square metre.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mastering {
+    pub(super) red: (u32, u32),
+    pub(super) green: (u32, u32),
+    pub(super) blue: (u32, u32),
+    pub(super) white: (u32, u32),
+    pub(super) most: u32,
+    pub(super) least: u32,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Deserialize, Default)]
+struct Format {
+    start_time: Option<String>,
+    duration: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    index: u32,
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    channels: Option<u32>,
+    sample_rate: Option<String>,
+    bit_rate: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Frames {
+    #[serde(default)]
+    frames: Vec<Frame>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    red_x: Option<String>,
+    red_y: Option<String>,
+    green_x: Option<String>,
+    green_y: Option<String>,
+    blue_x: Option<String>,
+    blue_y: Option<String>,
+    white_point_x: Option<String>,
+    white_point_y: Option<String>,
+    min_luminance: Option<String>,
+    max_luminance: Option<String>,
+    max_content: Option<u32>,
+    max_average: Option<u32>,
+}
+
+/// Reads what `input` holds. `hdr` says whether its light matters, which takes a decoded frame.
+pub(super) fn describe(
+    ffprobe: &Program,
+    input: &Path,
+    video: &VideoInfo,
+    hdr: bool,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Media, ExtractError> {
+    let document: Document = probe::ask(ffprobe, args::probe_streams(input), limits, cancel)?;
+    let mut media = read(document);
+    if hdr && video.colour.is_hdr() {
+        let frames: Frames = probe::ask(ffprobe, args::probe_first_frame(input), limits, cancel)?;
+        media.light = light(frames);
+    }
+    Ok(media)
+}
+
+fn read(document: Document) -> Media {
+    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
+    let mut media = Media {
+        start_s: number(&document.format.start_time).unwrap_or(0.0),
+        duration_s: number(&document.format.duration).filter(|&s| s > 0.0),
+        tags: document.format.tags,
+        ..Media::default()
+    };
+    let (mut mute, mut surplus, mut subtitles) = (0, 0, 0);
+    for stream in document.streams {
+        match stream.codec_type.as_deref() {
+            Some("subtitle") => subtitles += 1,
+            Some("audio") => {
+                let known = stream
+                    .codec_name
+                    .filter(|name| name != "none" && name != "unknown");
+                let sounds = number(&stream.sample_rate).is_some_and(|rate| rate > 0.0);
+                match (known, stream.channels) {
+                    (Some(_), Some(1..)) if sounds && media.audio.len() >= AUDIO_TRACKS => surplus += 1,
+                    (Some(codec), Some(channels @ 1..)) if sounds => media.audio.push(AudioTrack {
+                        index: stream.index,
+                        codec,
+                        channels,
+                        bit_rate: stream.bit_rate.and_then(|rate| rate.parse().ok()),
+                        language: stream.tags.get("language").filter(|l| is_language(l)).cloned(),
+                    }),
+                    _ => mute += 1,
+                }
+            }
+            // Cover art, time codes, positions: not part of what is shown.
+            _ => {}
+        }
+    }
+    for (count, what) in [
+        (mute, "of an unknown codec or without sound"),
+        (surplus, "beyond the first 16"),
+    ] {
+        if count > 0 {
+            media.left_out.push(format!("{count} audio track(s) {what}"));
+        }
+    }
+    if subtitles > 0 {
+        media.left_out.push(format!("{subtitles} subtitle track(s)"));
+    }
+    media
+}
+
+/// A code of ISO 639, perhaps with a region.
+fn is_language(text: &str) -> bool {
+    text != "und"
+        && (2..=16).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn light(frames: Frames) -> Light {
+    let mut light = Light::default();
+    for side in frames.frames.into_iter().flat_map(|frame| frame.side_data_list) {
+        light.mastering = light.mastering.or_else(|| mastering(&side));
+        let content = side.max_content.zip(side.max_average);
+        light.content = light.content.or(content);
+    }
+    light
+}
+
+fn mastering(side: &SideData) -> Option<Mastering> {
+    let scaled = |text: &Option<String>, unit: u32| {
+        let ratio: Ratio<i64> = text.as_deref()?.parse().ok()?;
+        let scaled = (ratio * i64::from(unit)).round().to_integer();
+        u32::try_from(scaled).ok()
+    };
+    let point = |x, y| Some((scaled(x, 50_000)?, scaled(y, 50_000)?));
+    Some(Mastering {
+        red: point(&side.red_x, &side.red_y)?,
+        green: point(&side.green_x, &side.green_y)?,
+        blue: point(&side.blue_x, &side.blue_y)?,
+        white: point(&side.white_point_x, &side.white_point_y)?,
+        most: scaled(&side.max_luminance, 10_000)?,
+        least: scaled(&side.min_luminance, 10_000)?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_taken_along_is_named() {
+        let document = json!({
+            "streams": [
+                {"index": 0, "codec_type": "video", "codec_name": "h264"},
+                {"index": 1, "codec_type": "audio", "codec_name": "aac", "channels": 2, "sample_rate": "48000",
+                 "bit_rate": "128000", "tags": {"language": "deu"}},
+                {"index": 2, "codec_type": "audio", "codec_name": "none", "channels": 4, "sample_rate": "48000"},
+                {"index": 3, "codec_type": "audio", "channels": 4, "sample_rate": "48000"},
+                {"index": 4, "codec_type": "subtitle", "codec_name": "subrip"},
+                {"index": 5, "codec_type": "data"},
+            ],
+            "format": {"start_time": "1.400000", "duration": "N/A", "tags": {"title": "x"}},
+        });
+        let media = read(serde_json::from_value(document).unwrap());
+        assert_eq!(media.audio.len(), 1);
+        assert_eq!(media.audio[0].language.as_deref(), Some("deu"));
+        assert_eq!((media.start_s, media.duration_s), (1.4, None));
+        assert_eq!(
+            media.left_out,
+            [
+                "2 audio track(s) of an unknown codec or without sound",
+                "1 subtitle track(s)"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_light_of_an_hdr_video_is_read_in_the_units_of_its_standard() {
+        let frames = json!({"frames": [{"side_data_list": [
+            {"side_data_type": "Mastering display metadata",
+             "red_x": "34000/50000", "red_y": "16000/50000", "green_x": "13250/50000", "green_y": "34500/50000",
+             "blue_x": "7500/50000", "blue_y": "3000/50000", "white_point_x": "15635/50000",
+             "white_point_y": "16450/50000", "min_luminance": "1/10000", "max_luminance": "10000000/10000"},
+            {"side_data_type": "Content light level metadata", "max_content": 1000, "max_average": 400},
+        ]}]});
+        let light = light(serde_json::from_value(frames).unwrap());
+        let mastering = light.mastering.unwrap();
+        assert_eq!(
+            (mastering.red, mastering.most, mastering.least),
+            ((34_000, 16_000), 10_000_000, 1)
+        );
+        assert_eq!(light.content, Some((1000, 400)));
+    }
+}

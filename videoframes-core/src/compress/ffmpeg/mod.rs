@@ -1,0 +1,249 @@
+//! [`Compressor`] on the ffmpeg that is installed on the machine, version 5.1 to 9.
+
+mod args;
+mod check;
+mod media;
+mod run;
+mod settings;
+mod size;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::args::Rate;
+use self::run::{Frames, Run};
+use self::settings::Settings;
+use super::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
+use crate::extract::ffmpeg::FfmpegExtractor;
+use crate::extract::ffmpeg::plain::{self, Alongside};
+use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
+use crate::ffmpeg::blocking;
+use crate::ffmpeg::program::Programs;
+use crate::limits::Limits;
+use crate::video::Timeline;
+
+/// Runs the `ffmpeg` and `ffprobe` of a [`FfmpegExtractor`], with what that says of child processes.
+#[derive(Debug, Clone)]
+pub struct FfmpegCompressor {
+    programs: Arc<Programs>,
+}
+
+impl FfmpegCompressor {
+    /// With the programs of `extractor`, whose children are registered where its own are.
+    pub fn new(extractor: &FfmpegExtractor) -> Self {
+        Self {
+            programs: Arc::clone(&extractor.programs),
+        }
+    }
+}
+
+/// What a request is to this ffmpeg and this source.
+///
+/// # Errors
+/// [`ExtractError::Unsupported`] where it lacks an encoder.
+fn settings(
+    programs: &Programs,
+    input: &Path,
+    request: &CompressRequest,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<(Settings, media::Media), CompressError> {
+    let codec = request.options.codec;
+    let hdr = codec.keeps_hdr();
+    let media = media::describe(&programs.ffprobe, input, &request.video, hdr, limits, cancel)?;
+    let tonemaps = !request.video.colour.is_hdr()
+        || hdr
+        || programs.missing("-filters", &["zscale", "tonemap"])?.is_empty();
+    let settings = Settings::resolve(request, &media, programs.version()?.number.0, tonemaps)?;
+    let mut encoders = vec![codec.encoder()];
+    encoders.extend(settings.encodes_sound());
+    if let Some(missing) = programs.missing("-encoders", &encoders)?.first() {
+        return Err(
+            ExtractError::Unsupported(format!("it has no encoder {missing}, which {codec} needs")).into(),
+        );
+    }
+    Ok((settings, media))
+}
+
+#[async_trait]
+impl Compressor for FfmpegCompressor {
+    async fn compress(
+        &self,
+        input: &Path,
+        request: &CompressRequest,
+        limits: &Limits,
+        progress: &watch::Sender<CompressProgress>,
+        cancel: &CancellationToken,
+    ) -> Result<CompressReport, CompressError> {
+        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
+        let (limits, progress) = (*limits, progress.clone());
+        blocking(cancel, move |cancel| {
+            let (settings, media) = settings(&programs, &input, &request, &limits, cancel)?;
+            let run = Run {
+                programs: &programs,
+                input: &input,
+                request: &request,
+                settings: &settings,
+                limits: &limits,
+                progress: &progress,
+                cancel,
+            };
+            let frames = match request.options.max_bytes {
+                Some(most) => size::meet(&run, most.get(), media.duration_s)?,
+                None => run.encode(Rate::Constant(request.options.quality))?,
+            };
+            run.checked(frames)
+        })
+        .await
+    }
+
+    async fn extract_and_compress(
+        &self,
+        input: &Path,
+        extract: ExtractRequest,
+        pictures: mpsc::Sender<Picture>,
+        requests: &[CompressRequest],
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<(ExtractReport, Vec<CompressReport>), CompressError> {
+        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
+        let (requests, limits) = (requests.to_vec(), *limits);
+        blocking(cancel, move |cancel| {
+            let all: Vec<(&CompressRequest, Settings)> = requests
+                .iter()
+                .map(|request| {
+                    let (settings, _) = settings(&programs, &input, request, &limits, cancel)?;
+                    Ok((request, settings))
+                })
+                .collect::<Result<_, CompressError>>()?;
+            let autorotate = all.iter().any(|(_, settings)| settings.autorotate);
+            if autorotate && !extract.picture.rotate {
+                return Err(CompressError::Apart("the pictures are not to be turned"));
+            }
+            let mut before_input = Vec::new();
+            let mut outputs = Vec::new();
+            for (place, (request, settings)) in all.iter().enumerate() {
+                let label = format!("video{place}");
+                before_input.extend(args::before_input(settings));
+                // One of them tells of the frames, which are the same for all.
+                let settings = match place {
+                    0 => settings.clone(),
+                    _ => settings.clone().silent(),
+                };
+                let rate = Rate::Constant(request.options.quality);
+                let notes = &request.workspace;
+                outputs.extend(args::encoded(&settings, &label, rate, notes, &request.output));
+            }
+            let progress = watch::Sender::new(CompressProgress::default());
+            let runs: Vec<Run<'_>> = all
+                .iter()
+                .map(|(request, settings)| Run {
+                    programs: &programs,
+                    input: &input,
+                    request,
+                    settings,
+                    limits: &limits,
+                    progress: &progress,
+                    cancel,
+                })
+                .collect();
+            let mut frames = Frames::default();
+            let mut failure = None;
+            let mut encoded = |pts: i64, interlaced: bool| {
+                frames.push(pts);
+                let verdict = runs.iter().try_for_each(|run| run.look(&frames, interlaced));
+                verdict.map_err(|error| match error {
+                    CompressError::Decoder(error) => error,
+                    error => {
+                        failure = Some(error);
+                        ExtractError::Cancelled
+                    }
+                })
+            };
+            let alongside = Alongside {
+                autorotate,
+                before_input,
+                outputs,
+                encoded: &mut encoded,
+            };
+            let extracted = plain::extract(
+                &programs,
+                &input,
+                &extract,
+                Some(alongside),
+                &limits,
+                &pictures,
+                cancel,
+            );
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            let extracted = extracted.map_err(run::output_or_decoder)?;
+            frames.damage = extracted.damage.clone();
+            frames.encoder = extracted.decoder.clone();
+            let reports = runs.iter().map(|run| run.checked(frames.clone()));
+            Ok((extracted, reports.collect::<Result<_, _>>()?))
+        })
+        .await
+    }
+
+    async fn remux(
+        &self,
+        input: &Path,
+        request: &CompressRequest,
+        timeline: &Timeline,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<CompressReport, CompressError> {
+        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
+        let (timeline, limits) = (timeline.clone(), *limits);
+        blocking(cancel, move |cancel| {
+            check::holds_stream(request.options.container(), &request.video.codec)?;
+            let (mut settings, _) = settings(&programs, &input, &request, &limits, cancel)?;
+            settings.keep_sound();
+            let run = Run {
+                programs: &programs,
+                input: &input,
+                request: &request,
+                settings: &settings,
+                limits: &limits,
+                progress: &watch::Sender::new(CompressProgress::default()),
+                cancel,
+            };
+            let encoder = run.remux()?;
+            let mut frames = Frames::of(&timeline);
+            frames.encoder = encoder;
+            run.checked(frames)
+        })
+        .await
+    }
+
+    async fn similarity(
+        &self,
+        input: &Path,
+        request: &CompressRequest,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<f64, CompressError> {
+        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
+        let limits = *limits;
+        blocking(cancel, move |cancel| {
+            let (settings, _) = settings(&programs, &input, &request, &limits, cancel)?;
+            let run = Run {
+                programs: &programs,
+                input: &input,
+                request: &request,
+                settings: &settings,
+                limits: &limits,
+                progress: &watch::Sender::new(CompressProgress::default()),
+                cancel,
+            };
+            run.similarity()
+        })
+        .await
+    }
+}

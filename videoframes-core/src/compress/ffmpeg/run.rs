@@ -1,0 +1,214 @@
+//! One run of ffmpeg for a compression, and a look at what it has written.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{self, Rate};
+use super::check;
+use super::settings::Settings;
+use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
+use crate::extract::ExtractError;
+use crate::ffmpeg::child::Stdin;
+use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::program::Programs;
+use crate::limits::{Limits, TIMELINE_FRAMES};
+use crate::units::{TimeBase, approximate_seconds};
+use crate::video::{Timeline, TimelineBuilder};
+
+/// Frames between two looks at the size of the output.
+const LOOK_EVERY: usize = 25;
+
+/// What ffmpeg is run for.
+pub(super) struct Run<'a> {
+    pub(super) programs: &'a Programs,
+    pub(super) input: &'a Path,
+    pub(super) request: &'a CompressRequest,
+    pub(super) settings: &'a Settings,
+    pub(super) limits: &'a Limits,
+    pub(super) progress: &'a watch::Sender<CompressProgress>,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+/// The frames that went into an encoder.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Frames {
+    pts: Vec<i64>,
+    pub(super) damage: Option<String>,
+    /// Name and version of the encoder.
+    pub(super) encoder: String,
+}
+
+impl Frames {
+    pub(super) fn of(timeline: &Timeline) -> Self {
+        Self {
+            pts: timeline.pts().to_vec(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn push(&mut self, pts: i64) {
+        self.pts.push(pts);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pts.len()
+    }
+
+    /// From the first frame to the end of the last, about.
+    pub(super) fn seconds(&self, time_base: TimeBase) -> Option<f64> {
+        let timeline = self.timeline(time_base)?;
+        Some(approximate_seconds(timeline.duration()))
+    }
+
+    fn timeline(&self, time_base: TimeBase) -> Option<Timeline> {
+        let mut frames = TimelineBuilder::default();
+        self.pts.iter().for_each(|&pts| frames.push(pts, None));
+        frames.finish(time_base, None)
+    }
+}
+
+impl Run<'_> {
+    /// Encodes the whole source into the output.
+    pub(super) fn encode(&self, rate: Rate) -> Result<Frames, CompressError> {
+        let request = self.request;
+        let args = args::encode(
+            self.input,
+            self.settings,
+            rate,
+            &request.workspace,
+            &request.output,
+        );
+        self.watched(args)
+    }
+
+    /// The first of two passes.
+    pub(super) fn survey(&self, bits: u64) -> Result<Frames, CompressError> {
+        self.watched(args::survey(
+            self.input,
+            self.settings,
+            bits,
+            &self.request.workspace,
+        ))
+    }
+
+    /// Copies the streams into the output, and gives who did it.
+    pub(super) fn remux(&self) -> Result<String, CompressError> {
+        let args = args::remux(
+            self.input,
+            &self.request.video.codec,
+            self.settings,
+            &self.request.output,
+        );
+        Ok(self.watched(args)?.encoder)
+    }
+
+    /// How similar the output is to what was encoded.
+    pub(super) fn similarity(&self) -> Result<f64, CompressError> {
+        let mut similarity = None;
+        let args = args::compare(self.input, self.settings, &self.request.output);
+        let mut decode = self.start(args)?;
+        while let Some(event) = decode.next().map_err(|error| self.programs.explain(error))? {
+            if let Event::Compared(value) = event {
+                similarity = Some(value);
+            }
+        }
+        similarity.ok_or_else(|| ExtractError::DecoderFailed("it compared nothing".to_owned()).into())
+    }
+
+    fn start(&self, args: Vec<OsString>) -> Result<Decode<'_>, CompressError> {
+        let (ffmpeg, stall) = (&self.programs.ffmpeg, self.limits.stall);
+        let mut decode = Decode::start(ffmpeg, args, Stdin::Empty, None, stall, self.cancel)?;
+        decode.watch_file(&self.request.output);
+        Ok(decode)
+    }
+
+    fn watched(&self, args: Vec<OsString>) -> Result<Frames, CompressError> {
+        let mut decode = self.start(args)?;
+        let mut frames = Frames::default();
+        loop {
+            match decode.next() {
+                Ok(Some(Event::Encoded { pts, interlaced })) => {
+                    frames.push(pts);
+                    self.look(&frames, interlaced)?;
+                    self.progress.send_modify(|progress| progress.frames += 1);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return Err(output_or_decoder(self.programs.explain(error))),
+            }
+        }
+        frames.damage = decode.damage.take();
+        frames.encoder = format!("ffmpeg {}", decode.version());
+        Ok(frames)
+    }
+
+    /// Looks at a frame that is being encoded, and at what has been written so far.
+    pub(super) fn look(&self, frames: &Frames, interlaced: bool) -> Result<(), CompressError> {
+        if interlaced && !self.request.deinterlace {
+            return Err(ExtractError::Interlaced.into());
+        }
+        if frames.len() > TIMELINE_FRAMES {
+            let text = format!("the video has more than {TIMELINE_FRAMES} frames");
+            return Err(ExtractError::LimitExceeded(text).into());
+        }
+        match frames.len().is_multiple_of(LOOK_EVERY) {
+            true => self.within_ceiling().map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// The size of the output.
+    pub(super) fn within_ceiling(&self) -> Result<u64, CompressError> {
+        // There is none before ffmpeg opens it.
+        let size = self.request.output.metadata().map_or(0, |file| file.len());
+        match size > self.request.ceiling {
+            true => Err(CompressError::TooLarge(self.request.ceiling)),
+            false => Ok(size),
+        }
+    }
+
+    /// What was made of the frames, once a look at the output has found them all.
+    pub(super) fn checked(&self, frames: Frames) -> Result<CompressReport, CompressError> {
+        let nothing = || {
+            let text = "no frame can be decoded".to_owned();
+            CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
+        };
+        let timeline = frames.timeline(self.settings.time_base).ok_or_else(nothing)?;
+        self.within_ceiling()?;
+        let size = check::look_at(self, &timeline)?;
+        Ok(CompressReport {
+            encoder: frames.encoder,
+            timeline,
+            size,
+            shifted_s: self.settings.shift_s,
+            warnings: self.settings.warnings.clone(),
+            damage: frames.damage,
+        })
+    }
+}
+
+/// A failure of ffmpeg, told from one of the disk that it wrote to.
+pub(super) fn output_or_decoder(error: ExtractError) -> CompressError {
+    let ExtractError::DecoderFailed(said) = &error else {
+        return error.into();
+    };
+    // A file that may grow no further ends its writer by a signal (SIGXFSZ).
+    let full = ["No space left on device", "Disk quota exceeded"];
+    if full.iter().any(|words| said.contains(words)) {
+        return CompressError::Output(io::Error::new(io::ErrorKind::StorageFull, "no space is left"));
+    }
+    if ["File too large", "SIGXFSZ"]
+        .iter()
+        .any(|words| said.contains(words))
+    {
+        return CompressError::Output(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than files may be",
+        ));
+    }
+    error.into()
+}

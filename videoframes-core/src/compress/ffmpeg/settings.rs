@@ -1,0 +1,393 @@
+//! Options and a source, resolved to what an encoder is told. Pure.
+
+use crate::compress::{AudioMode, Codec, CompressError, CompressRequest, Container};
+use crate::ffmpeg::args::ENCODED;
+use crate::ffmpeg::filters::{self, input_matrix, input_range, is_rgb, tonemap_chain, turn};
+use crate::units::{Rational, TimeBase, approximate_seconds};
+use crate::video::{Orientation, VideoInfo};
+
+use super::media::{AudioTrack, Light, Media};
+
+/// Seconds that a source may begin after 0 and its output too. Broadcasts begin at hours that mean nothing
+/// to a player, which would wait for them.
+const LATEST_START: f64 = 60.0;
+/// Bits a second that one more sound track takes in the container's own codec: of one channel, of two, of
+/// each of more.
+const SOUND: [u64; 3] = [80_000, 128_000, 64_000];
+
+/// What is said of a source that may be known when a video is passed on.
+const HARMLESS_TAGS: [&str; 9] = [
+    "title",
+    "artist",
+    "album",
+    "genre",
+    "date",
+    "copyright",
+    "comment",
+    "description",
+    "creation_time",
+];
+
+/// Everything an encoder is told, but for how much it may spend.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settings {
+    pub(super) codec: Codec,
+    pub(super) container: Container,
+    /// What is done to frames before they are encoded.
+    pub(super) filters: String,
+    /// Width and height as stored.
+    pub(super) size: (u32, u32),
+    pub(super) pixel_format: &'static str,
+    /// The level of H.264 that holds it, where one does.
+    pub(super) level: Option<&'static str>,
+    pub(super) audio: Vec<Sound>,
+    /// The light of an HDR video that stays one.
+    pub(super) light: Light,
+    pub(super) keep_metadata: bool,
+    /// What is said of the source all the same.
+    pub(super) tags: Vec<(String, String)>,
+    /// Seconds by which timestamps are moved towards 0.
+    pub(super) shift_s: f64,
+    /// Whether ffmpeg turns the pictures upright and not our filters: before version 6 it would say of the
+    /// output that it is still turned, unless it did that itself.
+    pub(super) autorotate: bool,
+    /// Whether frames pass a deinterlacer.
+    pub(super) steady: bool,
+    pub(super) time_base: TimeBase,
+    pub(super) warnings: Vec<String>,
+}
+
+/// One sound track of the output.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sound {
+    /// Number of the track among all streams of the source.
+    pub(super) index: u32,
+    /// Bits a second, or as it is.
+    pub(super) bit_rate: Option<u64>,
+    /// What it takes as it is, where the source says.
+    pub(super) copied: Option<u64>,
+    /// Whether the container holds it as it is.
+    pub(super) held: bool,
+    pub(super) language: Option<String>,
+}
+
+impl Settings {
+    /// `ffmpeg` is its major version, and `tonemaps` says whether it can bring HDR to SDR.
+    ///
+    /// # Errors
+    /// [`CompressError::NotHeld`].
+    pub(super) fn resolve(
+        request: &CompressRequest,
+        media: &Media,
+        ffmpeg: u32,
+        tonemaps: bool,
+    ) -> Result<Self, CompressError> {
+        let options = &request.options;
+        let autorotate = ffmpeg < 6 && request.video.orientation != Orientation::Upright;
+        let video = &match autorotate {
+            true => request.video.turned_upright(),
+            false => request.video.clone(),
+        };
+        let (codec, container) = (options.codec, options.container());
+        if !container.holds(codec) {
+            let text = format!("{} does not hold {codec}", container.extension());
+            return Err(CompressError::NotHeld(text));
+        }
+        let mut warnings: Vec<String> = media
+            .left_out
+            .iter()
+            .map(|what| format!("left out: {what}"))
+            .collect();
+        let hdr = video.colour.is_hdr();
+        let tonemap = hdr && !codec.keeps_hdr() && tonemaps;
+        if hdr && !codec.keeps_hdr() && !tonemaps {
+            warnings.push(
+                "the video is HDR and this ffmpeg has no zscale and tonemap filters: it will look washed out"
+                    .to_owned(),
+            );
+        }
+        let size = output_size(video, options.max_height);
+        let sounds = match options.audio {
+            AudioMode::None => Vec::new(),
+            mode => media
+                .audio
+                .iter()
+                .map(|track| sound(track, container, mode == AudioMode::Copy))
+                .collect::<Result<_, _>>()?,
+        };
+        let shift_s = match media.start_s > LATEST_START {
+            true => media.start_s,
+            false => 0.0,
+        };
+        Ok(Self {
+            codec,
+            container,
+            filters: filter_graph(video, codec, request.deinterlace, size, tonemap),
+            size,
+            pixel_format: pixel_format(codec, video),
+            level: (codec == Codec::H264)
+                .then(|| level(size, rate(request)))
+                .flatten(),
+            audio: sounds,
+            light: if hdr && codec.keeps_hdr() {
+                media.light
+            } else {
+                Light::default()
+            },
+            keep_metadata: options.keep_metadata,
+            tags: HARMLESS_TAGS
+                .iter()
+                .filter(|_| !options.keep_metadata)
+                .filter_map(|&name| Some((name.to_owned(), printable(media.tags.get(name)?)?)))
+                .collect(),
+            shift_s,
+            autorotate,
+            steady: request.deinterlace,
+            time_base: video.time_base,
+            warnings,
+        })
+    }
+
+    /// The encoder of sound that is needed.
+    pub(super) fn encodes_sound(&self) -> Option<&'static str> {
+        let needed = self.audio.iter().any(|sound| sound.bit_rate.is_some());
+        needed.then_some(match self.container {
+            Container::Mp4 => "aac",
+            Container::WebM => "libopus",
+        })
+    }
+
+    /// The same, with sound as it is wherever the container holds it.
+    pub(super) fn keep_sound(&mut self) {
+        for sound in self.audio.iter_mut().filter(|sound| sound.held) {
+            sound.bit_rate = None;
+        }
+    }
+
+    /// The same, whose frames do not report themselves.
+    pub(super) fn silent(mut self) -> Self {
+        self.filters = self.filters.replacen(&format!("{},", reports()), "", 1);
+        self
+    }
+
+    /// Bits a second of all sound, where known.
+    pub(super) fn sound_rate(&self) -> u64 {
+        let rate = |sound: &Sound| sound.bit_rate.or(sound.copied).unwrap_or(128_000);
+        self.audio.iter().map(rate).sum()
+    }
+}
+
+/// A text that can be given on a command line.
+fn printable(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(1000).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Upright, with even sides, and no larger than the source.
+fn output_size(video: &VideoInfo, max_height: Option<u32>) -> (u32, u32) {
+    let (width, height) = upright(video);
+    let most = max_height.map_or(height, |most| most.min(height));
+    let shrink = |side: u32| {
+        let exact = Rational::from_integer(side.into()) * Rational::new(most.into(), height.into());
+        u32::try_from((exact / Rational::from_integer(2)).round().to_integer()).unwrap_or(u32::MAX)
+    };
+    let width = if most < height {
+        shrink(width) * 2
+    } else {
+        width / 2 * 2
+    };
+    (width.max(2), (most / 2 * 2).max(2))
+}
+
+/// Stored width and height once the picture is turned upright.
+fn upright(video: &VideoInfo) -> (u32, u32) {
+    match video.orientation.swaps_sides() {
+        true => (video.height, video.width),
+        false => (video.width, video.height),
+    }
+}
+
+/// What is done to frames before they are encoded. They report themselves on the way.
+fn filter_graph(
+    video: &VideoInfo,
+    codec: Codec,
+    deinterlace: bool,
+    size: (u32, u32),
+    tonemap: bool,
+) -> String {
+    let mut chain: Vec<String> = Vec::new();
+    if deinterlace {
+        chain.extend(filters::deinterlace(video, false));
+    }
+    // A frame that goes back in time is never shown, and no encoder takes it.
+    chain.push("select='isnan(prev_selected_pts)+gt(pts,prev_selected_pts)'".to_owned());
+    chain.push(reports());
+    // Turned below; a player must not do it once more.
+    chain.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
+    chain.extend(turn(video.orientation).map(str::to_owned));
+    let aspect = match video.orientation.swaps_sides() {
+        true => video.sample_aspect.recip(),
+        false => video.sample_aspect,
+    };
+    let mut stored = upright(video);
+    let whole = (stored.0.max(2) / 2 * 2, stored.1.max(2) / 2 * 2);
+    if size == whole && whole != stored && stored.0 > 1 && stored.1 > 1 {
+        // Halved colours take even sides: less than a line is lost, and nothing is blurred for it.
+        chain.push("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0".to_owned());
+        stored = whole;
+    }
+    if tonemap {
+        chain.push(tonemap_chain(video));
+        for kind in ["MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"] {
+            chain.push(format!("sidedata=mode=delete:type={kind}"));
+        }
+    }
+    let (scale, pad) = filters::fit(stored, size, aspect);
+    let full = !tonemap && input_range(video) == "pc";
+    let colours = match (tonemap, is_rgb(video), full) {
+        (false, true, _) => ":out_color_matrix=bt709:out_range=tv",
+        (false, false, true) => ":in_range=pc:out_range=pc",
+        _ => "",
+    };
+    let shape = format!("{}/{}", aspect.numer(), aspect.denom());
+    let format = pixel_format(codec, video);
+    chain.push(format!(
+        "{scale}:flags=bicubic+accurate_rnd{colours},setsar={shape},format={format}"
+    ));
+    chain.extend(pad);
+    chain.push(tags(video, tonemap, size));
+    chain.join(",")
+}
+
+/// The filter by which frames report themselves.
+fn reports() -> String {
+    format!("showinfo@{ENCODED}=checksum=0")
+}
+
+/// Colour tags of the output: the source's, as far as they still hold.
+fn tags(video: &VideoInfo, tonemap: bool, size: (u32, u32)) -> String {
+    if tonemap {
+        return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv".to_owned();
+    }
+    let colour = &video.colour;
+    // Players take the matrix of an untagged video by its size, which must not change what it means.
+    let guessed = || match (input_matrix(video), size.1 >= 720 || size.0 >= 1280) {
+        ("bt709", false) => Some("bt709".to_owned()),
+        _ => None,
+    };
+    let matrix = match is_rgb(video) {
+        true => Some("bt709".to_owned()),
+        false => colour.matrix.clone().or_else(guessed),
+    };
+    let range = match (is_rgb(video), input_range(video)) {
+        (true, _) => Some("tv"),
+        (false, "pc") => Some("pc"),
+        (false, "tv") if colour.full_range == Some(false) => Some("tv"),
+        _ => None,
+    };
+    let given = [
+        ("colorspace", matrix),
+        ("color_primaries", colour.primaries.clone()),
+        ("color_trc", colour.transfer.clone()),
+        ("range", range.map(str::to_owned)),
+    ];
+    let given: Vec<String> = given
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+        .collect();
+    match given.is_empty() {
+        true => "null".to_owned(),
+        false => format!("setparams={}", given.join(":")),
+    }
+}
+
+/// 10 bit where the source has as many and players of the codec take them.
+fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
+    let ten = match codec {
+        Codec::H264 => false,
+        Codec::Hevc | Codec::Av1 => is_deep(&video.pixel_format),
+        Codec::Vp9 => video.colour.is_hdr(),
+    };
+    if ten { "yuv420p10le" } else { "yuv420p" }
+}
+
+/// Whether samples have more than 8 bits: the name ends in their number (`yuv420p10le`, `p010le`).
+fn is_deep(format: &str) -> bool {
+    let name = format.strip_suffix("le").or_else(|| format.strip_suffix("be"));
+    let packed = ["rgb4", "rgb5", "bgr4", "bgr5"];
+    name.is_some_and(|name| {
+        name.ends_with(|c: char| c.is_ascii_digit()) && !packed.iter().any(|p| name.starts_with(p))
+    })
+}
+
+fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, CompressError> {
+    let codec = track.codec.as_str();
+    let own = match container {
+        Container::Mp4 => "aac",
+        Container::WebM => "opus",
+    };
+    let held: &[&str] = match container {
+        Container::Mp4 => &["aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"],
+        Container::WebM => &["opus", "vorbis"],
+    };
+    let held = held.contains(&codec);
+    if copy && !held {
+        return Err(CompressError::NotHeld(format!(
+            "the sound is {codec}, which {} does not hold: it can be encoded as {own}, or left out",
+            container.extension()
+        )));
+    }
+    let bit_rate = match track.channels {
+        1 => SOUND[0],
+        2 => SOUND[1],
+        more => SOUND[2] * u64::from(more.min(8)),
+    };
+    // Encoding it again would cost quality and spare next to nothing.
+    let small = codec == own && track.bit_rate.is_some_and(|rate| rate <= bit_rate * 5 / 4);
+    Ok(Sound {
+        index: track.index,
+        bit_rate: (!copy && !small).then_some(bit_rate),
+        copied: track.bit_rate,
+        held,
+        language: track.language.clone(),
+    })
+}
+
+/// Frames a second, as far as the container tells.
+fn rate(request: &CompressRequest) -> f64 {
+    let video = &request.video;
+    let counted = video.duration.map(approximate_seconds).filter(|&s| s > 0.0);
+    let counted = counted.map_or(0.0, |seconds| request.frames as f64 / seconds);
+    let claimed = video.frame_rate.map_or(0.0, approximate_seconds);
+    // A claim that the frames do not bear out is none.
+    match counted > 0.0 {
+        true => claimed.min(counted * 2.0).max(counted),
+        false => claimed,
+    }
+}
+
+/// The lowest level of H.264 that holds frames of that size at that rate (ITU-T H.264, table A-1). By
+/// itself the encoder would go by the time base where the frame rate varies, and say what few
+/// decoders can do.
+fn level((width, height): (u32, u32), rate: f64) -> Option<&'static str> {
+    const LEVELS: [(&str, u64, u64); 9] = [
+        ("3.0", 40_500, 1_620),
+        ("3.1", 108_000, 3_600),
+        ("3.2", 216_000, 5_120),
+        ("4.0", 245_760, 8_192),
+        ("4.2", 522_240, 8_704),
+        ("5.0", 589_824, 22_080),
+        ("5.1", 983_040, 36_864),
+        ("5.2", 2_073_600, 36_864),
+        ("6.1", 8_355_840, 139_264),
+    ];
+    let blocks = |side: u32| u64::from(side.div_ceil(16));
+    let blocks = blocks(width) * blocks(height);
+    let fits = |&&(_, a_second, a_frame): &&(&str, u64, u64)| {
+        blocks <= a_frame && blocks as f64 * rate <= a_second as f64
+    };
+    // Without a rate the encoder knows no better than we do.
+    (rate > 0.0)
+        .then(|| LEVELS.iter().find(fits).map(|level| level.0))
+        .flatten()
+}

@@ -1,0 +1,139 @@
+//! Where a compressed video goes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempPath};
+
+pub use crate::archive::Written;
+use crate::archive::hex;
+use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
+
+/// A place for one compressed video.
+#[derive(Clone)]
+pub enum VideoTarget {
+    /// A file on this machine.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Whether it may replace another.
+        if_exists: IfExists,
+    },
+    /// An object of a [`Storage`], made in the request's scratch folder.
+    Object {
+        /// The store.
+        storage: Arc<dyn Storage>,
+        /// Its name.
+        key: ObjectKey,
+        /// How it is written.
+        options: PutOptions,
+    },
+}
+
+/// A video that is being made, and nothing yet at its place. Dropping it leaves nothing behind.
+pub(crate) enum Draft {
+    /// A temporary file beside its place.
+    File(FileSink),
+    /// A file in the scratch folder, open as long as it is in use.
+    Object(TempPath, File),
+}
+
+impl VideoTarget {
+    /// Fails at once where nothing can be written: a result exists, a folder is missing.
+    ///
+    /// # Errors
+    /// As [`FileSink::create`]; an object is only looked at when it is written.
+    pub fn check(&self) -> Result<(), StorageError> {
+        match self {
+            Self::File { path, if_exists } => FileSink::create(path, *if_exists).map(drop),
+            Self::Object { .. } => Ok(()),
+        }
+    }
+
+    /// Starts a draft; `scratch` makes an empty file for one that is not made beside its place.
+    pub(crate) fn draft(
+        &self,
+        scratch: impl FnOnce() -> io::Result<NamedTempFile>,
+    ) -> Result<Draft, StorageError> {
+        match self {
+            Self::File { path, if_exists } => FileSink::create(path, *if_exists).map(Draft::File),
+            Self::Object { .. } => {
+                let (file, path) = scratch()
+                    .map_err(|e| StorageError::from_io("write", &self.name(), e))?
+                    .into_parts();
+                Ok(Draft::Object(path, file))
+            }
+        }
+    }
+
+    /// Puts the draft in its place, whole or not at all, and gives what was written.
+    pub(crate) async fn finish(&self, draft: Draft) -> Result<Written, StorageError> {
+        let path = draft.path().to_owned();
+        let written = tokio::task::spawn_blocking(move || measure(&path))
+            .await
+            .map_err(io::Error::other)
+            .flatten();
+        let written = written.map_err(|e| StorageError::from_io("read", &self.name(), e))?;
+        match (self, draft) {
+            (_, Draft::File(sink)) => Box::new(sink).finish().await?,
+            (
+                Self::Object {
+                    storage,
+                    key,
+                    options,
+                },
+                Draft::Object(path, _file),
+            ) => {
+                storage.import(key, &path, options).await?;
+            }
+            // Drafts are made for their target.
+            (Self::File { .. }, Draft::Object(..)) => {
+                let error = io::Error::other("a draft of another place");
+                return Err(StorageError::from_io("write", &self.name(), error));
+            }
+        }
+        Ok(written)
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File { path, .. } => path.to_string_lossy().into_owned(),
+            Self::Object { key, .. } => key.to_string(),
+        }
+    }
+}
+
+impl Draft {
+    /// The file to write to.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File(sink) => sink.partial_path(),
+            Self::Object(path, _) => path,
+        }
+    }
+}
+
+/// Size and checksum of a file.
+fn measure(path: &Path) -> io::Result<Written> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => {
+                hash.update(&chunk[..read]);
+                size += read as u64;
+            }
+        }
+    }
+    Ok(Written {
+        size,
+        sha256: hex(&hash.finalize()),
+    })
+}

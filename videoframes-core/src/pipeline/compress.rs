@@ -1,0 +1,452 @@
+//! The way of a compressed video: source → probe → encode → look → sink, and what to do where it would
+//! not be smaller than its source.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::input::{Counted, LocalFile};
+use super::probe::{Probe, inspect};
+use super::{Error, OnDamage, Scratch, bounded};
+use crate::compress::{
+    CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressor, Draft,
+    VideoTarget,
+};
+use crate::extract::{ExtractError, FrameExtractor};
+use crate::limits::Limits;
+use crate::source::Source;
+use crate::units::approximate_seconds;
+use crate::video::{Timeline, VideoInfo};
+
+/// Bytes of a draft that may be kept beside another.
+const SMALL: u64 = 16 << 20;
+
+/// Everything that is asked of a compression.
+#[derive(Debug, Clone, Default)]
+pub struct CompressJob {
+    /// What the compressed video is to be.
+    pub options: CompressOptions,
+    /// What if the source is damaged.
+    pub on_damage: OnDamage,
+    /// Whether it is compared with its source.
+    pub measure: bool,
+    /// At which cost at most.
+    pub limits: Limits,
+    /// Where copies and notes are kept meanwhile.
+    pub scratch: Scratch,
+}
+
+/// How a compressed video came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was encoded.
+    Encoded,
+    /// Encoding would have made it larger: it has the source's own streams.
+    Remuxed,
+}
+
+impl Origin {
+    /// The name in results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Encoded => "encoded",
+            Self::Remuxed => "remuxed",
+        }
+    }
+}
+
+/// A compressed video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compressed {
+    /// How it came to be.
+    pub origin: Origin,
+    /// The codec's short name (`h264`).
+    pub codec: String,
+    /// Width in samples, upright.
+    pub width: u32,
+    /// Height in samples.
+    pub height: u32,
+    /// Presented frames, as many as the source has.
+    pub frames: u64,
+    /// Length of the source in seconds.
+    pub duration_s: f64,
+    /// Size of the source in bytes.
+    pub source_bytes: u64,
+    /// Its own size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// How similar it is to its source, 0 to 1, where that was asked for:
+    /// see [`Compressor::similarity`].
+    pub ssim: Option<f64>,
+    /// Name and version of the encoder.
+    pub encoder: String,
+    /// What could not be done as asked and was left out, in words for a person.
+    pub warnings: Vec<String>,
+    /// What was damaged, with [`OnDamage::Partial`].
+    pub damage: Option<String>,
+}
+
+/// Compresses `source` into `target`.
+///
+/// The result appears at its target as a whole or not at all, whatever happens, including the future
+/// being dropped. It presents the frames of the source, each at its time.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn compress(
+    source: Arc<dyn Source>,
+    job: &CompressJob,
+    extractor: &dyn FrameExtractor,
+    compressor: &dyn Compressor,
+    target: &VideoTarget,
+    progress: &(dyn Fn(CompressProgress) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Compressed, Error> {
+    let source = Counted::new(source, cancel);
+    let work = compress_unbounded(
+        source.as_ref(),
+        job,
+        extractor,
+        compressor,
+        target,
+        progress,
+        cancel,
+    );
+    bounded(work, &job.limits, cancel).await
+}
+
+async fn compress_unbounded(
+    source: &dyn Source,
+    job: &CompressJob,
+    extractor: &dyn FrameExtractor,
+    compressor: &dyn Compressor,
+    target: &VideoTarget,
+    progress: &(dyn Fn(CompressProgress) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Compressed, Error> {
+    target.check().map_err(Error::Video)?;
+    let beside = room_beside(source, [target]);
+    let file = LocalFile::of(source, &job.scratch, cancel).with_room_beside(beside);
+    let limits = &job.limits;
+    let Probe { video, timeline, .. } = inspect(source, &file, extractor, limits, cancel).await?;
+    file.take_room().await?;
+    let subject = Subject {
+        source_bytes: source.len(),
+        path: file.path().await?,
+        deinterlace: video.interlaced,
+        video,
+        timeline,
+        on_damage: job.on_damage,
+        extractor,
+        compressor,
+        limits,
+        scratch: &job.scratch,
+        cancel,
+    };
+    subject.check_length()?;
+    let made = subject.make(&job.options, target, progress).await?;
+    let ssim = match job.measure {
+        true => Some(subject.similarity(&job.options, &made).await?),
+        false => None,
+    };
+    let compressed = subject.deliver(made, target).await?;
+    Ok(Compressed { ssim, ..compressed })
+}
+
+/// Bytes that drafts take in the scratch folder.
+pub(super) fn room_beside<'a>(
+    source: &dyn Source,
+    targets: impl IntoIterator<Item = &'a VideoTarget>,
+) -> u64 {
+    let drafts = targets
+        .into_iter()
+        .filter(|target| matches!(target, VideoTarget::Object { .. }));
+    (drafts.count() as u64).saturating_mul(source.len().max(SMALL).saturating_add(SMALL))
+}
+
+/// A source that videos are made of.
+pub(super) struct Subject<'a> {
+    pub(super) source_bytes: u64,
+    pub(super) path: PathBuf,
+    pub(super) video: VideoInfo,
+    /// The frames that the container promises.
+    pub(super) timeline: Option<Timeline>,
+    /// Whether interlaced frames are known to come.
+    pub(super) deinterlace: bool,
+    pub(super) on_damage: OnDamage,
+    pub(super) extractor: &'a dyn FrameExtractor,
+    pub(super) compressor: &'a dyn Compressor,
+    pub(super) limits: &'a Limits,
+    pub(super) scratch: &'a Scratch,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+/// A video that is ready, and not yet at its place.
+pub(super) struct Made {
+    draft: Draft,
+    report: CompressReport,
+    origin: Origin,
+    bytes: u64,
+    codec: String,
+    deinterlaced: bool,
+}
+
+impl Subject<'_> {
+    fn check_length(&self) -> Result<(), Error> {
+        let known = self
+            .timeline
+            .as_ref()
+            .map(Timeline::duration)
+            .or(self.video.duration);
+        let limit = self.limits.duration;
+        match known.is_some_and(|length| approximate_seconds(length) > limit.as_secs_f64()) {
+            true => Err(Error::LimitExceeded(format!(
+                "the video is longer than {} s",
+                limit.as_secs()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the video that is smallest of what was asked for.
+    pub(super) async fn make(
+        &self,
+        options: &CompressOptions,
+        target: &VideoTarget,
+        progress: &(dyn Fn(CompressProgress) + Send + Sync),
+    ) -> Result<Made, Error> {
+        // A size that the source does not have is no reason to make it worse than a quality would.
+        let roomy = options
+            .max_bytes
+            .is_some_and(|most| self.source_bytes <= most.get());
+        let first = CompressOptions {
+            max_bytes: options.max_bytes.filter(|_| !roomy),
+            ..*options
+        };
+        let made = match self.encode(&first, target, progress).await {
+            Ok(made) => Some(made),
+            Err(Error::Compress(CompressError::TooLarge(limit))) if limit < self.limits.output_bytes => None,
+            Err(error) => return Err(error),
+        };
+        self.settle(made, options, target, progress).await
+    }
+
+    /// Takes what was made where it is smaller than the source, and something better elsewhere. `made` is
+    /// nothing where it grew too large to be finished.
+    pub(super) async fn settle(
+        &self,
+        mut made: Option<Made>,
+        options: &CompressOptions,
+        target: &VideoTarget,
+        progress: &(dyn Fn(CompressProgress) + Send + Sync),
+    ) -> Result<Made, Error> {
+        let most = options.max_bytes.map_or(u64::MAX, NonZeroU64::get);
+        match made {
+            Some(made) if made.bytes < self.source_bytes && made.bytes <= most => return Ok(made),
+            _ => {}
+        }
+        if made.as_ref().is_some_and(|made| made.bytes > SMALL) {
+            made = None;
+        }
+        let timeline = match &made {
+            Some(made) => made.report.timeline.clone(),
+            None => self.frames().await?,
+        };
+        tracing::info!("it would not be smaller than its source; its own streams are taken");
+        match self.remux(options, target, &timeline).await {
+            Ok(remuxed) if remuxed.bytes <= most => {
+                let larger = made.as_ref().is_some_and(|made| made.bytes < remuxed.bytes);
+                return Ok(made.filter(|_| larger).unwrap_or(remuxed));
+            }
+            Ok(_) => {}
+            Err(Error::Compress(why @ (CompressError::NotHeld(_) | CompressError::Differs(_)))) => {
+                tracing::info!(%why, "the source's own streams cannot be taken");
+            }
+            Err(error) => return Err(error),
+        }
+        let smaller = CompressOptions {
+            max_bytes: NonZeroU64::new(self.source_bytes.min(most)),
+            ..*options
+        };
+        match (self.encode(&smaller, target, progress).await, made) {
+            (Err(Error::Compress(CompressError::SizeOutOfReach { .. })), Some(mut made))
+                if made.bytes <= most =>
+            {
+                let larger = "it is larger than its source, which cannot be taken as it is";
+                made.report.warnings.push(larger.to_owned());
+                Ok(made)
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn encode(
+        &self,
+        options: &CompressOptions,
+        target: &VideoTarget,
+        progress: &(dyn Fn(CompressProgress) + Send + Sync),
+    ) -> Result<Made, Error> {
+        let mut deinterlace = self.deinterlace;
+        loop {
+            let (request, draft, _notes) = self.request(options, target, deinterlace)?;
+            let reports = watch::Sender::new(CompressProgress {
+                frames: 0,
+                total: request.frames,
+            });
+            let mut heard = reports.subscribe();
+            let encoding = self
+                .compressor
+                .compress(&self.path, &request, self.limits, &reports, self.cancel);
+            tokio::pin!(encoding);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut encoding => break outcome,
+                    // The sender is here.
+                    _ = heard.changed() => progress(*heard.borrow_and_update()),
+                }
+            };
+            match outcome {
+                Err(CompressError::Decoder(ExtractError::Interlaced)) if !deinterlace => {
+                    tracing::info!("interlaced frames; starting again with a deinterlacer");
+                    deinterlace = true;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(report) => return self.made(draft, &request, report, Origin::Encoded),
+            }
+        }
+    }
+
+    async fn remux(
+        &self,
+        options: &CompressOptions,
+        target: &VideoTarget,
+        timeline: &Timeline,
+    ) -> Result<Made, Error> {
+        let (request, draft, _notes) = self.request(options, target, self.deinterlace)?;
+        let remuxed = self
+            .compressor
+            .remux(&self.path, &request, timeline, self.limits, self.cancel)
+            .await?;
+        self.made(draft, &request, remuxed, Origin::Remuxed)
+    }
+
+    /// A request, the draft that it writes to, and the folder of its notes.
+    pub(super) fn request(
+        &self,
+        options: &CompressOptions,
+        target: &VideoTarget,
+        deinterlace: bool,
+    ) -> Result<(CompressRequest, Draft, Notes), Error> {
+        let notes = self.scratch.subfolder().map_err(|e| self.scratch.failed(e))?;
+        let draft = target.draft(|| self.scratch.file()).map_err(Error::Video)?;
+        let request = CompressRequest {
+            video: self.video.clone(),
+            frames: self
+                .timeline
+                .as_ref()
+                .map_or(0, |timeline| timeline.pts().len() as u64),
+            options: *options,
+            deinterlace,
+            output: draft.path().to_owned(),
+            workspace: notes.0.path().to_owned(),
+            ceiling: self.source_bytes.max(SMALL).min(self.limits.output_bytes),
+        };
+        Ok((request, draft, notes))
+    }
+
+    /// What was made, unless damage forbids it.
+    pub(super) fn made(
+        &self,
+        draft: Draft,
+        request: &CompressRequest,
+        report: CompressReport,
+        origin: Origin,
+    ) -> Result<Made, Error> {
+        if let (OnDamage::Fail, Some(damage)) = (self.on_damage, &report.damage) {
+            return Err(Error::Damaged(damage.clone()));
+        }
+        let bytes = draft.path().metadata().map_err(CompressError::Output)?.len();
+        Ok(Made {
+            draft,
+            origin,
+            bytes,
+            codec: match origin {
+                Origin::Encoded => request.options.codec.to_string(),
+                Origin::Remuxed => self.video.codec.clone(),
+            },
+            deinterlaced: request.deinterlace,
+            report,
+        })
+    }
+
+    /// The frames of the source.
+    async fn frames(&self) -> Result<Timeline, Error> {
+        match &self.timeline {
+            Some(timeline) => Ok(timeline.clone()),
+            None => {
+                let scan = self
+                    .extractor
+                    .scan(&self.path, &self.video, self.limits, self.cancel)
+                    .await?;
+                Ok(scan.timeline)
+            }
+        }
+    }
+
+    async fn similarity(&self, options: &CompressOptions, made: &Made) -> Result<f64, Error> {
+        if made.origin == Origin::Remuxed {
+            return Ok(1.0);
+        }
+        let request = CompressRequest {
+            video: self.video.clone(),
+            frames: 0,
+            options: *options,
+            deinterlace: made.deinterlaced,
+            output: made.draft.path().to_owned(),
+            workspace: PathBuf::new(),
+            ceiling: u64::MAX,
+        };
+        let compared = self
+            .compressor
+            .similarity(&self.path, &request, self.limits, self.cancel);
+        Ok(compared.await?)
+    }
+
+    /// Puts it in its place.
+    pub(super) async fn deliver(&self, made: Made, target: &VideoTarget) -> Result<Compressed, Error> {
+        let Made {
+            draft,
+            report,
+            origin,
+            codec,
+            ..
+        } = made;
+        let written = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(ExtractError::Cancelled.into()),
+            written = target.finish(draft) => written.map_err(Error::Video)?,
+        };
+        Ok(Compressed {
+            origin,
+            codec,
+            width: report.size.0,
+            height: report.size.1,
+            frames: report.timeline.pts().len() as u64,
+            duration_s: approximate_seconds(report.timeline.duration()),
+            source_bytes: self.source_bytes,
+            bytes: written.size,
+            sha256: written.sha256,
+            ssim: None,
+            encoder: report.encoder,
+            warnings: report.warnings,
+            damage: report.damage,
+        })
+    }
+}
+
+/// A folder for an encoder's notes, and what keeps it.
+pub(super) type Notes = (tempfile::TempDir, std::fs::File);

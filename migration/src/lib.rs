@@ -6,6 +6,7 @@
 mod lock;
 mod m20261124_000001_jobs;
 mod m20261124_000002_events;
+mod m20261125_000003_renditions;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DatabaseConnection;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_jobs::Migration),
             Box::new(m20261124_000002_events::Migration),
+            Box::new(m20261125_000003_renditions::Migration),
         ]
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
-use videoframes_core::compress::{Container, VideoTarget};
+use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Compressed, Origin};
+use videoframes_core::pipeline;
 use videoframes_core::storage::IfExists;
 
 use crate::args::CompressArgs;
@@ -132,6 +132,7 @@ async fn object(address: &ObjectAddress, if_exists: IfExists) -> Result<VideoTar
         storage: storage.map_err(|error| Failure::of_store(&error))?,
         key: address.key.clone(),
         options: if_exists.into(),
+        describe: None,
     })
 }
 

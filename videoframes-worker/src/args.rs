@@ -1,5 +1,6 @@
 //! What the command line says.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -89,6 +90,11 @@ pub(crate) struct SubmitArgs {
 
     #[command(flatten)]
     pub(crate) picture: PictureArgs,
+
+    /// A compressed video beside the archive, as fields of the message: codec=h264,max_height=720,quality=70,
+    /// max_bytes=25000000,audio=none,optional=true; may be repeated.
+    #[arg(long, value_name = "FIELDS", value_parser = fields, num_args = 0..=1, default_missing_value = "")]
+    pub(crate) rendition: Vec<serde_json::Value>,
 
     /// What to do with a damaged video: fail, or keep what decodes (partial).
     #[arg(long, value_name = "WHAT")]
@@ -203,6 +209,9 @@ pub(crate) struct IdArgs {
 pub(crate) struct ResultArgs {
     /// The job.
     pub(crate) id: JobId,
+    /// Not the archive but the rendition of this number, counted from 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) rendition: Option<NonZeroUsize>,
     /// The file; - is stdout.
     #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,
@@ -243,6 +252,39 @@ pub(crate) enum MigrateAction {
     /// Show which migrations the database has.
     Status,
 }
+
+/// `name=value,…` as a JSON object: numbers and truth values are such, anything else is a text.
+fn fields(text: &str) -> Result<serde_json::Value, String> {
+    let fields = text.split(',').filter(|field| !field.is_empty());
+    let fields = fields.map(|field| {
+        let (name, value) = field
+            .split_once('=')
+            .ok_or_else(|| format!("'{field}' is not name=value"))?;
+        let value = match serde_json::from_str(value) {
+            Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
+            _ => value.into(),
+        };
+        match RENDITION_FIELDS.contains(&name) {
+            true => Ok((name.to_owned(), value)),
+            false => Err(format!("'{name}' is none of {}", RENDITION_FIELDS.join(", "))),
+        }
+    });
+    fields
+        .collect::<Result<serde_json::Map<_, _>, String>>()
+        .map(serde_json::Value::Object)
+}
+
+/// What can be said of a rendition.
+const RENDITION_FIELDS: [&str; 8] = [
+    "codec",
+    "container",
+    "quality",
+    "max_height",
+    "max_bytes",
+    "audio",
+    "keep_metadata",
+    "optional",
+];
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobRepoError, VideoJob};
+use videoframes_core::jobs::{
+    JobFilter, JobId, JobRepo, JobRepoError, RenditionObject, RenditionResult, VideoJob,
+};
 
 use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
@@ -125,6 +127,12 @@ fn sheet(job: &VideoJob) -> String {
         lines.push(("pictures", result.frames.to_string()));
         lines.push(("bytes", result.size.to_string()));
         lines.push(("sha256", result.sha256.clone()));
+        lines.extend(
+            result
+                .renditions
+                .iter()
+                .map(|rendition| ("rendition", line(rendition))),
+        );
     }
     if let Some(finished) = job.finished_at {
         lines.push(("finished", finished.to_string()));
@@ -133,6 +141,16 @@ fn sheet(job: &VideoJob) -> String {
         .iter()
         .map(|(name, value)| format!("{name:<13} {value}\n"))
         .collect()
+}
+
+fn line(rendition: &RenditionResult) -> String {
+    match rendition {
+        RenditionResult::Failed { message } => printable(&format!("not made: {message}")),
+        RenditionResult::Made(RenditionObject { key, video }) => format!(
+            "{key}: {} {}×{}, {} bytes, sha256 {}",
+            video.codec, video.width, video.height, video.size, video.sha256
+        ),
+    }
 }
 
 fn video(job: &VideoJob) -> &str {

@@ -1,11 +1,11 @@
-//! `vf-worker result`: a job's archive as a file.
+//! `vf-worker result`: a job's archive, or a rendition, as a file.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use videoframes_core::jobs::{JobRepo, JobResult};
+use videoframes_core::jobs::{JobRepo, JobResult, RenditionResult};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, StorageError};
 
@@ -31,7 +31,14 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
             None => failure,
         });
     };
-    let key: ObjectKey = result.key.parse().map_err(|e| Failure::internal(&e))?;
+    let wanted = match args.rendition {
+        None => Wanted {
+            key: &result.key,
+            sha256: &result.sha256,
+        },
+        Some(number) => rendition(result, number.get())?,
+    };
+    let key: ObjectKey = wanted.key.parse().map_err(|e| Failure::internal(&e))?;
     let Some(file) = &args.output else {
         return print_url(&place, &key).await;
     };
@@ -41,12 +48,12 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         .await
         .map_err(|error| match &error {
             StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)
-                .hint("the archive is past its retention, or somebody removed it"),
+                .hint("it is past its retention, or somebody removed it"),
             _ => Failure::because(exit::UNAVAILABLE, &error),
         })?
         .source;
     if file == Path::new("-") {
-        return to_stdout(archive.as_ref(), result).await;
+        return to_stdout(archive.as_ref(), &wanted).await;
     }
     let if_exists = match args.overwrite {
         true => IfExists::Replace,
@@ -60,9 +67,33 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         offset += bytes.len() as u64;
         sink.write(bytes).await.map_err(|e| output(&e))?;
     }
-    check(digest, result)?;
+    check(digest, &wanted)?;
     Box::new(sink).finish().await.map_err(|e| output(&e))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An object that a job has written.
+struct Wanted<'a> {
+    key: &'a str,
+    sha256: &'a str,
+}
+
+/// The rendition of that number, counted from 1.
+fn rendition(result: &JobResult, number: usize) -> Result<Wanted<'_>, Failure> {
+    match result.renditions.get(number - 1) {
+        Some(RenditionResult::Made(object)) => Ok(Wanted {
+            key: &object.key,
+            sha256: &object.video.sha256,
+        }),
+        Some(RenditionResult::Failed { message }) => {
+            let text = format!("rendition {number} could not be made");
+            Err(Failure::new(exit::JOB, text).hint(message.clone()))
+        }
+        None => {
+            let text = format!("the job has {} rendition(s)", result.renditions.len());
+            Err(Failure::new(exit::USAGE, text))
+        }
+    }
 }
 
 /// How long an address is good for.
@@ -72,7 +103,7 @@ async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> 
     let Objects::Bucket(storage) = &place.objects else {
         return Err(Failure::new(
             exit::USAGE,
-            "only archives in a bucket have an address",
+            "only what is in a bucket has an address",
         ));
     };
     let url = storage.presign(key, URL_LASTS).await;
@@ -80,7 +111,7 @@ async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> 
     print(&format!("{url}\n"))
 }
 
-async fn to_stdout(archive: &dyn Source, result: &JobResult) -> Result<ExitCode, Failure> {
+async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode, Failure> {
     let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive, offset).await? {
@@ -89,7 +120,7 @@ async fn to_stdout(archive: &dyn Source, result: &JobResult) -> Result<ExitCode,
         let written = std::io::stdout().lock().write_all(&bytes);
         written.map_err(|e| Failure::new(exit::OUTPUT, format!("cannot write to stdout: {e}")))?;
     }
-    check(digest, result)?;
+    check(digest, wanted)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,22 +129,21 @@ async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
         return Ok(None);
     }
     let bytes = archive.read_at(offset, CHUNK).await;
-    let bytes =
-        bytes.map_err(|e| Failure::new(exit::UNAVAILABLE, format!("cannot read the archive: {e}")))?;
+    let bytes = bytes.map_err(|e| Failure::new(exit::UNAVAILABLE, format!("cannot read it: {e}")))?;
     match bytes.is_empty() {
-        true => Err(Failure::new(exit::UNAVAILABLE, "the archive ends too early")),
+        true => Err(Failure::new(exit::UNAVAILABLE, "it ends too early")),
         false => Ok(Some(bytes)),
     }
 }
 
 /// What was copied is what the job wrote.
-fn check(digest: Checksum, result: &JobResult) -> Result<(), Failure> {
+fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
     let found = digest.hex();
-    match found == result.sha256 {
+    match found == wanted.sha256 {
         true => Ok(()),
         false => Err(Failure::new(
             exit::UNAVAILABLE,
-            format!("'{}' is not what the job wrote: its checksum differs", result.key),
+            format!("'{}' is not what the job wrote: its checksum differs", wanted.key),
         )),
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::Scratch;
 use videoframes_core::processor::{Parts, Processor, Until};
@@ -43,13 +44,16 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     for queue in [&queues.input, &queues.notifier] {
         queue.check().await?;
     }
+    let extractor = extractor.with_registry(workspace.children());
+    let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
         queues.input.queue(),
         queues.notifier.queue(),
         place.repo,
         place.objects.storage(),
-        Arc::new(extractor.with_registry(workspace.children())),
+        Arc::new(extractor),
     )
+    .with_compressor(Arc::new(compressor))
     .with_stores(place.stores)
     .with_rules(config.rules)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));

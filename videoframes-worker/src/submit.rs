@@ -286,6 +286,10 @@ fn fields(args: &SubmitArgs) -> Map<String, Value> {
         .into_iter()
         .filter_map(|(name, value)| Some((name, json!(value?))));
     set("limits", object(limits));
+    set(
+        "renditions",
+        (!args.rendition.is_empty()).then(|| json!(args.rendition)),
+    );
     set("on_damage", args.on_error.as_ref().map(|value| json!(value)));
     set("names", args.name.as_ref().map(|value| json!(value)));
     set("output", args.output_key.as_ref().map(|key| json!({"key": key})));

@@ -1,5 +1,6 @@
 //! A smaller version of a video, frame for frame: a rendition.
 
+mod compressed;
 pub mod ffmpeg;
 mod options;
 mod target;
@@ -11,9 +12,10 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use compressed::{Compressed, Origin};
 pub use options::{AudioMode, Codec, CompressOptions, Container};
 pub(crate) use target::Draft;
-pub use target::{VideoTarget, Written};
+pub use target::{Describe, VideoTarget};
 
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 use crate::limits::Limits;

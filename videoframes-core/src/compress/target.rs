@@ -1,5 +1,6 @@
 //! Where a compressed video goes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,9 +9,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 
-pub use crate::archive::Written;
-use crate::archive::hex;
+use super::Compressed;
+use crate::archive::{Written, hex};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
+
+/// What an object's metadata says of the video that it is.
+pub type Describe = Arc<dyn Fn(&Compressed) -> BTreeMap<String, String> + Send + Sync>;
 
 /// A place for one compressed video.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub enum VideoTarget {
         key: ObjectKey,
         /// How it is written.
         options: PutOptions,
+        /// What its metadata says beside that.
+        describe: Option<Describe>,
     },
 }
 
@@ -69,33 +75,31 @@ impl VideoTarget {
         }
     }
 
-    /// Puts the draft in its place, whole or not at all, and gives what was written.
-    pub(crate) async fn finish(&self, draft: Draft) -> Result<Written, StorageError> {
-        let path = draft.path().to_owned();
-        let written = tokio::task::spawn_blocking(move || measure(&path))
-            .await
-            .map_err(io::Error::other)
-            .flatten();
-        let written = written.map_err(|e| StorageError::from_io("read", &self.name(), e))?;
+    /// Puts the draft in its place, whole or not at all.
+    pub(crate) async fn finish(&self, draft: Draft, video: &Compressed) -> Result<(), StorageError> {
         match (self, draft) {
-            (_, Draft::File(sink)) => Box::new(sink).finish().await?,
+            (_, Draft::File(sink)) => Box::new(sink).finish().await,
             (
                 Self::Object {
                     storage,
                     key,
                     options,
+                    describe,
                 },
                 Draft::Object(path, _file),
             ) => {
-                storage.import(key, &path, options).await?;
+                let mut options = options.clone();
+                if let Some(describe) = describe {
+                    options.metadata.extend(describe(video));
+                }
+                storage.import(key, &path, &options).await
             }
             // Drafts are made for their target.
             (Self::File { .. }, Draft::Object(..)) => {
                 let error = io::Error::other("a draft of another place");
-                return Err(StorageError::from_io("write", &self.name(), error));
+                Err(StorageError::from_io("write", &self.name(), error))
             }
         }
-        Ok(written)
     }
 
     /// Its name, for people.
@@ -108,6 +112,15 @@ impl VideoTarget {
 }
 
 impl Draft {
+    /// What was written so far.
+    pub(crate) async fn measure(&self) -> io::Result<Written> {
+        let path = self.path().to_owned();
+        tokio::task::spawn_blocking(move || measure(&path))
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+    }
+
     /// The file to write to.
     pub(crate) fn path(&self) -> &Path {
         match self {

@@ -67,8 +67,8 @@ pub(crate) struct Decode<'a> {
     intake: Arc<Intake>,
     /// Bytes of the intake that the watchdog has seen.
     seen: u64,
-    /// A file that is written, and how it was when the watchdog last looked.
-    written: Option<(PathBuf, Option<(u64, SystemTime)>)>,
+    /// Files that are written, and how they were when the watchdog last looked.
+    written: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
     /// The first complaint about lost or spoiled data.
     pub(crate) damage: Option<String>,
@@ -107,7 +107,7 @@ impl<'a> Decode<'a> {
             open_pipes,
             intake,
             seen: 0,
-            written: None,
+            written: Vec::new(),
             version: None,
             damage: None,
         })
@@ -125,17 +125,18 @@ impl<'a> Decode<'a> {
     /// Has a file that changes count as a sign of life: an index is put in front of a large one long after
     /// its last frame.
     pub(crate) fn watch_file(&mut self, path: &Path) {
-        self.written = Some((path.to_owned(), None));
+        self.written.push((path.to_owned(), None));
     }
 
-    /// Whether the watched file has changed since this was last asked.
+    /// Whether a watched file has changed since this was last asked.
     fn writes(&mut self) -> bool {
-        let Some((path, before)) = &mut self.written else {
-            return false;
-        };
-        let now = path.metadata().ok();
-        let now = now.and_then(|file| Some((file.len(), file.modified().ok()?)));
-        now.is_some() && now != std::mem::replace(before, now)
+        let mut changed = false;
+        for (path, before) in &mut self.written {
+            let now = path.metadata().ok();
+            let now = now.and_then(|file| Some((file.len(), file.modified().ok()?)));
+            changed |= now.is_some() && now != std::mem::replace(before, now);
+        }
+        changed
     }
 
     /// The version of the ffmpeg, once it has said it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::renditions::RenditionResult;
 use super::{JobStatus, Stage};
 use crate::clock::UnixMillis;
 use crate::storage::ObjectKey;
@@ -178,6 +179,9 @@ pub struct JobResult {
     pub frames: u64,
     /// Whether the source was damaged and pictures may be missing.
     pub partial: bool,
+    /// Compressed videos beside it, in the order in which they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renditions: Vec<RenditionResult>,
 }
 
 /// Why a job, or one attempt at it, failed.

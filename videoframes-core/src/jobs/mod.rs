@@ -12,6 +12,7 @@ mod message;
 mod notification;
 mod options;
 mod outbox;
+mod renditions;
 mod repo;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sea_orm;
@@ -28,6 +29,7 @@ pub(crate) use message::hash;
 pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules, SourceRef};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
+pub use renditions::{MOST_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
     Claim, ClaimTerms, Enqueue, JobFilter, JobRepo, JobRepoError, Outcome, Renewal, Submitted, SweepTerms,
     Swept,

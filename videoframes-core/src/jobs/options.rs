@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Number, Value};
 
+use super::renditions::{MOST_RENDITIONS, RenditionForm, RenditionRequest};
 use crate::archive::NameTemplate;
 use crate::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 use crate::limits::Limits;
@@ -29,6 +30,8 @@ pub struct JobOptions {
     pub on_damage: OnDamage,
     /// At which cost at most; a worker's own limits hold too.
     pub limits: RequestedLimits,
+    /// Compressed videos that are made beside the archive.
+    pub renditions: Vec<RenditionRequest>,
 }
 
 /// Limits that a client sets.
@@ -95,11 +98,13 @@ impl JobOptions {
         if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
             return Err(InvalidOptions("a selection 'at' times takes no range".to_owned()));
         }
-        if !form.renditions.is_empty() {
-            return Err(InvalidOptions(
-                "renditions are not made by this version".to_owned(),
-            ));
+        if form.renditions.len() > MOST_RENDITIONS {
+            return Err(invalid("renditions", format!("are more than {MOST_RENDITIONS}")));
         }
+        let renditions = form.renditions.iter().enumerate().map(|(place, form)| {
+            form.read()
+                .map_err(|(field, why)| invalid(&format!("renditions[{place}].{field}"), why))
+        });
         Ok(Self {
             selection,
             range,
@@ -113,6 +118,7 @@ impl JobOptions {
                 OnDamageForm::Partial => OnDamage::Partial,
             },
             limits: form.limits,
+            renditions: renditions.collect::<Result<_, _>>()?,
         })
     }
 
@@ -138,12 +144,12 @@ impl JobOptions {
                 OnDamage::Partial => OnDamageForm::Partial,
             },
             limits: self.limits,
-            renditions: Vec::new(),
+            renditions: self.renditions.iter().map(RenditionForm::of).collect(),
         };
         serde_json::to_value(form).unwrap_or_default()
     }
 
-    /// What an archive depends on: the canonical form without limits.
+    /// What a result depends on: the canonical form without limits.
     pub fn work_json(&self) -> Value {
         Self {
             limits: RequestedLimits::default(),
@@ -184,7 +190,7 @@ struct Form {
     #[serde(default)]
     limits: RequestedLimits,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    renditions: Vec<Value>,
+    renditions: Vec<RenditionForm>,
 }
 
 /// A number or a text, as people write times and rates.
@@ -414,6 +420,8 @@ mod tests {
             json!({"selection": {"every": "10s"}, "range": {"start": "25%", "duration": "1m"}}),
             json!({"selection": {"at": [1.5, "00:01:10.123", "50%"]}, "names": "{stem}_{index}"}),
             json!({"selection": {"count": 10}, "range": {"end": 9}, "on_damage": "partial"}),
+            json!({"renditions": [{}, {"codec": "av1", "container": "webm", "quality": 50, "max_height": 720},
+                {"max_bytes": 25_000_000, "audio": "none", "keep_metadata": true, "optional": true}]}),
             json!({"selection": {"all": true}, "limits": {"frames": 5, "deadline_s": 60}, "of_a_newer_version": 1}),
         ] {
             let options = JobOptions::from_json(&value).unwrap();
@@ -461,7 +469,22 @@ mod tests {
             (json!({"on_damage": "ignore"}), "ignore"),
             (json!({"limits": {"frames": 0}}), "limits.frames"),
             (json!({"limits": {"frames": 1e30}}), "1e+30"),
-            (json!({"renditions": [{"codec": "h264"}]}), "renditions"),
+            (
+                json!({"renditions": [{}, {"codec": "divx"}]}),
+                "renditions[1].codec",
+            ),
+            (json!({"renditions": [{"quality": 0}]}), "renditions[0].quality"),
+            (
+                json!({"renditions": [{"max_height": 15}]}),
+                "renditions[0].max_height",
+            ),
+            (
+                json!({"renditions": [{"container": "webm"}]}),
+                "renditions[0].container",
+            ),
+            (json!({"renditions": [{"audio": "mp3"}]}), "renditions[0].audio"),
+            (json!({"renditions": [{"max_bytes": 0}]}), "renditions[0]"),
+            (json!({"renditions": vec![json!({}); 9]}), "renditions"),
         ] {
             let message = JobOptions::from_json(&value).unwrap_err().to_string();
             assert!(message.contains(word), "{value}: {message}");

@@ -12,8 +12,8 @@ use super::input::{Counted, LocalFile};
 use super::probe::{Probe, inspect};
 use super::{Error, OnDamage, Scratch, bounded};
 use crate::compress::{
-    CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressor, Draft,
-    VideoTarget,
+    CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
+    Compressor, Draft, Origin, VideoTarget,
 };
 use crate::extract::{ExtractError, FrameExtractor};
 use crate::limits::Limits;
@@ -37,57 +37,6 @@ pub struct CompressJob {
     pub limits: Limits,
     /// Where copies and notes are kept meanwhile.
     pub scratch: Scratch,
-}
-
-/// How a compressed video came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// It was encoded.
-    Encoded,
-    /// Encoding would have made it larger: it has the source's own streams.
-    Remuxed,
-}
-
-impl Origin {
-    /// The name in results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Encoded => "encoded",
-            Self::Remuxed => "remuxed",
-        }
-    }
-}
-
-/// A compressed video.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Compressed {
-    /// How it came to be.
-    pub origin: Origin,
-    /// The codec's short name (`h264`).
-    pub codec: String,
-    /// Width in samples, upright.
-    pub width: u32,
-    /// Height in samples.
-    pub height: u32,
-    /// Presented frames, as many as the source has.
-    pub frames: u64,
-    /// Length of the source in seconds.
-    pub duration_s: f64,
-    /// Size of the source in bytes.
-    pub source_bytes: u64,
-    /// Its own size.
-    pub bytes: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    /// How similar it is to its source, 0 to 1, where that was asked for:
-    /// see [`Compressor::similarity`].
-    pub ssim: Option<f64>,
-    /// Name and version of the encoder.
-    pub encoder: String,
-    /// What could not be done as asked and was left out, in words for a person.
-    pub warnings: Vec<String>,
-    /// What was damaged, with [`OnDamage::Partial`].
-    pub damage: Option<String>,
 }
 
 /// Compresses `source` into `target`.
@@ -425,12 +374,8 @@ impl Subject<'_> {
             codec,
             ..
         } = made;
-        let written = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(ExtractError::Cancelled.into()),
-            written = target.finish(draft) => written.map_err(Error::Video)?,
-        };
-        Ok(Compressed {
+        let written = draft.measure().await.map_err(CompressError::Output)?;
+        let compressed = Compressed {
             origin,
             codec,
             width: report.size.0,
@@ -444,7 +389,13 @@ impl Subject<'_> {
             encoder: report.encoder,
             warnings: report.warnings,
             damage: report.damage,
-        })
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(ExtractError::Cancelled.into()),
+            finished = target.finish(draft, &compressed) => finished.map_err(Error::Video)?,
+        }
+        Ok(compressed)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Decision, packets_are_frames};
-pub use self::compress::{CompressJob, Compressed, Origin, compress};
+pub use self::compress::{CompressJob, compress};
 use self::compress::{Subject, room_beside};
 use self::input::{Counted, LocalFile};
 pub use self::plan::{Outline, outline};
@@ -34,12 +34,12 @@ use crate::extract::{
     PlannedInput,
 };
 use crate::limits::Limits;
-use crate::plan::{DecodePlan, Strategy};
+use crate::plan::Strategy;
 use crate::select::{Pick, Range, SelectError, Selection, select};
 use crate::source::Source;
 use crate::storage::StorageError;
 use crate::units::approximate_seconds;
-use crate::video::{NoIndex, Timeline, VideoIndex, VideoInfo};
+use crate::video::{Timeline, VideoInfo};
 
 /// What to do when the source is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -301,6 +301,7 @@ async fn run_unbounded(
                 let path = file.path().await?;
                 let scan = extractor.scan(&path, &video, limits, cancel).await?;
                 attempt.scanned = true;
+                attempt.interlaced |= scan.interlaced;
                 attempt.deinterlace |= request.picture.deinterlace == Deinterlace::Auto && scan.interlaced;
                 attempt.damage = attempt.damage.or(scan.damage);
                 scan.timeline

@@ -3,8 +3,10 @@
 use tokio::sync::mpsc;
 
 use super::Error;
-use super::compress::{Compressed, Notes, Origin, Subject};
-use crate::compress::{CompressOptions, CompressReport, CompressRequest, Compressor, Draft, VideoTarget};
+use super::compress::{Notes, Subject};
+use crate::compress::{
+    CompressOptions, CompressReport, CompressRequest, Compressed, Compressor, Draft, Origin, VideoTarget,
+};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 
 /// A compressed video that is made beside the pictures of an extraction.

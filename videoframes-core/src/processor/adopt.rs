@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::renditions::{beside, is_archive};
 use super::verdict::Verdict;
 use super::work::{JOB, PAYLOAD, result_folder};
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
@@ -33,7 +34,7 @@ pub(super) async fn adopt(
         return Err(Verdict::permanent(ErrorCode::OutputExists, message));
     }
     tracing::info!(%key, "an earlier attempt wrote the archive; it is adopted");
-    read(stores, key, found).await
+    read(stores, key, found, job).await
 }
 
 /// Takes over the archive of an earlier claim of this job, if one was finished.
@@ -41,7 +42,8 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
     let folder = result_folder(job.id);
     let storage = stores.results();
     let objects = storage.list(&folder, None, 100).await;
-    for object in objects.map_err(|e| Verdict::of_store(&e))? {
+    let objects = objects.map_err(|e| Verdict::of_store(&e))?;
+    for object in objects.into_iter().filter(|object| is_archive(&object.key)) {
         let found = storage
             .head(&object.key, &ObjectVersion::CURRENT)
             .await
@@ -51,7 +53,7 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
             .metadata
             .get(PAYLOAD)
             .is_none_or(|payload| *payload == job.payload_hash)
-            && let Ok(result) = read(stores, &object.key, &found).await
+            && let Ok(result) = read(stores, &object.key, &found, job).await
         {
             tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
             return Ok(Some(result));
@@ -60,8 +62,14 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
     Ok(None)
 }
 
-/// Reads a whole archive: what it holds, and its checksum.
-async fn read(stores: &Stores, key: &ObjectKey, found: &ObjectInfo) -> Result<JobResult, Verdict> {
+/// Reads a whole archive: what it holds, and its checksum. Renditions lie beside it.
+async fn read(
+    stores: &Stores,
+    key: &ObjectKey,
+    found: &ObjectInfo,
+    job: &VideoJob,
+) -> Result<JobResult, Verdict> {
+    let renditions = beside(stores, job, key).await?;
     let unreadable = |message: String| Verdict::retryable(ErrorCode::OutputUnavailable, message);
     let source = stores
         .results()
@@ -98,6 +106,7 @@ async fn read(stores: &Stores, key: &ObjectKey, found: &ObjectInfo) -> Result<Jo
         sha256: hex(&digest.finalize()),
         frames: manifest.frames.len() as u64,
         partial: manifest.partial,
+        renditions,
     })
 }
 

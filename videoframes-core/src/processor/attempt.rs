@@ -37,7 +37,7 @@ pub(super) enum Afterwards {
 
 /// What the attempt's outcome asks to be written.
 enum Ending {
-    Finish(Outcome, Option<ObjectKey>),
+    Finish(Outcome, Vec<ObjectKey>),
     RetryLater(JobError, Duration),
     Release,
     Nothing,
@@ -130,15 +130,15 @@ impl Attempt {
         let verdict = match (outcome, self.stop.reason()) {
             _ if self.stop.is_lost() => return Ending::Nothing,
             _ if self.stop.is_fenced() => return Ending::Release,
-            (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash), None),
+            (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash), Vec::new()),
             (Err(_), Some(Reason::Cancelled)) => {
                 let error = JobError::new(ErrorCode::Cancelled, "someone stopped the job");
-                return Ending::Finish(Outcome::Cancelled(error), None);
+                return Ending::Finish(Outcome::Cancelled(error), Vec::new());
             }
             (Err(_), Some(Reason::Deadline)) => {
                 let message = "the time for the whole job is over";
                 let error = JobError::new(ErrorCode::DeadlineExceeded, message);
-                return Ending::Finish(Outcome::Failed(error), None);
+                return Ending::Finish(Outcome::Failed(error), Vec::new());
             }
             (Err(_), Some(Reason::Shutdown)) => return Ending::Release,
             (Err(_), Some(Reason::Defect)) => {
@@ -217,12 +217,15 @@ impl Attempt {
         }
     }
 
-    /// Removes the archive of a job that has failed for it.
+    /// Removes what a job has written that has failed for it.
     async fn discard(&self, ending: &Ending) {
-        if let Ending::Finish(_, Some(key)) = ending
-            && let Err(error) = self.parts.stores.results().delete(key).await
-        {
-            tracing::warn!(error = chain(&error), %key, "an archive that must not stay cannot be removed");
+        let Ending::Finish(_, keys) = ending else {
+            return;
+        };
+        for key in keys {
+            if let Err(error) = self.parts.stores.results().delete(key).await {
+                tracing::warn!(error = chain(&error), %key, "an object that must not stay cannot be removed");
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod heartbeat;
 mod rate;
 mod receipt;
 mod relay;
+mod renditions;
 mod retry;
 mod slot;
 mod stop;
@@ -43,6 +44,7 @@ pub use retry::RetryPolicy;
 use self::circuit::Circuits;
 use self::rate::Rates;
 use self::slot::Slot;
+use crate::compress::Compressor;
 use crate::extract::FrameExtractor;
 use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
@@ -61,6 +63,8 @@ pub struct Parts {
     stores: Stores,
     /// What turns frames into pictures.
     extractor: Arc<dyn FrameExtractor>,
+    /// What makes compressed videos, if anything does.
+    compressor: Option<Arc<dyn Compressor>>,
     /// Where copies of sources go that a decoder needs as files.
     scratch: Scratch,
     /// What is asked of new objects.
@@ -85,6 +89,7 @@ impl Parts {
             repo,
             stores: Stores::one(storage),
             extractor,
+            compressor: None,
             scratch: Scratch::default(),
             rules: Rules::default(),
             outbox: Notify::new(),
@@ -96,6 +101,14 @@ impl Parts {
     /// The same with more than one store.
     pub fn with_stores(self, stores: Stores) -> Self {
         Self { stores, ..self }
+    }
+
+    /// The same with what makes renditions. Without it, jobs that ask for some are left to other workers.
+    pub fn with_compressor(self, compressor: Arc<dyn Compressor>) -> Self {
+        Self {
+            compressor: Some(compressor),
+            ..self
+        }
     }
 
     /// The same with another place for copies of sources.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::Parts;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
+use super::renditions::archive_beside;
 use super::telemetry;
 use super::verdict::chain;
 use super::work::RESULTS;
@@ -103,5 +104,9 @@ async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Res
         ),
         None => true,
     };
-    Ok(over && !parts.repo.is_result(object.key.as_str()).await?)
+    // A rendition is part of the result whose archive it lies beside.
+    let Some(archive) = archive_beside(&object.key) else {
+        return Ok(false);
+    };
+    Ok(over && !parts.repo.is_result(&archive).await?)
 }

@@ -16,8 +16,8 @@ pub(super) struct Verdict {
     pub(super) error: JobError,
     /// Whether another attempt may succeed without anyone changing anything.
     pub(super) retryable: bool,
-    /// An archive of this attempt that must not stay, once the job has failed for it.
-    pub(super) discard: Option<ObjectKey>,
+    /// Objects of this attempt that must not stay, once the job has failed for it.
+    pub(super) discard: Vec<ObjectKey>,
 }
 
 impl Verdict {
@@ -25,7 +25,7 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: false,
-            discard: None,
+            discard: Vec::new(),
         }
     }
 
@@ -33,7 +33,7 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: true,
-            discard: None,
+            discard: Vec::new(),
         }
     }
 

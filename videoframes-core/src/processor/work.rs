@@ -1,6 +1,7 @@
 //! One attempt at a claimed job: look, extract, write. Nothing here touches the job's row.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -10,6 +11,7 @@ use super::adopt::{adopt, adopt_earlier};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
+use super::renditions::{self, Wanted};
 use super::stop::Stop;
 use super::telemetry;
 use super::verdict::Verdict;
@@ -17,7 +19,7 @@ use crate::archive::ZipObject;
 use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
-use crate::pipeline;
+use crate::pipeline::{self, Renditions};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
@@ -52,6 +54,10 @@ impl Work {
             .map_err(|e| invalid(format!("source.bucket: {e}")))?
             .as_ref();
         let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
+        if self.parts.compressor.is_none() && !options.renditions.is_empty() {
+            let message = "this worker makes no renditions";
+            return Err(Verdict::retryable(ErrorCode::Unsupported, message));
+        }
         // An archive that is there is the result, whatever has become of the source since.
         if let Some(done) = self.unless_stopped(self.earlier()).await? {
             return Ok((done, None));
@@ -74,6 +80,8 @@ impl Work {
         self.state.enter(Stage::Extract);
         let key = self.target()?;
         let target = self.archive(&key);
+        let wanted = self.unless_stopped(Wanted::of(&self.parts.stores, &self.job, &options, &key));
+        let wanted = wanted.await?;
         let mut request = options.request(&self.config.limits);
         request.scratch = self.parts.scratch.clone();
         let progress = |progress| {
@@ -82,7 +90,22 @@ impl Work {
         };
         let extractor = self.parts.extractor.as_ref();
         let token = self.stop.token();
-        let summary = match pipeline::run(video, &request, extractor, &target, &progress, token).await {
+        let run = async {
+            match &self.parts.compressor {
+                Some(compressor) => {
+                    let renditions = Renditions {
+                        compressor: compressor.as_ref(),
+                        wanted: &wanted.missing,
+                    };
+                    pipeline::run_with_renditions(
+                        video, &request, renditions, extractor, &target, &progress, token,
+                    )
+                    .await
+                }
+                None => pipeline::run(video, &request, extractor, &target, &progress, token).await,
+            }
+        };
+        let summary = match run.await {
             Ok(summary) => summary,
             Err(error) => return self.unless_stopped(self.refused(&key, &error)).await,
         };
@@ -93,7 +116,8 @@ impl Work {
             ));
         };
         fault::reached(Point::Uploaded);
-        self.check_afterwards(storage, &source, &info, &key).await?;
+        let objects = iter::once(&key).chain(wanted.keys());
+        self.check_afterwards(storage, &source, &info, objects).await?;
         let frames = summary.manifest.frames.len() as u64;
         telemetry::extracted(frames, summary.work.bytes_read, written.size);
         for warning in &summary.warnings {
@@ -106,6 +130,7 @@ impl Work {
             sha256: written.sha256,
             frames,
             partial: summary.manifest.partial,
+            renditions: wanted.results(&options.renditions, summary.renditions),
         };
         Ok((result, Some(hash)))
     }
@@ -163,6 +188,9 @@ impl Work {
         let ours = result.key.starts_with(&format!("{RESULTS}/"));
         let limits = options.limits.within(&self.config.limits);
         if !ours || result.frames > limits.frames || result.size > limits.output_bytes {
+            return None;
+        }
+        if !renditions::are_there(&self.parts.stores, &result.renditions).await {
             return None;
         }
         let key: ObjectKey = result.key.parse().ok()?;
@@ -230,7 +258,7 @@ impl Work {
         storage: &dyn Storage,
         source: &SourceRef,
         before: &ObjectInfo,
-        archive: &ObjectKey,
+        written: impl Iterator<Item = &ObjectKey>,
     ) -> Result<(), Verdict> {
         // A version that was asked for by its name is the same for good.
         if source.version.id.is_some() {
@@ -246,9 +274,9 @@ impl Work {
             return Ok(());
         }
         let message = format!("'{}' was replaced while it was read", source.key);
-        // Only the holder of the lease may say that the archive counts no more: another may have adopted it.
+        // Only the holder of the lease may say that they count no more: another may have adopted them.
         Err(Verdict {
-            discard: Some(archive.clone()),
+            discard: written.cloned().collect(),
             ..Verdict::permanent(ErrorCode::InputChanged, message)
         })
     }

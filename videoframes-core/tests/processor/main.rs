@@ -448,6 +448,7 @@ async fn a_worker_that_lost_its_lease_leaves_the_archive_that_another_adopted() 
         sha256: String::new(),
         frames: 1,
         partial: false,
+        renditions: Vec::new(),
     };
     place.repo.heal();
     let adopted = Outcome::Completed(result.clone(), None);

@@ -167,6 +167,7 @@ impl Compressor for FfmpegCompressor {
             let alongside = Alongside {
                 autorotate,
                 before_input,
+                files: requests.iter().map(|request| request.output.clone()).collect(),
                 outputs,
                 encoded: &mut encoded,
             };

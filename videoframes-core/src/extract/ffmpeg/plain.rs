@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ pub(crate) struct Alongside<'a> {
     pub(crate) autorotate: bool,
     /// Options in front of the input.
     pub(crate) before_input: Vec<OsString>,
+    /// The files that are written.
+    pub(crate) files: Vec<PathBuf>,
     /// Further outputs of the command.
     pub(crate) outputs: Vec<OsString>,
     /// Hears of every frame that goes into them: its timestamp, and whether it is interlaced.
@@ -70,6 +72,9 @@ pub(crate) fn extract(
     }
     let format = Some(request.picture.format);
     let mut decode = Decode::start(&programs.ffmpeg, args, stdin, format, limits.stall, cancel)?;
+    for file in alongside.iter().flat_map(|alongside| &alongside.files) {
+        decode.watch_file(file);
+    }
     let mut delivery = Delivery::new(request);
     let send = |picture: Picture| deliver(pictures, picture, cancel);
     while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {

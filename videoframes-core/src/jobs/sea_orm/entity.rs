@@ -3,10 +3,12 @@
 use std::str::FromStr;
 
 use sea_orm::DbErr;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use crate::clock::UnixMillis;
-use crate::jobs::{JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, UnknownStatus, VideoJob};
+use crate::jobs::{
+    JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, RenditionResult, UnknownStatus, VideoJob,
+};
 
 pub(super) mod video_job {
     use sea_orm::entity::prelude::*;
@@ -53,6 +55,7 @@ pub(super) mod video_job {
         pub event_order: Option<String>,
         pub message_id: Option<String>,
         pub result_bucket: Option<String>,
+        pub result_renditions: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -88,7 +91,7 @@ impl TryFrom<video_job::Model> for VideoJob {
     type Error = DbErr;
 
     fn try_from(row: video_job::Model) -> Result<Self, DbErr> {
-        let result = row.result();
+        let result = row.result()?;
         Ok(Self {
             id: JobId(row.id),
             status: named(&row.status)?,
@@ -123,7 +126,12 @@ impl TryFrom<video_job::Model> for VideoJob {
 }
 
 impl video_job::Model {
-    pub(super) fn result(&self) -> Option<JobResult> {
+    pub(super) fn result(&self) -> Result<Option<JobResult>, DbErr> {
+        let renditions = self.result_renditions.as_deref().map(json).transpose()?;
+        Ok(self.result_with(renditions.unwrap_or_default()))
+    }
+
+    fn result_with(&self, renditions: Vec<RenditionResult>) -> Option<JobResult> {
         Some(JobResult {
             bucket: self.result_bucket.clone(),
             key: self.result_key.clone()?,
@@ -131,6 +139,7 @@ impl video_job::Model {
             sha256: self.result_sha256.clone()?,
             frames: count(self.result_frames?),
             partial: self.result_partial?,
+            renditions,
         })
     }
 }
@@ -156,7 +165,7 @@ fn named<T: FromStr<Err = UnknownStatus>>(name: &str) -> Result<T, DbErr> {
         .map_err(|e: UnknownStatus| DbErr::Type(e.to_string()))
 }
 
-fn json(text: &str) -> Result<Value, DbErr> {
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, DbErr> {
     serde_json::from_str(text).map_err(|e| DbErr::Json(e.to_string()))
 }
 

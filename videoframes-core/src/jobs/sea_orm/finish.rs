@@ -6,7 +6,8 @@ use super::entity::video_job::Column;
 use super::{Stop, outbox, row};
 use crate::database::{Database, Transaction, text};
 use crate::jobs::{
-    JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, VideoJob, WorkHash,
+    JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, RenditionResult, VideoJob,
+    WorkHash,
 };
 
 /// Ends a job for the holder of its lease.
@@ -65,6 +66,7 @@ async fn write(
             .value(Column::ResultSha256, text(&result.sha256))
             .value(Column::ResultFrames, row::large(result.frames))
             .value(Column::ResultPartial, result.partial)
+            .value(Column::ResultRenditions, renditions(&result.renditions))
             .value(Column::WorkHash, work.as_ref().map(|WorkHash(hash)| text(hash)));
     }
     let job = row::apply(transaction, &change)
@@ -72,4 +74,10 @@ async fn write(
         .ok_or(JobRepoError::LeaseLost)?;
     outbox::add(database, transaction, &[OutboxMessage::notification(&job)]).await?;
     Ok(job)
+}
+
+/// As JSON, where there are any.
+fn renditions(results: &[RenditionResult]) -> Option<String> {
+    let json = (!results.is_empty()).then(|| serde_json::to_string(results));
+    json.transpose().ok().flatten().map(|json| text(&json))
 }

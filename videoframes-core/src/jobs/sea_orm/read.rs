@@ -31,7 +31,7 @@ pub(super) async fn find_result(database: &Database, work: &WorkHash) -> Result<
         .order_by_desc(Column::FinishedAt)
         .order_by_desc(Column::Id);
     let row = latest.one(database.connection()).await?;
-    Ok(row.and_then(|row| row.result()))
+    Ok(row.map(|row| row.result()).transpose()?.flatten())
 }
 
 pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, Stop> {

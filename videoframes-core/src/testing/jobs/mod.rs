@@ -19,7 +19,8 @@ use serde_json::json;
 
 use crate::jobs::{
     Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobResult, JobStatus, Lease, NewJob,
-    OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept, VideoJob, WorkHash,
+    OutboxDestination, OutboxMessage, Outcome, RenditionObject, RenditionResult, RenditionVideo, SweepTerms,
+    Swept, VideoJob, WorkHash,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -218,6 +219,24 @@ fn result(key: &str) -> JobResult {
         sha256: "ab".repeat(32),
         frames: 120,
         partial: false,
+        renditions: vec![
+            RenditionResult::Made(RenditionObject {
+                key: format!("{key}.1.mp4"),
+                video: RenditionVideo {
+                    size: 3 << 33,
+                    sha256: "cd".repeat(32),
+                    media_type: "video/mp4".to_owned(),
+                    codec: "h264".to_owned(),
+                    width: 1280,
+                    height: 720,
+                    frames: 300,
+                    origin: "encoded".to_owned(),
+                },
+            }),
+            RenditionResult::Failed {
+                message: "no ü".to_owned(),
+            },
+        ],
     }
 }
 

@@ -13,7 +13,7 @@ use super::media::{AudioTrack, Light, Media};
 const LATEST_START: f64 = 60.0;
 /// Bits a second that one more sound track takes in the container's own codec: of one channel, of two, of
 /// each of more.
-const SOUND: [u64; 3] = [80_000, 128_000, 64_000];
+const SOUND: [u64; 3] = [80_000, 128_000, 48_000];
 
 /// What is said of a source that may be known when a video is passed on.
 const HARMLESS_TAGS: [&str; 9] = [

@@ -299,26 +299,37 @@ fn sound(settings: &Settings) -> Vec<OsString> {
 
 /// What the output says of itself.
 fn description(settings: &Settings) -> Vec<OsString> {
-    let mut args: Vec<String> = Vec::new();
-    if !settings.keep_metadata {
-        let none = [
-            "-map_metadata:g",
-            "-1",
-            "-map_metadata:s",
-            "-1",
-            "-fflags",
-            "+bitexact",
-        ];
-        args.extend(none.map(str::to_owned));
-        for (name, value) in &settings.tags {
-            args.extend(["-metadata".to_owned(), format!("{name}={value}")]);
-        }
+    if settings.keep_metadata {
+        // Said here, since by itself ffmpeg keeps neither dates nor what is said of a filtered stream.
+        let all = ["-map_metadata:g", "0:g", "-map_metadata:s:v:0", "0:s:V:0"];
+        let own = ["major_brand=", "minor_version=", "compatible_brands="];
+        let own = own.into_iter().flat_map(|none| ["-metadata", none]);
+        return all.into_iter().chain(own).map(OsString::from).collect();
     }
-    args.into_iter().map(OsString::from).collect()
+    let none = [
+        "-map_metadata:g",
+        "-1",
+        "-map_metadata:s",
+        "-1",
+        "-fflags",
+        "+bitexact",
+    ];
+    let mut args: Vec<OsString> = none.map(OsString::from).into();
+    for (name, value) in &settings.tags {
+        args.extend(["-metadata".into(), format!("{name}={value}").into()]);
+    }
+    args
 }
 
 fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args: Vec<String> = vec!["-max_muxing_queue_size".to_owned(), "4096".to_owned()];
+    if settings
+        .audio
+        .iter()
+        .any(|sound| sound.experimental && sound.bit_rate.is_none())
+    {
+        args.extend(["-strict", "-2"].map(str::to_owned));
+    }
     if settings.shift_s > 0.0 {
         args.extend([
             "-output_ts_offset".to_owned(),

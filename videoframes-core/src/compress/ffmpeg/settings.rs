@@ -68,6 +68,8 @@ pub(super) struct Sound {
     pub(super) copied: Option<u64>,
     /// Whether the container holds it as it is.
     pub(super) held: bool,
+    /// Whether older versions of ffmpeg take that for an experiment.
+    pub(super) experimental: bool,
     pub(super) language: Option<String>,
 }
 
@@ -187,6 +189,7 @@ fn printable(text: &str) -> Option<String> {
 fn output_size(video: &VideoInfo, max_height: Option<u32>) -> (u32, u32) {
     let (width, height) = upright(video);
     let most = max_height.map_or(height, |most| most.min(height));
+    let most = if most < height { most / 2 * 2 } else { most };
     let shrink = |side: u32| {
         let exact = Rational::from_integer(side.into()) * Rational::new(most.into(), height.into());
         u32::try_from((exact / Rational::from_integer(2)).round().to_integer()).unwrap_or(u32::MAX)
@@ -349,6 +352,7 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
         bit_rate: (!copy && !small).then_some(bit_rate),
         copied: track.bit_rate,
         held,
+        experimental: codec == "flac",
         language: track.language.clone(),
     })
 }

@@ -3,6 +3,7 @@
 use super::args::Rate;
 use super::run::{Frames, Run};
 use crate::compress::{Codec, CompressError};
+use crate::extract::ExtractError;
 use crate::units::approximate_seconds;
 
 /// What a size that is met may fall short of its limit by.
@@ -59,7 +60,12 @@ pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<
             true => Rate::Planned(bits as u64),
             false => Rate::Average(bits as u64),
         };
-        let frames = run.encode(rate)?;
+        let frames = match run.encode(rate) {
+            Err(error) if is_too_low(&error) => {
+                return Err(out_of_reach("its encoder goes no lower".to_owned()));
+            }
+            outcome => outcome?,
+        };
         let size = run.within_ceiling()? as f64;
         tracing::debug!(bits, size, limit, "tried");
         match tries.next(bits, size, limit as f64, target, around) {
@@ -71,6 +77,11 @@ pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<
             }
         }
     }
+}
+
+/// Whether an encoder says that it cannot spend as little.
+fn is_too_low(error: &CompressError) -> bool {
+    matches!(error, CompressError::Decoder(ExtractError::DecoderFailed(said)) if said.contains("bitrate is too low"))
 }
 
 /// What to do after a try.
@@ -121,15 +132,15 @@ impl Tries {
                 false => self.again_or(Next::GiveUp(size)),
             };
         }
-        // The pictures' share of the size goes with the rate.
+        // The pictures' share of the size goes with the rate, more or less.
         let share = |size: f64| (size - around).max(size * 0.05);
-        let mut next = bits * (share(target) / share(size)).clamp(0.1, 10.0);
-        if let (Some((low, _)), Some((high, _))) = (self.below, self.above)
-            && low < high
-            && !(low * 1.001..high * 0.999).contains(&next)
-        {
-            next = (low * high).sqrt();
-        }
+        let next = match (self.below, self.above) {
+            (Some((low, less)), Some((high, more))) if low < high && less < more => {
+                let part = (share(target) / share(less)).ln() / (share(more) / share(less)).ln();
+                low * (high / low).powf(part.clamp(0.1, 0.9))
+            }
+            _ => bits * (share(target) / share(size)).clamp(0.1, 10.0),
+        };
         Next::Try(next.max(LEAST_RATE))
     }
 
@@ -171,7 +182,9 @@ mod tests {
             let size = meet(1e6, |bits| 5_000.0 + error * bits * 10.0 / 8.0).unwrap();
             assert!((0.97e6..=1e6).contains(&size), "{error}: {size}");
         }
-        // One that grows slower than it is asked to.
+        // One that grows faster than it is asked to, and one that grows slower.
+        let size = meet(1e6, |bits| 20_000.0 + bits.powf(1.8) / 50_000.0).unwrap();
+        assert!((0.97e6..=1e6).contains(&size), "{size}");
         let size = meet(1e6, |bits| 20_000.0 + bits.powf(0.9) * 6.0).unwrap();
         assert!((0.97e6..=1e6).contains(&size), "{size}");
     }

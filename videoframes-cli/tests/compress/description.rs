@@ -1,0 +1,98 @@
+//! What a result says of itself: chapters and titles, and not where and with what it was filmed.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{compress, make, probe};
+
+/// As a phone writes it, with chapters.
+fn phone(place: &Path) -> std::path::PathBuf {
+    let chapters = place.join("chapters.txt");
+    let text = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n\
+                [CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=Zwö\n";
+    std::fs::write(&chapters, text).unwrap();
+    let clip = place.join("phone.mov");
+    let chapters = chapters.display();
+    make(
+        &format!(
+            "-f lavfi -i testsrc2=d=2:s=160x96 -i {chapters} -map 0:v -map_chapters 1 -map_metadata:g -1 \
+             -c:v libx264 -crf 4 -movflags use_metadata_tags -metadata title=Trip \
+             -metadata location=+38.7223-009.1393/ -metadata com.apple.quicktime.location.ISO6709=+38.7223-009.1393/ \
+             -metadata com.apple.quicktime.make=Apple -metadata com.apple.quicktime.model=iPhone \
+             -metadata com.apple.quicktime.software=18.1 -metadata creation_time=2026-01-01T10:00:00Z \
+             -metadata:s:v handler_name=Core_Media_Video"
+        ),
+        &clip,
+    );
+    clip
+}
+
+fn said(file: &Path) -> Value {
+    probe("-show_format -show_streams -show_chapters", file)
+}
+
+#[test]
+fn place_and_device_are_dropped_and_chapters_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = phone(place.path());
+    assert!(said(&clip).to_string().contains("+38.7223"), "the clip itself");
+    for ffmpeg in crate::all_ffmpegs() {
+        // Encoded, and with its own streams.
+        for (quality, out) in [("30", "a.mp4"), ("100", "b.mp4"), ("30", "c.webm")] {
+            let out = place.path().join(out);
+            compress(&clip, &["-q", quality], &out, ffmpeg.as_deref()).unwrap();
+            let bytes = std::fs::read(&out).unwrap();
+            for word in ["38.72", "iPhone", "Apple", "18.1", "Core_Media"] {
+                let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+                assert!(!found, "{word} is in {}", out.display());
+            }
+            let said = said(&out);
+            let title = &said["format"]["tags"];
+            assert!(title["title"] == "Trip" || title["TITLE"] == "Trip", "{said}");
+            let chapters = said["chapters"].as_array().unwrap();
+            let chapters: Vec<_> = chapters
+                .iter()
+                .map(|c| {
+                    (
+                        c["start_time"].as_str().unwrap(),
+                        c["tags"]["title"].as_str().unwrap(),
+                    )
+                })
+                .collect();
+            assert_eq!(chapters, [("0.000000", "One"), ("1.000000", "Zwö")]);
+        }
+    }
+}
+
+#[test]
+fn all_of_it_is_kept_on_request() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = phone(place.path());
+    let out = place.path().join("out.mp4");
+    for ffmpeg in crate::all_ffmpegs() {
+        compress(&clip, &["-q", "30", "--keep-metadata"], &out, ffmpeg.as_deref()).unwrap();
+        let tags = &said(&out)["format"]["tags"];
+        assert_eq!(tags["com.apple.quicktime.make"], "Apple", "{tags}");
+        assert_eq!(
+            tags["com.apple.quicktime.location.ISO6709"], "+38.7223-009.1393/",
+            "{tags}"
+        );
+        assert_eq!(tags["major_brand"], "isom", "{tags}");
+        let created = tags["creation_time"].as_str().unwrap();
+        assert!(created.starts_with("2026-01-01T10:00:00"), "{tags}");
+    }
+}
+
+#[test]
+fn the_index_comes_first() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = phone(place.path());
+    let out = place.path().join("out.mp4");
+    for quality in ["30", "100"] {
+        compress(&clip, &["-q", quality], &out, None).unwrap();
+        let bytes = std::fs::read(&out).unwrap();
+        let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).unwrap();
+        assert!(at(b"moov") < at(b"mdat"));
+    }
+}

@@ -1,0 +1,94 @@
+//! The same frames at the same times, on every clip of the corpus.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::compress;
+use crate::corpus::clips::Clip;
+use crate::corpus::rational::Q;
+use crate::corpus::runner;
+use crate::corpus::truth::Truth;
+use crate::corpus::vf;
+
+/// Holds a result against the truth about its source. Times may be rounded to `rounding` seconds.
+fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), String> {
+    let (width, height) = (&result["width"], &result["height"]);
+    let (Some(width), Some(height)) = (width.as_u64(), height.as_u64()) else {
+        return Err("no size".to_owned());
+    };
+    let shown = Truth::of(out, (width as usize, height as usize))?;
+    let numbers = |truth: &Truth| truth.frames.iter().map(|f| f.number).collect::<Vec<_>>();
+    if numbers(&shown) != numbers(truth) {
+        let (shown, wanted) = (numbers(&shown), numbers(truth));
+        return Err(format!("shows {shown:?}\n    instead of {wanted:?}"));
+    }
+    for (shown, wanted) in shown.frames.iter().zip(&truth.frames) {
+        if shown.pts.distance(wanted.pts) > rounding {
+            let (number, at, wanted) = (wanted.number, shown.pts, wanted.pts);
+            return Err(format!("frame {number} is at {at} and not at {wanted}"));
+        }
+    }
+    match result["frames"] == truth.frames.len() {
+        true => Ok(()),
+        false => Err("another number of frames".to_owned()),
+    }
+}
+
+/// What is wrong with a clip's results, one for each way that it is compressed.
+fn failures(clip: &Clip, asks: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec<String> {
+    let (path, truth) = match clip.ready() {
+        Ok(ready) => ready,
+        Err(e) => return vec![format!("cannot make {e}")],
+    };
+    let place = tempfile::tempdir().unwrap();
+    let failure = |(args, name): &(&[&str], &str)| {
+        let out = place.path().join(name);
+        let rounding = match name.ends_with(".webm") {
+            true => Q::new(1, 1000),
+            false => Q::ZERO,
+        };
+        let checked = compress(&path, args, &out, ffmpeg).and_then(|result| {
+            check(&result, &out, &truth, rounding).map_err(|e| format!("{e}\n    {result}"))
+        });
+        checked
+            .err()
+            .map(|e| format!("{} {}: {e}", clip.name, args.join(" ")))
+    };
+    asks.iter().filter_map(failure).collect()
+}
+
+/// Low enough for a result that is smaller than these clips are, and too high for one.
+const ASKS: [(&[&str], &str); 2] = [(&["-q", "20"], "low.mp4"), (&["-q", "100"], "high.mp4")];
+
+#[test]
+fn results_show_the_same_frames_at_the_same_times() {
+    runner::run(|_| true, |clip| failures(clip, &ASKS, None));
+}
+
+#[test]
+fn results_show_the_same_frames_with_another_ffmpeg() {
+    if let Some(ffmpeg) = vf::other_ffmpeg() {
+        runner::run(|_| true, |clip| failures(clip, &ASKS, Some(&ffmpeg)));
+    }
+}
+
+#[test]
+fn every_codec_and_container_shows_the_same_frames() {
+    let asks: [(&[&str], &str); 4] = [
+        (&["-q", "20", "--codec", "hevc"], "hevc.mp4"),
+        (&["-q", "20", "--codec", "av1"], "av1.mp4"),
+        (&["-q", "20"], "vp9.webm"),
+        (&["--max-size", "9kB", "--audio", "none"], "small.mp4"),
+    ];
+    let clips = [
+        "vfr_stamped.mp4",
+        "edit_list_between_frames.mp4",
+        "offset.ts",
+        "rotated_90.mp4",
+    ];
+    for ffmpeg in crate::all_ffmpegs() {
+        let chosen = |clip: &Clip| clips.contains(&clip.name);
+        runner::run(chosen, |clip| failures(clip, &asks, ffmpeg.as_deref()));
+    }
+}

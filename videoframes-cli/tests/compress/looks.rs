@@ -1,0 +1,185 @@
+//! Colours, light and orientation.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{compress, make, probe};
+
+const TAGS: &str = "-select_streams v -show_entries \
+    stream=codec_name,codec_tag_string,pix_fmt,color_space,color_transfer,color_primaries,color_range";
+
+fn tags(file: &Path) -> Value {
+    probe(TAGS, file)["streams"][0].clone()
+}
+
+fn colours(file: &Path) -> [String; 4] {
+    let tags = tags(file);
+    ["color_space", "color_transfer", "color_primaries", "color_range"]
+        .map(|name| tags[name].as_str().unwrap_or("-").to_owned())
+}
+
+#[test]
+fn colour_tags_are_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    for (given, wanted) in [
+        (
+            "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
+            ["bt709", "bt709", "bt709", "tv"],
+        ),
+        (
+            "colorspace=smpte170m:color_primaries=bt470bg:color_trc=smpte170m:range=pc",
+            ["smpte170m", "smpte170m", "bt470bg", "pc"],
+        ),
+        (
+            "colorspace=bt2020nc:color_primaries=bt2020:color_trc=bt2020-10:range=tv",
+            ["bt2020nc", "bt2020-10", "bt2020", "tv"],
+        ),
+    ] {
+        let source = "-f lavfi -i testsrc2=d=1:s=160x96:r=10";
+        make(
+            &format!("{source} -vf format=yuv420p,setparams={given} -c:v libx264 -crf 1"),
+            &path("in.mp4"),
+        );
+        assert_eq!(colours(&path("in.mp4")), wanted, "the clip itself");
+        for ffmpeg in crate::all_ffmpegs() {
+            for args in [
+                &["-q", "40"][..],
+                &["-q", "40", "--codec", "hevc", "--max-height", "48"],
+            ] {
+                let result = compress(&path("in.mp4"), args, &path("out.mp4"), ffmpeg.as_deref()).unwrap();
+                assert_eq!(result["origin"], "encoded", "{args:?}");
+                assert_eq!(colours(&path("out.mp4")), wanted, "{args:?}");
+            }
+        }
+    }
+}
+
+/// The mean of each plane of the first frame, in 8 bit of limited range.
+fn means(file: &Path) -> Vec<f64> {
+    let mut command = std::process::Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-i"]).arg(file);
+    command.args([
+        "-frames:v",
+        "1",
+        "-vf",
+        "scale=out_range=tv,format=yuv444p",
+        "-f",
+        "rawvideo",
+        "-",
+    ]);
+    let planes = crate::corpus::cache::run(&mut command, &[]).unwrap().stdout;
+    let mean = |plane: &[u8]| plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64;
+    planes.chunks(planes.len() / 3).map(mean).collect()
+}
+
+#[test]
+fn colours_look_the_same_whatever_they_are_coded_as() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    for format in ["yuv420p", "yuvj420p", "yuv444p", "yuv422p10le"] {
+        let source = "-f lavfi -i smptebars=d=1:s=160x96:r=10";
+        make(
+            &format!("{source} -pix_fmt {format} -c:v libx264 -crf 1"),
+            &path("in.mp4"),
+        );
+        let wanted = means(&path("in.mp4"));
+        for ffmpeg in crate::all_ffmpegs() {
+            for codec in ["h264", "hevc", "av1", "vp9"] {
+                let args = ["-q", "60", "--codec", codec];
+                compress(&path("in.mp4"), &args, &path("out.mp4"), ffmpeg.as_deref()).unwrap();
+                let found = means(&path("out.mp4"));
+                let near = found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1.5);
+                assert!(near, "{format} as {codec}: {found:?} and not {wanted:?}");
+            }
+        }
+    }
+}
+
+const HDR: &str = "-f lavfi -i testsrc2=d=1:s=320x180:r=10 -c:v libx265 -pix_fmt yuv420p10le -crf 4 \
+    -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -x265-params \
+    master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400:log-level=none";
+
+#[test]
+fn hdr_is_kept_where_the_codec_can_and_brought_to_sdr_where_not() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    make(HDR, &path("in.mp4"));
+    let light = |file: &Path| {
+        let frames = probe(
+            "-select_streams V:0 -read_intervals %+#1 -show_frames -show_entries frame=side_data_list",
+            file,
+        );
+        let sides = frames["frames"][0]["side_data_list"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let find = |name: &str| {
+            sides
+                .iter()
+                .map(|side| side[name].clone())
+                .find(|value| !value.is_null())
+        };
+        let ratio = |text: Value| {
+            let (n, d) = text
+                .as_str()
+                .unwrap()
+                .split_once('/')
+                .map(|(n, d)| (n.to_owned(), d.to_owned()))
+                .unwrap();
+            n.parse::<f64>().unwrap() / d.parse::<f64>().unwrap()
+        };
+        (
+            find("max_luminance").map(ratio),
+            find("red_x").map(ratio),
+            find("max_content").and_then(|v| v.as_u64()),
+        )
+    };
+    for ffmpeg in crate::all_ffmpegs() {
+        for codec in ["hevc", "av1", "vp9"] {
+            let args = ["-q", "40", "--codec", codec];
+            compress(&path("in.mp4"), &args, &path("out.mp4"), ffmpeg.as_deref()).unwrap();
+            assert_eq!(
+                colours(&path("out.mp4")),
+                ["bt2020nc", "smpte2084", "bt2020", "tv"],
+                "{codec}"
+            );
+            assert_eq!(tags(&path("out.mp4"))["pix_fmt"], "yuv420p10le", "{codec}");
+            if codec != "vp9" {
+                let (luminance, red, content) = light(&path("out.mp4"));
+                assert!(
+                    (luminance.unwrap() - 1000.0).abs() < 1.0,
+                    "{codec}: {luminance:?}"
+                );
+                assert!((red.unwrap() - 0.68).abs() < 0.001, "{codec}: {red:?}");
+                assert_eq!(content, Some(1000), "{codec}");
+            }
+        }
+        compress(
+            &path("in.mp4"),
+            &["-q", "40"],
+            &path("out.mp4"),
+            ffmpeg.as_deref(),
+        )
+        .unwrap();
+        assert_eq!(colours(&path("out.mp4")), ["bt709", "bt709", "bt709", "tv"]);
+        assert_eq!(light(&path("out.mp4")), (None, None, None));
+    }
+}
+
+#[test]
+fn hevc_is_marked_for_players_of_apples() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    make(
+        "-f lavfi -i testsrc2=d=1:s=160x96 -c:v libx265 -crf 25 -x265-params log-level=none",
+        &path("in.mp4"),
+    );
+    for (quality, origin) in [("20", "encoded"), ("100", "remuxed")] {
+        let args = ["--codec", "hevc", "-q", quality];
+        let result = compress(&path("in.mp4"), &args, &path("out.mp4"), None).unwrap();
+        assert_eq!(result["origin"], origin);
+        assert_eq!(tags(&path("out.mp4"))["codec_tag_string"], "hvc1", "{origin}");
+    }
+}

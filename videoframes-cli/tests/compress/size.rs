@@ -1,0 +1,181 @@
+//! How large a result is, and how much like its source.
+
+use std::path::{Path, PathBuf};
+
+use crate::{compress, make, probe, run};
+
+/// Something with motion and grain, as a camera writes it: large.
+fn clip(place: &Path, source: &str, options: &str) -> PathBuf {
+    let path = place.join("clip.mp4");
+    let sound = "-f lavfi -i sine=d=6 -c:a aac -b:a 128k";
+    make(
+        &format!("-f lavfi -i {source} {sound} -c:v libx264 -preset ultrafast {options} -shortest"),
+        &path,
+    );
+    path
+}
+
+#[test]
+fn the_size_that_is_asked_for_is_met() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out.mp4");
+    for (source, limits) in [
+        (
+            "testsrc2=d=6:s=320x180:r=25,noise=alls=20:allf=t",
+            [400_000, 1_000_000],
+        ),
+        ("mandelbrot=s=320x180:r=30,trim=duration=4", [100_000, 250_000]),
+        (
+            "life=s=160x96:r=12:mold=10:ratio=0.4:death_color=#C83232,trim=duration=5",
+            [120_000, 200_000],
+        ),
+    ] {
+        let clip = clip(place.path(), source, "-crf 3");
+        let whole = clip.metadata().unwrap().len();
+        for ffmpeg in crate::all_ffmpegs() {
+            for limit in limits {
+                assert!(whole > limit, "{source}: the clip has only {whole} bytes");
+                let asked = limit.to_string();
+                let result = compress(&clip, &["--max-size", &asked], &out, ffmpeg.as_deref()).unwrap();
+                let size = out.metadata().unwrap().len();
+                assert!(
+                    size <= limit && size >= limit * 97 / 100,
+                    "{source}: {size} of {limit}"
+                );
+                assert_eq!(result["bytes"], size);
+                assert_eq!(result["origin"], "encoded");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_codec_meets_a_size() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(
+        place.path(),
+        "testsrc2=d=4:s=320x180:r=25,noise=alls=20:allf=t",
+        "-crf 8",
+    );
+    for ffmpeg in crate::all_ffmpegs() {
+        for (codec, out) in [("hevc", "x.mp4"), ("av1", "x.mp4"), ("vp9", "x.webm")] {
+            let out = place.path().join(out);
+            let args = ["--codec", codec, "--max-size", "300kB"];
+            compress(&clip, &args, &out, ffmpeg.as_deref()).unwrap();
+            let size = out.metadata().unwrap().len();
+            assert!((291_000..=300_000).contains(&size), "{codec}: {size}");
+        }
+    }
+}
+
+#[test]
+fn a_size_that_cannot_be_had_is_said_to_be() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(place.path(), "testsrc2=d=6:s=320x180:r=25", "-crf 8");
+    let out = place.path().join("out.mp4");
+    for (args, says) in [
+        (&["--max-size", "50kB"][..], "the sound alone takes about"),
+        (&["--max-size", "6kB", "--audio", "none"], "bytes"),
+    ] {
+        let refused = run(&clip, args, &out, None);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(13), "{said}");
+        assert!(
+            said.contains("cannot be made as small as") && said.contains(says),
+            "{said}"
+        );
+        assert!(said.contains("hint: ") && !out.exists());
+    }
+}
+
+#[test]
+fn what_would_grow_keeps_its_streams() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let clip = clip(place.path(), "testsrc2=d=3:s=320x180:r=25", "-crf 40");
+    let result = compress(&clip, &["-q", "100"], &path("out.mp4"), None).unwrap();
+    assert_eq!(result["origin"], "remuxed");
+    let packets = |file: &Path| probe("-select_streams v -show_entries packet=pts_time,size", file);
+    assert_eq!(packets(&clip), packets(&path("out.mp4")));
+    // Nothing is made worse for a size that the source does not have.
+    let result = compress(&clip, &["--max-size", "10MB"], &path("roomy.mp4"), None).unwrap();
+    assert!(
+        result["bytes"].as_u64() <= result["source_bytes"].as_u64(),
+        "{result}"
+    );
+    // A container that does not hold its streams gets encoded ones all the same.
+    let result = compress(&clip, &["-q", "100", "--audio", "none"], &path("out.webm"), None).unwrap();
+    assert_eq!(
+        (&result["origin"], &result["codec"]),
+        (&"encoded".into(), &"vp9".into())
+    );
+    assert!(
+        result["bytes"].as_u64() <= result["source_bytes"].as_u64(),
+        "{result}"
+    );
+}
+
+#[test]
+fn the_default_is_much_smaller_than_a_camera_writes_and_looks_the_same() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(
+        place.path(),
+        "mandelbrot=s=1920x1080:r=30:start_scale=0.5,noise=alls=4:allf=t,trim=duration=1",
+        "-b:v 17M -maxrate 20M -bufsize 20M -bf 0",
+    );
+    let out = place.path().join("out.mp4");
+    let result = compress(&clip, &["--measure"], &out, None).unwrap();
+    assert!(result["ratio"].as_f64().unwrap() <= 0.7, "{result}");
+    let ssim = result["ssim"].as_f64().unwrap();
+    assert!((0.95..1.0).contains(&ssim), "{result}");
+    // As ffmpeg has it of the two files.
+    let compared = crate::corpus::cache::run(
+        std::process::Command::new("ffmpeg")
+            .args(["-nostdin", "-i"])
+            .arg(&out)
+            .arg("-i")
+            .arg(&clip)
+            .args(["-lavfi", "ssim", "-f", "null", "-"]),
+        &[],
+    );
+    let said = compared.unwrap().stderr;
+    let all = said
+        .split("All:")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap();
+    assert!(
+        (ssim - all.parse::<f64>().unwrap()).abs() < 1e-4,
+        "{ssim} and {all}"
+    );
+}
+
+#[test]
+fn nothing_is_enlarged_and_shapes_are_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(place.path(), "testsrc2=d=1:s=426x240:r=25,setsar=4/3", "-crf 5");
+    let out = place.path().join("out.mp4");
+    for (height, size) in [
+        ("1080", (426, 240)),
+        ("240", (426, 240)),
+        ("120", (214, 120)),
+        ("99", (174, 98)),
+    ] {
+        let result = compress(&clip, &["--max-height", height, "-q", "30"], &out, None).unwrap();
+        assert_eq!(
+            (&result["width"], &result["height"]),
+            (&size.0.into(), &size.1.into()),
+            "{height}"
+        );
+        let streams = probe(
+            "-select_streams v -show_entries stream=width,height,sample_aspect_ratio",
+            &out,
+        );
+        let stream = &streams["streams"][0];
+        assert_eq!(stream["sample_aspect_ratio"], "4:3");
+        assert_eq!(
+            (&stream["width"], &stream["height"]),
+            (&size.0.into(), &size.1.into())
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! Bad input, bad places and bad decoders: one line, the right exit code, nothing left behind.
 #![allow(clippy::unwrap_used)]
 
+mod compress;
 mod input;
 mod output;
 mod processes;
@@ -73,7 +74,9 @@ impl Place {
             .unwrap()
             .map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
         names
-            .filter(|name| name.contains("out.zip") || name.contains("partial"))
+            .filter(|name| {
+                name.contains("out.") || name.contains("partial") || name.starts_with("vf-scratch")
+            })
             .collect()
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::{Place, vf};
 
 /// Processes whose command line mentions the folder.
-fn processes(folder: &Path) -> Vec<u32> {
+pub(crate) fn processes(folder: &Path) -> Vec<u32> {
     let needle = folder.as_os_str().as_bytes();
     fs::read_dir("/proc")
         .into_iter()
@@ -26,7 +26,7 @@ fn processes(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let since = Instant::now();
     while !condition() {
         assert!(
@@ -37,7 +37,7 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     assert!(
         Command::new("kill")
             .args([signal, &pid.to_string()])
@@ -47,19 +47,25 @@ fn signal(pid: u32, signal: &str) {
     );
 }
 
-const LONG: &str = "testsrc2=s=640x360:r=50:d=60";
+pub(crate) const LONG: &str = "testsrc2=s=640x360:r=50:d=60";
 
 /// Starts a long extraction and returns once its ffmpeg writes pictures.
 fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
+    let args = ["extract", "--fps", "1000", "-f", "png"];
+    started(place, &[&args, extra].concat(), "out.zip")
+}
+
+/// Starts `vf` and returns once it tells of progress, with the process id of its ffmpeg.
+pub(crate) fn started(place: &Place, args: &[&str], out: &str) -> (std::process::Child, u32) {
     // As from a terminal, also where the tests run under nohup.
     let mut command = Command::new("env");
     command
         .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_vf")])
-        .args(["extract", "--fps", "1000", "-f", "png", "--progress", "json"])
-        .args(extra);
+        .args(args)
+        .args(["--progress", "json"]);
     command
         .arg("-o")
-        .arg(place.path("out.zip"))
+        .arg(place.path(out))
         .arg(&place.video)
         .stderr(Stdio::piped())
         .process_group(0);
@@ -78,7 +84,7 @@ fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
     (child, decoder)
 }
 
-fn finish(mut child: std::process::Child, place: &Place) -> (Option<i32>, String) {
+pub(crate) fn finish(mut child: std::process::Child, place: &Place) -> (Option<i32>, String) {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     let status = child.wait().unwrap();

@@ -9,6 +9,10 @@ pub(super) enum Point {
     Heartbeat,
     Prepared,
     Extracting,
+    /// The first rendition is made and not yet in its place.
+    Compressed,
+    /// The first rendition is in its place, and the next one is made.
+    Beside,
     Uploaded,
     Committed,
     Deleted,

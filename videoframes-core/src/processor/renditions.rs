@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::fault::{self, Point};
 use super::verdict::Verdict;
 use super::work::{JOB, PAYLOAD};
 use crate::compress::{Compressed, VideoTarget};
@@ -73,7 +74,7 @@ impl Wanted {
                 wanted.missing.push(Rendition {
                     options: request.options,
                     optional: request.optional,
-                    target: target(stores, job, &key, request),
+                    target: target(stores, job, &key, request, place),
                 });
             }
             wanted.keys.push(key);
@@ -185,13 +186,23 @@ async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option
     }
 }
 
-fn target(stores: &Stores, job: &VideoJob, key: &ObjectKey, request: &RenditionRequest) -> VideoTarget {
+fn target(
+    stores: &Stores,
+    job: &VideoJob,
+    key: &ObjectKey,
+    request: &RenditionRequest,
+    place: usize,
+) -> VideoTarget {
     let metadata = BTreeMap::from([
         (JOB.to_owned(), job.id.to_string()),
         (PAYLOAD.to_owned(), job.payload_hash.clone()),
     ]);
     let container = request.options.container();
     let describe = move |video: &Compressed| {
+        fault::reached(match place {
+            0 => Point::Compressed,
+            _ => Point::Beside,
+        });
         let said = serde_json::to_string(&RenditionVideo::new(video, container)).unwrap_or_default();
         BTreeMap::from([(RENDITION.to_owned(), said)])
     };

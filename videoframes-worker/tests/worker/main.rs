@@ -12,6 +12,7 @@ mod kills;
 mod operate;
 mod outages;
 mod place;
+mod renditions;
 mod requests;
 mod signals;
 mod sweep;

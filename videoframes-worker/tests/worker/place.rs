@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
@@ -185,8 +186,12 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// `VF_TEST_RENDITIONS` has every job make a rendition too.
     pub(crate) fn submit(&self, video: &Path, options: &[&str]) -> String {
-        let args = [&["submit", video.to_str().unwrap()], options].concat();
+        let mut args = [&["submit", video.to_str().unwrap()], options].concat();
+        if std::env::var_os("VF_TEST_RENDITIONS").is_some() {
+            args.extend(["--rendition", "max_height=48,quality=30"]);
+        }
         self.says(&args).trim_end().to_owned()
     }
 
@@ -338,12 +343,46 @@ impl Place {
                 assert_eq!(row["result"]["size"], archive.len());
                 let zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
                 assert_eq!(row["result"]["frames"], zip.len() - 1);
+                for rendition in row["result"]["renditions"].as_array().into_iter().flatten() {
+                    self.check_rendition(rendition);
+                }
             }
         }
         assert_eq!(self.decoders(), Vec::<i32>::new(), "no decoder is left");
         assert_eq!(self.unfinished(), 0, "no half-written object is left");
         assert_eq!(self.scratch(), Vec::<PathBuf>::new(), "no scratch folder is left");
         rows
+    }
+
+    /// A rendition that was made is there as it is said to be, and plays.
+    fn check_rendition(&self, rendition: &Value) {
+        if rendition["status"] != "made" {
+            return;
+        }
+        let bytes = self.get(rendition["key"].as_str().unwrap()).unwrap();
+        assert_eq!(rendition["size"], bytes.len(), "{rendition}");
+        let mut digest = Sha256::new();
+        digest.update(&bytes);
+        let sha256: String = digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(rendition["sha256"], sha256.as_str(), "{rendition}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let mut probe = Command::new("ffprobe");
+        probe.args(["-v", "error", "-count_frames", "-select_streams", "v"]);
+        probe.args([
+            "-show_entries",
+            "stream=codec_name,width,height,nb_read_frames",
+            "-of",
+            "csv=p=0",
+        ]);
+        let said = probe.arg(file.path()).output().unwrap();
+        let text = |name: &str| rendition[name].to_string().replace('"', "");
+        let wanted = ["codec", "width", "height", "frames"].map(text).join(",");
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), wanted);
     }
 
     /// How many objects are begun and not finished.

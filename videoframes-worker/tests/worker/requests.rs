@@ -65,7 +65,7 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
                 0,
             ),
             (
-                r#"{"version":1,"source":{"key":"v.mp4"},"renditions":[{"codec":"h264"}]}"#,
+                r#"{"version":1,"source":{"key":"v.mp4"},"renditions":[{"codec":"divx"}]}"#,
                 "INVALID_REQUEST",
                 0,
             ),

@@ -14,6 +14,8 @@
 //! - [`plan`]: the samples that have to be decoded for the frames that are wanted. Pure.
 //! - [`extract`]: a [`extract::FrameExtractor`] turns picked frames into encoded pictures;
 //!   [`extract::ffmpeg`] is the one that ships.
+//! - [`compress`]: a [`compress::Compressor`] makes a smaller version of a video, frame for frame;
+//!   [`compress::ffmpeg`] is the one that ships.
 //! - [`archive`]: pictures and their manifest as a ZIP or a folder, the same bytes every time.
 //! - [`storage`]: objects that are written whole or not at all.
 //! - [`pipeline`]: all of it in one call.

@@ -49,6 +49,18 @@ fn schema_and_parser_agree() {
         with("client_metadata", json!([1, {"a": null}])),
         with("renditions", json!([])),
         with(
+            "renditions",
+            json!([{}, {"codec": "HEVC", "quality": 1, "max_height": 16, "of_a_newer_sender": 1}]),
+        ),
+        with(
+            "renditions",
+            json!([{"codec": "av1", "container": "webm", "audio": "none", "max_bytes": 1, "keep_metadata": true}]),
+        ),
+        with(
+            "renditions",
+            json!([{"codec": "h.264", "quality": null, "max_bytes": null, "optional": true}]),
+        ),
+        with(
             "source",
             json!({"key": "v.mp4", "etag": "e", "bucket": "of a newer sender"}),
         ),
@@ -80,7 +92,18 @@ fn schema_and_parser_agree() {
         with("output", json!({})),
         with("idempotency_key", json!("")),
         with("idempotency_key", json!(7)),
-        with("renditions", json!([{"codec": "h264"}])),
+        with("renditions", json!([{"codec": "divx"}])),
+        with("renditions", json!([{"container": "mkv"}])),
+        with("renditions", json!([{"container": "webm"}])),
+        with("renditions", json!([{"container": "webm", "codec": "hevc"}])),
+        with("renditions", json!([{"quality": 0}])),
+        with("renditions", json!([{"quality": 101}])),
+        with("renditions", json!([{"max_height": 15}])),
+        with("renditions", json!([{"max_bytes": 0}])),
+        with("renditions", json!([{"audio": "mp3"}])),
+        with("renditions", json!([{"optional": "yes"}])),
+        with("renditions", json!(["h264"])),
+        with("renditions", json!([{}, {}, {}, {}, {}, {}, {}, {}, {}])),
     ];
     for message in bad {
         assert!(!taken(&message), "the parser takes {message}");

@@ -410,6 +410,13 @@ impl Place {
 
     /// Keys of the archives in the store.
     pub(crate) fn archives(&self) -> Vec<String> {
+        let mut results = self.results();
+        results.retain(|key| key.ends_with(".zip"));
+        results
+    }
+
+    /// Keys of the archives and the renditions in the store.
+    pub(crate) fn results(&self) -> Vec<String> {
         let listed = self.with_storage(async |storage| storage.list("results/", None, 10_000).await.unwrap());
         listed.iter().map(|entry| entry.key.to_string()).collect()
     }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
+// These count renditions, which `VF_TEST_RENDITIONS` would add to.
+
 /// Two renditions: one out of the decode of the pictures, one of a size.
 const TWO: &[&str] = &[
     "--fps",
@@ -201,12 +203,12 @@ fn renditions_stay_with_their_archive_and_go_with_it() {
     // What a dead attempt left is swept, what the job has is not.
     place.put(&format!("results/{id}/7.1.mp4"), b"left by a dead attempt");
     let mut worker = place.worker(&[("VF_ORPHAN_AGE", "1s")], &[]);
-    wait("orphans are swept", || place.archives().len() == 3);
+    wait("orphans are swept", || place.results().len() == 3);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(1);
     let mut worker = place.worker(&[("VF_RETENTION", "1s"), ("VF_ORPHAN_AGE", "1s")], &[]);
-    wait("all is forgotten", || place.archives().is_empty());
+    wait("all is forgotten", || place.results().is_empty());
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
 }

@@ -1,0 +1,270 @@
+//! Renditions beside pictures: neither changes the other, whatever the video is.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::ZipFile;
+use videoframes_core::compress::ffmpeg::FfmpegCompressor;
+use videoframes_core::compress::{Codec, CompressError, CompressOptions, Origin, VideoTarget};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{
+    self, Error, Rendition, RenditionOutcome, Renditions, Request, Scratch, Summary,
+};
+use videoframes_core::plan::Strategy;
+use videoframes_core::source::{FileSource, MemorySource, Source};
+use videoframes_core::storage::IfExists;
+
+struct Place {
+    folder: tempfile::TempDir,
+    extractor: FfmpegExtractor,
+}
+
+impl Place {
+    fn new(ffmpeg: Option<PathBuf>) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            extractor: FfmpegExtractor::new(ffmpeg),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn make(&self, args: &str, name: &str) -> PathBuf {
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y"])
+            .args(args.split_whitespace())
+            .arg(self.path(name))
+            .status();
+        assert!(made.unwrap().success(), "{args}");
+        self.path(name)
+    }
+
+    fn rendition(&self, name: &str, options: CompressOptions) -> Rendition {
+        Rendition {
+            options,
+            optional: false,
+            target: VideoTarget::File {
+                path: self.path(name),
+                if_exists: IfExists::Replace,
+            },
+        }
+    }
+
+    async fn run(
+        &self,
+        source: Arc<dyn Source>,
+        request: &Request,
+        renditions: &[Rendition],
+        archive: &str,
+    ) -> Result<Summary, Error> {
+        let target = ZipFile {
+            path: self.path(archive),
+            if_exists: IfExists::Replace,
+        };
+        let cancel = CancellationToken::new();
+        let compressor = FfmpegCompressor::new(&self.extractor);
+        let renditions = Renditions {
+            compressor: &compressor,
+            wanted: renditions,
+        };
+        let run = pipeline::run_with_renditions(
+            source,
+            request,
+            renditions,
+            &self.extractor,
+            &target,
+            &|_| {},
+            &cancel,
+        );
+        run.await
+    }
+
+    fn left(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.folder.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        names
+            .filter(|name| name.starts_with(".vf-") || name.starts_with("vf-scratch"))
+            .collect()
+    }
+}
+
+fn low() -> CompressOptions {
+    CompressOptions {
+        quality: "20".parse().unwrap(),
+        ..CompressOptions::default()
+    }
+}
+
+fn frames(file: &Path) -> u64 {
+    let said = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-select_streams", "v"])
+        .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
+        .arg(file)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&said.stdout).trim().parse().unwrap()
+}
+
+/// The ffmpeg of the `PATH`, and the one that `VF_TEST_FFMPEG` names.
+fn ffmpegs() -> Vec<Option<PathBuf>> {
+    let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
+    std::iter::once(None)
+        .chain(other.map(|path| Some(path.into())))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_the_same_to_the_byte_and_videos_have_all_frames() {
+    const X264: &str = "-c:v libx264 -preset veryfast -crf 8";
+    for ffmpeg in ffmpegs() {
+        let place = Place::new(ffmpeg);
+        let source = "-f lavfi -i testsrc2=d=3:s=160x96:r=10";
+        let plain = place.make(&format!("{source} {X264} -g 5"), "plain.mp4");
+        let turn = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
+        let interlaced = "-vf setfield=tff -flags +ilme+ildct -x264-params tff=1";
+        let clips = [
+            plain,
+            place.make(&turn, "turned.mp4"),
+            place.make(&format!("{source} {X264} {interlaced}"), "interlaced.mp4"),
+            place.make(
+                &format!("{source} -c:v mpeg2video -q:v 2 -output_ts_offset 2"),
+                "offset.ts",
+            ),
+        ];
+        for clip in clips {
+            let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
+            let request = Request::default();
+            place.run(open(), &request, &[], "alone.zip").await.unwrap();
+            let vp9 = CompressOptions {
+                codec: Codec::Vp9,
+                max_height: Some(48),
+                ..low()
+            };
+            let wanted = [place.rendition("a.mp4", low()), place.rendition("b.webm", vp9)];
+            let summary = place.run(open(), &request, &wanted, "with.zip").await.unwrap();
+            let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+            assert!(bytes("alone.zip") == bytes("with.zip"), "{}", clip.display());
+            assert_eq!(summary.work.strategy, Strategy::Plain);
+            for (outcome, name) in summary.renditions.iter().zip(["a.mp4", "b.webm"]) {
+                let RenditionOutcome::Made(video) = outcome else {
+                    panic!("{outcome:?}");
+                };
+                assert_eq!((video.frames, frames(&place.path(name))), (30, 30), "{name}");
+                assert_eq!(video.origin, Origin::Encoded);
+                assert_eq!(video.bytes, bytes(name).len() as u64);
+            }
+            assert_eq!(place.left(), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_are_to_stay_turned_get_a_decode_of_their_own() {
+    let place = Place::new(None);
+    let plain = place.make("-f lavfi -i testsrc2=d=1:s=160x96:r=10 -crf 8", "plain.mp4");
+    let turn = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
+    let clip = place.make(&turn, "turned.mp4");
+    let mut request = Request::default();
+    request.picture.rotate = false;
+    let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
+    place.run(open(), &request, &[], "alone.zip").await.unwrap();
+    let wanted = [place.rendition("a.mp4", low())];
+    let summary = place.run(open(), &request, &wanted, "with.zip").await.unwrap();
+    let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+    assert!(bytes("alone.zip") == bytes("with.zip"));
+    let [RenditionOutcome::Made(video)] = &summary.renditions[..] else {
+        panic!("{:?}", summary.renditions);
+    };
+    assert_eq!((video.width, video.height), (96, 160));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_ends_it_all_unless_it_is_optional() {
+    let place = Place::new(None);
+    let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
+    let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
+    let impossible = CompressOptions {
+        max_bytes: std::num::NonZeroU64::new(600),
+        ..low()
+    };
+    let mut wanted = [
+        place.rendition("a.mp4", low()),
+        place.rendition("b.mp4", impossible),
+    ];
+    let failed = place.run(open(), &Request::default(), &wanted, "out.zip").await;
+    assert!(
+        matches!(
+            failed,
+            Err(Error::Compress(CompressError::SizeOutOfReach { limit: 600, .. }))
+        ),
+        "{failed:?}"
+    );
+    assert!(!place.path("out.zip").exists() && !place.path("b.mp4").exists());
+    wanted[1].optional = true;
+    let summary = place
+        .run(open(), &Request::default(), &wanted, "out.zip")
+        .await
+        .unwrap();
+    assert!(matches!(&summary.renditions[0], RenditionOutcome::Made(_)));
+    assert!(matches!(&summary.renditions[1], RenditionOutcome::Failed(why) if why.contains("600 bytes")));
+    assert!(place.path("out.zip").exists() && !place.path("b.mp4").exists());
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
+    let place = Place::new(None);
+    let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
+    let bytes = std::fs::read(&clip).unwrap();
+    let folder = place.path("scratch");
+    std::fs::create_dir(&folder).unwrap();
+    let storage = Arc::new(videoframes_core::storage::MemoryStorage::default());
+    let object = |name: &str| Rendition {
+        options: low(),
+        optional: false,
+        target: VideoTarget::Object {
+            storage: storage.clone(),
+            key: name.parse().unwrap(),
+            options: IfExists::Refuse.into(),
+            describe: None,
+        },
+    };
+    // Room for one such job at a time: two of them wait for each other and both come to their ends.
+    let request = Request {
+        scratch: Scratch::new(&folder, 70 << 20),
+        ..Request::default()
+    };
+    let source = |name: &str| Arc::new(MemorySource::new(name, bytes.clone())) as Arc<dyn Source>;
+    let plain = Request {
+        strategy: Strategy::Plain,
+        ..request.clone()
+    };
+    let alone = place
+        .run(source("alone.mp4"), &plain, &[], "alone.zip")
+        .await
+        .unwrap();
+    let (first, second) = ([object("a.mp4")], [object("b.mp4")]);
+    let (first, second) = tokio::join!(
+        place.run(source("first.mp4"), &request, &first, "first.zip"),
+        place.run(source("second.mp4"), &request, &second, "second.zip"),
+    );
+    for summary in [first.unwrap(), second.unwrap()] {
+        assert!(matches!(&summary.renditions[..], [RenditionOutcome::Made(_)]));
+        // No more than the pictures take of a copy.
+        assert_eq!(summary.work, alone.work);
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    let tight = Request {
+        scratch: Scratch::new(&folder, 10 << 20),
+        ..Request::default()
+    };
+    let refused = place
+        .run(source("x.mp4"), &tight, &[object("c.mp4")], "x.zip")
+        .await;
+    assert!(matches!(refused, Err(Error::LimitExceeded(_))), "{refused:?}");
+}

@@ -196,13 +196,14 @@ fn tell(
     let similar = compressed
         .ssim
         .map_or(String::new(), |ssim| format!(", SSIM {ssim:.4}"));
+    let plural = if compressed.frames == 1 { "" } else { "s" };
     let kept = match compressed.origin {
         Origin::Encoded => "",
         Origin::Remuxed => ", already small: its streams were taken as they are",
     };
     let _ = writeln!(
         std::io::stderr(),
-        "{}: {} ({change} than {}), {} {}×{}, {} frames{similar}, {seconds:.1} s{kept}",
+        "{}: {} ({change} than {}), {} {}×{}, {} frame{plural}{similar}, {seconds:.1} s{kept}",
         exit::printable(&path.to_string_lossy()),
         human(compressed.bytes),
         human(compressed.source_bytes),

@@ -185,6 +185,18 @@ impl TimeBase {
         self.denominator
     }
 
+    /// One whose tick is as long as so many of these; `None` where that is out of range.
+    pub(crate) fn times(self, ticks: u32) -> Option<Self> {
+        let tick = Ratio::new(
+            u64::from(self.numerator) * u64::from(ticks),
+            u64::from(self.denominator),
+        );
+        Self::new(
+            u32::try_from(*tick.numer()).ok()?,
+            u32::try_from(*tick.denom()).ok()?,
+        )
+    }
+
     /// `ticks` as exact seconds.
     pub fn seconds(self, ticks: i128) -> Rational {
         Ratio::new(ticks * i128::from(self.numerator), i128::from(self.denominator))

@@ -120,7 +120,10 @@ pub(super) fn compare(source: &Path, settings: &Settings, output: &Path) -> Vec<
 /// Which pictures, at which times.
 fn pictures(settings: &Settings, label: &str) -> Vec<OsString> {
     let graph = format!("[0:V:0]{}[{label}]", settings.filters);
-    let time_base = settings.time_base.to_string();
+    let time_base = settings
+        .encoder_time_base
+        .unwrap_or(settings.time_base)
+        .to_string();
     let options = [
         "-sn",
         "-dn",

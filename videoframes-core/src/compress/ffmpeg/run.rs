@@ -23,6 +23,7 @@ use crate::video::{Timeline, TimelineBuilder};
 const LOOK_EVERY: usize = 25;
 
 /// What ffmpeg is run for.
+#[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
     pub(super) programs: &'a Programs,
     pub(super) input: &'a Path,
@@ -56,6 +57,15 @@ impl Frames {
 
     pub(super) fn len(&self) -> usize {
         self.pts.len()
+    }
+
+    /// The largest number of ticks that every timestamp is a whole number of.
+    pub(super) fn common_tick(&self) -> u32 {
+        let common = self
+            .pts
+            .iter()
+            .fold(0, |common, pts| gcd(common, pts.unsigned_abs()));
+        u32::try_from(common).unwrap_or(1).max(1)
     }
 
     /// From the first frame to the end of the last, about.
@@ -138,12 +148,21 @@ impl Run<'_> {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(error) => return Err(output_or_decoder(self.programs.explain(error))),
+                Err(error) => return Err(self.failure(error)),
             }
         }
         frames.damage = decode.damage.take();
         frames.encoder = format!("ffmpeg {}", decode.version());
         Ok(frames)
+    }
+
+    /// Why ffmpeg failed. Encoders do not say that there is no room for their notes.
+    fn failure(&self, error: ExtractError) -> CompressError {
+        let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
+        match self.programs.explain(error) {
+            ExtractError::DecoderFailed(_) if full => no_space(),
+            error => output_or_decoder(error),
+        }
     }
 
     /// Looks at a frame that is being encoded, and at what has been written so far.
@@ -191,6 +210,17 @@ impl Run<'_> {
     }
 }
 
+fn no_space() -> CompressError {
+    CompressError::Output(io::Error::new(io::ErrorKind::StorageFull, "no space is left"))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    match b {
+        0 => a,
+        b => gcd(b, a % b),
+    }
+}
+
 /// A failure of ffmpeg, told from one of the disk that it wrote to.
 pub(super) fn output_or_decoder(error: ExtractError) -> CompressError {
     let ExtractError::DecoderFailed(said) = &error else {
@@ -199,7 +229,7 @@ pub(super) fn output_or_decoder(error: ExtractError) -> CompressError {
     // A file that may grow no further ends its writer by a signal (SIGXFSZ).
     let full = ["No space left on device", "Disk quota exceeded"];
     if full.iter().any(|words| said.contains(words)) {
-        return CompressError::Output(io::Error::new(io::ErrorKind::StorageFull, "no space is left"));
+        return no_space();
     }
     if ["File too large", "SIGXFSZ"]
         .iter()

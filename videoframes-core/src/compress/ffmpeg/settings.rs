@@ -54,6 +54,8 @@ pub(super) struct Settings {
     /// Whether frames pass a deinterlacer.
     pub(super) steady: bool,
     pub(super) time_base: TimeBase,
+    /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
+    pub(super) encoder_time_base: Option<TimeBase>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -146,6 +148,7 @@ impl Settings {
             autorotate,
             steady: request.deinterlace,
             time_base: video.time_base,
+            encoder_time_base: None,
             warnings,
         })
     }
@@ -164,6 +167,13 @@ impl Settings {
         for sound in self.audio.iter_mut().filter(|sound| sound.held) {
             sound.bit_rate = None;
         }
+    }
+
+    /// The same, whose encoder counts in the coarsest unit that all timestamps are whole numbers of. libvpx
+    /// plans for a frame every tick, unless it is told of durations, which ffmpeg does from version 6 on.
+    pub(super) fn counting_in(mut self, ticks: u32) -> Self {
+        self.encoder_time_base = self.time_base.times(ticks);
+        self
     }
 
     /// The same, whose frames do not report themselves.

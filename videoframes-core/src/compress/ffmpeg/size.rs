@@ -10,6 +10,8 @@ use crate::units::approximate_seconds;
 const SHORT: f64 = 0.03;
 /// Tries at most.
 const TRIES: u32 = 8;
+/// Bits a second that a pass is told that only looks at frames.
+const GUESS: u64 = 1_000_000;
 /// Bits a second of pictures below which no encoder goes.
 const LEAST_RATE: f64 = 1_000.0;
 /// Growth that a higher rate has to bring to be worth another try.
@@ -25,6 +27,19 @@ const FIXED: f64 = 3_000.0;
 /// # Errors
 /// [`CompressError::SizeOutOfReach`].
 pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, CompressError> {
+    if run.settings.codec != Codec::Vp9 {
+        return meet_with(run, limit, claimed_s);
+    }
+    let ticks = run.survey(GUESS)?.common_tick();
+    let settings = run.settings.clone().counting_in(ticks);
+    let run = Run {
+        settings: &settings,
+        ..*run
+    };
+    meet_with(&run, limit, claimed_s)
+}
+
+fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, CompressError> {
     let out_of_reach = |why: String| CompressError::SizeOutOfReach { limit, why };
     let target = limit as f64 * (1.0 - SHORT / 2.0);
     let two_passes = run.settings.codec != Codec::Av1;

@@ -41,7 +41,7 @@ pub struct Compressed {
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
     /// How similar it is to its source, 0 to 1, where that was asked for:
-    /// see [`Compressor::similarity`].
+    /// see [`super::Compressor::similarity`].
     pub ssim: Option<f64>,
     /// Name and version of the encoder.
     pub encoder: String,

@@ -114,7 +114,8 @@ pub(super) fn room_beside<'a>(
     let drafts = targets
         .into_iter()
         .filter(|target| matches!(target, VideoTarget::Object { .. }));
-    (drafts.count() as u64).saturating_mul(source.len().max(SMALL).saturating_add(SMALL))
+    let each = source.len() + source.len() / 16;
+    (drafts.count() as u64).saturating_mul(each.max(SMALL).saturating_add(SMALL))
 }
 
 /// A source that videos are made of.
@@ -206,14 +207,24 @@ impl Subject<'_> {
             None => self.frames().await?,
         };
         tracing::info!("it would not be smaller than its source; its own streams are taken");
-        match self.remux(options, target, &timeline).await {
+        let remuxed = match self.is_low_enough(options) {
+            true => self.remux(options, target, &timeline).await,
+            false => Err(CompressError::NotHeld("the source is higher than asked for".to_owned()).into()),
+        };
+        match remuxed {
             Ok(remuxed) if remuxed.bytes <= most => {
                 let larger = made.as_ref().is_some_and(|made| made.bytes < remuxed.bytes);
                 return Ok(made.filter(|_| larger).unwrap_or(remuxed));
             }
             Ok(_) => {}
-            Err(Error::Compress(why @ (CompressError::NotHeld(_) | CompressError::Differs(_)))) => {
-                tracing::info!(%why, "the source's own streams cannot be taken");
+            // Streams that can be encoded may still be none that another container takes.
+            Err(
+                error @ (Error::Compress(
+                    CompressError::NotHeld(_) | CompressError::Differs(_) | CompressError::TooLarge(_),
+                )
+                | Error::Extract(ExtractError::DecoderFailed(_) | ExtractError::Damaged(_))),
+            ) => {
+                tracing::info!(%error, "the source's own streams cannot be taken");
             }
             Err(error) => return Err(error),
         }
@@ -231,6 +242,12 @@ impl Subject<'_> {
             }
             (outcome, _) => outcome,
         }
+    }
+
+    /// Whether the source is no higher than asked for.
+    fn is_low_enough(&self, options: &CompressOptions) -> bool {
+        let (_, height) = self.video.display_size(true);
+        options.max_height.is_none_or(|most| height <= most)
     }
 
     async fn encode(
@@ -302,7 +319,10 @@ impl Subject<'_> {
             deinterlace,
             output: draft.path().to_owned(),
             workspace: notes.0.path().to_owned(),
-            ceiling: self.source_bytes.max(SMALL).min(self.limits.output_bytes),
+            // Other bookkeeping makes streams a little larger than their source.
+            ceiling: (self.source_bytes + self.source_bytes / 16)
+                .max(SMALL)
+                .min(self.limits.output_bytes),
         };
         Ok((request, draft, notes))
     }

@@ -138,12 +138,16 @@ async fn finish_one(
     subject.deliver(made, target).await
 }
 
-/// Whether an error concerns more than a rendition.
+/// Whether an error concerns more than a rendition, or will pass.
 fn is_of_all(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Extract(ExtractError::Cancelled | ExtractError::SourceFailed(_)) | Error::Source(_)
-    )
+    match error {
+        Error::Extract(ExtractError::Cancelled) | Error::Source(_) | Error::Copy { .. } | Error::Video(_) => {
+            true
+        }
+        Error::Extract(error) => error.is_retryable(),
+        Error::Compress(error) => error.is_retryable(),
+        _ => false,
+    }
 }
 
 /// An error and its causes in one line.

@@ -54,10 +54,6 @@ impl Work {
             .map_err(|e| invalid(format!("source.bucket: {e}")))?
             .as_ref();
         let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
-        if self.parts.compressor.is_none() && !options.renditions.is_empty() {
-            let message = "this worker makes no renditions";
-            return Err(Verdict::retryable(ErrorCode::Unsupported, message));
-        }
         // An archive that is there is the result, whatever has become of the source since.
         if let Some(done) = self.unless_stopped(self.earlier()).await? {
             return Ok((done, None));
@@ -74,6 +70,10 @@ impl Work {
         let hash = work_hash(&source, &info, &options);
         if let Some(done) = self.of_another(&hash, &options).await {
             return Ok((done, Some(hash)));
+        }
+        if self.parts.compressor.is_none() && !options.renditions.is_empty() {
+            let message = "this worker makes no renditions";
+            return Err(Verdict::retryable(ErrorCode::Unsupported, message));
         }
         fault::reached(Point::Prepared);
 
@@ -248,6 +248,17 @@ impl Work {
                 .await
                 .map_err(|e| Verdict::of_store(&e))?;
             return Ok((adopt(stores, key, &found, &self.job).await?, None));
+        }
+        // An earlier attempt of this job that was not quite dead may have put a rendition there meanwhile:
+        // the next attempt finds it. What is somebody else's says so here.
+        if let (pipeline::Error::Video(StorageError::AlreadyExists(_)), Some(_)) =
+            (error, &self.job.output_key)
+        {
+            let options = JobOptions::from_json(&self.job.options)
+                .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
+            Wanted::of(&self.parts.stores, &self.job, &options, key).await?;
+            let message = "an earlier attempt wrote a rendition meanwhile";
+            return Err(Verdict::retryable(ErrorCode::Internal, message));
         }
         Err(Verdict::of(error))
     }

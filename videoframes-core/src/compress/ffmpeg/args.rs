@@ -333,6 +333,7 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
     {
         args.extend(["-strict", "-2"].map(str::to_owned));
     }
+    args.extend(["-fs".to_owned(), settings.most_bytes.to_string()]);
     if settings.shift_s > 0.0 {
         args.extend([
             "-output_ts_offset".to_owned(),
@@ -346,10 +347,14 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
                 false => "+faststart",
             };
             args.extend(["-movflags".to_owned(), flags.to_owned()]);
-            // Edits are written in the movie's units: the first frame stays where it is, to the tick.
-            let scale = settings.time_base.denominator().min(i32::MAX as u32).to_string();
-            for option in ["-video_track_timescale", "-movie_timescale"] {
-                args.extend([option.to_owned(), scale.clone()]);
+            // Edits are written in the movie's units: the first frame stays where it is, to the tick, and
+            // sound nearly.
+            let ticks = settings.time_base.denominator().min(i32::MAX as u32);
+            let finer = ticks
+                .saturating_mul(48_000_u32.div_ceil(ticks))
+                .min(i32::MAX as u32);
+            for (option, scale) in [("-video_track_timescale", ticks), ("-movie_timescale", finer)] {
+                args.extend([option.to_owned(), scale.to_string()]);
             }
             args.extend(["-f", "mp4"].map(str::to_owned));
         }

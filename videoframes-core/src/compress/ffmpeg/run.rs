@@ -175,18 +175,21 @@ impl Run<'_> {
             return Err(ExtractError::LimitExceeded(text).into());
         }
         match frames.len().is_multiple_of(LOOK_EVERY) {
-            true => self.within_ceiling().map(drop),
+            true => self.within_ceiling(),
             false => Ok(()),
         }
     }
 
-    /// The size of the output.
-    pub(super) fn within_ceiling(&self) -> Result<u64, CompressError> {
+    /// The size of the output so far.
+    pub(super) fn output_size(&self) -> u64 {
         // There is none before ffmpeg opens it.
-        let size = self.request.output.metadata().map_or(0, |file| file.len());
-        match size > self.request.ceiling {
+        self.request.output.metadata().map_or(0, |file| file.len())
+    }
+
+    fn within_ceiling(&self) -> Result<(), CompressError> {
+        match self.output_size() > self.request.ceiling {
             true => Err(CompressError::TooLarge(self.request.ceiling)),
-            false => Ok(size),
+            false => Ok(()),
         }
     }
 

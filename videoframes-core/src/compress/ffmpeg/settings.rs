@@ -56,6 +56,9 @@ pub(super) struct Settings {
     pub(super) time_base: TimeBase,
     /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
     pub(super) encoder_time_base: Option<TimeBase>,
+    /// Bytes at which the output ends, a little above what it may have: sound and copies tell of no frames on
+    /// their way.
+    pub(super) most_bytes: u64,
     pub(super) warnings: Vec<String>,
 }
 
@@ -149,6 +152,7 @@ impl Settings {
             steady: request.deinterlace,
             time_base: video.time_base,
             encoder_time_base: None,
+            most_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
             warnings,
         })
     }
@@ -185,7 +189,7 @@ impl Settings {
     /// Bits a second of all sound, where known.
     pub(super) fn sound_rate(&self) -> u64 {
         let rate = |sound: &Sound| sound.bit_rate.or(sound.copied).unwrap_or(128_000);
-        self.audio.iter().map(rate).sum()
+        self.audio.iter().map(rate).fold(0, u64::saturating_add)
     }
 }
 
@@ -327,7 +331,7 @@ fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
 /// Whether samples have more than 8 bits: the name ends in their number (`yuv420p10le`, `p010le`).
 fn is_deep(format: &str) -> bool {
     let name = format.strip_suffix("le").or_else(|| format.strip_suffix("be"));
-    let packed = ["rgb4", "rgb5", "bgr4", "bgr5"];
+    let packed = ["rgb444", "rgb555", "rgb565", "bgr444", "bgr555", "bgr565"];
     name.is_some_and(|name| {
         name.ends_with(|c: char| c.is_ascii_digit()) && !packed.iter().any(|p| name.starts_with(p))
     })

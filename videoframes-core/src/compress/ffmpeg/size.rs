@@ -46,6 +46,9 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
     // The first pass tells the length too, which a container need not know.
     let claimed = claimed_s.or_else(|| run.request.video.duration.map(approximate_seconds));
     let mut surveyed = None;
+    let frames_of = |passes: u64| run.request.frames * passes;
+    run.progress
+        .send_modify(|progress| progress.total = frames_of(if two_passes { 2 } else { 1 }));
     if two_passes {
         // What the pass is told of the rate matters little for what it learns.
         let guess = claimed.map_or(1e6, |seconds| target * 8.0 / seconds.max(0.04));
@@ -75,17 +78,25 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
             true => Rate::Planned(bits as u64),
             false => Rate::Average(bits as u64),
         };
-        let frames = match run.encode(rate) {
+        let (frames, size) = match run.encode(rate) {
             Err(error) if is_too_low(&error) => {
                 return Err(out_of_reach("its encoder goes no lower".to_owned()));
             }
-            outcome => outcome?,
+            // It is broken off where it is larger than it may be, and above the limit for sure.
+            Err(CompressError::TooLarge(ceiling)) if ceiling >= limit => (None, ceiling as f64 + 1.0),
+            outcome => (Some(outcome?), run.output_size() as f64),
         };
-        let size = run.within_ceiling()? as f64;
         tracing::debug!(bits, size, limit, "tried");
         match tries.next(bits, size, limit as f64, target, around) {
-            Next::Done => return Ok(frames),
-            Next::Try(rate) => bits = rate,
+            Next::Done => match frames {
+                Some(frames) => return Ok(frames),
+                None => return Err(CompressError::TooLarge(run.request.ceiling)),
+            },
+            Next::Try(rate) => {
+                bits = rate;
+                run.progress
+                    .send_modify(|progress| progress.total += run.request.frames);
+            }
             Next::GiveUp(smallest) => {
                 let advice = "as small as this encoder goes";
                 return Err(out_of_reach(format!("{smallest:.0} bytes is {advice}")));

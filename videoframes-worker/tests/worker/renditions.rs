@@ -74,16 +74,18 @@ fn killed_at(kind: Kind, point: &str, chosen: bool) {
     place.finish();
     let job = place.check(1).remove(0);
     assert_eq!(job["status"], "completed", "{point}: {job}");
-    // What was whole when its worker died is the result, and nothing is made twice.
-    let epoch = match point {
-        "uploaded" | "committed" => 1,
-        _ => 2,
-    };
-    let stem = match chosen {
-        true => "chosen/a".to_owned(),
-        false => format!("results/{id}/{epoch}"),
-    };
-    assert_eq!(job["result"]["key"], format!("{stem}.zip"), "{point}");
+    // What was whole when its worker died is the result, and nothing is made twice. On a busy machine a
+    // later claim than the next one may be the one that ends it.
+    let archive = job["result"]["key"].as_str().unwrap();
+    let stem = archive.strip_suffix(".zip").unwrap();
+    match chosen {
+        true => assert_eq!(stem, "chosen/a", "{point}"),
+        false => {
+            let epoch = stem.strip_prefix(&format!("results/{id}/")).unwrap();
+            let adopted = ["uploaded", "committed"].contains(&point);
+            assert_eq!(epoch == "1", adopted, "{point}: {archive}");
+        }
+    }
     assert_eq!(
         keys(&job),
         [format!("{stem}.1.mp4"), format!("{stem}.2.mp4")],

@@ -13,8 +13,12 @@ async fn the_schema_goes_up_and_down() {
         let database = own.connect().await;
         for _ in 0..2 {
             let older = database.check_schema().await.unwrap_err();
-            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 2));
-            for name in ["m20261124_000001_jobs", "m20261124_000002_events"] {
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 3));
+            for name in [
+                "m20261124_000001_jobs",
+                "m20261124_000002_events",
+                "m20261125_000003_renditions",
+            ] {
                 assert!(older.to_string().contains(name), "{older}");
             }
             for _ in 0..2 {
@@ -32,7 +36,7 @@ async fn the_schema_goes_up_and_down() {
             assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
             let jobs = "SELECT id FROM video_jobs";
             database.connection().execute_unprepared(jobs).await.unwrap();
-            migration::down(database.connection(), 1).await.unwrap();
+            migration::down(database.connection(), 2).await.unwrap();
         }
         let tables = "SELECT 1 FROM video_jobs";
         assert!(database.connection().execute_unprepared(tables).await.is_err());

@@ -278,7 +278,7 @@ pub(crate) struct CompressArgs {
     /// Sound: encoded (aac; Opus in .webm), as it is (copy), or none.
     #[arg(long, default_value = "aac", value_name = "HOW")]
     audio: AudioMode,
-    /// Keep what the video says of place, device and dates.
+    /// Keep all that the video says of itself, place and device too.
     #[arg(long)]
     keep_metadata: bool,
     /// Compare the result with the video, and say how similar it is (SSIM, 0 to 1).

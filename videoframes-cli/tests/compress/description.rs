@@ -96,3 +96,19 @@ fn the_index_comes_first() {
         assert!(at(b"moov") < at(b"mdat"));
     }
 }
+
+#[test]
+fn harmless_words_are_kept_whatever_the_container_calls_them() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let tags = "-metadata artist=Ana -metadata album=Far -metadata copyright=Free -metadata comment=Hello";
+    make(
+        &format!("-f lavfi -i testsrc2=d=1:s=160x96 -c:v libx264 -crf 4 {tags}"),
+        &path("in.mkv"),
+    );
+    compress(&path("in.mkv"), &["-q", "30"], &path("out.mp4"), None).unwrap();
+    let tags = said(&path("out.mp4"))["format"]["tags"].clone();
+    let words =
+        ["artist", "album", "copyright", "comment"].map(|name| tags[name].as_str().unwrap_or("-").to_owned());
+    assert_eq!(words, ["Ana", "Far", "Free", "Hello"], "{tags}");
+}

@@ -183,3 +183,25 @@ fn hevc_is_marked_for_players_of_apples() {
         assert_eq!(tags(&path("out.mp4"))["codec_tag_string"], "hvc1", "{origin}");
     }
 }
+
+#[test]
+fn hdr_that_says_no_more_than_its_curve_is_brought_to_sdr() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    make(HDR, &path("hdr.mp4"));
+    let bare = "hevc_metadata=colour_primaries=2:transfer_characteristics=16:matrix_coefficients=2";
+    make(
+        &format!("-i {} -c copy -bsf:v {bare}", path("hdr.mp4").display()),
+        &path("in.mkv"),
+    );
+    for ffmpeg in crate::all_ffmpegs() {
+        compress(
+            &path("in.mkv"),
+            &["-q", "40"],
+            &path("out.mp4"),
+            ffmpeg.as_deref(),
+        )
+        .unwrap();
+        assert_eq!(colours(&path("out.mp4")), ["bt709", "bt709", "bt709", "tv"]);
+    }
+}

@@ -95,6 +95,32 @@ fn what_would_grow_keeps_its_streams() {
     let clip = clip(place.path(), "testsrc2=d=3:s=320x180:r=25", "-crf 40");
     let result = compress(&clip, &["-q", "100"], &path("out.mp4"), None).unwrap();
     assert_eq!(result["origin"], "remuxed");
+    assert_eq!(result["warnings"], serde_json::json!([]));
+    let other = compress(&clip, &["-q", "100", "--codec", "av1"], &path("other.mp4"), None).unwrap();
+    assert_eq!(
+        (&other["origin"], &other["codec"]),
+        (&"remuxed".into(), &"h264".into())
+    );
+    assert!(
+        other["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("h264, and not av1"),
+        "{other}"
+    );
+    // A height is not exceeded for it.
+    let lower = compress(
+        &clip,
+        &["-q", "100", "--max-height", "178"],
+        &path("lower.mp4"),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (&lower["origin"], &lower["height"]),
+        (&"encoded".into(), &178.into()),
+        "{lower}"
+    );
     let packets = |file: &Path| probe("-select_streams v -show_entries packet=pts_time,size", file);
     assert_eq!(packets(&clip), packets(&path("out.mp4")));
     // Nothing is made worse for a size that the source does not have.
@@ -177,5 +203,32 @@ fn nothing_is_enlarged_and_shapes_are_kept() {
             (&stream["width"], &stream["height"]),
             (&size.0.into(), &size.1.into())
         );
+    }
+}
+
+#[test]
+fn sides_that_an_encoder_does_not_take_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(place.path(), "testsrc2=d=1:s=320x180:r=25", "-crf 5");
+    let out = place.path().join("out.mp4");
+    for (codec, height, says) in [
+        (
+            "av1",
+            "16",
+            "av1 takes no side below 64 pixels, and it would be 28×16",
+        ),
+        ("h264", "16", ""),
+        ("hevc", "16", ""),
+    ] {
+        let refused = run(
+            &clip,
+            &["--codec", codec, "--max-height", height, "-q", "20"],
+            &out,
+            None,
+        );
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let code = if says.is_empty() { 0 } else { 13 };
+        assert_eq!(refused.status.code(), Some(code), "{codec}: {said}");
+        assert!(said.contains(says), "{said}");
     }
 }

@@ -181,6 +181,25 @@ fn full_disk_leaves_nothing() {
     }
 }
 
+#[test]
+fn an_ffmpeg_that_ends_well_though_it_could_not_write_has_failed() {
+    let place = Place::new();
+    let script = place.path("ffmpeg");
+    // As older versions do where only the last of a WebM does not fit.
+    let body = "#!/bin/sh\nffmpeg \"$@\" || exit\ncase \"$*\" in *-filter_complex*) \
+                echo '[out#0/webm @ 0x1] [error] Error writing trailer: No space left on device' >&2;; esac\n";
+    fs::write(&script, body).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script.to_str().unwrap();
+    fails(
+        &place,
+        &place.video,
+        &["--ffmpeg", script],
+        11,
+        "no space is left",
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn interrupt_stops_everything_and_leaves_nothing() {

@@ -167,8 +167,8 @@ pub struct CompressOptions {
     pub max_bytes: Option<NonZeroU64>,
     /// What becomes of the sound.
     pub audio: AudioMode,
-    /// Whether all that the source says of itself is kept: place, device, dates. Otherwise only titles,
-    /// languages and chapters are.
+    /// Whether all that the source says of itself is kept, place and device too. Otherwise title, artist,
+    /// album, genre, date, copyright, comment, description, time of creation, languages and chapters are.
     pub keep_metadata: bool,
 }
 

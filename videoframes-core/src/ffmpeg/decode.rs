@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -61,6 +62,8 @@ pub(crate) struct Decode<'a> {
     child: ChildGroup,
     messages: Receiver<Message>,
     tail: Arc<Mutex<VecDeque<String>>>,
+    /// Whether ffmpeg has said that it cannot write.
+    unwritten: Arc<AtomicBool>,
     cancel: &'a CancellationToken,
     stall: Duration,
     open_pipes: u8,
@@ -88,11 +91,12 @@ impl<'a> Decode<'a> {
         let intake = child.feed(stdin);
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let unwritten = Arc::new(AtomicBool::new(false));
         let mut open_pipes = 0;
         if let Some(stderr) = child.take_stderr() {
             open_pipes += 1;
-            let (sender, tail) = (sender.clone(), Arc::clone(&tail));
-            std::thread::spawn(move || read_log(stderr, &sender, &tail));
+            let (sender, tail, unwritten) = (sender.clone(), Arc::clone(&tail), Arc::clone(&unwritten));
+            std::thread::spawn(move || read_log(stderr, &sender, &tail, &unwritten));
         }
         if let Some(stdout) = child.take_stdout() {
             open_pipes += 1;
@@ -102,6 +106,7 @@ impl<'a> Decode<'a> {
             child,
             messages,
             tail,
+            unwritten,
             cancel,
             stall,
             open_pipes,
@@ -189,7 +194,8 @@ impl<'a> Decode<'a> {
             }
         }
         let status = self.exit(&mut quiet_since)?;
-        if status.success() {
+        // Older versions end well though the last of an output did not fit on the disk.
+        if status.success() && !self.unwritten.load(Ordering::Relaxed) {
             Ok(None)
         } else {
             Err(self.failure(status))
@@ -228,7 +234,23 @@ impl<'a> Decode<'a> {
     }
 }
 
-fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, tail: &Mutex<VecDeque<String>>) {
+/// Whether words are a system's for a file that cannot grow.
+pub(crate) fn is_of_no_space(words: &str) -> bool {
+    let known = [
+        "No space left on device",
+        "Disk quota exceeded",
+        "File too large",
+        "SIGXFSZ",
+    ];
+    known.iter().any(|known| words.contains(known))
+}
+
+fn read_log(
+    stderr: impl io::Read,
+    sender: &SyncSender<Message>,
+    tail: &Mutex<VecDeque<String>>,
+    unwritten: &AtomicBool,
+) {
     let keep = |line: &str| {
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.len() == TAIL_LINES {
@@ -256,6 +278,13 @@ fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, tail: &Mutex<Ve
                 Message::Damage(line)
             }
             Some(LogLine::Error(line)) => {
+                // It is said last, or drowned by what follows from it.
+                if is_of_no_space(&line) && !unwritten.swap(true, Ordering::Relaxed) {
+                    keep(&line);
+                }
+                if unwritten.load(Ordering::Relaxed) {
+                    return true;
+                }
                 keep(&line);
                 return true;
             }

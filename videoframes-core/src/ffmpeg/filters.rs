@@ -95,12 +95,15 @@ pub(crate) fn tonemap_chain(video: &VideoInfo) -> String {
     } else {
         "limited"
     };
+    let primaries = zscale_primaries(video.colour.primaries.as_deref());
+    // What a frame itself says is what the second conversion goes by: nothing may be unknown there.
     format!(
-        "zscale=tin={}:min={}:pin={}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+        "setparams=color_primaries={primaries}:colorspace={},\
+         zscale=tin={}:min={}:pin={primaries}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
          tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
+        tag(&video.colour.matrix, "bt2020nc"),
         tag(&video.colour.transfer, "smpte2084"),
         zscale_matrix(video.colour.matrix.as_deref()),
-        zscale_primaries(video.colour.primaries.as_deref()),
     )
 }
 

@@ -212,7 +212,12 @@ impl Subject<'_> {
             false => Err(CompressError::NotHeld("the source is higher than asked for".to_owned()).into()),
         };
         match remuxed {
-            Ok(remuxed) if remuxed.bytes <= most => {
+            Ok(mut remuxed) if remuxed.bytes <= most => {
+                if remuxed.codec != options.codec.as_str() {
+                    let (has, asked) = (&remuxed.codec, options.codec);
+                    let text = format!("its streams were taken as they are: {has}, and not {asked}");
+                    remuxed.report.warnings.push(text);
+                }
                 let larger = made.as_ref().is_some_and(|made| made.bytes < remuxed.bytes);
                 return Ok(made.filter(|_| larger).unwrap_or(remuxed));
             }

@@ -286,7 +286,8 @@ fn sound(settings: &Settings) -> Vec<OsString> {
                 args.extend([format!("-c:a:{place}"), encoder.to_owned()]);
                 args.extend([format!("-b:a:{place}"), bit_rate.to_string()]);
                 // Gaps are filled with silence, where an encoder would close them and lose the time.
-                let filters = "aresample=async=1,aformat=channel_layouts=7.1|5.1|stereo|mono";
+                let filters =
+                    "aresample=async=1:min_hard_comp=0.01,aformat=channel_layouts=7.1|5.1|stereo|mono";
                 args.extend([format!("-filter:a:{place}"), filters.to_owned()]);
             }
         }

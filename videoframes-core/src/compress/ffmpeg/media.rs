@@ -30,6 +30,15 @@ pub(super) struct Media {
     pub(super) light: Light,
 }
 
+impl Media {
+    /// A tag, in whatever case a container has its names.
+    pub(super) fn tag(&self, name: &str) -> Option<&str> {
+        let mut tags = self.tags.iter();
+        let tag = tags.find(|(found, _)| found.eq_ignore_ascii_case(name));
+        tag.map(|(_, value)| value.as_str())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct AudioTrack {
     /// Number among all streams of the source.

@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
 use crate::extract::ExtractError;
 use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::decode::{Decode, Event, is_of_no_space};
 use crate::ffmpeg::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::units::{TimeBase, approximate_seconds};
@@ -229,19 +229,9 @@ pub(super) fn output_or_decoder(error: ExtractError) -> CompressError {
     let ExtractError::DecoderFailed(said) = &error else {
         return error.into();
     };
-    // A file that may grow no further ends its writer by a signal (SIGXFSZ).
-    let full = ["No space left on device", "Disk quota exceeded"];
-    if full.iter().any(|words| said.contains(words)) {
-        return no_space();
+    // A file that may grow no further may end its writer by a signal (SIGXFSZ).
+    match is_of_no_space(said) {
+        true => no_space(),
+        false => error.into(),
     }
-    if ["File too large", "SIGXFSZ"]
-        .iter()
-        .any(|words| said.contains(words))
-    {
-        return CompressError::Output(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is larger than files may be",
-        ));
-    }
-    error.into()
 }

@@ -105,6 +105,19 @@ impl Settings {
             .iter()
             .map(|what| format!("left out: {what}"))
             .collect();
+        let size = output_size(video, options.max_height);
+        let least = match codec {
+            Codec::H264 | Codec::Vp9 => 2,
+            Codec::Hevc => 16,
+            // Older versions of SVT-AV1.
+            Codec::Av1 => 64,
+        };
+        if size.0.min(size.1) < least {
+            let (width, height) = size;
+            let text =
+                format!("{codec} takes no side below {least} pixels, and it would be {width}×{height}");
+            return Err(CompressError::NotHeld(text));
+        }
         let hdr = video.colour.is_hdr();
         let tonemap = hdr && !codec.keeps_hdr() && tonemaps;
         if hdr && !codec.keeps_hdr() && !tonemaps {
@@ -113,7 +126,6 @@ impl Settings {
                     .to_owned(),
             );
         }
-        let size = output_size(video, options.max_height);
         let sounds = match options.audio {
             AudioMode::None => Vec::new(),
             mode => media
@@ -145,7 +157,7 @@ impl Settings {
             tags: HARMLESS_TAGS
                 .iter()
                 .filter(|_| !options.keep_metadata)
-                .filter_map(|&name| Some((name.to_owned(), printable(media.tags.get(name)?)?)))
+                .filter_map(|&name| Some((name.to_owned(), printable(media.tag(name)?)?)))
                 .collect(),
             shift_s,
             autorotate,

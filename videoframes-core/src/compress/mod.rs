@@ -58,8 +58,6 @@ pub struct CompressReport {
     pub timeline: Timeline,
     /// Width and height of the output in samples, upright.
     pub size: (u32, u32),
-    /// Seconds by which timestamps were moved towards 0; 0 nearly always.
-    pub shifted_s: f64,
     /// What could not be done as asked and was left out, in words for a person.
     pub warnings: Vec<String>,
     /// What the decoder complained about, if it lost or spoiled anything.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::args::Rate;
+use self::media::Media;
 use self::run::{Frames, Run};
 use self::settings::Settings;
 use super::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
@@ -39,6 +40,34 @@ impl FfmpegCompressor {
             programs: Arc::clone(&extractor.programs),
         }
     }
+
+    /// Does `work` for one request, on a thread that may block.
+    async fn alone<T: Send + 'static>(
+        &self,
+        input: &Path,
+        request: &CompressRequest,
+        limits: &Limits,
+        progress: &watch::Sender<CompressProgress>,
+        cancel: &CancellationToken,
+        work: impl FnOnce(&Run<'_>, &Media) -> Result<T, CompressError> + Send + 'static,
+    ) -> Result<T, CompressError> {
+        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
+        let (limits, progress) = (*limits, progress.clone());
+        blocking(cancel, move |cancel| {
+            let (settings, media) = settings(&programs, &input, &request, &limits, cancel)?;
+            let run = Run {
+                programs: &programs,
+                input: &input,
+                request: &request,
+                settings: &settings,
+                limits: &limits,
+                progress: &progress,
+                cancel,
+            };
+            work(&run, &media)
+        })
+        .await
+    }
 }
 
 /// What a request is to this ffmpeg and this source.
@@ -51,7 +80,7 @@ fn settings(
     request: &CompressRequest,
     limits: &Limits,
     cancel: &CancellationToken,
-) -> Result<(Settings, media::Media), CompressError> {
+) -> Result<(Settings, Media), CompressError> {
     let codec = request.options.codec;
     let hdr = codec.keeps_hdr();
     let media = media::describe(&programs.ffprobe, input, &request.video, hdr, limits, cancel)?;
@@ -79,22 +108,10 @@ impl Compressor for FfmpegCompressor {
         progress: &watch::Sender<CompressProgress>,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
-        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
-        let (limits, progress) = (*limits, progress.clone());
-        blocking(cancel, move |cancel| {
-            let (settings, media) = settings(&programs, &input, &request, &limits, cancel)?;
-            let run = Run {
-                programs: &programs,
-                input: &input,
-                request: &request,
-                settings: &settings,
-                limits: &limits,
-                progress: &progress,
-                cancel,
-            };
-            let frames = match request.options.max_bytes {
-                Some(most) => size::meet(&run, most.get(), media.duration_s)?,
-                None => run.encode(Rate::Constant(request.options.quality))?,
+        self.alone(input, request, limits, progress, cancel, |run, media| {
+            let frames = match run.request.options.max_bytes {
+                Some(most) => size::meet(run, most.get(), media.duration_s)?,
+                None => run.encode(Rate::Constant(run.request.options.quality))?,
             };
             run.checked(frames)
         })
@@ -200,24 +217,17 @@ impl Compressor for FfmpegCompressor {
         limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
-        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
-        let (timeline, limits) = (timeline.clone(), *limits);
-        blocking(cancel, move |cancel| {
-            check::holds_stream(request.options.container(), &request.video.codec)?;
-            let (mut settings, _) = settings(&programs, &input, &request, &limits, cancel)?;
+        let (timeline, progress) = (timeline.clone(), watch::Sender::default());
+        self.alone(input, request, limits, &progress, cancel, move |run, _| {
+            check::holds_stream(run.settings.container, &run.request.video.codec)?;
+            let mut settings = run.settings.clone();
             settings.keep_sound();
             let run = Run {
-                programs: &programs,
-                input: &input,
-                request: &request,
                 settings: &settings,
-                limits: &limits,
-                progress: &watch::Sender::new(CompressProgress::default()),
-                cancel,
+                ..*run
             };
-            let encoder = run.remux()?;
             let mut frames = Frames::of(&timeline);
-            frames.encoder = encoder;
+            frames.encoder = run.remux()?;
             run.checked(frames)
         })
         .await
@@ -230,19 +240,8 @@ impl Compressor for FfmpegCompressor {
         limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<f64, CompressError> {
-        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
-        let limits = *limits;
-        blocking(cancel, move |cancel| {
-            let (settings, _) = settings(&programs, &input, &request, &limits, cancel)?;
-            let run = Run {
-                programs: &programs,
-                input: &input,
-                request: &request,
-                settings: &settings,
-                limits: &limits,
-                progress: &watch::Sender::new(CompressProgress::default()),
-                cancel,
-            };
+        let progress = watch::Sender::default();
+        self.alone(input, request, limits, &progress, cancel, |run, _| {
             run.similarity()
         })
         .await

@@ -206,7 +206,6 @@ impl Run<'_> {
             encoder: frames.encoder,
             timeline,
             size,
-            shifted_s: self.settings.shift_s,
             warnings: self.settings.warnings.clone(),
             damage: frames.damage,
         })

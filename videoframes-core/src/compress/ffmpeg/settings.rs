@@ -138,6 +138,11 @@ impl Settings {
             true => media.start_s,
             false => 0.0,
         };
+        if shift_s > 0.0 {
+            warnings.push(format!(
+                "the source starts at {shift_s:.3} s, and the result at 0"
+            ));
+        }
         Ok(Self {
             codec,
             container,

@@ -146,11 +146,7 @@ impl Compressor for FfmpegCompressor {
             for (place, (request, settings)) in all.iter().enumerate() {
                 let label = format!("video{place}");
                 before_input.extend(args::before_input(settings));
-                // One of them tells of the frames, which are the same for all.
-                let settings = match place {
-                    0 => settings.clone(),
-                    _ => settings.clone().silent(),
-                };
+                let settings = settings.clone().silent();
                 let rate = Rate::Constant(request.options.quality);
                 let notes = &request.workspace;
                 outputs.extend(args::encoded(&settings, &label, rate, notes, &request.output));
@@ -170,7 +166,7 @@ impl Compressor for FfmpegCompressor {
                 .collect();
             let mut frames = Frames::default();
             let mut failure = None;
-            let mut encoded = |pts: i64, interlaced: bool| {
+            let mut decoded = |pts: i64, interlaced: bool| {
                 frames.push(pts);
                 let verdict = runs.iter().try_for_each(|run| run.look(&frames, interlaced));
                 verdict.map_err(|error| match error {
@@ -186,7 +182,7 @@ impl Compressor for FfmpegCompressor {
                 before_input,
                 files: requests.iter().map(|request| request.output.clone()).collect(),
                 outputs,
-                encoded: &mut encoded,
+                decoded: &mut decoded,
             };
             let extracted = plain::extract(
                 &programs,

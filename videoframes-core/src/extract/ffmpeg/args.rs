@@ -141,8 +141,8 @@ fn jpeg_quantiser(quality: u8) -> u32 {
     }
 }
 
-/// The filter graph of an extraction.
-pub(super) fn filter_graph(request: &ExtractRequest) -> String {
+/// The filter graph of an extraction, to the end of the `whole` file where something else needs that.
+pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
     let ExtractRequest {
         video,
         timeline,
@@ -155,7 +155,7 @@ pub(super) fn filter_graph(request: &ExtractRequest) -> String {
         let all = picture.deinterlace == crate::extract::Deinterlace::On;
         filters.extend(filters::deinterlace(video, all));
     }
-    if let Some(&last) = frames.last() {
+    if let (Some(&last), false) = (frames.last(), whole) {
         // The first frame behind the last pick ends the stream: an encoder with threads would keep its
         // last pictures to itself until then.
         filters.push(format!("trim=end_pts={}", timeline.pts()[last].saturating_add(1)));

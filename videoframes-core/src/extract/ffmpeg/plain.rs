@@ -27,8 +27,10 @@ pub(crate) struct Alongside<'a> {
     pub(crate) files: Vec<PathBuf>,
     /// Further outputs of the command.
     pub(crate) outputs: Vec<OsString>,
-    /// Hears of every frame that goes into them: its timestamp, and whether it is interlaced.
-    pub(crate) encoded: &'a mut dyn FnMut(i64, bool) -> Result<(), ExtractError>,
+    /// Hears of every decoded frame: its timestamp, and whether it is interlaced. The graph of the pictures
+    /// tells of them, and no other may: a filter writes its line in parts, and those of two graphs, which
+    /// have threads of their own, would mix.
+    pub(crate) decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), ExtractError>,
 }
 
 /// Sends the pictures, and writes what else there is to the end of the file.
@@ -52,7 +54,7 @@ pub(crate) fn extract(
             "the timestamps are too large to be compared exactly".to_owned(),
         ));
     }
-    let graph = args::filter_graph(request);
+    let graph = args::filter_graph(request, alongside.is_some());
     let (mut args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
         (
             args::extract(input, request, args::Graph::Inline(&graph)),
@@ -82,15 +84,15 @@ pub(crate) fn extract(
             Event::Decoded { interlaced: true, .. } if request.looks_for_interlaced() => {
                 return Err(ExtractError::Interlaced);
             }
-            Event::Decoded { pts, .. } => delivery.decoded(pts)?,
-            Event::Picked { pts, .. } => delivery.picked(pts)?,
-            Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
-            Event::Encoded { pts, interlaced } => {
-                if let Some(alongside) = &mut alongside {
-                    (alongside.encoded)(pts, interlaced)?;
+            Event::Decoded { pts, interlaced, .. } => {
+                delivery.decoded(pts)?;
+                if let (Some(alongside), Some(pts)) = (&mut alongside, pts) {
+                    (alongside.decoded)(pts, interlaced)?;
                 }
             }
-            Event::Compared(_) => {}
+            Event::Picked { pts, .. } => delivery.picked(pts)?,
+            Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
+            Event::Encoded { .. } | Event::Compared(_) => {}
         }
         while let Some(picture) = delivery.ready(false)? {
             send(picture)?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::Parts;
 use super::fault::{self, Point};
 use super::receipt::Receipt;
+use super::renditions::is_rendition;
 use super::telemetry;
 use super::verdict::chain;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
-use crate::storage::StorageError;
+use crate::storage::{ObjectInfo, StorageError};
 
 /// What a message turned out to be.
 #[derive(Debug)]
@@ -37,7 +38,10 @@ impl Parts {
         let (requests, broken) = match JobMessage::parse(&receipt.message().body) {
             Ok(JobMessage::Known(job)) => return Ok(Accepted::Job(job)),
             Ok(JobMessage::Asked(request)) => (vec![*request], None),
-            Ok(JobMessage::Events(events)) => (self.asked_of(&events.created), events.broken),
+            Ok(JobMessage::Events(events)) => match self.asked_of(&events.created).await {
+                Some(asked) => (asked, events.broken),
+                None => return Ok(Accepted::NotNow),
+            },
             Ok(JobMessage::Nothing) => return Ok(Accepted::Done),
             Err(poison) => {
                 receipt.bury("malformed", &poison.to_string()).await;
@@ -91,10 +95,14 @@ impl Parts {
         }
     }
 
-    /// What the rules ask of new objects.
-    fn asked_of(&self, created: &[ObjectEvent]) -> Vec<JobRequest> {
-        let asked = |event: &ObjectEvent| {
-            let request = self.rules.request(event);
+    /// What the rules ask of new objects; `None` where the store does not answer.
+    async fn asked_of(&self, created: &[ObjectEvent]) -> Option<Vec<JobRequest>> {
+        let mut asked = Vec::with_capacity(created.len());
+        for event in created {
+            let request = match self.rules.request(event) {
+                Some(request) if self.feeds_itself(&request).await? => None,
+                request => request,
+            };
             telemetry::object_event(request.is_some());
             if request.is_none() {
                 tracing::info!(
@@ -103,27 +111,49 @@ impl Parts {
                     "a new object of which no rule asks anything"
                 );
             }
-            request
-        };
-        created.iter().filter_map(asked).collect()
+            asked.extend(request);
+        }
+        Some(asked)
     }
 
-    /// The version of the source that is there now: `Some(None)` where there is none, `None` where the
+    /// Whether a rule would make renditions of a rendition, and of those the next ones; `None` where the
     /// store does not answer.
+    async fn feeds_itself(&self, request: &JobRequest) -> Option<bool> {
+        match request.writes_videos() {
+            true => Some(
+                self.source_of(request)
+                    .await?
+                    .is_some_and(|found| is_rendition(&found)),
+            ),
+            false => Some(false),
+        }
+    }
+
+    /// The version of the source that is there now: `Some(None)` where there is none or where another is
+    /// meant, `None` where the store does not answer.
     async fn etag_of(&self, request: &JobRequest) -> Option<Option<String>> {
+        let version = request.source().map(|source| &source.version);
+        match version {
+            Some(version) if version.id.is_none() && version.etag.is_none() => {
+                Some(self.source_of(request).await?.map(|found| found.etag))
+            }
+            _ => Some(None),
+        }
+    }
+
+    /// The source, where it is there; `None` where the store does not answer.
+    async fn source_of(&self, request: &JobRequest) -> Option<Option<ObjectInfo>> {
         let Some(source) = request.source() else {
             return Some(None);
         };
-        if source.version.id.is_some() || source.version.etag.is_some() {
-            return Some(None);
-        }
         // A bucket that is not known makes a job that fails.
         let Ok(storage) = self.stores.source(source.bucket.as_deref()) else {
             return Some(None);
         };
         match storage.head(&source.key, &source.version).await {
-            Ok(info) => Some(Some(info.etag)),
-            Err(StorageError::NotFound(_)) => Some(None),
+            Ok(found) => Some(Some(found)),
+            // The job says so, as of a version that is gone.
+            Err(StorageError::NotFound(_) | StorageError::Changed(_)) => Some(None),
             Err(error) => {
                 self.circuits.store.failed(&chain(&error));
                 None

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::mark;
 use super::renditions::{beside, is_archive};
 use super::verdict::Verdict;
-use super::work::{JOB, PAYLOAD, result_folder};
+use super::work::result_folder;
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
-use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, Stores};
+use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 4 << 20;
+/// Objects that are looked at together.
+const PAGE: usize = 100;
 /// Largest manifest that is read.
 const MANIFEST_BYTES: u64 = 1 << 30;
 
@@ -28,8 +31,7 @@ pub(super) async fn adopt(
     found: &ObjectInfo,
     job: &VideoJob,
 ) -> Result<JobResult, Verdict> {
-    let is = |name: &str, value: &str| found.metadata.get(name).is_some_and(|found| found == value);
-    if !is(JOB, &job.id.to_string()) || !is(PAYLOAD, &job.payload_hash) {
+    if !mark::is_on(found, job) {
         let message = format!("'{key}' exists and was not written by this job");
         return Err(Verdict::permanent(ErrorCode::OutputExists, message));
     }
@@ -41,25 +43,29 @@ pub(super) async fn adopt(
 pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Option<JobResult>, Verdict> {
     let folder = result_folder(job.id);
     let storage = stores.results();
-    let objects = storage.list(&folder, None, 100).await;
-    let objects = objects.map_err(|e| Verdict::of_store(&e))?;
-    for object in objects.into_iter().filter(|object| is_archive(&object.key)) {
-        let found = storage
-            .head(&object.key, &ObjectVersion::CURRENT)
-            .await
-            .map_err(|e| Verdict::of_store(&e))?;
-        // The key alone says whose it is; what was asked may have been noted beside it.
-        if found
-            .metadata
-            .get(PAYLOAD)
-            .is_none_or(|payload| *payload == job.payload_hash)
-            && let Ok(result) = read(stores, &object.key, &found, job).await
-        {
-            tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
-            return Ok(Some(result));
+    let mut after: Option<ObjectKey> = None;
+    loop {
+        let page = storage.list(&folder, after.as_ref(), PAGE).await;
+        let page = page.map_err(|e| Verdict::of_store(&e))?;
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
+        after = Some(last.key.clone());
+        for object in page.into_iter().filter(|object| is_archive(&object.key)) {
+            let found = match storage.head(&object.key, &ObjectVersion::CURRENT).await {
+                Ok(found) => found,
+                Err(StorageError::NotFound(_)) => continue,
+                Err(error) => return Err(Verdict::of_store(&error)),
+            };
+            // The key alone says whose it is; what was asked may have been noted beside it.
+            if mark::may_be_on(&found, job)
+                && let Ok(result) = read(stores, &object.key, &found, job).await
+            {
+                tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
+                return Ok(Some(result));
+            }
         }
     }
-    Ok(None)
 }
 
 /// Reads a whole archive: what it holds, and its checksum. Renditions lie beside it.

@@ -12,6 +12,7 @@ use super::Parts;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::{Held, State, beat};
+use super::leftovers;
 use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
@@ -219,13 +220,16 @@ impl Attempt {
 
     /// Removes what a job has written that has failed for it.
     async fn discard(&self, ending: &Ending) {
-        let Ending::Finish(_, keys) = ending else {
+        let Ending::Finish(outcome, keys) = ending else {
             return;
         };
         for key in keys {
             if let Err(error) = self.parts.stores.results().delete(key).await {
                 tracing::warn!(error = chain(&error), %key, "an object that must not stay cannot be removed");
             }
+        }
+        if !matches!(outcome, Outcome::Completed(..)) {
+            leftovers::remove(&self.parts, &self.job).await;
         }
     }
 

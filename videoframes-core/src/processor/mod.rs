@@ -17,6 +17,8 @@ mod circuit;
 mod config;
 mod fault;
 mod heartbeat;
+mod leftovers;
+mod mark;
 mod rate;
 mod receipt;
 mod relay;

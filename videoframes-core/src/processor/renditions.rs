@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fault::{self, Point};
+use super::mark;
 use super::verdict::Verdict;
-use super::work::{JOB, PAYLOAD};
+use super::work::chosen;
 use crate::compress::{Compressed, VideoTarget};
 use crate::jobs::{
     ErrorCode, JobOptions, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo, VideoJob,
 };
 use crate::pipeline::{Rendition, RenditionOutcome};
-use crate::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, StorageError, Stores};
+use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, StorageError, Stores};
 
 /// Metadata of a rendition: what is said of it, as JSON.
 const RENDITION: &str = "vf-rendition";
@@ -19,12 +20,15 @@ const RENDITION: &str = "vf-rendition";
 const ARCHIVE: &str = ".zip";
 
 /// The key of the rendition at `place` among those of a job, beside its archive: `3.zip`, `3.1.mp4`.
-fn key(archive: &ObjectKey, place: usize, request: &RenditionRequest) -> Result<ObjectKey, Verdict> {
+pub(super) fn key(
+    archive: &ObjectKey,
+    place: usize,
+    request: &RenditionRequest,
+) -> Result<ObjectKey, Verdict> {
     let archive = archive.as_str();
     let stem = archive.strip_suffix(ARCHIVE).unwrap_or(archive);
     let extension = request.options.container().extension();
-    let key = format!("{stem}.{}.{extension}", place + 1).parse::<ObjectKey>();
-    key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
+    chosen(&format!("{stem}.{}.{extension}", place + 1))
 }
 
 /// The key of the archive that an object in the folder of a job's results lies beside; its own, where it is
@@ -33,6 +37,11 @@ pub(super) fn archive_beside(key: &ObjectKey) -> Option<String> {
     let (folder, name) = key.as_str().rsplit_once('/')?;
     let epoch = name.split('.').next()?;
     Some(format!("{folder}/{epoch}{ARCHIVE}"))
+}
+
+/// Whether an object is a rendition of some job, wherever it lies.
+pub(super) fn is_rendition(object: &ObjectInfo) -> bool {
+    object.metadata.contains_key(RENDITION)
 }
 
 /// Whether a key in the folder of a job's results is an archive's.
@@ -116,7 +125,7 @@ impl Wanted {
 /// places before it was.
 ///
 /// # Errors
-/// Where one is missing that is not optional, or does not say what it is.
+/// Where one is missing that is not optional, or is another's.
 pub(super) async fn beside(
     stores: &Stores,
     job: &VideoJob,
@@ -133,8 +142,8 @@ pub(super) async fn beside(
                 message: "the attempt that wrote the archive could not make it".to_owned(),
             },
             None => {
-                let message = format!("'{key}' is not there, or does not say what it is");
-                return Err(Verdict::retryable(ErrorCode::OutputUnavailable, message));
+                let message = format!("'{key}' is no longer there");
+                return Err(Verdict::permanent(ErrorCode::RenditionFailed, message));
             }
         });
     }
@@ -166,19 +175,16 @@ async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option
         Err(StorageError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(Verdict::of_store(&error)),
     };
-    let is = |name: &str, value: &str| found.metadata.get(name).is_some_and(|found| found == value);
     let video = found
         .metadata
         .get(RENDITION)
         .and_then(|said| serde_json::from_str::<RenditionVideo>(said).ok())
         .filter(|video| video.size == found.size);
     match video {
-        Some(video) if is(JOB, &job.id.to_string()) && is(PAYLOAD, &job.payload_hash) => {
-            Ok(Some(RenditionObject {
-                key: key.to_string(),
-                video,
-            }))
-        }
+        Some(video) if mark::is_on(&found, job) => Ok(Some(RenditionObject {
+            key: key.to_string(),
+            video,
+        })),
         _ => {
             let message = format!("'{key}' exists and was not written by this job");
             Err(Verdict::permanent(ErrorCode::OutputExists, message))
@@ -193,10 +199,6 @@ fn target(
     request: &RenditionRequest,
     place: usize,
 ) -> VideoTarget {
-    let metadata = BTreeMap::from([
-        (JOB.to_owned(), job.id.to_string()),
-        (PAYLOAD.to_owned(), job.payload_hash.clone()),
-    ]);
     let container = request.options.container();
     let describe = move |video: &Compressed| {
         fault::reached(match place {
@@ -211,7 +213,7 @@ fn target(
         key: key.clone(),
         options: PutOptions {
             if_exists: IfExists::Refuse,
-            metadata,
+            metadata: mark::of(job),
         },
         describe: Some(Arc::new(describe)),
     }

@@ -11,6 +11,7 @@ use super::accept::Accepted;
 use super::attempt::{Afterwards, Attempt};
 use super::circuit::Circuit;
 use super::fault::{self, Point};
+use super::leftovers;
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
@@ -18,7 +19,7 @@ use super::stop::{Reason, Stop};
 use super::telemetry;
 use super::verdict::chain;
 use super::work::RESULTS;
-use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError};
+use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
 use crate::queue::Message;
 
 /// The longest for which a message is hidden because of something that may end at any time.
@@ -248,6 +249,9 @@ impl Slot {
             Claim::Terminal(row) => {
                 telemetry::duplicate("terminal");
                 tracing::debug!(job.id = %job, status = %row.status, "nothing is left to do");
+                if row.status != JobStatus::Completed {
+                    leftovers::remove(&self.shared.parts, &row).await;
+                }
                 self.shared.parts.outbox.notify_one();
                 Afterwards::Delete
             }

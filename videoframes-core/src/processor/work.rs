@@ -1,6 +1,5 @@
 //! One attempt at a claimed job: look, extract, write. Nothing here touches the job's row.
 
-use std::collections::BTreeMap;
 use std::iter;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use super::adopt::{adopt, adopt_earlier};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
+use super::mark;
 use super::renditions::{self, Wanted};
 use super::stop::Stop;
 use super::telemetry;
@@ -26,10 +26,6 @@ use crate::storage::{
 
 /// Folder of the store that results without a key of their own go to.
 pub(super) const RESULTS: &str = "results";
-/// Metadata of an archive: the job that made it.
-pub(super) const JOB: &str = "vf-job";
-/// Metadata of an archive: what was asked, as the job's payload hash.
-pub(super) const PAYLOAD: &str = "vf-payload";
 
 /// A result, and under which hash others may use it.
 pub(super) type Done = (JobResult, Option<WorkHash>);
@@ -213,22 +209,20 @@ impl Work {
 
     /// Where the archive goes: a key that no other claim writes, unless the client chose one.
     fn target(&self) -> Result<ObjectKey, Verdict> {
-        let key = match &self.job.output_key {
-            Some(key) => key.clone(),
-            None => format!("{}{}.zip", result_folder(self.job.id), self.lease.epoch.0),
-        };
-        let key = key.parse::<ObjectKey>();
-        key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
+        match &self.job.output_key {
+            Some(key) => chosen(key),
+            None => chosen(&format!(
+                "{}{}.zip",
+                result_folder(self.job.id),
+                self.lease.epoch.0
+            )),
+        }
     }
 
     fn archive(&self, key: &ObjectKey) -> ZipObject {
-        let metadata = BTreeMap::from([
-            (JOB.to_owned(), self.job.id.to_string()),
-            (PAYLOAD.to_owned(), self.job.payload_hash.clone()),
-        ]);
         let options = PutOptions {
             if_exists: IfExists::Refuse,
-            metadata,
+            metadata: mark::of(&self.job),
         };
         ZipObject::new(Arc::clone(self.parts.stores.results()), key.clone(), options)
     }
@@ -291,6 +285,12 @@ impl Work {
             ..Verdict::permanent(ErrorCode::InputChanged, message)
         })
     }
+}
+
+/// A key as an object's.
+pub(super) fn chosen(key: &str) -> Result<ObjectKey, Verdict> {
+    let key = key.parse::<ObjectKey>();
+    key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
 }
 
 /// Where the archives of a job go, one for each claim.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use videoframes_core::jobs::{JobRepo, JobStatus, Rules, VideoJob};
+use videoframes_core::jobs::{JobRepo, JobStatus, RenditionResult, Rules, VideoJob};
 use videoframes_core::processor::Until;
 use videoframes_core::queue::{Message, Queue};
 
@@ -208,4 +208,37 @@ async fn an_event_about_a_version_that_is_gone_is_about_no_other() {
         place.only_job().await.error_code.as_deref(),
         Some("INPUT_CHANGED")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_its_own_renditions_meet_does_not_feed_itself() {
+    let rules = json!([{
+        "suffix": ".mp4",
+        "request": {"selection": {"count": 1}, "output": {"key": "{key}.zip"}, "renditions": [{}]},
+    }]);
+    let mut place = Place::new().await;
+    place.rules = Rules::from_json(&rules.to_string()).unwrap();
+    place.store("a.mp4", VIDEO).await;
+    place.ask(&created(&["a.mp4"])).await;
+    place.run(Until::Idle).await;
+    let made = place.only_job().await.result.unwrap().renditions;
+    let RenditionResult::Made(rendition) = &made[0] else {
+        panic!("{made:?}");
+    };
+    assert_eq!(rendition.key, "a.mp4.1.mp4");
+
+    place.ask(&created(&[&rendition.key])).await;
+    place.run(Until::Idle).await;
+    assert_eq!(keys(&jobs(&place).await), ["a.mp4"]);
+
+    let asked = json!({"version": 1, "source": {"key": rendition.key}, "selection": {"count": 1}});
+    place.ask(&asked.to_string()).await;
+    place.run(Until::Idle).await;
+    let jobs = jobs(&place).await;
+    assert_eq!(
+        keys(&jobs),
+        ["a.mp4", "a.mp4.1.mp4"],
+        "whoever asks for it has it"
+    );
+    assert!(jobs.iter().all(|job| job.status == JobStatus::Completed));
 }

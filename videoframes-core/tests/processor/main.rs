@@ -4,6 +4,7 @@
 mod events;
 mod faulty;
 mod place;
+mod renditions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

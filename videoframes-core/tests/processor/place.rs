@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::ManualClock;
+use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::extract::{
     ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
@@ -132,7 +133,9 @@ impl Place {
         if let Some(bucket) = &self.bucket {
             stores = stores.in_bucket(bucket);
         }
+        let compressor = FfmpegCompressor::new(&FfmpegExtractor::default());
         let parts = parts.with_stores(stores).with_rules(self.rules.clone());
+        let parts = parts.with_compressor(Arc::new(compressor));
         Processor::new(parts, self.config.clone())
     }
 

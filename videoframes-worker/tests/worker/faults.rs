@@ -143,12 +143,13 @@ fn a_copy_that_came_to_harm_on_its_way_is_never_decoded() {
 
 #[test]
 fn reads_that_are_cut_or_stall_are_taken_up_again() {
-    for fault in [Fault::Cut(1000), Fault::Stall(1000)] {
+    // A read that stalls is waited for, and one after the other where the source is copied.
+    for (reads, fault) in [(2, Fault::Cut(1000)), (1, Fault::Stall(1000))] {
         let Some(place) = Place::of(Kind::Deployed) else {
             return;
         };
         place.submit(video::long(), &["-n", "5"]);
-        let between = Between::to_store(&place, first(2, Request::is_read, fault));
+        let between = Between::to_store(&place, first(reads, Request::is_read, fault));
         let worker = worker_behind(&place, &between);
         is_completed_after(&only_job(&place, worker), 1);
     }

@@ -150,6 +150,12 @@ impl JobRequest {
         self.content.as_ref().ok().map(|content| &content.source)
     }
 
+    /// Whether it asks for videos at keys of the client's, where events of new objects may tell of them.
+    pub(crate) fn writes_videos(&self) -> bool {
+        let content = self.content.as_ref();
+        content.is_ok_and(|content| content.output_key.is_some() && !content.options.renditions.is_empty())
+    }
+
     /// What is wrong with it, if anything.
     pub fn rejection(&self) -> Option<&str> {
         self.content.as_ref().err().map(String::as_str)

@@ -1,0 +1,60 @@
+//! Compressed videos of jobs.
+
+use serde_json::json;
+use videoframes_core::jobs::{JobRepo, JobStatus};
+use videoframes_core::processor::Until;
+use videoframes_core::storage::{ObjectKey, Storage};
+
+use crate::place::Place;
+
+/// What lies in the store beside the source.
+async fn results(place: &Place) -> Vec<String> {
+    let objects = place.storage.list("out", None, 100).await.unwrap();
+    objects.into_iter().map(|object| object.key.to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
+    let place = Place::new().await;
+    let ask = |renditions| {
+        json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 1},
+               "output": {"key": "out.zip"}, "renditions": renditions})
+        .to_string()
+    };
+    let theirs: ObjectKey = "out.3.mp4".parse().unwrap();
+    place.store(theirs.as_str(), "testsrc2=s=160x90:r=10:d=1").await;
+    place
+        .ask(&ask(json!([{}, {"max_bytes": 1}, {"optional": true}])))
+        .await;
+    place.run(Until::Idle).await;
+    let failed = place.only_job().await;
+    assert_eq!(failed.status, JobStatus::Failed, "{failed:?}");
+    assert_eq!(
+        results(&place).await,
+        [theirs.as_str()],
+        "what is another's stays"
+    );
+
+    place.storage.delete(&theirs).await.unwrap();
+    place.ask(&ask(json!([{}, {"max_bytes": 1}]))).await;
+    place.run(Until::Idle).await;
+    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    let failed = jobs.iter().find(|job| job.id != failed.id).unwrap();
+    assert_eq!(
+        failed.error_code.as_deref(),
+        Some("RENDITION_FAILED"),
+        "{failed:?}"
+    );
+    assert_eq!(results(&place).await, [] as [&str; 0]);
+
+    place
+        .ask(&ask(json!([{}, {"max_bytes": 1, "optional": true}])))
+        .await;
+    place.run(Until::Idle).await;
+    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    assert!(
+        jobs.iter().any(|job| job.status == JobStatus::Completed),
+        "{jobs:?}"
+    );
+    assert_eq!(results(&place).await, ["out.1.mp4", "out.zip"]);
+}

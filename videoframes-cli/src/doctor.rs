@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use videoframes_core::compress::Codec;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 
 use crate::args::DoctorArgs;
 use crate::exit::{self, Failure};
 
 const INSTALL: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
+const FULL: &str = "install a full build of ffmpeg";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     let extractor = FfmpegExtractor::new(args.ffmpeg);
@@ -18,29 +20,19 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         Err(error) => report.bad("ffmpeg", &error.to_string(), INSTALL),
         Ok(version) => {
             report.good("ffmpeg", &format!("{} ({})", version.text, ffmpeg.display()));
-            for (name, encoder) in [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")] {
-                report.part(
-                    &extractor,
-                    name,
-                    "-encoders",
-                    &[encoder],
-                    "install a full build of ffmpeg",
-                );
+            let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
+            let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
+            for (name, encoder) in pictures.into_iter().chain(videos) {
+                report.part(&extractor, name, "-encoders", &[encoder], FULL);
             }
-            report.part(
-                &extractor,
-                "colours",
-                "-filters",
-                &["colorspace", "scale"],
-                "install a full build of ffmpeg",
-            );
-            report.part(
-                &extractor,
-                "deinterlace",
-                "-filters",
-                &["bwdif"],
-                "install a full build of ffmpeg",
-            );
+            report.part(&extractor, "sound", "-encoders", &["aac", "libopus"], FULL);
+            for (what, filters) in [
+                ("colours", &["colorspace", "scale"][..]),
+                ("deinterlace", &["bwdif"]),
+                ("similarity", &["ssim"]),
+            ] {
+                report.part(&extractor, what, "-filters", filters, FULL);
+            }
             let hint =
                 "install an ffmpeg that is built with libzimg; until then HDR videos are not tone-mapped";
             report.part(&extractor, "HDR to SDR", "-filters", &["zscale", "tonemap"], hint);

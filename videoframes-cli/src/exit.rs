@@ -139,6 +139,9 @@ impl Failure {
             CompressError::Decoder(error) => Self::of_decoder(error, input),
             CompressError::Output(_) => Self::new(OUTPUT, chain(error)),
             CompressError::TooLarge(_) => about_input(LIMIT),
+            CompressError::NotesTooLarge(_) => {
+                about_input(LIMIT).hint("give a --quality instead of a --max-size")
+            }
             CompressError::SizeOutOfReach { .. } => {
                 about_input(UNSUPPORTED).hint("give a larger --max-size, a --max-height, or --audio none")
             }

@@ -1,19 +1,26 @@
 //! Renditions beside pictures: neither changes the other, whatever the video is.
 #![allow(clippy::unwrap_used)]
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
-use videoframes_core::compress::{Codec, CompressError, CompressOptions, Origin, VideoTarget};
+use videoframes_core::compress::{
+    Codec, CompressError, CompressOptions, CompressRequest, Compressor, Origin, VideoTarget,
+};
+use videoframes_core::extract::FrameExtractor;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{
     self, Error, Rendition, RenditionOutcome, Renditions, Request, Scratch, Summary,
 };
 use videoframes_core::plan::Strategy;
+use videoframes_core::select::{Position, Selection};
 use videoframes_core::source::{FileSource, MemorySource, Source};
 use videoframes_core::storage::IfExists;
 
@@ -189,7 +196,7 @@ async fn one_that_fails_ends_it_all_unless_it_is_optional() {
     let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
     let impossible = CompressOptions {
-        max_bytes: std::num::NonZeroU64::new(600),
+        max_bytes: NonZeroU64::new(600),
         ..low()
     };
     let mut wanted = [
@@ -267,4 +274,83 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
         .run(source("x.mp4"), &tight, &[object("c.mp4")], "x.zip")
         .await;
     assert!(matches!(refused, Err(Error::LimitExceeded(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_behind_the_pictures_costs_only_the_renditions() {
+    let place = Place::new(None);
+    let clip = place.make(
+        "-f lavfi -i testsrc2=d=6:s=320x180:r=10 -g 10 -crf 8 -bf 0 -movflags +faststart",
+        "clip.mp4",
+    );
+    let mut bytes = std::fs::read(&clip).unwrap();
+    let end = bytes.len();
+    bytes[end - 40_000..end - 10_000].fill(0x5a);
+    std::fs::write(&clip, bytes).unwrap();
+    let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
+    let request = Request {
+        selection: Selection::At(vec![Position::Time(1.into()), Position::Time(2.into())]),
+        ..Request::default()
+    };
+    let mut wanted = [place.rendition("a.mp4", low())];
+    let failed = place.run(open(), &request, &wanted, "out.zip").await;
+    assert!(matches!(failed, Err(Error::Damaged(_))), "{failed:?}");
+    assert!(!place.path("out.zip").exists());
+    wanted[0].optional = true;
+    let summary = place.run(open(), &request, &wanted, "out.zip").await.unwrap();
+    assert_eq!(summary.manifest.frames.len(), 2);
+    assert!(
+        matches!(&summary.renditions[..], [RenditionOutcome::Failed(why)] if why.contains("damaged")),
+        "{:?}",
+        summary.renditions
+    );
+    assert!(!place.path("a.mp4").exists());
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_between_passes_that_do_not_fit_are_left_out() {
+    let place = Place::new(None);
+    let clip = place.make(
+        "-f lavfi -i testsrc2=s=320x180:r=30:d=10,noise=alls=10:allf=t -pix_fmt yuv420p -b:v 2M",
+        "clip.mp4",
+    );
+    let (limits, cancel) = (Limits::default(), CancellationToken::new());
+    let video = place.extractor.describe(&clip, &limits, &cancel).await.unwrap();
+    let compressor = FfmpegCompressor::new(&place.extractor);
+    for codec in [Codec::H264, Codec::Hevc] {
+        let notes = place.path(codec.as_str());
+        std::fs::create_dir(&notes).unwrap();
+        let mut request = CompressRequest {
+            video: video.clone(),
+            frames: 300,
+            options: CompressOptions {
+                codec,
+                max_bytes: NonZeroU64::new(400_000),
+                ..CompressOptions::default()
+            },
+            deinterlace: false,
+            output: place.path("small.mp4"),
+            workspace: notes.clone(),
+            ceiling: 1 << 30,
+            // All of them are some 100,000.
+            notes_ceiling: 60_000,
+        };
+        let progress = watch::Sender::default();
+        let made = compressor
+            .compress(&clip, &request, &limits, &progress, &cancel)
+            .await;
+        assert_eq!(made.unwrap().timeline.pts().len(), 300);
+        let size = request.output.metadata().unwrap().len();
+        assert!((388_000..=400_000).contains(&size), "{codec}: {size}");
+
+        request.notes_ceiling = 10_000;
+        let refused = compressor
+            .compress(&clip, &request, &limits, &progress, &cancel)
+            .await;
+        assert!(
+            matches!(refused, Err(CompressError::NotesTooLarge(10_000))),
+            "{refused:?}"
+        );
+    }
 }

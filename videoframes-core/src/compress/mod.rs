@@ -38,6 +38,8 @@ pub struct CompressRequest {
     pub workspace: PathBuf,
     /// Bytes beyond which the output is given up.
     pub ceiling: u64,
+    /// Bytes beyond which the notes are.
+    pub notes_ceiling: u64,
 }
 
 /// How far a compression has come.
@@ -79,6 +81,9 @@ pub enum CompressError {
     /// It would be larger than [`CompressRequest::ceiling`].
     #[error("the compressed video is larger than {0} bytes")]
     TooLarge(u64),
+    /// Notes between two passes would be larger than [`CompressRequest::notes_ceiling`].
+    #[error("what its encoder has to note between two passes is more than {0} bytes")]
+    NotesTooLarge(u64),
     /// No video of that size can be made of it.
     #[error("it cannot be made as small as {limit} bytes: {why}")]
     SizeOutOfReach {

@@ -59,19 +59,11 @@ impl VideoTarget {
         }
     }
 
-    /// Starts a draft; `scratch` makes an empty file for one that is not made beside its place.
-    pub(crate) fn draft(
-        &self,
-        scratch: impl FnOnce() -> io::Result<NamedTempFile>,
-    ) -> Result<Draft, StorageError> {
+    /// Starts a draft beside its place; `None` for one that is to be made in the scratch folder.
+    pub(crate) fn draft_beside(&self) -> Option<Result<Draft, StorageError>> {
         match self {
-            Self::File { path, if_exists } => FileSink::create(path, *if_exists).map(Draft::File),
-            Self::Object { .. } => {
-                let (file, path) = scratch()
-                    .map_err(|e| StorageError::from_io("write", &self.name(), e))?
-                    .into_parts();
-                Ok(Draft::Object(path, file))
-            }
+            Self::File { path, if_exists } => Some(FileSink::create(path, *if_exists).map(Draft::File)),
+            Self::Object { .. } => None,
         }
     }
 
@@ -112,6 +104,12 @@ impl VideoTarget {
 }
 
 impl Draft {
+    /// A draft in an empty file of the scratch folder.
+    pub(crate) fn in_scratch(file: NamedTempFile) -> Self {
+        let (file, path) = file.into_parts();
+        Self::Object(path, file)
+    }
+
     /// What was written so far.
     pub(crate) async fn measure(&self) -> io::Result<Written> {
         let path = self.path().to_owned();

@@ -62,6 +62,9 @@ pub struct RenditionVideo {
     pub frames: u64,
     /// `encoded`, or `remuxed` where the source was small already and its own streams were taken.
     pub origin: String,
+    /// Whether its source is damaged, where that was allowed.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 impl RenditionVideo {
@@ -75,6 +78,7 @@ impl RenditionVideo {
             height: video.height,
             frames: video.frames,
             origin: video.origin.as_str().to_owned(),
+            partial: video.damage.is_some(),
         }
     }
 }

@@ -106,16 +106,32 @@ async fn compress_unbounded(
     Ok(Compressed { ssim, ..compressed })
 }
 
-/// Bytes that drafts take in the scratch folder.
+/// Bytes that drafts of a source of so many bytes may have. Other bookkeeping makes streams a little larger
+/// than their source.
+fn draft_bytes(source: u64) -> u64 {
+    (source + source / 16).max(SMALL)
+}
+
+/// Bytes that an encoder's notes on a source of so many bytes may have. They are kept in full for sources
+/// above some 4 Mbit/s in 1080p.
+fn notes_bytes(source: u64) -> u64 {
+    source / 2 + SMALL
+}
+
+/// Bytes that drafts and notes take in the scratch folder.
 pub(super) fn room_beside<'a>(
     source: &dyn Source,
     targets: impl IntoIterator<Item = &'a VideoTarget>,
 ) -> u64 {
-    let drafts = targets
-        .into_iter()
-        .filter(|target| matches!(target, VideoTarget::Object { .. }));
-    let each = source.len() + source.len() / 16;
-    (drafts.count() as u64).saturating_mul(each.max(SMALL).saturating_add(SMALL))
+    let room = |target: &VideoTarget| {
+        let notes = notes_bytes(source.len());
+        match target {
+            VideoTarget::File { .. } => notes,
+            // A small one may be kept beside the next.
+            VideoTarget::Object { .. } => draft_bytes(source.len()) + SMALL + notes,
+        }
+    };
+    targets.into_iter().map(room).fold(0, u64::saturating_add)
 }
 
 /// A source that videos are made of.
@@ -199,16 +215,16 @@ impl Subject<'_> {
             Some(made) if made.bytes < self.source_bytes && made.bytes <= most => return Ok(made),
             _ => {}
         }
+        let seen = match &made {
+            Some(Made { report, .. }) => (report.timeline.clone(), report.damage.clone()),
+            None => self.look().await?,
+        };
         if made.as_ref().is_some_and(|made| made.bytes > SMALL) {
             made = None;
         }
-        let timeline = match &made {
-            Some(made) => made.report.timeline.clone(),
-            None => self.frames().await?,
-        };
         tracing::info!("it would not be smaller than its source; its own streams are taken");
         let remuxed = match self.is_low_enough(options) {
-            true => self.remux(options, target, &timeline).await,
+            true => self.remux(options, target, seen).await,
             false => Err(CompressError::NotHeld("the source is higher than asked for".to_owned()).into()),
         };
         match remuxed {
@@ -295,13 +311,14 @@ impl Subject<'_> {
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
-        timeline: &Timeline,
+        (timeline, damage): (Timeline, Option<String>),
     ) -> Result<Made, Error> {
         let (request, draft, _notes) = self.request(options, target, self.deinterlace)?;
-        let remuxed = self
+        let mut remuxed = self
             .compressor
-            .remux(&self.path, &request, timeline, self.limits, self.cancel)
+            .remux(&self.path, &request, &timeline, self.limits, self.cancel)
             .await?;
+        remuxed.damage = damage;
         self.made(draft, &request, remuxed, Origin::Remuxed)
     }
 
@@ -313,7 +330,10 @@ impl Subject<'_> {
         deinterlace: bool,
     ) -> Result<(CompressRequest, Draft, Notes), Error> {
         let notes = self.scratch.subfolder().map_err(|e| self.scratch.failed(e))?;
-        let draft = target.draft(|| self.scratch.file()).map_err(Error::Video)?;
+        let draft = match target.draft_beside() {
+            Some(draft) => draft.map_err(Error::Video)?,
+            None => Draft::in_scratch(self.scratch.file().map_err(|e| self.scratch.failed(e))?),
+        };
         let request = CompressRequest {
             video: self.video.clone(),
             frames: self
@@ -324,10 +344,8 @@ impl Subject<'_> {
             deinterlace,
             output: draft.path().to_owned(),
             workspace: notes.0.path().to_owned(),
-            // Other bookkeeping makes streams a little larger than their source.
-            ceiling: (self.source_bytes + self.source_bytes / 16)
-                .max(SMALL)
-                .min(self.limits.output_bytes),
+            ceiling: draft_bytes(self.source_bytes).min(self.limits.output_bytes),
+            notes_ceiling: notes_bytes(self.source_bytes),
         };
         Ok((request, draft, notes))
     }
@@ -357,18 +375,13 @@ impl Subject<'_> {
         })
     }
 
-    /// The frames of the source.
-    async fn frames(&self) -> Result<Timeline, Error> {
-        match &self.timeline {
-            Some(timeline) => Ok(timeline.clone()),
-            None => {
-                let scan = self
-                    .extractor
-                    .scan(&self.path, &self.video, self.limits, self.cancel)
-                    .await?;
-                Ok(scan.timeline)
-            }
-        }
+    /// The frames of the source, all of which are decoded to see what is damaged.
+    async fn look(&self) -> Result<(Timeline, Option<String>), Error> {
+        let scan = self
+            .extractor
+            .scan(&self.path, &self.video, self.limits, self.cancel)
+            .await?;
+        Ok((scan.timeline, scan.damage))
     }
 
     async fn similarity(&self, options: &CompressOptions, made: &Made) -> Result<f64, Error> {
@@ -383,6 +396,7 @@ impl Subject<'_> {
             output: made.draft.path().to_owned(),
             workspace: PathBuf::new(),
             ceiling: u64::MAX,
+            notes_ceiling: 0,
         };
         let compared = self
             .compressor

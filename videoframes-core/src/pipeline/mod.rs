@@ -382,9 +382,16 @@ async fn run_unbounded(
         };
         match written(decoding, writer).await {
             Ok((writer, (mut report, compressed))) => {
-                report.damage = attempt.damage.or(report.damage);
+                report.damage = attempt.damage.clone().or(report.damage);
                 if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &report.damage) {
                     writer.archive.abort().await;
+                    let needless = renditions.is_some_and(|renditions| renditions.are_optional());
+                    if shared.is_some() && needless && destination.can_restart() {
+                        tracing::info!(damage, "pictures may come of what is whole; renditions will not");
+                        attempt.apart = true;
+                        attempt.timeline = Some(timeline);
+                        continue;
+                    }
                     return Err(Error::Damaged(damage.clone()));
                 }
                 let shared = shared.map(|shared| (shared, compressed));

@@ -7,6 +7,7 @@ use super::compress::{Notes, Subject};
 use crate::compress::{
     CompressOptions, CompressReport, CompressRequest, Compressed, Compressor, Draft, Origin, VideoTarget,
 };
+use crate::error::chain;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 
 /// A compressed video that is made beside the pictures of an extraction.
@@ -68,6 +69,11 @@ impl<'a> Renditions<'a> {
             shared._notes.push(notes);
         }
         Ok((!shared.places.is_empty()).then_some(shared))
+    }
+
+    /// Whether the extraction is a success without any of them.
+    pub(super) fn are_optional(&self) -> bool {
+        self.wanted.iter().all(|rendition| rendition.optional)
     }
 
     /// Sends the pictures and makes those that are shared.
@@ -148,15 +154,4 @@ fn is_of_all(error: &Error) -> bool {
         Error::Compress(error) => error.is_retryable(),
         _ => false,
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -150,7 +150,8 @@ impl Scratch {
         };
         if bytes > room.quota {
             return Err(Error::LimitExceeded(format!(
-                "a copy of the source needs {bytes} bytes, and copies may have {}",
+                "{bytes} bytes are needed in {}, where {} may be used",
+                self.folder().display(),
                 room.quota
             )));
         }

@@ -7,7 +7,7 @@ use super::fault::{self, Point};
 use super::receipt::Receipt;
 use super::renditions::is_rendition;
 use super::telemetry;
-use super::verdict::chain;
+use crate::error::chain;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
 use crate::storage::{ObjectInfo, StorageError};
 

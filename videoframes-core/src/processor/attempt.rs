@@ -17,8 +17,9 @@ use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
-use super::verdict::{Verdict, chain};
+use super::verdict::Verdict;
 use super::work::{Done, Work};
+use crate::error::chain;
 use crate::jobs::{ErrorCode, JobError, JobRepoError, Lease, Outcome, Stage, VideoJob};
 use crate::storage::ObjectKey;
 

@@ -4,8 +4,8 @@
 use super::Parts;
 use super::mark;
 use super::renditions;
-use super::verdict::chain;
 use super::work::chosen;
+use crate::error::chain;
 use crate::jobs::{JobOptions, JobStatus, VideoJob};
 use crate::storage::{ObjectKey, ObjectVersion, StorageError};
 

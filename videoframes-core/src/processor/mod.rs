@@ -47,6 +47,7 @@ use self::circuit::Circuits;
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::compress::Compressor;
+use crate::error::chain;
 use crate::extract::FrameExtractor;
 use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
@@ -266,7 +267,7 @@ impl Shared {
                 }
                 Ok(_) => backoff.failed(),
                 Err(error) => {
-                    self.parts.circuits.database.failed(&verdict::chain(&error));
+                    self.parts.circuits.database.failed(&chain(&error));
                     backoff.failed()
                 }
             };
@@ -283,7 +284,7 @@ impl Shared {
         loop {
             match sweep::sweep_jobs(&self.parts, &self.config).await {
                 Ok(()) => self.parts.outbox.notify_one(),
-                Err(error) => tracing::warn!(error = verdict::chain(&error), "the jobs cannot be swept"),
+                Err(error) => tracing::warn!(error = chain(&error), "the jobs cannot be swept"),
             }
             self.pause(self.config.timing.sweep).await;
         }

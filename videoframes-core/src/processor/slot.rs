@@ -17,8 +17,8 @@ use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
-use super::verdict::chain;
 use super::work::RESULTS;
+use crate::error::chain;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
 use crate::queue::Message;
 

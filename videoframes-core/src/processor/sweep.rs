@@ -7,8 +7,8 @@ use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::renditions::archive_beside;
 use super::telemetry;
-use super::verdict::chain;
 use super::work::RESULTS;
+use crate::error::chain;
 use crate::jobs::{JobId, JobRepoError, JobStatus, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};
 

@@ -1,9 +1,8 @@
 //! What an error means for its job: try again, or never.
 
-use std::error::Error as StdError;
-
 use crate::archive::ArchiveError;
 use crate::compress::CompressError;
+use crate::error::chain;
 use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
 use crate::pipeline::Error;
@@ -109,20 +108,6 @@ impl Verdict {
     pub(super) fn of_store(error: &StorageError) -> Self {
         Self::of_output(error, chain(error))
     }
-}
-
-/// An error and its causes in one line, of bounded length.
-pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text.chars().take(1000).collect()
 }
 
 #[cfg(test)]

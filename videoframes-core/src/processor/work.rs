@@ -19,7 +19,7 @@ use crate::archive::ZipObject;
 use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
-use crate::pipeline::{self, Renditions};
+use crate::pipeline::{self, RenditionOutcome, Renditions};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
@@ -118,6 +118,17 @@ impl Work {
         telemetry::extracted(frames, summary.work.bytes_read, written.size);
         for warning in &summary.warnings {
             tracing::warn!(warning, "done otherwise than asked");
+        }
+        for rendition in &summary.renditions {
+            if let RenditionOutcome::Made(video) = rendition {
+                for warning in &video.warnings {
+                    tracing::warn!(
+                        warning,
+                        codec = video.codec,
+                        "a rendition is otherwise than asked"
+                    );
+                }
+            }
         }
         let result = JobResult {
             bucket: self.parts.stores.bucket().map(str::to_owned),

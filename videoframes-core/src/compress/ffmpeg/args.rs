@@ -158,10 +158,13 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
             if let Some(level) = settings.level {
                 give("-level:v", level);
             }
+            if !settings.notes_trees {
+                give("-mbtree", "0");
+            }
         }
         Codec::Hevc => {
             give("-preset", "fast");
-            give("-x265-params", &x265(&settings.light, pass.as_ref()));
+            give("-x265-params", &x265(settings, pass.as_ref()));
         }
         Codec::Av1 => {
             give("-preset", "8");
@@ -210,9 +213,12 @@ fn factor(codec: Codec, quality: Quality) -> String {
     }
 }
 
-fn x265(light: &Light, pass: Option<&Pass<'_>>) -> String {
+fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> String {
     let mut params = "log-level=error".to_owned();
-    let Light { mastering, content } = *light;
+    if !settings.notes_trees {
+        params += ":cutree=0";
+    }
+    let Light { mastering, content } = settings.light;
     if let Some(Mastering {
         red,
         green,

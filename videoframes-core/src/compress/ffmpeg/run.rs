@@ -175,7 +175,25 @@ impl Run<'_> {
             return Err(ExtractError::LimitExceeded(text).into());
         }
         match frames.len().is_multiple_of(LOOK_EVERY) {
-            true => self.within_ceiling(),
+            true => self.within_ceiling().and_then(|()| self.notes_within_ceiling()),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes what an encoder has noted.
+    pub(super) fn forget_notes(&self) -> Result<(), CompressError> {
+        for note in std::fs::read_dir(&self.request.workspace).map_err(CompressError::Output)? {
+            let removed = note.and_then(|note| std::fs::remove_file(note.path()));
+            removed.map_err(CompressError::Output)?;
+        }
+        Ok(())
+    }
+
+    fn notes_within_ceiling(&self) -> Result<(), CompressError> {
+        let notes = std::fs::read_dir(&self.request.workspace).into_iter().flatten();
+        let sizes = notes.filter_map(|note| Some(note.ok()?.metadata().ok()?.len()));
+        match sizes.sum::<u64>() > self.request.notes_ceiling {
+            true => Err(CompressError::NotesTooLarge(self.request.notes_ceiling)),
             false => Ok(()),
         }
     }

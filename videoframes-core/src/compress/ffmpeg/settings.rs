@@ -56,6 +56,9 @@ pub(super) struct Settings {
     pub(super) time_base: TimeBase,
     /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
     pub(super) encoder_time_base: Option<TimeBase>,
+    /// Whether a first pass notes how blocks of each frame depend on one another, which makes a better video
+    /// of the same size and takes some kilobytes a frame.
+    pub(super) notes_trees: bool,
     /// Bytes at which the output ends, a little above what it may have: sound and copies tell of no frames on
     /// their way.
     pub(super) most_bytes: u64,
@@ -169,6 +172,7 @@ impl Settings {
             steady: request.deinterlace,
             time_base: video.time_base,
             encoder_time_base: None,
+            notes_trees: true,
             most_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
             warnings,
         })

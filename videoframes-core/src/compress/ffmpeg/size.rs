@@ -28,7 +28,20 @@ const FIXED: f64 = 3_000.0;
 /// [`CompressError::SizeOutOfReach`].
 pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, CompressError> {
     if run.settings.codec != Codec::Vp9 {
-        return meet_with(run, limit, claimed_s);
+        return match meet_with(run, limit, claimed_s) {
+            Err(CompressError::NotesTooLarge(most)) if run.settings.notes_trees => {
+                tracing::info!(most, "it is begun again with fewer notes, which do not fit");
+                run.forget_notes()?;
+                let mut settings = run.settings.clone();
+                settings.notes_trees = false;
+                let run = Run {
+                    settings: &settings,
+                    ..*run
+                };
+                meet_with(&run, limit, claimed_s)
+            }
+            outcome => outcome,
+        };
     }
     let ticks = run.survey(GUESS)?.common_tick();
     let settings = run.settings.clone().counting_in(ticks);

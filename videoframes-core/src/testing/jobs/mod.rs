@@ -223,6 +223,7 @@ fn result(key: &str) -> JobResult {
             RenditionResult::Made(RenditionObject {
                 key: format!("{key}.1.mp4"),
                 video: RenditionVideo {
+                    partial: true,
                     size: 3 << 33,
                     sha256: "cd".repeat(32),
                     media_type: "video/mp4".to_owned(),

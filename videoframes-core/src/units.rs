@@ -74,6 +74,29 @@ fn bounded(value: Rational) -> Option<Rational> {
         .then_some(value)
 }
 
+/// Reads a number of bytes: `1500`, `25MB`, `2GiB`.
+///
+/// # Errors
+/// Anything else, and what 64 bits do not hold.
+pub fn parse_size(text: &str) -> Result<u64, ParseUnitError> {
+    let fail = || ParseUnitError::new(text, "a size such as 1500, 25MB or 2GiB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(fail()),
+    };
+    let number: Option<u64> = text[..digits].parse().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(fail)
+}
+
 /// Reads a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`).
 ///
 /// # Errors
@@ -234,6 +257,16 @@ pub fn approximate_seconds(value: Rational) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_in_both_systems() {
+        for (text, bytes) in [("1500", 1500), ("25MB", 25_000_000), ("2 GiB", 2 << 30), ("0", 0)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MB", "-1", "1.5MB", "5 parsecs", "99999999999GiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn decimals_are_exact_fractions() {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use videoframes_core::jobs::{JobId, JobStatus};
+use videoframes_core::units::parse_size;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -92,8 +93,8 @@ pub(crate) struct SubmitArgs {
     pub(crate) picture: PictureArgs,
 
     /// A compressed video beside the archive, as fields of the message: codec=h264,max_height=720,quality=70,
-    /// max_bytes=25000000,audio=none,optional=true; may be repeated.
-    #[arg(long, value_name = "FIELDS", value_parser = fields, num_args = 0..=1, default_missing_value = "")]
+    /// max_bytes=25MB,audio=none,optional=true; may be repeated.
+    #[arg(long, value_name = "FIELDS", value_parser = fields)]
     pub(crate) rendition: Vec<serde_json::Value>,
 
     /// What to do with a damaged video: fail, or keep what decodes (partial).
@@ -253,7 +254,7 @@ pub(crate) enum MigrateAction {
     Status,
 }
 
-/// `name=value,…` as a JSON object: numbers and truth values are such, anything else is a text.
+/// `name=value,…` as a JSON object: numbers, sizes and truth values are such, anything else is a text.
 fn fields(text: &str) -> Result<serde_json::Value, String> {
     let fields = text.split(',').filter(|field| !field.is_empty());
     let fields = fields.map(|field| {
@@ -262,6 +263,7 @@ fn fields(text: &str) -> Result<serde_json::Value, String> {
             .ok_or_else(|| format!("'{field}' is not name=value"))?;
         let value = match serde_json::from_str(value) {
             Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
+            _ if name == "max_bytes" => parse_size(value).map_err(|e| format!("max_bytes: {e}"))?.into(),
             _ => value.into(),
         };
         match RENDITION_FIELDS.contains(&name) {
@@ -293,6 +295,18 @@ fn json(text: &str) -> Result<serde_json::Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_a_rendition_are_those_of_the_message() {
+        let read = fields("codec=hevc,max_height=720,max_bytes=25MB,optional=true");
+        let fields_of_the_message = serde_json::json!(
+            {"codec": "hevc", "max_height": 720, "max_bytes": 25_000_000, "optional": true}
+        );
+        assert_eq!(read, Ok(fields_of_the_message));
+        for wrong in ["v.mp4", "height=720", "max_bytes=much"] {
+            assert!(fields(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn command_line_is_consistent() {

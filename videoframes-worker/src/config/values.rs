@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use videoframes_core::units::{approximate_seconds, parse_time};
+use videoframes_core::units::{approximate_seconds, parse_size, parse_time};
 
 use super::variables::VARIABLES;
 
@@ -111,24 +111,10 @@ pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "a time longer than nothing, such as 90s or 1h30m".to_owned())
 }
 
-/// `1500`, `25MB`, `2GiB`.
+/// A size above nothing.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    let expected = || "a size such as 500MB or 2GiB".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        _ => return Err(expected()),
-    };
-    let number = text[..digits].parse::<u64>().ok().filter(|number| *number > 0);
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(expected)
+    let size = parse_size(text).ok().filter(|size| *size > 0);
+    size.ok_or_else(|| "a size such as 500MB or 2GiB".to_owned())
 }
 
 pub(crate) fn on_off(text: &str) -> Result<bool, String> {

@@ -354,3 +354,30 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_that_pauses_for_too_long_costs_only_the_rendition() {
+    for ffmpeg in ffmpegs() {
+        let place = Place::new(ffmpeg);
+        let clip = place.make(
+            "-f lavfi -i testsrc2=d=810:s=64x64:r=1 -f lavfi -i sine=d=6:r=48000 -ac 2 \
+             -af asetnsamples=480,asetpts=PTS+gte(T\\,2)*800/TB -c:v libx264 -crf 8 -c:a pcm_s16le",
+            "clip.mkv",
+        );
+        let source = Arc::new(FileSource::open(&clip).unwrap());
+        let mut wanted = [place.rendition("a.mp4", low())];
+        wanted[0].optional = true;
+        let request = Request {
+            selection: Selection::Count(10),
+            ..Request::default()
+        };
+        let summary = place.run(source, &request, &wanted, "out.zip").await.unwrap();
+        assert_eq!(summary.manifest.frames.len(), 10);
+        assert!(
+            matches!(&summary.renditions[..], [RenditionOutcome::Failed(why)] if why.contains("pauses")),
+            "{:?}",
+            summary.renditions
+        );
+        assert_eq!(place.left(), Vec::<String>::new());
+    }
+}

@@ -144,3 +144,44 @@ fn sound_is_encoded_copied_or_left_out() {
         "{said}"
     );
 }
+
+/// A video and a sound of stereo at 48 kHz that pauses for so many seconds.
+fn pausing(seconds: u32, out: &Path) {
+    let length = seconds + 10;
+    let video = format!("-f lavfi -i testsrc2=d={length}:s=64x64:r=1");
+    let tone = "-f lavfi -i sine=f=1000:b=1:d=6:r=48000 -ac 2";
+    let pause = format!("-af asetnsamples=480,asetpts=PTS+gte(T\\,2)*{seconds}/TB -c:a pcm_s16le");
+    make(&format!("{video} {tone} -c:v libx264 -preset veryfast -crf 10 {pause}"), out);
+}
+
+#[test]
+fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    pausing(600, &path("long.mkv"));
+    pausing(800, &path("longer.mkv"));
+    for ffmpeg in crate::all_ffmpegs() {
+        let ffmpeg = ffmpeg.as_deref();
+        let out = path("out.mp4");
+        compress(&path("long.mkv"), &[], &out, ffmpeg).unwrap();
+        let length = probe("-show_entries stream=duration -select_streams a", &out);
+        let length: f64 = length["streams"][0]["duration"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((605.9..606.1).contains(&length), "{length}");
+
+        let out = path("longer.mp4");
+        let refused = run(&path("longer.mkv"), &[], &out, ffmpeg);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(13), "{said}");
+        assert!(
+            said.contains("pauses for more than 699 s") && said.contains("--audio"),
+            "{said}"
+        );
+        assert!(!out.exists());
+        compress(&path("longer.mkv"), &["--audio", "none"], &out, ffmpeg).unwrap();
+        std::fs::remove_file(out).unwrap();
+    }
+}

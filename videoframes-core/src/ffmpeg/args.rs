@@ -16,6 +16,9 @@ pub(crate) const ENCODED: &str = "encoded";
 /// The name under which a comparison reports.
 pub(crate) const COMPARED: &str = "compared";
 
+/// What is said, wherever in a line, of a sound that pauses for longer than can be filled.
+pub(crate) const PAUSED: &str = "videoframes.paused";
+
 /// Keeps the graphs of a command as they are, whatever becomes of the size of frames.
 pub(crate) const STEADY: [&str; 2] = ["-reinit_filter", "0"];
 

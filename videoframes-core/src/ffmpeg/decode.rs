@@ -42,6 +42,8 @@ pub(crate) enum Event {
     },
     /// How similar two videos were: 0 to 1.
     Compared(f64),
+    /// A sound pauses for longer than can be filled.
+    Paused,
     Picture {
         bytes: Bytes,
         width: u32,
@@ -272,6 +274,7 @@ fn read_log(
             Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
             Some(LogLine::Encoded { pts, interlaced }) => Message::Event(Event::Encoded { pts, interlaced }),
             Some(LogLine::Compared(similarity)) => Message::Event(Event::Compared(similarity)),
+            Some(LogLine::Paused) => Message::Event(Event::Paused),
             Some(LogLine::Version(line)) => Message::Version(line),
             Some(LogLine::Damage(line)) => {
                 keep(&line);

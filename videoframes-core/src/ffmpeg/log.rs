@@ -1,6 +1,6 @@
 //! What ffmpeg says on stderr, line by line.
 
-use super::args::{COMPARED, DECODED, ENCODED, PICKED};
+use super::args::{COMPARED, DECODED, ENCODED, PAUSED, PICKED};
 
 /// One line that matters.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub(crate) enum LogLine {
     Encoded { pts: i64, interlaced: bool },
     /// How similar two videos were, at the end of a comparison: 0 to 1.
     Compared(f64),
+    /// A sound pauses for longer than can be filled.
+    Paused,
     /// The banner.
     Version(String),
     /// Something of the input was lost or spoiled.
@@ -47,6 +49,10 @@ const DAMAGE: [&str; 17] = [
 ];
 
 pub(crate) fn parse(line: &str) -> Option<LogLine> {
+    // It is said among the frames of other graphs, whose lines are written in parts.
+    if line.contains(PAUSED) {
+        return Some(LogLine::Paused);
+    }
     if let Some(rest) = line.strip_prefix("[showinfo@") {
         let (filter, message) = rest
             .split_once(" @ ")
@@ -145,6 +151,12 @@ mod tests {
             parse("[showinfo@decoded @ 0x1] [info] config in time_base: 1/10"),
             None
         );
+    }
+
+    #[test]
+    fn a_pause_is_heard_in_the_midst_of_another_line() {
+        let line = "[showinfo@decoded @ 0x1] [info] n:   1 pts:   1024 frame:0 pts:7 videoframes.paused=1";
+        assert_eq!(parse(line), Some(LogLine::Paused));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::media::{Light, Mastering};
 use super::settings::{Settings, Sound};
 use crate::compress::{Codec, Container};
 use crate::extract::Quality;
-use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, STEADY, head, input};
+use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, PAUSED, STEADY, head, input};
 
 /// How much an encoder may spend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -291,10 +291,7 @@ fn sound(settings: &Settings) -> Vec<OsString> {
                 };
                 args.extend([format!("-c:a:{place}"), encoder.to_owned()]);
                 args.extend([format!("-b:a:{place}"), bit_rate.to_string()]);
-                // Gaps are filled with silence, where an encoder would close them and lose the time.
-                let filters =
-                    "aresample=async=1:min_hard_comp=0.01,aformat=channel_layouts=7.1|5.1|stereo|mono";
-                args.extend([format!("-filter:a:{place}"), filters.to_owned()]);
+                args.extend([format!("-filter:a:{place}"), filled(settings.longest_pause_s())]);
             }
         }
         if let Some(language) = language.as_ref().filter(|_| !settings.keep_metadata) {
@@ -305,6 +302,17 @@ fn sound(settings: &Settings) -> Vec<OsString> {
         args.push("-an".to_owned());
     }
     args.into_iter().map(OsString::from).collect()
+}
+
+/// Fills pauses of a sound with silence, where an encoder would close them and lose the time. A longer one
+/// is told of, and what lies behind it held back.
+fn filled(longest_pause_s: u64) -> String {
+    let longer = format!("gt(t-prev_t,{longest_pause_s})");
+    format!(
+        "asplit[all],aselect='{longer}',ametadata=add:key={PAUSED}:value=1,ametadata=print:key={PAUSED},anullsink;\
+         [all]aselect='not(st(0,max(ld(0),{longer})))',aresample=async=1:min_hard_comp=0.01,\
+         aformat=channel_layouts=7.1|5.1|stereo|mono"
+    )
 }
 
 /// What the output says of itself.

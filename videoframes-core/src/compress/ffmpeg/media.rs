@@ -45,6 +45,8 @@ pub(super) struct AudioTrack {
     pub(super) index: u32,
     pub(super) codec: String,
     pub(super) channels: u32,
+    /// Samples a second of each channel.
+    pub(super) sample_rate: u32,
     /// In bits a second, where the container says.
     pub(super) bit_rate: Option<u64>,
     pub(super) language: Option<String>,
@@ -159,16 +161,19 @@ fn read(document: Document) -> Media {
                 let known = stream
                     .codec_name
                     .filter(|name| name != "none" && name != "unknown");
-                let sounds = number(&stream.sample_rate).is_some_and(|rate| rate > 0.0);
-                match (known, stream.channels) {
-                    (Some(_), Some(1..)) if sounds && media.audio.len() >= AUDIO_TRACKS => surplus += 1,
-                    (Some(codec), Some(channels @ 1..)) if sounds => media.audio.push(AudioTrack {
-                        index: stream.index,
-                        codec,
-                        channels,
-                        bit_rate: stream.bit_rate.and_then(|rate| rate.parse().ok()),
-                        language: stream.tags.get("language").filter(|l| is_language(l)).cloned(),
-                    }),
+                let sample_rate = stream.sample_rate.and_then(|rate| rate.parse().ok());
+                match (known, stream.channels, sample_rate) {
+                    (Some(_), Some(1..), Some(1..)) if media.audio.len() >= AUDIO_TRACKS => surplus += 1,
+                    (Some(codec), Some(channels @ 1..), Some(sample_rate @ 1..)) => {
+                        media.audio.push(AudioTrack {
+                            index: stream.index,
+                            codec,
+                            channels,
+                            sample_rate,
+                            bit_rate: stream.bit_rate.and_then(|rate| rate.parse().ok()),
+                            language: stream.tags.get("language").filter(|l| is_language(l)).cloned(),
+                        })
+                    }
                     _ => mute += 1,
                 }
             }

@@ -146,6 +146,13 @@ impl Run<'_> {
                     self.look(&frames, interlaced)?;
                     self.progress.send_modify(|progress| progress.frames += 1);
                 }
+                Ok(Some(Event::Paused)) => {
+                    let most = self.settings.longest_pause_s();
+                    return Err(CompressError::NotHeld(format!(
+                        "the sound pauses for more than {most} s, which is too long to be filled with silence: it can \
+                         be copied, or left out"
+                    )));
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => return Err(self.failure(error)),

@@ -14,6 +14,8 @@ const LATEST_START: f64 = 60.0;
 /// Bits a second that one more sound track takes in the container's own codec: of one channel, of two, of
 /// each of more.
 const SOUND: [u64; 3] = [80_000, 128_000, 48_000];
+/// Samples of silence at most that fill a pause, 4 bytes each: they are in memory at once.
+const SILENCE: u64 = 1 << 26;
 
 /// What is said of a source that may be known when a video is passed on.
 const HARMLESS_TAGS: [&str; 9] = [
@@ -72,6 +74,8 @@ pub(super) struct Sound {
     pub(super) index: u32,
     /// Bits a second, or as it is.
     pub(super) bit_rate: Option<u64>,
+    /// Samples a second, of all channels.
+    pub(super) samples: u64,
     /// What it takes as it is, where the source says.
     pub(super) copied: Option<u64>,
     /// Whether the container holds it as it is.
@@ -185,6 +189,13 @@ impl Settings {
             Container::Mp4 => "aac",
             Container::WebM => "libopus",
         })
+    }
+
+    /// Seconds of a pause in the sound that can be filled: 11 minutes of stereo.
+    pub(super) fn longest_pause_s(&self) -> u64 {
+        let encoded = self.audio.iter().filter(|sound| sound.bit_rate.is_some());
+        let samples = encoded.map(|sound| sound.samples).fold(0, u64::saturating_add);
+        (SILENCE / samples.max(1)).max(1)
     }
 
     /// The same, with sound as it is wherever the container holds it.
@@ -385,6 +396,7 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
     Ok(Sound {
         index: track.index,
         bit_rate: (!copy && !small).then_some(bit_rate),
+        samples: u64::from(track.sample_rate) * u64::from(track.channels),
         copied: track.bit_rate,
         held,
         experimental: codec == "flac",

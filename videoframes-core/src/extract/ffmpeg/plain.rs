@@ -92,7 +92,12 @@ pub(crate) fn extract(
             }
             Event::Picked { pts, .. } => delivery.picked(pts)?,
             Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
-            Event::Encoded { .. } | Event::Compared(_) => {}
+            Event::Paused if alongside.is_some() => {
+                return Err(ExtractError::Unsupported(
+                    "the sound pauses for too long".to_owned(),
+                ));
+            }
+            Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
         }
         while let Some(picture) = delivery.ready(false)? {
             send(picture)?;

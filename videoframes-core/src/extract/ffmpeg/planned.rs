@@ -206,7 +206,7 @@ impl Decoders<'_> {
                     width,
                     height,
                 }),
-                Event::Decoded { .. } | Event::Encoded { .. } | Event::Compared(_) => {}
+                Event::Decoded { .. } | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
             }
             // Pictures and what is said of them come by two pipes, either one first.
             while let (Some(&frame), Some(_)) = (picked.front(), pictures.front()) {

@@ -171,6 +171,21 @@ async fn pictures_are_the_same_to_the_byte_and_videos_have_all_frames() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn frames_at_one_time_are_one_frame_of_the_video_too() {
+    let place = Place::new(None);
+    let plain = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -bf 0 -crf 8", "plain.mkv");
+    let same = format!("-i {} -c copy -bsf:v setts=ts=TS-100*eq(N\\,7)", plain.display());
+    let clip = place.make(&same, "same.mkv");
+    let source = Arc::new(FileSource::open(&clip).unwrap());
+    let wanted = [place.rendition("a.mp4", low())];
+    let request = Request::default();
+    let summary = place.run(source, &request, &wanted, "with.zip").await.unwrap();
+    assert!(matches!(&summary.renditions[..], [RenditionOutcome::Made(video)] if video.frames == 29));
+    assert_eq!(frames(&place.path("a.mp4")), 29);
+    assert_eq!(summary.manifest.frames.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pictures_that_are_to_stay_turned_get_a_decode_of_their_own() {
     let place = Place::new(None);
     let plain = place.make("-f lavfi -i testsrc2=d=1:s=160x96:r=10 -crf 8", "plain.mp4");

@@ -151,7 +151,10 @@ fn pausing(seconds: u32, out: &Path) {
     let video = format!("-f lavfi -i testsrc2=d={length}:s=64x64:r=1");
     let tone = "-f lavfi -i sine=f=1000:b=1:d=6:r=48000 -ac 2";
     let pause = format!("-af asetnsamples=480,asetpts=PTS+gte(T\\,2)*{seconds}/TB -c:a pcm_s16le");
-    make(&format!("{video} {tone} -c:v libx264 -preset veryfast -crf 10 {pause}"), out);
+    make(
+        &format!("{video} {tone} -c:v libx264 -preset veryfast -crf 10 {pause}"),
+        out,
+    );
 }
 
 #[test]

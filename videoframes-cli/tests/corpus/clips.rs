@@ -311,6 +311,14 @@ fn not_third_or_fourth_of_seven(n: u32) -> bool {
     !(2..=3).contains(&(n % 7))
 }
 
+fn same_time(n: u32) -> u32 {
+    (n - u32::from(n % 7 == 4)) * 40
+}
+
+fn not_fourth_of_seven(n: u32) -> bool {
+    n % 7 != 3
+}
+
 /// Every clip of the corpus.
 pub fn all() -> Vec<Clip> {
     [containers(), codecs(), timing(), geometry()].concat()
@@ -396,6 +404,11 @@ fn timing() -> Vec<Clip> {
         clip("vfr_slides.mp4", SLIDES).milliseconds(slides).frames(14),
         clip("vfr_dropped.mp4", DROPPED).numbers(Numbers::Kept(not_third_or_fourth_of_seven)).rate(30, 1).frames(80),
         clip("vfr_dropped.mkv", DROPPED).numbers(Numbers::Kept(not_third_or_fourth_of_seven)).rate(30, 1).frames(80),
+        // Some frames have the time of the one before, which is never seen.
+        clip("same_time.mkv", "-vf setpts=N*40 -enc_time_base 1/1000 -c:v libx264 -preset veryfast -crf 18 -bf 0")
+            .then("mkv", "-i {in} -c copy -bsf:v setts=ts=TS-40*eq(mod(N\\,7)\\,4)")
+            .milliseconds(same_time)
+            .numbers(Numbers::Kept(not_fourth_of_seven)),
         clip("b_pyramid.mp4", "-c:v libx264 -preset fast -crf 18 -x264-params b-pyramid=normal:bframes=8:b-adapt=0:keyint=40:scenecut=0"),
         clip("open_gop.mp4", "-c:v libx264 -preset veryfast -crf 18 -x264-params open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"),
         clip("open_gop_hevc.mp4", hevc_open),

@@ -35,8 +35,9 @@ pub(crate) enum Event {
         pts: i64,
         interlaced: bool,
     },
-    /// A frame goes to the encoder of a compressed video.
+    /// A frame comes for the encoder of a compressed video, as so many before it.
     Encoded {
+        place: u64,
         pts: i64,
         interlaced: bool,
     },
@@ -272,7 +273,15 @@ fn read_log(
                 interlaced,
             }),
             Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
-            Some(LogLine::Encoded { pts, interlaced }) => Message::Event(Event::Encoded { pts, interlaced }),
+            Some(LogLine::Encoded {
+                place,
+                pts,
+                interlaced,
+            }) => Message::Event(Event::Encoded {
+                place,
+                pts,
+                interlaced,
+            }),
             Some(LogLine::Compared(similarity)) => Message::Event(Event::Compared(similarity)),
             Some(LogLine::Paused) => Message::Event(Event::Paused),
             Some(LogLine::Version(line)) => Message::Version(line),

@@ -13,8 +13,8 @@ pub(crate) enum LogLine {
     },
     /// A frame was picked and goes to the encoder.
     Picked { pts: i64, interlaced: bool },
-    /// A frame goes to the encoder of a compressed video.
-    Encoded { pts: i64, interlaced: bool },
+    /// A frame comes for the encoder of a compressed video, as so many before it.
+    Encoded { place: u64, pts: i64, interlaced: bool },
     /// How similar two videos were, at the end of a comparison: 0 to 1.
     Compared(f64),
     /// A sound pauses for longer than can be filled.
@@ -66,7 +66,11 @@ pub(crate) fn parse(line: &str) -> Option<LogLine> {
                 interlaced,
             }),
             PICKED => pts.map(|pts| LogLine::Picked { pts, interlaced }),
-            ENCODED => pts.map(|pts| LogLine::Encoded { pts, interlaced }),
+            ENCODED => Some(LogLine::Encoded {
+                place: message.trim_start().split(' ').next()?.parse().ok()?,
+                pts: pts?,
+                interlaced,
+            }),
             _ => None,
         };
     }

@@ -27,6 +27,9 @@ use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 use crate::video::Timeline;
 
+/// Most frames that are left out by their places.
+const UNSEEN: usize = 500;
+
 /// Runs the `ffmpeg` and `ffprobe` of a [`FfmpegExtractor`], with what that says of child processes.
 #[derive(Debug, Clone)]
 pub struct FfmpegCompressor {
@@ -109,11 +112,31 @@ impl Compressor for FfmpegCompressor {
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
         self.alone(input, request, limits, progress, cancel, |run, media| {
-            let frames = match run.request.options.max_bytes {
-                Some(most) => size::meet(run, most.get(), media.duration_s)?,
-                None => run.encode(Rate::Constant(run.request.options.quality))?,
+            let encode = |run: &Run<'_>| match run.request.options.max_bytes {
+                Some(most) => size::meet(run, most.get(), media.duration_s),
+                None => run.encode(Rate::Constant(run.request.options.quality)),
             };
-            run.checked(frames)
+            let frames = encode(run)?;
+            if frames.unseen.is_empty() {
+                return run.checked(frames);
+            }
+            // A filter cannot know that another frame of the same time will follow.
+            tracing::info!("frames share a time; encoding again without those that are never seen");
+            let mut settings = run
+                .settings
+                .clone()
+                .without(&frames.unseen[..frames.unseen.len().min(UNSEEN)]);
+            if frames.unseen.len() > UNSEEN {
+                settings.warnings.push(format!(
+                    "more than {UNSEEN} frames share a time: of the others the first of a time is taken"
+                ));
+            }
+            run.forget_notes()?;
+            let run = Run {
+                settings: &settings,
+                ..*run
+            };
+            run.checked(encode(&run)?)
         })
         .await
     }
@@ -166,8 +189,14 @@ impl Compressor for FfmpegCompressor {
                 .collect();
             let mut frames = Frames::default();
             let mut failure = None;
+            let mut place = 0;
             let mut decoded = |pts: i64, interlaced: bool| {
-                frames.push(pts);
+                frames.push(place, pts);
+                place += 1;
+                if !frames.unseen.is_empty() {
+                    failure = Some(CompressError::Apart("frames share a time"));
+                    return Err(ExtractError::Cancelled);
+                }
                 let verdict = runs.iter().try_for_each(|run| run.look(&frames, interlaced));
                 verdict.map_err(|error| match error {
                     CompressError::Decoder(error) => error,

@@ -38,6 +38,10 @@ pub(super) struct Run<'a> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Frames {
     pts: Vec<i64>,
+    /// Place of the last one among those that were decoded.
+    last: u64,
+    /// Places of those that another followed at the same time, so that they are never seen.
+    pub(super) unseen: Vec<u64>,
     pub(super) damage: Option<String>,
     /// Name and version of the encoder.
     pub(super) encoder: String,
@@ -51,8 +55,14 @@ impl Frames {
         }
     }
 
-    pub(super) fn push(&mut self, pts: i64) {
-        self.pts.push(pts);
+    /// One more was decoded, as so many before it. One that goes back in time is never shown.
+    pub(super) fn push(&mut self, place: u64, pts: i64) {
+        match self.pts.last() {
+            Some(&last) if pts < last => return,
+            Some(&last) if pts == last => self.unseen.push(self.last),
+            _ => self.pts.push(pts),
+        }
+        self.last = place;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -141,8 +151,12 @@ impl Run<'_> {
         let mut frames = Frames::default();
         loop {
             match decode.next() {
-                Ok(Some(Event::Encoded { pts, interlaced })) => {
-                    frames.push(pts);
+                Ok(Some(Event::Encoded {
+                    place,
+                    pts,
+                    interlaced,
+                })) => {
+                    frames.push(place, pts);
                     self.look(&frames, interlaced)?;
                     self.progress.send_modify(|progress| progress.frames += 1);
                 }

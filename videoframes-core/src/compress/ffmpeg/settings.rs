@@ -212,6 +212,12 @@ impl Settings {
         self
     }
 
+    /// The same without frames that are never seen, by their places among those that are decoded.
+    pub(super) fn without(mut self, unseen: &[u64]) -> Self {
+        self.filters = self.filters.replacen(&seen(&[]), &seen(unseen), 1);
+        self
+    }
+
     /// The same, whose frames do not report themselves.
     pub(super) fn silent(mut self) -> Self {
         self.filters = self.filters.replacen(&format!("{},", reports()), "", 1);
@@ -268,9 +274,8 @@ fn filter_graph(
     if deinterlace {
         chain.extend(filters::deinterlace(video, false));
     }
-    // A frame that goes back in time is never shown, and no encoder takes it.
-    chain.push("select='isnan(prev_selected_pts)+gt(pts,prev_selected_pts)'".to_owned());
     chain.push(reports());
+    chain.push(seen(&[]));
     // Turned below; a player must not do it once more.
     chain.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
     chain.extend(turn(video.orientation).map(str::to_owned));
@@ -306,6 +311,17 @@ fn filter_graph(
     chain.extend(pad);
     chain.push(tags(video, tonemap, size));
     chain.join(",")
+}
+
+/// Takes the frames that are seen. One that goes back in time is never shown, and no encoder takes it; of
+/// those that are `unseen` by their places, another has the time.
+fn seen(unseen: &[u64]) -> String {
+    let places: Vec<String> = unseen.iter().map(|place| format!("eq(n,{place})")).collect();
+    let onwards = "(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))";
+    match places.is_empty() {
+        true => format!("select='{onwards}'"),
+        false => format!("select='not({})*{onwards}'", places.join("+")),
+    }
 }
 
 /// The filter by which frames report themselves.

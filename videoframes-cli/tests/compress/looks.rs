@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::corpus::vf;
 use crate::{compress, make, probe};
 
 const TAGS: &str = "-select_streams v -show_entries \
@@ -51,6 +52,45 @@ fn colour_tags_are_kept() {
                 let result = compress(&path("in.mp4"), args, &path("out.mp4"), ffmpeg.as_deref()).unwrap();
                 assert_eq!(result["origin"], "encoded", "{args:?}");
                 assert_eq!(colours(&path("out.mp4")), wanted, "{args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_that_hardly_anyone_knows_stop_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let plain = path("plain.mp4");
+    make(
+        "-f lavfi -i testsrc2=d=1:s=160x96:r=10 -c:v libx264 -crf 1",
+        &plain,
+    );
+    let plain = plain.display();
+    // YCgCo, ICtCp, IPT-C2 and codes that mean nothing (ITU-T H.273).
+    for (said, matrix) in [
+        ("matrix_coefficients=8", Some("ycgco")),
+        ("matrix_coefficients=14", Some("ictcp")),
+        ("matrix_coefficients=15", None),
+        (
+            "matrix_coefficients=3:colour_primaries=3:transfer_characteristics=3",
+            None,
+        ),
+        ("colour_primaries=22:transfer_characteristics=10", None),
+    ] {
+        let clip = path("in.mp4");
+        make(&format!("-i {plain} -c copy -bsf:v h264_metadata={said}"), &clip);
+        for ffmpeg in crate::all_ffmpegs() {
+            for codec in ["h264", "hevc"] {
+                let args = ["-q", "40", "--codec", codec];
+                compress(&clip, &args, &path("out.mp4"), ffmpeg.as_deref()).unwrap();
+                if let Some(matrix) = matrix {
+                    assert_eq!(colours(&path("out.mp4"))[0], matrix, "{codec}");
+                }
+            }
+            for format in ["png", "jpg", "webp"] {
+                let args = ["-n", "1", "--format", format];
+                vf::extract(&clip, &args, ffmpeg.as_deref()).unwrap();
             }
         }
     }

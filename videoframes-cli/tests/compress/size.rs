@@ -231,4 +231,13 @@ fn sides_that_an_encoder_does_not_take_are_named() {
         assert_eq!(refused.status.code(), Some(code), "{codec}: {said}");
         assert!(said.contains(says), "{said}");
     }
+    let wide = place.path().join("wide.mkv");
+    make("-f lavfi -i color=s=16400x64:r=5:d=0.4 -c:v ffv1", &wide);
+    let refused = run(&wide, &[], &out, None);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(13), "{said}");
+    assert!(
+        said.contains("h264 takes nothing above 16384×16384 pixels"),
+        "{said}"
+    );
 }

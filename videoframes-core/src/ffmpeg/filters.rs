@@ -67,6 +67,30 @@ pub(crate) fn input_matrix(video: &VideoInfo) -> &'static str {
     }
 }
 
+/// A matrix that colours are not decoded with, and [`input_matrix`] is instead.
+pub(crate) fn unknown_matrix(video: &VideoInfo) -> Option<&str> {
+    let known = [
+        "bt709",
+        "fcc",
+        "bt470bg",
+        "smpte170m",
+        "smpte240m",
+        "bt2020nc",
+        "bt2020c",
+    ];
+    let matrix = video.colour.matrix.as_deref();
+    matrix.filter(|matrix| !is_rgb(video) && !known.contains(matrix))
+}
+
+/// Makes a scaler forget the matrix of its frames, which it is told of or does not need. Newer ones refuse
+/// every frame with one that they do not know, and know of more than the ffprobe that has looked.
+pub(crate) fn forget_matrix(video: &VideoInfo) -> Option<&'static str> {
+    let scaled = ["bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"];
+    let matrix = video.colour.matrix.as_deref();
+    let known = matrix.is_some_and(|matrix| scaled.contains(&matrix));
+    (!is_rgb(video) && !known).then_some("setparams=colorspace=unknown")
+}
+
 pub(crate) fn input_range(video: &VideoInfo) -> &'static str {
     match video.colour.full_range {
         _ if is_rgb(video) => "auto",

@@ -113,18 +113,7 @@ impl Settings {
             .map(|what| format!("left out: {what}"))
             .collect();
         let size = output_size(video, options.max_height);
-        let least = match codec {
-            Codec::H264 | Codec::Vp9 => 2,
-            Codec::Hevc => 16,
-            // Older versions of SVT-AV1.
-            Codec::Av1 => 64,
-        };
-        if size.0.min(size.1) < least {
-            let (width, height) = size;
-            let text =
-                format!("{codec} takes no side below {least} pixels, and it would be {width}×{height}");
-            return Err(CompressError::NotHeld(text));
-        }
+        check_size(codec, size)?;
         let hdr = video.colour.is_hdr();
         let tonemap = hdr && !codec.keeps_hdr() && tonemaps;
         if hdr && !codec.keeps_hdr() && !tonemaps {
@@ -254,6 +243,25 @@ fn output_size(video: &VideoInfo, max_height: Option<u32>) -> (u32, u32) {
     (width.max(2), (most / 2 * 2).max(2))
 }
 
+/// Whether an encoder takes pictures of a size, as far as some version or build of it does not.
+fn check_size(codec: Codec, (width, height): (u32, u32)) -> Result<(), CompressError> {
+    let (least, most) = match codec {
+        Codec::H264 => (2, (16_384, 16_384)),
+        Codec::Hevc => (16, (u32::MAX, u32::MAX)),
+        Codec::Av1 => (64, (16_384, 8_704)),
+        Codec::Vp9 => (2, (16_384, 16_384)),
+    };
+    let takes = if width.min(height) < least {
+        format!("no side below {least} pixels")
+    } else if width > most.0 || height > most.1 {
+        format!("nothing above {}×{} pixels", most.0, most.1)
+    } else {
+        return Ok(());
+    };
+    let text = format!("{codec} takes {takes}, and it would be {width}×{height}");
+    Err(CompressError::NotHeld(text))
+}
+
 /// Stored width and height once the picture is turned upright.
 fn upright(video: &VideoInfo) -> (u32, u32) {
     match video.orientation.swaps_sides() {
@@ -303,13 +311,16 @@ fn filter_graph(
         (false, false, true) => ":in_range=pc:out_range=pc",
         _ => "",
     };
+    // They are given back below, by `tags`.
+    let forget = filters::forget_matrix(video).filter(|_| !tonemap);
+    chain.extend(forget.map(str::to_owned));
     let shape = format!("{}/{}", aspect.numer(), aspect.denom());
     let format = pixel_format(codec, video);
     chain.push(format!(
         "{scale}:flags=bicubic+accurate_rnd{colours},setsar={shape},format={format}"
     ));
     chain.extend(pad);
-    chain.push(tags(video, tonemap, size));
+    chain.push(tags(video, codec, tonemap, size));
     chain.join(",")
 }
 
@@ -330,7 +341,7 @@ fn reports() -> String {
 }
 
 /// Colour tags of the output: the source's, as far as they still hold.
-fn tags(video: &VideoInfo, tonemap: bool, size: (u32, u32)) -> String {
+fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> String {
     if tonemap {
         return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv".to_owned();
     }
@@ -342,7 +353,12 @@ fn tags(video: &VideoInfo, tonemap: bool, size: (u32, u32)) -> String {
     };
     let matrix = match is_rgb(video) {
         true => Some("bt709".to_owned()),
-        false => colour.matrix.clone().or_else(guessed),
+        // Samples that are not RGB have no such matrix, whatever a container says.
+        false => colour
+            .matrix
+            .clone()
+            .filter(|matrix| matrix != "gbr")
+            .or_else(guessed),
     };
     let range = match (is_rgb(video), input_range(video)) {
         (true, _) => Some("tv"),
@@ -350,20 +366,19 @@ fn tags(video: &VideoInfo, tonemap: bool, size: (u32, u32)) -> String {
         (false, "tv") if colour.full_range == Some(false) => Some("tv"),
         _ => None,
     };
-    let given = [
-        ("colorspace", matrix),
-        ("color_primaries", colour.primaries.clone()),
-        ("color_trc", colour.transfer.clone()),
-        ("range", range.map(str::to_owned)),
-    ];
-    let given: Vec<String> = given
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
-        .collect();
-    match given.is_empty() {
-        true => "null".to_owned(),
-        false => format!("setparams={}", given.join(":")),
-    }
+    // What is not said here, frames would say themselves, and encoders end over what they do not know.
+    let said = |value: &Option<String>| match value.as_deref() {
+        None | Some("reserved") => "unknown".to_owned(),
+        Some("ebu3213" | "jedec-p22") if codec == Codec::Hevc => "unknown".to_owned(),
+        Some(known) => known.to_owned(),
+    };
+    format!(
+        "setparams=colorspace={}:color_primaries={}:color_trc={}{}",
+        said(&matrix),
+        said(&colour.primaries),
+        said(&colour.transfer),
+        range.map(|range| format!(":range={range}")).unwrap_or_default(),
+    )
 }
 
 /// 10 bit where the source has as many and players of the codec take them.

@@ -200,6 +200,14 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         PictureFormat::Png => ("", "rgb24"),
     };
     let direct = direct_colours(video, picture, matrix, range).filter(|_| !tonemap && pad.is_some());
+    let forget = filters::forget_matrix(video).filter(|_| !tonemap);
+    filters.extend(forget.map(str::to_owned));
+    if picture.format == PictureFormat::Png && !tonemap {
+        // It would be noted in the picture, and some curves end the encoder.
+        let logarithmic = |curve: &str| curve.starts_with("log");
+        let refused = video.colour.transfer.as_deref().is_some_and(logarithmic);
+        filters.extend(refused.then(|| "setparams=color_trc=unknown".to_owned()));
+    }
     filters.push(match direct {
         Some(colours) => format!("{scale}:flags=bicubic+accurate_rnd,{colours},setsar=1"),
         None => format!(

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureFormat, Scan, Tonemap,
 };
+use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
 use crate::ffmpeg::program::Programs;
 pub use crate::ffmpeg::program::{OLDEST_SUPPORTED, Version};
 pub use crate::ffmpeg::registry::sweep_children;
@@ -119,6 +120,13 @@ fn capable_of(
                 missing.join(" and no ")
             ));
         }
+    }
+    let tonemaps = request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr();
+    if let (Some(matrix), false) = (unknown_matrix(&request.video), tonemaps) {
+        let instead = input_matrix(&request.video);
+        warnings.push(format!(
+            "the video says that its colours are {matrix}, which is not known here: they are taken for {instead}"
+        ));
     }
     Ok((request, warnings))
 }

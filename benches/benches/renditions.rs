@@ -74,6 +74,7 @@ impl Place {
         let renditions = Renditions {
             compressor: &self.compressor,
             wanted: &wanted,
+            progress: &|_| {},
         };
         pipeline::run_with_renditions(
             self.source(),

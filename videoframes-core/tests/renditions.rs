@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ use videoframes_core::storage::IfExists;
 struct Place {
     folder: tempfile::TempDir,
     extractor: FfmpegExtractor,
+    /// Frames of a rendition that was made once the pictures were, as it told of them.
+    heard: AtomicU64,
 }
 
 impl Place {
@@ -34,6 +37,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             extractor: FfmpegExtractor::new(ffmpeg),
+            heard: AtomicU64::new(0),
         }
     }
 
@@ -78,6 +82,7 @@ impl Place {
         let renditions = Renditions {
             compressor: &compressor,
             wanted: renditions,
+            progress: &|progress| self.heard.store(progress.frames, Ordering::Relaxed),
         };
         let run = pipeline::run_with_renditions(
             source,
@@ -168,6 +173,22 @@ async fn pictures_are_the_same_to_the_byte_and_videos_have_all_frames() {
             assert_eq!(place.left(), Vec::<String>::new());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_insisted_on_is_kept_to_and_the_rendition_made_afterwards() {
+    let place = Place::new(None);
+    let clip = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -g 5 -crf 8", "plain.mp4");
+    let source = Arc::new(FileSource::open(&clip).unwrap());
+    let request = Request {
+        strategy: Strategy::Planned,
+        ..Request::default()
+    };
+    let wanted = [place.rendition("a.mp4", low())];
+    let summary = place.run(source, &request, &wanted, "with.zip").await.unwrap();
+    assert_eq!(summary.work.strategy, Strategy::Planned);
+    assert_eq!(frames(&place.path("a.mp4")), 30);
+    assert_eq!(place.heard.load(Ordering::Relaxed), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]

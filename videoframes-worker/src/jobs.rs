@@ -106,7 +106,7 @@ fn sheet(job: &VideoJob) -> String {
     if let Some(stage) = job.stage {
         let of = match job.frames_total {
             0 => String::new(),
-            total => format!(", {} of {total} pictures", job.frames_done),
+            total => format!(", {} of {total} frames", job.frames_done),
         };
         lines.push(("stage", format!("{}{of}", stage.as_str())));
     }

@@ -16,8 +16,8 @@ pub(crate) const ENCODED: &str = "encoded";
 /// The name under which a comparison reports.
 pub(crate) const COMPARED: &str = "compared";
 
-/// What is said, wherever in a line, of a sound that pauses for longer than can be filled.
-pub(crate) const PAUSED: &str = "videoframes.paused";
+/// Metadata of a sound that pauses for longer than can be filled, as name and value.
+pub(crate) const PAUSED: (&str, &str) = ("videoframes.paused", "1");
 
 /// Keeps the graphs of a command as they are, whatever becomes of the size of frames.
 pub(crate) const STEADY: [&str; 2] = ["-reinit_filter", "0"];

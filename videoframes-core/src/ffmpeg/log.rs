@@ -50,7 +50,8 @@ const DAMAGE: [&str; 17] = [
 
 pub(crate) fn parse(line: &str) -> Option<LogLine> {
     // It is said among the frames of other graphs, whose lines are written in parts.
-    if line.contains(PAUSED) {
+    let paused = |(before, said): (&str, &str)| before.ends_with(PAUSED.0) && said == PAUSED.1;
+    if line.trim_end().rsplit_once('=').is_some_and(paused) {
         return Some(LogLine::Paused);
     }
     if let Some(rest) = line.strip_prefix("[showinfo@") {

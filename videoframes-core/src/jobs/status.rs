@@ -116,6 +116,8 @@ pub enum Stage {
     Prepare,
     /// Turning frames into pictures and writing them to the store.
     Extract,
+    /// Making compressed videos that do not come of the decode of the pictures.
+    Compress,
     /// Writing down the outcome.
     Commit,
 }
@@ -126,6 +128,7 @@ impl Stage {
         match self {
             Self::Prepare => "prepare",
             Self::Extract => "extract",
+            Self::Compress => "compress",
             Self::Commit => "commit",
         }
     }
@@ -135,7 +138,7 @@ impl FromStr for Stage {
     type Err = UnknownStatus;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = [Self::Prepare, Self::Extract, Self::Commit]
+        let found = [Self::Prepare, Self::Extract, Self::Compress, Self::Commit]
             .into_iter()
             .find(|stage| stage.as_str() == text);
         found.ok_or_else(|| UnknownStatus(text.to_owned()))

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
 use super::probe::{Probe, inspect};
-use super::{Error, OnDamage, Scratch, bounded};
+use super::{Error, OnDamage, Scratch, bounded, check_length};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
     Compressor, Draft, Origin, VideoTarget,
@@ -163,18 +163,10 @@ pub(super) struct Made {
 
 impl Subject<'_> {
     fn check_length(&self) -> Result<(), Error> {
-        let known = self
-            .timeline
-            .as_ref()
-            .map(Timeline::duration)
-            .or(self.video.duration);
-        let limit = self.limits.duration;
-        match known.is_some_and(|length| approximate_seconds(length) > limit.as_secs_f64()) {
-            true => Err(Error::LimitExceeded(format!(
-                "the video is longer than {} s",
-                limit.as_secs()
-            ))),
-            false => Ok(()),
+        let promised = self.timeline.as_ref().map(Timeline::duration);
+        match promised.or(self.video.duration) {
+            Some(length) => check_length(length, self.limits),
+            None => Ok(()),
         }
     }
 
@@ -296,6 +288,8 @@ impl Subject<'_> {
                     _ = heard.changed() => progress(*heard.borrow_and_update()),
                 }
             };
+            // The last may have come with the outcome.
+            progress(*heard.borrow_and_update());
             match outcome {
                 Err(CompressError::Decoder(ExtractError::Interlaced)) if !deinterlace => {
                     tracing::info!("interlaced frames; starting again with a deinterlacer");

@@ -38,7 +38,7 @@ use crate::plan::Strategy;
 use crate::select::{Pick, Range, SelectError, Selection, select};
 use crate::source::Source;
 use crate::storage::StorageError;
-use crate::units::approximate_seconds;
+use crate::units::{Rational, approximate_seconds};
 use crate::video::{Timeline, VideoInfo};
 
 /// What to do when the source is damaged.
@@ -331,11 +331,11 @@ async fn run_unbounded(
                 })
             }
         };
-        // Where every frame is decoded for a rendition, the pictures come of the same decode.
+        // Where every frame is decoded for a rendition, the pictures come of the same decode, unless a plan is
+        // insisted on.
+        let apart = attempt.apart || frames.is_empty() || request.strategy == Strategy::Planned;
         let shared = match (&renditions, &subject) {
-            (Some(renditions), Some(subject)) if !attempt.apart && !frames.is_empty() => {
-                renditions.share(subject)?
-            }
+            (Some(renditions), Some(subject)) if !apart => renditions.share(subject)?,
             _ => None,
         };
         let decision = match &shared {
@@ -470,13 +470,21 @@ fn check_picture_size(video: &VideoInfo, picture: &PictureOptions) -> Result<(),
     }
 }
 
+/// Fails where a video of so many seconds is longer than allowed.
+fn check_length(seconds: Rational, limits: &Limits) -> Result<(), Error> {
+    match approximate_seconds(seconds) > limits.duration.as_secs_f64() {
+        true => Err(Error::LimitExceeded(format!(
+            "the video is longer than {} s",
+            limits.duration.as_secs()
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// The picks, where the video is not longer than allowed.
 fn choose(timeline: &Timeline, request: &Request) -> Result<Vec<Pick>, Error> {
     let limits = &request.limits;
-    if approximate_seconds(timeline.duration()) > limits.duration.as_secs_f64() {
-        let text = format!("the video is longer than {} s", limits.duration.as_secs());
-        return Err(Error::LimitExceeded(text));
-    }
+    check_length(timeline.duration(), limits)?;
     Ok(select(
         timeline,
         &request.selection,

@@ -5,7 +5,8 @@ use tokio::sync::mpsc;
 use super::Error;
 use super::compress::{Notes, Subject};
 use crate::compress::{
-    CompressOptions, CompressReport, CompressRequest, Compressed, Compressor, Draft, Origin, VideoTarget,
+    CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed, Compressor, Draft,
+    Origin, VideoTarget,
 };
 use crate::error::chain;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
@@ -37,6 +38,8 @@ pub struct Renditions<'a> {
     pub compressor: &'a dyn Compressor,
     /// In the order of their outcomes.
     pub wanted: &'a [Rendition],
+    /// Hears how far one is that is made once the pictures are.
+    pub progress: &'a (dyn Fn(CompressProgress) + Send + Sync),
 }
 
 /// Renditions that come out of the decode of the pictures.
@@ -114,7 +117,7 @@ impl<'a> Renditions<'a> {
         }
         let mut outcomes = Vec::with_capacity(self.wanted.len());
         for (rendition, made) in self.wanted.iter().zip(made) {
-            outcomes.push(match finish_one(subject, rendition, made).await {
+            outcomes.push(match finish_one(subject, rendition, made, self.progress).await {
                 Ok(compressed) => RenditionOutcome::Made(compressed),
                 Err(error) if rendition.optional && !is_of_all(&error) => {
                     let why = chain(&error);
@@ -132,13 +135,14 @@ async fn finish_one(
     subject: &Subject<'_>,
     rendition: &Rendition,
     made: Option<(CompressRequest, Draft, CompressReport)>,
+    progress: &(dyn Fn(CompressProgress) + Send + Sync),
 ) -> Result<Compressed, Error> {
     let Rendition { options, target, .. } = rendition;
     let made = match made {
-        None => subject.make(options, target, &|_| {}).await?,
+        None => subject.make(options, target, progress).await?,
         Some((request, draft, report)) => {
             let made = subject.made(draft, &request, report, Origin::Encoded)?;
-            subject.settle(Some(made), options, target, &|_| {}).await?
+            subject.settle(Some(made), options, target, progress).await?
         }
     };
     subject.deliver(made, target).await

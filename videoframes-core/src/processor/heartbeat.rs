@@ -39,6 +39,9 @@ impl State {
 
     pub(super) fn enter(&self, stage: Stage) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.0 == stage {
+            return;
+        }
         telemetry::stage_took(inner.0.as_str(), inner.2.elapsed());
         (inner.0, inner.2) = (stage, Instant::now());
         tracing::debug!(stage = stage.as_str(), "entered");

@@ -16,10 +16,11 @@ use super::stop::Stop;
 use super::telemetry;
 use super::verdict::Verdict;
 use crate::archive::ZipObject;
+use crate::compress::CompressProgress;
 use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
-use crate::pipeline::{self, RenditionOutcome, Renditions};
+use crate::pipeline::{self, Progress, RenditionOutcome, Renditions};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
@@ -84,6 +85,11 @@ impl Work {
             self.state.progress(progress);
             fault::reached(Point::Extracting);
         };
+        let compressing = |CompressProgress { frames, total }| {
+            self.state.enter(Stage::Compress);
+            let bytes = 0;
+            self.state.progress(Progress { frames, total, bytes });
+        };
         let extractor = self.parts.extractor.as_ref();
         let token = self.stop.token();
         let run = async {
@@ -92,6 +98,7 @@ impl Work {
                     let renditions = Renditions {
                         compressor: compressor.as_ref(),
                         wanted: &wanted.missing,
+                        progress: &compressing,
                     };
                     pipeline::run_with_renditions(
                         video, &request, renditions, extractor, &target, &progress, token,

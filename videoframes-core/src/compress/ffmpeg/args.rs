@@ -308,8 +308,9 @@ fn sound(settings: &Settings) -> Vec<OsString> {
 /// is told of, and what lies behind it held back.
 fn filled(longest_pause_s: u64) -> String {
     let longer = format!("gt(t-prev_t,{longest_pause_s})");
+    let (key, value) = PAUSED;
     format!(
-        "asplit[all],aselect='{longer}',ametadata=add:key={PAUSED}:value=1,ametadata=print:key={PAUSED},anullsink;\
+        "asplit[all],aselect='{longer}',ametadata=add:key={key}:value={value},ametadata=print:key={key},anullsink;\
          [all]aselect='not(st(0,max(ld(0),{longer})))',aresample=async=1:min_hard_comp=0.01,\
          aformat=channel_layouts=7.1|5.1|stereo|mono"
     )
@@ -354,6 +355,8 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
             "-output_ts_offset".to_owned(),
             format!("{:.6}", -settings.shift_s),
         ]);
+        // They would stay where they are.
+        args.extend(["-map_chapters".to_owned(), "-1".to_owned()]);
     }
     match settings.container {
         Container::Mp4 => {

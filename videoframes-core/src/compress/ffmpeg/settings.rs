@@ -136,7 +136,7 @@ impl Settings {
         };
         if shift_s > 0.0 {
             warnings.push(format!(
-                "the source starts at {shift_s:.3} s, and the result at 0"
+                "the source starts at {shift_s:.3} s, and the result at 0, without chapters"
             ));
         }
         Ok(Self {

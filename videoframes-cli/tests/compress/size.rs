@@ -1,5 +1,7 @@
 //! How large a result is, and how much like its source.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::{compress, make, probe, run};
@@ -240,4 +242,22 @@ fn sides_that_an_encoder_does_not_take_are_named() {
         said.contains("h264 takes nothing above 16384×16384 pixels"),
         "{said}"
     );
+}
+
+#[test]
+fn notes_are_kept_in_a_folder_of_any_name() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = clip(place.path(), "testsrc2=d=2:s=160x96:r=10", "-crf 8");
+    let folder = place.path().join(OsStr::from_bytes(b"o:d=d '\\\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    let out = place.path().join("out.mp4");
+    for ffmpeg in crate::all_ffmpegs() {
+        for codec in ["h264", "hevc"] {
+            let args = ["--max-size", "15kB", "--audio", "none", "--codec", codec];
+            let mut command = crate::command(&clip, &args, &out, ffmpeg.as_deref());
+            let made = command.env("TMPDIR", &folder).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }

@@ -1,6 +1,7 @@
 //! The command lines: pure functions from settings to arguments.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::media::{Light, Mastering};
@@ -164,7 +165,6 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
         }
         Codec::Hevc => {
             give("-preset", "fast");
-            give("-x265-params", &x265(settings, pass.as_ref()));
         }
         Codec::Av1 => {
             give("-preset", "8");
@@ -183,8 +183,9 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
     }
     let mut args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
     args.extend(mark(codec.as_str()));
-    // x265 was told among its own parameters.
-    if let Some(Pass { number, notes }) = pass.filter(|_| codec != Codec::Hevc) {
+    if codec == Codec::Hevc {
+        args.extend(["-x265-params".into(), x265(settings, pass.as_ref())]);
+    } else if let Some(Pass { number, notes }) = pass {
         args.extend(["-pass:v".into(), number.to_string().into()]);
         args.extend(["-passlogfile:v".into(), notes.join(NOTES).into_os_string()]);
     }
@@ -213,10 +214,10 @@ fn factor(codec: Codec, quality: Quality) -> String {
     }
 }
 
-fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> String {
-    let mut params = "log-level=error".to_owned();
+fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> OsString {
+    let mut params = OsString::from("log-level=error");
     if !settings.notes_trees {
-        params += ":cutree=0";
+        params.push(":cutree=0");
     }
     let Light { mastering, content } = settings.light;
     if let Some(Mastering {
@@ -228,24 +229,22 @@ fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> String {
         least,
     }) = mastering
     {
-        params += &format!(
+        params.push(format!(
             ":master-display=G({},{})B({},{})R({},{})WP({},{})L({most},{least})",
             green.0, green.1, blue.0, blue.1, red.0, red.1, white.0, white.1,
-        );
+        ));
     }
     if let Some((most, average)) = content {
-        params += &format!(":max-cll={most},{average}");
+        params.push(format!(":max-cll={most},{average}"));
     }
     if let Some(Pass { number, notes }) = pass {
-        let notes = notes.join(NOTES).to_string_lossy().into_owned();
-        let escaped: String = notes
-            .chars()
-            .flat_map(|c| match c {
-                ':' | '=' | '\\' | '\'' => vec!['\\', c],
-                c => vec![c],
-            })
-            .collect();
-        params += &format!(":pass={number}:stats={escaped}");
+        let notes = notes.join(NOTES);
+        let escaped = notes.as_os_str().as_bytes().iter().flat_map(|&byte| {
+            let escape = b":=\\'".contains(&byte).then_some(b'\\');
+            escape.into_iter().chain([byte])
+        });
+        params.push(format!(":pass={number}:stats="));
+        params.push(OsString::from_vec(escaped.collect()));
     }
     params
 }

@@ -109,7 +109,7 @@ async fn compress_unbounded(
 /// Bytes that drafts of a source of so many bytes may have. Other bookkeeping makes streams a little larger
 /// than their source.
 fn draft_bytes(source: u64) -> u64 {
-    (source + source / 16).max(SMALL)
+    source.saturating_add(source / 16).max(SMALL)
 }
 
 /// Bytes that an encoder's notes on a source of so many bytes may have. They are kept in full for sources
@@ -128,7 +128,9 @@ pub(super) fn room_beside<'a>(
         match target {
             VideoTarget::File { .. } => notes,
             // A small one may be kept beside the next.
-            VideoTarget::Object { .. } => draft_bytes(source.len()) + SMALL + notes,
+            VideoTarget::Object { .. } => draft_bytes(source.len())
+                .saturating_add(SMALL)
+                .saturating_add(notes),
         }
     };
     targets.into_iter().map(room).fold(0, u64::saturating_add)

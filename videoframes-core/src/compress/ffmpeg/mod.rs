@@ -132,6 +132,7 @@ impl Compressor for FfmpegCompressor {
                 ));
             }
             run.forget_notes()?;
+            run.expect_passes(1);
             let run = Run {
                 settings: &settings,
                 ..*run

@@ -219,6 +219,17 @@ impl Run<'_> {
         }
     }
 
+    /// So many passes over all frames are to come.
+    pub(super) fn expect_passes(&self, passes: u64) {
+        let frames = self.request.frames.saturating_mul(passes);
+        self.progress.send_modify(|progress| {
+            progress.total = match frames {
+                0 => 0,
+                frames => progress.frames.saturating_add(frames),
+            }
+        });
+    }
+
     /// The size of the output so far.
     pub(super) fn output_size(&self) -> u64 {
         // There is none before ffmpeg opens it.

@@ -243,7 +243,7 @@ fn output_size(video: &VideoInfo, max_height: Option<u32>) -> (u32, u32) {
     (width.max(2), (most / 2 * 2).max(2))
 }
 
-/// Whether an encoder takes pictures of a size, as far as some version or build of it does not.
+/// Fails for sizes that some version or build of an encoder does not take.
 fn check_size(codec: Codec, (width, height): (u32, u32)) -> Result<(), CompressError> {
     let (least, most) = match codec {
         Codec::H264 => (2, (16_384, 16_384)),

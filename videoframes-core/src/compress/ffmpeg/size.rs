@@ -59,9 +59,7 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
     // The first pass tells the length too, which a container need not know.
     let claimed = claimed_s.or_else(|| run.request.video.duration.map(approximate_seconds));
     let mut surveyed = None;
-    let frames_of = |passes: u64| run.request.frames * passes;
-    run.progress
-        .send_modify(|progress| progress.total = frames_of(if two_passes { 2 } else { 1 }));
+    run.expect_passes(if two_passes { 2 } else { 1 });
     if two_passes {
         // What the pass is told of the rate matters little for what it learns.
         let guess = claimed.map_or(1e6, |seconds| target * 8.0 / seconds.max(0.04));
@@ -107,8 +105,7 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
             },
             Next::Try(rate) => {
                 bits = rate;
-                run.progress
-                    .send_modify(|progress| progress.total += run.request.frames);
+                run.expect_passes(1);
             }
             Next::GiveUp(smallest) => {
                 let advice = "as small as this encoder goes";

@@ -104,6 +104,7 @@ async fn the_notification_tells_what_came_out(harness: &dyn JobRepoHarness) {
                         "height": 720,
                         "frames": 300,
                         "origin": "encoded",
+                        "partial": true,
                     },
                     {"status": "failed", "message": "no ü"},
                 ],

@@ -85,6 +85,36 @@ fn all_of_it_is_kept_on_request() {
 }
 
 #[test]
+fn languages_are_kept_with_everything_and_with_little() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let inputs = "-f lavfi -i testsrc2=d=2:s=160x96:r=10 -f lavfi -i sine=d=2 -map 0 -map 1 -map 1";
+    let said = "-metadata:s:a:0 language=deu -metadata:s:a:1 language=fra";
+    make(
+        &format!("{inputs} -c:v libx264 -crf 4 -c:a flac {said}"),
+        &path("in.mkv"),
+    );
+    for ffmpeg in crate::all_ffmpegs() {
+        for args in [&["-q", "30"][..], &["-q", "30", "--keep-metadata"]] {
+            for out in ["out.mp4", "out.webm"] {
+                compress(&path("in.mkv"), args, &path(out), ffmpeg.as_deref()).unwrap();
+                let streams = probe("-select_streams a -show_entries stream_tags=language", &path(out));
+                let language = |place: usize| streams["streams"][place]["tags"]["language"].clone();
+                // One of them has a second code for the first.
+                assert!(
+                    language(0) == "deu" || language(0) == "ger",
+                    "{out} {args:?}: {streams}"
+                );
+                assert!(
+                    language(1) == "fra" || language(1) == "fre",
+                    "{out} {args:?}: {streams}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_index_comes_first() {
     let place = tempfile::tempdir().unwrap();
     let clip = phone(place.path());

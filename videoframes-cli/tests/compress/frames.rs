@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::compress;
 use crate::corpus::clips::Clip;
 use crate::corpus::rational::Q;
 use crate::corpus::runner;
 use crate::corpus::truth::Truth;
 use crate::corpus::vf;
+use crate::{compress, make};
 
 /// Holds a result against the truth about its source. Times may be rounded to `rounding` seconds.
 fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), String> {
@@ -90,5 +90,60 @@ fn every_codec_and_container_shows_the_same_frames() {
     for ffmpeg in crate::all_ffmpegs() {
         let chosen = |clip: &Clip| clips.contains(&clip.name);
         runner::run(chosen, |clip| failures(clip, &asks, ffmpeg.as_deref()));
+    }
+}
+
+#[test]
+fn any_number_of_frames_may_share_their_times() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let plain = path("plain.mkv");
+    make(
+        "-f lavfi -i testsrc2=s=160x96:r=10:d=120 -c:v libx264 -bf 0 -crf 20",
+        &plain,
+    );
+    let plain = plain.display();
+    let pairs = "-c copy -bsf:v setts=ts=TS-100*mod(N\\,2)";
+    make(&format!("-t 30 -i {plain} {pairs}"), &path("some.mkv"));
+    make(&format!("-i {plain} {pairs}"), &path("many.mkv"));
+    for ffmpeg in crate::all_ffmpegs() {
+        let ffmpeg = ffmpeg.as_deref();
+        let args = ["-q", "95", "--measure"];
+        let some = compress(&path("some.mkv"), &args, &path("out.mp4"), ffmpeg).unwrap();
+        assert_eq!(
+            (&some["frames"], &some["origin"]),
+            (&150.into(), &"encoded".into()),
+            "{some}"
+        );
+        assert!(some["ssim"].as_f64().unwrap() > 0.99, "{some}");
+        let many = compress(&path("many.mkv"), &["-q", "20"], &path("out.mp4"), ffmpeg).unwrap();
+        assert_eq!(many["frames"], 600);
+        assert!(
+            many["warnings"][0].as_str().unwrap().contains("share a time"),
+            "{many}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_and_meets_its_own_times_again_is_no_error() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let part = |rate: u32, offset: &str, name: &str| {
+        let source = format!("-f lavfi -i testsrc2=s=160x96:r={rate}:d=2 -c:v libx264 -bf 0 -crf 8");
+        let restart = format!("-output_ts_offset {offset} -mpegts_flags +initial_discontinuity");
+        make(&format!("{source} {restart}"), &path(name));
+        std::fs::read(path(name)).unwrap()
+    };
+    let both = [part(10, "1", "first.ts"), part(20, "2.45", "second.ts")].concat();
+    std::fs::write(path("both.ts"), both).unwrap();
+    for ffmpeg in crate::all_ffmpegs() {
+        let made = compress(
+            &path("both.ts"),
+            &["-q", "20"],
+            &path("out.mp4"),
+            ffmpeg.as_deref(),
+        );
+        assert_eq!(made.unwrap()["origin"], "encoded");
     }
 }

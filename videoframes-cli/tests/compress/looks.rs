@@ -71,6 +71,10 @@ fn colours_that_hardly_anyone_knows_stop_nothing() {
     for (said, matrix) in [
         ("matrix_coefficients=8", Some("ycgco")),
         ("matrix_coefficients=14", Some("ictcp")),
+        (
+            "matrix_coefficients=10:transfer_characteristics=16:colour_primaries=9",
+            None,
+        ),
         ("matrix_coefficients=15", None),
         (
             "matrix_coefficients=3:colour_primaries=3:transfer_characteristics=3",

@@ -261,3 +261,20 @@ fn notes_are_kept_in_a_folder_of_any_name() {
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+#[test]
+fn a_rate_beyond_what_an_encoder_takes_is_no_error() {
+    let place = tempfile::tempdir().unwrap();
+    let clip = place.path().join("noise.mkv");
+    make(
+        "-f lavfi -i nullsrc=s=1280x720:r=30:d=0.2,geq=random(1)*255:128:128 -c:v ffv1",
+        &clip,
+    );
+    let limit = clip.metadata().unwrap().len() * 4 / 5;
+    for ffmpeg in crate::all_ffmpegs() {
+        let out = place.path().join("out.mp4");
+        let args = ["--codec", "av1", "--max-size", &limit.to_string()];
+        let made = compress(&clip, &args, &out, ffmpeg.as_deref()).unwrap();
+        assert!(made["bytes"].as_u64().unwrap() <= limit, "{made}");
+    }
+}

@@ -188,3 +188,22 @@ fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
         std::fs::remove_file(out).unwrap();
     }
 }
+
+#[test]
+fn of_many_channels_in_no_known_layout_the_first_two_are_heard() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let silence = "-guess_layout_max 0 -f s16le -ar 48000 -ac 10 -t 2 -i /dev/zero";
+    make(&format!("{silence} {VIDEO} -c:a copy"), &path("ten.mov"));
+    for ffmpeg in crate::all_ffmpegs() {
+        for out in ["out.mp4", "out.webm"] {
+            let made = compress(&path("ten.mov"), &["-q", "20"], &path(out), ffmpeg.as_deref()).unwrap();
+            assert!(
+                made["warnings"][0].as_str().unwrap().contains("the first two"),
+                "{made}"
+            );
+            let heard = probe("-select_streams a -show_entries stream=channels", &path(out));
+            assert_eq!(heard["streams"][0]["channels"], 2);
+        }
+    }
+}

@@ -1,7 +1,10 @@
 //! What the command lines of all children have in common.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
 /// scripts, subtitle formats and image sequences can name other files and are not on the list.
@@ -16,8 +19,12 @@ pub(crate) const ENCODED: &str = "encoded";
 /// The name under which a comparison reports.
 pub(crate) const COMPARED: &str = "compared";
 
-/// Metadata of a sound that pauses for longer than can be filled, as name and value.
-pub(crate) const PAUSED: (&str, &str) = ("videoframes.paused", "1");
+/// What is said, wherever in a line, of a sound that pauses for longer than can be filled. No source knows it,
+/// whose own words are in the log too.
+pub(crate) static PAUSED: LazyLock<String> = LazyLock::new(|| {
+    let random = RandomState::new().build_hasher().finish();
+    format!("videoframes.paused.{random:016x}")
+});
 
 /// Keeps the graphs of a command as they are, whatever becomes of the size of frames.
 pub(crate) const STEADY: [&str; 2] = ["-reinit_filter", "0"];

@@ -125,7 +125,8 @@ pub(crate) fn tonemap_chain(video: &VideoInfo) -> String {
         "setparams=color_primaries={primaries}:colorspace={},\
          zscale=tin={}:min={}:pin={primaries}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
          tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
-        tag(&video.colour.matrix, "bt2020nc"),
+        // Of constant luminance it knows only by name.
+        tag(&video.colour.matrix, "bt2020nc").replace("bt2020c", "bt2020nc"),
         tag(&video.colour.transfer, "smpte2084"),
         zscale_matrix(video.colour.matrix.as_deref()),
     )
@@ -142,7 +143,6 @@ fn zscale_primaries(primaries: Option<&str>) -> &str {
 fn zscale_matrix(matrix: Option<&str>) -> &'static str {
     match matrix {
         Some("bt709") => "709",
-        Some("bt2020c") => "2020_cl",
         Some("smpte170m" | "bt470bg") => "170m",
         _ => "2020_ncl",
     }

@@ -154,8 +154,23 @@ fn is_of_all(error: &Error) -> bool {
         Error::Extract(ExtractError::Cancelled) | Error::Source(_) | Error::Copy { .. } | Error::Video(_) => {
             true
         }
+        // The source has just been decoded: what failed is the encoder of this rendition.
+        Error::Extract(ExtractError::DecoderFailed(_)) => false,
         Error::Extract(error) => error.is_retryable(),
         Error::Compress(error) => error.is_retryable(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_encoder_fails_over_is_its_renditions_own() {
+        let of_all = |error: ExtractError| is_of_all(&error.into());
+        assert!(!of_all(ExtractError::DecoderFailed(String::new())));
+        assert!(!of_all(ExtractError::Unsupported(String::new())));
+        assert!(of_all(ExtractError::Cancelled) && of_all(ExtractError::Stalled(1)));
     }
 }

@@ -20,7 +20,7 @@ use super::telemetry;
 use super::verdict::Verdict;
 use super::work::{Done, Work};
 use crate::error::chain;
-use crate::jobs::{ErrorCode, JobError, JobRepoError, Lease, Outcome, Stage, VideoJob};
+use crate::jobs::{ErrorCode, JobError, JobRepoError, JobStatus, Lease, Outcome, Stage, VideoJob};
 use crate::storage::ObjectKey;
 
 /// How long a worker that was cut off tries to hand its job back.
@@ -194,6 +194,9 @@ impl Attempt {
                 let row = self.parts.repo.get(self.lease.job).await;
                 return match row {
                     Ok(Some(job)) if job.lease_epoch == self.lease.epoch && job.status.is_terminal() => {
+                        if job.status != JobStatus::Completed {
+                            self.discard(ending).await;
+                        }
                         Afterwards::Delete
                     }
                     _ => {

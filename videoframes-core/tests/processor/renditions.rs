@@ -6,6 +6,7 @@ use videoframes_core::processor::Until;
 use videoframes_core::storage::{ObjectKey, Storage};
 
 use crate::place::Place;
+use crate::unavailable;
 
 /// What lies in the store beside the source.
 async fn results(place: &Place) -> Vec<String> {
@@ -37,6 +38,8 @@ async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
 
     place.storage.delete(&theirs).await.unwrap();
     place.ask(&ask(json!([{}, {"max_bytes": 1}]))).await;
+    // That it has failed is written down, and its worker not told so.
+    place.repo.lose_answer("finish", 1, unavailable);
     place.run(Until::Idle).await;
     let jobs = place.repo.list(&Default::default()).await.unwrap();
     let failed = jobs.iter().find(|job| job.id != failed.id).unwrap();

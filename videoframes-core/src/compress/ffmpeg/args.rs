@@ -277,6 +277,7 @@ fn sound(settings: &Settings) -> Vec<OsString> {
         let Sound {
             index,
             bit_rate,
+            first_two,
             language,
             ..
         } = sound;
@@ -290,11 +291,22 @@ fn sound(settings: &Settings) -> Vec<OsString> {
                 };
                 args.extend([format!("-c:a:{place}"), encoder.to_owned()]);
                 args.extend([format!("-b:a:{place}"), bit_rate.to_string()]);
-                args.extend([format!("-filter:a:{place}"), filled(settings.longest_pause_s())]);
+                let filled = filled(settings.longest_pause_s());
+                let filters = match first_two {
+                    true => format!("pan=stereo|c0=c0|c1=c1,{filled}"),
+                    false => filled,
+                };
+                args.extend([format!("-filter:a:{place}"), filters]);
             }
         }
-        if let Some(language) = language.as_ref().filter(|_| !settings.keep_metadata) {
-            args.extend([format!("-metadata:s:a:{place}"), format!("language={language}")]);
+        match language {
+            _ if settings.keep_metadata => {
+                args.extend([format!("-map_metadata:s:a:{place}"), format!("0:s:{index}")]);
+            }
+            Some(language) => {
+                args.extend([format!("-metadata:s:a:{place}"), format!("language={language}")]);
+            }
+            None => {}
         }
     }
     if settings.audio.is_empty() {
@@ -307,9 +319,9 @@ fn sound(settings: &Settings) -> Vec<OsString> {
 /// is told of, and what lies behind it held back.
 fn filled(longest_pause_s: u64) -> String {
     let longer = format!("gt(t-prev_t,{longest_pause_s})");
-    let (key, value) = PAUSED;
+    let key = PAUSED.as_str();
     format!(
-        "asplit[all],aselect='{longer}',ametadata=add:key={key}:value={value},ametadata=print:key={key},anullsink;\
+        "asplit[all],aselect='{longer}',ametadata=add:key={key}:value=1,ametadata=print:key={key},anullsink;\
          [all]aselect='not(st(0,max(ld(0),{longer})))',aresample=async=1:min_hard_comp=0.01,\
          aformat=channel_layouts=7.1|5.1|stereo|mono"
     )

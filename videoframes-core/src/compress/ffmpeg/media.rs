@@ -45,6 +45,8 @@ pub(super) struct AudioTrack {
     pub(super) index: u32,
     pub(super) codec: String,
     pub(super) channels: u32,
+    /// Whether it is known where the channels are to be heard.
+    pub(super) has_layout: bool,
     /// Samples a second of each channel.
     pub(super) sample_rate: u32,
     /// In bits a second, where the container says.
@@ -93,6 +95,7 @@ struct Stream {
     codec_type: Option<String>,
     codec_name: Option<String>,
     channels: Option<u32>,
+    channel_layout: Option<String>,
     sample_rate: Option<String>,
     bit_rate: Option<String>,
     #[serde(default)]
@@ -169,6 +172,7 @@ fn read(document: Document) -> Media {
                             index: stream.index,
                             codec,
                             channels,
+                            has_layout: stream.channel_layout.is_some_and(|layout| is_layout(&layout)),
                             sample_rate,
                             bit_rate: stream.bit_rate.and_then(|rate| rate.parse().ok()),
                             language: stream.tags.get("language").filter(|l| is_language(l)).cloned(),
@@ -193,6 +197,11 @@ fn read(document: Document) -> Media {
         media.left_out.push(format!("{subtitles} subtitle track(s)"));
     }
     media
+}
+
+/// Whether ffprobe names a layout, and not only a number of channels.
+fn is_layout(text: &str) -> bool {
+    text != "unknown" && !text.ends_with(" channels")
 }
 
 /// A code of ISO 639, perhaps with a region.

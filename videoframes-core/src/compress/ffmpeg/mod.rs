@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::Rate;
 use self::media::Media;
-use self::run::{Frames, Run};
+use self::run::{Frames, Run, UNSEEN};
 use self::settings::Settings;
 use super::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
 use crate::extract::ffmpeg::FfmpegExtractor;
@@ -26,9 +26,6 @@ use crate::ffmpeg::blocking;
 use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 use crate::video::Timeline;
-
-/// Most frames that are left out by their places.
-const UNSEEN: usize = 500;
 
 /// Runs the `ffmpeg` and `ffprobe` of a [`FfmpegExtractor`], with what that says of child processes.
 #[derive(Debug, Clone)]
@@ -122,10 +119,7 @@ impl Compressor for FfmpegCompressor {
             }
             // A filter cannot know that another frame of the same time will follow.
             tracing::info!("frames share a time; encoding again without those that are never seen");
-            let mut settings = run
-                .settings
-                .clone()
-                .without(&frames.unseen[..frames.unseen.len().min(UNSEEN)]);
+            let mut settings = run.settings.clone().without(&frames.unseen);
             if frames.unseen.len() > UNSEEN {
                 settings.warnings.push(format!(
                     "more than {UNSEEN} frames share a time: of the others the first of a time is taken"
@@ -170,7 +164,7 @@ impl Compressor for FfmpegCompressor {
             for (place, (request, settings)) in all.iter().enumerate() {
                 let label = format!("video{place}");
                 before_input.extend(args::before_input(settings));
-                let settings = settings.clone().silent();
+                let settings = settings.clone().silent().one_of(all.len());
                 let rate = Rate::Constant(request.options.quality);
                 let notes = &request.workspace;
                 outputs.extend(args::encoded(&settings, &label, rate, notes, &request.output));

@@ -22,6 +22,9 @@ use crate::video::{Timeline, TimelineBuilder};
 /// Frames between two looks at the size of the output.
 const LOOK_EVERY: usize = 25;
 
+/// Most frames that are left out by their places.
+pub(super) const UNSEEN: usize = 500;
+
 /// What ffmpeg is run for.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
@@ -59,7 +62,11 @@ impl Frames {
     pub(super) fn push(&mut self, place: u64, pts: i64) {
         match self.pts.last() {
             Some(&last) if pts < last => return,
-            Some(&last) if pts == last => self.unseen.push(self.last),
+            // What came between lies behind it, and behind what is now the last.
+            Some(&last) if pts == last => {
+                let room = (UNSEEN + 1).saturating_sub(self.unseen.len());
+                self.unseen.extend((self.last..place).take(room));
+            }
             _ => self.pts.push(pts),
         }
         self.last = place;
@@ -128,15 +135,26 @@ impl Run<'_> {
 
     /// How similar the output is to what was encoded.
     pub(super) fn similarity(&self) -> Result<f64, CompressError> {
-        let mut similarity = None;
-        let args = args::compare(self.input, self.settings, &self.request.output);
-        let mut decode = self.start(args)?;
+        let (similarity, frames) = self.compared(self.settings)?;
+        match frames.unseen.is_empty() {
+            true => Ok(similarity),
+            false => Ok(self.compared(&self.settings.clone().without(&frames.unseen))?.0),
+        }
+    }
+
+    /// How similar the output is to what `settings` make of the source, and the frames of that.
+    fn compared(&self, settings: &Settings) -> Result<(f64, Frames), CompressError> {
+        let (mut similarity, mut frames) = (None, Frames::default());
+        let mut decode = self.start(args::compare(self.input, settings, &self.request.output))?;
         while let Some(event) = decode.next().map_err(|error| self.programs.explain(error))? {
-            if let Event::Compared(value) = event {
-                similarity = Some(value);
+            match event {
+                Event::Compared(value) => similarity = Some(value),
+                Event::Encoded { place, pts, .. } => frames.push(place, pts),
+                _ => {}
             }
         }
-        similarity.ok_or_else(|| ExtractError::DecoderFailed("it compared nothing".to_owned()).into())
+        let nothing = || ExtractError::DecoderFailed("it compared nothing".to_owned());
+        Ok((similarity.ok_or_else(nothing)?, frames))
     }
 
     fn start(&self, args: Vec<OsString>) -> Result<Decode<'_>, CompressError> {

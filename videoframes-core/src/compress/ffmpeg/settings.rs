@@ -7,6 +7,7 @@ use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
 use super::media::{AudioTrack, Light, Media};
+use super::run::UNSEEN;
 
 /// Seconds that a source may begin after 0 and its output too. Broadcasts begin at hours that mean nothing
 /// to a player, which would wait for them.
@@ -14,7 +15,7 @@ const LATEST_START: f64 = 60.0;
 /// Bits a second that one more sound track takes in the container's own codec: of one channel, of two, of
 /// each of more.
 const SOUND: [u64; 3] = [80_000, 128_000, 48_000];
-/// Samples of silence at most that fill a pause, 4 bytes each: they are in memory at once.
+/// Samples of silence at most that fill a pause: they are in memory at once, with up to 8 bytes each.
 const SILENCE: u64 = 1 << 26;
 
 /// What is said of a source that may be known when a video is passed on.
@@ -58,6 +59,8 @@ pub(super) struct Settings {
     pub(super) time_base: TimeBase,
     /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
     pub(super) encoder_time_base: Option<TimeBase>,
+    /// Samples of silence at most that fill a pause in the sound.
+    pub(super) silence: u64,
     /// Whether a first pass notes how blocks of each frame depend on one another, which makes a better video
     /// of the same size and takes some kilobytes a frame.
     pub(super) notes_trees: bool,
@@ -76,6 +79,8 @@ pub(super) struct Sound {
     pub(super) bit_rate: Option<u64>,
     /// Samples a second, of all channels.
     pub(super) samples: u64,
+    /// Whether only the first two channels are encoded, since nobody knows where so many are to be heard.
+    pub(super) first_two: bool,
     /// What it takes as it is, where the source says.
     pub(super) copied: Option<u64>,
     /// Whether the container holds it as it is.
@@ -130,6 +135,13 @@ impl Settings {
                 .map(|track| sound(track, container, mode == AudioMode::Copy))
                 .collect::<Result<_, _>>()?,
         };
+        if sounds
+            .iter()
+            .any(|sound| sound.first_two && sound.bit_rate.is_some())
+        {
+            let text = "of a sound with more than 8 channels in no known layout only the first two are taken";
+            warnings.push(text.to_owned());
+        }
         let shift_s = match media.start_s > LATEST_START {
             true => media.start_s,
             false => 0.0,
@@ -165,6 +177,7 @@ impl Settings {
             steady: request.deinterlace,
             time_base: video.time_base,
             encoder_time_base: None,
+            silence: SILENCE,
             notes_trees: true,
             most_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
             warnings,
@@ -184,7 +197,7 @@ impl Settings {
     pub(super) fn longest_pause_s(&self) -> u64 {
         let encoded = self.audio.iter().filter(|sound| sound.bit_rate.is_some());
         let samples = encoded.map(|sound| sound.samples).fold(0, u64::saturating_add);
-        (SILENCE / samples.max(1)).max(1)
+        (self.silence / samples.max(1)).max(1)
     }
 
     /// The same, with sound as it is wherever the container holds it.
@@ -201,8 +214,15 @@ impl Settings {
         self
     }
 
+    /// The same as one of several outputs of a command.
+    pub(super) fn one_of(mut self, outputs: usize) -> Self {
+        self.silence /= outputs.max(1) as u64;
+        self
+    }
+
     /// The same without frames that are never seen, by their places among those that are decoded.
     pub(super) fn without(mut self, unseen: &[u64]) -> Self {
+        let unseen = &unseen[..unseen.len().min(UNSEEN)];
         self.filters = self.filters.replacen(&seen(&[]), &seen(unseen), 1);
         self
     }
@@ -327,11 +347,23 @@ fn filter_graph(
 /// Takes the frames that are seen. One that goes back in time is never shown, and no encoder takes it; of
 /// those that are `unseen` by their places, another has the time.
 fn seen(unseen: &[u64]) -> String {
-    let places: Vec<String> = unseen.iter().map(|place| format!("eq(n,{place})")).collect();
     let onwards = "(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))";
-    match places.is_empty() {
+    match unseen.is_empty() {
         true => format!("select='{onwards}'"),
-        false => format!("select='not({})*{onwards}'", places.join("+")),
+        false => format!("select='not({})*{onwards}'", is_among(unseen)),
+    }
+}
+
+/// An expression for whether a frame's place is among these, which are in order. A tree: ffmpeg takes no more
+/// than a hundred terms in a row.
+fn is_among(places: &[u64]) -> String {
+    match places {
+        [] => "0".to_owned(),
+        [place] => format!("eq(n,{place})"),
+        _ => {
+            let (low, high) = places.split_at(places.len() / 2);
+            format!("if(lt(n,{}),{},{})", high[0], is_among(low), is_among(high))
+        }
     }
 }
 
@@ -417,7 +449,9 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
             container.extension()
         )));
     }
+    let first_two = track.channels > 8 && !track.has_layout;
     let bit_rate = match track.channels {
+        _ if first_two => SOUND[1],
         1 => SOUND[0],
         2 => SOUND[1],
         more => SOUND[2] * u64::from(more.min(8)),
@@ -428,6 +462,7 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
         index: track.index,
         bit_rate: (!copy && !small).then_some(bit_rate),
         samples: u64::from(track.sample_rate) * u64::from(track.channels),
+        first_two,
         copied: track.bit_rate,
         held,
         experimental: codec == "flac",

@@ -14,6 +14,8 @@ const TRIES: u32 = 8;
 const GUESS: u64 = 1_000_000;
 /// Bits a second of pictures below which no encoder goes.
 const LEAST_RATE: f64 = 1_000.0;
+/// Bits a second of pictures above which SVT-AV1 takes no target.
+const MOST_AV1: f64 = 100e6;
 /// Growth that a higher rate has to bring to be worth another try.
 const GROWTH: f64 = 1.01;
 
@@ -83,7 +85,11 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
         return Err(out_of_reach(format!("{what} about {:.0} bytes", around)));
     }
     let mut tries = Tries::default();
-    let mut bits = (target - around).max(floor - around) * 8.0 / seconds;
+    let most_bits = match run.settings.codec {
+        Codec::Av1 => MOST_AV1,
+        _ => f64::MAX,
+    };
+    let mut bits = ((target - around).max(floor - around) * 8.0 / seconds).min(most_bits);
     loop {
         let rate = match two_passes {
             true => Rate::Planned(bits as u64),
@@ -104,7 +110,10 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
                 None => return Err(CompressError::TooLarge(run.request.ceiling)),
             },
             Next::Try(rate) => {
-                bits = rate;
+                if let (true, Some(frames)) = (bits == most_bits && rate > bits, frames) {
+                    return Ok(frames);
+                }
+                bits = rate.min(most_bits);
                 run.expect_passes(1);
             }
             Next::GiveUp(smallest) => {

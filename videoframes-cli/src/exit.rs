@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use videoframes_core::archive::ArchiveError;
 use videoframes_core::compress::CompressError;
+use videoframes_core::error::chain;
 use videoframes_core::extract::ExtractError;
 use videoframes_core::pipeline::Error;
 use videoframes_core::select::SelectError;
@@ -204,18 +205,4 @@ pub(crate) fn printable(text: &str) -> String {
         }
     };
     text.chars().map(clean).collect()
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-/// Most characters of an error in one line.
-const LENGTH: usize = 1000;
+/// Most characters of an error that is kept in a row or a message.
+const KEPT: usize = 1000;
 
-/// An error and its causes in one line, of bounded length.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// An error and its causes in one line, each cause unless the line ends in it already.
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -16,5 +16,10 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text.chars().take(LENGTH).collect()
+    text
+}
+
+/// The same, as much of it as is kept.
+pub(crate) fn kept_chain(error: &dyn Error) -> String {
+    chain(error).chars().take(KEPT).collect()
 }

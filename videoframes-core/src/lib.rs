@@ -73,7 +73,7 @@ pub mod clock;
 pub mod compress;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
-mod error;
+pub mod error;
 pub mod extract;
 mod ffmpeg;
 #[cfg(feature = "jobs")]

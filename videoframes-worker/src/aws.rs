@@ -3,8 +3,9 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
+use videoframes_core::error::chain;
 
-use crate::exit::{self, Failure, chain};
+use crate::exit::{self, Failure};
 
 /// What the client says, somewhere, where it finds none.
 const NO_CREDENTIALS: &str = "no credentials found";

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::io::Write;
 use std::process::ExitCode;
 
+use videoframes_core::error::chain;
+
 /// A defect of this program, or of the machine.
 pub(crate) const INTERNAL: u8 = 1;
 /// Wrong flags, values or configuration (clap uses the same).
@@ -91,18 +93,4 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.messages.join("; "))
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
 }

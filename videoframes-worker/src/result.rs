@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use videoframes_core::error::chain;
 use videoframes_core::jobs::{JobRepo, JobResult, RenditionResult};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, StorageError};
@@ -12,7 +13,7 @@ use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Si
 use crate::args::ResultArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
-use crate::exit::{self, Failure, chain};
+use crate::exit::{self, Failure};
 use crate::jobs::{missing, print, unavailable};
 use crate::objects::Objects;
 use crate::parts::{Place, open_existing};

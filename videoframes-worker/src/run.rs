@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
+use videoframes_core::error::chain;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::Scratch;
 use videoframes_core::processor::{Parts, Processor, Until};
 
 use crate::args::RunArgs;
 use crate::config::Config;
-use crate::exit::{self, Failure, chain};
+use crate::exit::{self, Failure};
 use crate::objects::Objects;
 use crate::parts::open;
 use crate::queues::Messages;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use videoframes_core::error::chain;
 use videoframes_core::jobs::{
     Enqueue, JobId, JobRepo, JobRepoError, JobRequest, JobStatus, SourceRef, VideoJob,
 };
@@ -17,7 +18,7 @@ use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
-use crate::exit::{self, Failure, chain};
+use crate::exit::{self, Failure};
 use crate::jobs::{print, unavailable};
 use crate::parts::{Place, open};
 

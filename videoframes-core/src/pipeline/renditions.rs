@@ -8,7 +8,7 @@ use crate::compress::{
     CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed, Compressor, Draft,
     Origin, VideoTarget,
 };
-use crate::error::chain;
+use crate::error::kept_chain;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 
 /// A compressed video that is made beside the pictures of an extraction.
@@ -120,7 +120,7 @@ impl<'a> Renditions<'a> {
             outcomes.push(match finish_one(subject, rendition, made, self.progress).await {
                 Ok(compressed) => RenditionOutcome::Made(compressed),
                 Err(error) if rendition.optional && !is_of_all(&error) => {
-                    let why = chain(&error);
+                    let why = kept_chain(&error);
                     tracing::warn!(why, "an optional rendition cannot be made");
                     RenditionOutcome::Failed(why)
                 }

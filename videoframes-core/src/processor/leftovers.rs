@@ -4,7 +4,7 @@
 use super::Parts;
 use super::mark;
 use super::renditions;
-use super::work::chosen;
+use super::work::object_key;
 use crate::error::chain;
 use crate::jobs::{JobOptions, JobStatus, VideoJob};
 use crate::storage::{ObjectKey, ObjectVersion, StorageError};
@@ -39,7 +39,7 @@ async fn remove_one(parts: &Parts, job: &VideoJob, key: &ObjectKey) -> Result<()
 
 /// Where it may have written.
 fn keys(job: &VideoJob) -> Vec<ObjectKey> {
-    let Some(archive) = job.output_key.as_deref().and_then(|key| chosen(key).ok()) else {
+    let Some(archive) = job.output_key.as_deref().and_then(|key| object_key(key).ok()) else {
         return Vec::new();
     };
     let options = JobOptions::from_json(&job.options).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fault::{self, Point};
 use super::mark;
 use super::verdict::Verdict;
-use super::work::chosen;
+use super::work::object_key;
 use crate::compress::{Compressed, VideoTarget};
 use crate::jobs::{
     ErrorCode, JobOptions, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo, VideoJob,
@@ -28,7 +28,7 @@ pub(super) fn key(
     let archive = archive.as_str();
     let stem = archive.strip_suffix(ARCHIVE).unwrap_or(archive);
     let extension = request.options.container().extension();
-    chosen(&format!("{stem}.{}.{extension}", place + 1))
+    object_key(&format!("{stem}.{}.{extension}", place + 1))
 }
 
 /// The key of the archive that an object in the folder of a job's results lies beside; its own, where it is

@@ -2,7 +2,7 @@
 
 use crate::archive::ArchiveError;
 use crate::compress::CompressError;
-use crate::error::chain;
+use crate::error::kept_chain;
 use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
 use crate::pipeline::Error;
@@ -44,7 +44,7 @@ impl Verdict {
 
     /// Of a failed extraction.
     pub(super) fn of(error: &Error) -> Self {
-        let message = chain(error);
+        let message = kept_chain(error);
         let permanent = |code| Self::permanent(code, message.clone());
         let retryable = |code| Self::retryable(code, message.clone());
         match error {
@@ -95,7 +95,7 @@ impl Verdict {
 
     /// Of a source that cannot be looked at.
     pub(super) fn of_source(error: &StorageError) -> Self {
-        let message = chain(error);
+        let message = kept_chain(error);
         match error {
             StorageError::NotFound(_) => Self::permanent(ErrorCode::SourceNotFound, message),
             StorageError::Changed(_) => Self::permanent(ErrorCode::InputChanged, message),
@@ -106,7 +106,7 @@ impl Verdict {
 
     /// Of a store that cannot be asked about the result.
     pub(super) fn of_store(error: &StorageError) -> Self {
-        Self::of_output(error, chain(error))
+        Self::of_output(error, kept_chain(error))
     }
 }
 

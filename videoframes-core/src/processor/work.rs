@@ -228,8 +228,8 @@ impl Work {
     /// Where the archive goes: a key that no other claim writes, unless the client chose one.
     fn target(&self) -> Result<ObjectKey, Verdict> {
         match &self.job.output_key {
-            Some(key) => chosen(key),
-            None => chosen(&format!(
+            Some(key) => object_key(key),
+            None => object_key(&format!(
                 "{}{}.zip",
                 result_folder(self.job.id),
                 self.lease.epoch.0
@@ -305,8 +305,8 @@ impl Work {
     }
 }
 
-/// A key as an object's.
-pub(super) fn chosen(key: &str) -> Result<ObjectKey, Verdict> {
+/// A text as a key, which only a client's own may fail to be.
+pub(super) fn object_key(key: &str) -> Result<ObjectKey, Verdict> {
     let key = key.parse::<ObjectKey>();
     key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
 }

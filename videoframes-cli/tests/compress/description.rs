@@ -89,7 +89,7 @@ fn languages_are_kept_with_everything_and_with_little() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let inputs = "-f lavfi -i testsrc2=d=2:s=160x96:r=10 -f lavfi -i sine=d=2 -map 0 -map 1 -map 1";
-    let said = "-metadata:s:a:0 language=deu -metadata:s:a:1 language=fra";
+    let said = "-metadata:s:a:0 language=deu -metadata:s:a:0 title=Ton -metadata:s:a:1 language=fra";
     make(
         &format!("{inputs} -c:v libx264 -crf 4 -c:a flac {said}"),
         &path("in.mkv"),
@@ -98,7 +98,10 @@ fn languages_are_kept_with_everything_and_with_little() {
         for args in [&["-q", "30"][..], &["-q", "30", "--keep-metadata"]] {
             for out in ["out.mp4", "out.webm"] {
                 compress(&path("in.mkv"), args, &path(out), ffmpeg.as_deref()).unwrap();
-                let streams = probe("-select_streams a -show_entries stream_tags=language", &path(out));
+                let streams = probe(
+                    "-select_streams a -show_entries stream_tags=language,title",
+                    &path(out),
+                );
                 let language = |place: usize| streams["streams"][place]["tags"]["language"].clone();
                 // One of them has a second code for the first.
                 assert!(
@@ -108,6 +111,13 @@ fn languages_are_kept_with_everything_and_with_little() {
                 assert!(
                     language(1) == "fra" || language(1) == "fre",
                     "{out} {args:?}: {streams}"
+                );
+                // MP4 has no place for a track's title.
+                let titled = args.contains(&"--keep-metadata") && out == "out.webm";
+                assert_eq!(
+                    streams["streams"][0]["tags"]["title"] == "Ton",
+                    titled,
+                    "{out} {args:?}"
                 );
             }
         }

@@ -167,13 +167,13 @@ fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
         let ffmpeg = ffmpeg.as_deref();
         let out = path("out.mp4");
         compress(&path("long.mkv"), &[], &out, ffmpeg).unwrap();
-        let length = probe("-show_entries stream=duration -select_streams a", &out);
-        let length: f64 = length["streams"][0]["duration"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!((605.9..606.1).contains(&length), "{length}");
+        let entries = "-select_streams a -count_packets -show_entries stream=duration,nb_read_packets";
+        let sound = probe(entries, &out)["streams"][0].clone();
+        let number = |name: &str| sound[name].as_str().unwrap().parse::<f64>().unwrap();
+        assert!((605.9..606.1).contains(&number("duration")), "{sound}");
+        // One after the other, and no hole between them.
+        let packets = 606.0 * 48_000.0 / 1024.0;
+        assert!((number("nb_read_packets") - packets).abs() < 5.0, "{sound}");
 
         let out = path("longer.mp4");
         let refused = run(&path("longer.mkv"), &[], &out, ffmpeg);

@@ -315,8 +315,9 @@ fn sound(settings: &Settings) -> Vec<OsString> {
     args.into_iter().map(OsString::from).collect()
 }
 
-/// Fills pauses of a sound with silence, where an encoder would close them and lose the time. A longer one
-/// is told of, and what lies behind it held back.
+/// Fills pauses of a sound with silence. An encoder would leave them as holes between its packets, for players
+/// to keep, and move the sound by up to a packet's length at each. A longer one is told of, and what lies
+/// behind it held back.
 fn filled(longest_pause_s: u64) -> String {
     let longer = format!("gt(t-prev_t,{longest_pause_s})");
     let key = PAUSED.as_str();

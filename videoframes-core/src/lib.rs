@@ -90,5 +90,6 @@ pub mod source;
 pub mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod units;
 pub mod video;

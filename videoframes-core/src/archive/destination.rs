@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Archive, ArchiveError, DirectoryArchive, ZipArchive, hex};
+use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, ZipArchive, hex};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
 /// A place for one result.
@@ -49,6 +49,35 @@ impl Destination for ZipFile {
             &self.path,
             self.if_exists,
         )?))))
+    }
+}
+
+/// One picture as a file on this machine, without a manifest.
+///
+/// Set [`crate::limits::Limits::frames`] to 1, so that a selection of several pictures fails before anything is
+/// decoded.
+#[derive(Debug, Clone)]
+pub struct PictureFile {
+    /// The path.
+    pub path: PathBuf,
+    /// Whether it may replace another file.
+    pub if_exists: IfExists,
+}
+
+#[async_trait]
+impl Destination for PictureFile {
+    fn check(&self) -> Result<(), ArchiveError> {
+        FileSink::create(&self.path, self.if_exists)?;
+        Ok(())
+    }
+
+    fn can_restart(&self) -> bool {
+        true
+    }
+
+    async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
+        let sink = FileSink::create(&self.path, self.if_exists)?;
+        Ok(Box::new(PictureArchive::new(Box::new(sink))))
     }
 }
 

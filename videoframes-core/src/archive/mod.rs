@@ -4,15 +4,17 @@ mod destination;
 mod directory;
 pub mod manifest;
 mod name;
+mod picture;
 mod zip;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use destination::{Destination, Directory, Written, ZipFile, ZipObject};
+pub use destination::{Destination, Directory, PictureFile, Written, ZipFile, ZipObject};
 pub use directory::DirectoryArchive;
 pub use manifest::Manifest;
 pub use name::{InvalidTemplate, NameTemplate};
+pub use picture::PictureArchive;
 pub use zip::ZipArchive;
 
 use crate::storage::StorageError;
@@ -37,6 +39,9 @@ pub enum ArchiveError {
         /// What it is.
         reason: &'static str,
     },
+    /// A result that holds exactly one picture was given another number of them.
+    #[error("{0} pictures were made for a file that holds one")]
+    NotOnePicture(&'static str),
     /// The format cannot hold it.
     #[error("cannot add '{name}' to the archive")]
     Format {

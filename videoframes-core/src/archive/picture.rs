@@ -1,0 +1,52 @@
+//! One picture instead of an archive.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Archive, ArchiveError, MANIFEST_NAME};
+use crate::storage::Sink;
+
+/// Writes one picture as it is, and no manifest.
+///
+/// A second picture, or none, is an error; the pipeline's limit of one picture refuses it before anything is
+/// decoded.
+pub struct PictureArchive {
+    sink: Box<dyn Sink>,
+    size: Option<u64>,
+}
+
+impl PictureArchive {
+    /// Writes to `sink`.
+    pub fn new(sink: Box<dyn Sink>) -> Self {
+        Self { sink, size: None }
+    }
+}
+
+#[async_trait]
+impl Archive for PictureArchive {
+    async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError> {
+        if name == MANIFEST_NAME {
+            return Ok(0);
+        }
+        if self.size.is_some() {
+            return Err(ArchiveError::NotOnePicture("several"));
+        }
+        let size = content.len() as u64;
+        self.sink.write(content).await?;
+        self.size = Some(size);
+        Ok(size)
+    }
+
+    async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {
+        let Some(size) = self.size else {
+            self.sink.abort().await;
+            return Err(ArchiveError::NotOnePicture("no"));
+        };
+        self.sink.finish().await?;
+        Ok(size)
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.sink.abort().await;
+    }
+}

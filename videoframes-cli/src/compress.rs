@@ -4,20 +4,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line};
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline;
 use videoframes_core::storage::IfExists;
+use videoframes_core::text::printable;
 
-use crate::args::CompressArgs;
-use crate::exit::{self, Failure};
-use crate::extract::is_same_file;
+use crate::args::{CompressArgs, addresses};
+use crate::extract::PATIENCE;
+use crate::failure;
 use crate::input::VideoInput;
-use crate::object::ObjectAddress;
+use crate::output::{is_same_file, replaces};
 use crate::progress::Reporter;
-use crate::signals::cancelled_by_signals;
-use crate::stdout::print;
 
 pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     let started = Instant::now();
@@ -29,16 +29,17 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
         let text = format!("a .{extension} file does not hold {codec}");
         return Err(Failure::new(exit::USAGE, text).hint("give -o a name in .mp4"));
     }
-    let cancel = cancelled_by_signals()?;
+    let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let target = target(&path, &args).await?;
-    target.check().map_err(|error| Failure::of_store(&error))?;
+    target.check().map_err(|error| Failure::of_output(&error))?;
     let opened = args
         .file
-        .open(&mut job.limits, args.network.addresses(), &cancel)
+        .open(&mut job.limits, addresses(args.network), &cancel)
         .await?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg.clone());
+    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let compressor = FfmpegCompressor::new(&extractor);
-    let reporter = Reporter::new(args.progress, args.quiet);
+    let report = args.output.report;
+    let reporter = Reporter::new(report.progress, report.quiet);
     let outcome = pipeline::compress(
         opened.source(),
         &job,
@@ -51,8 +52,8 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     .await;
     reporter.done();
     let compressed = outcome.map_err(|error| match cancel.is_cancelled() {
-        true => Failure::new(exit::CANCELLED, "cancelled, nothing was written"),
-        false => Failure::of(&error, &args.file),
+        true => failure::cancelled(),
+        false => failure::of(&error, &args.file),
     })?;
     tell(
         &args,
@@ -68,7 +69,7 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
 }
 
 fn output(args: &CompressArgs) -> PathBuf {
-    args.output.clone().unwrap_or_else(|| {
+    args.output.output.clone().unwrap_or_else(|| {
         let mut name = args.file.stem();
         name.push(".compressed.mp4");
         PathBuf::from(name)
@@ -90,7 +91,7 @@ fn container(path: &Path) -> Result<Container, Failure> {
     match extension.as_deref() {
         Some("mp4" | "m4v") => Ok(Container::Mp4),
         Some("webm") => Ok(Container::WebM),
-        Some(other) => wrong(format!("'{other}' is no kind of output")),
+        Some(other) => wrong(format!("'{other}' is not a kind of output")),
         None => wrong(format!(
             "'{}' does not say what kind of output it is",
             path.display()
@@ -99,25 +100,18 @@ fn container(path: &Path) -> Result<Container, Failure> {
 }
 
 async fn target(path: &Path, args: &CompressArgs) -> Result<VideoTarget, Failure> {
-    let if_exists = match args.replace {
-        true => IfExists::Replace,
-        false => IfExists::Refuse,
-    };
-    let replaces = |output: &dyn std::fmt::Display| {
-        let text = format!("{output}: the output would replace the video itself");
-        Failure::new(exit::USAGE, text).hint("give another -o")
-    };
-    if let Some(text) = path.to_str().filter(|text| ObjectAddress::is_meant(text)) {
-        let address: ObjectAddress = text
+    let if_exists = args.output.replace.if_exists();
+    if let Some(text) = path.to_str().filter(|text| S3Uri::is_meant(text)) {
+        let address: S3Uri = text
             .parse()
             .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
         if matches!(&args.file, VideoInput::Object(input) if *input == address) {
-            return Err(replaces(&address));
+            return Err(replaces(&address.to_string()));
         }
         return object(&address, if_exists).await;
     }
     if args.file.path().is_some_and(|input| is_same_file(path, input)) {
-        return Err(replaces(&path.display()));
+        return Err(replaces(&path.to_string_lossy()));
     }
     Ok(VideoTarget::File {
         path: path.to_owned(),
@@ -126,10 +120,10 @@ async fn target(path: &Path, args: &CompressArgs) -> Result<VideoTarget, Failure
 }
 
 #[cfg(feature = "s3")]
-async fn object(address: &ObjectAddress, if_exists: IfExists) -> Result<VideoTarget, Failure> {
-    let storage = crate::object::open_to_write(address, if_exists).await;
+async fn object(address: &S3Uri, if_exists: IfExists) -> Result<VideoTarget, Failure> {
+    let storage = crate::store::open_to_write(address, if_exists).await;
     Ok(VideoTarget::Object {
-        storage: storage.map_err(|error| Failure::of_store(&error))?,
+        storage: storage.map_err(|error| Failure::of_output(&error))?,
         key: address.key.clone(),
         options: if_exists.into(),
         describe: None,
@@ -137,8 +131,8 @@ async fn object(address: &ObjectAddress, if_exists: IfExists) -> Result<VideoTar
 }
 
 #[cfg(not(feature = "s3"))]
-async fn object(_: &ObjectAddress, _: IfExists) -> Result<VideoTarget, Failure> {
-    Err(Failure::without_s3())
+async fn object(_: &S3Uri, _: IfExists) -> Result<VideoTarget, Failure> {
+    Err(failure::without_s3())
 }
 
 fn tell(
@@ -149,19 +143,21 @@ fn tell(
     seconds: f64,
 ) -> Result<(), Failure> {
     let ratio = compressed.bytes as f64 / compressed.source_bytes.max(1) as f64;
-    if !args.quiet {
+    let report = args.output.report;
+    if !report.quiet {
         let mut stderr = std::io::stderr().lock();
         for warning in &compressed.warnings {
-            let _ = writeln!(stderr, "warning: {warning}");
+            let _ = writeln!(stderr, "warning: {}", printable(warning));
         }
         if let Some(damage) = &compressed.damage {
             let _ = writeln!(
                 stderr,
-                "warning: the video is damaged, the result is partial: {damage}"
+                "warning: the video is damaged, the result is partial: {}",
+                printable(damage)
             );
         }
     }
-    if args.json {
+    if report.json {
         let result = serde_json::json!({
             "status": if compressed.damage.is_some() { "partial" } else { "complete" },
             "output": path.to_string_lossy(),
@@ -182,9 +178,9 @@ fn tell(
             "damage": compressed.damage,
             "warnings": compressed.warnings,
         });
-        return print(&format!("{result}\n"));
+        return print_json_line(&result).map(drop);
     }
-    if args.quiet {
+    if report.quiet {
         return Ok(());
     }
     let human = indicatif::HumanBytes;
@@ -204,7 +200,7 @@ fn tell(
     let _ = writeln!(
         std::io::stderr(),
         "{}: {} ({change} than {}), {} {}×{}, {} frame{plural}{similar}, {seconds:.1} s{kept}",
-        exit::printable(&path.to_string_lossy()),
+        printable(&path.to_string_lossy()),
         human(compressed.bytes),
         human(compressed.source_bytes),
         compressed.codec,

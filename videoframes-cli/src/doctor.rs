@@ -1,110 +1,166 @@
 //! `vf doctor`.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::path::Path;
 
+use serde::Serialize;
+use videoframes_console::{Failure, exit, print, print_json};
 use videoframes_core::compress::Codec;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;
-use crate::exit::{self, Failure};
 
 const INSTALL: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
 const FULL: &str = "install a full build of ffmpeg";
+const HDR: &str = "install an ffmpeg built with libzimg; without it HDR videos are not tone-mapped";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
-    let extractor = FfmpegExtractor::new(args.ffmpeg);
-    let mut report = Report::default();
-    let (ffmpeg, ffprobe) = extractor.programs();
-    match extractor.ffmpeg_version() {
-        Err(error) => report.bad("ffmpeg", &error.to_string(), INSTALL),
-        Ok(version) => {
-            report.good("ffmpeg", &format!("{} ({})", version.text, ffmpeg.display()));
-            let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
-            let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
-            for (name, encoder) in pictures.into_iter().chain(videos) {
-                report.part(&extractor, name, "-encoders", &[encoder], FULL);
-            }
-            report.part(&extractor, "sound", "-encoders", &["aac", "libopus"], FULL);
-            for (what, filters) in [
-                ("colours", &["colorspace", "scale"][..]),
-                ("deinterlace", &["bwdif"]),
-                ("similarity", &["ssim"]),
-            ] {
-                report.part(&extractor, what, "-filters", filters, FULL);
-            }
-            let hint =
-                "install an ffmpeg that is built with libzimg; until then HDR videos are not tone-mapped";
-            report.part(&extractor, "HDR to SDR", "-filters", &["zscale", "tonemap"], hint);
-        }
-    }
-    let runs = std::process::Command::new(ffprobe)
-        .arg("-version")
-        .output()
-        .is_ok_and(|o| o.status.success());
-    if runs {
-        report.good("ffprobe", &ffprobe.display().to_string());
-    } else {
-        report.bad(
-            "ffprobe",
-            &format!("'{}' cannot be run", ffprobe.display()),
-            INSTALL,
-        );
-    }
-    for (what, place) in [
-        ("free here", Path::new(".").to_owned()),
-        ("free for copies", std::env::temp_dir()),
-    ] {
-        match rustix::fs::statvfs(&place) {
-            Ok(space) => {
-                let free = space.f_bavail.saturating_mul(space.f_frsize);
-                report.good(what, &indicatif::HumanBytes(free).to_string());
-            }
-            Err(error) => report.bad(what, &error.to_string(), "choose another folder"),
-        }
-    }
-    Ok(if report.usable {
-        exit::SUCCESS
-    } else {
-        exit::FFMPEG
-    })
+    let report = Report::make(&FfmpegExtractor::new(args.ffmpeg));
+    let code = match report.usable {
+        true => exit::SUCCESS,
+        false => exit::FFMPEG,
+    };
+    let printed = match args.json {
+        true => print_json(&report),
+        false => print(&report.table()),
+    };
+    printed.map(|_| code)
 }
 
+/// What was found.
+#[derive(Serialize)]
 struct Report {
+    /// Whether vf can work at all.
     usable: bool,
+    checks: Vec<Check>,
 }
 
-impl Default for Report {
-    fn default() -> Self {
-        Self { usable: true }
-    }
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Ok,
+    /// vf cannot work without it.
+    Missing,
+    /// vf can work without it.
+    Lacking,
+    Unknown,
 }
 
 impl Report {
-    fn line(&self, mark: &str, what: &str, text: &str) {
-        // A closed pipe is the reader's wish.
-        let _ = writeln!(std::io::stdout(), "{mark:<8}{what:<16}{text}");
-    }
-
-    fn good(&self, what: &str, text: &str) {
-        self.line("ok", what, text);
-    }
-
-    fn bad(&mut self, what: &str, text: &str, hint: &str) {
-        self.usable = false;
-        self.line("missing", what, text);
-        self.line("", "", &format!("hint: {hint}"));
-    }
-
-    /// Something that vf can do without.
-    fn part(&self, extractor: &FfmpegExtractor, what: &str, list: &str, names: &[&'static str], hint: &str) {
-        match extractor.missing(list, names) {
-            Ok(missing) if missing.is_empty() => self.good(what, &names.join(", ")),
-            Ok(missing) => {
-                self.line("lacking", what, &missing.join(", "));
-                self.line("", "", &format!("hint: {hint}"));
+    fn make(extractor: &FfmpegExtractor) -> Self {
+        let mut report = Self {
+            usable: true,
+            checks: Vec::new(),
+        };
+        let (ffmpeg, ffprobe) = extractor.programs();
+        match extractor.ffmpeg_version() {
+            Err(error) => report.missing("ffmpeg", error.to_string()),
+            Ok(version) => {
+                report.good("ffmpeg", format!("{} ({})", version.text, ffmpeg.display()));
+                report.components(extractor);
             }
-            Err(error) => self.line("unknown", what, &error.to_string()),
         }
+        let version = std::process::Command::new(ffprobe).arg("-version").output();
+        match version.is_ok_and(|output| output.status.success()) {
+            true => report.good("ffprobe", ffprobe.display().to_string()),
+            false => report.missing("ffprobe", format!("'{}' cannot be run", ffprobe.display())),
+        }
+        for (name, folder) in [
+            ("free here", Path::new(".").to_owned()),
+            ("free for copies", std::env::temp_dir()),
+        ] {
+            match rustix::fs::statvfs(&folder) {
+                Ok(space) => {
+                    let free = space.f_bavail.saturating_mul(space.f_frsize);
+                    report.good(name, indicatif::HumanBytes(free).to_string());
+                }
+                Err(error) => report.add(
+                    name,
+                    Status::Unknown,
+                    error.to_string(),
+                    Some("choose another folder"),
+                ),
+            }
+        }
+        report
+    }
+
+    /// What this ffmpeg can do.
+    fn components(&mut self, extractor: &FfmpegExtractor) {
+        let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
+        let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
+        for (name, encoder) in pictures.into_iter().chain(videos) {
+            self.component(extractor, name, "-encoders", &[encoder], FULL);
+        }
+        self.component(extractor, "audio", "-encoders", &["aac", "libopus"], FULL);
+        for (name, filters) in [
+            ("colours", &["colorspace", "scale"][..]),
+            ("deinterlace", &["bwdif"]),
+            ("similarity", &["ssim"]),
+        ] {
+            self.component(extractor, name, "-filters", filters, FULL);
+        }
+        self.component(extractor, "HDR to SDR", "-filters", &["zscale", "tonemap"], HDR);
+    }
+
+    fn component(
+        &mut self,
+        extractor: &FfmpegExtractor,
+        name: &'static str,
+        list: &str,
+        wanted: &[&'static str],
+        hint: &'static str,
+    ) {
+        match extractor.missing(list, wanted) {
+            Ok(missing) if missing.is_empty() => self.good(name, wanted.join(", ")),
+            Ok(missing) => self.add(name, Status::Lacking, missing.join(", "), Some(hint)),
+            Err(error) => self.add(name, Status::Unknown, error.to_string(), None),
+        }
+    }
+
+    fn good(&mut self, name: &'static str, detail: String) {
+        self.add(name, Status::Ok, detail, None);
+    }
+
+    fn missing(&mut self, name: &'static str, detail: String) {
+        self.usable = false;
+        self.add(name, Status::Missing, detail, Some(INSTALL));
+    }
+
+    fn add(&mut self, name: &'static str, status: Status, detail: String, hint: Option<&'static str>) {
+        self.checks.push(Check {
+            name,
+            status,
+            detail,
+            hint,
+        });
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::new();
+        for check in &self.checks {
+            let status = match check.status {
+                Status::Ok => "ok",
+                Status::Missing => "missing",
+                Status::Lacking => "lacking",
+                Status::Unknown => "unknown",
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{status:<8}{:<16}{}", check.name, printable(&check.detail));
+            if let Some(hint) = check.hint {
+                let _ = writeln!(text, "{:24}hint: {hint}", "");
+            }
+        }
+        text
     }
 }

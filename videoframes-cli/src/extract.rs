@@ -1,41 +1,46 @@
 //! `vf extract`.
 
-use std::io::{IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
-use std::time::Instant;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
-#[cfg(feature = "s3")]
-use videoframes_core::archive::ZipObject;
-use videoframes_core::archive::{Destination, Directory, ZipFile};
+use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line};
 use videoframes_core::extract::ExtractError;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Error, Summary};
 use videoframes_core::plan::Strategy;
-use videoframes_core::storage::IfExists;
+use videoframes_core::select::SelectError;
+use videoframes_core::text::printable;
 
-use crate::args::{ExtractArgs, OutputArgs};
-use crate::exit::{self, Failure};
-use crate::input::{Opened, VideoInput};
-use crate::object::ObjectAddress;
+use crate::args::{ExtractArgs, addresses};
+use crate::input::Opened;
+use crate::output::Output;
 use crate::progress::Reporter;
-use crate::signals::cancelled_by_signals;
-use crate::stdout::{StdoutZip, print};
+use crate::{failure, plan};
+
+/// How long after the first signal another one is taken for the same: a terminal that closes may send two.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
-    let mut request = args.request();
-    let cancel = cancelled_by_signals()?;
-    let destination = destination(&args.output, &args.file).await?;
-    destination
-        .check()
-        .map_err(|error| Failure::of(&error.into(), &args.file))?;
+    let output = Output::of(&args)?;
+    let mut request = args.request(output.format())?;
+    if args.output.dry_run {
+        let (ffmpeg, json) = (args.ffmpeg.ffmpeg, args.output.report.json);
+        return plan::show(&args.file, request, args.network, ffmpeg, json).await;
+    }
+    if output.is_picture() {
+        request.limits.frames = 1;
+    }
+    let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
+    let destination = output.open(&args).await?;
+    destination.check().map_err(|error| failure::of_archive(&error))?;
     let opened = args
         .file
-        .open(&mut request.limits, args.network.addresses(), &cancel)
+        .open(&mut request.limits, addresses(args.network), &cancel)
         .await?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg());
-    let reporter = Reporter::new(args.output.progress, args.output.quiet);
+    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
+    let report = args.output.report;
+    let reporter = Reporter::new(report.progress, report.quiet);
     let outcome = pipeline::run(
         opened.source(),
         &request,
@@ -46,139 +51,61 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     )
     .await;
     reporter.done();
-    let summary = outcome.map_err(|error| {
-        if cancel.is_cancelled() {
-            return Failure::new(exit::CANCELLED, "cancelled, nothing was written");
-        }
-        let failure = Failure::of(&error, &args.file);
-        match error {
-            // What was streamed cannot be taken back; a file could start again.
-            Error::Extract(ExtractError::TimelineMismatch(_) | ExtractError::PlanFailed(_))
-                if target(&args.output, &args.file).as_os_str() == "-" =>
-            {
-                failure.hint("write to a file instead of stdout, so that it can start again")
-            }
-            _ => failure,
-        }
+    let summary = outcome.map_err(|error| match cancel.is_cancelled() {
+        true => failure::cancelled(),
+        false => failed(&error, &args, &output),
     })?;
-    if !args.output.quiet {
-        for warning in &summary.warnings {
-            let _ = writeln!(std::io::stderr(), "warning: {warning}");
-        }
-    }
-    tell(&args, &opened, &summary, started.elapsed().as_secs_f64())?;
-    Ok(if summary.damage.is_some() {
-        exit::PARTIAL
-    } else {
-        exit::SUCCESS
+    report_on(&args, &output, &opened, &summary, started.elapsed().as_secs_f64())?;
+    Ok(match summary.damage {
+        Some(_) => exit::PARTIAL,
+        None => exit::SUCCESS,
     })
 }
 
-async fn destination(output: &OutputArgs, input: &VideoInput) -> Result<Box<dyn Destination>, Failure> {
-    let if_exists = if output.replace {
-        IfExists::Replace
-    } else {
-        IfExists::Refuse
-    };
-    let path = target(output, input);
-    if path.as_os_str() == "-" {
-        if output.json {
-            let text = "--json and -o - both write to stdout";
-            return Err(Failure::new(exit::USAGE, text).hint("give one of them another place"));
+fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
+    match error {
+        Error::Select(SelectError::TooManyFrames { .. }) if output.is_picture() => {
+            let text = format!(
+                "the selection gives several pictures, and {} holds one",
+                output.name()
+            );
+            Failure::new(exit::USAGE, text)
+                .hint("select one picture, with --at TIME or -n 1, or give -o frames.zip or -o frames/")
         }
-        if std::io::stdout().is_terminal() {
-            let text = "a ZIP is not written to a terminal";
-            return Err(Failure::new(exit::USAGE, text).hint("redirect it, or give -o frames.zip"));
-        }
-        return Ok(Box::new(StdoutZip));
-    }
-    if let Some(text) = path.to_str().filter(|text| ObjectAddress::is_meant(text)) {
-        return object(text, if_exists, input).await;
-    }
-    if input.path().is_some_and(|input| is_same_file(&path, input)) {
-        let text = format!("{}: the output would replace the video itself", path.display());
-        return Err(Failure::new(exit::USAGE, text).hint("give another -o"));
-    }
-    let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
-    match path.extension() {
-        Some(extension) if !folder && extension.eq_ignore_ascii_case("zip") => {
-            Ok(Box::new(ZipFile { path, if_exists }))
-        }
-        Some(extension) if !folder => {
-            let text = format!("'{}' is no kind of output", extension.display());
-            Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .zip, a folder (name/), or -"))
-        }
-        _ if matches!(
-            path.components().next_back(),
-            None | Some(Component::CurDir | Component::ParentDir | Component::RootDir)
-        ) =>
+        // What was streamed cannot be taken back; a file could start again.
+        Error::Extract(ExtractError::TimelineMismatch(_) | ExtractError::PlanFailed(_))
+            if *output == Output::StdoutZip =>
         {
-            let text = format!("'{}' cannot be swapped for a new folder", path.display());
-            Err(Failure::new(exit::USAGE, text).hint("give the name of a folder in it"))
+            failure::of(error, &args.file)
+                .hint("write to a file instead of stdout, so that the extraction can start again")
         }
-        // `components` drops a trailing slash, which a rename would trip over.
-        _ => Ok(Box::new(Directory {
-            path: path.components().collect(),
-            if_exists,
-        })),
+        _ => failure::of(error, &args.file),
     }
 }
 
-/// A ZIP as an object of a store.
-async fn object(
-    text: &str,
-    if_exists: IfExists,
-    input: &VideoInput,
-) -> Result<Box<dyn Destination>, Failure> {
-    let address: ObjectAddress = text
-        .parse()
-        .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
-    if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
-        let text = format!("'{address}' is no kind of output");
-        return Err(Failure::new(exit::USAGE, text).hint("only a ZIP can be an object: give a name in .zip"));
+/// Prints the warnings and the result.
+fn report_on(
+    args: &ExtractArgs,
+    output: &Output,
+    opened: &Opened,
+    summary: &Summary,
+    seconds: f64,
+) -> Result<(), Failure> {
+    let report = args.output.report;
+    if !report.quiet {
+        let damage = summary.damage.as_ref();
+        let damage = damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
+        for warning in summary.warnings.iter().chain(&damage) {
+            // A closed stderr leaves nobody to report to.
+            let _ = writeln!(std::io::stderr(), "warning: {}", printable(warning));
+        }
     }
-    if matches!(input, VideoInput::Object(input) if *input == address) {
-        let text = format!("{address}: the output would replace the video itself");
-        return Err(Failure::new(exit::USAGE, text).hint("give another -o"));
-    }
-    open_target(&address, if_exists).await
-}
-
-#[cfg(feature = "s3")]
-async fn open_target(address: &ObjectAddress, if_exists: IfExists) -> Result<Box<dyn Destination>, Failure> {
-    let storage = crate::object::open_to_write(address, if_exists).await;
-    let storage = storage.map_err(|error| Failure::of_store(&error))?;
-    Ok(Box::new(ZipObject::new(storage, address.key.clone(), if_exists)))
-}
-
-#[cfg(not(feature = "s3"))]
-async fn open_target(_: &ObjectAddress, _: IfExists) -> Result<Box<dyn Destination>, Failure> {
-    Err(Failure::without_s3())
-}
-
-pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.metadata(), b.metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-fn target(output: &OutputArgs, input: &VideoInput) -> PathBuf {
-    output.output.clone().unwrap_or_else(|| {
-        let mut name = input.stem();
-        name.push(".frames.zip");
-        PathBuf::from(name)
-    })
-}
-
-fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) -> Result<(), Failure> {
     let frames = summary.manifest.frames.len();
-    let target = target(&args.output, &args.file);
     let read = summary.work.bytes_read;
-    if args.output.json {
+    if report.json {
         let result = serde_json::json!({
             "status": if summary.damage.is_some() { "partial" } else { "complete" },
-            "output": target.to_string_lossy(),
+            "output": output.name(),
             "frames": frames,
             "bytes": summary.bytes,
             "duration_s": summary.manifest.source.duration_s,
@@ -190,33 +117,26 @@ fn tell(args: &ExtractArgs, opened: &Opened, summary: &Summary, seconds: f64) ->
             "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
         });
-        return print(&format!("{result}\n"));
+        return print_json_line(&result).map(drop);
     }
-    if args.output.quiet {
-        return Ok(());
-    }
-    let place = if target.as_os_str() == "-" {
-        "stdout".to_owned()
-    } else {
-        exit::printable(&target.to_string_lossy())
-    };
-    let plural = if frames == 1 { "" } else { "s" };
-    let size = indicatif::HumanBytes(summary.bytes);
-    let mut stderr = std::io::stderr().lock();
-    let all = summary.manifest.source.size;
-    let share = match (opened.transferred(read), summary.work.strategy) {
-        (Some(bytes), _) => of_all(bytes, all),
-        (None, Strategy::Planned) => of_all(read, all),
-        (None, _) => String::new(),
-    };
-    let _ = writeln!(
-        stderr,
-        "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}"
-    );
-    if let Some(damage) = &summary.damage {
+    if !report.quiet {
+        let name = output.name();
+        let place = if name == "-" {
+            "stdout".into()
+        } else {
+            printable(&name)
+        };
+        let plural = if frames == 1 { "" } else { "s" };
+        let size = indicatif::HumanBytes(summary.bytes);
+        let all = summary.manifest.source.size;
+        let share = match (opened.transferred(read), summary.work.strategy) {
+            (Some(bytes), _) => of_all(bytes, all),
+            (None, Strategy::Planned) => of_all(read, all),
+            (None, _) => String::new(),
+        };
         let _ = writeln!(
-            stderr,
-            "warning: the video is damaged, the result is partial: {damage}"
+            std::io::stderr(),
+            "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}"
         );
     }
     Ok(())

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
+use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::limits::Limits;
 use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl};
 use videoframes_core::source::{FileSource, Source};
 
-use crate::exit::{self, Failure};
-use crate::object::ObjectAddress;
+use crate::failure;
 
 /// The video that was named.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) enum VideoInput {
     /// On an HTTP server.
     Url(HttpUrl),
     /// In an object store.
-    Object(ObjectAddress),
+    Object(S3Uri),
     /// An address that is none, and why. It is not kept: it may hold what is secret.
     Invalid(String),
 }
@@ -77,7 +77,7 @@ impl VideoInput {
         let Some(address) = text.to_str().filter(|text| has_scheme(text)) else {
             return Self::File(text.into());
         };
-        let parsed = if ObjectAddress::is_meant(address) {
+        let parsed = if S3Uri::is_meant(address) {
             address.parse().map(Self::Object)
         } else {
             let url = address.parse().map(Self::Url);
@@ -133,9 +133,9 @@ impl VideoInput {
     }
 
     #[cfg(feature = "s3")]
-    async fn open_object(&self, object: &ObjectAddress) -> Result<Opened, Failure> {
-        let opened = crate::object::open(object).await;
-        let source = opened.map_err(|error| Failure::about(exit::NOT_FOUND, self, &error))?;
+    async fn open_object(&self, object: &S3Uri) -> Result<Opened, Failure> {
+        let opened = crate::store::open(object).await;
+        let source = opened.map_err(|error| failure::about(exit::NOT_FOUND, self, &error))?;
         Ok(Opened {
             source,
             http: None,
@@ -144,8 +144,8 @@ impl VideoInput {
     }
 
     #[cfg(not(feature = "s3"))]
-    async fn open_object(&self, _: &ObjectAddress) -> Result<Opened, Failure> {
-        Err(Failure::without_s3())
+    async fn open_object(&self, _: &S3Uri) -> Result<Opened, Failure> {
+        Err(failure::without_s3())
     }
 
     fn open_file(&self, path: &Path) -> Result<Opened, Failure> {
@@ -160,14 +160,14 @@ impl VideoInput {
     }
 
     fn not_opened(&self, error: &HttpError) -> Failure {
-        let failure = |code| Failure::about(code, self, error);
+        let about = |code| failure::about(code, self, error);
         match error {
-            HttpError::InvalidUrl(_) => failure(exit::USAGE),
-            HttpError::PrivateAddress(_) => failure(exit::NOT_FOUND)
+            HttpError::InvalidUrl(_) => about(exit::USAGE),
+            HttpError::PrivateAddress(_) => about(exit::NOT_FOUND)
                 .hint("--allow-private-addresses reads from this machine and from local networks"),
-            HttpError::TooLarge(_) | HttpError::TimeLimit => failure(exit::LIMIT),
-            HttpError::Copy(_) => failure(exit::OUTPUT).hint(exit::TEMPORARY),
-            _ => failure(exit::NOT_FOUND),
+            HttpError::TooLarge(_) | HttpError::TimeLimit => about(exit::LIMIT),
+            HttpError::Copy(_) => about(exit::OUTPUT).hint(failure::TEMPORARY),
+            _ => about(exit::NOT_FOUND),
         }
     }
 }
@@ -180,7 +180,7 @@ async fn unless_cancelled<T>(
     let started = Instant::now();
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(Failure::new(exit::CANCELLED, "cancelled, nothing was written")),
+        () = cancel.cancelled() => Err(failure::cancelled()),
         opened = opening => Ok((opened, started.elapsed())),
     }
 }
@@ -194,17 +194,6 @@ impl fmt::Display for VideoInput {
             Self::Invalid(_) => f.write_str("the address"),
         }
     }
-}
-
-/// Whether it begins as addresses do (RFC 3986, section 3.1), and no path would.
-fn has_scheme(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    })
 }
 
 #[cfg(test)]

@@ -3,29 +3,34 @@
 mod args;
 mod compress;
 mod doctor;
-mod exit;
 mod extract;
+mod failure;
 mod input;
 mod memory;
-mod object;
+mod output;
 mod plan;
 mod probe;
 mod progress;
-mod signals;
 mod stdout;
+#[cfg(feature = "s3")]
+mod store;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use videoframes_console::{Failure, OneLine, exit, parse, print};
 
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     memory::give_back_large_blocks();
-    let cli = Cli::parse();
-    if cli.verbose {
-        let logs = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG);
-        logs.with_writer(std::io::stderr).with_ansi(false).init();
+    let cli: Cli = match parse("extract") {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    if let Some(level) = cli.verbose.level() {
+        let logs = tracing_subscriber::fmt().with_max_level(level);
+        logs.with_writer(OneLine::Text).with_ansi(false).init();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -33,11 +38,10 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return exit::Failure::internal(&error).report(),
+        Err(error) => return Failure::internal(&error).report(),
     };
     let outcome = match cli.command {
         Command::Plan(args) => runtime.block_on(plan::run(*args)),
-        Command::Extract(args) if args.output.dry_run => runtime.block_on(plan::run(*args)),
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
         Command::Compress(args) => runtime.block_on(compress::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vf", &mut script);
-            stdout::print(&String::from_utf8_lossy(&script)).map(|()| exit::SUCCESS)
+            print(&String::from_utf8_lossy(&script)).map(|_| exit::SUCCESS)
         }
     };
     // A reader thread of a killed child may still sit in a read; nobody waits for it.

@@ -1,33 +1,44 @@
 //! `vf plan` and `vf extract --dry-run`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
+use videoframes_console::options::NetworkArgs;
+use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Outline};
+use videoframes_core::pipeline::{self, Outline, Request};
 
-use crate::args::ExtractArgs;
-use crate::exit::{self, Failure};
-use crate::signals::cancelled_by_signals;
-use crate::stdout::print;
+use crate::args::{PlanArgs, addresses};
+use crate::extract::PATIENCE;
+use crate::failure;
+use crate::input::VideoInput;
 
-pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
-    let mut request = args.request();
-    let cancel = cancelled_by_signals()?;
-    let opened = args
-        .file
-        .open(&mut request.limits, args.network.addresses(), &cancel)
+pub(crate) async fn run(args: PlanArgs) -> Result<u8, Failure> {
+    let request = args.request();
+    show(&args.file, request, args.network, args.ffmpeg.ffmpeg, args.json).await
+}
+
+/// Prints what the extraction of `request` would decode.
+pub(crate) async fn show(
+    file: &VideoInput,
+    mut request: Request,
+    network: NetworkArgs,
+    ffmpeg: Option<PathBuf>,
+    as_json: bool,
+) -> Result<u8, Failure> {
+    let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
+    let opened = file
+        .open(&mut request.limits, addresses(network), &cancel)
         .await?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg());
+    let extractor = FfmpegExtractor::new(ffmpeg);
     let outline = pipeline::outline(opened.source(), &request, &extractor, &cancel)
         .await
-        .map_err(|error| Failure::of(&error, &args.file))?;
-    let text = if args.output.json {
-        format!("{:#}\n", json(&outline))
-    } else {
-        table(&outline)
+        .map_err(|error| failure::of(&error, file))?;
+    let printed = match as_json {
+        true => print_json(&json(&outline)),
+        false => print(&table(&outline)),
     };
-    print(&text)?;
-    Ok(exit::SUCCESS)
+    printed.map(|_| exit::SUCCESS)
 }
 
 fn json(outline: &Outline) -> serde_json::Value {

@@ -1,28 +1,29 @@
 //! `vf probe`.
 
+use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Scratch};
+use videoframes_core::text::printable;
 use videoframes_core::units::approximate_seconds;
 
-use crate::args::ProbeArgs;
-use crate::exit::{self, Failure};
-use crate::signals::cancelled_by_signals;
-use crate::stdout::print;
+use crate::args::{ProbeArgs, addresses};
+use crate::extract::PATIENCE;
+use crate::failure;
 
 pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
-    let cancel = cancelled_by_signals()?;
+    let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let mut limits = args.limit.over(Limits::default());
     let source = args
         .file
-        .open(&mut limits, args.network.addresses(), &cancel)
+        .open(&mut limits, addresses(args.network), &cancel)
         .await?
         .source();
-    let extractor = FfmpegExtractor::new(args.ffmpeg);
+    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg);
     let size = source.len();
     let probe = pipeline::probe(source, &extractor, &limits, &Scratch::default(), &cancel)
         .await
-        .map_err(|error| Failure::of(&error, &args.file))?;
+        .map_err(|error| failure::of(&error, &args.file))?;
     let video = &probe.video;
     let (width, height) = video.display_size(true);
     let timeline = probe.timeline.as_ref();
@@ -55,8 +56,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
             "first_pts": timeline.map(|t| t.pts()[0]),
             "duration_s": duration,
         });
-        print(&format!("{document:#}\n"))?;
-        return Ok(exit::SUCCESS);
+        return print_json(&document).map(|_| exit::SUCCESS);
     }
     let mut notes = Vec::new();
     if video.orientation.degrees() != 0 {
@@ -84,13 +84,13 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     print(&format!(
         "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{notes}\n\
          frames     {}, about {rate} a second\nduration   {:.3} s\n",
-        args.file,
+        printable(&args.file.to_string()),
         indicatif::HumanBytes(size),
-        video.container,
-        video.codec,
+        printable(&video.container),
+        printable(&video.codec),
         video.pixel_format,
         frames.unwrap_or(0),
         duration.unwrap_or(0.0),
-    ))?;
-    Ok(exit::SUCCESS)
+    ))
+    .map(|_| exit::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::ProgressKind;
+use videoframes_console::options::ProgressKind;
 
 /// Shows progress in the way that was asked for.
 pub(crate) enum Reporter {

@@ -1,43 +1,38 @@
-//! A ZIP on standard output.
+//! Standard output as the destination of one result.
 
 use std::io::{self, Write};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use videoframes_core::archive::{Archive, ArchiveError, Destination, ZipArchive};
+use videoframes_core::archive::{Archive, ArchiveError, Destination, PictureArchive, ZipArchive};
 use videoframes_core::storage::{Sink, StorageError};
 
-use crate::exit::{self, Failure};
-
-/// Prints `text`. A reader that has gone away did so of its own wish.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let text = format!("cannot write to stdout: {error}");
-            Err(Failure::new(exit::OUTPUT, text))
-        }
-        _ => Ok(()),
-    }
+/// Standard output. What was written cannot be taken back; a failed ZIP lacks its directory, so that no reader
+/// takes it for a whole one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    /// A ZIP.
+    Zip,
+    /// One picture, which is written when the frame is known to be the right one.
+    Picture,
 }
 
-/// Standard output as a place for one result. What was written cannot be taken back; a failed
-/// archive lacks its directory, so that no reader takes it for a whole one.
-#[derive(Debug)]
-pub(crate) struct StdoutZip;
-
 #[async_trait]
-impl Destination for StdoutZip {
+impl Destination for Stdout {
     fn check(&self) -> Result<(), ArchiveError> {
         Ok(())
     }
 
     fn can_restart(&self) -> bool {
-        false
+        // A picture is held back until the end.
+        *self == Self::Picture
     }
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
-        Ok(Box::new(ZipArchive::new(Box::new(StdoutSink))))
+        Ok(match self {
+            Self::Zip => Box::new(ZipArchive::new(Box::new(StdoutSink))),
+            Self::Picture => Box::new(PictureArchive::new(Box::new(HeldBack::default()))),
+        })
     }
 }
 
@@ -61,6 +56,28 @@ impl Sink for StdoutSink {
     async fn finish(self: Box<Self>) -> Result<(), StorageError> {
         let flushed = tokio::task::spawn_blocking(|| io::stdout().lock().flush()).await;
         flushed.map_err(io::Error::other).flatten().map_err(failed)
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
+
+/// Keeps the bytes of one picture in memory until it is finished.
+#[derive(Default)]
+struct HeldBack(Vec<Bytes>);
+
+#[async_trait]
+impl Sink for HeldBack {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        self.0.push(bytes);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), StorageError> {
+        let mut stdout = Box::new(StdoutSink);
+        for bytes in self.0 {
+            stdout.write(bytes).await?;
+        }
+        stdout.finish().await
     }
 
     async fn abort(self: Box<Self>) {}

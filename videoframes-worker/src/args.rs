@@ -2,29 +2,34 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
+use videoframes_console::options::{
+    DamageArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, VerboseArgs, wall_time,
+};
+use videoframes_console::{STYLES, exit};
 use videoframes_core::jobs::{JobId, JobStatus};
 use videoframes_core::units::parse_size;
 
-const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default().bold())
-    .placeholder(AnsiColor::Cyan.on_default());
+/// The width at which help is wrapped on wider terminals.
+const HELP_WIDTH: usize = 110;
 
 const EXAMPLES: &str = "\
 Examples:
-  vf-worker --local data submit video.mp4 --fps 1     prints the job's id
-  vf-worker --local data run --until-idle             works until every job is done
-  vf-worker --local data jobs                         what became of them
-  vf-worker --local data result ID -o frames.zip      the frames";
+  Submit a video; prints the id of the job:
+    vf-worker --local data submit video.mp4 --fps 1
+  Work until every job is done:
+    vf-worker --local data run --until-idle
+  List the jobs:
+    vf-worker --local data jobs
+  Write the archive of a job to a file:
+    vf-worker --local data result ID -o frames.zip";
 
-/// Frames of videos by message: each job is done once, whatever fails.
+/// Frames of videos by message: each job is done once, whatever fails
 #[derive(Debug, Parser)]
-#[command(name = "vf-worker", version, styles = STYLES, arg_required_else_help = true,
-    after_help = format!("{EXAMPLES}\n\n{}", crate::exit::HELP))]
+#[command(name = "vf-worker", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+    after_help = format!("{EXAMPLES}\n\n{}", exit::help(exit::Program::Worker)))]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -39,9 +44,8 @@ pub(crate) struct Place {
     /// VF_STORAGE.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
-    /// Say more on stderr.
-    #[arg(short, long, global = true)]
-    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) verbose: VerboseArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,99 +87,51 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    /// The video: a file, or s3://BUCKET/KEY of a bucket that the workers read.
+    /// The video: a file, or s3://BUCKET/KEY in a bucket that the workers read
     pub(crate) video: PathBuf,
-
+    #[command(flatten)]
+    pub(crate) job: JobOptionArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-
     #[command(flatten)]
     pub(crate) picture: PictureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
 
-    /// A compressed video beside the archive, as fields of the message: codec=h264,max_height=720,quality=70,
-    /// max_bytes=25MB,audio=none,optional=true; may be repeated.
-    #[arg(long, value_name = "FIELDS", value_parser = fields)]
-    pub(crate) rendition: Vec<serde_json::Value>,
-
-    /// What to do with a damaged video: fail, or keep what decodes (partial).
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) on_error: Option<String>,
-    /// Names of the pictures, e.g. {stem}_{index:06}_{ms}.
-    #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) name: Option<String>,
-    /// Where the archive goes in the store [default: results/…].
-    #[arg(long, value_name = "KEY")]
-    pub(crate) output_key: Option<String>,
-    /// The same key gives the same job, however often it is submitted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Job")]
+pub(crate) struct JobOptionArgs {
+    /// Submissions with the same key are the same job
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-    /// JSON that comes back in the notification.
+    /// JSON that the notification repeats
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) metadata: Option<serde_json::Value>,
-    /// Fail where there would be more pictures.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_frames: Option<u64>,
-    /// Fail unless it is done after so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) deadline: Option<u64>,
-    /// Wait until the job is over; fail where it fails.
+    /// Fail unless the job is done after this time: 3600, 1h
+    #[arg(long, value_name = "DURATION", value_parser = wall_time)]
+    pub(crate) deadline: Option<Duration>,
+    /// Wait until the job is over; fail if the job fails
     #[arg(long)]
     pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Selection (default: --fps 1)")]
-pub(crate) struct SelectArgs {
-    /// Frames per second: 1, 0.5, 1/10, 30000/1001.
-    #[arg(long, value_name = "R", group = "selection")]
-    pub(crate) fps: Option<String>,
-    /// One frame every D: 10s, 1.5, 1m.
-    #[arg(long, value_name = "D", group = "selection")]
-    pub(crate) every: Option<String>,
-    /// The frames displayed at these times: 1.5,00:01:10.123,20%.
-    #[arg(long, value_name = "LIST", group = "selection", value_delimiter = ',')]
-    pub(crate) at: Option<Vec<String>>,
-    /// This many frames, evenly spaced.
-    #[arg(short = 'n', long, value_name = "N", group = "selection")]
-    pub(crate) count: Option<u64>,
-    /// Every frame.
-    #[arg(long, group = "selection")]
-    pub(crate) all: bool,
-    /// Where to start (inclusive): 90, 1:30, 1m30s, 25%.
-    #[arg(short, long, value_name = "T")]
-    pub(crate) start: Option<String>,
-    /// Where to end (exclusive).
-    #[arg(short, long, value_name = "T")]
-    pub(crate) end: Option<String>,
-    /// How long, instead of --end.
-    #[arg(short = 't', long, value_name = "D")]
-    pub(crate) duration: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Pictures")]
-pub(crate) struct PictureArgs {
-    /// Picture format: jpg, png or webp.
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: Option<String>,
-    /// Quality of jpg and webp, 1 to 100.
-    #[arg(short, long, value_name = "Q")]
-    pub(crate) quality: Option<u8>,
-    /// Largest width; pictures keep their shape and are never enlarged.
-    #[arg(short = 'W', long, value_name = "PX")]
-    pub(crate) width: Option<u32>,
-    /// Largest height.
-    #[arg(short = 'H', long, value_name = "PX")]
-    pub(crate) height: Option<u32>,
-    /// Leave pictures as stored, not turned upright.
-    #[arg(long)]
-    pub(crate) no_rotate: bool,
-    /// Deinterlace: auto, on or off.
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) deinterlace: Option<String>,
-    /// HDR to SDR: auto or off.
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) tonemap: Option<String>,
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Key of the archive in the store [default: results/…]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) output_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
+    #[command(flatten)]
+    pub(crate) damage: DamageArgs,
+    /// A compressed video in addition to the archive, as fields of the message; may be repeated:
+    /// codec=h264,max_height=720,quality=70,max_bytes=25MB,audio=none,optional=true
+    #[arg(long, value_name = "FIELDS", value_parser = fields)]
+    pub(crate) rendition: Vec<serde_json::Value>,
 }
 
 #[derive(Debug, Args)]
@@ -217,11 +173,10 @@ pub(crate) struct ResultArgs {
     #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,
     /// Print an address that anyone can fetch it from for an hour, where it is in a bucket.
-    #[arg(long, conflicts_with_all = ["output", "overwrite"])]
+    #[arg(long, conflicts_with_all = ["output", "yes"])]
     pub(crate) url: bool,
-    /// Replace the file if it exists.
-    #[arg(short = 'y', long)]
-    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) replace: ReplaceArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::error::chain;
 
-use crate::exit::{self, Failure};
+use videoframes_console::{Failure, exit};
 
 /// What the client says, somewhere, where it finds none.
 const NO_CREDENTIALS: &str = "no credentials found";

@@ -1,15 +1,15 @@
 //! `vf-worker jobs`, `job`, `cancel`, `retry`: what an operator asks about jobs.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::jobs::{
     JobFilter, JobId, JobRepo, JobRepoError, RenditionObject, RenditionResult, VideoJob,
 };
+use videoframes_core::text::{printable, printable_json};
 
 use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
-use crate::exit::{self, Failure};
 use crate::parts::open_existing;
 
 pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, Failure> {
@@ -67,7 +67,7 @@ pub(crate) fn missing(id: JobId) -> Failure {
 
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
-    Ok(text + "\n")
+    Ok(format!("{}\n", printable_json(&text)))
 }
 
 /// One line a job.
@@ -96,7 +96,7 @@ fn sheet(job: &VideoJob) -> String {
     let mut lines = vec![
         ("job", job.id.to_string()),
         ("status", job.status.to_string()),
-        ("video", printable(video(job))),
+        ("video", video(job).to_owned()),
         (
             "attempts",
             format!("{} ({} of them crashed)", job.attempts, job.crash_count),
@@ -120,7 +120,7 @@ fn sheet(job: &VideoJob) -> String {
         lines.push(("next attempt", next.to_string()));
     }
     if let Some(error) = job.error() {
-        lines.push(("error", printable(&format!("{}: {}", error.code, error.message))));
+        lines.push(("error", format!("{}: {}", error.code, error.message)));
     }
     if let Some(result) = &job.result {
         lines.push(("result", result.key.clone()));
@@ -139,13 +139,13 @@ fn sheet(job: &VideoJob) -> String {
     }
     lines
         .iter()
-        .map(|(name, value)| format!("{name:<13} {value}\n"))
+        .map(|(name, value)| format!("{name:<13} {}\n", printable(value)))
         .collect()
 }
 
 fn line(rendition: &RenditionResult) -> String {
     match rendition {
-        RenditionResult::Failed { message } => printable(&format!("not made: {message}")),
+        RenditionResult::Failed { message } => format!("not made: {message}"),
         RenditionResult::Made(RenditionObject { key, video }) => format!(
             "{key}: {} {}×{}, {} bytes, sha256 {}",
             video.codec, video.width, video.height, video.size, video.sha256
@@ -158,17 +158,7 @@ fn video(job: &VideoJob) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-fn printable(text: &str) -> String {
-    text.replace(|c: char| c.is_control(), " ")
-}
-
-/// To stdout; a reader that went away is no error.
+/// Prints `text`.
 pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
-            exit::OUTPUT,
-            format!("cannot write to stdout: {error}"),
-        )),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    videoframes_console::print(text).map(|_| ExitCode::SUCCESS)
 }

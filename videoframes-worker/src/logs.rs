@@ -1,6 +1,7 @@
 //! Logs on stderr, as text or as JSON.
 
 use tracing_subscriber::EnvFilter;
+use videoframes_console::OneLine;
 
 use crate::config::{Config, LogFormat};
 
@@ -10,11 +11,10 @@ pub(crate) fn start(config: &Config) {
     let filter = EnvFilter::builder().parse_lossy(format!("{},sqlx=error,sea_orm=warn", config.log));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
         // Where nobody can be told, nobody is: a worker outlives whoever reads its log.
         .log_internal_errors(false);
     match config.log_format {
-        LogFormat::Text => logs.with_ansi(false).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Text => logs.with_writer(OneLine::Text).with_ansi(false).init(),
+        LogFormat::Json => logs.with_writer(OneLine::Json).json().flatten_event(true).init(),
     }
 }

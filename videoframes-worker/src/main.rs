@@ -5,7 +5,6 @@ mod aws;
 mod checksum;
 mod config;
 mod dlq;
-mod exit;
 mod jobs;
 mod logs;
 mod migrate;
@@ -16,20 +15,21 @@ mod provision;
 mod queues;
 mod result;
 mod run;
-mod signals;
 mod submit;
 mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use videoframes_console::{Failure, parse};
 
 use crate::args::{Cli, Command};
 use crate::config::Config;
-use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = match parse("submit") {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::internal(&error).report(),

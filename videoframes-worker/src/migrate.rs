@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use videoframes_console::Failure;
 use videoframes_core::database::migration::{MigrationStatus, down, migrate, status};
 
 use crate::args::{MigrateAction, MigrateArgs};
 use crate::config::Config;
-use crate::exit::Failure;
 use crate::jobs::print;
 use crate::parts::{connect, schema};
 

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::queue::Queue;
+use videoframes_core::text::printable_json;
 
 use crate::args::NotificationsArgs;
 use crate::config::Config;
-use crate::exit::{self, Failure};
 use crate::jobs::print;
 use crate::parts::{open, open_existing};
 use crate::queues::Messages;
@@ -41,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         for message in page {
-            print(&format!("{}\n", message.body))?;
+            print(&format!("{}\n", printable_json(&message.body)))?;
             after = Some(message.arrival);
         }
     }
@@ -66,7 +67,7 @@ async fn take(notifier: &dyn Queue, args: &NotificationsArgs) -> Result<ExitCode
             return Ok(ExitCode::SUCCESS);
         }
         for message in messages {
-            print(&format!("{}\n", message.body))?;
+            print(&format!("{}\n", printable_json(&message.body)))?;
             let deleted = notifier.delete(&[message.receipt]).await;
             if let Err(error) = deleted.and_then(|each| each.into_iter().collect::<Result<(), _>>()) {
                 return Err(Failure::because(exit::UNAVAILABLE, &error));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::{LocalStorage, S3Options, S3Storage, Storage, StorageError};
 
 use crate::config::{S3Settings, StoragePlace};
-use crate::exit::{self, Failure};
 
 /// How long a temporary file may be without a lock, between its creation and its locking.
 const UNLOCKED: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::database::migration::MigrationError;
 use videoframes_core::database::{Database, DatabaseOptions};
@@ -9,7 +10,6 @@ use videoframes_core::jobs::SeaOrmJobRepo;
 use videoframes_core::storage::{Storage, Stores};
 
 use crate::config::{BucketPlace, Config, StoragePlace};
-use crate::exit::{self, Failure};
 use crate::objects::Objects;
 use crate::queues::Queues;
 

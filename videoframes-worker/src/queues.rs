@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::database::Database;
 use videoframes_core::queue::{DatabaseQueue, Queue, SqsOptions, SqsQueue};
 
 use crate::config::{Config, QueuePlace};
-use crate::exit::{self, Failure};
 
 /// Where messages are.
 #[derive(Clone)]

@@ -5,15 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use videoframes_core::error::chain;
+use videoframes_console::{Failure, exit};
 use videoframes_core::jobs::{JobRepo, JobResult, RenditionResult};
 use videoframes_core::source::Source;
-use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, StorageError};
+use videoframes_core::storage::{FileSink, ObjectKey, ObjectVersion, Sink, StorageError};
 
 use crate::args::ResultArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
-use crate::exit::{self, Failure};
 use crate::jobs::{missing, print, unavailable};
 use crate::objects::Objects;
 use crate::parts::{Place, open_existing};
@@ -56,20 +55,19 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     if file == Path::new("-") {
         return to_stdout(archive.as_ref(), &wanted).await;
     }
-    let if_exists = match args.overwrite {
-        true => IfExists::Replace,
-        false => IfExists::Refuse,
-    };
-    let mut sink = FileSink::create(file, if_exists).map_err(|e| output(&e))?;
+    let mut sink = FileSink::create(file, args.replace.if_exists()).map_err(|e| Failure::of_output(&e))?;
     let mut digest = Checksum::default();
     let mut offset = 0;
     while let Some(bytes) = piece(archive.as_ref(), offset).await? {
         digest.update(&bytes);
         offset += bytes.len() as u64;
-        sink.write(bytes).await.map_err(|e| output(&e))?;
+        sink.write(bytes).await.map_err(|e| Failure::of_output(&e))?;
     }
     check(digest, &wanted)?;
-    Box::new(sink).finish().await.map_err(|e| output(&e))?;
+    Box::new(sink)
+        .finish()
+        .await
+        .map_err(|e| Failure::of_output(&e))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -146,14 +144,5 @@ fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
             exit::UNAVAILABLE,
             format!("'{}' is not what the job wrote: its checksum differs", wanted.key),
         )),
-    }
-}
-
-fn output(error: &StorageError) -> Failure {
-    let failure = Failure::new(exit::OUTPUT, chain(error));
-    match error {
-        StorageError::AlreadyExists(_) => failure.hint("-y replaces it"),
-        StorageError::NotFound(_) => failure.hint("create the folder first, or give another -o"),
-        _ => failure,
     }
 }

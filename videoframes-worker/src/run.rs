@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::error::chain;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
@@ -12,11 +13,9 @@ use videoframes_core::processor::{Parts, Processor, Until};
 
 use crate::args::RunArgs;
 use crate::config::Config;
-use crate::exit::{self, Failure};
 use crate::objects::Objects;
 use crate::parts::open;
 use crate::queues::Messages;
-use crate::signals::cancelled_by_signals;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -26,10 +25,10 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         }
         config.processor.concurrency = concurrency;
     }
-    let stop = cancelled_by_signals().map_err(|e| Failure::internal(&e))?;
+    let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
     let version = extractor.ffmpeg_version().map_err(|error| {
-        Failure::because(exit::USAGE, &error).hint("install ffmpeg 5.1 or newer, or set VF_FFMPEG")
+        Failure::because(exit::FFMPEG, &error).hint("install ffmpeg 5.1 or newer, or set VF_FFMPEG")
     })?;
     let workspace = Workspace::create(&config.places.scratch, &config.processor.owner).map_err(|error| {
         let folder = config.places.scratch.display();

@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::error::chain;
 use videoframes_core::jobs::{
-    Enqueue, JobId, JobRepo, JobRepoError, JobRequest, JobStatus, SourceRef, VideoJob,
+    Enqueue, JobId, JobOptions, JobRepo, JobRepoError, JobRequest, JobStatus, RequestedLimits, SourceRef,
+    VideoJob,
 };
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
@@ -18,7 +21,6 @@ use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
-use crate::exit::{self, Failure};
 use crate::jobs::{print, unavailable};
 use crate::parts::{Place, open};
 
@@ -31,7 +33,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     // Whatever can be refused is refused before anything is made.
     let video = Video::identify(&args.video).await?;
     let source = video.source();
-    let fields = fields(&args);
+    let fields = fields(&args)?;
     if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
         return Err(
             Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
@@ -42,7 +44,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let etag = video.etag(&place).await?;
     let request = JobRequest::new(&source, fields);
     let mut job = request.into_job(Some(etag), config.processor.deadline);
-    if args.idempotency_key.is_none() {
+    if args.job.idempotency_key.is_none() {
         // Every submission is a job of its own, unless it is said to be the same.
         job.idempotency_key = job.id.to_string();
     }
@@ -64,7 +66,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         Ok(Err(why)) => tracing::debug!(why, "the job's message is left to the workers"),
         Err(_) => tracing::debug!("the queue is silent: the job's message is left to the workers"),
     }
-    if args.wait {
+    if args.job.wait {
         wait(&place, submitted.id).await
     } else {
         Ok(ExitCode::SUCCESS)
@@ -97,16 +99,8 @@ enum Video {
 
 impl Video {
     async fn identify(named: &Path) -> Result<Self, Failure> {
-        if let Some(place) = named.to_str().and_then(|text| text.strip_prefix("s3://")) {
-            let wrong = |why: &str| Failure::new(exit::USAGE, format!("s3://{place}: {why}"));
-            let (bucket, key) = place
-                .split_once('/')
-                .ok_or_else(|| wrong("names no object: s3://BUCKET/KEY"))?;
-            let key = key.parse().map_err(|e: InvalidKey| wrong(&e.to_string()))?;
-            return Ok(Self::Object(SourceRef {
-                bucket: Some(bucket.to_owned()),
-                ..SourceRef::current(key)
-            }));
+        if let Some(text) = named.to_str().filter(|text| has_scheme(text)) {
+            return Self::address(text);
         }
         let path = named.to_owned();
         let about = |error: io::Error| Failure::new(exit::NOT_FOUND, format!("{}: {error}", named.display()));
@@ -123,6 +117,21 @@ impl Video {
             })?,
             sha256,
         })
+    }
+
+    /// The object that an address names. Another address may hold credentials, and is not repeated.
+    fn address(text: &str) -> Result<Self, Failure> {
+        if !S3Uri::is_meant(text) {
+            let text = "the address is not that of an object: a job takes a file or s3://BUCKET/KEY";
+            return Err(Failure::new(exit::USAGE, text));
+        }
+        let address = text.parse::<S3Uri>();
+        let S3Uri { bucket, key } =
+            address.map_err(|why| Failure::new(exit::USAGE, format!("{text}: {why}")))?;
+        Ok(Self::Object(SourceRef {
+            bucket: Some(bucket),
+            ..SourceRef::current(key)
+        }))
     }
 
     fn source(&self) -> SourceRef {
@@ -229,82 +238,61 @@ async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, Sto
     Ok(found == sha256)
 }
 
-/// The flags as fields of a job message: one form, checked in one place.
-fn fields(args: &SubmitArgs) -> Map<String, Value> {
-    let mut fields = Map::new();
+/// The arguments as fields of a job message, in its canonical form.
+fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
+    let output = &args.output;
+    let options = JobOptions {
+        selection: args.select.selection(),
+        range: args.select.range(),
+        picture: args.picture.options(None)?,
+        names: output.name.name.clone().unwrap_or_default(),
+        on_damage: output.damage.on_error,
+        limits: limits(args),
+        renditions: Vec::new(),
+    };
+    let Value::Object(mut fields) = options.to_json() else {
+        return Err(Failure::new(
+            exit::INTERNAL,
+            "the options have no form as a message",
+        ));
+    };
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             fields.insert(name.to_owned(), value);
         }
     };
-    let select = &args.select;
-    set(
-        "selection",
-        if let Some(rate) = &select.fps {
-            Some(json!({"fps": rate}))
-        } else if let Some(length) = &select.every {
-            Some(json!({"every": length}))
-        } else if let Some(places) = &select.at {
-            Some(json!({"at": places}))
-        } else if let Some(count) = select.count {
-            Some(json!({"count": count}))
-        } else {
-            select.all.then(|| json!({"all": true}))
-        },
-    );
-    let range = [
-        ("start", &select.start),
-        ("end", &select.end),
-        ("duration", &select.duration),
-    ];
-    let range = range
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    set("range", object(range.map(|(name, value)| (name, json!(value)))));
-    let picture = &args.picture;
-    let picture = [
-        ("format", picture.format.as_ref().map(|value| json!(value))),
-        ("quality", picture.quality.map(|value| json!(value))),
-        ("max_width", picture.width.map(|value| json!(value))),
-        ("max_height", picture.height.map(|value| json!(value))),
-        ("rotate", picture.no_rotate.then_some(json!(false))),
-        (
-            "deinterlace",
-            picture.deinterlace.as_ref().map(|value| json!(value)),
-        ),
-        ("tonemap", picture.tonemap.as_ref().map(|value| json!(value))),
-    ];
-    set(
-        "picture",
-        object(
-            picture
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        ),
-    );
-    let limits = [("frames", args.max_frames), ("deadline_s", args.deadline)];
-    let limits = limits
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, json!(value?))));
-    set("limits", object(limits));
     set(
         "renditions",
-        (!args.rendition.is_empty()).then(|| json!(args.rendition)),
+        (!output.rendition.is_empty()).then(|| json!(output.rendition)),
     );
-    set("on_damage", args.on_error.as_ref().map(|value| json!(value)));
-    set("names", args.name.as_ref().map(|value| json!(value)));
-    set("output", args.output_key.as_ref().map(|key| json!({"key": key})));
+    set(
+        "output",
+        output.output_key.as_ref().map(|key| json!({"key": key})),
+    );
+    let job = &args.job;
     set(
         "idempotency_key",
-        args.idempotency_key.as_ref().map(|key| json!(key)),
+        job.idempotency_key.as_ref().map(|key| json!(key)),
     );
-    set("client_metadata", args.metadata.clone());
-    fields
+    set("client_metadata", job.metadata.clone());
+    Ok(fields)
 }
 
-fn object<'a>(fields: impl Iterator<Item = (&'a str, Value)>) -> Option<Value> {
-    let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value)).collect();
-    (!fields.is_empty()).then_some(Value::Object(fields))
+fn limits(args: &SubmitArgs) -> RequestedLimits {
+    // Messages count whole seconds; a part of one is rounded up.
+    let seconds = |time: Option<Duration>| {
+        time.and_then(|time| NonZeroU64::new(time.as_secs() + u64::from(time.subsec_nanos() > 0)))
+    };
+    let (limit, input) = (&args.limit, &args.limit.input);
+    RequestedLimits {
+        input_bytes: input.max_input,
+        pixels: input.max_pixels,
+        duration_s: seconds(input.max_duration),
+        frames: limit.max_frames,
+        output_bytes: limit.max_output,
+        attempt_s: seconds(input.timeout),
+        deadline_s: seconds(args.job.deadline),
+    }
 }
 
 /// Until the job is over.

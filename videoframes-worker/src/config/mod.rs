@@ -8,6 +8,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::jobs::Rules;
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
@@ -18,7 +19,6 @@ pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{size, some_time};
 pub(crate) use self::variables::help;
 use crate::args::Place;
-use crate::exit::{self, Failure};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -67,9 +67,9 @@ impl Config {
             scratch_quota: read.get("VF_SCRATCH_QUOTA", size),
             max_receives: read.get("VF_MAX_RECEIVES", count),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
-            log: match place.verbose {
-                true => "debug".to_owned(),
-                false => read.get("VF_LOG", name),
+            log: match place.verbose.level() {
+                Some(level) => level.to_string(),
+                None => read.get("VF_LOG", name),
             },
             log_format: read.get("VF_LOG_FORMAT", format),
             processor: ProcessorConfig {
@@ -143,12 +143,14 @@ fn limits(read: &mut Reader) -> Limits {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use videoframes_console::options::VerboseArgs;
+
     use super::*;
 
     fn of(local: Option<&str>, values: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let place = Place {
             local: local.map(PathBuf::from),
-            verbose: false,
+            verbose: VerboseArgs::default(),
         };
         let values = values
             .iter()

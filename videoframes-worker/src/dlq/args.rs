@@ -44,8 +44,8 @@ pub(crate) enum DlqAction {
     },
     /// Delete all of them.
     Purge {
-        /// Do not ask.
-        #[arg(short, long)]
+        /// Do not ask
+        #[arg(short = 'y', long)]
         yes: bool,
     },
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::queue::{
     Arrival, DEAD_LETTER_REASON, DatabaseQueue, Message, Outgoing, Queue, QueueError, Waiting,
 };
 
 use super::letter::Letter;
 use super::mailbox::Mailbox;
-use crate::exit::{self, Failure};
 
 /// How long a letter is hidden while others are looked at.
 const HIDDEN: Duration = Duration::from_secs(120);

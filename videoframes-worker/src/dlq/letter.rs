@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use videoframes_core::clock::UnixMillis;
+use videoframes_core::text::printable;
 
 /// Characters of a body that a list shows.
 const SHOWN: usize = 60;
@@ -40,7 +41,7 @@ pub(super) fn table(letters: &[Letter]) -> String {
             .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
         text += &format!(
             "{:<width$}  {:<20}  {:>8}  {:<REASON$}  {}\n",
-            letter.id,
+            printable(&letter.id),
             sent.get(..19).unwrap_or(&sent),
             letter.receive_count,
             short(letter.reason.as_deref().unwrap_or("-"), REASON),
@@ -53,10 +54,7 @@ pub(super) fn table(letters: &[Letter]) -> String {
 /// The first line, or its beginning.
 fn short(text: &str, most: usize) -> String {
     let line = text.trim_start().lines().next().unwrap_or_default();
-    let mut line: String = line
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut line = printable(line).into_owned();
     if let Some((end, _)) = line.char_indices().nth(most) {
         let cut = line.char_indices().nth(most - 1).map_or(end, |(cut, _)| cut);
         line.truncate(cut);
@@ -72,7 +70,7 @@ mod tests {
     #[test]
     fn a_body_is_shown_by_its_beginning() {
         assert_eq!(short("{\n  1}", 60), "{");
-        assert_eq!(short("a\u{1b}[31mb", 60), "a [31mb");
+        assert_eq!(short("a\u{1b}[31mb", 60), "a\\u{1b}[31mb");
         assert_eq!(short("äöü", 3), "äöü");
         assert_eq!(short("äöüß", 3), "äö…");
         assert_eq!(short("", 3), "");

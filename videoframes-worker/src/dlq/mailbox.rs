@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use videoframes_console::Failure;
+
 use super::letter::Letter;
-use crate::exit::Failure;
 
 /// A queue of dead letters.
 ///
@@ -132,7 +133,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::exit;
+    use videoframes_console::exit;
 
     /// Letters that lie there, that are taken, and what was sent.
     #[derive(Default)]

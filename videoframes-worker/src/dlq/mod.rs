@@ -9,7 +9,9 @@ mod sqs;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::queue::{DatabaseQueue, Queue};
+use videoframes_core::text::printable;
 
 use self::args::DlqAction;
 pub(crate) use self::args::DlqArgs;
@@ -20,7 +22,6 @@ use self::sqs::SqsLetters;
 use crate::args::Place;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
-use crate::exit::{self, Failure};
 use crate::jobs::{json, print};
 use crate::parts::open_existing;
 use crate::queues::Messages;
@@ -149,7 +150,7 @@ async fn act<M: Mailbox>(
         }
         DlqAction::Show { id } => {
             let letter = letters.find(id).await?.ok_or_else(|| missing(id))?;
-            print(&format!("{}\n", letter.body))
+            print(&body(&letter.body, std::io::stdout().is_terminal()))
         }
         DlqAction::Redrive { ids, all, .. } => {
             let which = match all {
@@ -172,6 +173,17 @@ async fn act<M: Mailbox>(
             letters.purge().await?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// A body as it is, or, on a terminal, without what would steer it.
+fn body(text: &str, on_terminal: bool) -> String {
+    match on_terminal {
+        true => text
+            .split('\n')
+            .map(|line| format!("{}\n", printable(line)))
+            .collect(),
+        false => format!("{text}\n"),
     }
 }
 

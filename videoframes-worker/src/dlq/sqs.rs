@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use videoframes_console::{Failure, exit};
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::queue::DEAD_LETTER_REASON;
 
@@ -11,7 +12,6 @@ use super::letter::Letter;
 use super::mailbox::{Mailbox, Next, each};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
-use crate::exit::{self, Failure};
 
 /// Seconds for which a letter is hidden while others are looked at.
 const HIDDEN: i32 = 120;

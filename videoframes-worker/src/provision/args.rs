@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProvisionArgs {
-    /// Change nothing; print what differs, and fail with exit code 9 if anything does.
+    /// Change nothing; print what differs, and fail with exit code 24 if anything does.
     #[arg(long)]
     pub(crate) check: bool,
 

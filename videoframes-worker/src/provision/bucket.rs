@@ -10,10 +10,10 @@ use aws_sdk_s3::types::{
 use super::plan::{Own, WantedBucket};
 use super::report::{Difference, Report};
 use super::{events, lifecycle, policy};
+use videoframes_console::{Failure, exit};
 use videoframes_core::storage::S3Encryption;
 
 use crate::aws::Refusal;
-use crate::exit::{self, Failure};
 
 /// The region whose buckets are made without saying so.
 const FIRST_REGION: &str = "us-east-1";

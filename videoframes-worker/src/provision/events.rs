@@ -4,11 +4,11 @@ use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
     QueueConfiguration, S3KeyFilter,
 };
+use videoframes_console::{Failure, exit};
 
 use super::bucket::Bucket;
 use super::plan::{Events, OURS};
 use crate::aws::Refusal;
-use crate::exit::{self, Failure};
 
 const SETTING: &str = "events";
 

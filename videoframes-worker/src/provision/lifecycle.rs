@@ -4,11 +4,11 @@ use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration,
     LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, TransitionDefaultMinimumObjectSize,
 };
+use videoframes_console::Failure;
 
 use super::bucket::Bucket;
 use super::plan::{End, OURS, Rule};
 use crate::aws::Refusal;
-use crate::exit::Failure;
 
 /// Makes or checks the rules whose ids start as ours do.
 pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod report;
 
 use std::process::ExitCode;
 
+use videoframes_console::{Failure, exit};
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::S3Encryption;
 
@@ -19,7 +20,6 @@ use self::plan::{Events, Names, Terms, Wanted, result_days};
 use self::report::Report;
 use crate::aws;
 use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
-use crate::exit::{self, Failure};
 use crate::jobs::print;
 
 /// Makes what is missing and mends what differs, or only tells of it. What it does not know it leaves

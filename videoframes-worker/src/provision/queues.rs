@@ -6,13 +6,13 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
+use videoframes_console::{Failure, exit};
 
 use super::plan::{Role, Wanted, WantedQueue};
 use super::policy;
 use super::report::{Difference, Report};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
-use crate::exit::{self, Failure};
 
 /// How long a queue may take to be found after it was made.
 const APPEARS: Duration = Duration::from_secs(10);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use videoframes_core::text::printable;
+
 /// Says what differs, and counts it.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -87,7 +89,6 @@ impl Report {
         if let Some(resource) = self.about.take() {
             let _ = writeln!(self.text, "{resource}");
         }
-        let printable = |text: &str| text.replace(|c: char| c.is_control(), " ");
         let _ = writeln!(self.text, "{sign} {setting}: {}", printable(value));
     }
 

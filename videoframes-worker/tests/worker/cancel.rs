@@ -50,8 +50,8 @@ fn a_stopped_job_can_be_started_again_and_is_told_of_again() {
         (&"completed".into(), &1.into())
     );
     assert_eq!(place.notifications().len(), 2);
-    assert_eq!(place.output(&["cancel", &id]).status.code(), Some(4));
-    assert_eq!(place.output(&["retry", &id]).status.code(), Some(4));
+    assert_eq!(place.output(&["cancel", &id]).status.code(), Some(20));
+    assert_eq!(place.output(&["retry", &id]).status.code(), Some(20));
 }
 
 #[test]

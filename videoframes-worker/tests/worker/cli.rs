@@ -19,12 +19,12 @@ fn a_submitted_video_gives_the_archive_that_vf_gives() {
         std::fs::read(&expected).unwrap()
     );
     // It is not replaced unasked, and goes to stdout too.
-    assert_eq!(place.output(&["result", &id, "-o", path]).status.code(), Some(7));
+    assert_eq!(place.output(&["result", &id, "-o", path]).status.code(), Some(9));
     let link = place.folder.path().join("link");
     std::os::unix::fs::symlink("/dev/null", &link).unwrap();
     for device in ["/dev/null", link.to_str().unwrap()] {
         let refused = place.output(&["result", &id, "-o", device, "-y"]);
-        assert_eq!(refused.status.code(), Some(7), "{device}");
+        assert_eq!(refused.status.code(), Some(11), "{device}");
     }
     place.says(&["result", &id, "-o", path, "-y"]);
     assert_eq!(
@@ -48,7 +48,7 @@ fn the_same_idempotency_key_is_the_same_job() {
     ]);
     assert_eq!(
         other.status.code(),
-        Some(8),
+        Some(23),
         "{}",
         String::from_utf8_lossy(&other.stderr)
     );
@@ -133,7 +133,7 @@ fn waiting_ends_with_the_job_and_fails_where_it_fails() {
     let video = video::short().to_str().unwrap();
     assert!(place.output(&["submit", video, "--wait"]).status.success());
     let failed = place.output(&["submit", video, "--at", "1h", "--wait"]);
-    assert_eq!(failed.status.code(), Some(4));
+    assert_eq!(failed.status.code(), Some(20));
     let stderr = String::from_utf8_lossy(&failed.stderr);
     assert!(stderr.contains("SELECTION_OUT_OF_RANGE"), "{stderr}");
     worker.signal("TERM");
@@ -151,7 +151,7 @@ fn migrations_go_up_and_down_and_say_where_they_are() {
         .unwrap();
     assert_eq!(
         refused.status.code(),
-        Some(6),
+        Some(22),
         "{}",
         String::from_utf8_lossy(&refused.stderr)
     );

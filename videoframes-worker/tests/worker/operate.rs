@@ -9,7 +9,7 @@ fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
         return;
     };
     let missing = place.output(&["provision", "--check"]);
-    assert_eq!(missing.status.code(), Some(9), "{missing:?}");
+    assert_eq!(missing.status.code(), Some(24), "{missing:?}");
     let first = place.says(&["provision"]);
     assert!(first.contains("settings changed"), "{first}");
     for again in [&["provision"][..], &["provision", "--check"]] {
@@ -20,7 +20,7 @@ fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
     place.cloud.as_ref().unwrap().hide_input_for("7");
     let differs = place.output(&["provision", "--check"]);
     let text = String::from_utf8_lossy(&differs.stdout).into_owned();
-    assert_eq!(differs.status.code(), Some(9), "{text}");
+    assert_eq!(differs.status.code(), Some(24), "{text}");
     assert!(text.contains("- VisibilityTimeout: 7"), "{text}");
     let mended = place.says(&["provision"]);
     assert!(

@@ -17,7 +17,7 @@ fn credentials_that_are_wrong_are_one_clear_line() {
     let mut run = place.command(&["run"]);
     let refused = run.env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap();
     let stderr = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(5), "{stderr}");
+    assert_eq!(refused.status.code(), Some(21), "{stderr}");
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error:")).collect();
     assert_eq!(errors.len(), 1, "{stderr}");
     assert!(errors[0].contains("credentials are wrong"), "{stderr}");
@@ -29,7 +29,7 @@ fn credentials_that_are_wrong_are_one_clear_line() {
     let mut run = place.command(&["run"]);
     let missing = run.env("VF_INPUT_QUEUE", "sqs:no-such-queue").output().unwrap();
     let stderr = String::from_utf8_lossy(&missing.stderr);
-    assert_eq!(missing.status.code(), Some(5), "{stderr}");
+    assert_eq!(missing.status.code(), Some(21), "{stderr}");
     assert!(stderr.contains("no-such-queue"), "{stderr}");
 }
 
@@ -196,7 +196,7 @@ fn a_queue_that_starts_anew_and_empty_loses_no_job() {
     let ids = [(); 3].map(|()| place.submit(video::short(), &["-n", "1"]));
     server.restart();
     // Without its queues a worker does not even start.
-    assert_eq!(place.output(&["run"]).status.code(), Some(5));
+    assert_eq!(place.output(&["run"]).status.code(), Some(21));
     place.make_queues();
     let mut worker = place.worker(&[], &[]);
     for id in &ids {

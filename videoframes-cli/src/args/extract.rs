@@ -1,0 +1,162 @@
+//! Arguments of `vf extract` and `vf plan`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use videoframes_console::Failure;
+use videoframes_console::options::{
+    DamageArgs, DeinterlaceArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, ReplaceArgs, ReportArgs,
+    SelectArgs,
+};
+use videoframes_core::extract::{PictureFormat, PictureOptions};
+use videoframes_core::pipeline::Request;
+
+use super::work::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
+use crate::input::VideoInput;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  One frame a second:
+    vf extract video.mp4 --fps 1 -o frames.zip
+  Ten frames, evenly spaced:
+    vf extract video.mp4 -n 10
+  The frames displayed at these times:
+    vf extract video.mp4 --at 1.5,00:00:02,50% -o at.zip
+  One picture, two seconds before the end:
+    vf extract video.mp4 --at -2s -o thumb.jpg
+  A grid over a part, into a folder:
+    vf extract video.mp4 --every 1s -s 1 -e -1 -W 640 -o thumbs/
+  Only what ten frames need of a remote video:
+    vf extract https://example.org/video.mp4 -n 10 -o ten.zip
+  One picture on stdout:
+    vf extract video.mp4 --at 50% -f png -o - > middle.png";
+
+const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
+    true => {
+        "A .zip file, a folder, a picture (.jpg, .png, .webp), s3://BUCKET/KEY.zip, or - for stdout \
+         [default: NAME.frames.zip]"
+    }
+    false => {
+        "A .zip file, a folder, a picture (.jpg, .png, .webp), or - for stdout [default: NAME.frames.zip]"
+    }
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct ExtractArgs {
+    #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
+    pub(crate) file: VideoInput,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) picture: PictureArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
+    #[command(flatten)]
+    stall: StallArgs,
+    #[command(flatten)]
+    strategy: StrategyArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    #[command(flatten)]
+    pub(crate) ffmpeg: FfmpegArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    #[arg(short, long, value_name = "OUT", help = OUTPUT_HELP)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) replace: ReplaceArgs,
+    #[command(flatten)]
+    name: NameArgs,
+    #[command(flatten)]
+    damage: DamageArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    /// Show what would be decoded, as 'vf plan' does, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work (the result does not depend on it)")]
+struct JobsArgs {
+    /// Number of decoders that run in parallel [default: chosen for the work and the machine]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
+    pub(crate) file: VideoInput,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    deinterlace: DeinterlacePlanArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
+    #[command(flatten)]
+    stall: StallArgs,
+    #[command(flatten)]
+    strategy: StrategyArgs,
+    #[command(flatten)]
+    pub(crate) ffmpeg: FfmpegArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+struct DeinterlacePlanArgs {
+    #[command(flatten)]
+    deinterlace: DeinterlaceArgs,
+}
+
+impl ExtractArgs {
+    /// The request, for pictures of the format that the output says, where it says one.
+    ///
+    /// # Errors
+    /// Fails if options contradict each other.
+    pub(crate) fn request(&self, implied: Option<PictureFormat>) -> Result<Request, Failure> {
+        let default = Request::default();
+        Ok(Request {
+            selection: self.select.selection().unwrap_or(default.selection),
+            range: self.select.range(),
+            picture: self.picture.options(implied)?,
+            names: self.output.name.name.clone().unwrap_or_default(),
+            on_damage: self.output.damage.on_error,
+            limits: self.stall.over(self.limit.over(default.limits)),
+            strategy: self.strategy.strategy,
+            jobs: self.jobs.jobs,
+            scratch: default.scratch,
+        })
+    }
+}
+
+impl PlanArgs {
+    /// The request whose plan is shown.
+    pub(crate) fn request(&self) -> Request {
+        let default = Request::default();
+        Request {
+            selection: self.select.selection().unwrap_or(default.selection.clone()),
+            range: self.select.range(),
+            picture: PictureOptions {
+                deinterlace: self.deinterlace.deinterlace.deinterlace,
+                ..PictureOptions::default()
+            },
+            limits: self.stall.over(self.limit.over(default.limits)),
+            strategy: self.strategy.strategy,
+            ..default
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Arguments of `vf probe` and `vf doctor`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use videoframes_console::options::NetworkArgs;
+
+use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
+use crate::input::VideoInput;
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
+    pub(crate) file: VideoInput,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limit: ReadLimitArgs,
+    #[command(flatten)]
+    pub(crate) ffmpeg: FfmpegArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The ffmpeg to check; ffprobe is looked for beside it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,82 @@
+//! Options on how a result is made: it does not depend on them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use videoframes_console::options::{Choice, InputLimitArgs, NetworkArgs, choice, wall_time};
+use videoframes_core::limits::Limits;
+use videoframes_core::plan::Strategy;
+use videoframes_core::source::http::Addresses;
+
+/// What a video can be, in this build.
+pub(super) const VIDEO_HELP: &str = match cfg!(feature = "s3") {
+    true => "The video: a file, or an address (http://, https://, s3://BUCKET/KEY)",
+    false => "The video: a file, or an address (http://, https://)",
+};
+
+const STRATEGIES: &[Choice<Strategy>] = &[
+    ("auto", &[], Strategy::Auto),
+    ("plain", &[], Strategy::Plain),
+    ("planned", &[], Strategy::Planned),
+];
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work (the result does not depend on it)")]
+pub(crate) struct StrategyArgs {
+    /// Decode only the samples that the frames need (planned), from the start of the file (plain), or whichever
+    /// costs less (auto)
+    #[arg(long, default_value = "auto", value_name = "HOW", value_parser = choice(STRATEGIES), ignore_case = true)]
+    pub(super) strategy: Strategy,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work (the result does not depend on it)")]
+pub(crate) struct FfmpegArgs {
+    /// The ffmpeg to run; ffprobe is looked for beside it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+}
+
+/// Limits on reading a video and on the programs that decode it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+pub(crate) struct ReadLimitArgs {
+    #[command(flatten)]
+    input: InputLimitArgs,
+    #[command(flatten)]
+    stall: StallArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+pub(crate) struct StallArgs {
+    /// Maximum time without progress of ffmpeg or a server
+    #[arg(long, value_name = "DURATION", value_parser = wall_time)]
+    stall_timeout: Option<Duration>,
+}
+
+impl ReadLimitArgs {
+    /// Returns `default` with the limits that were given.
+    pub(crate) fn over(&self, default: Limits) -> Limits {
+        self.stall.over(self.input.over(default))
+    }
+}
+
+impl StallArgs {
+    /// Returns `default` with the limit that was given.
+    pub(super) fn over(&self, default: Limits) -> Limits {
+        Limits {
+            stall: self.stall_timeout.unwrap_or(default.stall),
+            ..default
+        }
+    }
+}
+
+/// Which hosts may be connected to.
+pub(crate) fn addresses(network: NetworkArgs) -> Addresses {
+    match network.allow_private_addresses {
+        true => Addresses::Any,
+        false => Addresses::Public,
+    }
+}

@@ -1,0 +1,202 @@
+//! What `-o` of `vf extract` means.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use videoframes_console::{Failure, S3Uri, exit};
+#[cfg(feature = "s3")]
+use videoframes_core::archive::ZipObject;
+use videoframes_core::archive::{Destination, Directory, PictureFile, ZipFile};
+use videoframes_core::extract::PictureFormat;
+use videoframes_core::storage::IfExists;
+
+use crate::args::ExtractArgs;
+use crate::input::VideoInput;
+use crate::stdout::Stdout;
+
+/// Where the result goes, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// A ZIP on stdout.
+    StdoutZip,
+    /// A picture on stdout.
+    StdoutPicture,
+    /// A ZIP file.
+    Zip(PathBuf),
+    /// A picture file.
+    Picture(PathBuf, PictureFormat),
+    /// A folder.
+    Folder(PathBuf),
+    /// A ZIP in a bucket.
+    Object(S3Uri),
+}
+
+const KINDS: &str = "-o takes a name in .zip, a picture (.jpg, .png, .webp), a folder (name/), or -";
+
+impl Output {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// Fails if the name says no kind of output, or one that contradicts other arguments.
+    pub(crate) fn of(args: &ExtractArgs) -> Result<Self, Failure> {
+        let output = Self::of_path(args)?;
+        let formats = (&output, args.picture.format);
+        if let (Self::Picture(path, implied), Some(format)) = formats
+            && *implied != format
+        {
+            let text = format!(
+                "--format {} contradicts -o {}",
+                format.extension(),
+                path.display()
+            );
+            return Err(Failure::new(exit::USAGE, text).hint("leave --format out, or change the extension"));
+        }
+        Ok(output)
+    }
+
+    fn of_path(args: &ExtractArgs) -> Result<Self, Failure> {
+        let path = args.output.output.clone().unwrap_or_else(|| {
+            let mut name = args.file.stem();
+            name.push(".frames.zip");
+            PathBuf::from(name)
+        });
+        if path.as_os_str() == "-" {
+            let picture = args.picture.format.is_some() && args.select.is_one_picture();
+            return Ok(if picture {
+                Self::StdoutPicture
+            } else {
+                Self::StdoutZip
+            });
+        }
+        if let Some(text) = path.to_str().filter(|text| S3Uri::is_meant(text)) {
+            return object(text);
+        }
+        let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
+        let Some(extension) = path.extension().filter(|_| !folder) else {
+            return folder_at(&path);
+        };
+        if extension.eq_ignore_ascii_case("zip") {
+            return Ok(Self::Zip(path));
+        }
+        match extension.to_string_lossy().parse() {
+            Ok(format) => Ok(Self::Picture(path, format)),
+            Err(_) => {
+                let text = format!("'.{}' is not a kind of output", extension.display());
+                Err(Failure::new(exit::USAGE, text).hint(KINDS))
+            }
+        }
+    }
+
+    /// The picture format that the name says.
+    pub(crate) fn format(&self) -> Option<PictureFormat> {
+        match self {
+            Self::Picture(_, format) => Some(*format),
+            _ => None,
+        }
+    }
+
+    /// Whether the result is one picture.
+    pub(crate) fn is_picture(&self) -> bool {
+        matches!(self, Self::Picture(..) | Self::StdoutPicture)
+    }
+
+    /// The name of the result; `-` for stdout.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::StdoutZip | Self::StdoutPicture => "-".to_owned(),
+            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => {
+                path.to_string_lossy().into_owned()
+            }
+            Self::Object(address) => address.to_string(),
+        }
+    }
+
+    /// Opens the destination.
+    ///
+    /// # Errors
+    /// Fails if the result would replace the video, or where it cannot be written.
+    pub(crate) async fn open(&self, args: &ExtractArgs) -> Result<Box<dyn Destination>, Failure> {
+        let if_exists = args.output.replace.if_exists();
+        let path = match self {
+            Self::StdoutZip => return stdout(Stdout::Zip, args),
+            Self::StdoutPicture => return stdout(Stdout::Picture, args),
+            Self::Object(address) => {
+                if matches!(&args.file, VideoInput::Object(input) if input == address) {
+                    return Err(replaces(&address.to_string()));
+                }
+                return open_object(address, if_exists).await;
+            }
+            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => path,
+        };
+        if args.file.path().is_some_and(|input| is_same_file(path, input)) {
+            return Err(replaces(&path.to_string_lossy()));
+        }
+        let path = path.clone();
+        Ok(match self {
+            Self::Picture(..) => Box::new(PictureFile { path, if_exists }),
+            Self::Folder(_) => Box::new(Directory { path, if_exists }),
+            _ => Box::new(ZipFile { path, if_exists }),
+        })
+    }
+}
+
+fn folder_at(path: &Path) -> Result<Output, Failure> {
+    if matches!(
+        path.components().next_back(),
+        None | Some(Component::CurDir | Component::ParentDir | Component::RootDir)
+    ) {
+        let text = format!("'{}' cannot be replaced by a new folder", path.display());
+        return Err(Failure::new(exit::USAGE, text).hint("give the name of a folder in it"));
+    }
+    // `components` drops a trailing slash, which a rename would trip over.
+    Ok(Output::Folder(path.components().collect()))
+}
+
+fn object(text: &str) -> Result<Output, Failure> {
+    let address: S3Uri = text
+        .parse()
+        .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
+    if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
+        let text = format!("'{address}' is not a kind of output");
+        return Err(Failure::new(exit::USAGE, text).hint("only a ZIP can be an object: give a name in .zip"));
+    }
+    Ok(Output::Object(address))
+}
+
+fn stdout(kind: Stdout, args: &ExtractArgs) -> Result<Box<dyn Destination>, Failure> {
+    if args.output.report.json {
+        let text = "--json and -o - both write to stdout";
+        return Err(Failure::new(exit::USAGE, text).hint("write the result to a file with -o"));
+    }
+    if std::io::stdout().is_terminal() {
+        let text = "a ZIP or a picture is not written to a terminal";
+        return Err(Failure::new(exit::USAGE, text).hint("redirect stdout, or give -o frames.zip"));
+    }
+    Ok(Box::new(kind))
+}
+
+/// The failure of a result that would replace the video itself.
+pub(crate) fn replaces(output: &str) -> Failure {
+    let text = format!("{output}: the output would replace the video itself");
+    Failure::new(exit::USAGE, text).hint("give another -o")
+}
+
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(feature = "s3")]
+async fn open_object(address: &S3Uri, if_exists: IfExists) -> Result<Box<dyn Destination>, Failure> {
+    let storage = crate::store::open_to_write(address, if_exists).await;
+    let storage = storage.map_err(|error| Failure::of_output(&error))?;
+    Ok(Box::new(ZipObject::new(storage, address.key.clone(), if_exists)))
+}
+
+#[cfg(not(feature = "s3"))]
+async fn open_object(_: &S3Uri, _: IfExists) -> Result<Box<dyn Destination>, Failure> {
+    Err(crate::failure::without_s3())
+}

@@ -1,0 +1,89 @@
+//! Why a program ends without a result.
+
+use std::error::Error;
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use videoframes_core::error::chain;
+use videoframes_core::storage::StorageError;
+use videoframes_core::text::printable;
+
+use crate::STYLES;
+use crate::exit::{INTERNAL, OUTPUT, OUTPUT_EXISTS};
+
+/// Why the program ends without a result: messages, a hint, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    messages: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Creates a failure with one message.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self::all(code, vec![message.into()])
+    }
+
+    /// Creates a failure with several messages, for problems that are reported together.
+    pub fn all(code: u8, messages: Vec<String>) -> Self {
+        Self {
+            code,
+            messages,
+            hint: None,
+        }
+    }
+
+    /// Creates a failure from an error and its causes.
+    pub fn because(code: u8, error: &dyn Error) -> Self {
+        Self::new(code, chain(error))
+    }
+
+    /// Creates a failure for a defect of the program, or of the machine.
+    pub fn internal(error: &dyn Error) -> Self {
+        Self::because(INTERNAL, error)
+    }
+
+    /// Creates a failure for an output that exists or cannot be written.
+    pub fn of_output(error: &StorageError) -> Self {
+        match error {
+            StorageError::AlreadyExists(_) => Self::because(OUTPUT_EXISTS, error).hint("-y replaces it"),
+            StorageError::NotFound(_) => Self::new(OUTPUT, format!("the folder {}", chain(error)))
+                .hint("create it first, or give another -o"),
+            _ => Self::because(OUTPUT, error),
+        }
+    }
+
+    /// Sets the hint.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Prints the messages and the hint to stderr, in the colours of clap's own errors, and returns the exit
+    /// code.
+    ///
+    /// Colours are left out where stderr is not a terminal, and where `NO_COLOR` is set.
+    pub fn report(self) -> ExitCode {
+        let mut stderr = anstream::stderr().lock();
+        let (error, hint) = (STYLES.get_error(), STYLES.get_valid());
+        // A closed stderr leaves nobody to report to.
+        for message in &self.messages {
+            let _ = writeln!(stderr, "{error}error:{error:#} {}", printable(message));
+        }
+        if let Some(text) = &self.hint {
+            let _ = writeln!(stderr, "{hint}hint:{hint:#} {}", printable(text));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.messages.join("; "))
+    }
+}

@@ -1,0 +1,66 @@
+//! What an extraction may cost.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::Args;
+use videoframes_core::limits::Limits;
+
+use super::{positive_size, wall_time};
+
+/// Limits on input and output.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+pub struct LimitArgs {
+    /// Maximum number of pictures
+    #[arg(long, value_name = "N")]
+    pub max_frames: Option<NonZeroU64>,
+    /// Maximum size of the output: 500MB, 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    pub max_output: Option<NonZeroU64>,
+    /// Limits on the input.
+    #[command(flatten)]
+    pub input: InputLimitArgs,
+}
+
+/// Limits on the input.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+pub struct InputLimitArgs {
+    /// Maximum size of the input: 500MB, 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    pub max_input: Option<NonZeroU64>,
+    /// Maximum number of pixels of a stored frame
+    #[arg(long, value_name = "N")]
+    pub max_pixels: Option<NonZeroU64>,
+    /// Maximum length of the video
+    #[arg(long, value_name = "DURATION", value_parser = wall_time)]
+    pub max_duration: Option<Duration>,
+    /// Maximum time of the run
+    #[arg(long, value_name = "DURATION", value_parser = wall_time)]
+    pub timeout: Option<Duration>,
+}
+
+impl LimitArgs {
+    /// Returns `default` with the limits that were given.
+    pub fn over(&self, default: Limits) -> Limits {
+        Limits {
+            frames: self.max_frames.map_or(default.frames, NonZeroU64::get),
+            output_bytes: self.max_output.map_or(default.output_bytes, NonZeroU64::get),
+            ..self.input.over(default)
+        }
+    }
+}
+
+impl InputLimitArgs {
+    /// Returns `default` with the limits that were given.
+    pub fn over(&self, default: Limits) -> Limits {
+        Limits {
+            input_bytes: self.max_input.map_or(default.input_bytes, NonZeroU64::get),
+            pixels: self.max_pixels.map_or(default.pixels, NonZeroU64::get),
+            duration: self.max_duration.unwrap_or(default.duration),
+            wall_time: self.timeout.unwrap_or(default.wall_time),
+            ..default
+        }
+    }
+}

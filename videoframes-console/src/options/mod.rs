@@ -1,0 +1,19 @@
+//! Option groups, each parsed to the core's types.
+
+mod choice;
+mod limits;
+mod network;
+mod output;
+mod picture;
+mod select;
+mod values;
+mod verbose;
+
+pub use choice::{Choice, choice};
+pub use limits::{InputLimitArgs, LimitArgs};
+pub use network::NetworkArgs;
+pub use output::{DamageArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
+pub use picture::{DeinterlaceArgs, PictureArgs};
+pub use select::SelectArgs;
+pub use values::{positive_size, positive_time, wall_time};
+pub use verbose::VerboseArgs;

@@ -1,0 +1,70 @@
+//! Where results go, and what is said about them.
+
+use clap::{Args, ValueEnum};
+use videoframes_core::archive::NameTemplate;
+use videoframes_core::pipeline::OnDamage;
+use videoframes_core::storage::IfExists;
+
+use super::{Choice, choice};
+
+const ON_DAMAGE: &[Choice<OnDamage>] = &[("fail", &[], OnDamage::Fail), ("partial", &[], OnDamage::Partial)];
+
+/// `-y`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReplaceArgs {
+    /// Replace an existing output
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+impl ReplaceArgs {
+    /// What to do if the output exists.
+    pub fn if_exists(self) -> IfExists {
+        match self.yes {
+            true => IfExists::Replace,
+            false => IfExists::Refuse,
+        }
+    }
+}
+
+/// `--name`.
+#[derive(Debug, Clone, Args)]
+pub struct NameArgs {
+    /// Names of the pictures, without extension: {index}, {stem}, {time}, {ms}, {pts}; {index:06} pads
+    /// [default: frame_{index:06}]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub name: Option<NameTemplate>,
+}
+
+/// `--on-error`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DamageArgs {
+    /// For a damaged video: fail and write nothing, or keep the frames that decode (partial)
+    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = choice(ON_DAMAGE), ignore_case = true)]
+    pub on_error: OnDamage,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReportArgs {
+    /// Progress on stderr [default: a bar on a terminal, else none]
+    #[arg(long, value_name = "KIND")]
+    pub progress: Option<ProgressKind>,
+    /// Print the result as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressKind {
+    /// A bar.
+    Bar,
+    /// JSON, a line each.
+    Json,
+    /// None.
+    None,
+}

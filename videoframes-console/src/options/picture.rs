@@ -1,0 +1,83 @@
+//! What the pictures look like.
+
+use clap::Args;
+use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+
+use super::{Choice, choice};
+use crate::Failure;
+use crate::exit::USAGE;
+
+const FORMATS: &[Choice<PictureFormat>] = &[
+    ("jpg", &["jpeg"], PictureFormat::Jpg),
+    ("png", &[], PictureFormat::Png),
+    ("webp", &[], PictureFormat::Webp),
+];
+const DEINTERLACE: &[Choice<Deinterlace>] = &[
+    ("auto", &[], Deinterlace::Auto),
+    ("on", &[], Deinterlace::On),
+    ("off", &[], Deinterlace::Off),
+];
+const TONEMAP: &[Choice<Tonemap>] = &[("auto", &[], Tonemap::Auto), ("off", &[], Tonemap::Off)];
+
+/// The pictures.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pictures")]
+pub struct PictureArgs {
+    /// Picture format [default: jpg, or that of -o]
+    #[arg(short, long, value_name = "FORMAT", value_parser = choice(FORMATS), ignore_case = true)]
+    pub format: Option<PictureFormat>,
+    /// Quality of jpg and webp, 1 to 100 [default: 90]
+    #[arg(short, long, value_name = "Q")]
+    pub quality: Option<Quality>,
+    /// Maximum width; pictures keep their shape and are never enlarged
+    #[arg(short = 'W', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub width: Option<u32>,
+    /// Maximum height
+    #[arg(short = 'H', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub height: Option<u32>,
+    /// Maximum width and height
+    #[arg(long, value_name = "PX", conflicts_with_all = ["width", "height"], value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub max_dimension: Option<u32>,
+    /// Leave pictures as stored, not turned upright
+    #[arg(long)]
+    pub no_rotate: bool,
+    /// Which frames are deinterlaced.
+    #[command(flatten)]
+    pub deinterlace: DeinterlaceArgs,
+    /// Convert HDR videos to SDR (auto), or leave them as they are (off)
+    #[arg(long, default_value = "auto", value_name = "WHEN", value_parser = choice(TONEMAP), ignore_case = true)]
+    pub tonemap: Tonemap,
+}
+
+/// `--deinterlace`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DeinterlaceArgs {
+    /// Deinterlace interlaced frames (auto), all (on) or none (off)
+    #[arg(long, default_value = "auto", value_name = "WHEN", value_parser = choice(DEINTERLACE), ignore_case = true)]
+    pub deinterlace: Deinterlace,
+}
+
+impl PictureArgs {
+    /// The pictures, in the format that `implied` says unless the arguments say it.
+    ///
+    /// # Errors
+    /// Fails if a quality was given for a lossless format.
+    pub fn options(&self, implied: Option<PictureFormat>) -> Result<PictureOptions, Failure> {
+        let format = self.format.or(implied).unwrap_or_default();
+        if self.quality.is_some() && format == PictureFormat::Png {
+            return Err(
+                Failure::new(USAGE, "--quality has no effect on png, which is lossless")
+                    .hint("leave --quality out, or choose --format jpg or webp"),
+            );
+        }
+        Ok(PictureOptions {
+            format,
+            quality: self.quality.unwrap_or_default(),
+            max_width: self.width.or(self.max_dimension),
+            max_height: self.height.or(self.max_dimension),
+            rotate: !self.no_rotate,
+            deinterlace: self.deinterlace.deinterlace,
+            tonemap: self.tonemap,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Which frames.
+
+use clap::Args;
+use videoframes_core::select::{End, Position, Range, Selection};
+use videoframes_core::units::{FrameRate, ParseUnitError, Rational};
+
+use super::positive_time;
+
+/// The selection and its range.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Selection (default: --fps 1)")]
+pub struct SelectArgs {
+    /// Frames per second: 1, 0.5, 1/10, 30000/1001
+    #[arg(long, value_name = "RATE", group = "selection")]
+    pub fps: Option<FrameRate>,
+    /// One frame in each interval: 10s, 1.5, 1m
+    #[arg(long, value_name = "DURATION", group = "selection", value_parser = positive_time)]
+    pub every: Option<Rational>,
+    /// The frames displayed at these times: 1.5,00:01:10.123,20%,-2s (negative: from the end)
+    #[arg(
+        long,
+        value_name = "TIMES",
+        group = "selection",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_parser = position
+    )]
+    pub at: Option<Vec<Position>>,
+    /// This many frames, evenly spaced
+    #[arg(short = 'n', long, value_name = "N", group = "selection", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Every frame
+    #[arg(long, group = "selection")]
+    pub all: bool,
+    /// Start of the range (inclusive): 90, 1:30, 1m30s, 25%, -10s (negative: from the end)
+    #[arg(short, long, value_name = "TIME", conflicts_with = "at", allow_hyphen_values = true, value_parser = position)]
+    pub start: Option<Position>,
+    /// End of the range (exclusive): as --start
+    #[arg(short, long, value_name = "TIME", conflicts_with = "at", allow_hyphen_values = true, value_parser = position)]
+    pub end: Option<Position>,
+    /// Length of the range, instead of --end
+    #[arg(short = 't', long, value_name = "DURATION", conflicts_with_all = ["end", "at"], value_parser = positive_time)]
+    pub duration: Option<Rational>,
+}
+
+/// Parses a time, with spaces around it.
+fn position(text: &str) -> Result<Position, ParseUnitError> {
+    text.trim().parse()
+}
+
+impl SelectArgs {
+    /// The selection; `None` if none was given.
+    pub fn selection(&self) -> Option<Selection> {
+        if let Some(rate) = self.fps {
+            Some(Selection::Fps(rate))
+        } else if let Some(rate) = self.every.and_then(FrameRate::every) {
+            Some(Selection::Fps(rate))
+        } else if let Some(positions) = &self.at {
+            Some(Selection::At(positions.clone()))
+        } else if let Some(count) = self.count {
+            Some(Selection::Count(count))
+        } else {
+            self.all.then_some(Selection::All)
+        }
+    }
+
+    /// The range.
+    pub fn range(&self) -> Range {
+        Range {
+            start: self.start,
+            end: self.end.map(End::At).or(self.duration.map(End::After)),
+        }
+    }
+
+    /// Whether the selection is one picture, whatever the video.
+    pub fn is_one_picture(&self) -> bool {
+        self.count == Some(1) || self.at.as_ref().is_some_and(|times| times.len() == 1)
+    }
+}

@@ -1,0 +1,23 @@
+//! How much is logged.
+
+use clap::{ArgAction, Args};
+use tracing_subscriber::filter::LevelFilter;
+
+/// `-v`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct VerboseArgs {
+    /// Log on stderr; repeat for more detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl VerboseArgs {
+    /// The level that was requested; `None` without `-v`.
+    pub fn level(self) -> Option<LevelFilter> {
+        match self.verbose {
+            0 => None,
+            1 => Some(LevelFilter::DEBUG),
+            _ => Some(LevelFilter::TRACE),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Results on standard output.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use videoframes_core::text::printable_json;
+
+use crate::Failure;
+use crate::exit::OUTPUT;
+
+/// Whether a text reached its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Delivery {
+    /// All of it was written and flushed.
+    Written,
+    /// The reader closed the pipe. Nothing more can be written.
+    Closed,
+}
+
+/// Writes `text` to stdout and flushes it.
+///
+/// # Errors
+/// Fails if stdout cannot be written to. A closed pipe is not an error.
+pub fn print(text: &str) -> Result<Delivery, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Delivery::Written),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Delivery::Closed),
+        Err(error) => Err(Failure::new(OUTPUT, format!("cannot write to stdout: {error}"))),
+    }
+}
+
+/// Writes `value` to stdout as one line of JSON, without control or format characters.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json_line(value: &impl Serialize) -> Result<Delivery, Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::internal(&error))?;
+    print(&format!("{}\n", printable_json(&text)))
+}
+
+/// Writes `value` to stdout as indented JSON, without control or format characters.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> Result<Delivery, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
+    print(&format!("{}\n", printable_json(&text)))
+}

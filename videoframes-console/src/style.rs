@@ -1,0 +1,10 @@
+//! Colours of help, usage and errors.
+
+use clap::builder::styling::{AnsiColor, Styles};
+
+/// The colours of both programs, for clap and for [`crate::Failure`].
+pub const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());

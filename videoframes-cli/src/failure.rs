@@ -45,7 +45,16 @@ pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
         Error::Select(SelectError::TooManyFrames { .. }) => {
             about_input(exit::LIMIT).hint("raise --max-frames, or ask for fewer frames")
         }
-        Error::Select(_) => about_input(exit::USAGE).hint("'vf probe' shows how long it is"),
+        Error::Select(SelectError::TooFine { .. }) => {
+            about_input(exit::LIMIT).hint("ask for fewer pictures, or give --max-frames to allow as many")
+        }
+        Error::Select(SelectError::EmptyRange { .. }) => {
+            about_input(exit::USAGE).hint("--end must be after --start")
+        }
+        Error::Select(SelectError::OutOfRange) => about_input(exit::USAGE),
+        Error::Select(SelectError::BeyondEnd { .. } | SelectError::BeforeStart { .. }) => {
+            about_input(exit::USAGE).hint("'vf probe' shows how long it is")
+        }
         Error::LimitExceeded(_) => about_input(exit::LIMIT),
         Error::NotPlannable(_) => {
             about_input(exit::UNSUPPORTED).hint("--strategy auto takes whichever way is possible")

@@ -13,6 +13,9 @@ pub struct Limits {
     pub duration: Duration,
     /// Most pictures of one extraction.
     pub frames: u64,
+    /// Maximum number of pictures that a grid (`fps`, `every`) may ask for of each frame of the video. Grids of
+    /// at most [`GRID_PICTURES`] pictures are exempt.
+    pub grid_per_frame: u64,
     /// Largest archive, in bytes.
     pub output_bytes: u64,
     /// Longest wall time of one extraction.
@@ -28,6 +31,7 @@ impl Default for Limits {
             pixels: 1 << 27,
             duration: Duration::from_secs(48 * 3600),
             frames: 10_000_000,
+            grid_per_frame: 10,
             output_bytes: 1 << 40,
             wall_time: Duration::from_secs(24 * 3600),
             stall: Duration::from_secs(60),
@@ -35,6 +39,8 @@ impl Default for Limits {
     }
 }
 
+/// Maximum number of pictures of a grid that may repeat frames as often as it likes.
+pub const GRID_PICTURES: u64 = 10_000;
 /// Most presented frames whose timestamps are kept (8 bytes each).
 pub(crate) const TIMELINE_FRAMES: usize = 50_000_000;
 /// Longest line of a child's output that is looked at; the rest of a longer one is skipped.

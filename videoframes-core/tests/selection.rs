@@ -3,7 +3,9 @@
 
 use num_rational::Ratio;
 use proptest::prelude::*;
-use videoframes_core::select::{End, Pick, Position, Range, SelectError, Selection, select};
+use videoframes_core::select::{
+    End, Pick, Position, Range, SelectError, Selection, check_grid, notes, select,
+};
 use videoframes_core::units::{FrameRate, Rational, TimeBase};
 use videoframes_core::video::Timeline;
 
@@ -145,4 +147,128 @@ fn extreme_numbers_are_an_error_or_an_answer_but_never_a_panic() {
     let rate: FrameRate = "1/999999999".parse().unwrap();
     let _ = select(&far, &Selection::Fps(rate), &Range::default(), 10);
     let _ = select(&far, &Selection::Count(7), &Range::default(), 10);
+}
+
+#[test]
+fn times_from_the_end_are_read_and_written() {
+    let whole = |seconds: i128| Ratio::from_integer(seconds);
+    for (text, position) in [
+        ("-10s", Position::BeforeEnd(whole(10))),
+        ("-1.5", Position::BeforeEnd(Ratio::new(3, 2))),
+        ("-00:01:10", Position::BeforeEnd(whole(70))),
+        ("-20%", Position::Percent(whole(80))),
+        ("-0", Position::BeforeEnd(whole(0))),
+        ("10s", Position::Time(whole(10))),
+    ] {
+        let read: Position = text.parse().unwrap();
+        assert_eq!(read, position, "{text}");
+        assert_eq!(read.to_string().parse(), Ok(position), "{text}");
+    }
+    for wrong in ["-", "--1", "-x", "-101%", "- 1", "-1s2m"] {
+        assert!(wrong.parse::<Position>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn times_from_the_end_select_the_frames_before_it() {
+    let video = ten_frames();
+    let tenths = |n: i128| Position::BeforeEnd(Ratio::new(n, 10));
+    let picked = |selection: Selection, start: Option<Position>, end: Option<Position>| {
+        let range = Range {
+            start,
+            end: end.map(End::At),
+        };
+        let picks = select(&video, &selection, &range, 100)?;
+        Ok::<_, SelectError>(picks.iter().map(|pick| pick.frame).collect::<Vec<_>>())
+    };
+    for (start, end, frames) in [
+        (Some(3), None, vec![7, 8, 9]),
+        (None, Some(8), vec![0, 1]),
+        (Some(5), Some(3), vec![5, 6]),
+        (Some(100), Some(9), vec![0]),
+    ] {
+        let found = picked(Selection::All, start.map(tenths), end.map(tenths));
+        assert_eq!(found, Ok(frames), "{start:?} {end:?}");
+    }
+    let at = |n| picked(Selection::At(vec![tenths(n)]), None, None);
+    assert_eq!((at(1), at(10)), (Ok(vec![9]), Ok(vec![0])));
+    assert!(matches!(at(0), Err(SelectError::BeyondEnd { .. })));
+    assert!(matches!(at(11), Err(SelectError::BeforeStart { .. })));
+    let before = picked(Selection::All, None, Some(tenths(11)));
+    assert!(matches!(before, Err(SelectError::EmptyRange { .. })));
+}
+
+#[test]
+fn a_range_that_ends_before_it_starts_is_empty_wherever_it_starts() {
+    let range = Range {
+        start: Some(Position::Time(3.into())),
+        end: Some(End::At(Position::Time(2.into()))),
+    };
+    let empty = select(&ten_frames(), &Selection::All, &range, 100);
+    assert!(matches!(empty, Err(SelectError::EmptyRange { .. })), "{empty:?}");
+}
+
+#[test]
+fn ranges_that_are_cut_and_pictures_that_repeat_are_noted() {
+    let video = ten_frames();
+    let noted = |selection: Selection, range: Range| {
+        let picks = select(&video, &selection, &range, 100).unwrap();
+        notes(&video, &selection, &range, &picks)
+    };
+    let end = |end| Range {
+        start: None,
+        end: Some(end),
+    };
+    assert_eq!(noted(Selection::All, Range::default()), Vec::<String>::new());
+    assert_eq!(
+        noted(Selection::All, end(End::At(Position::Time(1.into())))),
+        Vec::<String>::new()
+    );
+    for (range, words) in [
+        (
+            end(End::At(Position::Time(99.into()))),
+            "ends at 99 s, beyond the end of the video; it ends at 1 s",
+        ),
+        (end(End::After(2.into())), "ends at 2 s"),
+        (
+            Range {
+                start: Some(Position::BeforeEnd(4.into())),
+                end: None,
+            },
+            "starts before the video, which is 1 s long",
+        ),
+    ] {
+        let notes = noted(Selection::All, range);
+        assert!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
+    }
+    let repeats = noted(Selection::Count(25), Range::default());
+    assert_eq!(
+        repeats,
+        ["15 of 25 pictures repeat the frame of the picture before"]
+    );
+}
+
+#[test]
+fn a_grid_far_finer_than_the_frames_is_refused_unless_it_is_small() {
+    let base = TimeBase::new(1, 1).unwrap();
+    // A day at one frame a minute.
+    let slow = Timeline::new(base, (0..1440).map(|minute| minute * 60).collect(), Some(60)).unwrap();
+    let check = |timeline: &Timeline, rate: &str, range: &Range, per_frame| {
+        check_grid(timeline, &Selection::Fps(rate.parse().unwrap()), range, per_frame)
+    };
+    let all = Range::default();
+    let too_fine = SelectError::TooFine {
+        pictures: 2_592_000,
+        frames: 1440,
+    };
+    assert_eq!(check(&slow, "30", &all, 10), Err(too_fine));
+    assert_eq!(check(&slow, "30", &all, u64::MAX), Ok(()));
+    assert_eq!(check(&slow, "1/6", &all, 10), Ok(()), "ten for each frame");
+    let hour = Range {
+        start: None,
+        end: Some(End::After(3600.into())),
+    };
+    assert_eq!(check(&slow, "2", &hour, 10), Ok(()), "few");
+    assert!(check(&slow, "4", &hour, 10).is_err());
+    assert_eq!(check(&ten_frames(), "10000", &all, 10), Ok(()), "few");
 }

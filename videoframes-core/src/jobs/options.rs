@@ -73,6 +73,8 @@ impl RequestedLimits {
             pixels: least(self.pixels, own.pixels),
             duration: seconds(self.duration_s, own.duration),
             frames: least(self.frames, own.frames),
+            // A client that says how many pictures it wants at most means them.
+            grid_per_frame: self.frames.map_or(own.grid_per_frame, |_| u64::MAX),
             output_bytes: least(self.output_bytes, own.output_bytes),
             wall_time: seconds(self.attempt_s, own.wall_time),
             stall: own.stall,

@@ -35,7 +35,7 @@ use crate::extract::{
 };
 use crate::limits::Limits;
 use crate::plan::Strategy;
-use crate::select::{Pick, Range, SelectError, Selection, select};
+use crate::select::{Pick, Range, SelectError, Selection, check_grid, select};
 use crate::source::Source;
 use crate::storage::StorageError;
 use crate::units::{Rational, approximate_seconds};
@@ -485,12 +485,9 @@ fn check_length(seconds: Rational, limits: &Limits) -> Result<(), Error> {
 fn choose(timeline: &Timeline, request: &Request) -> Result<Vec<Pick>, Error> {
     let limits = &request.limits;
     check_length(timeline.duration(), limits)?;
-    Ok(select(
-        timeline,
-        &request.selection,
-        &request.range,
-        limits.frames,
-    )?)
+    let (selection, range) = (&request.selection, &request.range);
+    check_grid(timeline, selection, range, limits.grid_per_frame)?;
+    Ok(select(timeline, selection, range, limits.frames)?)
 }
 
 /// The frames of the picks, each once: picks are in order of time.

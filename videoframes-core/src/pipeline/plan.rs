@@ -9,6 +9,7 @@ use super::probe::{Probe, inspect};
 use super::{Attempt, Error, Request, bounded, choose, distinct};
 use crate::extract::FrameExtractor;
 use crate::plan::Strategy;
+use crate::select::notes;
 use crate::source::Source;
 
 /// What an extraction would decode.
@@ -34,6 +35,8 @@ pub struct Outline {
     pub all_bytes: Option<u64>,
     /// Bytes that were read to find this out.
     pub bytes_read: u64,
+    /// What a person may not expect of the selection.
+    pub warnings: Vec<String>,
 }
 
 /// Says what [`super::run`] would decode for the same request.
@@ -103,5 +106,6 @@ async fn outline_unbounded(
         all_samples: known.map(|index| index.samples.len()),
         all_bytes: known.map(|index| index.bytes()),
         bytes_read: source.bytes_read(),
+        warnings: notes(&timeline, &request.selection, &request.range, &picks),
     })
 }

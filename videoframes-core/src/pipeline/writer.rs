@@ -7,7 +7,7 @@ use super::{Error, Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
 use crate::archive::{Archive, MANIFEST_NAME, hex};
 use crate::extract::{ExtractReport, Picture, PictureFormat};
-use crate::select::{End, Pick};
+use crate::select::{End, Pick, notes};
 use crate::source::Source;
 use crate::units::approximate_seconds;
 use crate::video::{Timeline, VideoInfo};
@@ -129,11 +129,13 @@ impl Writer<'_> {
             self.archive.abort().await;
             return Err(error);
         }
+        let request = self.request;
+        let notes = notes(self.timeline, &request.selection, &request.range, self.picks);
         let bytes = self.archive.finish().await?;
         Ok(Summary {
             manifest,
             bytes,
-            warnings: report.warnings,
+            warnings: notes.into_iter().chain(report.warnings).collect(),
             damage: report.damage,
             work,
             renditions: Vec::new(),

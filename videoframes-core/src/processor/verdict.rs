@@ -56,7 +56,9 @@ impl Verdict {
             }
             Error::Copy { .. } => retryable(ErrorCode::NoSpace),
             Error::Empty => permanent(ErrorCode::EmptySource),
-            Error::Select(SelectError::TooManyFrames { .. }) => permanent(ErrorCode::LimitExceeded),
+            Error::Select(SelectError::TooManyFrames { .. } | SelectError::TooFine { .. }) => {
+                permanent(ErrorCode::LimitExceeded)
+            }
             Error::Select(_) => permanent(ErrorCode::SelectionOutOfRange),
             Error::LimitExceeded(_) | Error::Extract(ExtractError::LimitExceeded(_)) => {
                 permanent(ErrorCode::LimitExceeded)

@@ -32,6 +32,8 @@ fn schema_and_parser_agree() {
         with("selection", json!({"all": true})),
         with("selection", Value::Null),
         with("range", json!({"start": 1, "duration": "5s"})),
+        with("selection", json!({"at": [-1, "-2.5s", "-10%"]})),
+        with("range", json!({"start": "-10s", "end": -2})),
         with(
             "picture",
             json!({"format": "JPEG", "quality": 1, "max_width": 65535, "rotate": false}),
@@ -90,6 +92,9 @@ fn schema_and_parser_agree() {
         with("limits", json!({"frames": -1})),
         with("limits", json!({"frames": "many"})),
         with("output", json!({})),
+        with("output", json!({"key": "a\u{1b}[2J.zip"})),
+        with("output", json!({"key": "a\u{9b}.zip"})),
+        with("source", json!({"key": "a\nb.mp4"})),
         with("idempotency_key", json!("")),
         with("idempotency_key", json!(7)),
         with("renditions", json!([{"codec": "divx"}])),

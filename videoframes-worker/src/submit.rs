@@ -172,7 +172,8 @@ fn identify(path: &Path) -> io::Result<(String, String)> {
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
-        .into_owned();
+        // A key takes none of them.
+        .replace(|c: char| c.is_control() || c == '\\', "_");
     Ok((name, sha256(File::open(path)?)?))
 }
 

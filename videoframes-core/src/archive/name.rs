@@ -3,11 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::extract::PictureFormat;
+use crate::text::is_unprintable;
+
 /// A template such as `{stem}_{index:06}_{ms}`, without the extension.
 ///
-/// `{index}` counts from 0, `{stem}` is the source's name without extension, `{ms}` the picture's
-/// own time in milliseconds (rounded down), `{pts}` its timestamp in the stream's ticks. A width
-/// such as `:06` pads numbers with zeros.
+/// `{index}` counts from 0, `{stem}` is the source's name without extension, `{time}` the picture's own time as
+/// `00-01-10.123`, `{ms}` the same in milliseconds (both rounded down), `{pts}` its timestamp in the stream's
+/// ticks. A width such as `:06` pads numbers with zeros.
+///
+/// Rendered names are valid on every system: `CON` or a folder that ends with a dot get an underscore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTemplate {
     text: String,
@@ -18,6 +23,7 @@ pub struct NameTemplate {
 enum Part {
     Literal(String),
     Stem,
+    Time,
     Number(Number, usize),
 }
 
@@ -71,11 +77,13 @@ impl FromStr for NameTemplate {
                 }
             };
             parts.push(match field {
+                "stem" | "time" if width > 0 => return Err(fail("only numbers take a width")),
                 "stem" => Part::Stem,
+                "time" => Part::Time,
                 "index" => Part::Number(Number::Index, width),
                 "ms" => Part::Number(Number::Milliseconds, width),
                 "pts" => Part::Number(Number::Pts, width),
-                _ => return Err(fail("the fields are {index}, {stem}, {ms} and {pts}")),
+                _ => return Err(fail("the fields are {index}, {stem}, {time}, {ms} and {pts}")),
             });
             rest = &rest[close + 1..];
         }
@@ -84,6 +92,11 @@ impl FromStr for NameTemplate {
         }
         if !parts.iter().any(|p| matches!(p, Part::Number(Number::Index, _))) {
             return Err(fail("it needs {index}, so that no two pictures share a name"));
+        }
+        if let Some((_, extension)) = text.rsplit_once('.')
+            && extension.parse::<PictureFormat>().is_ok()
+        {
+            return Err(fail("it ends with an extension, which the picture format adds"));
         }
         if text.len() > 200 {
             return Err(fail("it is longer than 200 bytes"));
@@ -105,7 +118,7 @@ fn literal(text: &str) -> Result<Part, &'static str> {
     if text.contains('}') {
         return Err("a '}' was never opened");
     }
-    if text.chars().any(|c| c.is_control() || matches!(c, '\\' | ':')) {
+    if text.chars().any(|c| is_hidden(c) || matches!(c, '\\' | ':')) {
         return Err("it holds a character that not every system allows in a file name");
     }
     Ok(Part::Literal(text.to_owned()))
@@ -125,6 +138,7 @@ impl NameTemplate {
             match part {
                 Part::Literal(text) => name.push_str(text),
                 Part::Stem => name.push_str(&stem(source_name)),
+                Part::Time => name.push_str(&time(milliseconds)),
                 Part::Number(number, width) => {
                     let value = match number {
                         Number::Index => index as i128,
@@ -135,8 +149,53 @@ impl NameTemplate {
                 }
             }
         }
-        name
+        let last = name.matches('/').count();
+        let components = name.split('/').enumerate();
+        let components = components.map(|(place, component)| portable(component, place == last));
+        components.collect::<Vec<_>>().join("/")
     }
+}
+
+/// `00-01-10.123`: without colons, which not every system allows.
+fn time(milliseconds: i128) -> String {
+    let (seconds, rest) = (milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}-{minutes:02}-{:02}.{rest:03}", seconds % 60)
+}
+
+/// The component of a path as every system takes it. An extension follows the last one.
+fn portable(component: &str, is_last: bool) -> String {
+    let stem = component.split('.').next().unwrap_or_default();
+    let rest = &component[stem.len()..];
+    let mut name = match is_device(stem.trim_end()) {
+        true => format!("{stem}_{rest}"),
+        false => component.to_owned(),
+    };
+    if !is_last && name.ends_with(['.', ' ']) {
+        name.push('_');
+    }
+    name
+}
+
+/// Whether Windows takes the name, with any extension, for a device.
+fn is_device(stem: &str) -> bool {
+    let stem = stem.to_ascii_uppercase();
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    ) || number.is_some_and(|number| {
+        let mut digits = number.chars();
+        matches!(
+            (digits.next(), digits.next()),
+            (Some('0'..='9' | '¹' | '²' | '³'), None)
+        )
+    })
+}
+
+/// Whether a name should not hold the character, which nobody sees. Joiners are part of words and emoji.
+fn is_hidden(c: char) -> bool {
+    is_unprintable(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// The name without its extension, cut to a sane length, with nothing that could leave a folder.
@@ -146,7 +205,7 @@ fn stem(source_name: &str) -> String {
         _ => source_name,
     };
     let clean = |c: char| {
-        if c.is_control() || matches!(c, '/' | '\\' | ':' | '\u{fffd}') {
+        if is_hidden(c) || matches!(c, '/' | '\\' | ':' | '\u{fffd}') {
             '_'
         } else {
             c
@@ -166,8 +225,14 @@ mod tests {
 
     #[test]
     fn template_renders_every_field() {
-        let template: NameTemplate = "{stem}_{index:04}_{ms}_{pts}".parse().unwrap();
-        assert_eq!(template.render("a.b.mp4", 7, 1500, 23), "a.b_0007_1500_23");
+        let template: NameTemplate = "{stem}_{index:04}_{time}_{ms}_{pts}".parse().unwrap();
+        assert_eq!(
+            template.render("a.b.mp4", 7, 1500, 23),
+            "a.b_0007_00-00-01.500_1500_23"
+        );
+        let time: NameTemplate = "{time}-{index}".parse().unwrap();
+        assert_eq!(time.render("x", 0, 3_723_004, 0), "01-02-03.004-0");
+        assert_eq!(time.render("x", 0, 360_000_000, 0), "100-00-00.000-0");
     }
 
     #[test]
@@ -181,10 +246,36 @@ mod tests {
             "{foo}{index}",
             "a}{index}",
             "manifest.json/{index}",
+            "{index:4}/{stem}.jpg",
+            "{index}.JPEG",
+            "{time:3}{index}",
+            "a\u{202e}{index}",
         ] {
             assert!(bad.parse::<NameTemplate>().is_err(), "{bad}");
         }
         let template: NameTemplate = "{stem}/{index}".parse().unwrap();
         assert_eq!(template.render("...mp4", 0, 0, 0), "video/0");
+    }
+
+    #[test]
+    fn names_are_valid_on_every_system() {
+        let template: NameTemplate = "{stem}/{stem}/{index}".parse().unwrap();
+        for (source, folder) in [
+            ("CON.mp4", "CON_"),
+            ("nul.tar.mp4", "nul_.tar"),
+            ("lpt1.mp4", "lpt1_"),
+            ("com.mp4", "com"),
+            ("console.mp4", "console"),
+            ("a..mp4", "a._"),
+            ("a .mp4", "a _"),
+            ("evil\u{202e}gpj.mp4", "evil_gpj"),
+            ("esc\u{1b}[2J\u{9b}.mp4", "esc_[2J_"),
+            ("👩\u{200d}🚀.mp4", "👩\u{200d}🚀"),
+        ] {
+            assert_eq!(template.render(source, 3, 0, 0), format!("{folder}/{folder}/3"));
+        }
+        let last: NameTemplate = "{index}/{stem}".parse().unwrap();
+        assert_eq!(last.render("aux.mp4", 0, 0, 0), "0/aux_");
+        assert_eq!(last.render("a .mp4", 0, 0, 0), "0/a ");
     }
 }

@@ -24,9 +24,10 @@ impl FileSink {
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`] at once where `path` is there and must not be replaced;
-    /// [`StorageError::Invalid`] where it is a device or a pipe.
+    /// [`StorageError::Invalid`] where it is a device, a pipe or a symbolic link, which somebody else may have
+    /// planted.
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, StorageError> {
-        let mut path = path.into();
+        let path = path.into();
         let name = path.to_string_lossy().into_owned();
         match path.symlink_metadata() {
             Ok(_) if if_exists == IfExists::Refuse => return Err(StorageError::AlreadyExists(name)),
@@ -34,17 +35,16 @@ impl FileSink {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 return Err(StorageError::from_io("write", &name, error));
             }
-            Ok(_) => {
-                // A device or a pipe is no file that could be replaced, and of a link it is the target.
-                if let Ok(target) = path.canonicalize() {
-                    let kind = target.metadata().map(|target| target.file_type());
-                    if !kind.is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
-                        return Err(StorageError::invalid(&name, "is not a regular file"));
-                    }
-                    path = target;
-                }
+            Ok(meta) if meta.is_symlink() => {
+                return Err(StorageError::invalid(
+                    &name,
+                    "is a symbolic link, which is not replaced",
+                ));
             }
-            Err(_) => {}
+            Ok(meta) if !meta.is_file() && !meta.is_dir() => {
+                return Err(StorageError::invalid(&name, "is not a regular file"));
+            }
+            Ok(_) | Err(_) => {}
         }
         let folder = folder_of(&path);
         let file = tempfile::Builder::new()

@@ -226,6 +226,8 @@ error_codes! {
     InvalidRequest = "INVALID_REQUEST",
     /// There is no such source.
     SourceNotFound = "SOURCE_NOT_FOUND",
+    /// The store refuses to read the source.
+    SourceRefused = "SOURCE_REFUSED",
     /// The source cannot be read for now.
     SourceUnavailable = "SOURCE_UNAVAILABLE",
     /// The source is another one than was asked for, or became one while it was read.

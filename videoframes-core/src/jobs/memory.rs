@@ -448,6 +448,16 @@ impl JobRepo for MemoryJobRepo {
         Ok(())
     }
 
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::RetryLater, now)?;
+        job.attempts = job.attempts.saturating_sub(1);
+        job.next_attempt_at = Some(now.after(delay));
+        job.set_error(Some(error));
+        Ok(())
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
         let job = state.held(lease)?;

@@ -202,6 +202,13 @@ pub trait JobRepo: Send + Sync + 'static {
     async fn retry_later(&self, lease: &Lease, error: &JobError, delay: Duration)
     -> Result<(), JobRepoError>;
 
+    /// Does the same as [`JobRepo::retry_later`], and takes the attempt back: for an outage, which is not the job's
+    /// fault.
+    ///
+    /// # Errors
+    /// [`JobRepoError::LeaseLost`].
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
+
     /// Hands a job back as if it had not been claimed, but for the epoch, and the crash that a claim of a
     /// run-out lease has counted.
     ///

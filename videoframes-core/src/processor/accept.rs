@@ -7,9 +7,12 @@ use super::fault::{self, Point};
 use super::receipt::Receipt;
 use super::renditions::is_rendition;
 use super::telemetry;
-use crate::error::chain;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
-use crate::storage::{ObjectInfo, StorageError};
+use crate::storage::ObjectInfo;
+
+/// Receipts of a message for which its source may fail to answer while other objects do. Then the message becomes a
+/// job, which tells.
+const UNANSWERED: u32 = 3;
 
 /// What a message turned out to be.
 #[derive(Debug)]
@@ -35,10 +38,11 @@ impl Parts {
         receipt: &Receipt,
         deadline: Duration,
     ) -> Result<Accepted, JobRepoError> {
+        let receipts = receipt.message().receive_count;
         let (requests, broken) = match JobMessage::parse(&receipt.message().body) {
             Ok(JobMessage::Known(job)) => return Ok(Accepted::Job(job)),
             Ok(JobMessage::Asked(request)) => (vec![*request], None),
-            Ok(JobMessage::Events(events)) => match self.asked_of(&events.created).await {
+            Ok(JobMessage::Events(events)) => match self.asked_of(&events.created, receipts).await {
                 Some(asked) => (asked, events.broken),
                 None => return Ok(Accepted::NotNow),
             },
@@ -50,7 +54,7 @@ impl Parts {
         };
         let mut jobs = Vec::with_capacity(requests.len());
         for request in requests {
-            let Some(etag) = self.etag_of(&request).await else {
+            let Some(etag) = self.etag_of(&request, receipts).await else {
                 return Ok(Accepted::NotNow);
             };
             jobs.push(request.into_job(etag, deadline));
@@ -96,11 +100,11 @@ impl Parts {
     }
 
     /// What the rules ask of new objects; `None` where the store does not answer.
-    async fn asked_of(&self, created: &[ObjectEvent]) -> Option<Vec<JobRequest>> {
+    async fn asked_of(&self, created: &[ObjectEvent], receipts: u32) -> Option<Vec<JobRequest>> {
         let mut asked = Vec::with_capacity(created.len());
         for event in created {
             let request = match self.rules.request(event) {
-                Some(request) if self.feeds_itself(&request).await? => None,
+                Some(request) if self.feeds_itself(&request, receipts).await? => None,
                 request => request,
             };
             telemetry::object_event(request.is_some());
@@ -118,10 +122,10 @@ impl Parts {
 
     /// Whether a rule would make renditions of a rendition, and of those the next ones; `None` where the
     /// store does not answer.
-    async fn feeds_itself(&self, request: &JobRequest) -> Option<bool> {
+    async fn feeds_itself(&self, request: &JobRequest, receipts: u32) -> Option<bool> {
         match request.writes_videos() {
             true => Some(
-                self.source_of(request)
+                self.source_of(request, receipts)
                     .await?
                     .is_some_and(|found| is_rendition(&found)),
             ),
@@ -131,32 +135,42 @@ impl Parts {
 
     /// The version of the source that is there now: `Some(None)` where there is none or where another is
     /// meant, `None` where the store does not answer.
-    async fn etag_of(&self, request: &JobRequest) -> Option<Option<String>> {
+    async fn etag_of(&self, request: &JobRequest, receipts: u32) -> Option<Option<String>> {
         let version = request.source().map(|source| &source.version);
         match version {
             Some(version) if version.id.is_none() && version.etag.is_none() => {
-                Some(self.source_of(request).await?.map(|found| found.etag))
+                Some(self.source_of(request, receipts).await?.map(|found| found.etag))
             }
             _ => Some(None),
         }
     }
 
     /// The source, where it is there; `None` where the store does not answer.
-    async fn source_of(&self, request: &JobRequest) -> Option<Option<ObjectInfo>> {
+    async fn source_of(&self, request: &JobRequest, receipts: u32) -> Option<Option<ObjectInfo>> {
         let Some(source) = request.source() else {
             return Some(None);
         };
         // A bucket that is not known makes a job that fails.
-        let Ok(storage) = self.stores.source(source.bucket.as_deref()) else {
+        let bucket = source.bucket.as_deref();
+        let Ok(storage) = self.stores.source(bucket) else {
             return Some(None);
         };
+        let reads = self.source_reads(bucket);
+        if !self.admits(&reads).await {
+            return None;
+        }
         match storage.head(&source.key, &source.version).await {
             Ok(found) => Some(Some(found)),
             // The job says so, as of a version that is gone.
-            Err(StorageError::NotFound(_) | StorageError::Changed(_)) => Some(None),
+            Err(error) if !error.is_retryable() => Some(None),
             Err(error) => {
-                self.circuits.store.failed(&chain(&error));
-                None
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    input.key = %source.key,
+                    "failed to look at a source"
+                );
+                let outage = self.is_outage(&reads).await;
+                (!outage && receipts >= UNANSWERED).then_some(None)
             }
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::circuit::Operation;
 use super::mark;
 use super::renditions::{beside, is_archive};
-use super::verdict::Verdict;
+use super::verdict::{Suspect, Verdict};
 use super::work::result_folder;
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
@@ -46,7 +47,7 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
     let mut after: Option<ObjectKey> = None;
     loop {
         let page = storage.list(&folder, after.as_ref(), PAGE).await;
-        let page = page.map_err(|e| Verdict::of_store(&e))?;
+        let page = page.map_err(|e| Verdict::of_results(&e, Operation::List))?;
         let Some(last) = page.last() else {
             return Ok(None);
         };
@@ -55,7 +56,7 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
             let found = match storage.head(&object.key, &ObjectVersion::CURRENT).await {
                 Ok(found) => found,
                 Err(StorageError::NotFound(_)) => continue,
-                Err(error) => return Err(Verdict::of_store(&error)),
+                Err(error) => return Err(Verdict::of_results(&error, Operation::Read)),
             };
             // The key alone says whose it is; what was asked may have been noted beside it.
             if mark::may_be_on(&found, job)
@@ -76,12 +77,17 @@ async fn read(
     job: &VideoJob,
 ) -> Result<JobResult, Verdict> {
     let renditions = beside(stores, job, key).await?;
-    let unreadable = |message: String| Verdict::retryable(ErrorCode::OutputUnavailable, message);
+    let unreadable = |message: String| {
+        Verdict::retryable(ErrorCode::OutputUnavailable, message)
+            .suspecting(Suspect::Results(Operation::Read))
+    };
     let source = stores
         .results()
         .open(key, &ObjectVersion::with_etag(&found.etag))
         .await;
-    let source = source.map_err(|e| Verdict::of_store(&e))?.source;
+    let source = source
+        .map_err(|e| Verdict::of_results(&e, Operation::Read))?
+        .source;
     let mut digest = Sha256::new();
     let mut verifier = source.verifier();
     let mut offset = 0;

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::Parts;
+use super::circuit::{Operation, StoreUse};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::{Held, State, beat};
@@ -17,7 +18,7 @@ use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
-use super::verdict::Verdict;
+use super::verdict::{Suspect, Verdict};
 use super::work::{Done, Work};
 use crate::error::chain;
 use crate::jobs::{ErrorCode, JobError, JobRepoError, JobStatus, Lease, Outcome, Stage, VideoJob};
@@ -41,6 +42,8 @@ pub(super) enum Afterwards {
 enum Ending {
     Finish(Outcome, Vec<ObjectKey>),
     RetryLater(JobError, Duration),
+    /// The same without counting the attempt: a dependency is out of order.
+    Defer(JobError, Duration),
     Release,
     Nothing,
 }
@@ -68,15 +71,58 @@ impl Attempt {
         let done = CancellationToken::new();
         let heart = self.heart(&state, &done);
         let _deadline = self.watch_deadline();
-        let outcome = self.work(&state).await;
+        let outcome = match self.blocked().await {
+            Some(suspect) => Err(Verdict::of_outage(suspect)),
+            None => self.work(&state).await,
+        };
+        let outage = match &outcome {
+            Ok(_) => false,
+            Err(verdict) => self.is_outage(verdict).await,
+        };
         state.enter(Stage::Commit);
-        let ending = self.ending(outcome);
+        let ending = self.ending(outcome, outage);
         let afterwards = self.write(&ending, began).await;
         fault::reached(Point::Committed);
         // The heartbeat in flight is waited for, so that nothing touches the message behind its end.
         done.cancel();
         let _ = heart.await;
         afterwards
+    }
+
+    fn bucket(&self) -> Option<&str> {
+        self.job.source["bucket"].as_str()
+    }
+
+    /// What this job needs and is known to be out of order.
+    async fn blocked(&self) -> Option<Suspect> {
+        let needed = [Suspect::SourceRead]
+            .into_iter()
+            .chain(Operation::ALL.map(Suspect::Results));
+        for suspect in needed {
+            let used: StoreUse = self.parts.suspected(suspect, self.bucket());
+            let admits = tokio::select! {
+                biased;
+                () = self.stop.token().cancelled() => true,
+                admits = self.parts.admits(&used) => admits,
+            };
+            if !admits {
+                return Some(suspect);
+            }
+        }
+        None
+    }
+
+    /// Whether what failed fails for every job, and not for this one alone.
+    async fn is_outage(&self, verdict: &Verdict) -> bool {
+        let Some(suspect) = verdict.suspect else {
+            return false;
+        };
+        let used = self.parts.suspected(suspect, self.bucket());
+        tokio::select! {
+            biased;
+            () = self.stop.token().cancelled() => false,
+            outage = self.parts.is_outage(&used) => outage,
+        }
     }
 
     fn heart(&self, state: &Arc<State>, done: &CancellationToken) -> AbortOnDropHandle<()> {
@@ -128,7 +174,7 @@ impl Attempt {
         }
     }
 
-    fn ending(&self, outcome: Result<Done, Verdict>) -> Ending {
+    fn ending(&self, outcome: Result<Done, Verdict>, outage: bool) -> Ending {
         let verdict = match (outcome, self.stop.reason()) {
             _ if self.stop.is_lost() => return Ending::Nothing,
             _ if self.stop.is_fenced() => return Ending::Release,
@@ -149,10 +195,18 @@ impl Attempt {
             }
             (Err(verdict), _) => verdict,
         };
-        if verdict.is_of_a_store() {
-            self.parts.circuits.store.failed(&verdict.error.message);
-        }
         let code = verdict.error.code.as_str();
+        if outage {
+            let receipts = self.receipt.message().receive_count;
+            let pause = self.config.retry.deferral(receipts, fastrand::f64());
+            tracing::warn!(
+                error.r#type = code,
+                message = verdict.error.message,
+                ?pause,
+                "deferred until the dependency works again; the attempt is not counted"
+            );
+            return Ending::Defer(verdict.error, pause);
+        }
         let pause = self.config.retry.pause(self.job.attempts, fastrand::f64());
         match pause.filter(|_| verdict.retryable) {
             Some(pause) => {
@@ -180,6 +234,7 @@ impl Attempt {
                 Ending::RetryLater(error, pause) => {
                     self.parts.repo.retry_later(&self.lease, error, *pause).await
                 }
+                Ending::Defer(error, pause) => self.parts.repo.defer(&self.lease, error, *pause).await,
                 Ending::Release => self.parts.repo.release(&self.lease).await,
             };
             let error = match written {
@@ -274,6 +329,10 @@ impl Attempt {
             }
             Ending::RetryLater(error, pause) => {
                 telemetry::job_ended("retried", Some(&error.code), took);
+                Afterwards::Again(*pause)
+            }
+            Ending::Defer(error, pause) => {
+                telemetry::job_ended("deferred", Some(&error.code), took);
                 Afterwards::Again(*pause)
             }
             Ending::Release => {

@@ -19,6 +19,7 @@ mod fault;
 mod heartbeat;
 mod leftovers;
 mod mark;
+mod probe;
 mod rate;
 mod receipt;
 mod relay;
@@ -43,7 +44,7 @@ pub use config::{ProcessorConfig, Timing};
 pub use relay::{Relayed, relay};
 pub use retry::RetryPolicy;
 
-use self::circuit::Circuits;
+use self::circuit::{Circuits, Dependency};
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::compress::Compressor;
@@ -52,7 +53,7 @@ use crate::extract::FrameExtractor;
 use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
 use crate::queue::Queue;
-use crate::storage::{Storage, Stores};
+use crate::storage::{ObjectKey, Storage, Stores};
 
 /// What a processor works with.
 pub struct Parts {
@@ -75,6 +76,7 @@ pub struct Parts {
     outbox: Notify,
     rates: Rates,
     circuits: Circuits,
+    probe_key: Option<ObjectKey>,
 }
 
 impl Parts {
@@ -98,6 +100,7 @@ impl Parts {
             outbox: Notify::new(),
             rates: Rates::default(),
             circuits: Circuits::default(),
+            probe_key: probe::key(),
         }
     }
 
@@ -262,12 +265,12 @@ impl Shared {
             let pause = match self.parts.relay(self.config.timing.relay_hold).await {
                 Ok(relayed) if relayed.failed == 0 => {
                     backoff.succeeded();
-                    self.parts.circuits.database.succeeded();
+                    self.parts.circuits.succeeded(&Dependency::Outbox);
                     self.config.timing.relay
                 }
                 Ok(_) => backoff.failed(),
                 Err(error) => {
-                    self.parts.circuits.database.failed(&chain(&error));
+                    self.parts.circuits.failed(&Dependency::Outbox, &chain(&error));
                     backoff.failed()
                 }
             };

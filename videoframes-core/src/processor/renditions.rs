@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::circuit::Operation;
 use super::fault::{self, Point};
 use super::mark;
 use super::verdict::Verdict;
@@ -173,7 +174,7 @@ async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option
     let found = match stores.results().head(key, &ObjectVersion::CURRENT).await {
         Ok(found) => found,
         Err(StorageError::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(Verdict::of_store(&error)),
+        Err(error) => return Err(Verdict::of_results(&error, Operation::Read)),
     };
     let video = found
         .metadata

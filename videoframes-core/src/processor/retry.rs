@@ -36,6 +36,18 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// The pause of a job or a message that an outage keeps waiting. Grows from receipt to receipt, so that an
+    /// outage does not use up a queue's patience; an attempt is never counted, so that there is no last one.
+    pub(super) fn deferral(&self, receipts: u32, jitter: f64) -> Duration {
+        let patient = Self {
+            attempts: u32::MAX,
+            ..*self
+        };
+        patient.pause(receipts.max(1), jitter).unwrap_or(self.longest)
+    }
+}
+
 /// Grows from failure to failure, and starts anew after a success: for loops that have to go on.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -76,5 +88,18 @@ mod tests {
         let seconds = |s| Some(Duration::from_secs(s));
         assert_eq!(whole, [seconds(10), seconds(20), seconds(30), seconds(30), None]);
         assert_eq!(policy.pause(1, 0.0), seconds(5));
+    }
+
+    #[test]
+    fn deferrals_grow_and_never_end() {
+        let policy = RetryPolicy {
+            attempts: 1,
+            first: Duration::from_secs(10),
+            longest: Duration::from_secs(30),
+        };
+        let whole: Vec<_> = (0..=5)
+            .map(|receipts| policy.deferral(receipts, 1.0).as_secs())
+            .collect();
+        assert_eq!(whole, [10, 10, 20, 30, 30, 30]);
     }
 }

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::Shared;
 use super::accept::Accepted;
 use super::attempt::{Afterwards, Attempt};
-use super::circuit::Circuit;
+use super::circuit::{Admission, Dependency, Operation, StoreUse};
 use super::fault::{self, Point};
 use super::leftovers;
 use super::rate::Rate;
@@ -17,7 +17,6 @@ use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
 use super::telemetry;
-use super::work::RESULTS;
 use crate::error::chain;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
 use crate::queue::Message;
@@ -65,13 +64,31 @@ impl Slot {
     async fn ready(&self) -> bool {
         let shared = &self.shared;
         let circuits = &shared.parts.circuits;
-        let open = [&circuits.queue, &circuits.database, &circuits.store].map(Circuit::open_until);
-        if let Some(until) = open.into_iter().flatten().max() {
+        let open = [Dependency::Queue, Dependency::Database, Dependency::Outbox];
+        let open = open
+            .iter()
+            .filter_map(|dependency| circuits.open_until(dependency));
+        if let Some(until) = open.max() {
             self.wait_until(until).await;
             return false;
         }
-        if circuits.store.is_open() && !self.store_answers().await {
-            return false;
+        // Every job needs the store of the results.
+        for operation in Operation::ALL {
+            let used = StoreUse::of_results(operation);
+            match circuits.admit(&Dependency::Store(used.clone())) {
+                Admission::Closed => {}
+                Admission::Open(until) => {
+                    self.wait_until(until).await;
+                    return false;
+                }
+                Admission::Probe => {
+                    tokio::select! {
+                        _ = shared.parts.tried(&used) => {}
+                        () = shared.stopping.cancelled() => {}
+                    }
+                    return false;
+                }
+            }
         }
         let owed =
             |rate: &Option<Rate>, amount| rate.as_ref().map_or(Duration::ZERO, |rate| rate.take(amount));
@@ -82,25 +99,6 @@ impl Slot {
         self.not_begun();
         self.wait_until(Instant::now() + pause).await;
         false
-    }
-
-    /// Asks the store whether it answers again.
-    async fn store_answers(&self) -> bool {
-        let parts = &self.shared.parts;
-        let asked = tokio::select! {
-            asked = parts.stores.results().list(RESULTS, None, 1) => asked,
-            () = self.shared.stopping.cancelled() => return false,
-        };
-        match asked {
-            Err(error) if error.is_retryable() => {
-                parts.circuits.store.failed(&chain(&error));
-                false
-            }
-            _ => {
-                parts.circuits.store.succeeded();
-                true
-            }
-        }
     }
 
     /// What was taken from the rate for a job that was none.
@@ -125,7 +123,7 @@ impl Slot {
         telemetry::polled();
         match received {
             Ok(messages) => {
-                self.shared.parts.circuits.queue.succeeded();
+                self.shared.parts.circuits.succeeded(&Dependency::Queue);
                 let message = messages.into_iter().next();
                 match &message {
                     Some(message) => telemetry::received(message.receive_count),
@@ -135,7 +133,10 @@ impl Slot {
             }
             Err(error) => {
                 self.not_begun();
-                self.shared.parts.circuits.queue.failed(&chain(&error));
+                self.shared
+                    .parts
+                    .circuits
+                    .failed(&Dependency::Queue, &chain(&error));
                 None
             }
         }
@@ -149,13 +150,16 @@ impl Slot {
                 self.not_begun();
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "left to a worker that can read it");
-                Afterwards::Again(self.growing(Duration::from_secs(1), receipt))
+                Afterwards::Again(Self::growing(receipt))
             }
             Err(error) => {
                 // Nothing is wrong with the message: it waits for the database.
                 self.not_begun();
-                self.shared.parts.circuits.database.failed(&chain(&error));
-                Afterwards::Again(self.growing(Duration::from_secs(1), receipt))
+                self.shared
+                    .parts
+                    .circuits
+                    .failed(&Dependency::Database, &chain(&error));
+                Afterwards::Again(Self::growing(receipt))
             }
         };
         match afterwards {
@@ -169,9 +173,9 @@ impl Slot {
     }
 
     /// A pause that grows from receipt to receipt, so that an outage does not use up a queue's patience.
-    fn growing(&self, first: Duration, receipt: &Receipt) -> Duration {
+    fn growing(receipt: &Receipt) -> Duration {
         let doublings = receipt.message().receive_count.saturating_sub(1).min(10);
-        first.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+        Duration::from_secs(1 << doublings).min(LONGEST_PAUSE)
     }
 
     async fn job_of(&self, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
@@ -192,9 +196,9 @@ impl Slot {
             }
             Accepted::NotNow => {
                 self.not_begun();
-                Ok(Afterwards::Again(
-                    self.growing(self.shared.config.retry.first, receipt),
-                ))
+                let receipts = receipt.message().receive_count;
+                let pause = self.shared.config.retry.deferral(receipts, fastrand::f64());
+                Ok(Afterwards::Again(pause))
             }
         }
     }
@@ -207,7 +211,7 @@ impl Slot {
         };
         let claimed = Instant::now();
         let claim = self.ask(job, &terms, claimed).await?;
-        self.shared.parts.circuits.database.succeeded();
+        self.shared.parts.circuits.succeeded(&Dependency::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.not_begun();
         }
@@ -277,7 +281,10 @@ impl Slot {
                 answer => return answer,
             };
             // The other slots wait too.
-            self.shared.parts.circuits.database.failed(&chain(&error));
+            self.shared
+                .parts
+                .circuits
+                .failed(&Dependency::Database, &chain(&error));
             let next = Instant::now() + backoff.failed();
             if next >= end {
                 return Err(error);

@@ -1,5 +1,6 @@
 //! What an error means for its job: try again, or never.
 
+use super::circuit::Operation;
 use crate::archive::ArchiveError;
 use crate::compress::CompressError;
 use crate::error::kept_chain;
@@ -15,8 +16,19 @@ pub(super) struct Verdict {
     pub(super) error: JobError,
     /// Whether another attempt may succeed without anyone changing anything.
     pub(super) retryable: bool,
+    /// What failed, where that may be out of order for every job.
+    pub(super) suspect: Option<Suspect>,
     /// Objects of this attempt that must not stay, once the job has failed for it.
     pub(super) discard: Vec<ObjectKey>,
+}
+
+/// What may be out of order for every job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspect {
+    /// Reading from the store of the source.
+    SourceRead,
+    /// An operation of the store of the results.
+    Results(Operation),
 }
 
 impl Verdict {
@@ -24,6 +36,7 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: false,
+            suspect: None,
             discard: Vec::new(),
         }
     }
@@ -32,14 +45,32 @@ impl Verdict {
         Self {
             error: JobError::new(code, message),
             retryable: true,
+            suspect: None,
             discard: Vec::new(),
         }
     }
 
-    /// Whether it says that a store did not answer as it should, which may hold for every job.
-    pub(super) fn is_of_a_store(&self) -> bool {
-        let codes = [ErrorCode::SourceUnavailable, ErrorCode::OutputUnavailable];
-        self.retryable && codes.iter().any(|code| self.error.code == code.as_str())
+    /// The same, where this may be out of order for every job.
+    pub(super) fn suspecting(self, suspect: Suspect) -> Self {
+        Self {
+            suspect: Some(suspect),
+            ..self
+        }
+    }
+
+    /// Of a dependency that is known to be out of order.
+    pub(super) fn of_outage(suspect: Suspect) -> Self {
+        let (code, message) = match suspect {
+            Suspect::SourceRead => (
+                ErrorCode::SourceUnavailable,
+                "the store of the source does not answer",
+            ),
+            Suspect::Results(_) => (
+                ErrorCode::OutputUnavailable,
+                "the store of the results does not answer",
+            ),
+        };
+        Self::retryable(code, message).suspecting(suspect)
     }
 
     /// Of a failed extraction.
@@ -51,7 +82,7 @@ impl Verdict {
             Error::Source(source) | Error::Extract(ExtractError::SourceFailed(source)) => {
                 match StorageError::of_read(source) {
                     Some(error) => Self::of_source(error),
-                    None => retryable(ErrorCode::SourceUnavailable),
+                    None => retryable(ErrorCode::SourceUnavailable).suspecting(Suspect::SourceRead),
                 }
             }
             Error::Copy { .. } => retryable(ErrorCode::NoSpace),
@@ -67,9 +98,9 @@ impl Verdict {
                 permanent(ErrorCode::DamagedVideo)
             }
             Error::NotPlannable(_) => permanent(ErrorCode::Unsupported),
-            Error::Archive(ArchiveError::Storage(error)) => Self::of_output(error, message),
+            Error::Archive(ArchiveError::Storage(error)) => Self::of_output(error, message, Operation::Write),
             Error::Archive(_) => permanent(ErrorCode::Internal),
-            Error::Video(error) => Self::of_output(error, message),
+            Error::Video(error) => Self::of_output(error, message, Operation::Write),
             Error::Compress(CompressError::Output(_)) => retryable(ErrorCode::NoSpace),
             Error::Compress(CompressError::TooLarge(_)) => permanent(ErrorCode::LimitExceeded),
             Error::Compress(_) => permanent(ErrorCode::RenditionFailed),
@@ -86,12 +117,14 @@ impl Verdict {
         }
     }
 
-    fn of_output(error: &StorageError, message: String) -> Self {
+    fn of_output(error: &StorageError, message: String, operation: Operation) -> Self {
+        let suspect = Suspect::Results(operation);
         match error {
             StorageError::AlreadyExists(_) => Self::permanent(ErrorCode::OutputExists, message),
             StorageError::Invalid { .. } => Self::permanent(ErrorCode::InvalidRequest, message),
-            StorageError::NoSpace { .. } => Self::retryable(ErrorCode::NoSpace, message),
-            _ => Self::retryable(ErrorCode::OutputUnavailable, message),
+            StorageError::NoSpace { .. } => Self::retryable(ErrorCode::NoSpace, message).suspecting(suspect),
+            StorageError::Refused { .. } => Self::retryable(ErrorCode::OutputUnavailable, message),
+            _ => Self::retryable(ErrorCode::OutputUnavailable, message).suspecting(suspect),
         }
     }
 
@@ -102,13 +135,15 @@ impl Verdict {
             StorageError::NotFound(_) => Self::permanent(ErrorCode::SourceNotFound, message),
             StorageError::Changed(_) => Self::permanent(ErrorCode::InputChanged, message),
             StorageError::Invalid { .. } => Self::permanent(ErrorCode::InvalidRequest, message),
-            _ => Self::retryable(ErrorCode::SourceUnavailable, message),
+            // Rights take some time to spread.
+            StorageError::Refused { .. } => Self::retryable(ErrorCode::SourceRefused, message),
+            _ => Self::retryable(ErrorCode::SourceUnavailable, message).suspecting(Suspect::SourceRead),
         }
     }
 
-    /// Of a store that cannot be asked about the result.
-    pub(super) fn of_store(error: &StorageError) -> Self {
-        Self::of_output(error, kept_chain(error))
+    /// Of an operation of the store of the results that failed.
+    pub(super) fn of_results(error: &StorageError, operation: Operation) -> Self {
+        Self::of_output(error, kept_chain(error), operation)
     }
 }
 
@@ -145,5 +180,46 @@ mod tests {
             code(Error::Archive(ArchiveError::Storage(full))),
             named("NO_SPACE", true)
         );
+    }
+    #[test]
+    fn only_what_may_fail_for_every_job_is_suspected() {
+        let refused = || StorageError::Refused {
+            action: "look at",
+            name: String::new(),
+            source: std::io::ErrorKind::PermissionDenied.into(),
+        };
+        let silent = || StorageError::from_io("look at", "v.mp4", std::io::ErrorKind::TimedOut.into());
+        let source = Some(Suspect::SourceRead);
+        for (error, code, retryable, suspect) in [
+            (
+                StorageError::NotFound(String::new()),
+                "SOURCE_NOT_FOUND",
+                false,
+                None,
+            ),
+            (
+                StorageError::invalid("k", "is odd"),
+                "INVALID_REQUEST",
+                false,
+                None,
+            ),
+            (refused(), "SOURCE_REFUSED", true, None),
+            (silent(), "SOURCE_UNAVAILABLE", true, source),
+        ] {
+            let verdict = Verdict::of_source(&error);
+            assert_eq!(
+                (verdict.error.code.as_str(), verdict.retryable, verdict.suspect),
+                (code, retryable, suspect)
+            );
+        }
+        let write = Some(Suspect::Results(Operation::Write));
+        for (error, code, suspect) in [
+            (refused(), "OUTPUT_UNAVAILABLE", None),
+            (StorageError::AlreadyExists(String::new()), "OUTPUT_EXISTS", None),
+            (silent(), "OUTPUT_UNAVAILABLE", write),
+        ] {
+            let verdict = Verdict::of(&Error::Archive(ArchiveError::Storage(error)));
+            assert_eq!((verdict.error.code.as_str(), verdict.suspect), (code, suspect));
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Parts;
 use super::adopt::{adopt, adopt_earlier};
+use super::circuit::Operation;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
@@ -182,7 +183,7 @@ impl Work {
             return match stores.results().head(&key, &ObjectVersion::CURRENT).await {
                 Ok(found) => adopt(stores, &key, &found, &self.job).await.map(Some),
                 Err(StorageError::NotFound(_)) => Ok(None),
-                Err(error) => Err(Verdict::of_store(&error)),
+                Err(error) => Err(Verdict::of_results(&error, Operation::Read)),
             };
         }
         match self.lease.epoch.0 {
@@ -258,7 +259,7 @@ impl Work {
                 .results()
                 .head(key, &ObjectVersion::CURRENT)
                 .await
-                .map_err(|e| Verdict::of_store(&e))?;
+                .map_err(|e| Verdict::of_results(&e, Operation::Read))?;
             return Ok((adopt(stores, key, &found, &self.job).await?, None));
         }
         // An earlier attempt of this job that was not quite dead may have put a rendition there meanwhile:

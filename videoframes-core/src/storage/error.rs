@@ -22,6 +22,17 @@ pub enum StorageError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The store answers, and refuses this object: access is denied, or it cannot make sense of the request.
+    /// Other objects may be fine.
+    #[error("cannot {action} '{name}'")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// What the store said.
+        source: io::Error,
+    },
     /// No space is left.
     #[error("no space is left for '{name}'")]
     NoSpace {

@@ -188,6 +188,7 @@ mod jobs {
                 error: &JobError,
                 delay: Duration,
             ) -> Result<(), JobRepoError>;
+            async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
             async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
             async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError>;

@@ -155,6 +155,12 @@ impl JobRepo for FaultyRepo {
         self.faults.around("retry_later", later).await
     }
 
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
+        self.faults
+            .around("defer", self.inner.defer(lease, error, delay))
+            .await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         self.faults.around("release", self.inner.release(lease)).await
     }
@@ -291,6 +297,7 @@ pub(crate) struct FaultyStorage {
     pub(crate) inner: MemoryStorage,
     faults: Faults<StorageError>,
     after_open: Mutex<Option<Arc<Hook>>>,
+    refused: Mutex<Option<&'static str>>,
 }
 
 impl FaultyStorage {
@@ -299,6 +306,24 @@ impl FaultyStorage {
             inner,
             faults: Faults::default(),
             after_open: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Reads of objects whose keys begin with `prefix` are refused from now on.
+    pub(crate) fn refuse_below(&self, prefix: &'static str) {
+        *self.refused.lock().unwrap() = Some(prefix);
+    }
+
+    fn check_refused(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        let refused = *self.refused.lock().unwrap();
+        match refused.is_some_and(|prefix| key.as_str().starts_with(prefix)) {
+            true => Err(StorageError::Refused {
+                action: "look at",
+                name: key.to_string(),
+                source: std::io::ErrorKind::PermissionDenied.into(),
+            }),
+            false => Ok(()),
         }
     }
 
@@ -328,10 +353,12 @@ impl FaultyStorage {
 #[async_trait]
 impl Storage for FaultyStorage {
     async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
+        self.check_refused(key)?;
         self.faults.around("head", self.inner.head(key, version)).await
     }
 
     async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
+        self.check_refused(key)?;
         let opened = self.faults.around("open", self.inner.open(key, version)).await?;
         let hook = self.after_open.lock().unwrap().take();
         if let Some(hook) = hook {

@@ -57,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) notifier: Arc<FaultyQueue>,
     pub(crate) repo: Arc<FaultyRepo>,
     pub(crate) storage: Arc<FaultyStorage>,
+    /// Another store, in which only sources are.
+    pub(crate) uploads: Arc<FaultyStorage>,
     /// Extractions that run.
     pub(crate) extractions: Arc<AtomicUsize>,
     pub(crate) rules: Rules,
@@ -66,6 +68,8 @@ pub(crate) struct Place {
 
 /// What events call the store.
 pub(crate) const BUCKET: &str = "videos";
+/// The bucket of [`Place::uploads`].
+pub(crate) const UPLOADS: &str = "uploads";
 
 impl Place {
     pub(crate) async fn new() -> Self {
@@ -87,6 +91,7 @@ impl Place {
             notifier: Arc::new(FaultyQueue::new(notifier)),
             repo: Arc::new(FaultyRepo::new(MemoryJobRepo::new(clock.clone()))),
             storage: Arc::new(storage),
+            uploads: Arc::new(FaultyStorage::new(MemoryStorage::default())),
             extractions: Arc::default(),
             clock,
             rules: Rules::default(),
@@ -107,14 +112,16 @@ impl Place {
 
     /// Puts a video into the store.
     pub(crate) async fn store(&self, name: &str, source: &str) {
+        Self::put(&self.storage, name, source).await;
+    }
+
+    /// The same in any store.
+    pub(crate) async fn put(storage: &FaultyStorage, name: &str, source: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name.rsplit('/').next().unwrap());
         make(source, &path);
         let key = name.parse().unwrap();
-        self.storage
-            .import(&key, &path, &PutOptions::default())
-            .await
-            .unwrap();
+        storage.import(&key, &path, &PutOptions::default()).await.unwrap();
     }
 
     fn processor(&self) -> Processor {
@@ -130,6 +137,7 @@ impl Place {
             Arc::new(extractor),
         );
         let mut stores = Stores::one(self.storage.clone()).with_source(BUCKET, self.storage.clone());
+        stores = stores.with_source(UPLOADS, self.uploads.clone());
         if let Some(bucket) = &self.bucket {
             stores = stores.in_bucket(bucket);
         }
@@ -148,13 +156,7 @@ impl Place {
     pub(crate) async fn run(&self, until: Until) {
         let stop = CancellationToken::new();
         let running = self.start(until, &stop);
-        let clock = Arc::clone(&self.clock);
-        let ticking = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                clock.advance(Duration::from_millis(20));
-            }
-        });
+        let ticking = self.tick();
         if until == Until::Stopped {
             self.until_job(|job| job.status.is_terminal()).await;
             stop.cancel();
@@ -162,6 +164,27 @@ impl Place {
         let ended = tokio::time::timeout(PATIENCE, running).await;
         ticking.abort();
         ended.expect("it ends").unwrap();
+    }
+
+    /// Works while `test` runs. The clock moves with the time that passes.
+    pub(crate) async fn run_during(&self, test: impl Future<Output = ()>) {
+        let stop = CancellationToken::new();
+        let running = self.start(Until::Stopped, &stop);
+        let ticking = self.tick();
+        test.await;
+        stop.cancel();
+        running.await.unwrap();
+        ticking.abort();
+    }
+
+    fn tick(&self) -> JoinHandle<()> {
+        let clock = Arc::clone(&self.clock);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.advance(Duration::from_millis(20));
+            }
+        })
     }
 
     pub(crate) async fn ask(&self, message: &str) {

@@ -40,13 +40,29 @@ pub(super) async fn retry_later(
     error: &JobError,
     delay: Duration,
 ) -> Result<(), Stop> {
+    alone(database, &wait(database, lease, error, delay)).await
+}
+
+pub(super) async fn defer(
+    database: &Database,
+    lease: &Lease,
+    error: &JobError,
+    delay: Duration,
+) -> Result<(), Stop> {
+    let mut change = wait(database, lease, error, delay);
+    change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
+    alone(database, &change).await
+}
+
+/// Has a job wait for its next attempt.
+fn wait(database: &Database, lease: &Lease, error: &JobError, delay: Duration) -> UpdateStatement {
     let mut change = row::change(database, row::held_by(lease));
     row::let_go(&mut change)
         .value(Column::Status, JobStatus::RetryWait.as_str())
         .value(Column::NextAttemptAt, database.later(delay))
         .value(Column::ErrorCode, text(&error.code))
         .value(Column::ErrorMessage, text(&error.message));
-    alone(database, &change).await
+    change
 }
 
 pub(super) async fn release(database: &Database, lease: &Lease) -> Result<(), Stop> {

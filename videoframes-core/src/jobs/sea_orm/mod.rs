@@ -116,6 +116,11 @@ impl JobRepo for SeaOrmJobRepo {
         self.call("put the job off", work).await
     }
 
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
+        let work = lease::defer(&self.database, lease, error, delay);
+        self.call("defer the job", work).await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         let work = lease::release(&self.database, lease);
         self.call("hand the job back", work).await

@@ -90,10 +90,27 @@ impl Refusal {
         self.code.as_deref() == Some(code)
     }
 
-    /// The error of a request for an object.
+    /// Whether the store refuses this object and nothing else. Credentials, clock, region, bucket and load
+    /// concern every object.
+    fn is_of_the_object(&self) -> bool {
+        let cause = Cause::of(self.code.as_deref().unwrap_or_default(), self.status);
+        matches!(cause, Cause::Denied | Cause::Other)
+            && matches!(self.status, Some(400..=499))
+            && !matches!(self.status, Some(408 | 409 | 425 | 429))
+            && !self.code.as_deref().is_some_and(is_of_load)
+    }
+
+    /// The error of a request that reads an object.
     pub(super) fn into_error(self, action: &'static str, name: &str) -> StorageError {
         if self.is_missing() {
             return StorageError::NotFound(name.to_owned());
+        }
+        if self.is_of_the_object() {
+            return StorageError::Refused {
+                action,
+                name: name.to_owned(),
+                source: self.error,
+            };
         }
         failure(action, name, self.error)
     }
@@ -112,6 +129,70 @@ pub(super) fn failure(action: &'static str, name: &str, source: io::Error) -> St
     }
 }
 
+/// What an answer is about, where that is more than one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The bucket does not exist.
+    Bucket,
+    /// The credentials have expired.
+    Expired,
+    /// The credentials are wrong.
+    Credentials,
+    /// The clocks differ.
+    Clock,
+    /// The bucket is in another region.
+    Region,
+    /// Access is denied, which may hold for one object.
+    Denied,
+    /// Anything else.
+    Other,
+}
+
+impl Cause {
+    fn of(code: &str, status: Option<u16>) -> Self {
+        match (code, status) {
+            ("NoSuchBucket", _) => Self::Bucket,
+            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
+                Self::Expired
+            }
+            (
+                "InvalidAccessKeyId"
+                | "SignatureDoesNotMatch"
+                | "InvalidToken"
+                | "InvalidClientTokenId"
+                | "UnrecognizedClientException"
+                | "AuthFailure"
+                | "AccountProblem"
+                | "NotSignedUp",
+                _,
+            ) => Self::Credentials,
+            ("RequestTimeTooSkewed", _) => Self::Clock,
+            (
+                "PermanentRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException"
+                | "MovedPermanently",
+                _,
+            )
+            | (_, Some(301)) => Self::Region,
+            ("AccessDenied" | "Forbidden", _) | ("", Some(403)) => Self::Denied,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether a code says that the store has too much to do, which some stores answer with a status of 400.
+fn is_of_load(code: &str) -> bool {
+    let parts = [
+        "SlowDown",
+        "Throttl",
+        "RequestTimeout",
+        "TooManyRequests",
+        "LimitExceeded",
+    ];
+    parts.iter().any(|part| code.contains(part))
+}
+
 /// What the store said.
 struct Said<'a> {
     status: Option<u16>,
@@ -124,31 +205,18 @@ struct Said<'a> {
 impl Said<'_> {
     fn error(&self) -> io::Error {
         let denied = |text: String| io::Error::new(io::ErrorKind::PermissionDenied, text);
-        let bucket = self.bucket;
-        match (self.code.unwrap_or_default(), self.status) {
-            ("NoSuchBucket", _) => {
+        let (bucket, code) = (self.bucket, self.code.unwrap_or_default());
+        match Cause::of(code, self.status) {
+            Cause::Bucket => {
                 let text = format!("the bucket '{bucket}' does not exist");
                 io::Error::new(io::ErrorKind::NotFound, text)
             }
-            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
-                denied("the credentials have expired".to_owned())
-            }
-            (
-                code @ ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken"
-                | "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure"),
-                _,
-            ) => denied(format!("the credentials are wrong ({code})")),
-            ("RequestTimeTooSkewed", _) => {
+            Cause::Expired => denied("the credentials have expired".to_owned()),
+            Cause::Credentials => denied(format!("the credentials are wrong ({code})")),
+            Cause::Clock => {
                 denied("the clock of this machine differs too much from the store's".to_owned())
             }
-            (
-                "PermanentRedirect"
-                | "AuthorizationHeaderMalformed"
-                | "IllegalLocationConstraintException"
-                | "MovedPermanently",
-                _,
-            )
-            | (_, Some(301)) => {
+            Cause::Region => {
                 let region = self.region.map(|region| format!(" ({})", bounded(region)));
                 let region = region
                     .or_else(|| self.message.map(|message| format!(": {}", bounded(message))))
@@ -157,13 +225,13 @@ impl Said<'_> {
                     "the bucket '{bucket}' is in another region than asked{region}"
                 ))
             }
-            ("AccessDenied" | "Forbidden", _) | ("", Some(403)) => denied(
+            Cause::Denied => denied(
                 "access is denied; without permission to list the bucket a missing object is answered like that"
                     .to_owned(),
             ),
-            (code, status) => {
+            Cause::Other => {
                 let mut text = "the store answers".to_owned();
-                for word in [status.map(|status| status.to_string()), Some(code.to_owned())] {
+                for word in [self.status.map(|status| status.to_string()), Some(code.to_owned())] {
                     if let Some(word) = word.filter(|word| !word.is_empty()) {
                         text = format!("{text} {word}");
                     }
@@ -229,6 +297,40 @@ mod tests {
             "the store answers 503 SlowDown: Reduce"
         );
         assert_eq!(said("", 500, ""), "the store answers 500");
+    }
+
+    #[test]
+    fn only_a_refusal_of_the_object_is_the_objects() {
+        for (status, code, refused) in [
+            (403, "AccessDenied", true),
+            (403, "", true),
+            (400, "", true),
+            (400, "InvalidArgument", true),
+            (405, "Odd", true),
+            (400, "ExpiredToken", false),
+            (403, "InvalidAccessKeyId", false),
+            (403, "SignatureDoesNotMatch", false),
+            (403, "RequestTimeTooSkewed", false),
+            (400, "AuthorizationHeaderMalformed", false),
+            (301, "", false),
+            (404, "NoSuchBucket", false),
+            (400, "RequestTimeout", false),
+            (400, "KMS.ThrottlingException", false),
+            (409, "OperationAborted", false),
+            (429, "", false),
+            (503, "SlowDown", false),
+            (500, "", false),
+        ] {
+            let refusal = Refusal {
+                status: Some(status),
+                code: (!code.is_empty()).then(|| code.to_owned()),
+                error: io::Error::other("said"),
+            };
+            let error = refusal.into_error("look at", "video.mp4");
+            let is_refused = matches!(error, StorageError::Refused { .. });
+            assert_eq!(is_refused, refused, "{status} {code}: {error:?}");
+            assert_eq!(error.is_retryable(), !refused, "{status} {code}");
+        }
     }
 
     #[test]

@@ -48,7 +48,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 /// [`SdkConfig`] says; only a read whose answer breaks off and a write that is in another's way are
 /// repeated here. [`super::StorageError::Io`] says in its source what the store answered; its kind is
 /// `PermissionDenied` where credentials, rights or the clock are wrong, `NotFound` where the bucket is
-/// missing and `TimedOut` where the store is silent.
+/// missing and `TimedOut` where the store is silent. A read that the store refuses for one object (403 or 400) is
+/// [`super::StorageError::Refused`].
 ///
 /// [`super::IfExists::Refuse`] is asked of the store with the request that makes the object visible
 /// (`If-None-Match`), and not before: a store that does not know the condition replaces what is there.

@@ -24,6 +24,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_lease_is_lost_when_the_job_is_given_up(harness).await;
     a_lease_that_never_was_is_lost(harness).await;
     a_job_given_up_waits_and_remembers_why(harness).await;
+    a_deferred_job_waits_and_keeps_its_attempts(harness).await;
     a_job_handed_back_is_as_before_the_claim(harness).await;
 }
 
@@ -176,6 +177,30 @@ async fn a_lease_that_never_was_is_lost(harness: &dyn JobRepoHarness) {
     ] {
         lost(&on, &Lease { job, epoch }, "nobody was given that").await;
     }
+}
+
+async fn a_deferred_job_waits_and_keeps_its_attempts(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (id, lease) = on.claimed("a").await;
+    for attempt in 1..=3 {
+        let lease = match attempt {
+            1 => lease.clone(),
+            _ => on.claim(id).await,
+        };
+        let deferred = on.repo.defer(&lease, &error(), HOUR).await;
+        assert!(deferred.is_ok(), "{deferred:?}");
+        let job = on.get(id).await;
+        assert_eq!((job.status, job.attempts), (JobStatus::RetryWait, 0));
+        assert_eq!(job.error(), Some(error()));
+        lost(&on, &lease, "the job was deferred").await;
+        let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
+        let Claim::NotDue(left) = claim else {
+            panic!("it waits: {claim:?}");
+        };
+        about(left, HOUR);
+        on.advance(HOUR * 2).await;
+    }
+    on.outbox_is_empty("nothing is told of a job that waits").await;
 }
 
 async fn a_job_given_up_waits_and_remembers_why(harness: &dyn JobRepoHarness) {

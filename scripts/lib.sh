@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it, with `set -euo pipefail` on. Works with bash 3.2 (macOS).
 
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
 
@@ -80,6 +81,25 @@ postgres_programs() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
+# folder_of PATH: an existing folder as an absolute path without links; a relative one is the caller's.
+folder_of() {
+    (cd "$caller" && cd "$1" 2>/dev/null && pwd -P)
+}
+
+# new_folder PATH: the same, created if it is missing.
+new_folder() {
+    (cd "$caller" && mkdir -p "$1") || fail "cannot create '$1'"
+    folder_of "$1"
+}
+
+# started_folder PATH FILE: the same of a folder in which a server was started, which left FILE there.
+started_folder() {
+    local folder
+    folder=$(folder_of "$1") || fail "no server was started in '$1': there is no such folder"
+    [ -e "$folder/$2" ] || fail "no server was started in '$1': '$folder/$2' is missing"
+    printf '%s\n' "$folder"
+}
+
 # server_of FOLDER WORD: the process that FOLDER/pid names, while it runs and has WORD in its command line: after a
 # restart of the machine the number may be another's.
 server_of() {
@@ -89,6 +109,22 @@ server_of() {
     *"$2"*) printf '%s\n' "$pid" ;;
     *) return 1 ;;
     esac
+}
+
+# stop_server FOLDER WORD: stops the process group of the server that FOLDER/pid names. Says so if it had ended before;
+# fails if the process is another program's.
+stop_server() {
+    local pid
+    if pid=$(server_of "$1" "$2"); then
+        # Its process is the first of a group: another one may be the one that answers.
+        kill -- "-$pid" 2>/dev/null || true
+        while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
+    elif pid=$(cat "$1/pid") && kill -0 "$pid" 2>/dev/null; then
+        fail "process $pid is not the server of '$1': remove '$1/pid' if that server has ended"
+    else
+        say "the server of '$1' had ended before"
+    fi
+    rm -f "$1/pid"
 }
 
 have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }

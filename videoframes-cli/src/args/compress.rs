@@ -103,7 +103,7 @@ pub(crate) struct OutputArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
 struct CompressLimitArgs {
     /// Maximum size of the output: 500MB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = positive_size)]

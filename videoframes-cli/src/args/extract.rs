@@ -85,7 +85,7 @@ pub(crate) struct OutputArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (the result does not depend on it)")]
+#[command(next_help_heading = "Work (does not change the result)")]
 struct JobsArgs {
     /// Number of decoders that run in parallel [default: chosen for the work and the machine]
     #[arg(short, long, value_name = "N")]

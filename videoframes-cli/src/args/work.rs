@@ -22,7 +22,7 @@ const STRATEGIES: &[Choice<Strategy>] = &[
 ];
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (the result does not depend on it)")]
+#[command(next_help_heading = "Work (does not change the result)")]
 pub(crate) struct StrategyArgs {
     /// Decode only the samples that the frames need (planned), from the start of the file (plain), or whichever
     /// costs less (auto)
@@ -31,7 +31,7 @@ pub(crate) struct StrategyArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (the result does not depend on it)")]
+#[command(next_help_heading = "Work (does not change the result)")]
 pub(crate) struct FfmpegArgs {
     /// The ffmpeg to run; ffprobe is looked for beside it
     #[arg(long, value_name = "PATH")]
@@ -40,7 +40,7 @@ pub(crate) struct FfmpegArgs {
 
 /// Limits on reading a video and on the programs that decode it.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub(crate) struct ReadLimitArgs {
     #[command(flatten)]
     input: InputLimitArgs,
@@ -49,7 +49,7 @@ pub(crate) struct ReadLimitArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub(crate) struct StallArgs {
     /// Maximum time without progress of ffmpeg or a server
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]

@@ -90,7 +90,7 @@ fn outputs_and_flags_are_refused_before_anything_is_done() {
     let out = |name: &str| place.path(name).display().to_string();
     for (args, code, says) in [
         (&["-o", "-"][..], 2, "not written to stdout"),
-        (&["-o", &out("out.avi")], 2, "'avi' is no kind of output"),
+        (&["-o", &out("out.avi")], 2, "'avi' is not a kind of output"),
         (&["-o", &out("out")], 2, "does not say what kind"),
         (&["-o", &out("no/such/out.mp4")], 11, "does not exist"),
         (
@@ -107,8 +107,8 @@ fn outputs_and_flags_are_refused_before_anything_is_done() {
         (&["-q", "50", "--max-size", "1MB"], 2, "cannot be used with"),
         (&["--max-size", "0"], 2, "more than 0"),
         (&["--max-height", "8"], 2, "8 is not in 16..=65535"),
-        (&["--codec", "divx"], 2, "h264, hevc, av1 or vp9"),
-        (&["--audio", "mp3"], 2, "aac, copy or none"),
+        (&["--codec", "divx"], 2, "possible values: h264, hevc, av1, vp9"),
+        (&["--audio", "mp3"], 2, "possible values: aac, copy, none"),
         (&["--max-duration", "1s"], 8, "longer than"),
         (&["--max-pixels", "100"], 8, "larger than the limit"),
         (&["--ffmpeg", "/nonexistent/ffmpeg"], 10, "cannot run"),

@@ -51,7 +51,7 @@ pub(crate) const LONG: &str = "testsrc2=s=640x360:r=50:d=60";
 
 /// Starts a long extraction and returns once its ffmpeg writes pictures.
 fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
-    let args = ["extract", "--fps", "1000", "-f", "png"];
+    let args = ["extract", "--fps", "1000", "--max-frames", "100000", "-f", "png"];
     started(place, &[&args, extra].concat(), "out.zip")
 }
 

@@ -10,7 +10,7 @@ use super::{positive_size, wall_time};
 
 /// Limits on input and output.
 #[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub struct LimitArgs {
     /// Maximum number of pictures
     #[arg(long, value_name = "N")]
@@ -25,7 +25,7 @@ pub struct LimitArgs {
 
 /// Limits on the input.
 #[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Limits (exceeding one is an error, and nothing is written)")]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub struct InputLimitArgs {
     /// Maximum size of the input: 500MB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = positive_size)]

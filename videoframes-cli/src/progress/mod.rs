@@ -1,14 +1,20 @@
-//! How far it is, on stderr.
+//! Progress on stderr.
 
+mod line;
+mod terminal;
+
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use videoframes_console::options::ProgressKind;
 
-/// Shows progress in the way that was asked for.
+use self::line::{State, line};
+use self::terminal::{Stderr, columns};
+
+/// Shows progress in the requested way.
 pub(crate) enum Reporter {
     Bar(ProgressBar),
     Json(Mutex<Option<Instant>>),
@@ -16,22 +22,25 @@ pub(crate) enum Reporter {
 }
 
 impl Reporter {
-    /// A bar on a terminal and nothing in a pipe, unless told otherwise.
+    /// Creates a bar on a terminal and nothing in a pipe, unless something else is requested.
     pub(crate) fn new(kind: Option<ProgressKind>, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         match kind {
             Some(ProgressKind::Json) => Self::Json(Mutex::new(None)),
-            Some(ProgressKind::Bar) => Self::Bar(bar()),
+            Some(ProgressKind::Bar) if terminal => Self::Bar(bar()),
             None if terminal && !quiet => Self::Bar(bar()),
             _ => Self::None,
         }
     }
 
-    /// Frames of a total that may be unknown and is 0 then; `bytes` that were written so far, where known.
+    /// Shows the number of frames out of a total, which is 0 where it is not known, and the bytes that were
+    /// written so far, where known.
     pub(crate) fn show(&self, frames: u64, total: u64, bytes: Option<u64>) {
         match self {
             Self::Bar(bar) => {
-                bar.set_length(total.max(frames));
+                if total > 0 {
+                    bar.set_length(total.max(frames));
+                }
                 bar.set_position(frames);
             }
             Self::Json(last) => {
@@ -58,8 +67,18 @@ impl Reporter {
 }
 
 fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames  {per_sec}  {elapsed} (ETA {eta})");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(Stderr)));
+    let draw = |state: &ProgressState, to: &mut dyn fmt::Write| {
+        let state = State {
+            frames: state.pos(),
+            total: state.len(),
+            per_second: state.per_sec(),
+            eta: state.eta(),
+        };
+        // A bar that cannot be drawn is left out.
+        let _ = to.write_str(&line(columns(), &state));
+    };
+    let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("line", draw));
     bar
 }

@@ -12,6 +12,7 @@ use videoframes_core::storage::{Storage, Stores};
 use crate::config::{BucketPlace, Config, StoragePlace};
 use crate::objects::Objects;
 use crate::queues::Queues;
+use crate::workspace::private_folders;
 
 /// What every command works with.
 pub(crate) struct Place {
@@ -93,7 +94,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
         && let Some(folder) = std::path::Path::new(path.trim_start_matches("//")).parent()
         && !folder.as_os_str().is_empty()
     {
-        std::fs::create_dir_all(folder).map_err(|error| {
+        private_folders(folder).map_err(|error| {
             Failure::new(
                 exit::UNAVAILABLE,
                 format!("the folder '{}' cannot be made: {error}", folder.display()),

@@ -1,7 +1,8 @@
 //! A folder for temporary files that is this worker's alone, and the folders of workers that died.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -28,14 +29,18 @@ impl Workspace {
     /// A new folder below `all`, named after `owner`.
     pub(crate) fn create(all: &Path, owner: &str) -> io::Result<Self> {
         // Others must not see a folder without its lock: it appears under its name with it.
-        fs::create_dir_all(all)?;
+        private_folders(all)?;
         let own = all.join(owner);
         let hidden = all.join(format!(".{owner}"));
-        fs::create_dir(&hidden)?;
-        let lock = File::create(hidden.join(LOCK))?;
+        private().create(&hidden)?;
+        let lock = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(hidden.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        fs::create_dir(hidden.join(COPIES))?;
-        fs::create_dir(hidden.join(CHILDREN))?;
+        private().create(hidden.join(COPIES))?;
+        private().create(hidden.join(CHILDREN))?;
         fs::rename(&hidden, &own)?;
         Ok(Self {
             all: all.to_owned(),
@@ -72,6 +77,18 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// Makes folders for this user alone, whatever the umask.
+fn private() -> DirBuilder {
+    let mut folder = DirBuilder::new();
+    folder.mode(0o700);
+    folder
+}
+
+/// Makes a folder and those above it that are missing, for this user alone.
+pub(crate) fn private_folders(path: &Path) -> io::Result<()> {
+    private().recursive(true).create(path)
 }
 
 /// Whether a worker made this folder: nobody else's is touched, whatever lies in it.

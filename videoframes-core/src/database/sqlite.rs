@@ -1,6 +1,8 @@
 //! Connections to SQLite files.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sea_orm::SqlxSqliteConnector;
@@ -22,7 +24,18 @@ pub(super) fn path(address: &str) -> Option<PathBuf> {
     file.then(|| PathBuf::from(path))
 }
 
+/// Creates a missing file for its owner alone, whatever the umask. SQLite gives the permissions of the database to the
+/// files that it keeps beside it. What is wrong with the path SQLite tells.
+fn create_private(path: &Path) {
+    let mut file = File::options();
+    let created = file.write(true).create_new(true).mode(0o600).open(path);
+    if let Err(error) = created {
+        tracing::trace!(%error, "the database exists, or cannot be created");
+    }
+}
+
 pub(super) async fn open(path: PathBuf, options: &DatabaseOptions) -> Result<Opened, DatabaseError> {
+    create_private(&path);
     let connect = SqliteConnectOptions::new()
         .filename(&path)
         .create_if_missing(true)

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -26,7 +27,12 @@ impl Entry {
         };
         fs::create_dir_all(folder)?;
         let path = folder.join(format!("{pid}-{}", process.start));
-        let mut file = fs::File::create(&path)?;
+        let mut file = fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
         let entry = Self { path };
         file.write_all(boot().as_bytes())?;
         Ok(Some(entry))

@@ -267,7 +267,12 @@ impl Place {
 
     /// Works until nothing is left to do.
     pub(crate) fn finish(&self) {
-        let mut worker = self.worker(&[], &["--until-idle"]);
+        self.finish_with(&[]);
+    }
+
+    /// The same in another environment.
+    pub(crate) fn finish_with(&self, env: &[(&str, &str)]) {
+        let mut worker = self.worker(env, &["--until-idle"]);
         let status = worker.wait();
         assert!(status.success(), "{status:?}\n{}", worker.log());
     }

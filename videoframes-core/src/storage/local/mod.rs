@@ -43,6 +43,9 @@ const PARTIAL_FOLDER: &str = ".vf-partial";
 /// Metadata is kept in an extended attribute; where the file system has none it is silently empty
 /// ([`LocalStorage::keeps_metadata`]).
 ///
+/// Folders and objects are created for their owner alone (0700 and 0600), whatever the umask. A file that is
+/// imported as a link keeps the permissions that it has.
+///
 /// Unfinished objects are files in `.vf-partial` below the root. A process that is killed leaves them
 /// there, and [`LocalStorage::sweep`] removes them.
 #[derive(Debug, Clone)]

@@ -40,7 +40,12 @@ impl Partial {
         let folder = tree::make_folder(tree::make_root(root)?, PARTIAL_FOLDER)?;
         let name = random_name();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(openat(&folder, &name, flags, Mode::from_raw_mode(0o666))?);
+        let file = File::from(openat(
+            &folder,
+            &name,
+            flags,
+            Mode::from_raw_mode(tree::PRIVATE_FILE),
+        )?);
         // Where files cannot be locked, their age alone protects them.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Self { folder, name, file })

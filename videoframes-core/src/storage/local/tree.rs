@@ -1,8 +1,9 @@
 //! Folders below a root, opened one by one: no link leads out of it, whoever makes one and whenever.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, open, openat, statat, unlinkat};
@@ -14,6 +15,11 @@ use crate::storage::{ObjectKey, StorageError};
 
 /// Why there can be no object below another.
 pub(super) const NO_FOLDER: &str = "is below something that is no folder";
+
+/// Permissions of folders that are made here: the owner's alone.
+const PRIVATE_FOLDER: u32 = 0o700;
+/// Permissions of objects, likewise.
+pub(super) const PRIVATE_FILE: u32 = 0o600;
 
 /// Bytes of a component at most, on every file system that Unixes have.
 const COMPONENT_BYTES: usize = 255;
@@ -44,9 +50,12 @@ pub(super) fn open_root(root: &Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, root, FOLDER, Mode::empty())
 }
 
-/// Opens the root, making it where it is missing.
+/// Opens the root, making it where it is missing. What is made here is for this user alone, whatever the umask.
 pub(super) fn make_root(root: &Path) -> io::Result<OwnedFd> {
-    std::fs::create_dir_all(root)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_FOLDER)
+        .create(root)?;
     Ok(open_root(root)?)
 }
 
@@ -61,7 +70,7 @@ pub(super) fn make_folder(parent: impl AsFd, name: &str) -> rustix::io::Result<O
         Err(Errno::NOENT) => {}
         other => return other,
     }
-    match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+    match mkdirat(&parent, name, Mode::from_raw_mode(PRIVATE_FOLDER)) {
         Ok(()) => sync_folder(&parent).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?,
         Err(Errno::EXIST) => {}
         Err(error) => return Err(error),

@@ -1,0 +1,92 @@
+//! What a worker keeps on this machine is for its user alone.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::place::{Place, wait};
+use super::video;
+
+/// `vf-worker` under a umask, in whatever folder `args` name.
+fn under(umask: &str, place: &Place, args: &[&str]) -> Command {
+    let worker = place.command(args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask \"$0\"; exec \"$@\"", umask]);
+    // Without the folder of the place.
+    shell.arg(worker.get_program()).args(worker.get_args().skip(2));
+    for (name, value) in worker.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    shell
+}
+
+/// Whatever somebody else may do anything with. Links to files of the user are the user's.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return found;
+    };
+    for entry in entries.filter_map(Result::ok) {
+        // What has gone meanwhile is open to nobody.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 && !(metadata.is_file() && metadata.nlink() > 1) {
+            found.push(format!("{mode:o} {}", entry.path().display()));
+        }
+        if metadata.is_dir() {
+            found.extend(open_to_others(&entry.path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_local_folder_is_its_users_alone_and_outputs_have_the_users_umask() {
+    for (umask, output) in [("022", 0o644), ("000", 0o666)] {
+        let place = Place::sqlite();
+        // The folder itself is made by the first command.
+        let local = place.folder.path().join("data");
+        let local = local.to_str().unwrap();
+        let says = |args: &[&str]| {
+            let output = under(umask, &place, &[&["--local", local], args].concat())
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let folder = Path::new(local);
+        let id = says(&[
+            "submit",
+            video::long().to_str().unwrap(),
+            "--fps",
+            "4",
+            "-f",
+            "png",
+        ]);
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let mut run = under(umask, &place, &["--local", local, "run", "--until-idle"]);
+        let mut worker = run.stderr(Stdio::null()).spawn().unwrap();
+        let partial = folder.join("objects/.vf-partial");
+        wait("an object is written", || {
+            partial.read_dir().is_ok_and(|mut files| files.next().is_some())
+        });
+        assert_eq!(open_to_others(folder), [""; 0], "in work, umask {umask}");
+        for name in [
+            "videoframes.sqlite",
+            "videoframes.sqlite-wal",
+            "videoframes.sqlite-shm",
+            "scratch",
+        ] {
+            assert!(folder.join(name).exists(), "{name}");
+        }
+        assert!(worker.wait().unwrap().success());
+        assert_eq!(open_to_others(folder), [""; 0], "done, umask {umask}");
+        let archive = place.folder.path().join("frames.zip");
+        says(&["result", &id, "-o", archive.to_str().unwrap()]);
+        assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, output);
+    }
+}

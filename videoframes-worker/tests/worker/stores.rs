@@ -1,0 +1,256 @@
+//! Stores that are out of order for one kind of operation, one bucket or one object.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use videoframes_core::testing::{Fault, Proxy, Request};
+
+use super::place::{Kind, Place, wait};
+use super::video;
+
+/// A proxy between a worker and the store, which spoils what it is told while it is told to.
+struct Spoiled {
+    proxy: Proxy,
+    active: Arc<AtomicBool>,
+    _runtime: Runtime,
+}
+
+impl Spoiled {
+    fn start(place: &Place, spoil: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let active = Arc::new(AtomicBool::new(true));
+        let spoils = Arc::clone(&active);
+        let server = place.cloud.as_ref().unwrap().s3.clone();
+        let rule = move |request: &Request| match spoils.load(Ordering::SeqCst) {
+            true => spoil(request),
+            false => Fault::None,
+        };
+        let proxy = runtime.block_on(Proxy::start(&server, rule));
+        Self {
+            proxy,
+            active,
+            _runtime: runtime,
+        }
+    }
+
+    fn heal(&self) {
+        self.active.store(false, Ordering::SeqCst);
+    }
+}
+
+fn statuses(rows: &[Value], status: &str) -> usize {
+    rows.iter().filter(|row| row["status"] == status).count()
+}
+
+fn attempts(rows: &[Value]) -> Vec<u64> {
+    rows.iter().map(|row| row["attempts"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    for count in 1..=6 {
+        place.submit(video::short(), &["-n", &count.to_string()]);
+    }
+    let writes = |request: &Request| ["PUT", "POST"].contains(&request.method.as_str());
+    let store = Spoiled::start(&place, move |request| match writes(request) {
+        true => Fault::Answer(503, "SlowDown"),
+        false => Fault::None,
+    });
+    let mut worker = place.worker(
+        &[("AWS_ENDPOINT_URL_S3", &store.proxy.address)],
+        &["--concurrency", "2"],
+    );
+    wait("jobs are deferred", || statuses(&place.jobs(), "retry_wait") >= 2);
+    // The outage lasts for three probes.
+    let probes = |request: &Request| writes(request) && request.target.ends_with("/probe?x-id=PutObject");
+    let (since, probed) = (Instant::now(), store.proxy.count(probes));
+    wait("the store is probed", || store.proxy.count(probes) >= probed + 9);
+    let rows = place.jobs();
+    assert_eq!(statuses(&rows, "failed"), 0, "{rows:?}");
+    assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
+    // The client of S3 asks three times each, and pauses of more than 0.1, 0.2 and 0.4 s lie between.
+    assert!(
+        since.elapsed() > Duration::from_millis(700),
+        "{:?}",
+        since.elapsed()
+    );
+    let (asked, seconds) = (store.proxy.count(|_| true), since.elapsed().as_secs_f64());
+    assert!(asked < 200 + (20.0 * seconds) as usize, "{asked} in {seconds} s");
+    store.heal();
+    wait("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
+    assert_eq!(attempts(&place.jobs()), [1; 6], "{}", worker.log());
+    wait("all are told of", || place.notifications().len() >= 6);
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "{}", worker.log());
+    place.check(6);
+    assert_eq!(place.results().len(), 6, "no probe is left");
+}
+
+#[test]
+fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let cloud = place.cloud.as_ref().unwrap();
+    let bucket = format!("{}-uploads", cloud.name);
+    let movie = std::fs::read(video::short()).unwrap();
+    super::place::runtime().block_on(async {
+        let buckets = cloud.buckets().await;
+        buckets.create_bucket().bucket(&bucket).send().await.unwrap();
+        let put = buckets.put_object().bucket(&bucket).key("talk.mp4");
+        put.body(movie.into()).send().await.unwrap();
+    });
+    let source = format!("s3://{bucket}/talk.mp4");
+    for count in 1..=3 {
+        let mut submit = place.command(&["submit", &source, "-n", &count.to_string()]);
+        assert!(
+            submit
+                .env("VF_SOURCES", &bucket)
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
+        let source = json!({"bucket": bucket, "key": "talk.mp4"});
+        let selection = json!({"count": count + 3});
+        place.send(&json!({"version": 1, "source": source, "selection": selection}).to_string());
+    }
+    let others = [7, 8].map(|count| place.submit(video::short(), &["-n", &count.to_string()]));
+    let path = format!("/{bucket}/");
+    let of_bucket = move |request: &Request| request.target.starts_with(&path);
+    let down = of_bucket.clone();
+    let store = Spoiled::start(&place, move |request| match down(request) {
+        true => Fault::Answer(503, "SlowDown"),
+        false => Fault::None,
+    });
+    let environment = [
+        ("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str()),
+        ("VF_SOURCES", &bucket),
+    ];
+    let worker = place.worker(&environment, &[]);
+    for other in &others {
+        place.wait_for(other, |job| job["status"] == "completed");
+    }
+    let since = Instant::now();
+    let (asked, probes) = (store.proxy.count(&of_bucket), 12);
+    wait("the bucket is probed", || {
+        store.proxy.count(&of_bucket) >= asked + probes
+    });
+    assert!(
+        since.elapsed() > Duration::from_millis(500),
+        "{:?}",
+        since.elapsed()
+    );
+    let rows = place.jobs();
+    assert_eq!(statuses(&rows, "completed"), 2, "{rows:?}");
+    assert_eq!(statuses(&rows, "failed"), 0, "{rows:?}");
+    assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
+    store.heal();
+    wait("all jobs complete", || statuses(&place.jobs(), "completed") == 8);
+    assert_eq!(attempts(&place.jobs()), [1; 8], "{}", worker.log());
+    drop(worker);
+}
+
+#[test]
+fn expired_credentials_are_an_outage_and_no_failure_of_a_job() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let id = place.submit(video::short(), &["-n", "1"]);
+    let started = Arc::new(AtomicBool::new(false));
+    let is_started = Arc::clone(&started);
+    let store = Spoiled::start(&place, move |request| {
+        // The check at the start lists.
+        match request.method == "GET" && request.target.contains("list-type") {
+            true if !is_started.swap(true, Ordering::SeqCst) => Fault::None,
+            _ => Fault::Answer(400, "ExpiredToken"),
+        }
+    });
+    let _worker = place.worker(&[("AWS_ENDPOINT_URL_S3", &store.proxy.address)], &[]);
+    wait("the store is asked", || {
+        store.proxy.count(|request| request.method == "HEAD") >= 3
+    });
+    assert!(place.job(&id)["attempts"].as_u64().unwrap() <= 1);
+    store.heal();
+    let job = place.wait_for(&id, |job| job["status"] == "completed");
+    assert_eq!(job["attempts"], 1, "{job}");
+}
+
+/// How long a job takes that is submitted last, from then on.
+fn time_of_the_last(place: &Place, environment: &[(&str, &str)]) -> Duration {
+    let since = Instant::now();
+    let id = place.submit(video::long(), &["--fps", "2", "-f", "png"]);
+    let worker = place.worker(environment, &[]);
+    place.wait_for(&id, |job| job["status"] == "completed");
+    drop(worker);
+    since.elapsed()
+}
+
+#[test]
+fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job() {
+    for (status, code) in [(403, "AccessDenied"), (400, "InvalidRequest")] {
+        let Some(place) = Place::of(Kind::Deployed) else {
+            return;
+        };
+        let store = Spoiled::start(&place, move |request| {
+            match request.target.contains("/refused-") {
+                true => Fault::Answer(status, code),
+                false => Fault::None,
+            }
+        });
+        let environment = [
+            ("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str()),
+            ("VF_REUSE", "off"),
+        ];
+        let alone = time_of_the_last(&place, &environment);
+        for number in 0..40 {
+            let key = format!("refused-{number}.mp4");
+            place.send(&json!({"version": 1, "source": {"key": key}}).to_string());
+        }
+        let behind = time_of_the_last(&place, &environment);
+        assert!(
+            behind < alone * 2,
+            "{behind:?} behind 40 others, and {alone:?} alone"
+        );
+        place.finish_with(&environment);
+        let rows = place.check(42);
+        let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
+        assert_eq!(failed.len(), 40);
+        for row in failed {
+            assert_eq!(
+                (&row["error_code"], &row["attempts"]),
+                (&"SOURCE_REFUSED".into(), &5.into())
+            );
+        }
+        assert!(place.dead_letters().is_empty());
+    }
+}
+
+#[test]
+fn keys_that_a_folder_cannot_hold_are_failures_of_their_jobs() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(place) = Place::of(kind) else { continue };
+        place.put("v.mp4", &std::fs::read(video::short()).unwrap());
+        place.says(&["migrate", "up"]);
+        let long = "x".repeat(300);
+        for key in [&long, ".vf-partial/x", "v.mp4/below", "v.mp4"] {
+            place.send(&json!({"version": 1, "source": {"key": key}, "selection": {"count": 1}}).to_string());
+        }
+        place.finish();
+        let rows = place.check(4);
+        let mut codes: Vec<_> = rows.iter().filter_map(|row| row["error_code"].as_str()).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, ["INVALID_REQUEST", "INVALID_REQUEST", "SOURCE_NOT_FOUND"]);
+        assert_eq!(attempts(&rows), [1; 4]);
+    }
+}

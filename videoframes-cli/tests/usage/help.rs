@@ -1,0 +1,172 @@
+//! Help, its examples, its exit codes, completions.
+
+use std::process::Command;
+
+use videoframes_console::exit::{CODES, Program, help};
+
+use crate::{Place, Run, vf};
+
+const COMMANDS: [&str; 6] = ["extract", "compress", "plan", "probe", "doctor", "completions"];
+
+fn help_of(args: &[&str], columns: &str) -> String {
+    let output = vf().args(args).env("COLUMNS", columns).output().unwrap();
+    String::from_utf8(Run::of(output).stdout).unwrap()
+}
+
+#[test]
+fn help_fits_narrow_and_wide_terminals_without_broken_words() {
+    let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+    for command in [""].iter().chain(&COMMANDS) {
+        for flag in ["-h", "--help"] {
+            let args: Vec<&str> = [*command, flag]
+                .into_iter()
+                .filter(|arg| !arg.is_empty())
+                .collect();
+            let unwrapped = words(&help_of(&args, "1000"));
+            for columns in [40, 80, 120] {
+                let text = help_of(&args, &columns.to_string());
+                let long = text.lines().find(|line| line.chars().count() > columns);
+                assert_eq!(long, None, "{args:?} at {columns}");
+                assert_eq!(words(&text), unwrapped, "{args:?} at {columns}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_example_in_help_runs() {
+    let place = Place::new();
+    let mut examples = Vec::new();
+    for command in ["extract", "compress"] {
+        let text = help_of(&[command, "--help"], "1000");
+        let lines = text.lines().map(str::trim).filter(|line| line.starts_with("vf "));
+        examples.extend(lines.map(str::to_owned));
+    }
+    assert!(examples.len() >= 10, "{examples:?}");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_vf")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    for example in examples {
+        // Other tests read by HTTP.
+        let line = example.replace("https://example.org/", "");
+        let mut shell = Command::new("sh");
+        let shell = shell.arg("-c").arg(&line).env("PATH", &path);
+        let run = Run::of(shell.current_dir(place.folder.path()).output().unwrap());
+        assert_eq!(run.code, Some(0), "{line}: {}", run.stderr);
+    }
+    assert_eq!(
+        crate::picture(&place.path("thumb.jpg")).0,
+        image::ImageFormat::Jpeg
+    );
+    assert_eq!(
+        crate::picture(&place.path("middle.png")).0,
+        image::ImageFormat::Png
+    );
+    let at = zip::ZipArchive::new(std::fs::File::open(place.path("at.zip")).unwrap()).unwrap();
+    assert_eq!(at.len(), 4);
+}
+
+#[test]
+fn exit_codes_are_the_same_in_help_and_documentation() {
+    let shown = help_of(&["--help"], "100");
+    assert!(shown.contains(&help(Program::Vf)), "{shown}");
+    let documented = include_str!("../../../docs/cli.md");
+    let rows = documented.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let number: u8 = cells.get(1)?.parse().ok()?;
+        Some((number, cells[2].to_owned(), cells[3].to_owned()))
+    });
+    let table = CODES.iter().map(|code| {
+        let ends = match code.programs {
+            [Program::Vf] => "`vf`",
+            [Program::Worker] => "`vf-worker`",
+            _ => "both",
+        };
+        (code.number, code.meaning.to_owned(), ends.to_owned())
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), table.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_option_stands_under_the_heading_that_it_belongs_to() {
+    let probe = help_of(&["probe", "-h"], "100");
+    let (options, limits) = probe.split_once("Limits").unwrap();
+    assert!(
+        options.contains("--json") && !limits.contains("--json"),
+        "{probe}"
+    );
+    let plan = help_of(&["plan", "-h"], "100");
+    for unused in [
+        "--output",
+        "--yes",
+        "--name",
+        "--progress",
+        "--dry-run",
+        "--quality",
+        "--jobs",
+    ] {
+        assert!(!plan.contains(unused), "{unused}: {plan}");
+    }
+    for (command, pixels, bytes) in [("extract", true, false), ("compress", false, true)] {
+        let text = help_of(&[command, "-h"], "100");
+        assert_eq!(text.contains("--max-dimension <PX>"), pixels, "{command}");
+        assert_eq!(text.contains("--max-size <SIZE>"), bytes, "{command}");
+    }
+}
+
+#[test]
+fn addresses_of_objects_are_offered_by_builds_that_take_them() {
+    for command in ["extract", "compress"] {
+        let offered = help_of(&[command, "-h"], "200").contains("s3://");
+        assert_eq!(offered, cfg!(feature = "s3"), "{command}");
+    }
+}
+
+#[test]
+fn completions_offer_the_values_of_an_option() {
+    let script = help_of(&["completions", "bash"], "80");
+    for (option, values) in [
+        ("--format", "jpg png webp"),
+        ("--codec", "h264 hevc av1 vp9"),
+        ("--audio", "aac copy none"),
+        ("--on-error", "fail partial"),
+        ("--strategy", "auto plain planned"),
+        ("--deinterlace", "auto on off"),
+        ("--progress", "bar json none"),
+    ] {
+        let case = format!("                {option})");
+        let (_, then) = script
+            .split_once(&case)
+            .unwrap_or_else(|| panic!("no case for {option}"));
+        let (then, _) = then.split_once(";;").unwrap();
+        assert!(then.contains(values), "{option}: {then}");
+    }
+}
+
+#[test]
+fn doctor_reports_as_text_and_as_json() {
+    let report = Run::of(vf().args(["doctor", "--json"]).output().unwrap()).json();
+    assert_eq!(report["usable"], true);
+    let checks = report["checks"].as_array().unwrap();
+    let ffmpeg = checks.iter().find(|check| check["name"] == "ffmpeg").unwrap();
+    assert_eq!(ffmpeg["status"], "ok", "{ffmpeg}");
+    assert!(ffmpeg["detail"].as_str().unwrap().contains("ffmpeg"), "{ffmpeg}");
+    let text = help_of(&["doctor"], "80");
+    for check in checks {
+        assert!(text.contains(check["name"].as_str().unwrap()), "{check}: {text}");
+    }
+    let missing = vf()
+        .args(["doctor", "--json", "--ffmpeg", "/nonexistent/ffmpeg"])
+        .output()
+        .unwrap();
+    let missing = Run::of(missing);
+    assert_eq!(missing.code, Some(10));
+    let report: serde_json::Value = serde_json::from_slice(&missing.stdout).unwrap();
+    assert_eq!(
+        (&report["usable"], &report["checks"][0]["status"]),
+        (&false.into(), &"missing".into())
+    );
+    assert!(
+        report["checks"][0]["hint"].as_str().unwrap().contains("install"),
+        "{report}"
+    );
+}

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .run(Until::Idle, &CancellationToken::new())
         .await;
 
-    for job in repo.list(&JobFilter::default()).await? {
+    for job in repo.list(&JobFilter::default()).await?.jobs {
         println!("{}: {}, {:?}", job.id, job.status, job.result);
     }
     let told = notifier

@@ -188,7 +188,7 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, kind: Kind) -> Optio
     for worker in &mut running {
         assert!(worker.wait().unwrap().success());
     }
-    let rows = repo.list(&JobFilter::default()).await.unwrap();
+    let rows = repo.list(&JobFilter::default()).await.unwrap().jobs;
     assert!(
         rows.len() == jobs
             && rows

@@ -7,9 +7,10 @@ mod lock;
 mod m20261124_000001_jobs;
 mod m20261124_000002_events;
 mod m20261125_000003_renditions;
+mod m20261128_000004_waiting;
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DatabaseConnection;
+use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 
 pub use sea_orm_migration::MigrationStatus;
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_jobs::Migration),
             Box::new(m20261124_000002_events::Migration),
             Box::new(m20261125_000003_renditions::Migration),
+            Box::new(m20261128_000004_waiting::Migration),
         ]
     }
 
@@ -32,6 +34,8 @@ impl MigratorTrait for Migrator {
 }
 
 const TABLE: &str = "videoframes_migrations";
+/// Says, in one row, which programs can work with the schema.
+const SCHEMA: &str = "videoframes_schema";
 
 /// Why a database is not, or cannot be made, as this program needs it.
 #[derive(Debug, thiserror::Error)]
@@ -79,16 +83,13 @@ pub struct MigrationState {
 ///
 /// # Errors
 /// [`MigrationError::Database`].
-pub async fn status(db: &DatabaseConnection) -> Result<Vec<MigrationState>, MigrationError> {
+pub async fn status<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, MigrationError> {
     states(db)
         .await
         .map_err(MigrationError::database("read the state of the migrations"))
 }
 
-async fn states<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, DbErr>
-where
-    for<'c> &'c C: IntoSchemaManagerConnection<'c>,
-{
+async fn states<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, DbErr> {
     let applied = applied(db).await?;
     let known = Migrator::migrations();
     let known: Vec<&str> = known.iter().map(|migration| migration.name()).collect();
@@ -113,11 +114,8 @@ where
     Ok(states)
 }
 
-async fn applied<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr>
-where
-    for<'c> &'c C: IntoSchemaManagerConnection<'c>,
-{
-    if !SchemaManager::new(db).has_table(TABLE).await? {
+async fn applied<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
+    if !has_table(db, TABLE).await? {
         return Ok(Vec::new());
     }
     let names = Query::select()
@@ -129,13 +127,56 @@ where
     rows.iter().map(|row| row.try_get("", "version")).collect()
 }
 
-/// Whether the schema is the one that this program was made for. Changes nothing.
+/// Whether a table is there that statements without a schema's name would find.
+async fn has_table<C: ConnectionTrait>(db: &C, name: &'static str) -> Result<bool, DbErr> {
+    let found = match db.get_database_backend() {
+        DbBackend::Postgres => Query::select()
+            .expr(Expr::cust(format!("to_regclass('{name}') IS NOT NULL")))
+            .to_owned(),
+        _ => Query::select()
+            .expr(Expr::col("name").count().gt(0))
+            .from("sqlite_master")
+            .and_where(Expr::col("type").eq("table"))
+            .and_where(Expr::col("name").eq(name))
+            .to_owned(),
+    };
+    let row = db.query_one(&found).await?;
+    row.map_or(Ok(false), |row| row.try_get_by_index(0))
+}
+
+/// The oldest program that can work with the schema, by its newest migration, where the database says so.
+async fn compatible_since<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    if !has_table(db, SCHEMA).await? {
+        return Ok(None);
+    }
+    let since = Query::select().column("compatible_since").from(SCHEMA).to_owned();
+    let row = db.query_one(&since).await?;
+    row.map(|row| row.try_get("", "compatible_since")).transpose()
+}
+
+/// Whether a program with these migrations can work with a schema whose migrations it does not all know:
+/// it has every migration up to the one that the schema names. Names begin with a date.
+fn is_compatible(newest: Option<&str>, since: Option<&str>) -> bool {
+    matches!((newest, since), (Some(newest), Some(since)) if newest >= since)
+}
+
+/// Whether this program can work with the schema: it has all that the program needs, and nothing that the
+/// program does not know unless the schema says that this is safe. Changes nothing.
 ///
 /// # Errors
-/// [`MigrationError::SchemaNewer`] and [`MigrationError::SchemaOlder`] where it is not.
-pub async fn check(db: &DatabaseConnection) -> Result<(), MigrationError> {
+/// [`MigrationError::SchemaNewer`] and [`MigrationError::SchemaOlder`] where it cannot.
+pub async fn check<C: ConnectionTrait>(db: &C) -> Result<(), MigrationError> {
     let states = status(db).await?;
-    refuse_newer(&states)?;
+    if let Err(newer) = refuse_newer(&states) {
+        let known = states.iter().filter(|state| state.known);
+        let newest = known.map(|state| state.name.as_str()).max();
+        let since = compatible_since(db)
+            .await
+            .map_err(MigrationError::database("read which programs the schema is for"))?;
+        if !is_compatible(newest, since.as_deref()) {
+            return Err(newer);
+        }
+    }
     let pending = states
         .into_iter()
         .filter(|state| state.status == MigrationStatus::Pending);
@@ -158,10 +199,11 @@ fn refuse_newer(states: &[MigrationState]) -> Result<(), MigrationError> {
 }
 
 /// Runs the pending migrations. Idempotent; any number of programs may do so at once, and each returns
-/// when the schema is complete.
+/// when the schema is complete. Takes locks of a session: needs a connection
+/// that no pooler shares out.
 ///
 /// # Errors
-/// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program does not know.
+/// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program cannot work with.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), MigrationError> {
     // Whoever finds nothing to do waits for nobody.
     if !matches!(check(db).await, Err(MigrationError::SchemaOlder { .. })) {
@@ -176,4 +218,23 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<(), MigrationError> {
 /// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program does not know.
 pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), MigrationError> {
     lock::with(db, lock::Work::Down(steps)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_compatible;
+
+    #[test]
+    fn a_program_works_with_a_newer_schema_that_says_so() {
+        let (ours, later) = (Some("m20270101_000005_ours"), Some("m20270201_000006_later"));
+        for (newest, since, expected) in [
+            (ours, ours, true),
+            (ours, Some("m20261128_000004_waiting"), true),
+            (ours, later, false),
+            (ours, None, false),
+            (None, ours, false),
+        ] {
+            assert_eq!(is_compatible(newest, since), expected, "{newest:?} {since:?}");
+        }
+    }
 }

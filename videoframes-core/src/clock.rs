@@ -19,6 +19,11 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis(delay)))
     }
 
+    /// The moment `ago` earlier.
+    pub fn before(self, ago: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(ago)))
+    }
+
     /// How long from `earlier` to this moment; zero where this one is the earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -57,6 +57,12 @@ pub(crate) const SAMPLE_BYTES: u32 = 256 << 20;
 pub(crate) const INDEX_BOX_BYTES: u64 = 256 << 20;
 /// Most reads of an index that is not on this machine.
 pub(crate) const INDEX_READS: usize = 4096;
+/// Largest message that a queue takes and that workers accept, in bytes: body and attributes together.
+#[cfg(feature = "jobs")]
+pub const MESSAGE_BYTES: usize = 256 << 10;
+/// Longest time from submission that a client may set; a longer one counts as this one.
+#[cfg(feature = "jobs")]
+pub(crate) const LONGEST_DEADLINE: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// Most redirects of one HTTP request.
 #[cfg(feature = "http")]
 pub(crate) const HTTP_REDIRECTS: usize = 5;

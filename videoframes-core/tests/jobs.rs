@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use videoframes_core::clock::{Clock, ManualClock};
-use videoframes_core::jobs::{JobRepo, MemoryJobRepo};
-use videoframes_core::queue::{MemoryQueue, Queue};
+use videoframes_core::jobs::{Enqueue, JobId, JobRepo, MemoryJobRepo, NewJob};
+use videoframes_core::processor::{Relayed, relay};
+use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::testing::{
     JobRepoHarness, QueueAbilities, QueueHarness, job_repo_conformance, queue_conformance,
 };
@@ -75,4 +76,113 @@ async fn queues_in_memory_conform() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_in_memory_conform() {
     job_repo_conformance(&InMemory::default()).await;
+}
+
+/// A queue that refuses some messages for good.
+struct Refusing {
+    inner: MemoryQueue,
+    word: String,
+    /// Whether it answers for a whole request.
+    whole: bool,
+}
+
+#[async_trait]
+impl Queue for Refusing {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        let refuses = |message: &Outgoing| message.body.contains(&self.word);
+        let refused = || QueueError::Refused("InvalidMessageContents".to_owned());
+        if self.whole && messages.iter().any(refuses) {
+            return Err(refused());
+        }
+        let good: Vec<Outgoing> = messages
+            .iter()
+            .filter(|message| !refuses(message))
+            .cloned()
+            .collect();
+        self.inner.send(&good).await?;
+        let answer = |message| match refuses(message) {
+            true => Err(refused()),
+            false => Ok(()),
+        };
+        Ok(messages.iter().map(answer).collect())
+    }
+
+    async fn receive(
+        &self,
+        limit: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
+        self.inner.receive(limit, visibility, wait).await
+    }
+
+    async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
+        self.inner.set_visibility(receipt, timeout).await
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.inner.delete(receipts).await
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        self.inner.dead_letter(message, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_its_queue_refuses_for_good_is_given_up_and_holds_up_no_other() {
+    for whole in [false, true] {
+        let setup = InMemory::default();
+        let repo = MemoryJobRepo::new(setup.clock());
+        let job = |key: &str| NewJob {
+            id: JobId::random(),
+            idempotency_key: key.to_owned(),
+            payload_hash: String::new(),
+            source: serde_json::json!({"key": "v.mp4"}),
+            options: serde_json::json!({}),
+            output_key: None,
+            client_metadata: None,
+            sequencer: None,
+            message_id: None,
+            time_limit: None,
+            work_limit: None,
+            rejection: None,
+        };
+        let jobs = ["a", "b", "c"].map(job);
+        repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
+        let notifier = MemoryQueue::new("notifier", setup.clock());
+        let input = Refusing {
+            inner: MemoryQueue::new("input", setup.clock()),
+            word: jobs[1].id.to_string(),
+            whole,
+        };
+        let hold = Duration::from_secs(30);
+        let relayed = relay(&repo, &input, &notifier, hold).await.unwrap();
+        assert_eq!((relayed.sent, relayed.failed, relayed.refused), (2, 0, 1));
+        assert_eq!(input.depth().await.unwrap().visible, 2);
+        for _ in 0..3 {
+            setup.clock.advance(hold * 2);
+            let relayed = relay(&repo, &input, &notifier, hold).await.unwrap();
+            assert_eq!(relayed, Relayed::default(), "it is not tried again");
+        }
+        let refused = repo.refused(10).await.unwrap();
+        assert_eq!((refused.len(), refused[0].message.job), (1, jobs[1].id));
+        assert!(
+            refused[0].reason.contains("InvalidMessageContents"),
+            "{refused:?}"
+        );
+        assert_eq!(repo.outbox_backlog().await.unwrap().refused, 1);
+        // Somebody has changed the queue.
+        repo.resend_refused().await.unwrap();
+        let relayed = relay(&repo, &input.inner, &notifier, hold).await.unwrap();
+        assert_eq!((relayed.sent, relayed.refused), (1, 0));
+    }
 }

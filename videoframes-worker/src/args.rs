@@ -142,9 +142,9 @@ pub(crate) struct JobsArgs {
     /// Only those: pending, processing, retry_wait, completed, failed or cancelled.
     #[arg(long, value_name = "S")]
     pub(crate) status: Option<JobStatus>,
-    /// At most so many.
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) most: Option<u64>,
+    /// Maximum number of jobs; 0 lists all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Args)]
@@ -184,9 +184,15 @@ pub(crate) struct NotificationsArgs {
     /// Go on with those that are still to come.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Receive and delete them, as a client does; with SQS there is no other way.
+    /// Receive them, and delete each once it was read; with SQS there is no other way.
     #[arg(long)]
     pub(crate) take: bool,
+    /// Print the messages that their queue refused for good
+    #[arg(long, conflicts_with_all = ["follow", "take"])]
+    pub(crate) refused: bool,
+    /// With --refused: send them again
+    #[arg(long, requires = "refused")]
+    pub(crate) resend: bool,
 }
 
 #[derive(Debug, Args)]

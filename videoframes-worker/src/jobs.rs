@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use videoframes_console::{Failure, exit};
+use videoframes_console::{Delivery, Failure, exit};
 use videoframes_core::jobs::{
     JobFilter, JobId, JobRepo, JobRepoError, RenditionObject, RenditionResult, VideoJob,
 };
@@ -12,16 +12,88 @@ use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
 use crate::parts::open_existing;
 
+/// Jobs that are read together.
+const PAGE: u32 = 500;
+
+/// Prints jobs page by page, so that memory does not grow with their number.
 pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, Failure> {
-    let filter = JobFilter {
+    let Some(place) = open_existing(config).await? else {
+        print(&List::new(args.json).end())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut list = List::new(args.json);
+    // None is no limit.
+    let mut left = (args.limit > 0).then_some(args.limit);
+    let mut filter = JobFilter {
         status: args.status,
-        most: args.most,
+        ..JobFilter::default()
     };
-    let jobs = match open_existing(config).await? {
-        Some(place) => place.repo.list(&filter).await.map_err(|e| unavailable(&e))?,
-        None => Vec::new(),
+    let more = loop {
+        // One more than is printed shows whether there are more.
+        filter.limit = Some(left.map_or(PAGE, |left| PAGE.min(left.saturating_add(1))));
+        let mut page = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
+        for job in &page.unreadable {
+            eprintln!(
+                "warning: the job {} cannot be read: {}",
+                job.id,
+                printable(&job.reason)
+            );
+        }
+        let more = left.is_some_and(|left| page.jobs.len() > left as usize);
+        page.jobs.truncate(left.map_or(usize::MAX, |left| left as usize));
+        if videoframes_console::print(&list.page(&page.jobs)?)? == Delivery::Closed {
+            return Ok(ExitCode::SUCCESS);
+        }
+        left = left.map(|left| left.saturating_sub(u32::try_from(page.jobs.len()).unwrap_or(u32::MAX)));
+        match page.next {
+            Some(next) if !more => filter.after = Some(next),
+            _ => break more,
+        }
     };
-    print(&if args.json { json(&jobs)? } else { table(&jobs) })
+    print(&list.end())?;
+    if more {
+        eprintln!("there are more jobs: --limit 0 lists all");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A list that is printed in parts: a table, or a JSON array.
+struct List {
+    json: bool,
+    begun: bool,
+}
+
+impl List {
+    fn new(json: bool) -> Self {
+        Self { json, begun: false }
+    }
+
+    fn page(&mut self, jobs: &[VideoJob]) -> Result<String, Failure> {
+        let mut text = String::new();
+        if !self.json && !self.begun {
+            text += &heading();
+            self.begun = true;
+        }
+        for job in jobs {
+            if self.json {
+                text += if self.begun { ",\n  " } else { "[\n  " };
+                text += &json(job)?.trim_end().replace('\n', "\n  ");
+                self.begun = true;
+            } else {
+                text += &row(job);
+            }
+        }
+        Ok(text)
+    }
+
+    fn end(&self) -> String {
+        match (self.json, self.begun) {
+            (true, true) => "\n]\n".to_owned(),
+            (true, false) => "[]\n".to_owned(),
+            (false, true) => String::new(),
+            (false, false) => heading(),
+        }
+    }
 }
 
 pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Failure> {
@@ -70,25 +142,25 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     Ok(format!("{}\n", printable_json(&text)))
 }
 
-/// One line a job.
-fn table(jobs: &[VideoJob]) -> String {
-    let mut text = format!(
+fn heading() -> String {
+    format!(
         "{:<36}  {:<10}  {:>8}  {:<20}  {:<22}  {}\n",
         "id", "status", "attempts", "created", "error", "video"
-    );
-    for job in jobs {
-        let created = job.created_at.to_string();
-        text += &format!(
-            "{}  {:<10}  {:>8}  {:<20}  {:<22}  {}\n",
-            job.id,
-            job.status,
-            job.attempts,
-            created.get(..19).unwrap_or(&created),
-            job.error_code.as_deref().unwrap_or("-"),
-            printable(video(job))
-        );
-    }
-    text
+    )
+}
+
+/// One line.
+fn row(job: &VideoJob) -> String {
+    let created = job.created_at.to_string();
+    format!(
+        "{}  {:<10}  {:>8}  {:<20}  {:<22}  {}\n",
+        job.id,
+        job.status,
+        job.attempts,
+        created.get(..19).unwrap_or(&created),
+        job.error_code.as_deref().unwrap_or("-"),
+        printable(video(job))
+    )
 }
 
 /// One line a fact.
@@ -103,6 +175,12 @@ fn sheet(job: &VideoJob) -> String {
         ),
         ("created", job.created_at.to_string()),
     ];
+    if let Some(begun) = job.begun_at {
+        lines.push(("begun", begun.to_string()));
+    }
+    if let Some(deadline) = job.deadline_at {
+        lines.push(("deadline", deadline.to_string()));
+    }
     if let Some(stage) = job.stage {
         let of = match job.frames_total {
             0 => String::new(),

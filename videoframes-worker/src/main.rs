@@ -10,11 +10,13 @@ mod logs;
 mod migrate;
 mod notifications;
 mod objects;
+mod outage;
 mod parts;
 mod provision;
 mod queues;
 mod result;
 mod run;
+mod stdout;
 mod submit;
 mod workspace;
 

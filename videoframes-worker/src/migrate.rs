@@ -2,16 +2,22 @@
 
 use std::process::ExitCode;
 
-use videoframes_console::Failure;
+use videoframes_console::{Failure, exit};
 use videoframes_core::database::migration::{MigrationStatus, down, migrate, status};
 
 use crate::args::{MigrateAction, MigrateArgs};
 use crate::config::Config;
 use crate::jobs::print;
-use crate::parts::{connect, schema};
+use crate::parts::{connect_directly, schema};
 
 pub(crate) async fn run(config: &Config, args: &MigrateArgs) -> Result<ExitCode, Failure> {
-    let database = connect(config).await?;
+    let database = connect_directly(config).await?;
+    if database.is_pooled() {
+        return Err(
+            Failure::new(exit::USAGE, "migrations do not run through a connection pooler")
+                .hint("set VF_DATABASE_DIRECT_URL to the address of the server itself"),
+        );
+    }
     let failed = |error| -> Failure { schema(&error) };
     match args.action {
         MigrateAction::Up => migrate(database.connection()).await.map_err(failed)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use videoframes_console::{Failure, exit};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::database::migration::MigrationError;
-use videoframes_core::database::{Database, DatabaseOptions};
+use videoframes_core::database::{Database, DatabaseOptions, Pooler};
 use videoframes_core::jobs::SeaOrmJobRepo;
 use videoframes_core::storage::{Storage, Stores};
 
@@ -49,11 +49,26 @@ pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Fail
 /// Connects, and brings the tables up where that is wanted.
 pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     let database = connect(config).await?;
-    let ready = match config.migrate {
-        true => database.migrate().await,
-        false => database.check_schema().await,
+    let ready = match (config.migrate, &config.places.database_direct_url) {
+        (true, Some(direct)) => match database.check_schema().await {
+            Err(MigrationError::SchemaOlder { .. }) => {
+                let direct = connect_to(config, direct, Pooler::Detect).await?;
+                let ready = direct.migrate().await;
+                direct.close().await;
+                ready
+            }
+            ready => ready,
+        },
+        (true, None) => database.migrate().await,
+        (false, _) => database.check_schema().await,
     };
-    ready.map_err(|error| schema(&error))?;
+    ready.map_err(|error| match (&error, database.is_pooled()) {
+        (MigrationError::SchemaOlder { .. }, true) => Failure::because(exit::SCHEMA, &error).hint(
+            "DATABASE_URL is a connection pooler: set VF_DATABASE_DIRECT_URL to the server, or run \
+             'vf-worker migrate up' with it",
+        ),
+        _ => schema(&error),
+    })?;
     let aws = match config.places.has_aws() {
         true => Some(sdk_config(&AwsOptions::default()).await),
         false => None,
@@ -101,11 +116,29 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
             )
         })?;
     }
+    // Whoever names the server beside it says that the address is that of a pooler.
+    let pooler = match &config.places.database_direct_url {
+        Some(_) => Pooler::Transaction,
+        None => Pooler::Detect,
+    };
+    connect_to(config, &config.places.database_url, pooler).await
+}
+
+/// The database past a pooler, where there is one: for what needs a session of its own.
+pub(crate) async fn connect_directly(config: &Config) -> Result<Database, Failure> {
+    match &config.places.database_direct_url {
+        Some(direct) => connect_to(config, direct, Pooler::Detect).await,
+        None => connect(config).await,
+    }
+}
+
+async fn connect_to(config: &Config, address: &str, pooler: Pooler) -> Result<Database, Failure> {
     let options = DatabaseOptions {
         connections: config.connections,
+        pooler,
         ..DatabaseOptions::default()
     };
-    let connected = Database::connect(&config.places.database_url, &options).await;
+    let connected = Database::connect(address, &options).await;
     connected.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))
 }
 

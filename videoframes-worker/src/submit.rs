@@ -22,6 +22,7 @@ use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::jobs::{print, unavailable};
+use crate::outage::Outage;
 use crate::parts::{Place, open};
 
 /// How long a queue is waited for that is not needed.
@@ -67,7 +68,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         Err(_) => tracing::debug!("the queue is silent: the job's message is left to the workers"),
     }
     if args.job.wait {
-        wait(&place, submitted.id).await
+        wait(&place, submitted.id, Outage::new(config.outage)).await
     } else {
         Ok(ExitCode::SUCCESS)
     }
@@ -297,12 +298,20 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
 }
 
 /// Until the job is over.
-async fn wait(place: &Place, id: JobId) -> Result<ExitCode, Failure> {
+async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, Failure> {
     const LOOK: Duration = Duration::from_millis(250);
     let began = std::time::Instant::now();
     let mut told = false;
     loop {
-        let job = place.repo.get(id).await.map_err(|e| unavailable(&e))?;
+        let job = match place.repo.get(id).await {
+            Ok(job) => job,
+            Err(error) if error.is_retryable() => {
+                outage.wait(&error).await?;
+                continue;
+            }
+            Err(error) => return Err(unavailable(&error)),
+        };
+        outage.is_over();
         let Some(job) = job else {
             return Err(Failure::new(exit::NOT_FOUND, format!("the job {id} is gone")));
         };

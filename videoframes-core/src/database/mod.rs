@@ -5,24 +5,25 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
-    SqliteTransactionMode, StatementBuilder, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, SqliteTransactionMode,
+    StatementBuilder, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 pub use videoframes_migration as migration;
 
+pub(crate) use self::session::Session;
 use crate::clock::millis;
 
 /// More than this is not waited for an answer, whatever the options say.
@@ -35,6 +36,18 @@ pub struct DatabaseOptions {
     pub connections: u32,
     /// How long one call may take altogether before it counts as failed.
     pub patience: Duration,
+    /// What lies between this program and a Postgres.
+    pub pooler: Pooler,
+}
+
+/// What lies between a program and a Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pooler {
+    /// To be found out when connecting: a server takes a parameter that poolers refuse or ignore.
+    #[default]
+    Detect,
+    /// A pooler such as PgBouncer, which may give each transaction another session.
+    Transaction,
 }
 
 impl Default for DatabaseOptions {
@@ -42,6 +55,7 @@ impl Default for DatabaseOptions {
         Self {
             connections: 8,
             patience: Duration::from_secs(30),
+            pooler: Pooler::Detect,
         }
     }
 }
@@ -82,6 +96,8 @@ struct Shared {
     pool: DatabaseConnection,
     /// One connection that nothing else can keep busy: a lease that is not renewed is lost work.
     reserved: DatabaseConnection,
+    /// Whether a pooler gives each transaction another session.
+    shared: bool,
     patience: Duration,
     /// SQLite has one writer at a time. Inside this program they queue here, which is fair and wakes the
     /// next one at once; its own waiting is neither.
@@ -92,11 +108,13 @@ struct Shared {
     offset: std::sync::atomic::AtomicI64,
 }
 
-/// What a backend gives: its name for people, the pool, the reserved connection.
+/// What a backend gives: its name for people, the pool, the reserved connection, and whether a pooler gives
+/// each transaction another session.
 struct Opened {
     name: String,
     pool: DatabaseConnection,
     reserved: DatabaseConnection,
+    shared: bool,
 }
 
 impl Database {
@@ -118,6 +136,7 @@ impl Database {
                 name: opened.name,
                 pool: opened.pool,
                 reserved: opened.reserved,
+                shared: opened.shared,
                 patience: options.patience,
                 turns: sqlite.then(Arc::default),
                 arrivals: std::sync::Mutex::default(),
@@ -127,20 +146,34 @@ impl Database {
         })
     }
 
-    /// Brings the schema up to date; see [`migration::migrate`].
+    /// Brings the schema up to date; see [`migration::migrate`]. Does nothing where that is not needed.
     ///
     /// # Errors
-    /// [`migration::MigrationError`].
+    /// [`migration::MigrationError`]; [`migration::MigrationError::SchemaOlder`] through a pooler, which has no
+    /// session to migrate in.
     pub async fn migrate(&self) -> Result<(), migration::MigrationError> {
-        migration::migrate(&self.shared.pool).await
+        match self.shared.shared {
+            true => self.check_schema().await,
+            false => migration::migrate(&self.shared.pool).await,
+        }
     }
 
-    /// Whether the schema is the one that this program was made for; see [`migration::check`].
+    /// Whether this program can work with the schema; see [`migration::check`].
     ///
     /// # Errors
     /// [`migration::MigrationError`].
     pub async fn check_schema(&self) -> Result<(), migration::MigrationError> {
-        migration::check(&self.shared.pool).await
+        let reader = self.reader().await;
+        let reader = reader.map_err(|source| migration::MigrationError::Database {
+            action: "read the state of the migrations",
+            source,
+        })?;
+        migration::check(&reader).await
+    }
+
+    /// Whether a pooler gives each transaction another session.
+    pub fn is_pooled(&self) -> bool {
+        self.shared.shared
     }
 
     /// The pool, for what this library does not do itself.
@@ -206,7 +239,11 @@ impl Database {
     }
 
     /// Begins a transaction that may write.
-    pub(crate) async fn begin(&self) -> Result<Transaction, DbErr> {
+    pub(crate) async fn begin(&self) -> Result<Session, DbErr> {
+        #[cfg(feature = "postgres")]
+        if self.shared.shared {
+            return self.begin_shared(&self.shared.pool).await;
+        }
         let turn = self.turn().await;
         // Without it, SQLite refuses to make a writer of a reader whose view is old, however long it
         // may wait.
@@ -215,8 +252,24 @@ impl Database {
             sqlite_transaction_mode: immediate,
             ..TransactionOptions::default()
         };
-        let inner = self.shared.pool.begin_with_options(options).await?;
-        Ok(Transaction { inner, _turn: turn })
+        let transaction = self.shared.pool.begin_with_options(options).await?;
+        Ok(Session::transaction(transaction, turn))
+    }
+
+    /// Where to read from.
+    pub(crate) async fn reader(&self) -> Result<Session, DbErr> {
+        #[cfg(feature = "postgres")]
+        if self.shared.shared {
+            return self.begin_shared(&self.shared.pool).await;
+        }
+        Ok(Session::pool(&self.shared.pool))
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn begin_shared(&self, pool: &DatabaseConnection) -> Result<Session, DbErr> {
+        let pool = pool.get_postgres_connection_pool();
+        let transaction = postgres::begin_shared(pool, self.shared.patience).await;
+        transaction.map(Session::shared).map_err(session::query_error)
     }
 
     /// Runs one statement that writes, as a transaction of its own, and gives what it returns.
@@ -225,9 +278,7 @@ impl Database {
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
         let _turn = self.turn().await;
-        // All rows, even where there can be but one: only behind the last one it is known that the
-        // commit was no failure.
-        self.shared.pool.query_all(statement).await
+        self.run_on(&self.shared.pool, statement).await
     }
 
     /// Like [`Self::run`], on the connection that nothing else uses.
@@ -235,7 +286,24 @@ impl Database {
         &self,
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        self.shared.reserved.query_all(statement).await
+        self.run_on(&self.shared.reserved, statement).await
+    }
+
+    async fn run_on<S: StatementBuilder + Sync>(
+        &self,
+        pool: &DatabaseConnection,
+        statement: &S,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        #[cfg(feature = "postgres")]
+        if self.shared.shared {
+            let session = self.begin_shared(pool).await?;
+            let rows = session.query_all(statement).await?;
+            session.commit().await?;
+            return Ok(rows);
+        }
+        // All rows, even where there can be but one: only behind the last one it is known that the
+        // commit was no failure.
+        pool.query_all(statement).await
     }
 
     /// Whether it is not even worth to ask for a change, as `look` finds nothing that would be changed. Only
@@ -272,26 +340,6 @@ impl fmt::Debug for Database {
 
 /// A thousand years: what is added to or taken from the time cannot overflow it.
 const FAR: Duration = Duration::from_secs(1000 * 366 * 24 * 3600);
-
-/// A transaction that may write. Undone when it is dropped.
-pub(crate) struct Transaction {
-    inner: DatabaseTransaction,
-    _turn: Option<OwnedMutexGuard<()>>,
-}
-
-impl Transaction {
-    pub(crate) async fn commit(self) -> Result<(), DbErr> {
-        self.inner.commit().await
-    }
-}
-
-impl Deref for Transaction {
-    type Target = DatabaseTransaction;
-
-    fn deref(&self) -> &DatabaseTransaction {
-        &self.inner
-    }
-}
 
 /// What `work` gives, or an error where it takes too long: a peer that vanished does not say so.
 pub(crate) async fn within<T, E: From<DbErr>>(

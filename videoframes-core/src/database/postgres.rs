@@ -1,15 +1,20 @@
-//! Connections to Postgres.
+//! Connections to Postgres, directly or through a pooler.
 
 use std::time::Duration;
 
 use sea_orm::SqlxPostgresConnector;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Row, Transaction};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{DatabaseError, DatabaseOptions, Opened};
+use super::{DatabaseError, DatabaseOptions, Opened, Pooler};
 
 /// How long a connection may have been idle before it is asked whether it still works.
 const TRUSTED: Duration = Duration::from_secs(5);
+/// The longest that the first connection is waited for.
+const CONNECTING: Duration = Duration::from_secs(15);
+/// How long the server may be silent before a log line says so.
+const SILENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Opened, DatabaseError> {
     let connect: PgConnectOptions =
@@ -23,26 +28,113 @@ pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Ope
         None => connect.application_name("videoframes"),
     };
     let name = name(&connect);
-    let pool = pool(options, options.connections.max(1));
-    let pool = pool.connect_with(connect.clone()).await;
-    let pool = pool.map_err(|source| DatabaseError::Unavailable {
+    let first = announced(&name, first(connect, options)).await;
+    let (connect, shared) = first.map_err(|source| DatabaseError::Unavailable {
         database: name.clone(),
-        source: source.into(),
+        source,
     })?;
-    let reserved = self::pool(options, 1).connect_lazy_with(connect);
+    let open = |connections| {
+        let pool = pool(options, connections, shared).connect_lazy_with(connect.clone());
+        SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+    };
     Ok(Opened {
         name,
-        pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool),
-        reserved: SqlxPostgresConnector::from_sqlx_postgres_pool(reserved),
+        pool: open(options.connections.max(1)),
+        reserved: open(1),
+        shared,
     })
 }
 
-fn pool(options: &DatabaseOptions, connections: u32) -> PgPoolOptions {
-    // The server too gives up: what nobody waits for any more must not keep rows locked.
+/// Logs once that a server is silent while it is waited for.
+async fn announced<T>(name: &str, connected: impl Future<Output = T>) -> T {
+    tokio::pin!(connected);
+    tokio::select! {
+        done = &mut connected => return done,
+        () = sleep(SILENCE) => {}
+    }
+    tracing::warn!(database = name, "the database does not answer yet, still trying");
+    connected.await
+}
+
+/// Connects once: how to connect again, and whether a pooler shares sessions out by the transaction. Tries
+/// again for a while where that may help.
+async fn first(
+    mut connect: PgConnectOptions,
+    options: &DatabaseOptions,
+) -> Result<(PgConnectOptions, bool), Box<dyn std::error::Error + Send + Sync>> {
+    let limit = options.patience.min(CONNECTING);
+    let end = Instant::now() + limit;
+    let mut shared = options.pooler == Pooler::Transaction;
+    let mut pause = Duration::from_millis(50);
+    if shared {
+        connect = without_parameters(connect);
+    }
+    loop {
+        let attempt = async {
+            let mut connection = PgConnection::connect_with(&connect).await?;
+            let shared = shared || ignores_parameters(&mut connection).await?;
+            let _ = connection.close().await;
+            Ok::<_, sqlx::Error>(shared)
+        };
+        let error = match timeout_at(end, attempt).await {
+            Ok(Ok(true)) => return Ok((without_parameters(connect), true)),
+            Ok(Ok(false)) => return Ok((connect, false)),
+            Ok(Err(error)) if !shared && refuses_parameters(&error) => {
+                connect = without_parameters(connect);
+                shared = true;
+                continue;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => return Err(format!("no answer within {limit:?}").into()),
+        };
+        if !may_pass(&error) || Instant::now() + pause >= end {
+            return Err(error.into());
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// The client asks for more digits of floating-point numbers than is the default, and needs none of them.
+fn without_parameters(connect: PgConnectOptions) -> PgConnectOptions {
+    connect.extra_float_digits(None)
+}
+
+/// PgBouncer refuses parameters that it does not pass on to the server.
+fn refuses_parameters(error: &sqlx::Error) -> bool {
+    let refusal = error.as_database_error().map(|error| error.message());
+    refusal.is_some_and(|message| message.contains("unsupported startup parameter"))
+}
+
+/// PgBouncer ignores such parameters where it is told to (`ignore_startup_parameters`).
+async fn ignores_parameters(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::raw_sql("SHOW extra_float_digits")
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<String, _>(0)? != "2")
+}
+
+/// Whether connecting may succeed later: nothing answers, or a server that starts, stops or is full.
+fn may_pass(error: &sqlx::Error) -> bool {
+    const CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| CODES.contains(&code.as_ref()) || code.starts_with("08")),
+        _ => false,
+    }
+}
+
+fn pool(options: &DatabaseOptions, connections: u32, shared: bool) -> PgPoolOptions {
+    // The server too gives up: what nobody waits for any more must not keep rows locked. Plans are made for
+    // the values at hand: a plan for any value may read a whole backlog.
     let patience = options.patience.as_millis();
-    let session =
-        format!("SET statement_timeout = {patience}; SET idle_in_transaction_session_timeout = {patience}");
-    PgPoolOptions::new()
+    let session = format!(
+        "SET statement_timeout = {patience}; SET idle_in_transaction_session_timeout = {patience}; \
+         SET plan_cache_mode = force_custom_plan"
+    );
+    let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(options.patience)
         .test_before_acquire(false)
@@ -53,11 +145,28 @@ fn pool(options: &DatabaseOptions, connections: u32) -> PgPoolOptions {
                 }
                 Ok(true)
             })
-        })
-        .after_connect(move |connection, _| {
-            let session = session.clone();
-            Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
-        })
+        });
+    if shared {
+        // What is set would be set for whoever gets the session next: see `begin_shared`.
+        return pool;
+    }
+    pool.after_connect(move |connection, _| {
+        let session = session.clone();
+        Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
+    })
+}
+
+/// Begins a transaction in a session that is another's after it.
+pub(super) async fn begin_shared(
+    pool: &PgPool,
+    patience: Duration,
+) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+    let patience = patience.as_millis();
+    let begin = format!(
+        "BEGIN; SET LOCAL statement_timeout = {patience}; \
+         SET LOCAL idle_in_transaction_session_timeout = {patience}"
+    );
+    pool.begin_with(AssertSqlSafe(begin)).await
 }
 
 fn name(options: &PgConnectOptions) -> String {

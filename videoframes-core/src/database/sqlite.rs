@@ -55,6 +55,7 @@ pub(super) async fn open(path: PathBuf, options: &DatabaseOptions) -> Result<Ope
         name: path.display().to_string(),
         pool: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
         reserved: SqlxSqliteConnector::from_sqlx_sqlite_pool(reserved),
+        shared: false,
     })
 }
 

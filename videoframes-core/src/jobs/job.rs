@@ -86,8 +86,10 @@ pub struct NewJob {
     pub sequencer: Option<String>,
     /// The message that asks for this job alone, by a name that no other message has.
     pub message_id: Option<String>,
-    /// How long it may take altogether.
+    /// How long it may take altogether, waiting included.
     pub time_limit: Option<Duration>,
+    /// How long it may take from when work on it first begins.
+    pub work_limit: Option<Duration>,
     /// Why it is failed from the start, if it is.
     pub rejection: Option<JobError>,
 }
@@ -141,6 +143,10 @@ pub struct VideoJob {
     pub lease_expires_at: Option<UnixMillis>,
     /// How long it may take altogether, in milliseconds from when it was accepted or asked for again.
     pub time_limit_ms: Option<i64>,
+    /// How long it may take from when work on it first begins, in milliseconds.
+    pub work_limit_ms: Option<i64>,
+    /// When work on it first began, since it was accepted or asked for again.
+    pub begun_at: Option<UnixMillis>,
     /// When it has to be finished.
     pub deadline_at: Option<UnixMillis>,
     /// When its next attempt may begin.

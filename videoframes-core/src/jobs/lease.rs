@@ -1,4 +1,4 @@
-//! Who may work on a job, and what becomes of one that nobody looks after. Pure.
+//! Who may work on a job, and which jobs are abandoned. Pure.
 
 use std::time::Duration;
 
@@ -102,6 +102,38 @@ pub(crate) fn due_since(job: &VideoJob) -> Option<UnixMillis> {
     }
 }
 
+/// The deadline of a job on which work begins at `now`: that of its client, and the end of the time for the
+/// work, which is set once.
+pub(crate) fn deadline_of_work(job: &VideoJob, now: UnixMillis) -> Option<UnixMillis> {
+    let limit = job.work_limit_ms.filter(|_| job.begun_at.is_none());
+    let end = limit.map(|limit| UnixMillis(now.0.saturating_add(limit)));
+    match (job.deadline_at, end) {
+        (Some(deadline), Some(end)) => Some(deadline.min(end)),
+        (deadline, end) => deadline.or(end),
+    }
+}
+
+/// What is known of the workers' queue and of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) now: UnixMillis,
+    /// When the oldest of the jobs was accepted that are in work by their first message.
+    pub(crate) in_work: Option<UnixMillis>,
+    /// How long ago the queue was last found empty.
+    pub(crate) drained: Option<Duration>,
+    /// When the oldest message was written that waits in the outbox.
+    pub(crate) unsent: Option<UnixMillis>,
+}
+
+/// Jobs that wait since before this moment are abandoned: messages that were written `overdue` later have
+/// been received, and all older ones have been sent. `None` where that is not known of any moment.
+pub(crate) fn abandoned_before(delivery: &Delivery, overdue: Duration) -> Option<UnixMillis> {
+    let drained = delivery.drained.map(|ago| delivery.now.before(ago));
+    let received = drained.max(delivery.in_work)?;
+    let abandoned = received.before(overdue);
+    Some(delivery.unsent.map_or(abandoned, |unsent| unsent.min(abandoned)))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -138,6 +170,8 @@ mod tests {
             lease_owner: None,
             lease_expires_at: None,
             time_limit_ms: None,
+            work_limit_ms: None,
+            begun_at: None,
             deadline_at: None,
             next_attempt_at: None,
             created_at: UnixMillis(0),
@@ -285,6 +319,62 @@ mod tests {
             let decision = decided(&job(status), 3);
             assert_eq!(decision == Decision::Terminal, status.is_terminal(), "{status}");
             assert_eq!(due_since(&job(status)).is_none(), status.is_terminal());
+        }
+    }
+
+    #[test]
+    fn waiting_does_not_count_towards_the_time_for_the_work() {
+        let at = |millis| Some(UnixMillis(millis));
+        for (limit, begun, deadline, expected) in [
+            (None, None, None, None),
+            (None, None, at(7), at(7)),
+            (Some(5_000), None, None, at(1_005_000)),
+            (Some(5_000), None, at(1_001_000), at(1_001_000)),
+            (Some(5_000), None, at(2_000_000), at(1_005_000)),
+            // A later attempt has what is left.
+            (Some(5_000), at(999_000), at(1_004_000), at(1_004_000)),
+            (Some(i64::MAX), None, None, at(i64::MAX)),
+        ] {
+            let job = VideoJob {
+                work_limit_ms: limit,
+                begun_at: begun,
+                deadline_at: deadline,
+                ..job(JobStatus::Pending)
+            };
+            assert_eq!(
+                deadline_of_work(&job, NOW),
+                expected,
+                "{limit:?} {begun:?} {deadline:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_job_that_merely_waits_is_not_abandoned() {
+        let (at, seconds) = (|millis| Some(UnixMillis(millis)), Duration::from_secs);
+        let overdue = seconds(100);
+        for (in_work, drained, unsent, expected) in [
+            // Nothing is known: the workers are busy with other things, or there are none.
+            (None, None, None, None),
+            (None, None, at(1), None),
+            // The queue was empty.
+            (None, Some(seconds(0)), None, at(900_000)),
+            (None, Some(seconds(30)), None, at(870_000)),
+            // Whatever is in work was accepted later.
+            (at(500_000), None, None, at(400_000)),
+            (at(500_000), Some(seconds(30)), None, at(870_000)),
+            (at(990_000), Some(seconds(30)), None, at(890_000)),
+            // What the relay has not sent cannot have been received.
+            (None, Some(seconds(0)), at(300_000), at(300_000)),
+            (None, Some(seconds(0)), at(950_000), at(900_000)),
+        ] {
+            let delivery = Delivery {
+                now: NOW,
+                in_work,
+                drained,
+                unsent,
+            };
+            assert_eq!(abandoned_before(&delivery, overdue), expected, "{delivery:?}");
         }
     }
 }

@@ -10,11 +10,14 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::event::EventOrder;
-use super::lease::{Decision, Standing, cancelled, decide, decide_claim, due_since};
+use super::lease::{
+    Decision, Delivery, Standing, abandoned_before, cancelled, deadline_of_work, decide, decide_claim,
+    due_since,
+};
 use super::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobEvent, JobFilter, JobId, JobRepo, JobRepoError,
-    JobResult, JobStatus, Lease, LeaseEpoch, NewJob, OutboxDestination, OutboxMessage, Outcome, Renewal,
-    Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobPage, JobRepo,
+    JobRepoError, JobResult, JobStatus, Lease, LeaseEpoch, NewJob, OutboxDestination, OutboxMessage, Outcome,
+    RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
 };
 use crate::clock::{Clock, UnixMillis, millis};
 use crate::pipeline::Progress;
@@ -48,6 +51,14 @@ struct Letter {
     message: OutboxMessage,
     since: UnixMillis,
     taken_at: Option<UnixMillis>,
+    /// Why its queue refused it for good.
+    refused: Option<String>,
+}
+
+impl Letter {
+    fn waits(&self) -> bool {
+        self.refused.is_none()
+    }
 }
 
 impl MemoryJobRepo {
@@ -99,6 +110,8 @@ fn accepted(new: &NewJob, now: UnixMillis) -> VideoJob {
         lease_owner: None,
         lease_expires_at: None,
         time_limit_ms,
+        work_limit_ms: new.work_limit.map(millis),
+        begun_at: None,
         deadline_at: deadline(time_limit_ms, now),
         next_attempt_at: None,
         created_at: now,
@@ -287,6 +300,7 @@ impl State {
             message,
             since: now,
             taken_at: None,
+            refused: None,
         });
     }
 
@@ -302,22 +316,41 @@ impl State {
         Ok(())
     }
 
-    /// Enqueues again what has been due for too long, the longest due first.
-    fn enqueue_overdue(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+    /// What is known of the delivery of messages to the workers.
+    fn delivery(&self, now: UnixMillis, terms: &SweepTerms) -> Delivery {
+        let in_work = self.rows.values().filter(|row| {
+            let held = row.job.lease_expires_at.is_some_and(|expiry| expiry > now);
+            held && row.message.is_none() && row.enqueued_at == row.job.created_at
+        });
+        let mut unsent = self.outbox.iter().filter(|letter| letter.waits());
+        Delivery {
+            now,
+            in_work: in_work.map(|row| row.job.created_at).min(),
+            drained: terms.drained,
+            unsent: unsent
+                .find(|letter| letter.message.destination == OutboxDestination::Input)
+                .map(|letter| letter.since),
+        }
+    }
+
+    /// Enqueues abandoned jobs, those that have waited longest first.
+    fn enqueue_abandoned(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let Some(before) = abandoned_before(&self.delivery(now, terms), terms.overdue) else {
+            return 0;
+        };
         let announced: HashSet<JobId> = self
             .outbox
             .iter()
-            .filter(|letter| letter.message.destination == OutboxDestination::Input)
+            .filter(|letter| letter.waits() && letter.message.destination == OutboxDestination::Input)
             .map(|letter| letter.message.job)
             .collect();
-        let overdue = |since: UnixMillis| now.since(since) > terms.overdue;
         let thinned = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
-            .filter(|row| overdue(row.enqueued_at) && !announced.contains(&row.job.id))
+            .filter(|row| row.enqueued_at < before && !announced.contains(&row.job.id))
             .filter_map(|row| Some((row, due_since(&row.job)?)))
-            .filter(|(row, since)| overdue(*since) && thinned(row, *since))
+            .filter(|(row, since)| *since < before && thinned(row, *since))
             .map(|(row, since)| (since, row.job.id))
             .collect();
         due.sort_unstable();
@@ -333,7 +366,8 @@ impl State {
 
     /// Forgets terminal jobs past their retention, the oldest first, unless something is left to be told.
     fn forget(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
-        let untold: HashSet<JobId> = self.outbox.iter().map(|letter| letter.message.job).collect();
+        let waiting = self.outbox.iter().filter(|letter| letter.waits());
+        let untold: HashSet<JobId> = waiting.map(|letter| letter.message.job).collect();
         let mut old: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
@@ -344,6 +378,7 @@ impl State {
         old.sort_unstable();
         old.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
         for (_, id) in &old {
+            self.outbox.retain(|letter| letter.message.job != *id);
             if let Some(row) = self.rows.remove(id) {
                 self.keys.remove(&row.job.idempotency_key);
                 if let Some(message) = &row.message {
@@ -399,6 +434,8 @@ impl JobRepo for MemoryJobRepo {
                 job.stage = Some(Stage::Prepare);
                 (job.frames_done, job.frames_total) = (0, 0);
                 job.crash_count = crash_count;
+                job.deadline_at = deadline_of_work(job, now);
+                job.begun_at.get_or_insert(now);
                 job.attempts += 1;
                 job.lease_epoch.0 += 1;
                 job.lease_owner = Some(owner.to_owned());
@@ -471,17 +508,26 @@ impl JobRepo for MemoryJobRepo {
         Ok(state.rows.get(&id).map(|row| row.job.clone()))
     }
 
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError> {
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
         let (state, _) = self.begin();
-        let wanted = |job: &&VideoJob| filter.status.is_none_or(|status| job.status == status);
+        let cursor = |job: &VideoJob| JobCursor {
+            created_at: job.created_at,
+            id: job.id,
+        };
+        let wanted = |job: &&VideoJob| {
+            filter.status.is_none_or(|status| job.status == status)
+                && filter.after.is_none_or(|after| cursor(job) < after)
+        };
         let mut jobs: Vec<&VideoJob> = state.rows.values().map(|row| &row.job).filter(wanted).collect();
-        jobs.sort_unstable_by_key(|job| Reverse((job.created_at, job.id)));
-        let most = filter.most.and_then(|most| usize::try_from(most).ok());
-        Ok(jobs
-            .into_iter()
-            .take(most.unwrap_or(usize::MAX))
-            .cloned()
-            .collect())
+        jobs.sort_unstable_by_key(|job| Reverse(cursor(job)));
+        let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
+        jobs.truncate(limit.unwrap_or(usize::MAX));
+        let full = limit.is_some_and(|limit| jobs.len() == limit);
+        Ok(JobPage {
+            next: jobs.last().filter(|_| full).map(|job| cursor(job)),
+            jobs: jobs.into_iter().cloned().collect(),
+            unreadable: Vec::new(),
+        })
     }
 
     async fn cancel(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
@@ -513,6 +559,7 @@ impl JobRepo for MemoryJobRepo {
         job.set_error(None);
         job.cancel_requested = false;
         job.finished_at = None;
+        job.begun_at = None;
         job.deadline_at = deadline(job.time_limit_ms, now);
         let job = job.clone();
         row.enqueued_at = now;
@@ -541,7 +588,9 @@ impl JobRepo for MemoryJobRepo {
 
     async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
         let (mut state, now) = self.begin();
-        let free = |letter: &&mut Letter| letter.taken_at.is_none_or(|taken| taken.after(hold) <= now);
+        let free = |letter: &&mut Letter| {
+            letter.waits() && letter.taken_at.is_none_or(|taken| taken.after(hold) <= now)
+        };
         let taken = state.outbox.iter_mut().filter(free);
         Ok(taken
             .take(usize::try_from(most).unwrap_or(usize::MAX))
@@ -562,18 +611,57 @@ impl JobRepo for MemoryJobRepo {
 
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
         let (state, now) = self.begin();
-        let oldest = state.outbox.first().map(|letter| now.since(letter.since));
+        let mut waiting = state.outbox.iter().filter(|letter| letter.waits());
+        let oldest = waiting.next().map(|letter| now.since(letter.since));
+        let pending = waiting.count() as u64 + u64::from(oldest.is_some());
         Ok(Backlog {
-            pending: state.outbox.len() as u64,
+            pending,
             oldest: oldest.unwrap_or_default(),
+            refused: state.outbox.len() as u64 - pending,
         })
+    }
+
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
+        let (mut state, _) = self.begin();
+        for (id, reason) in messages {
+            let mut letters = state.outbox.iter_mut();
+            if let Some(letter) = letters.find(|letter| letter.message.id == *id) {
+                letter.refused.get_or_insert_with(|| reason.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
+        let (state, _) = self.begin();
+        let refused = state.outbox.iter().filter_map(|letter| {
+            Some(RefusedMessage {
+                reason: letter.refused.clone()?,
+                message: letter.message.clone(),
+            })
+        });
+        Ok(refused
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect())
+    }
+
+    async fn resend_refused(&self) -> Result<u64, JobRepoError> {
+        let (mut state, _) = self.begin();
+        let mut again = 0;
+        for letter in &mut state.outbox {
+            if letter.refused.take().is_some() {
+                letter.taken_at = None;
+                again += 1;
+            }
+        }
+        Ok(again)
     }
 
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
         let (mut state, now) = self.begin();
         let mut swept = Swept::default();
         state.end_hopeless(now, terms.crashes, &mut swept)?;
-        swept.enqueued = state.enqueue_overdue(now, terms);
+        swept.enqueued = state.enqueue_abandoned(now, terms);
         swept.forgotten = state.forget(now, terms);
         Ok(swept)
     }

@@ -31,7 +31,7 @@ pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
 pub use renditions::{MOST_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
-    Claim, ClaimTerms, Enqueue, JobFilter, JobRepo, JobRepoError, Outcome, Renewal, Submitted, SweepTerms,
-    Swept,
+    Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobRepo, JobRepoError, Outcome,
+    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
 };
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

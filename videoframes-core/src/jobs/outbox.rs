@@ -45,4 +45,6 @@ pub struct Backlog {
     pub pending: u64,
     /// How long the oldest has waited.
     pub oldest: Duration,
+    /// How many messages were given up beside these, since their queue refused them for good.
+    pub refused: u64,
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Backlog, JobError, JobId, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Stage, VideoJob, WorkHash,
 };
+use crate::clock::UnixMillis;
 use crate::pipeline::Progress;
 
 /// Whether a submitted job's message is on its way already.
@@ -76,15 +77,58 @@ pub enum Outcome {
 pub struct JobFilter {
     /// Only these.
     pub status: Option<JobStatus>,
-    /// At most so many; all where not given.
-    pub most: Option<u64>,
+    /// Only those that come after this position: see [`JobPage::next`].
+    pub after: Option<JobCursor>,
+    /// At most this many rows; all where not given.
+    pub limit: Option<u32>,
+}
+
+/// A position in a list of jobs. Jobs that are accepted or forgotten meanwhile do not move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobCursor {
+    /// When the job at this position was accepted.
+    pub created_at: UnixMillis,
+    /// Its id.
+    pub id: JobId,
+}
+
+/// Jobs of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobPage {
+    /// Those that this version can read.
+    pub jobs: Vec<VideoJob>,
+    /// The others.
+    pub unreadable: Vec<UnreadableJob>,
+    /// Where the next page begins, where there may be one.
+    pub next: Option<JobCursor>,
+}
+
+/// A job whose row this version cannot read; a newer one may have written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableJob {
+    /// The job.
+    pub id: JobId,
+    /// What is wrong with the row.
+    pub reason: String,
+}
+
+/// A message of the outbox that its queue refused for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// The message.
+    pub message: OutboxMessage,
+    /// Why the queue refused it.
+    pub reason: String,
 }
 
 /// Under which terms a sweep tidies up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepTerms {
-    /// How long a job may have been due, and its message on its way, before it is enqueued again.
+    /// By how much a job's message has to be older than messages that were received, before the job counts as
+    /// abandoned.
     pub overdue: Duration,
+    /// How long ago the workers' queue was last found empty, where that is known.
+    pub drained: Option<Duration>,
     /// How many of a job's workers may vanish before it fails.
     pub crashes: u32,
     /// How long terminal jobs and sent outbox messages are kept.
@@ -219,8 +263,8 @@ pub trait JobRepo: Send + Sync + 'static {
     /// A job as it stands.
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// Jobs as they stand, newest first.
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError>;
+    /// Jobs as they stand, newest first. A row that cannot be read does not keep the others from being listed.
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
 
     /// Stops a job: at once where nobody holds it (a lease that has run out holds nothing), else by asking
     /// its worker, which may still finish it. Idempotent, also for one that is cancelled already. Gives the job as it then stands, `None` for a missing one.
@@ -251,18 +295,31 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Marks messages as sent, taken or not. Idempotent; unknown ones are no error.
     async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;
 
+    /// Gives up messages that their queue refused for good, each with the reason: they are kept, and sent only
+    /// after [`JobRepo::resend_refused`]. Idempotent; unknown and sent ones are no error.
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError>;
+
+    /// Up to `limit` messages that were given up, oldest first.
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError>;
+
+    /// Makes all messages that were given up wait to be sent again. Returns their number.
+    async fn resend_refused(&self) -> Result<u64, JobRepoError>;
+
     /// What waits in the outbox, taken or not.
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
 
-    /// Sees after jobs that nobody looks after: enqueues again those that have been due for too long, makes
-    /// terminal those that [`JobRepo::claim`] would, and forgets those that are past their retention.
-    /// Idempotent; safe while others do the same.
+    /// Finds abandoned jobs: enqueues those whose message to the workers was lost, makes terminal those that
+    /// [`JobRepo::claim`] would, and forgets those that are past their retention. Idempotent; safe while
+    /// others do the same. Reads none of the jobs that merely wait.
     ///
-    /// A job is due from when it was accepted, asked for again or handed back, from its next attempt, or
-    /// from the end of its lease. It is enqueued again if both that and its last message to the workers lie
-    /// further back than [`SweepTerms::overdue`], the message more than half as far as that, and no such
-    /// message waits in the outbox: one that merely waits for its turn is enqueued again after twice the time
-    /// each time. A job is never forgotten, with its key and its result, while a message of its own waits
-    /// there.
+    /// A job waits since its last message to the workers was written, and since it is due: since it was
+    /// accepted, asked for again or handed back, since its next attempt, or since the end of its lease. It is
+    /// abandoned if messages that were written [`SweepTerms::overdue`] later have been received: if the queue
+    /// was empty then ([`SweepTerms::drained`]), or if every job that is in work by its first message was
+    /// accepted later. Where neither is known no job is abandoned, however long it waits.
+    ///
+    /// An abandoned job is enqueued unless a message to the workers that is as old waits in the outbox. If it
+    /// stays abandoned it is enqueued again after twice the time each time. A job is never forgotten, with its
+    /// key and its result, while a message of its own waits there.
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
 }

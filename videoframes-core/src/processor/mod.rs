@@ -15,6 +15,7 @@ mod adopt;
 mod attempt;
 mod circuit;
 mod config;
+mod drained;
 mod fault;
 mod heartbeat;
 mod leftovers;
@@ -45,6 +46,7 @@ pub use relay::{Relayed, relay};
 pub use retry::RetryPolicy;
 
 use self::circuit::{Circuits, Dependency};
+use self::drained::Drained;
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::compress::Compressor;
@@ -77,6 +79,7 @@ pub struct Parts {
     rates: Rates,
     circuits: Circuits,
     probe_key: Option<ObjectKey>,
+    drained: Drained,
 }
 
 impl Parts {
@@ -101,6 +104,7 @@ impl Parts {
             rates: Rates::default(),
             circuits: Circuits::default(),
             probe_key: probe::key(),
+            drained: Drained::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Parts;
 use super::fault::{self, Point};
 use super::telemetry;
+use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};
 use crate::queue::{Outgoing, Queue, QueueError};
 
@@ -18,12 +19,14 @@ const BATCH: u32 = 10;
 pub struct Relayed {
     /// Messages that were sent.
     pub sent: u64,
-    /// Messages that no queue took; they wait until nobody holds them any more.
+    /// Messages that no queue took for now; they wait until nobody holds them any more.
     pub failed: u64,
+    /// Messages that their queue refused for good; they are given up.
+    pub refused: u64,
 }
 
 /// Sends what waits in the outbox, until nothing does. A message is marked only after it was sent, so
-/// it may be sent twice, under the same id.
+/// it may be sent twice, under the same id. One that its queue refuses for good is given up.
 ///
 /// # Errors
 /// Of the repository. What a queue does not take is counted.
@@ -40,7 +43,7 @@ pub async fn relay(
             return Ok(done);
         }
         fault::reached(Point::RelayTaken);
-        let mut sent: Vec<Uuid> = Vec::with_capacity(messages.len());
+        let mut answers = Answers::default();
         for (destination, queue) in [
             (OutboxDestination::Notifier, notifier),
             (OutboxDestination::Input, input),
@@ -50,26 +53,43 @@ pub async fn relay(
                 .filter(|message| message.destination == destination);
             let batch: Vec<&OutboxMessage> = batch.collect();
             if !batch.is_empty() {
-                sent.extend(send(queue, &batch).await);
+                send(queue, &batch, &mut answers).await;
             }
         }
         fault::reached(Point::RelaySent);
-        let failed = messages.len() - sent.len();
+        let Answers {
+            sent,
+            refused,
+            failed,
+        } = answers;
         if !sent.is_empty() {
             repo.outbox_sent(&sent).await?;
         }
+        if !refused.is_empty() {
+            repo.outbox_refused(&refused).await?;
+        }
         done.sent += sent.len() as u64;
-        done.failed += failed as u64;
+        done.refused += refused.len() as u64;
+        done.failed += failed;
         telemetry::published("ok", sent.len() as u64);
-        telemetry::published("error", failed as u64);
+        telemetry::published("refused", refused.len() as u64);
+        telemetry::published("error", failed);
         if failed > 0 {
             return Ok(done);
         }
     }
 }
 
-/// The ids of those that were sent.
-async fn send(queue: &dyn Queue, batch: &[&OutboxMessage]) -> Vec<Uuid> {
+/// What became of messages.
+#[derive(Default)]
+struct Answers {
+    sent: Vec<Uuid>,
+    /// With the reason of each.
+    refused: Vec<(Uuid, String)>,
+    failed: u64,
+}
+
+async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers) {
     let outgoing: Vec<Outgoing> = batch
         .iter()
         .map(|message| Outgoing {
@@ -78,25 +98,57 @@ async fn send(queue: &dyn Queue, batch: &[&OutboxMessage]) -> Vec<Uuid> {
             ..Outgoing::new(message.body.clone())
         })
         .collect();
-    let complain = |error: &QueueError| {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            queue = queue.name(),
-            "a message of the outbox was not sent"
-        );
-    };
     match queue.send(&outgoing).await {
-        Err(error) => {
-            complain(&error);
-            Vec::new()
-        }
         Ok(each) => {
-            each.iter()
-                .filter_map(|answer| answer.as_ref().err())
-                .for_each(complain);
-            let sent = batch.iter().zip(&each).filter(|(_, answer)| answer.is_ok());
-            sent.map(|(message, _)| message.id).collect()
+            for (message, answer) in batch.iter().zip(each) {
+                answers.add(queue, message, answer);
+            }
+        }
+        // Which of them it refuses is known only of each alone.
+        Err(error) if batch.len() > 1 && !error.is_retryable() => {
+            for (message, outgoing) in batch.iter().zip(outgoing) {
+                let sent = queue.send(&[outgoing]).await;
+                let sent = sent.and_then(|each| each.into_iter().next().unwrap_or(Ok(())));
+                answers.add(queue, message, sent);
+            }
+        }
+        Err(error) if !error.is_retryable() => {
+            if let [message] = batch {
+                answers.add(queue, message, Err(error));
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                queue = queue.name(),
+                "failed to send messages of the outbox"
+            );
+            answers.failed += batch.len() as u64;
+        }
+    }
+}
+
+impl Answers {
+    fn add(&mut self, queue: &dyn Queue, message: &OutboxMessage, answer: Result<(), QueueError>) {
+        let Err(error) = answer else {
+            self.sent.push(message.id);
+            return;
+        };
+        let (name, job) = (queue.name(), message.job);
+        if error.is_retryable() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, queue = name, "failed to send a message of the outbox");
+            self.failed += 1;
+        } else {
+            let reason = chain(&error);
+            tracing::error!(
+                error = reason,
+                queue = name,
+                job.id = %job,
+                "a message was refused for good and is not sent again: 'vf-worker notifications --refused' shows it"
+            );
+            self.refused.push((message.id, reason));
         }
     }
 }

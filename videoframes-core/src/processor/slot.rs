@@ -119,6 +119,7 @@ impl Slot {
     async fn receive(&self) -> Option<Message> {
         let timing = &self.shared.config.timing;
         let input = &self.shared.parts.input;
+        let asked = Instant::now();
         let received = input.receive(1, timing.visibility(), timing.long_poll).await;
         telemetry::polled();
         match received {
@@ -127,7 +128,12 @@ impl Slot {
                 let message = messages.into_iter().next();
                 match &message {
                     Some(message) => telemetry::received(message.receive_count),
-                    None => self.not_begun(),
+                    None => {
+                        self.not_begun();
+                        if !timing.long_poll.is_zero() {
+                            self.shared.parts.drained.found(asked);
+                        }
+                    }
                 }
                 message
             }

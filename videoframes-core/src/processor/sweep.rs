@@ -1,4 +1,4 @@
-//! Tidies up after what nobody looks after any more.
+//! Finds abandoned jobs, and removes results that no job refers to.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,13 +14,14 @@ use crate::storage::{ObjectEntry, ObjectKey};
 
 /// Objects that are looked at together.
 const PAGE: usize = 1000;
-/// Jobs that are changed together.
-const JOBS: u32 = 100;
+/// Most jobs that one sweep enqueues, and that it forgets.
+const JOBS: u32 = 1000;
 
 /// One pass over the jobs: see [`crate::jobs::JobRepo::sweep`].
 pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Result<(), JobRepoError> {
     let terms = SweepTerms {
         overdue: config.timing.overdue,
+        drained: parts.drained.ago(),
         crashes: config.crashes,
         retention: config.timing.retention,
         most: JOBS,
@@ -34,12 +35,12 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
         ("forgotten", swept.forgotten),
     ] {
         if count > 0 {
-            tracing::info!(reason, count, "jobs that nobody looked after");
+            tracing::info!(reason, count, "swept jobs");
             telemetry::rescued(reason, count);
         }
     }
     let backlog = parts.repo.outbox_backlog().await?;
-    telemetry::outbox(backlog.pending, backlog.oldest);
+    telemetry::outbox(&backlog);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use super::circuit::{Dependency, StoreUse};
+use crate::jobs::Backlog;
 
 pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
     let error = error.unwrap_or_default().to_owned();
@@ -78,9 +79,10 @@ pub(super) fn rescued(reason: &'static str, count: u64) {
     counter!("videoframes_rescues_total", "reason" => reason).increment(count);
 }
 
-pub(super) fn outbox(pending: u64, oldest: Duration) {
-    gauge!("videoframes_outbox_pending").set(pending as f64);
-    gauge!("videoframes_outbox_oldest_age_seconds").set(oldest.as_secs_f64());
+pub(super) fn outbox(backlog: &Backlog) {
+    gauge!("videoframes_outbox_pending").set(backlog.pending as f64);
+    gauge!("videoframes_outbox_oldest_age_seconds").set(backlog.oldest.as_secs_f64());
+    gauge!("videoframes_outbox_refused").set(backlog.refused as f64);
 }
 
 pub(super) fn published(result: &'static str, count: u64) {

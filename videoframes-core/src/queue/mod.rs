@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use crate::limits::MESSAGE_BYTES;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use database::{Arrival, DatabaseQueue, Waiting};
 pub use memory::MemoryQueue;
 #[cfg(feature = "sqs")]
 pub use sqs::{SqsOptions, SqsQueue};
 
-/// Largest message that every queue takes, in bytes: body and attributes together.
-pub const MESSAGE_BYTES: usize = 256 << 10;
 /// Longest time for which a message can be hidden or delayed, as SQS has it.
 pub const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 /// Attribute of a dead letter that says why it is one.

@@ -120,9 +120,9 @@ mod jobs {
     use uuid::Uuid;
 
     use crate::jobs::{
-        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobResult,
-        Lease, NewJob, OutboxMessage, Outcome, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob,
-        WorkHash,
+        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobRepo, JobRepoError,
+        JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted,
+        SweepTerms, Swept, VideoJob, WorkHash,
     };
     use crate::pipeline::Progress;
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
@@ -191,7 +191,7 @@ mod jobs {
             async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
             async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
             async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
-            async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError>;
+            async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
             async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
@@ -203,6 +203,9 @@ mod jobs {
                 hold: Duration,
             ) -> Result<Vec<OutboxMessage>, JobRepoError>;
             async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;
+            async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError>;
+            async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError>;
+            async fn resend_refused(&self) -> Result<u64, JobRepoError>;
             async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
             async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
         }

@@ -8,8 +8,8 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use videoframes_core::database::Database;
 use videoframes_core::jobs::{
-    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobRepoError, JobStatus, NewJob,
-    Outcome, SeaOrmJobRepo, Stage, SweepTerms,
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobStatus,
+    NewJob, Outcome, SeaOrmJobRepo, Stage, SweepTerms,
 };
 use videoframes_core::pipeline::Progress;
 use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
@@ -23,6 +23,7 @@ const TERMS: ClaimTerms = ClaimTerms {
 
 const SWEEP: SweepTerms = SweepTerms {
     overdue: Duration::from_secs(600),
+    drained: Some(Duration::ZERO),
     crashes: 3,
     retention: Duration::from_secs(30 * 86400),
     most: 100,
@@ -68,6 +69,15 @@ async fn jobs_in_postgres_conform() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn jobs_through_a_pooler_conform() {
+    if let Some(own) = Own::pooled().await {
+        let database = own.migrated().await;
+        assert!(database.is_pooled());
+        job_repo_conformance(&InDatabase { database }).await;
+    }
+}
+
 fn job(key: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
@@ -80,6 +90,7 @@ fn job(key: &str) -> NewJob {
         sequencer: None,
         message_id: None,
         time_limit: None,
+        work_limit: None,
         rejection: None,
     }
 }
@@ -114,7 +125,7 @@ async fn a_lease_is_renewed_while_everything_else_is_busy() {
 
 #[tokio::test]
 async fn texts_with_zero_bytes_are_kept_as_far_as_databases_can() {
-    for own in Own::each().await {
+    for own in Own::each_and_pooled().await {
         let repo = SeaOrmJobRepo::new(own.migrated().await);
         let jobs = [NewJob {
             sequencer: Some("\0".to_owned()),
@@ -138,7 +149,7 @@ async fn texts_with_zero_bytes_are_kept_as_far_as_databases_can() {
 /// Two who bring the same keys in opposite order would each wait for the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn submitters_of_the_same_jobs_do_not_lock_each_other() {
-    for own in Own::each().await {
+    for own in Own::each_and_pooled().await {
         let repo = SeaOrmJobRepo::new(own.migrated().await);
         let keys: Vec<String> = (0..150).map(|n| format!("{n}")).collect();
         let submitters: Vec<_> = (0..4)
@@ -163,7 +174,7 @@ async fn submitters_of_the_same_jobs_do_not_lock_each_other() {
 
 #[tokio::test]
 async fn programs_with_connections_of_their_own_see_the_same_jobs() {
-    for own in Own::each().await {
+    for own in Own::each_and_pooled().await {
         let one = SeaOrmJobRepo::new(own.migrated().await);
         let other = SeaOrmJobRepo::new(own.connect().await);
         let id = submitted(&one, "a").await;
@@ -183,7 +194,7 @@ async fn programs_with_connections_of_their_own_see_the_same_jobs() {
 /// A SQLite file has one writer at a time, and nobody who reads first may be refused when it writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn programs_that_work_at_the_same_time_get_on() {
-    for own in Own::each().await {
+    for own in Own::each_and_pooled().await {
         own.migrated().await;
         let mut programs = Vec::new();
         for program in 0..3 {
@@ -304,5 +315,66 @@ async fn jobs_of_the_version_before_are_worked_on() {
         repo.submit(&[newer], Enqueue::AlreadyQueued).await.unwrap();
         let claim = repo.claim(id, "worker", &TERMS).await.unwrap();
         assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
+    }
+}
+
+/// As many as a sweep changes together, and more, and all of them longer due than the others.
+#[tokio::test]
+async fn hundreds_of_jobs_that_cannot_be_read_hold_up_no_sweep() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let limited = |key: &str| NewJob {
+            time_limit: Some(Duration::from_secs(60)),
+            ..job(key)
+        };
+        let spoilt: Vec<NewJob> = (0..450).map(|n| job(&format!("spoilt {n}"))).collect();
+        let late: Vec<NewJob> = (0..450)
+            .map(|n| limited(&format!("late and spoilt {n}")))
+            .collect();
+        repo.submit(&spoilt, Enqueue::AlreadyQueued).await.unwrap();
+        repo.submit(&late, Enqueue::AlreadyQueued).await.unwrap();
+        change(&database, "UPDATE video_jobs SET options = '{'").await;
+        database.advance(Duration::from_secs(60));
+        let (lost, late) = (job("lost"), limited("late"));
+        let jobs = [lost.clone(), late.clone()];
+        repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+        database.advance(Duration::from_secs(3600));
+        let terms = SweepTerms { most: 10, ..SWEEP };
+        let swept = repo.sweep(&terms).await.unwrap();
+        assert_eq!((swept.failed, swept.enqueued), (1, 1));
+        let messages = repo.take_outbox(10, SWEEP.overdue).await.unwrap();
+        let told: Vec<JobId> = messages.iter().map(|message| message.job).collect();
+        assert_eq!(told, [late.id, lost.id]);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_the_others_are_listed() {
+    for own in Own::each_and_pooled().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let mut ids = Vec::new();
+        for key in ["a", "b", "c"] {
+            ids.insert(0, submitted(&repo, key).await);
+            database.advance(Duration::from_secs(1));
+        }
+        change(
+            &database,
+            "UPDATE video_jobs SET status = 'paused' WHERE idempotency_key = 'b'",
+        )
+        .await;
+        let mut filter = JobFilter {
+            limit: Some(2),
+            ..JobFilter::default()
+        };
+        let first = repo.list(&filter).await.unwrap();
+        assert_eq!((first.jobs[0].id, first.jobs.len()), (ids[0], 1));
+        assert_eq!((first.unreadable[0].id, first.unreadable.len()), (ids[1], 1));
+        assert!(first.unreadable[0].reason.contains("paused"), "{first:?}");
+        filter.after = first.next;
+        let second = repo.list(&filter).await.unwrap();
+        assert_eq!((second.jobs[0].id, second.jobs.len()), (ids[2], 1));
+        assert_eq!((second.unreadable, second.next), (Vec::new(), None));
     }
 }

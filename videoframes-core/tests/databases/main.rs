@@ -4,6 +4,8 @@
 mod connections;
 mod jobs;
 mod migrations;
+mod plans;
+mod pooler;
 mod queues;
 
 use std::time::Duration;
@@ -11,11 +13,13 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
-use videoframes_core::database::{Database, DatabaseOptions};
+use videoframes_core::database::{Database, DatabaseOptions, Pooler};
 
 /// A database of a test's own, without tables.
 struct Own {
     address: String,
+    /// Past the pooler, where the address is that of one.
+    direct: Option<String>,
     _folder: Option<TempDir>,
 }
 
@@ -24,6 +28,7 @@ impl Own {
         let folder = tempfile::tempdir().unwrap();
         Self {
             address: format!("sqlite:{}", folder.path().join("jobs.db").display()),
+            direct: None,
             _folder: Some(folder),
         }
     }
@@ -43,10 +48,25 @@ impl Own {
             .await
             .unwrap();
         maintenance.close().await;
-        let (path, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (host, _) = path.rsplit_once('/').unwrap();
         Some(Self {
-            address: format!("{host}/{name}?{query}"),
+            address: named(&server, &name),
+            direct: None,
+            _folder: None,
+        })
+    }
+
+    /// The same through the PgBouncer that `VF_TEST_PGBOUNCER` names.
+    async fn pooled() -> Option<Self> {
+        let Ok(pooler) = std::env::var("VF_TEST_PGBOUNCER") else {
+            eprintln!("skipped through PgBouncer: VF_TEST_PGBOUNCER is not set");
+            return None;
+        };
+        let Self { address, .. } = Self::postgres().await?;
+        let (path, _) = address.split_once('?').unwrap_or((&address, ""));
+        let (_, name) = path.rsplit_once('/').unwrap();
+        Some(Self {
+            address: named(&pooler, name),
+            direct: Some(address),
             _folder: None,
         })
     }
@@ -58,18 +78,38 @@ impl Own {
         all
     }
 
+    /// One of each kind, and one through a pooler: for what the library does with its own statements.
+    async fn each_and_pooled() -> Vec<Self> {
+        let mut all = Self::each().await;
+        all.extend(Self::pooled().await);
+        all
+    }
+
     async fn connect(&self) -> Database {
         Database::connect(&self.address, &OPTIONS).await.unwrap()
     }
 
     async fn migrated(&self) -> Database {
+        if let Some(direct) = &self.direct {
+            let direct = Database::connect(direct, &OPTIONS).await.unwrap();
+            direct.migrate().await.unwrap();
+            direct.close().await;
+        }
         let database = self.connect().await;
         database.migrate().await.unwrap();
         database
     }
 }
 
+/// The address of a database of this name at the same server.
+fn named(server: &str, name: &str) -> String {
+    let (path, query) = server.split_once('?').unwrap_or((server, ""));
+    let (host, _) = path.rsplit_once('/').unwrap();
+    format!("{host}/{name}?{query}")
+}
+
 const OPTIONS: DatabaseOptions = DatabaseOptions {
     connections: 4,
     patience: Duration::from_secs(30),
+    pooler: Pooler::Detect,
 };

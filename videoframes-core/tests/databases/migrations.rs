@@ -13,11 +13,12 @@ async fn the_schema_goes_up_and_down() {
         let database = own.connect().await;
         for _ in 0..2 {
             let older = database.check_schema().await.unwrap_err();
-            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 3));
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 4));
             for name in [
                 "m20261124_000001_jobs",
                 "m20261124_000002_events",
                 "m20261125_000003_renditions",
+                "m20261128_000004_waiting",
             ] {
                 assert!(older.to_string().contains(name), "{older}");
             }
@@ -36,10 +37,35 @@ async fn the_schema_goes_up_and_down() {
             assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
             let jobs = "SELECT id FROM video_jobs";
             database.connection().execute_unprepared(jobs).await.unwrap();
-            migration::down(database.connection(), 2).await.unwrap();
+            migration::down(database.connection(), 3).await.unwrap();
         }
         let tables = "SELECT 1 FROM video_jobs";
         assert!(database.connection().execute_unprepared(tables).await.is_err());
+    }
+}
+
+/// A newer program that took something away, as its migration says.
+const INCOMPATIBLE: [&str; 2] = [
+    "INSERT INTO videoframes_migrations VALUES ('m99990101_000001_later', 0)",
+    "UPDATE videoframes_schema SET compatible_since = 'm99990101_000001_later'",
+];
+
+/// In a rolling upgrade, workers of the old version start again beside those of the new one.
+#[tokio::test]
+async fn a_newer_schema_that_only_adds_is_worked_with() {
+    for own in Own::each_and_pooled().await {
+        let database = own.migrated().await;
+        let [newer, _] = INCOMPATIBLE;
+        database.connection().execute_unprepared(newer).await.unwrap();
+        database.check_schema().await.unwrap();
+        own.migrated().await.check_schema().await.unwrap();
+        if own.direct.is_none() {
+            let down = migration::down(database.connection(), 1).await;
+            assert!(
+                matches!(down, Err(MigrationError::SchemaNewer { .. })),
+                "{down:?}"
+            );
+        }
     }
 }
 
@@ -47,8 +73,9 @@ async fn the_schema_goes_up_and_down() {
 async fn a_schema_of_a_newer_program_is_left_alone() {
     for own in Own::each().await {
         let database = own.migrated().await;
-        let newer = "INSERT INTO videoframes_migrations VALUES ('m99990101_000001_later', 0)";
-        database.connection().execute_unprepared(newer).await.unwrap();
+        for newer in INCOMPATIBLE {
+            database.connection().execute_unprepared(newer).await.unwrap();
+        }
         let down = migration::down(database.connection(), 1).await;
         for refused in [database.check_schema().await, database.migrate().await, down] {
             let refused = refused.unwrap_err();

@@ -68,6 +68,14 @@ async fn queues_in_postgres_conform() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn queues_through_a_pooler_conform() {
+    if let Some(own) = Own::pooled().await {
+        let database = own.migrated().await;
+        queue_conformance(&InDatabase { database }).await;
+    }
+}
+
 async fn send(queue: &DatabaseQueue, bodies: &[&str]) {
     let messages: Vec<_> = bodies.iter().map(|body| Outgoing::new(*body)).collect();
     let sent = queue.send(&messages).await.unwrap();

@@ -49,7 +49,7 @@ fn created(keys: &[&str]) -> String {
 
 /// By the keys of their sources.
 async fn jobs(place: &Place) -> Vec<VideoJob> {
-    let mut jobs = place.repo.list(&Default::default()).await.unwrap();
+    let mut jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     jobs.sort_by_key(|job| job.source["key"].to_string());
     jobs
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 use videoframes_core::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobResult, Lease,
-    MemoryJobRepo, NewJob, OutboxMessage, Outcome, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob,
-    WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobRepo, JobRepoError,
+    JobResult, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Stage,
+    Submitted, SweepTerms, Swept, VideoJob, WorkHash,
 };
 use videoframes_core::pipeline::Progress;
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
@@ -169,7 +169,7 @@ impl JobRepo for FaultyRepo {
         self.faults.around("get", self.inner.get(job)).await
     }
 
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError> {
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
         self.inner.list(filter).await
     }
 
@@ -203,6 +203,18 @@ impl JobRepo for FaultyRepo {
         self.faults
             .around("outbox_sent", self.inner.outbox_sent(messages))
             .await
+    }
+
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
+        self.inner.outbox_refused(messages).await
+    }
+
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
+        self.inner.refused(limit).await
+    }
+
+    async fn resend_refused(&self) -> Result<u64, JobRepoError> {
+        self.inner.resend_refused().await
     }
 
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {

@@ -409,7 +409,7 @@ async fn while_the_store_is_away_no_other_job_is_begun() {
         place.storage.heal();
     };
     tokio::join!(place.run(Until::Idle), away);
-    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    let jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     assert_eq!(jobs.len(), 3);
     for job in jobs {
         assert_eq!(job.status, JobStatus::Completed);
@@ -493,6 +493,6 @@ async fn the_archive_of_an_earlier_attempt_at_a_chosen_key_is_adopted_and_a_fore
     let other = r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 1}, "output": {"key": "out.zip"}}"#;
     place.ask(other).await;
     place.run(Until::Idle).await;
-    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    let jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     assert_eq!(jobs[0].error_code.as_deref(), Some("OUTPUT_EXISTS"));
 }

@@ -33,7 +33,7 @@ async fn ask(place: &Place, source: &str, count: usize) {
 }
 
 async fn jobs(place: &Place) -> Vec<VideoJob> {
-    place.repo.list(&Default::default()).await.unwrap()
+    place.repo.list(&Default::default()).await.unwrap().jobs
 }
 
 fn completed(jobs: &[VideoJob]) -> usize {

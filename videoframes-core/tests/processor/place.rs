@@ -194,7 +194,7 @@ impl Place {
     }
 
     pub(crate) async fn only_job(&self) -> VideoJob {
-        let jobs = self.repo.list(&Default::default()).await.unwrap();
+        let jobs = self.repo.list(&Default::default()).await.unwrap().jobs;
         assert_eq!(jobs.len(), 1);
         jobs.into_iter().next().unwrap()
     }
@@ -226,7 +226,7 @@ impl Place {
     pub(crate) async fn until_job(&self, so: impl Fn(&VideoJob) -> bool) {
         let since = Instant::now();
         loop {
-            let jobs = self.repo.list(&Default::default()).await.unwrap();
+            let jobs = self.repo.list(&Default::default()).await.unwrap().jobs;
             if jobs.first().is_some_and(&so) {
                 return;
             }

@@ -41,7 +41,7 @@ async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
     // That it has failed is written down, and its worker not told so.
     place.repo.lose_answer("finish", 1, unavailable);
     place.run(Until::Idle).await;
-    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    let jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     let failed = jobs.iter().find(|job| job.id != failed.id).unwrap();
     assert_eq!(
         failed.error_code.as_deref(),
@@ -54,7 +54,7 @@ async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
         .ask(&ask(json!([{}, {"max_bytes": 1, "optional": true}])))
         .await;
     place.run(Until::Idle).await;
-    let jobs = place.repo.list(&Default::default()).await.unwrap();
+    let jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     assert!(
         jobs.iter().any(|job| job.status == JobStatus::Completed),
         "{jobs:?}"

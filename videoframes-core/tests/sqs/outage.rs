@@ -175,7 +175,7 @@ async fn a_worker_goes_on_when_its_queue_is_there_again() {
 
     stop.cancel();
     working.await.unwrap();
-    let jobs = repo.list(&Default::default()).await.unwrap();
+    let jobs = repo.list(&Default::default()).await.unwrap().jobs;
     let failed = jobs.iter().filter(|job| job.status == JobStatus::Failed);
     assert_eq!(failed.count(), 2, "neither source is there: {jobs:?}");
 }

@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) migrate: bool,
     pub(crate) scratch_quota: u64,
     pub(crate) max_receives: u32,
+    pub(crate) outage: Duration,
     pub(crate) ffmpeg: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
@@ -66,6 +67,7 @@ impl Config {
             migrate: read.get("VF_MIGRATE", on_off),
             scratch_quota: read.get("VF_SCRATCH_QUOTA", size),
             max_receives: read.get("VF_MAX_RECEIVES", count),
+            outage: read.get("VF_OUTAGE_TIMEOUT", time),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
             log: match place.verbose.level() {
                 Some(level) => level.to_string(),

@@ -13,6 +13,8 @@ use crate::args::Place;
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) database_url: String,
+    /// The same database past a pooler.
+    pub(crate) database_direct_url: Option<String>,
     pub(crate) storage: StoragePlace,
     /// Buckets that sources may come from, beside the store.
     pub(crate) sources: Vec<String>,
@@ -78,9 +80,18 @@ impl Places {
                 (database_url, storage, std::env::temp_dir().join("vf-worker"))
             }
         };
+        let database_direct_url = read.optional("VF_DATABASE_DIRECT_URL", |text| {
+            let known = ["postgres://", "postgresql://"].iter();
+            match known.into_iter().any(|scheme| text.starts_with(scheme)) {
+                true => Ok(text.to_owned()),
+                false => Err("a postgres:// address".to_owned()),
+            }
+        });
+        let database_direct_url = database_direct_url.filter(|_| place.local.is_none());
         let sources = read.optional("VF_SOURCES", bucket_names).unwrap_or_default();
         Self {
             database_url,
+            database_direct_url,
             storage,
             sources,
             input,

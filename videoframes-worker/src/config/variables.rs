@@ -18,6 +18,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "buckets that sources may come from beside it, with commas between",
     ),
     (
+        "VF_DATABASE_DIRECT_URL",
+        "",
+        "the same database without the pooler (PgBouncer) of DATABASE_URL, for migrations",
+    ),
+    (
         "VF_DATABASE_CONNECTIONS",
         "8",
         "connections to the database at once",
@@ -96,7 +101,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_OVERDUE",
         "2m",
-        "how long a job may be due before it is enqueued again",
+        "how much older than received messages an abandoned job's message is",
     ),
     (
         "VF_RETENTION",
@@ -126,7 +131,16 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "on",
         "take over the result of an identical earlier job: on or off",
     ),
-    ("VF_DEADLINE", "24h", "longest time from submission to result"),
+    (
+        "VF_DEADLINE",
+        "24h",
+        "longest time from when work on a job first begins to its result",
+    ),
+    (
+        "VF_OUTAGE_TIMEOUT",
+        "5m",
+        "how long 'submit --wait' and 'notifications --follow' try again in an outage",
+    ),
     ("VF_ATTEMPT_TIMEOUT", "6h", "longest time of one attempt"),
     (
         "VF_STALL_TIMEOUT",

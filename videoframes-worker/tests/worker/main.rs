@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
+mod backlog;
 mod cancel;
 mod cli;
 mod cloud;
@@ -9,6 +10,7 @@ mod crowd;
 mod events;
 mod faults;
 mod kills;
+mod notifications;
 mod operate;
 mod outages;
 mod permissions;

@@ -1,7 +1,8 @@
 //! Servers that are away, kill what they hold, or do not know the client.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -153,6 +154,94 @@ fn a_database_that_is_killed_and_started_again_costs_a_job_nothing() {
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(2);
+}
+
+/// A command that waits in the background, with what it says kept for later.
+fn waiting(place: &Place, args: &[&str], env: &[(&str, &str)]) -> Child {
+    let mut command = place.command(args);
+    command.envs(env.iter().copied());
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads a line that a command prints.
+fn line(command: &mut Child) -> String {
+    let mut line = String::new();
+    // Byte by byte: what comes after the line stays in the pipe.
+    for byte in command.stdout.as_mut().unwrap().bytes() {
+        match byte.unwrap() {
+            b'\n' => break,
+            byte => line.push(char::from(byte)),
+        }
+    }
+    line
+}
+
+#[test]
+fn commands_that_wait_survive_a_database_that_restarts() {
+    if std::env::var_os("VF_TEST_POSTGRES").is_none() {
+        eprintln!("skipped: VF_TEST_POSTGRES names no server");
+        return;
+    }
+    let Some(server) = Postgres::start() else { return };
+    let place = Place::at(&server.address);
+    place.says(&["migrate", "up"]);
+    let video = video::short().to_str().unwrap();
+    let mut submit = waiting(&place, &["submit", video, "-n", "1", "--wait"], &[]);
+    let id = line(&mut submit);
+    let mut follow = waiting(&place, &["notifications", "--follow"], &[]);
+    place.notify(&["first".to_owned()]);
+    assert_eq!(line(&mut follow), "first");
+    server.restart();
+    place.finish();
+    let submitted = submit.wait_with_output().unwrap();
+    assert!(submitted.status.success(), "{submitted:?}");
+    let told: Value = serde_json::from_str(&line(&mut follow)).unwrap();
+    assert_eq!(told["subject"], id.as_str());
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+
+    // Not for ever.
+    let limited = [("VF_OUTAGE_TIMEOUT", "1s")];
+    let submit = waiting(&place, &["submit", video, "-n", "2", "--wait"], &limited);
+    wait("it is submitted", || place.jobs().len() == 2);
+    drop(server);
+    let gave_up = submit.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&gave_up.stderr);
+    assert_eq!(gave_up.status.code(), Some(21), "{stderr}");
+    assert!(stderr.contains("trying again for up to 1s"), "{stderr}");
+}
+
+#[test]
+fn a_database_server_that_does_not_answer_is_named_soon_and_given_up() {
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let place = Place::sqlite();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vf-worker"));
+    command
+        .env(
+            "DATABASE_URL",
+            format!("postgres://user:s3cret@127.0.0.1:{port}/db"),
+        )
+        .env("VF_STORAGE", format!("file:{}", place.folder.path().display()));
+    let began = std::time::Instant::now();
+    let output = command.arg("jobs").output().unwrap();
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(25),
+        "{:?}",
+        began.elapsed()
+    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(21), "{stderr}");
+    assert!(stderr.contains("the database does not answer yet"), "{stderr}");
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error:")).collect();
+    let expected =
+        format!("error: cannot connect to the database 'db' at 127.0.0.1:{port}: no answer within 15s");
+    assert_eq!(errors, [expected]);
 }
 
 /// A place whose queues are in a server of its own.

@@ -13,7 +13,7 @@ use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Request};
-use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Outgoing, Queue, Waiting};
+use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Depth, Outgoing, Queue, Waiting};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, LocalStorage, ObjectVersion, Storage, StorageError};
 use videoframes_core::units::FrameRate;
@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(48);
 pub(crate) enum Kind {
     Sqlite,
     Postgres,
-    /// Postgres, a bucket and queues of SQS.
+    /// Postgres, through the PgBouncer that `VF_TEST_PGBOUNCER` names if there is one, a bucket and queues of SQS.
     Deployed,
     /// The same with a store that tells the queue of new objects.
     Telling,
@@ -55,6 +55,8 @@ pub(crate) const EVERYWHERE: [Kind; 3] = [Kind::Sqlite, Kind::Postgres, Kind::De
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     database: Option<String>,
+    /// The same database through a pooler.
+    pooled: Option<String>,
     pub(crate) cloud: Option<Cloud>,
 }
 
@@ -63,6 +65,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: None,
+            pooled: None,
             cloud: None,
         }
     }
@@ -81,9 +84,13 @@ impl Place {
                     Kind::Telling => Some(runtime().block_on(Cloud::telling())?),
                     _ => None,
                 };
+                let place = Self::at(&server);
+                let pooler = std::env::var("VF_TEST_PGBOUNCER").ok();
+                let pooler = pooler.filter(|_| kind == Kind::Deployed);
                 Some(Self {
                     cloud,
-                    ..Self::at(&server)
+                    pooled: pooler.map(|pooler| place.through(&pooler)),
+                    ..place
                 })
             }
         }
@@ -94,8 +101,16 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: Some(new_database(server)),
+            pooled: None,
             cloud: None,
         }
+    }
+
+    /// The address of this place's database at a pooler.
+    fn through(&self, pooler: &str) -> String {
+        let (path, _) = self.database.as_ref().unwrap().split_once('?').unwrap();
+        let (_, name) = path.rsplit_once('/').unwrap();
+        named(pooler, name)
     }
 
     /// The same with a bucket and queues.
@@ -162,7 +177,10 @@ impl Place {
                 command.arg("--local").arg(self.folder.path());
             }
             Some(url) => {
-                command.env("DATABASE_URL", url);
+                command.env("DATABASE_URL", self.pooled.as_ref().unwrap_or(url));
+                if self.pooled.is_some() {
+                    command.env("VF_DATABASE_DIRECT_URL", url);
+                }
                 command.env("VF_SCRATCH", self.folder.path().join("scratch"));
                 match &self.cloud {
                     Some(cloud) => command.envs(cloud.environment()),
@@ -197,13 +215,11 @@ impl Place {
 
     /// A queue of this place, for whoever sends to it or looks into it by hand.
     fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
-        let sqlite = format!(
-            "sqlite:{}",
-            self.folder.path().join("videoframes.sqlite").display()
-        );
-        let url = self.database.as_ref().unwrap_or(&sqlite);
+        let url = self.database_url();
         runtime().block_on(async {
-            let database = Database::connect(url, &DatabaseOptions::default()).await.unwrap();
+            let database = Database::connect(&url, &DatabaseOptions::default())
+                .await
+                .unwrap();
             let done = work(DatabaseQueue::new(database.clone(), name)).await;
             database.close().await;
             done
@@ -221,6 +237,58 @@ impl Place {
             Some(cloud) => runtime().block_on(async { send(&cloud.queue("input").await).await }),
             None => self.queue("input", async |queue| send(&queue).await),
         }
+    }
+
+    /// Sends notifications past the worker.
+    pub(crate) fn notify(&self, bodies: &[String]) {
+        let messages: Vec<Outgoing> = bodies.iter().map(Outgoing::new).collect();
+        let send = async |queue: &dyn Queue| {
+            for sent in queue.send(&messages).await.unwrap() {
+                sent.unwrap();
+            }
+        };
+        match &self.cloud {
+            Some(cloud) => runtime().block_on(async { send(&cloud.queue("notifier").await).await }),
+            None => self.queue("notifier", async |queue| send(&queue).await),
+        }
+    }
+
+    /// Notifications that can be received now.
+    pub(crate) fn visible_notifications(&self) -> u64 {
+        self.notifier_depth().visible
+    }
+
+    /// The same and those that were received and may come back.
+    pub(crate) fn all_notifications(&self) -> u64 {
+        let depth = self.notifier_depth();
+        depth.visible + depth.in_flight
+    }
+
+    fn notifier_depth(&self) -> Depth {
+        let depth = async |queue: &dyn Queue| queue.depth().await.unwrap();
+        match &self.cloud {
+            Some(cloud) => runtime().block_on(async { depth(&cloud.queue("notifier").await).await }),
+            None => self.queue("notifier", async |queue| depth(&queue).await),
+        }
+    }
+
+    /// Changes the database past the worker.
+    pub(crate) fn sql(&self, change: &str) {
+        let url = self.database_url();
+        runtime().block_on(async {
+            let database = Database::connect(&url, &DatabaseOptions::default())
+                .await
+                .unwrap();
+            database.connection().execute_unprepared(change).await.unwrap();
+            database.close().await;
+        });
+    }
+
+    fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| {
+            let file = self.folder.path().join("videoframes.sqlite");
+            format!("sqlite:{}", file.display())
+        })
     }
 
     /// Empties the input queue by hand; how many messages were in it.
@@ -278,7 +346,7 @@ impl Place {
     }
 
     pub(crate) fn jobs(&self) -> Vec<Value> {
-        serde_json::from_str(&self.says(&["jobs", "--json"])).unwrap()
+        serde_json::from_str(&self.says(&["jobs", "--limit", "0", "--json"])).unwrap()
     }
 
     pub(crate) fn job(&self, id: &str) -> Value {
@@ -500,6 +568,11 @@ fn new_database(server: &str) -> String {
             .unwrap();
         maintenance.close().await;
     });
+    named(server, &name)
+}
+
+/// The address of a database of this name at the same server.
+fn named(server: &str, name: &str) -> String {
     let (path, query) = server.split_once('?').unwrap_or((server, ""));
     let (host, _) = path.rsplit_once('/').unwrap();
     format!("{host}/{name}?{query}")

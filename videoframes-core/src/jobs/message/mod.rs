@@ -3,6 +3,7 @@
 mod events;
 mod request;
 mod rules;
+mod strict;
 
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,7 @@ pub(crate) use self::request::hash;
 pub use self::request::{JobRequest, SourceRef};
 pub use self::rules::Rules;
 use super::JobId;
+use crate::limits::MESSAGE_BYTES;
 
 /// Version of our own form; raised when a reader would have to change.
 pub const MESSAGE_VERSION: u64 = 1;
@@ -18,7 +20,13 @@ pub const MESSAGE_VERSION: u64 = 1;
 /// Why a message cannot even become a failed job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Poison {
-    /// It is not a JSON object.
+    /// It is larger than messages may be.
+    #[error("the message has {bytes} bytes, more than the {MESSAGE_BYTES} that are accepted")]
+    TooLarge {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// It is not a JSON object, or one that names a field twice.
     #[error("it is not a JSON object: {0}")]
     NotJson(String),
     /// Its version is not one of ours.
@@ -52,6 +60,9 @@ impl JobMessage {
     /// # Errors
     /// [`Poison`] for what can become no job at all. Values that mean nothing make a job that fails.
     pub fn parse(body: &str) -> Result<Self, Poison> {
+        if body.len() > MESSAGE_BYTES {
+            return Err(Poison::TooLarge { bytes: body.len() });
+        }
         let fields = object(body)?;
         match events::enveloped(&fields)? {
             Some(inner) => Self::read(object(inner)?),
@@ -83,7 +94,7 @@ impl JobMessage {
 }
 
 fn object(body: &str) -> Result<Map<String, Value>, Poison> {
-    match serde_json::from_str(body) {
+    match strict::parse(body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(Poison::NotJson("it is another kind of value".to_owned())),
         Err(error) => Err(Poison::NotJson(error.to_string())),
@@ -110,10 +121,32 @@ mod tests {
             (r#"{"version": 1}"#, "neither"),
             (r#"{"version": 1, "source": "v.mp4"}"#, "neither"),
             (r#"{"version": 1, "job_id": "7"}"#, "neither"),
+            (
+                r#"{"version": 1, "source": {"key": "a"}, "source": {"key": "b"}}"#,
+                "'source' twice",
+            ),
+            (
+                r#"{"version": 1, "source": {"key": "a", "k\u0065y": "b"}}"#,
+                "'key' twice",
+            ),
+            (r#"{"Records": [{"s3": 1, "s3": 2}]}"#, "'s3' twice"),
         ] {
             let message = JobMessage::parse(body).unwrap_err().to_string();
             assert!(message.contains(expected), "{body}: {message}");
         }
+    }
+
+    #[test]
+    fn a_message_of_any_legal_size_is_read_and_a_larger_one_refused() {
+        let sized = |bytes: usize| {
+            let body = r#"{"version": 1, "source": {"key": "v.mp4"}, "client_metadata": "#;
+            format!("{body}{:>width$}", "1}", width = bytes - body.len())
+        };
+        assert!(JobMessage::parse(&sized(MESSAGE_BYTES)).is_ok());
+        let refused = JobMessage::parse(&sized(MESSAGE_BYTES + 1))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("262145 bytes"), "{refused}");
     }
 
     #[test]

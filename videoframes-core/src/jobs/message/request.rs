@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::hex;
 use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob};
+use crate::limits::LONGEST_DEADLINE;
 use crate::storage::{ObjectKey, ObjectVersion};
 
 /// Longest idempotency key, in bytes.
@@ -162,7 +163,8 @@ impl JobRequest {
     }
 
     /// The job. `etag` is that of the source as it is now, where there is one: the same message about
-    /// another version of the source asks for another job. `longest` is how long it may take at most.
+    /// another version of the source asks for another job. The client's own deadline counts from submission;
+    /// `longest` is how long the work may take from when it first begins.
     pub fn into_job(self, etag: Option<String>, longest: Duration) -> NewJob {
         let Self {
             raw,
@@ -198,6 +200,7 @@ impl JobRequest {
         });
         let payload_hash = hash(&payload);
         let asked = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
+        let asked = asked.map(|asked| asked.min(LONGEST_DEADLINE));
         NewJob {
             id: JobId::random(),
             idempotency_key: idempotency_key.unwrap_or_else(|| {
@@ -210,7 +213,8 @@ impl JobRequest {
             client_metadata,
             sequencer,
             message_id: None,
-            time_limit: Some(asked.map_or(longest, |asked| asked.min(longest))),
+            time_limit: asked,
+            work_limit: Some(longest),
             rejection,
         }
     }

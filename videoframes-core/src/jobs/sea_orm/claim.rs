@@ -4,9 +4,9 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 
 use super::entity::video_job::Column;
 use super::{Stop, finish, row};
-use crate::database::{Database, Transaction, text};
-use crate::jobs::lease::{Decision, decide_claim};
-use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage, VideoJob};
+use crate::database::{Database, Session, text};
+use crate::jobs::lease::{Decision, Standing, deadline_of_work, decide_claim};
+use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage};
 
 pub(super) async fn claim(
     database: &Database,
@@ -28,7 +28,12 @@ pub(super) async fn claim(
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {
-            take(database, &transaction, job, owner, terms, crash_count).await?
+            let taking = Taking {
+                owner,
+                terms,
+                crash_count,
+            };
+            take(database, &transaction, &standing, &taking).await?
         }
         Decision::End { outcome, crash_count } => {
             Claim::Terminal(finish::end(database, &transaction, job, &outcome, crash_count).await?)
@@ -38,14 +43,22 @@ pub(super) async fn claim(
     Ok(claim)
 }
 
+/// How a job is taken.
+struct Taking<'a> {
+    owner: &'a str,
+    terms: &'a ClaimTerms,
+    crash_count: u32,
+}
+
 async fn take(
     database: &Database,
-    transaction: &Transaction,
-    job: &VideoJob,
-    owner: &str,
-    terms: &ClaimTerms,
-    crash_count: u32,
+    transaction: &Session,
+    standing: &Standing,
+    taking: &Taking<'_>,
 ) -> Result<Claim, Stop> {
+    let job = &standing.job;
+    let begun_at = job.begun_at.unwrap_or(standing.now);
+    let deadline_at = deadline_of_work(job, standing.now);
     let mut change = row::change(database, row::unchanged(job, JobEvent::Claim));
     change
         .value(Column::Status, JobStatus::Processing.as_str())
@@ -53,10 +66,12 @@ async fn take(
         .value(Column::FramesDone, 0_i64)
         .value(Column::FramesTotal, 0_i64)
         .value(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .value(Column::CrashCount, row::small(crash_count))
+        .value(Column::BegunAt, begun_at.0)
+        .value(Column::DeadlineAt, deadline_at.map(|deadline| deadline.0))
+        .value(Column::CrashCount, row::small(taking.crash_count))
         .value(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1_i64))
-        .value(Column::LeaseOwner, text(owner))
-        .value(Column::LeaseExpiresAt, database.later(terms.lease))
+        .value(Column::LeaseOwner, text(taking.owner))
+        .value(Column::LeaseExpiresAt, database.later(taking.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
     // The row is locked: only a defect can make this fail.
     let job = row::apply(transaction, &change)

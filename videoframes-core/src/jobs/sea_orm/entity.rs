@@ -56,6 +56,8 @@ pub(super) mod video_job {
         pub message_id: Option<String>,
         pub result_bucket: Option<String>,
         pub result_renditions: Option<String>,
+        pub work_limit_ms: Option<i64>,
+        pub begun_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -79,6 +81,8 @@ pub(super) mod outbox {
         pub created_at: i64,
         pub taken_at: Option<i64>,
         pub sent_at: Option<i64>,
+        pub refused_at: Option<i64>,
+        pub refused_because: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -116,6 +120,8 @@ impl TryFrom<video_job::Model> for VideoJob {
             lease_owner: row.lease_owner,
             lease_expires_at: row.lease_expires_at.map(UnixMillis),
             time_limit_ms: row.time_limit_ms,
+            work_limit_ms: row.work_limit_ms,
+            begun_at: row.begun_at.map(UnixMillis),
             deadline_at: row.deadline_at.map(UnixMillis),
             next_attempt_at: row.next_attempt_at.map(UnixMillis),
             created_at: UnixMillis(row.created_at),

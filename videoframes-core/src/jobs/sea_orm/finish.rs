@@ -4,7 +4,7 @@ use sea_orm::sea_query::Cond;
 
 use super::entity::video_job::Column;
 use super::{Stop, outbox, row};
-use crate::database::{Database, Transaction, text};
+use crate::database::{Database, Session, text};
 use crate::jobs::{
     JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, RenditionResult, VideoJob,
     WorkHash,
@@ -21,7 +21,7 @@ pub(super) async fn finish(database: &Database, lease: &Lease, outcome: &Outcome
 /// Ends a job that nobody holds and that is locked.
 pub(super) async fn end(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     job: &VideoJob,
     outcome: &Outcome,
     crash_count: u32,
@@ -37,7 +37,7 @@ pub(super) async fn end(
 
 async fn write(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     guard: Cond,
     outcome: &Outcome,
     crash_count: Option<u32>,

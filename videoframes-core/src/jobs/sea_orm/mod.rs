@@ -22,8 +22,9 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobResult, Lease,
-    NewJob, OutboxMessage, Outcome, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobRepo, JobRepoError,
+    JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted, SweepTerms,
+    Swept, VideoJob, WorkHash,
 };
 use crate::database::{Database, within};
 use crate::pipeline::Progress;
@@ -130,7 +131,7 @@ impl JobRepo for SeaOrmJobRepo {
         self.call("read the job", read::get(&self.database, job)).await
     }
 
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<VideoJob>, JobRepoError> {
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
         self.call("list jobs", read::list(&self.database, filter)).await
     }
 
@@ -167,6 +168,21 @@ impl JobRepo for SeaOrmJobRepo {
     async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
         let work = outbox::sent(&self.database, messages);
         self.call("mark messages as sent", work).await
+    }
+
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
+        let work = outbox::refused(&self.database, messages);
+        self.call("give messages up", work).await
+    }
+
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
+        let work = outbox::list_refused(&self.database, limit);
+        self.call("read refused messages", work).await
+    }
+
+    async fn resend_refused(&self) -> Result<u64, JobRepoError> {
+        let work = outbox::resend_refused(&self.database);
+        self.call("send refused messages again", work).await
     }
 
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {

@@ -51,6 +51,7 @@ pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<Vide
         .value(Column::CancelRequested, false)
         .value(Column::ErrorCode, Option::<String>::None)
         .value(Column::ErrorMessage, Option::<String>::None)
+        .value(Column::BegunAt, Option::<i64>::None)
         .value(Column::DeadlineAt, row::deadline(database))
         .value(Column::FinishedAt, Option::<i64>::None)
         .value(Column::EnqueuedAt, database.now());

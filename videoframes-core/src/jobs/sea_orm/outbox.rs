@@ -6,20 +6,20 @@ use sea_orm::sea_query::{
     CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query,
     SelectStatement, WithClause,
 };
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Iterable, QueryResult};
 use uuid::Uuid;
 
 use super::Stop;
 use super::entity::outbox::{Column, Entity, Model};
-use crate::database::{Database, Transaction};
-use crate::jobs::{Backlog, OutboxMessage};
+use crate::database::{Database, Session, text};
+use crate::jobs::{Backlog, OutboxMessage, RefusedMessage};
 
 /// Messages written by one statement: its parameters are limited.
 const CHUNK: usize = 500;
 
 pub(super) async fn add(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     messages: &[OutboxMessage],
 ) -> Result<(), DbErr> {
     for messages in messages.chunks(CHUNK) {
@@ -55,6 +55,7 @@ pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Resu
             .column(Column::Seq)
             .from(Entity)
             .and_where(Expr::col(Column::SentAt).is_null())
+            .and_where(Expr::col(Column::RefusedAt).is_null())
             .cond_where(
                 Cond::any()
                     .add(Expr::col(Column::TakenAt).is_null())
@@ -122,6 +123,51 @@ pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), S
     Ok(())
 }
 
+pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) -> Result<(), Stop> {
+    for (id, reason) in messages {
+        let refuse = Query::update()
+            .table(Entity)
+            .value(Column::RefusedAt, database.now())
+            .value(Column::RefusedBecause, text(reason))
+            .and_where(Expr::col(Column::Id).eq(*id))
+            .and_where(Expr::col(Column::SentAt).is_null())
+            .and_where(Expr::col(Column::RefusedAt).is_null())
+            .to_owned();
+        database.run(&refuse).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list_refused(database: &Database, limit: u32) -> Result<Vec<RefusedMessage>, Stop> {
+    let refused = Query::select()
+        .columns(Column::iter())
+        .from(Entity)
+        .and_where(Expr::col(Column::RefusedAt).is_not_null())
+        .order_by(Column::Seq, Order::Asc)
+        .limit(limit.into())
+        .to_owned();
+    let rows = database.reader().await?.query_all(&refused).await?;
+    let read = |row: &QueryResult| {
+        let reason: Option<String> = row.try_get("", "refused_because").ok()?;
+        let (_, message) = message(row)?;
+        let reason = reason.unwrap_or_default();
+        Some(RefusedMessage { message, reason })
+    };
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+pub(super) async fn resend_refused(database: &Database) -> Result<u64, Stop> {
+    let again = Query::update()
+        .table(Entity)
+        .value(Column::RefusedAt, Option::<i64>::None)
+        .value(Column::RefusedBecause, Option::<String>::None)
+        .value(Column::TakenAt, Option::<i64>::None)
+        .and_where(Expr::col(Column::RefusedAt).is_not_null())
+        .returning_col(Column::Seq)
+        .to_owned();
+    Ok(database.run(&again).await?.len() as u64)
+}
+
 pub(super) async fn backlog(database: &Database) -> Result<Backlog, Stop> {
     let waited = database.now().sub(Expr::col(Column::CreatedAt).min());
     let count = Query::select()
@@ -129,8 +175,17 @@ pub(super) async fn backlog(database: &Database) -> Result<Backlog, Stop> {
         .expr_as(waited, "oldest")
         .from(Entity)
         .and_where(Expr::col(Column::SentAt).is_null())
+        .and_where(Expr::col(Column::RefusedAt).is_null())
         .to_owned();
-    let row = database.connection().query_one(&count).await?;
+    let refused = Query::select()
+        .expr_as(Expr::col(Column::Seq).count(), "refused")
+        .from(Entity)
+        .and_where(Expr::col(Column::RefusedAt).is_not_null())
+        .to_owned();
+    let reader = database.reader().await?;
+    let refused = reader.query_one(&refused).await?;
+    let refused = refused.map_or(Ok(0), |row| row.try_get::<i64>("", "refused"))?;
+    let row = reader.query_one(&count).await?;
     let Some(row) = row else {
         return Ok(Backlog::default());
     };
@@ -138,5 +193,6 @@ pub(super) async fn backlog(database: &Database) -> Result<Backlog, Stop> {
     Ok(Backlog {
         pending: row.try_get::<i64>("", "pending")?.unsigned_abs(),
         oldest: Duration::from_millis(u64::try_from(oldest.unwrap_or(0)).unwrap_or(0)),
+        refused: refused.unsigned_abs(),
     })
 }

@@ -1,27 +1,53 @@
 //! Questions that change nothing.
 
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Stop;
 use super::entity::video_job::{Column, Entity};
+use crate::clock::UnixMillis;
 use crate::database::Database;
-use crate::jobs::{JobFilter, JobId, JobResult, JobStatus, VideoJob, WorkHash};
+use crate::jobs::{
+    JobCursor, JobFilter, JobId, JobPage, JobResult, JobStatus, UnreadableJob, VideoJob, WorkHash,
+};
 
 pub(super) async fn get(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
-    let row = Entity::find_by_id(job.0).one(database.connection()).await?;
+    let row = Entity::find_by_id(job.0).one(&database.reader().await?).await?;
     Ok(row.map(VideoJob::try_from).transpose()?)
 }
 
-pub(super) async fn list(database: &Database, filter: &JobFilter) -> Result<Vec<VideoJob>, Stop> {
+pub(super) async fn list(database: &Database, filter: &JobFilter) -> Result<JobPage, Stop> {
     let mut jobs = Entity::find()
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
-        .limit(filter.most);
+        .limit(filter.limit.map(u64::from));
     if let Some(status) = filter.status {
         jobs = jobs.filter(Column::Status.eq(status.as_str()));
     }
-    let rows = jobs.all(database.connection()).await?.into_iter();
-    Ok(rows.map(VideoJob::try_from).collect::<Result<_, _>>()?)
+    if let Some(JobCursor { created_at, id }) = filter.after {
+        let position = Expr::tuple([Column::CreatedAt, Column::Id].map(|column| Expr::col((Entity, column))));
+        jobs = jobs.filter(position.lt(Expr::tuple([created_at.0.into(), id.0.into()])));
+    }
+    let rows = jobs.all(&database.reader().await?).await?;
+    let full = filter.limit.is_some_and(|limit| rows.len() == limit as usize);
+    let mut page = JobPage {
+        next: rows.last().filter(|_| full).map(|last| JobCursor {
+            created_at: UnixMillis(last.created_at),
+            id: JobId(last.id),
+        }),
+        ..JobPage::default()
+    };
+    for row in rows {
+        let id = JobId(row.id);
+        match VideoJob::try_from(row) {
+            Ok(job) => page.jobs.push(job),
+            Err(error) => page.unreadable.push(UnreadableJob {
+                id,
+                reason: error.to_string(),
+            }),
+        }
+    }
+    Ok(page)
 }
 
 pub(super) async fn find_result(database: &Database, work: &WorkHash) -> Result<Option<JobResult>, Stop> {
@@ -30,7 +56,7 @@ pub(super) async fn find_result(database: &Database, work: &WorkHash) -> Result<
         .filter(Column::Status.eq(JobStatus::Completed.as_str()))
         .order_by_desc(Column::FinishedAt)
         .order_by_desc(Column::Id);
-    let row = latest.one(database.connection()).await?;
+    let row = latest.one(&database.reader().await?).await?;
     Ok(row.map(|row| row.result()).transpose()?.flatten())
 }
 
@@ -40,11 +66,11 @@ pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, St
         .column(Column::Id)
         .filter(Column::ResultKey.eq(key))
         .limit(1);
-    let id: Option<uuid::Uuid> = job.into_tuple().one(database.connection()).await?;
+    let id: Option<uuid::Uuid> = job.into_tuple().one(&database.reader().await?).await?;
     Ok(id.is_some())
 }
 
 pub(super) async fn unfinished(database: &Database) -> Result<u64, Stop> {
     let jobs = Entity::find().filter(Column::FinishedAt.is_null());
-    Ok(jobs.count(database.connection()).await?)
+    Ok(jobs.count(&database.reader().await?).await?)
 }

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::entity::video_job::{Column, Entity, Model};
 use crate::clock::UnixMillis;
-use crate::database::{Database, Transaction};
+use crate::database::{Database, Session};
 use crate::jobs::lease::Standing;
 use crate::jobs::{JobEvent, JobId, JobStatus, Lease, VideoJob};
 
@@ -20,7 +20,7 @@ const OUTDATED: &str = "outdated";
 /// How the job stands, to be changed by nobody else until the end of the transaction.
 pub(super) async fn lock(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     job: JobId,
 ) -> Result<Option<Standing>, DbErr> {
     let select = with_standing(database, Entity::find_by_id(job.0)).lock_exclusive();
@@ -114,7 +114,7 @@ pub(super) fn let_go(change: &mut UpdateStatement) -> &mut UpdateStatement {
 
 /// The job as the change left it; `None` where the guard held it back.
 pub(super) async fn apply(
-    transaction: &Transaction,
+    transaction: &Session,
     change: &UpdateStatement,
 ) -> Result<Option<VideoJob>, DbErr> {
     let row = transaction.query_one(change).await?;

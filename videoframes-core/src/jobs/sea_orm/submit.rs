@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::entity::video_job::{Column, Entity};
 use super::{Stop, finish, outbox, row};
 use crate::clock::millis;
-use crate::database::{Database, Transaction, text};
+use crate::database::{Database, Session, text};
 use crate::jobs::event::EventOrder;
 use crate::jobs::lease::{Decision, decide};
 use crate::jobs::{Enqueue, JobId, JobRepoError, JobStatus, NewJob, OutboxMessage, Submitted, VideoJob};
@@ -75,7 +75,7 @@ pub(super) async fn submit(
 /// One that others are changing right now is left to its next claim.
 async fn supersede(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     jobs: &[NewJob],
 ) -> Result<HashSet<JobId>, Stop> {
     let events = jobs.iter().filter_map(EventOrder::of);
@@ -130,6 +130,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Column::SourceObject,
             Column::EventOrder,
             Column::MessageId,
+            Column::WorkLimitMs,
         ])
         // Of the key as well as of the message.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
@@ -173,6 +174,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             object.into(),
             order.into(),
             known.new_message(job).into(),
+            job.work_limit.map(millis).into(),
         ]);
     }
     insert
@@ -199,14 +201,14 @@ struct Known {
 }
 
 impl Known {
-    async fn read_keys(&mut self, transaction: &Transaction, jobs: &[&NewJob]) -> Result<(), DbErr> {
+    async fn read_keys(&mut self, transaction: &Session, jobs: &[&NewJob]) -> Result<(), DbErr> {
         let keys = jobs.iter().map(|job| text(&job.idempotency_key));
         self.keys
             .extend(read(transaction, Column::IdempotencyKey, keys).await?);
         Ok(())
     }
 
-    async fn read_messages(&mut self, transaction: &Transaction, jobs: &[&NewJob]) -> Result<(), DbErr> {
+    async fn read_messages(&mut self, transaction: &Session, jobs: &[&NewJob]) -> Result<(), DbErr> {
         let messages: Vec<String> = jobs.iter().filter_map(|job| message(job)).collect();
         if !messages.is_empty() {
             self.messages
@@ -255,7 +257,7 @@ fn message(job: &NewJob) -> Option<String> {
 
 /// Every job that has one of the values in a column of texts, by it.
 async fn read(
-    transaction: &Transaction,
+    transaction: &Session,
     column: Column,
     values: impl IntoIterator<Item = String>,
 ) -> Result<Vec<(String, Same)>, DbErr> {
@@ -264,7 +266,7 @@ async fn read(
         .columns([column, Column::Id, Column::PayloadHash])
         .filter(column.is_in(values))
         .into_tuple()
-        .all(&**transaction)
+        .all(transaction)
         .await?;
     let rows = rows.into_iter();
     Ok(rows

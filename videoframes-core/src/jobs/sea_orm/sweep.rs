@@ -1,51 +1,265 @@
-//! Jobs that nobody looks after.
+//! Abandoned jobs, jobs that end without a worker, and rows past their retention.
+//!
+//! Every query follows an index in the order of its key and reads on behind the last row that it saw: rows
+//! of jobs that merely wait are not read, and rows that cannot be read hold up nothing.
 
-use std::sync::{Mutex, PoisonError};
-
-use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Query, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryOrder, QueryResult, QueryTrait};
+use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, Iden, QueryOrder, QueryResult, QueryTrait};
 use uuid::Uuid;
 
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::{Stop, finish, outbox, row};
+use crate::clock::UnixMillis;
 use crate::database::Database;
-use crate::jobs::lease::{Decision, Standing, decide};
-use crate::jobs::{JobId, JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
+use crate::jobs::lease::{Decision, Delivery, Standing, abandoned_before, decide};
+use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
 
 /// Rows that one transaction holds at most.
 const BATCH: u64 = 200;
+/// Batches that one sweep looks at for one purpose; the next sweep goes on.
+const BATCHES: usize = 20;
 
 pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swept, Stop> {
-    let mut swept = Swept::default();
-    let unreadable = Unreadable::default();
-    while end_some(database, terms, &mut swept, &unreadable).await? {}
-    swept.enqueued = batches(terms, |most| enqueue_some(database, terms, most, &unreadable)).await?;
+    let mut sweep = Sweep {
+        database,
+        terms,
+        swept: Swept::default(),
+        unreadable: Vec::new(),
+    };
+    for rows in [late(database), to_be_cancelled(), without_worker()] {
+        sweep.each(&rows, Abandoned::No).await?;
+    }
+    if let Some(before) = abandoned_before(&delivery(database, terms).await?, terms.overdue) {
+        for rows in abandoned(database, before) {
+            sweep.each(&rows, Abandoned::Yes).await?;
+        }
+    }
+    let Sweep {
+        mut swept,
+        unreadable,
+        ..
+    } = sweep;
+    if let Some(first) = unreadable.first() {
+        tracing::warn!(job.id = %first, count = unreadable.len(), "jobs that cannot be read are left alone");
+    }
     swept.forgotten = batches(terms, |most| forget_some(database, terms, most)).await?;
     batches(terms, |most| forget_sent(database, terms, most)).await?;
     Ok(swept)
 }
 
-/// Jobs that this version cannot read: a newer one may have written them. Others go on without them.
-#[derive(Default)]
-struct Unreadable {
-    ids: Mutex<Vec<Uuid>>,
+/// Rows to look at, in the order of an index on a time and the id.
+struct Rows {
+    condition: Cond,
+    key: Column,
 }
 
-impl Unreadable {
-    fn none_of_them(&self) -> Expr {
-        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        Column::Id.is_not_in(ids.iter().copied())
+/// Whether a job that need not end is to be enqueued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Abandoned {
+    Yes,
+    No,
+}
+
+fn is(status: JobStatus) -> Expr {
+    // A constant, since partial indexes do not serve parameters.
+    Expr::col((Entity, Column::Status)).eq(Expr::cust(format!("'{}'", status.as_str())))
+}
+
+/// Whether nobody holds a lease that lasts.
+fn not_held(database: &Database) -> Expr {
+    let held = Expr::col((Entity, Column::LeaseExpiresAt)).gt(database.now());
+    is(JobStatus::Processing).and(held).not()
+}
+
+/// Jobs past their deadline.
+fn late(database: &Database) -> Rows {
+    Rows {
+        condition: Cond::all()
+            .add(Column::FinishedAt.is_null())
+            .add(Expr::col((Entity, Column::DeadlineAt)).lte(database.now())),
+        key: Column::DeadlineAt,
+    }
+}
+
+/// Jobs that were to be stopped.
+fn to_be_cancelled() -> Rows {
+    Rows {
+        condition: Cond::all()
+            .add(Column::FinishedAt.is_null())
+            .add(Expr::col((Entity, Column::CancelRequested))),
+        key: Column::CreatedAt,
+    }
+}
+
+/// Jobs whose workers vanished, perhaps too often: among all that are in work, which are not many.
+fn without_worker() -> Rows {
+    Rows {
+        condition: Cond::all().add(is(JobStatus::Processing)),
+        key: Column::CreatedAt,
+    }
+}
+
+/// Jobs that wait for a message since before a moment, by the reason for which they wait.
+fn abandoned(database: &Database, before: UnixMillis) -> [Rows; 3] {
+    let of = |status, since, key| {
+        let col = |column| Expr::col((Entity, column));
+        // Since its last message it has waited longer than before.
+        let longer = col(Column::EnqueuedAt)
+            .sub(col(since))
+            .lt(database.now().sub(col(Column::EnqueuedAt)));
+        let waiting = messages_of_job()
+            .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
+            .to_owned();
+        Rows {
+            condition: Cond::all()
+                .add(is(status))
+                .add(Column::EnqueuedAt.lt(before.0))
+                .add(col(since).lt(before.0))
+                .add(longer)
+                .add(Expr::exists(waiting).not()),
+            key,
+        }
+    };
+    [
+        of(JobStatus::Pending, Column::UpdatedAt, Column::EnqueuedAt),
+        of(JobStatus::RetryWait, Column::NextAttemptAt, Column::NextAttemptAt),
+        of(JobStatus::Processing, Column::LeaseExpiresAt, Column::CreatedAt),
+    ]
+}
+
+/// What is known of the delivery of messages to the workers.
+async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, Stop> {
+    let col = |column| Expr::col((Entity, column));
+    // Only those that were received by their first message: of others it is not known when theirs was written.
+    let in_work = Query::select()
+        .column((Entity, Column::CreatedAt))
+        .from(Entity)
+        .and_where(is(JobStatus::Processing))
+        .and_where(col(Column::LeaseExpiresAt).gt(database.now()))
+        .and_where(col(Column::EnqueuedAt).eq(col(Column::CreatedAt)))
+        .and_where(Column::MessageId.is_null())
+        .order_by((Entity, Column::CreatedAt), Order::Asc)
+        .limit(1)
+        .to_owned();
+    let input = OutboxDestination::Input.as_str();
+    let unsent = Query::select()
+        .column(Message::CreatedAt)
+        .from(Outbox)
+        .and_where(Expr::col(Message::Destination).eq(Expr::cust(format!("'{input}'"))))
+        .and_where(Expr::col(Message::SentAt).is_null())
+        .and_where(Expr::col(Message::RefusedAt).is_null())
+        .order_by(Message::Seq, Order::Asc)
+        .limit(1)
+        .to_owned();
+    let asked = Query::select()
+        .expr_as(database.now(), "now")
+        .expr_as(subquery(in_work), "in_work")
+        .expr_as(subquery(unsent), "unsent")
+        .to_owned();
+    let row = database.reader().await?.query_one(&asked).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
+    let time = |name| Ok::<_, DbErr>(row.try_get::<Option<i64>>("", name)?.map(UnixMillis));
+    Ok(Delivery {
+        now: UnixMillis(row.try_get("", "now")?),
+        in_work: time("in_work")?,
+        drained: terms.drained,
+        unsent: time("unsent")?,
+    })
+}
+
+fn subquery(select: SelectStatement) -> Expr {
+    Expr::SubQuery(None, Box::new(select.into()))
+}
+
+struct Sweep<'a> {
+    database: &'a Database,
+    terms: &'a SweepTerms,
+    swept: Swept,
+    /// Jobs that this version cannot read: a newer one may have written them.
+    unreadable: Vec<Uuid>,
+}
+
+impl Sweep<'_> {
+    /// Makes those jobs terminal that a claim would, and enqueues the others where they are abandoned.
+    async fn each(&mut self, rows: &Rows, abandoned: Abandoned) -> Result<(), Stop> {
+        let mut after = None;
+        for _ in 0..BATCHES {
+            let (last, full) = self.batch(rows, abandoned, after).await?;
+            if !full {
+                return Ok(());
+            }
+            after = last;
+        }
+        Ok(())
     }
 
-    /// How a row stands, if it can be read. It is told of once a pass.
-    fn standing(&self, row: &QueryResult) -> Result<Option<Standing>, DbErr> {
+    /// One transaction; the position of its last row, and whether there may be more.
+    async fn batch(
+        &mut self,
+        rows: &Rows,
+        abandoned: Abandoned,
+        after: Option<(i64, Uuid)>,
+    ) -> Result<(Option<(i64, Uuid)>, bool), Stop> {
+        let position = Expr::tuple([Expr::col((Entity, rows.key)), Expr::col((Entity, Column::Id))]);
+        let mut condition = rows.condition.clone().add(not_held(self.database));
+        if let Some((key, id)) = after {
+            condition = condition.add(position.gt(Expr::tuple([key.into(), id.into()])));
+        }
+        let some = row::lock_some(self.database, condition, BATCH)
+            .order_by_asc(rows.key)
+            .order_by_asc(Column::Id);
+        let transaction = self.database.begin().await?;
+        let found = transaction.query_all(&some.into_query()).await?;
+        let left = u64::from(self.terms.most).saturating_sub(self.swept.enqueued);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let mut enqueue = Vec::new();
+        for row in &found {
+            let Some(standing) = self.standing(row)? else {
+                continue;
+            };
+            match decide(&standing, self.terms.crashes) {
+                Decision::End { outcome, crash_count } => {
+                    finish::end(self.database, &transaction, &standing.job, &outcome, crash_count).await?;
+                    match outcome {
+                        Outcome::Cancelled(_) => self.swept.cancelled += 1,
+                        _ => self.swept.failed += 1,
+                    }
+                }
+                _ if abandoned == Abandoned::Yes && enqueue.len() < left => enqueue.push(standing.job.id),
+                _ => {}
+            }
+        }
+        if !enqueue.is_empty() {
+            let enqueued = Query::update()
+                .table(Entity)
+                .value(Column::EnqueuedAt, self.database.now())
+                .and_where(Column::Id.is_in(enqueue.iter().map(|job| job.0)))
+                .to_owned();
+            transaction.execute(&enqueued).await?;
+            let messages: Vec<_> = enqueue.iter().copied().map(OutboxMessage::to_workers).collect();
+            outbox::add(self.database, &transaction, &messages).await?;
+        }
+        transaction.commit().await?;
+        self.swept.enqueued += enqueue.len() as u64;
+        let last = found.last().map(|row| {
+            let key = row.try_get("", rows.key.unquoted())?;
+            Ok::<_, DbErr>((key, row.try_get("", "id")?))
+        });
+        let full = found.len() as u64 == BATCH && (abandoned == Abandoned::No || enqueue.len() < left);
+        Ok((last.transpose()?, full))
+    }
+
+    /// How a row stands, if it can be read.
+    fn standing(&mut self, row: &QueryResult) -> Result<Option<Standing>, DbErr> {
         match row::standing(row) {
             Ok(standing) => Ok(Some(standing)),
             Err(error) => {
                 let id: Uuid = row.try_get("", "id")?;
-                tracing::warn!(job.id = %id, %error, "a job that cannot be read is passed over");
-                self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                tracing::debug!(job.id = %id, %error, "a job cannot be read");
+                if !self.unreadable.contains(&id) {
+                    self.unreadable.push(id);
+                }
                 Ok(None)
             }
         }
@@ -69,103 +283,6 @@ async fn batches<F: Future<Output = Result<u64, Stop>>>(
             return Ok(done);
         }
     }
-}
-
-fn is(status: JobStatus) -> Expr {
-    Column::Status.eq(status.as_str())
-}
-
-/// Makes some of those terminal that a claim would; whether there may be more.
-async fn end_some(
-    database: &Database,
-    terms: &SweepTerms,
-    swept: &mut Swept,
-    unreadable: &Unreadable,
-) -> Result<bool, Stop> {
-    let crashed =
-        is(JobStatus::Processing).and(Column::CrashCount.gte(row::small(terms.crashes.saturating_sub(1))));
-    let condition = Cond::all()
-        .add(Column::FinishedAt.is_null())
-        .add(unreadable.none_of_them())
-        .add(
-            is(JobStatus::Processing)
-                .and(Expr::col(Column::LeaseExpiresAt).gt(database.now()))
-                .not(),
-        )
-        .add(
-            Cond::any()
-                .add(Column::CancelRequested.eq(true))
-                .add(Expr::col(Column::DeadlineAt).lte(database.now()))
-                .add(row::superseded())
-                .add(crashed),
-        );
-    let transaction = database.begin().await?;
-    let select = row::lock_some(database, condition, BATCH).into_query();
-    let rows = transaction.query_all(&select).await?;
-    let mut changed = false;
-    for row in &rows {
-        let Some(standing) = unreadable.standing(row)? else {
-            // It is not found again.
-            changed = true;
-            continue;
-        };
-        if let Decision::End { outcome, crash_count } = decide(&standing, terms.crashes) {
-            finish::end(database, &transaction, &standing.job, &outcome, crash_count).await?;
-            changed = true;
-            match outcome {
-                Outcome::Cancelled(_) => swept.cancelled += 1,
-                _ => swept.failed += 1,
-            }
-        }
-    }
-    transaction.commit().await?;
-    Ok(changed && rows.len() as u64 == BATCH)
-}
-
-/// Enqueues some again that have been due for too long and have no message on its way.
-async fn enqueue_some(
-    database: &Database,
-    terms: &SweepTerms,
-    most: u64,
-    unreadable: &Unreadable,
-) -> Result<u64, Stop> {
-    let waiting = messages_of_job()
-        .and_where(Expr::col(Message::Destination).eq(OutboxDestination::Input.as_str()))
-        .to_owned();
-    let since = Expr::case(is(JobStatus::RetryWait), Expr::col(Column::NextAttemptAt))
-        .case(is(JobStatus::Processing), Expr::col(Column::LeaseExpiresAt))
-        .finally(Expr::col(Column::UpdatedAt));
-    let since: Expr = since.into();
-    let condition = Cond::all()
-        .add(Column::FinishedAt.is_null())
-        .add(unreadable.none_of_them())
-        .add(Expr::col(Column::EnqueuedAt).lt(database.earlier(terms.overdue)))
-        .add(since.clone().lt(database.earlier(terms.overdue)))
-        // Since its last message it has waited longer than before.
-        .add(
-            Expr::col(Column::EnqueuedAt)
-                .sub(since.clone())
-                .lt(database.now().sub(Expr::col(Column::EnqueuedAt))),
-        )
-        .add(Expr::exists(waiting).not());
-    let transaction = database.begin().await?;
-    let some = row::lock_some(database, condition, most).order_by_asc(since);
-    let rows = transaction.query_all(&some.into_query()).await?;
-    let jobs = rows.iter().map(|row| unreadable.standing(row));
-    let jobs: Vec<Standing> = jobs.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-    let jobs: Vec<JobId> = jobs.into_iter().map(|standing| standing.job.id).collect();
-    if !jobs.is_empty() {
-        let enqueued = Query::update()
-            .table(Entity)
-            .value(Column::EnqueuedAt, database.now())
-            .and_where(Column::Id.is_in(jobs.iter().map(|job| job.0)))
-            .to_owned();
-        transaction.execute(&enqueued).await?;
-        let messages: Vec<_> = jobs.iter().map(|job| OutboxMessage::to_workers(*job)).collect();
-        outbox::add(database, &transaction, &messages).await?;
-        transaction.commit().await?;
-    }
-    Ok(jobs.len() as u64)
 }
 
 /// Forgets some that are past their retention, with what was told of them.
@@ -210,6 +327,7 @@ fn messages_of_job() -> SelectStatement {
         .from(Outbox)
         .and_where(Expr::col((Outbox, Message::JobId)).equals((Entity, Column::Id)))
         .and_where(Expr::col((Outbox, Message::SentAt)).is_null())
+        .and_where(Expr::col((Outbox, Message::RefusedAt)).is_null())
         .to_owned()
 }
 

@@ -22,7 +22,7 @@ use super::{
     DEAD_LETTER_REASON, Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
     ReceiptHandle,
 };
-use crate::database::{Database, Transaction, text, within};
+use crate::database::{Database, Session, text, within};
 
 pub use view::{Arrival, Waiting};
 
@@ -243,7 +243,7 @@ impl From<DbErr> for Stop {
 
 async fn insert(
     database: &Database,
-    transaction: &Transaction,
+    transaction: &Session,
     queue: &str,
     messages: &[&Outgoing],
 ) -> Result<(), DbErr> {
@@ -396,7 +396,7 @@ impl Queue for DatabaseQueue {
             .cond_where(self.ours())
             .to_owned();
         self.call("count", async {
-            let row = self.database.connection().query_one(&depth).await?;
+            let row = self.database.reader().await?.query_one(&depth).await?;
             let row = row.ok_or_else(|| DbErr::RecordNotFound("the count".to_owned()))?;
             // The sum of no rows is no number.
             let number = |name| {

@@ -47,7 +47,7 @@ impl DatabaseQueue {
             messages = messages.filter(Column::Seq.gt(after));
         }
         self.call("read", async {
-            let rows = messages.all(self.database.connection()).await?;
+            let rows = messages.all(&self.database.reader().await?).await?;
             Ok(rows.into_iter().map(waiting).collect())
         })
         .await
@@ -67,7 +67,7 @@ impl DatabaseQueue {
             .limit(1)
             .into_query();
         let any = self.call("look into", async {
-            let row = self.database.connection().query_one(&first).await?;
+            let row = self.database.reader().await?.query_one(&first).await?;
             Ok(row.map_or(Ok(false), |row| row.try_get("", "old"))?)
         });
         if !any.await? {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, completed, failed, limited, new_job,
 };
-use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch};
+use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch, NewJob};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_claim_gives_a_lease(harness).await;
@@ -19,6 +19,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_job_whose_workers_keep_vanishing_fails(harness).await;
     only_vanished_workers_count_as_crashes(harness).await;
     a_job_past_its_deadline_fails(harness).await;
+    waiting_does_not_count_towards_the_time_for_the_work(harness).await;
     a_holder_is_safe_from_deadline_and_wish(harness).await;
     a_job_that_was_to_be_stopped_is_not_begun_again(harness).await;
     one_of_many_claims_wins(harness).await;
@@ -201,6 +202,47 @@ async fn a_job_past_its_deadline_fails(harness: &dyn JobRepoHarness) {
         assert_eq!(on.claim_ended(id).await.status, JobStatus::Failed);
         ended_with(&on, id, ErrorCode::DeadlineExceeded).await;
     }
+}
+
+async fn waiting_does_not_count_towards_the_time_for_the_work(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let limited = |key, work_limit| NewJob {
+        work_limit: Some(work_limit),
+        ..new_job(key)
+    };
+    let id = on.submit(limited("a", HOUR)).await;
+    let short = NewJob {
+        time_limit: Some(HOUR * 101),
+        ..limited("its client gives it less", HOUR * 2)
+    };
+    let short = on.submit(short).await;
+    on.advance(HOUR * 100).await;
+    assert_eq!(on.sweep().await.failed, 0, "nobody has begun");
+    let lease = on.claim(id).await;
+    let begun = on.get(id).await;
+    let deadline = begun.deadline_at.expect("a deadline");
+    about(deadline.since(begun.begun_at.expect("a beginning")), HOUR);
+    on.claim(short).await;
+    let left = on.get(short).await.deadline_at.expect("a deadline");
+    about(left.since(begun.updated_at), HOUR);
+    // Neither handing back nor another attempt gives it new time.
+    on.repo.release(&lease).await.expect("handing back");
+    on.advance(MINUTE * 30).await;
+    let lease = on.claim(id).await;
+    assert_eq!(on.get(id).await.deadline_at, Some(deadline));
+    on.repo.release(&lease).await.expect("handing back");
+    on.advance(HOUR).await;
+    let job = on.claim_ended(id).await;
+    assert_eq!(job.error_code.as_deref(), Some("DEADLINE_EXCEEDED"));
+    // Whoever asks for it again gives it its time again.
+    on.repo.retry(id).await.expect("asking again");
+    on.advance(HOUR * 100).await;
+    on.claim(id).await;
+    let again = on.get(id).await;
+    about(
+        again.deadline_at.expect("a deadline").since(again.updated_at),
+        HOUR,
+    );
 }
 
 async fn a_holder_is_safe_from_deadline_and_wish(harness: &dyn JobRepoHarness) {

@@ -1,19 +1,85 @@
 //! Jobs are read one by one and in lists.
 
 use super::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
-use crate::jobs::{JobFilter, JobId, JobStatus};
+use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_are_listed_newest_first(harness).await;
+    pages_hold_every_job_once(harness).await;
     unfinished_jobs_are_counted(harness).await;
 }
 
-async fn list(on: &Subject<'_>, status: Option<JobStatus>, most: Option<u64>) -> Vec<JobId> {
-    let jobs = on.repo.list(&JobFilter { status, most }).await.expect("listing");
-    for job in &jobs {
+async fn list(on: &Subject<'_>, status: Option<JobStatus>, limit: Option<u32>) -> Vec<JobId> {
+    let filter = JobFilter {
+        status,
+        limit,
+        after: None,
+    };
+    page(on, &filter).await.0
+}
+
+/// The jobs of a page and where the next one begins.
+async fn page(on: &Subject<'_>, filter: &JobFilter) -> (Vec<JobId>, Option<JobCursor>) {
+    let page = on.repo.list(filter).await.expect("listing");
+    for job in &page.jobs {
         assert_eq!(*job, on.get(job.id).await, "a list tells how jobs stand");
     }
-    jobs.into_iter().map(|job| job.id).collect()
+    (page.jobs.into_iter().map(|job| job.id).collect(), page.next)
+}
+
+async fn pages_hold_every_job_once(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    // Several at one moment: the id decides their order.
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        let batch: Vec<_> = (0..4).map(|n| new_job(&format!("{round}/{n}"))).collect();
+        let submitted = on.repo.submit(&batch, Enqueue::AlreadyQueued).await;
+        assert!(submitted.is_ok(), "{submitted:?}");
+        let mut batch: Vec<JobId> = batch.iter().map(|job| job.id).collect();
+        batch.sort_unstable();
+        ids.extend(batch);
+        on.advance(MINUTE).await;
+    }
+    ids.reverse();
+    on.repo.cancel(ids[5]).await.expect("cancelling");
+    let mut pending = ids.clone();
+    pending.remove(5);
+    for (status, expected) in [(None, &ids), (Some(JobStatus::Pending), &pending)] {
+        for limit in [1, 5, 6, 12, 13] {
+            assert_eq!(
+                all_pages(&on, status, limit).await,
+                *expected,
+                "{status:?} by {limit}"
+            );
+        }
+    }
+    // What is accepted meanwhile comes before all pages that are left.
+    let filter = JobFilter {
+        limit: Some(6),
+        ..JobFilter::default()
+    };
+    let (first, after) = page(&on, &filter).await;
+    on.submit(new_job("meanwhile")).await;
+    let (second, _) = page(&on, &JobFilter { after, ..filter }).await;
+    assert_eq!([first, second].concat(), ids);
+}
+
+async fn all_pages(on: &Subject<'_>, status: Option<JobStatus>, limit: u32) -> Vec<JobId> {
+    let mut filter = JobFilter {
+        status,
+        limit: Some(limit),
+        after: None,
+    };
+    let mut listed = Vec::new();
+    loop {
+        let (jobs, next) = page(on, &filter).await;
+        assert!(jobs.len() <= limit as usize);
+        listed.extend(jobs);
+        if next.is_none() {
+            return listed;
+        }
+        filter.after = next;
+    }
 }
 
 async fn jobs_are_listed_newest_first(harness: &dyn JobRepoHarness) {

@@ -35,6 +35,7 @@ const CLAIM: ClaimTerms = ClaimTerms {
 };
 const SWEEP: SweepTerms = SweepTerms {
     overdue: Duration::from_secs(1800),
+    drained: Some(Duration::ZERO),
     crashes: 3,
     retention: RETENTION,
     most: 100,
@@ -199,6 +200,7 @@ fn new_job(key: &str) -> NewJob {
         sequencer: None,
         message_id: None,
         time_limit: None,
+        work_limit: None,
         rejection: None,
     }
 }

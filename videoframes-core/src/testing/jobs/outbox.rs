@@ -17,6 +17,42 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_sent_message_is_never_taken_again(harness).await;
     the_backlog_tells_how_long_it_has_waited(harness).await;
     two_relays_never_take_the_same_message(harness).await;
+    a_refused_message_is_kept_and_not_taken(harness).await;
+}
+
+async fn a_refused_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (a, b) = (enqueue(&on, "a").await, enqueue(&on, "b").await);
+    let messages = take(&on, 10).await;
+    assert_eq!(jobs(&messages), [a, b]);
+    let refused = [
+        (messages[0].id, "too large: ü".to_owned()),
+        (Uuid::now_v7(), "unknown".to_owned()),
+    ];
+    for _ in 0..2 {
+        on.repo.outbox_refused(&refused).await.expect("giving up");
+    }
+    on.advance(HOUR).await;
+    assert_eq!(jobs(&take(&on, 10).await), [b], "the other is not held up");
+    on.advance(HOUR).await;
+    let listed = on.repo.refused(10).await.expect("listing");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0].message, listed[0].reason.as_str()),
+        (&messages[0], "too large: ü")
+    );
+    let backlog = on.repo.outbox_backlog().await.expect("a backlog");
+    assert_eq!((backlog.pending, backlog.refused), (1, 1));
+    // The job's message is lost like any other.
+    assert_eq!(on.sweep().await.enqueued, 1);
+    assert_eq!(on.repo.resend_refused().await.expect("sending again"), 1);
+    assert_eq!(on.repo.resend_refused().await.expect("sending again"), 0);
+    assert_eq!(on.repo.refused(10).await.expect("listing"), []);
+    let mut again = jobs(&on.drain().await);
+    again.sort_unstable();
+    let mut expected = [a, a, b];
+    expected.sort_unstable();
+    assert_eq!(again, expected);
 }
 
 async fn enqueue(on: &Subject<'_>, key: &str) -> JobId {

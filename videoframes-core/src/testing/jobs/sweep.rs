@@ -27,6 +27,8 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_job_handed_back_has_its_time(harness).await;
     an_ended_job_is_never_enqueued(harness).await;
     a_sweep_enqueues_only_so_many(harness).await;
+    a_job_that_merely_waits_is_left_alone(harness).await;
+    a_job_that_later_ones_overtook_is_enqueued(harness).await;
     sweeps_at_the_same_time_do_the_work_of_one(harness).await;
 }
 
@@ -172,6 +174,89 @@ async fn a_sweep_enqueues_only_so_many(harness: &dyn JobRepoHarness) {
         assert_eq!(swept.enqueued, expected);
     }
     on.enqueued(&ids).await;
+}
+
+/// Sweeps while it is not known when the queue was last empty.
+async fn sweep_backlog(on: &Subject<'_>) -> Swept {
+    let terms = SweepTerms {
+        drained: None,
+        ..SWEEP
+    };
+    on.repo.sweep(&terms).await.expect("sweeping")
+}
+
+async fn a_job_that_merely_waits_is_left_alone(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (in_work, lease) = on.claimed("in work").await;
+    let mut waiting = Vec::new();
+    for n in 0..5 {
+        waiting.push(on.submit(new_job(&format!("waiting {n}"))).await);
+    }
+    for _ in 0..4 {
+        on.advance(OVERDUE * 2).await;
+        assert_eq!(
+            sweep_backlog(&on).await,
+            NOTHING,
+            "nobody is waiting for messages"
+        );
+        let progress = Progress {
+            frames: 0,
+            total: 0,
+            bytes: 0,
+        };
+        let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, progress).await;
+        assert!(renewed.is_ok(), "{renewed:?}");
+        assert_eq!(
+            sweep_backlog(&on).await,
+            NOTHING,
+            "what is in work was accepted before"
+        );
+    }
+    on.outbox_is_empty("nothing was enqueued").await;
+    // An empty queue longer ago than the jobs are old says nothing of them.
+    let terms = |ago| SweepTerms {
+        drained: Some(ago),
+        ..SWEEP
+    };
+    let long_ago = on.repo.sweep(&terms(OVERDUE * 9)).await.expect("sweeping");
+    assert_eq!(long_ago, NOTHING);
+    let lately = on.repo.sweep(&terms(OVERDUE)).await.expect("sweeping");
+    assert_eq!(lately.enqueued, 5);
+    on.enqueued(&waiting).await;
+    assert_eq!(on.status(in_work).await, JobStatus::Processing);
+}
+
+async fn a_job_that_later_ones_overtook_is_enqueued(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let lost = on.submit(new_job("lost")).await;
+    on.advance(OVERDUE - MINUTE).await;
+    let soon = on.submit(new_job("soon after")).await;
+    on.advance(MINUTE * 2).await;
+    let later = on.submit(new_job("later")).await;
+    let asked = super::NewJob {
+        message_id: Some("queue/7".to_owned()),
+        ..new_job("asked for by the message at hand")
+    };
+    let asked = on.submit(asked).await;
+    on.advance(OVERDUE).await;
+    on.claim(asked).await;
+    assert_eq!(
+        sweep_backlog(&on).await,
+        NOTHING,
+        "its message is older than its row"
+    );
+    let lease = on.claim(soon).await;
+    on.claim(later).await;
+    assert_eq!(sweep_backlog(&on).await, NOTHING, "messages come out of order");
+    on.finish(&lease, &failed()).await;
+    on.drain().await;
+    assert_eq!(sweep_backlog(&on).await, ONE_ENQUEUED);
+    on.enqueued(&[lost]).await;
+    assert_eq!(
+        sweep_backlog(&on).await,
+        NOTHING,
+        "it waits behind the others again"
+    );
 }
 
 async fn sweeps_at_the_same_time_do_the_work_of_one(harness: &dyn JobRepoHarness) {

@@ -1,0 +1,187 @@
+//! Long backlogs: indexes by which waiting, late and refused rows are found without reading the others, the
+//! time limit of the work alone, and the oldest program that can work with the schema.
+//!
+//! Every column may be empty: a worker that does not know these columns works beside one that does.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer_null, integer, text, text_null};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+/// The oldest program that can work with this schema, by its newest migration. A later migration raises it
+/// only where it takes away something that this program needs.
+const COMPATIBLE_SINCE: &str = "m20261128_000004_waiting";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        add(
+            manager,
+            VideoJobs::Table,
+            big_integer_null(VideoJobs::WorkLimitMs),
+        )
+        .await?;
+        add(manager, VideoJobs::Table, big_integer_null(VideoJobs::BegunAt)).await?;
+        add(manager, Outbox::Table, big_integer_null(Outbox::RefusedAt)).await?;
+        add(manager, Outbox::Table, text_null(Outbox::RefusedBecause)).await?;
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
+        let table = Table::create()
+            .table(Schema::Table)
+            .col(integer(Schema::Id).primary_key())
+            .col(text(Schema::CompatibleSince))
+            .to_owned();
+        manager.create_table(table).await?;
+        let row = Query::insert()
+            .into_table(Schema::Table)
+            .columns([Schema::Id, Schema::CompatibleSince])
+            .values_panic([1.into(), COMPATIBLE_SINCE.into()])
+            .to_owned();
+        manager.execute(row).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .drop_table(Table::drop().table(Schema::Table).to_owned())
+            .await?;
+        // SQLite drops no column that an index has.
+        for name in JOB_INDEXES {
+            let drop = Index::drop().name(name).table(VideoJobs::Table).to_owned();
+            manager.drop_index(drop).await?;
+        }
+        for name in OUTBOX_INDEXES {
+            let drop = Index::drop().name(name).table(Outbox::Table).to_owned();
+            manager.drop_index(drop).await?;
+        }
+        for column in [VideoJobs::WorkLimitMs, VideoJobs::BegunAt] {
+            remove(manager, VideoJobs::Table, column).await?;
+        }
+        for column in [Outbox::RefusedAt, Outbox::RefusedBecause] {
+            remove(manager, Outbox::Table, column).await?;
+        }
+        Ok(())
+    }
+
+    /// On SQLite too, where it is not the default: half a schema is none.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// SQLite adds one column at a time.
+async fn add(
+    manager: &SchemaManager<'_>,
+    table: impl IntoIden,
+    column: impl IntoColumnDef,
+) -> Result<(), DbErr> {
+    let alter = Table::alter()
+        .table(table.into_iden())
+        .add_column(column)
+        .to_owned();
+    manager.alter_table(alter).await
+}
+
+async fn remove(
+    manager: &SchemaManager<'_>,
+    table: impl IntoIden,
+    column: impl IntoIden,
+) -> Result<(), DbErr> {
+    let alter = Table::alter()
+        .table(table.into_iden())
+        .drop_column(column)
+        .to_owned();
+    manager.alter_table(alter).await
+}
+
+const JOB_INDEXES: [&str; 4] = [
+    "video_jobs_pending",
+    "video_jobs_retry_wait",
+    "video_jobs_deadline",
+    "video_jobs_cancel_requested",
+];
+const OUTBOX_INDEXES: [&str; 2] = ["outbox_waiting", "outbox_refused"];
+
+fn indexes() -> [IndexCreateStatement; 6] {
+    use VideoJobs as Job;
+    let of_jobs = |name: &str| Index::create().name(name).table(Job::Table).to_owned();
+    let of_outbox = |name: &str| Index::create().name(name).table(Outbox::Table).to_owned();
+    // Constants and no parameters: a partial index serves only queries that say the same.
+    let is = |status: &'static str| Expr::col(Job::Status).eq(Expr::cust(format!("'{status}'")));
+    [
+        of_jobs(JOB_INDEXES[0])
+            // SQLite prefers the index on status alone to one that does not begin with status.
+            .col(Job::Status)
+            .col(Job::EnqueuedAt)
+            .col(Job::Id)
+            .and_where(is("pending"))
+            .to_owned(),
+        of_jobs(JOB_INDEXES[1])
+            .col(Job::Status)
+            .col(Job::NextAttemptAt)
+            .col(Job::Id)
+            .and_where(is("retry_wait"))
+            .to_owned(),
+        of_jobs(JOB_INDEXES[2])
+            .col(Job::DeadlineAt)
+            .col(Job::Id)
+            .and_where(Expr::col(Job::FinishedAt).is_null())
+            .and_where(Expr::col(Job::DeadlineAt).is_not_null())
+            .to_owned(),
+        of_jobs(JOB_INDEXES[3])
+            .col(Job::CreatedAt)
+            .col(Job::Id)
+            .and_where(Expr::col(Job::FinishedAt).is_null())
+            .and_where(Expr::col(Job::CancelRequested))
+            .to_owned(),
+        of_outbox(OUTBOX_INDEXES[0])
+            .col(Outbox::Destination)
+            .col(Outbox::Seq)
+            .and_where(Expr::col(Outbox::SentAt).is_null())
+            .and_where(Expr::col(Outbox::RefusedAt).is_null())
+            .to_owned(),
+        of_outbox(OUTBOX_INDEXES[1])
+            .col(Outbox::Seq)
+            .and_where(Expr::col(Outbox::RefusedAt).is_not_null())
+            .to_owned(),
+    ]
+}
+
+#[derive(DeriveIden)]
+enum VideoJobs {
+    Table,
+    Id,
+    Status,
+    CancelRequested,
+    DeadlineAt,
+    NextAttemptAt,
+    CreatedAt,
+    FinishedAt,
+    EnqueuedAt,
+    /// How long the job may take from when work on it first began.
+    WorkLimitMs,
+    /// When work on it first began, since it was accepted or asked for again.
+    BegunAt,
+}
+
+#[derive(DeriveIden)]
+enum Outbox {
+    Table,
+    Seq,
+    Destination,
+    SentAt,
+    /// When its queue refused the message for good.
+    RefusedAt,
+    /// Why.
+    RefusedBecause,
+}
+
+/// One row about the schema itself.
+#[derive(DeriveIden)]
+enum Schema {
+    #[sea_orm(iden = "videoframes_schema")]
+    Table,
+    Id,
+    CompatibleSince,
+}

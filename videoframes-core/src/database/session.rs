@@ -1,0 +1,140 @@
+//! Where statements run: on any connection of a pool, or inside one transaction.
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement,
+};
+#[cfg(feature = "postgres")]
+use sea_orm::{RuntimeErr, sqlx};
+use tokio::sync::OwnedMutexGuard;
+
+/// A transaction, or for reading a pool. A transaction is rolled back when it is dropped.
+pub(crate) struct Session {
+    connection: Connection,
+    /// Held by the one writer that SQLite has at a time.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+enum Connection {
+    Pool(DatabaseConnection),
+    Transaction(DatabaseTransaction),
+    /// Through a pooler that gives every transaction another session: nothing may outlive the transaction.
+    #[cfg(feature = "postgres")]
+    Shared(tokio::sync::Mutex<sqlx::Transaction<'static, sqlx::Postgres>>),
+}
+
+impl Session {
+    /// Every statement for itself.
+    pub(super) fn pool(pool: &DatabaseConnection) -> Self {
+        Self::of(Connection::Pool(pool.clone()), None)
+    }
+
+    pub(super) fn transaction(transaction: DatabaseTransaction, turn: Option<OwnedMutexGuard<()>>) -> Self {
+        Self::of(Connection::Transaction(transaction), turn)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn shared(transaction: sqlx::Transaction<'static, sqlx::Postgres>) -> Self {
+        Self::of(Connection::Shared(tokio::sync::Mutex::new(transaction)), None)
+    }
+
+    fn of(connection: Connection, turn: Option<OwnedMutexGuard<()>>) -> Self {
+        Self {
+            connection,
+            _turn: turn,
+        }
+    }
+
+    /// Commits a transaction; there is nothing to commit of a pool.
+    pub(crate) async fn commit(self) -> Result<(), DbErr> {
+        match self.connection {
+            Connection::Pool(_) => Ok(()),
+            Connection::Transaction(transaction) => transaction.commit().await,
+            #[cfg(feature = "postgres")]
+            Connection::Shared(transaction) => transaction.into_inner().commit().await.map_err(query_error),
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Session {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.connection {
+            Connection::Pool(pool) => pool.get_database_backend(),
+            Connection::Transaction(transaction) => transaction.get_database_backend(),
+            #[cfg(feature = "postgres")]
+            Connection::Shared(_) => DbBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.connection {
+            Connection::Pool(pool) => pool.execute_raw(statement).await,
+            Connection::Transaction(transaction) => transaction.execute_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            Connection::Shared(transaction) => {
+                let done = unnamed(statement).execute(&mut **transaction.lock().await).await;
+                done.map(ExecResult::from).map_err(query_error)
+            }
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match &self.connection {
+            Connection::Pool(pool) => pool.execute_unprepared(sql).await,
+            Connection::Transaction(transaction) => transaction.execute_unprepared(sql).await,
+            #[cfg(feature = "postgres")]
+            Connection::Shared(transaction) => {
+                let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+                let done = statement.execute(&mut **transaction.lock().await).await;
+                done.map(ExecResult::from).map_err(query_error)
+            }
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match &self.connection {
+            Connection::Pool(pool) => pool.query_one_raw(statement).await,
+            Connection::Transaction(transaction) => transaction.query_one_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            Connection::Shared(transaction) => {
+                let row = unnamed(statement)
+                    .fetch_optional(&mut **transaction.lock().await)
+                    .await;
+                row.map(|row| row.map(QueryResult::from)).map_err(query_error)
+            }
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.connection {
+            Connection::Pool(pool) => pool.query_all_raw(statement).await,
+            Connection::Transaction(transaction) => transaction.query_all_raw(statement).await,
+            #[cfg(feature = "postgres")]
+            Connection::Shared(transaction) => {
+                let rows = unnamed(statement)
+                    .fetch_all(&mut **transaction.lock().await)
+                    .await;
+                let rows = rows.map_err(query_error)?;
+                Ok(rows.into_iter().map(QueryResult::from).collect())
+            }
+        }
+    }
+}
+
+/// A statement without a name: a name would stay in a session that others get next.
+#[cfg(feature = "postgres")]
+fn unnamed(statement: Statement) -> sqlx::query::Query<'static, sqlx::Postgres, sea_query_sqlx::SqlxValues> {
+    let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
+    sqlx::query_with(
+        sqlx::AssertSqlSafe(statement.sql),
+        sea_query_sqlx::SqlxValues(values),
+    )
+    .persistent(false)
+}
+
+#[cfg(feature = "postgres")]
+pub(super) fn query_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}

@@ -1,0 +1,286 @@
+//! Queries about jobs follow indexes: none of them reads or sorts the jobs that merely wait.
+
+use std::fmt::{Debug, Write};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use uuid::Uuid;
+use videoframes_core::database::Database;
+use videoframes_core::jobs::{
+    Claim, ClaimTerms, Enqueue, JobFilter, JobId, JobRepo, JobStatus, NewJob, SeaOrmJobRepo, SweepTerms,
+};
+
+use crate::{OPTIONS, Own};
+
+/// Jobs that wait, were in work, or are finished.
+const JOBS: [(&str, u32); 3] = [("pending", 20_000), ("processing", 20), ("failed", 2_000)];
+
+const SWEEP: SweepTerms = SweepTerms {
+    overdue: Duration::from_secs(120),
+    drained: None,
+    crashes: 3,
+    retention: Duration::from_secs(30 * 86400),
+    most: 1000,
+};
+
+#[tokio::test]
+async fn no_query_about_jobs_reads_the_backlog() {
+    for own in Own::each().await {
+        fill(&own.migrated().await).await;
+        // In a process of its own, so that no other test's statements are among those that are looked at.
+        let watched = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "plans::another_program_is_watched", "--nocapture"])
+            .env("VF_TEST_WATCH", &own.address)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&watched.stderr);
+        assert!(watched.status.success(), "{said}");
+    }
+}
+
+/// Not a test by itself: what the test above starts, in a process of its own.
+#[tokio::test]
+async fn another_program_is_watched() {
+    let Ok(address) = std::env::var("VF_TEST_WATCH") else {
+        return;
+    };
+    tracing::subscriber::set_global_default(Watch).unwrap();
+    let database = Database::connect(&address, &OPTIONS).await.unwrap();
+    let repo = SeaOrmJobRepo::new(database.clone());
+    check(&database, "list", async || {
+        let filter = JobFilter {
+            status: Some(JobStatus::Failed),
+            limit: Some(100),
+            after: None,
+        };
+        let page = repo.list(&filter).await.unwrap();
+        assert_eq!(page.jobs.len(), 100);
+        let after = page.next;
+        repo.list(&JobFilter { after, ..filter }).await.unwrap();
+        let all = JobFilter {
+            limit: Some(100),
+            after,
+            status: None,
+        };
+        repo.list(&all).await.unwrap();
+    })
+    .await;
+    check(&database, "submit and claim", async || {
+        let jobs = [job("a"), job("b")];
+        repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
+        let terms = ClaimTerms {
+            lease: Duration::from_secs(60),
+            crashes: 3,
+        };
+        let claim = repo.claim(jobs[1].id, "worker", &terms).await.unwrap();
+        assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
+    })
+    .await;
+    check(&database, "a sweep while jobs wait", async || {
+        let swept = repo.sweep(&SWEEP).await.unwrap();
+        assert_eq!(
+            (swept.enqueued, swept.failed),
+            (0, 10),
+            "those past their deadline"
+        );
+    })
+    .await;
+    check(
+        &database,
+        "a sweep after the queue lost its messages",
+        async || {
+            let taken = repo.take_outbox(100, Duration::from_secs(60)).await.unwrap();
+            let ids: Vec<Uuid> = taken.iter().map(|message| message.id).collect();
+            repo.outbox_sent(&ids).await.unwrap();
+            let drained = Some(Duration::ZERO);
+            let swept = repo.sweep(&SweepTerms { drained, ..SWEEP }).await.unwrap();
+            assert_eq!(swept.enqueued, 1000);
+        },
+    )
+    .await;
+}
+
+fn job(key: &str) -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        idempotency_key: key.to_owned(),
+        payload_hash: "payload".to_owned(),
+        source: serde_json::json!({"key": "v.mp4"}),
+        options: serde_json::json!({}),
+        output_key: None,
+        client_metadata: None,
+        sequencer: Some(key.to_owned()),
+        message_id: None,
+        time_limit: None,
+        work_limit: None,
+        rejection: None,
+    }
+}
+
+/// Fills the database with jobs that were accepted within an hour that is over.
+async fn fill(database: &Database) {
+    let connection = database.connection();
+    let postgres = connection.get_database_backend() == DbBackend::Postgres;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let start = i64::try_from(now.unwrap().as_millis()).unwrap() - 2 * 3_600_000;
+    for (status, count) in JOBS {
+        let (numbers, id, no) = match postgres {
+            true => (
+                format!("generate_series(1, {count}) AS n"),
+                "gen_random_uuid()",
+                "false",
+            ),
+            false => (
+                format!(
+                    "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s)"
+                ),
+                "randomblob(16)",
+                "0",
+            ),
+        };
+        let at = match status {
+            "processing" => start.to_string(),
+            _ => format!("{start} + n * 3600000 / {count}"),
+        };
+        let (lease, finished) = match status {
+            "processing" => (format!("{start} + 7200000 + 600000"), "NULL".to_owned()),
+            "failed" => ("NULL".to_owned(), at.clone()),
+            _ => ("NULL".to_owned(), "NULL".to_owned()),
+        };
+        let late = format!("CASE WHEN '{status}' = 'pending' AND n <= 10 THEN {start} ELSE NULL END");
+        let sql = format!(
+            "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
+             frames_done, frames_total, cancel_requested, lease_epoch, lease_expires_at, deadline_at, attempts, \
+             crash_count, created_at, updated_at, finished_at, enqueued_at) \
+             SELECT {id}, '{status}' || n, 'p', '{{\"key\":\"v.mp4\"}}', '{{}}', 0, '{status}', 0, 0, {no}, 0, \
+             {lease}, {late}, 0, 0, {at}, {at}, {finished}, {at} FROM {numbers}"
+        );
+        connection.execute_unprepared(&sql).await.unwrap();
+    }
+    if postgres {
+        let name = "SELECT current_database()";
+        let name = Statement::from_string(DbBackend::Postgres, name);
+        let name = connection.query_one_raw(name).await.unwrap().unwrap();
+        let name: String = name.try_get_by_index(0).unwrap();
+        connection.execute_unprepared("ANALYZE video_jobs").await.unwrap();
+        for setting in [
+            "session_preload_libraries = 'auto_explain'",
+            "auto_explain.log_min_duration = 0",
+            "auto_explain.log_analyze = on",
+            "auto_explain.log_level = notice",
+        ] {
+            let set = format!("ALTER DATABASE {name} SET {setting}");
+            connection.execute_unprepared(&set).await.unwrap();
+        }
+    }
+}
+
+/// Runs calls and checks the plans of all their statements.
+async fn check(database: &Database, what: &str, calls: impl AsyncFnOnce()) {
+    seen().clear();
+    calls().await;
+    let seen = std::mem::take(&mut *seen());
+    let plans = match database.connection().get_database_backend() {
+        DbBackend::Postgres => seen.into_iter().filter(|said| said.contains("plan:")).collect(),
+        _ => explained(database, seen).await,
+    };
+    assert!(!plans.is_empty(), "{what}: statements were seen");
+    for plan in plans {
+        let bad = plan.lines().find(|line| reads_a_backlog(line));
+        assert_eq!(bad, None, "{what}: {plan}");
+    }
+}
+
+fn reads_a_backlog(line: &str) -> bool {
+    let removed = line.trim().strip_prefix("Rows Removed by Filter: ");
+    let sqlite_scan = line.contains("SCAN video_jobs")
+        && !["video_jobs_created_at", "video_jobs_cancel_requested"]
+            .iter()
+            .any(|index| line.contains(index));
+    line.contains("Seq Scan on video_jobs")
+        || line.contains("Sort  (")
+        || line.contains("TEMP B-TREE FOR ORDER BY")
+        || sqlite_scan
+        || removed.is_some_and(|rows| rows.parse::<u64>().unwrap() > 100)
+}
+
+/// The plans that SQLite has for statements.
+async fn explained(database: &Database, statements: Vec<String>) -> Vec<String> {
+    let mut plans = Vec::new();
+    for sql in statements {
+        let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+        let Ok(rows) = database.connection().query_all_raw(explain).await else {
+            // BEGIN and COMMIT have none.
+            continue;
+        };
+        let steps = rows
+            .iter()
+            .map(|row| row.try_get::<String>("", "detail").unwrap());
+        plans.push(format!("{sql}\n{}", steps.collect::<Vec<_>>().join("\n")));
+    }
+    plans
+}
+
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn seen() -> MutexGuard<'static, Vec<String>> {
+    SEEN.lock().unwrap()
+}
+
+/// Keeps the statements that SQLite was given, and what Postgres says of its plans.
+struct Watch;
+
+impl Subscriber for Watch {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        ["sqlx::query", "sqlx::postgres::notice"].contains(&metadata.target())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let text = match fields.statement.trim() {
+            "" => fields.message,
+            statement => statement.to_owned(),
+        };
+        seen().push(text);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    statement: String,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            write!(self.message, "{value:?}").unwrap();
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "db.statement" {
+            value.clone_into(&mut self.statement);
+        } else if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        }
+    }
+}

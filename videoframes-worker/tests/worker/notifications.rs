@@ -1,0 +1,138 @@
+//! Notifications that are taken are deleted once they were read, and no sooner.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::place::{Kind, Place, wait};
+
+/// Both kinds of queues.
+const QUEUES: [Kind; 2] = [Kind::Sqlite, Kind::Deployed];
+const FLAGS: [&[&str]; 2] = [&[], &["--follow"]];
+
+fn place_with(kind: Kind, notifications: usize) -> Option<Place> {
+    let place = Place::of(kind)?;
+    place.says(&["migrate", "up"]);
+    let bodies: Vec<String> = (0..notifications).map(|n| format!("{{\"n\":{n}}}")).collect();
+    place.notify(&bodies);
+    Some(place)
+}
+
+fn taking(place: &Place, flags: &[&str]) -> Child {
+    let mut taking = place.command(&[&["notifications", "--take"], flags].concat());
+    taking.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until so many notifications can be received: sooner than those that nobody gave back would come again.
+fn wait_for_visible(place: &Place, expected: u64) {
+    let since = std::time::Instant::now();
+    wait("the others can be received", || {
+        place.visible_notifications() == expected
+    });
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+}
+
+#[test]
+fn what_head_does_not_read_stays_in_the_queue() {
+    for (kind, flags) in QUEUES
+        .into_iter()
+        .flat_map(|kind| FLAGS.map(|flags| (kind, flags)))
+    {
+        let Some(place) = place_with(kind, 8) else {
+            continue;
+        };
+        let mut worker = taking(&place, flags);
+        let head = Command::new("head")
+            .arg("-1")
+            .stdin(worker.stdout.take().unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&head.stdout).lines().count(),
+            1,
+            "{kind:?} {flags:?}"
+        );
+        let mut status = None;
+        wait("the command ends", || {
+            status = worker.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "{status:?}");
+        wait_for_visible(&place, 7);
+    }
+}
+
+#[test]
+fn all_notifications_are_taken_where_all_are_read() {
+    for kind in QUEUES {
+        let Some(place) = place_with(kind, 25) else {
+            continue;
+        };
+        let taken = place.says(&["notifications", "--take"]);
+        assert_eq!(taken.lines().count(), 25, "{kind:?}");
+        assert_eq!(place.visible_notifications(), 0);
+        assert_eq!(place.says(&["notifications", "--take"]), "");
+    }
+}
+
+#[test]
+fn what_was_printed_and_not_read_before_a_kill_comes_again() {
+    for kind in QUEUES {
+        let Some(place) = place_with(kind, 3) else {
+            continue;
+        };
+        let mut worker = taking(&place, &["--follow"]);
+        // It prints the first one and waits for its reader.
+        wait("they are received", || place.visible_notifications() == 0);
+        let mut printed = [0; 1];
+        let mut stdout = worker.stdout.take().unwrap();
+        stdout.read_exact(&mut printed).unwrap();
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        assert_eq!(place.all_notifications(), 3, "{kind:?}: none was deleted");
+    }
+}
+
+#[test]
+fn a_stop_gives_back_what_was_not_read() {
+    for kind in QUEUES {
+        let Some(place) = place_with(kind, 5) else {
+            continue;
+        };
+        let mut worker = taking(&place, &["--follow"]);
+        wait("they are received", || place.visible_notifications() == 0);
+        let id = worker.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
+        assert!(sent.unwrap().success());
+        assert!(worker.wait().unwrap().success());
+        wait_for_visible(&place, 5);
+    }
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    for flags in [&["--follow"][..], &["--follow", "--take"]] {
+        for kind in QUEUES {
+            if kind == Kind::Deployed && flags.len() == 1 {
+                // Notifications in SQS are only taken.
+                continue;
+            }
+            let Some(place) = place_with(kind, 1) else {
+                continue;
+            };
+            let mut follow = place.command(&[&["notifications"], flags].concat());
+            let mut worker = follow.stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            let mut stdout = BufReader::new(worker.stdout.take().unwrap());
+            stdout.read_line(&mut line).unwrap();
+            assert_eq!(line, "{\"n\":0}\n");
+            drop(stdout);
+            let mut status = None;
+            wait("the command ends", || {
+                status = worker.try_wait().unwrap();
+                status.is_some()
+            });
+            assert!(status.unwrap().success(), "{kind:?} {flags:?}: {status:?}");
+        }
+    }
+}

@@ -171,11 +171,9 @@ fn waiting(place: &Place, args: &[&str], env: &[(&str, &str)]) -> Child {
 fn line(command: &mut Child) -> String {
     let mut line = String::new();
     // Byte by byte: what comes after the line stays in the pipe.
-    for byte in command.stdout.as_mut().unwrap().bytes() {
-        match byte.unwrap() {
-            b'\n' => break,
-            byte => line.push(char::from(byte)),
-        }
+    let (stdout, mut byte) = (command.stdout.as_mut().unwrap(), [0]);
+    while stdout.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+        line.push(char::from(byte[0]));
     }
     line
 }

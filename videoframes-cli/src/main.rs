@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use videoframes_console::{Failure, OneLine, exit, parse, print};
+use videoframes_core::pipeline::Scratch;
 
 use crate::args::{Cli, Command};
 
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::internal(&error).report(),
     };
+    // What killed runs left in the folder for temporary files. A folder that cannot be read is nobody's problem yet.
+    let _ = runtime.block_on(Scratch::default().sweep());
     let outcome = match cli.command {
         Command::Plan(args) => runtime.block_on(plan::run(*args)),
         Command::Extract(args) => runtime.block_on(extract::run(*args)),

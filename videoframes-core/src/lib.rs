@@ -87,6 +87,7 @@ pub mod processor;
 pub mod queue;
 pub mod select;
 pub mod source;
+mod stale;
 pub mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -200,8 +200,17 @@ async fn a_sweep_removes_what_the_dead_have_left_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_folder_that_all_share_is_not_swept() {
-    let file = tempfile::NamedTempFile::with_prefix("vf-scratch-").unwrap();
-    assert_eq!(Scratch::default().sweep().await.unwrap(), 0);
-    assert!(file.path().exists());
+async fn in_the_folder_that_all_share_only_what_is_old_and_unlocked_is_swept() {
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let make = || {
+        let file = tempfile::NamedTempFile::with_prefix("vf-scratch-").unwrap();
+        file.as_file().set_modified(old).unwrap();
+        file
+    };
+    let (dead, living, new) = (make(), make(), make());
+    rustix::fs::flock(&living, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    new.as_file().set_modified(std::time::SystemTime::now()).unwrap();
+    assert!(Scratch::default().sweep().await.unwrap() >= 1);
+    assert!(!dead.path().exists());
+    assert!(living.path().exists() && new.path().exists());
 }

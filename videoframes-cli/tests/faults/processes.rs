@@ -55,6 +55,11 @@ fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
     started(place, &[&args, extra].concat(), "out.zip")
 }
 
+/// The same, to a place of its own.
+fn long_run_to(place: &Place, out: &str) -> (std::process::Child, u32) {
+    started(place, &["extract", "--fps", "1000", "-f", "png"], out)
+}
+
 /// Starts `vf` and returns once it tells of progress, with the process id of its ffmpeg.
 pub(crate) fn started(place: &Place, args: &[&str], out: &str) -> (std::process::Child, u32) {
     // As from a terminal, also where the tests run under nohup.
@@ -161,6 +166,90 @@ fn interrupt_stops_everything_and_leaves_nothing() {
         signal(child.id(), kind);
         assert_eq!(finish(child, &place).0, Some(130), "{kind}");
     }
+}
+
+/// Makes a file or folder older than any that is new.
+#[cfg(target_os = "linux")]
+fn age(path: &Path) {
+    let file = fs::File::open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60))
+        .unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_run_left_goes_with_the_next_and_what_a_living_one_writes_stays() {
+    let place = Place::with(LONG);
+    let partials = || {
+        let entries = fs::read_dir(place.folder.path()).unwrap().flatten();
+        let names = entries.map(|entry| entry.path());
+        names
+            .filter(|path| path.to_string_lossy().ends_with(".partial"))
+            .collect::<Vec<_>>()
+    };
+    for out in ["out.zip", "frames/"] {
+        let (mut child, _) = long_run_to(&place, out);
+        signal(child.id(), "-KILL");
+        child.wait().unwrap();
+    }
+    wait_for("children to be gone", || {
+        processes(place.folder.path()).is_empty()
+    });
+    assert_eq!(partials().len(), 2, "a file and a folder");
+    partials().iter().for_each(|path| age(path));
+    let scratch = place.path("vf-scratch-a1B2c3");
+    fs::write(&scratch, "a copy").unwrap();
+    age(&scratch);
+    let mine = place.path("vf-scratch-of-mine");
+    fs::write(&mine, "mine").unwrap();
+    age(&mine);
+
+    let (living, _) = long_run_to(&place, "out.living.zip");
+    let [partial] = &partials()[..] else {
+        panic!("the dead ones are gone: {:?}", partials());
+    };
+    age(partial);
+    let mut next = vf();
+    next.env("TMPDIR", place.folder.path())
+        .args(["extract", "-n", "1"]);
+    next.arg("-o").arg(place.path("out.next.zip")).arg(&place.video);
+    let output = next.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        &partials(),
+        std::slice::from_ref(partial),
+        "a living one writes it"
+    );
+    assert!(!scratch.exists() && mine.exists());
+    fs::remove_file(mine).unwrap();
+    fs::remove_file(place.path("out.next.zip")).unwrap();
+    signal(living.id(), "-TERM");
+    assert_eq!(finish(living, &place).0, Some(130));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_for_temporary_files_that_is_not_utf8_is_no_problem() {
+    let place = Place::new();
+    let folder = place.folder.path().join(std::ffi::OsStr::from_bytes(b"tmp-\xff"));
+    fs::create_dir(&folder).unwrap();
+    // A name that ffmpeg would garble in its log takes an alias in that folder.
+    let odd = place.path("a\nb.mp4");
+    fs::copy(&place.video, &odd).unwrap();
+    let mut command = vf();
+    command.env("TMPDIR", &folder).args(["extract", "-n", "2"]);
+    let output = command.arg("-o").arg(place.path("out.zip")).arg(&odd).output();
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[cfg(target_os = "linux")]

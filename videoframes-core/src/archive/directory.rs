@@ -1,5 +1,6 @@
 //! Frames as a folder of files, swapped into place when it is complete.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{Archive, ArchiveError, MANIFEST_NAME};
+use crate::stale;
 use crate::storage::{IfExists, StorageError};
 
 /// Writes into a temporary folder beside `path` and renames it at the end.
@@ -20,6 +22,8 @@ pub struct DirectoryArchive {
     shown: PathBuf,
     if_exists: IfExists,
     staging: TempDir,
+    /// Locked, so that no sweep takes the folder for a dead process's.
+    _lock: Option<File>,
     size: u64,
 }
 
@@ -34,20 +38,25 @@ impl DirectoryArchive {
         let path = real_target(&shown)?;
         check_target(&path, &shown, if_exists)?;
         let parent = path.parent().unwrap_or(Path::new("/"));
-        let staging = tempfile::Builder::new()
-            .prefix(".vf-")
-            .suffix(".partial")
+        stale::sweep(parent, stale::PARTIAL);
+        let staging = stale::PARTIAL
+            .builder()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(|e| match e.kind() {
                 io::ErrorKind::NotFound => StorageError::NotFound(parent.to_string_lossy().into_owned()),
                 _ => failed("write", &shown, e),
             })?;
+        let lock = stale::open_untouched(staging.path()).ok();
+        if let Some(lock) = &lock {
+            let _ = stale::lock(lock);
+        }
         Ok(Self {
             path,
             shown,
             if_exists,
             staging,
+            _lock: lock,
             size: 0,
         })
     }

@@ -2,20 +2,16 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use tempfile::{Builder, NamedTempFile, TempDir};
+use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use crate::extract::ExtractError;
-
-/// How names begin here, and nowhere else.
-const PREFIX: &str = "vf-scratch-";
+use crate::stale::{self, lock, open_untouched};
 
 /// Permits of a semaphore at most, of which one may stand for several bytes.
 const PERMITS: u64 = 1 << 28;
@@ -86,17 +82,18 @@ impl Scratch {
     }
 
     /// Removes what an earlier process that was killed has left in the folder, and gives how many things
-    /// that were. Copies of living processes stay. In the system's folder, which others share, it
-    /// does nothing. A missing folder is an empty one.
+    /// that were. Copies of living processes stay. In the system's folder, which others share, only what is this
+    /// user's and some seconds old is removed. A missing folder is an empty one.
     ///
     /// # Errors
     /// What the system says of the folder and of what is to be removed.
     pub async fn sweep(&self) -> io::Result<usize> {
-        if self.shared.room.is_none() {
-            return Ok(0);
-        }
         let scratch = self.clone();
-        tokio::task::spawn_blocking(move || scratch.sweep_blocking())
+        let sweep = move || match scratch.shared.room {
+            Some(_) => scratch.sweep_blocking(),
+            None => Ok(stale::sweep(scratch.folder(), stale::SCRATCH)),
+        };
+        tokio::task::spawn_blocking(sweep)
             .await
             .map_err(io::Error::other)?
     }
@@ -113,7 +110,7 @@ impl Scratch {
             let ours = entry
                 .file_name()
                 .as_encoded_bytes()
-                .starts_with(PREFIX.as_bytes());
+                .starts_with(stale::SCRATCH.prefix.as_bytes());
             if !ours || !(kind.is_file() || kind.is_dir()) {
                 continue;
             }
@@ -169,7 +166,7 @@ impl Scratch {
     /// An empty file, which is in use as long as it is open.
     pub(super) fn file(&self) -> io::Result<NamedTempFile> {
         let _making = self.making();
-        let file = Builder::new().prefix(PREFIX).tempfile_in(self.folder())?;
+        let file = stale::SCRATCH.builder().tempfile_in(self.folder())?;
         // A system that has no locks has no sweeps either.
         let _ = lock(file.as_file());
         Ok(file)
@@ -178,7 +175,7 @@ impl Scratch {
     /// An empty folder, which is in use as long as the file that comes with it is open.
     pub(super) fn subfolder(&self) -> io::Result<(TempDir, File)> {
         let _making = self.making();
-        let folder = Builder::new().prefix(PREFIX).tempdir_in(self.folder())?;
+        let folder = stale::SCRATCH.builder().tempdir_in(self.folder())?;
         let file = open_untouched(folder.path())?;
         let _ = lock(&file);
         Ok((folder, file))
@@ -196,16 +193,6 @@ impl Scratch {
 #[derive(Debug)]
 pub(super) struct Reserved {
     _permits: Option<OwnedSemaphorePermit>,
-}
-
-fn open_untouched(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    File::options().read(true).custom_flags(flags).open(path)
-}
-
-fn lock(file: &File) -> rustix::io::Result<()> {
-    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use tempfile::NamedTempFile;
 
 use super::{IfExists, Sink, StorageError};
+use crate::stale;
 
 /// A file that appears under its name only when it is complete; until then it is a temporary file
-/// in the same folder.
+/// in the same folder. What a killed process left of others there is removed.
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
@@ -47,15 +48,17 @@ impl FileSink {
             Ok(_) | Err(_) => {}
         }
         let folder = folder_of(&path);
-        let file = tempfile::Builder::new()
-            .prefix(".vf-")
-            .suffix(".partial")
+        stale::sweep(folder, stale::PARTIAL);
+        let file = stale::PARTIAL
+            .builder()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
             .tempfile_in(folder)
             .map_err(|e| match e.kind() {
                 io::ErrorKind::NotFound => StorageError::NotFound(folder.to_string_lossy().into_owned()),
                 _ => StorageError::from_io("write", &name, e),
             })?;
+        // A file system without locks has no sweeps either.
+        let _ = stale::lock(file.as_file());
         Ok(Self {
             path,
             if_exists,

@@ -5,6 +5,7 @@ mod client;
 mod error;
 mod url;
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, LAST_MODIFIED};
 use reqwest::{Response, StatusCode};
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use self::client::Client;
 pub use self::error::HttpError;
@@ -24,6 +25,7 @@ pub use self::url::HttpUrl;
 use super::content_range::ContentRange;
 use super::{FileSource, Source, Verifier};
 use crate::limits::{HTTP_BYTES_PER_SECOND, Limits};
+use crate::stale;
 
 /// Bytes that are asked for first: where an index begins, often.
 const FIRST: u64 = 64 << 10;
@@ -67,6 +69,8 @@ struct Copy {
     source: FileSource,
     /// Removes the file when dropped.
     _path: TempPath,
+    /// Its lock tells sweeps that the file is in use.
+    _locked: File,
 }
 
 impl HttpSource {
@@ -169,9 +173,12 @@ impl HttpSource {
             return Err(HttpError::TooLarge(most));
         }
         // The path stays here, so that the file goes with this future, whatever thread still writes it.
-        let (mut file, path) = NamedTempFile::with_prefix("vf-source-")
+        let (mut file, path) = stale::SCRATCH
+            .builder()
+            .tempfile()
             .map_err(HttpError::Copy)?
             .into_parts();
+        let _ = stale::lock(&file);
         let started = Instant::now();
         let mut length = 0;
         let host = self.origin.host();
@@ -191,7 +198,11 @@ impl HttpSource {
                 .map_err(HttpError::Copy)?;
         }
         let source = FileSource::open(&path).map_err(HttpError::Copy)?;
-        Ok(Copy { source, _path: path })
+        Ok(Copy {
+            source,
+            _path: path,
+            _locked: file,
+        })
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, HttpError> {

@@ -214,7 +214,7 @@ async fn an_event_about_a_version_that_is_gone_is_about_no_other() {
 async fn a_rule_that_its_own_renditions_meet_does_not_feed_itself() {
     let rules = json!([{
         "suffix": ".mp4",
-        "request": {"selection": {"count": 1}, "output": {"key": "{key}.zip"}, "renditions": [{}]},
+        "request": {"selection": {"count": 1}, "output": {"key": "{key}.{version}.zip"}, "renditions": [{}]},
     }]);
     let mut place = Place::new().await;
     place.rules = Rules::from_json(&rules.to_string()).unwrap();
@@ -225,7 +225,7 @@ async fn a_rule_that_its_own_renditions_meet_does_not_feed_itself() {
     let RenditionResult::Made(rendition) = &made[0] else {
         panic!("{made:?}");
     };
-    assert_eq!(rendition.key, "a.mp4.1.mp4");
+    assert!(rendition.key.starts_with("a.mp4.") && rendition.key.ends_with(".1.mp4"));
 
     place.ask(&created(&[&rendition.key])).await;
     place.run(Until::Idle).await;
@@ -237,7 +237,7 @@ async fn a_rule_that_its_own_renditions_meet_does_not_feed_itself() {
     let jobs = jobs(&place).await;
     assert_eq!(
         keys(&jobs),
-        ["a.mp4", "a.mp4.1.mp4"],
+        ["a.mp4", rendition.key.as_str()],
         "whoever asks for it has it"
     );
     assert!(jobs.iter().all(|job| job.status == JobStatus::Completed));

@@ -21,13 +21,16 @@ const FIELDS: [&str; 9] = [
 ];
 /// Stands for the key of the source in the key of an output.
 const KEY: &str = "{key}";
+/// Stands for the version of the source: its id where the bucket keeps versions, else its etag and the event's sequencer.
+const VERSION: &str = "{version}";
 
 /// Says what is asked of new objects. The first rule that an object meets holds; of an object that meets
 /// none nothing is asked.
 ///
 /// As JSON it is a list of `{"bucket", "prefix", "suffix", "request"}`, in which `bucket`, `prefix` and
 /// `suffix` may be left out and `request` has fields of our own message: all but `version`, `source`,
-/// `idempotency_key` and `sequencer`. In `output.key`, `{key}` is the key of the source, and has to be there.
+/// `idempotency_key` and `sequencer`. In `output.key`, `{key}` is the key of the source and `{version}` its version. Both have
+/// to be there: a new version of an object has a result of its own, and never meets that of an earlier one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -84,6 +87,15 @@ impl Rules {
     }
 }
 
+/// What tells the version of an event's object from others. An etag alone comes again with the same content.
+fn version(event: &ObjectEvent) -> String {
+    if let Some(id) = &event.version.id {
+        return id.clone();
+    }
+    let names = [&event.version.etag, &event.sequencer].into_iter().flatten();
+    names.map(String::as_str).collect::<Vec<_>>().join("-")
+}
+
 impl Rule {
     fn meets(&self, event: &ObjectEvent) -> bool {
         self.bucket.as_ref().is_none_or(|bucket| *bucket == event.bucket)
@@ -100,7 +112,7 @@ impl Rule {
                 source[name] = json!(text);
             }
         }
-        let mut fields = self.fields(&event.key);
+        let mut fields = self.fields(&event.key, &version(event));
         if let Some(sequencer) = &event.sequencer {
             fields.insert("sequencer".to_owned(), json!(sequencer));
         }
@@ -108,11 +120,11 @@ impl Rule {
     }
 
     /// The fields of a message about this key.
-    fn fields(&self, key: &str) -> Map<String, Value> {
+    fn fields(&self, key: &str, version: &str) -> Map<String, Value> {
         let mut fields = self.request.clone();
         if let Some(Value::String(output)) = fields.get_mut("output").and_then(|output| output.get_mut("key"))
         {
-            *output = output.replace(KEY, key);
+            *output = output.replace(VERSION, version).replace(KEY, key);
         }
         fields
     }
@@ -123,13 +135,23 @@ impl Rule {
             return Err(format!("'{unknown}' is none of {known}"));
         }
         let output = self.request.get("output").unwrap_or(&Value::Null);
-        if output["key"].as_str().is_some_and(|key| !key.contains(KEY)) {
-            return Err(format!(
-                "output.key: has no {KEY}, so that all results would go to one place"
-            ));
+        if let Some(key) = output["key"].as_str() {
+            if !key.contains(KEY) {
+                return Err(format!(
+                    "output.key: has no {KEY}, so that all results would have one key"
+                ));
+            }
+            if !key.contains(VERSION) {
+                return Err(format!(
+                    "output.key: has no {VERSION}, so that a new version of an object would meet the result of an earlier one"
+                ));
+            }
         }
         let video: ObjectKey = "video".parse().map_err(|error| format!("{error}"))?;
-        let request = JobRequest::new(&SourceRef::current(video.clone()), self.fields(video.as_str()));
+        let request = JobRequest::new(
+            &SourceRef::current(video.clone()),
+            self.fields(video.as_str(), "v1"),
+        );
         request.rejection().map_or(Ok(()), |wrong| Err(wrong.to_owned()))
     }
 }
@@ -203,14 +225,15 @@ mod tests {
 
     #[test]
     fn a_request_is_about_the_version_that_the_event_is_about() {
-        let rules = json!([{"request": {"output": {"key": "frames/{key}.zip"}, "client_metadata": [1]}}]);
+        let rules =
+            json!([{"request": {"output": {"key": "frames/{key}/{version}.zip"}, "client_metadata": [1]}}]);
         let rules = Rules::from_json(&rules.to_string()).unwrap();
         let first = job(&rules, &event("b", "a/ü +.mp4")).unwrap();
         let source = json!({"bucket": "b", "key": "a/ü +.mp4", "version": "v1", "etag": "e1"});
         assert_eq!(first.source, source);
         assert_eq!(
             first.output_key.as_ref().unwrap().as_str(),
-            "frames/a/ü +.mp4.zip"
+            "frames/a/ü +.mp4/v1.zip"
         );
         assert_eq!(first.sequencer.as_deref(), Some("0A"));
         assert_eq!(first.client_metadata, Some(json!([1])));
@@ -229,6 +252,24 @@ mod tests {
             let key = job(&rules, &other).unwrap().idempotency_key;
             assert_ne!(first.idempotency_key, key, "{other:?}");
         }
+    }
+
+    #[test]
+    fn every_version_of_an_object_has_a_result_of_its_own() {
+        let rules = json!([{"request": {"output": {"key": "{key}/{version}.zip"}}}]);
+        let rules = Rules::from_json(&rules.to_string()).unwrap();
+        let output = |id: Option<&str>, etag: &str, sequencer: &str| {
+            let mut event = event("b", "a.mp4");
+            event.version.id = id.map(str::to_owned);
+            event.version.etag = Some(etag.to_owned());
+            event.sequencer = Some(sequencer.to_owned());
+            job(&rules, &event).unwrap().output_key.unwrap().to_string()
+        };
+        assert_eq!(output(Some("v1"), "e1", "01"), "a.mp4/v1.zip");
+        assert_eq!(output(Some("v2"), "e1", "02"), "a.mp4/v2.zip");
+        assert_eq!(output(None, "e1", "01"), "a.mp4/e1-01.zip");
+        // The same content again is a new version too.
+        assert_eq!(output(None, "e1", "02"), "a.mp4/e1-02.zip");
     }
 
     #[test]
@@ -265,12 +306,12 @@ mod tests {
                 ["rules[0].request: output.key", "{key}"],
             ),
             (
-                "[{\"request\": {\"output\": {\"key\": \"/{key}\"}}}]",
-                ["rules[0].request: output.key", "valid"],
+                "[{\"request\": {\"output\": {\"key\": \"{key}.zip\"}}}]",
+                ["rules[0].request: output.key", "{version}"],
             ),
             (
-                "[{\"request\": {\"output\": {\"key\": \"{key}\"}}}]",
-                ["rules[0].request: output.key", "source"],
+                "[{\"request\": {\"output\": {\"key\": \"/{key}{version}\"}}}]",
+                ["rules[0].request: output.key", "valid"],
             ),
         ] {
             let wrong = Rules::from_json(rules).unwrap_err();

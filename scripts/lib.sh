@@ -100,12 +100,15 @@ started_folder() {
     printf '%s\n' "$folder"
 }
 
+# The command line of a process; nothing for one that has ended and whose parent has not noticed.
+command_of() { (tr '\0' ' ' <"/proc/$1/cmdline" || ps -p "$1" -o args=) 2>/dev/null; }
+
 # server_of FOLDER WORD: the process that FOLDER/pid names, while it runs and has WORD in its command line: after a
 # restart of the machine the number may be another's.
 server_of() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || return 1
-    case $( (tr '\0' ' ' <"/proc/$pid/cmdline" || ps -p "$pid" -o args=) 2>/dev/null) in
+    case $(command_of "$pid") in
     *"$2"*) printf '%s\n' "$pid" ;;
     *) return 1 ;;
     esac
@@ -119,7 +122,7 @@ stop_server() {
         # Its process is the first of a group: another one may be the one that answers.
         kill -- "-$pid" 2>/dev/null || true
         while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
-    elif pid=$(cat "$1/pid") && kill -0 "$pid" 2>/dev/null; then
+    elif pid=$(cat "$1/pid") && [ -n "$(command_of "$pid")" ]; then
         fail "process $pid is not the server of '$1': remove '$1/pid' if that server has ended"
     else
         say "the server of '$1' had ended before"

@@ -16,6 +16,7 @@ mod provision;
 mod queues;
 mod result;
 mod run;
+mod start;
 mod stdout;
 mod submit;
 mod workspace;

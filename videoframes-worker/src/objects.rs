@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use videoframes_console::{Failure, exit};
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::{LocalStorage, S3Options, S3Storage, Storage, StorageError};
 
 use crate::config::{S3Settings, StoragePlace};
+use crate::start::Unready;
 
 /// How long a temporary file may be without a lock, between its creation and its locking.
 const UNLOCKED: Duration = Duration::from_secs(10);
@@ -47,13 +47,10 @@ impl Objects {
     }
 
     /// Whether it is there and may be used; a folder is made when it is first needed.
-    pub(crate) async fn check(&self) -> Result<(), Failure> {
+    pub(crate) async fn check(&self) -> Result<(), Unready> {
         match self {
             Self::Folder(_) => Ok(()),
-            Self::Bucket(storage) => storage.check().await.map_err(|error| {
-                Failure::because(exit::UNAVAILABLE, &error)
-                    .hint("'vf-worker provision --check' says what is there and what is missing")
-            }),
+            Self::Bucket(storage) => Ok(storage.check().await?),
         }
     }
 

@@ -12,6 +12,7 @@ use videoframes_core::storage::{Storage, Stores};
 use crate::config::{BucketPlace, Config, StoragePlace};
 use crate::objects::Objects;
 use crate::queues::Queues;
+use crate::start::Unready;
 use crate::workspace::private_folders;
 
 /// What every command works with.
@@ -25,7 +26,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Looks the queues up, which most commands have no use for.
-    pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Failure> {
+    pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Unready> {
         Queues::of(config, &self.database, self.aws.as_ref()).await
     }
 

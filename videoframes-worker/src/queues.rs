@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use videoframes_console::{Failure, exit};
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::database::Database;
 use videoframes_core::queue::{DatabaseQueue, Queue, SqsOptions, SqsQueue};
 
 use crate::config::{Config, QueuePlace};
+use crate::start::Unready;
 
 /// Where messages are.
 #[derive(Clone)]
@@ -25,10 +25,10 @@ impl Messages {
     }
 
     /// Whether it is there and may be used; one in the database is wherever that is.
-    pub(crate) async fn check(&self) -> Result<(), Failure> {
+    pub(crate) async fn check(&self) -> Result<(), Unready> {
         match self {
             Self::Database(_) => Ok(()),
-            Self::Sqs(queue) => queue.check().await.map_err(|error| unavailable(&error)),
+            Self::Sqs(queue) => Ok(queue.check().await?),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Queues {
         config: &Config,
         database: &Database,
         aws: Option<&SdkConfig>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Unready> {
         let places = &config.places;
         let open = async |place: &QueuePlace, dead_letters: Option<&QueuePlace>| match place {
             QueuePlace::Database(name) => {
@@ -68,7 +68,7 @@ impl Queues {
                 };
                 let aws = aws.unwrap_or_else(|| unreachable!("a queue of SQS is at AWS"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
-                queue.map(Messages::Sqs).map_err(|error| unavailable(&error))
+                queue.map(Messages::Sqs).map_err(Unready::from)
             }
         };
         Ok(Self {
@@ -77,9 +77,4 @@ impl Queues {
             dead_letters: open(&places.dead_letters, None).await?,
         })
     }
-}
-
-fn unavailable(error: &dyn std::error::Error) -> Failure {
-    Failure::because(exit::UNAVAILABLE, error)
-        .hint("'vf-worker provision --check' says what is there and what is missing")
 }

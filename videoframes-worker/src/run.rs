@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::objects::Objects;
 use crate::parts::open;
 use crate::queues::Messages;
+use crate::start::patiently;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -39,11 +40,17 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     })?;
     let workspace = Arc::new(workspace);
     let place = open(&config).await?;
-    place.objects.check().await?;
-    let queues = place.queues(&config).await?;
-    for queue in [&queues.input, &queues.notifier] {
-        queue.check().await?;
-    }
+    let ready = patiently(&stop, async || {
+        place.objects.check().await?;
+        let queues = place.queues(&config).await?;
+        for queue in [&queues.input, &queues.notifier] {
+            queue.check().await?;
+        }
+        Ok(queues)
+    });
+    let Some(queues) = ready.await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let extractor = extractor.with_registry(workspace.children());
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(

@@ -79,7 +79,7 @@ async fn send(config: &Config, place: &Place) -> Result<(), String> {
     let queues = place
         .queues(config)
         .await
-        .map_err(|failure| failure.to_string())?;
+        .map_err(|failure| Failure::from(failure).to_string())?;
     let (input, notifier) = (queues.input.queue(), queues.notifier.queue());
     let hold = config.processor.timing.relay_hold;
     let sent = relay(place.repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await;

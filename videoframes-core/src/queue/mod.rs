@@ -121,6 +121,20 @@ impl QueueError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
+
+    /// Whether the server is silent, unreachable or busy, which may pass by itself. An answer that the queue is missing or
+    /// that the caller is refused is none.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqs")]
+            Self::Unavailable { source, .. } => source
+                .downcast_ref::<sqs::Failure>()
+                .is_none_or(sqs::Failure::is_outage),
+            #[cfg(not(feature = "sqs"))]
+            Self::Unavailable { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// A queue with at-least-once delivery.

@@ -69,6 +69,14 @@ impl Places {
             path_style: path_style.unwrap_or_else(s3_endpoint_is_set),
             encryption: read.get("VF_S3_ENCRYPTION", encryption),
         };
+        if place
+            .local
+            .as_ref()
+            .is_some_and(|folder| folder.to_str().is_none())
+        {
+            // The address of a database is a text.
+            read.wrong("--local: the name of the folder is not UTF-8");
+        }
         let (database_url, storage, folder) = match &place.local {
             Some(folder) => (
                 format!("sqlite:{}", folder.join("videoframes.sqlite").display()),

@@ -15,11 +15,20 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn of_environment() -> Self {
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            Some((name, value.to_string_lossy().into_owned()))
-        });
-        Self::new(environment.collect())
+        let mut read = Self::new(BTreeMap::new());
+        for (name, value) in std::env::vars_os() {
+            // What is not named in UTF-8 is not ours.
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(read.values.insert(name, value)),
+                // Another folder or server would be used without a word.
+                Err(_) if VARIABLES.iter().any(|(known, ..)| *known == name) => {
+                    read.wrong(format!("{name}: is not UTF-8"));
+                }
+                Err(_) => {}
+            }
+        }
+        read
     }
 
     /// A value of the command line.

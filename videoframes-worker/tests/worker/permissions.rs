@@ -90,3 +90,20 @@ fn a_local_folder_is_its_users_alone_and_outputs_have_the_users_umask() {
         assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, output);
     }
 }
+
+#[test]
+fn places_that_are_no_text_are_refused_and_not_taken_for_others() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"/tmp/vf-\xff");
+    let place = Place::sqlite();
+    let mut local = Command::new(env!("CARGO_BIN_EXE_vf-worker"));
+    local.arg("--local").arg(odd).arg("jobs");
+    let mut scratch = place.command(&["jobs"]);
+    scratch.env("VF_SCRATCH", odd);
+    for (mut command, what) in [(local, "--local"), (scratch, "VF_SCRATCH")] {
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(what) && stderr.contains("not UTF-8"), "{stderr}");
+    }
+}

@@ -254,3 +254,23 @@ fn keys_that_a_folder_cannot_hold_are_failures_of_their_jobs() {
         assert_eq!(attempts(&rows), [1; 4]);
     }
 }
+
+#[test]
+fn a_worker_that_starts_in_a_moments_outage_waits_for_it() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let id = place.submit(video::short(), &["-n", "1"]);
+    let store = Spoiled::start(&place, |_| Fault::Answer(503, "SlowDown"));
+    let environment = [("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str())];
+    let mut stopped = place.worker(&environment, &[]);
+    let mut worker = place.worker(&environment, &[]);
+    // More than two starts and all repetitions of the client of S3.
+    wait("the starts go on", || store.proxy.count(|_| true) >= 13);
+    stopped.signal("TERM");
+    assert!(stopped.wait().success(), "{}", stopped.log());
+    store.heal();
+    place.wait_for(&id, |job| job["status"] == "completed");
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "{}", worker.log());
+}

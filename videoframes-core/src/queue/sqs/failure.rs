@@ -12,7 +12,7 @@ const LONGEST: usize = 400;
 
 /// Why a call, or one entry of a batch, failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(in crate::queue) struct Failure {
     code: String,
     message: String,
 }
@@ -65,6 +65,18 @@ impl Failure {
         ]
         .iter()
         .any(|code| self.is(code))
+    }
+
+    /// Whether the server did not answer, or answered that it cannot for now.
+    pub(in crate::queue) fn is_outage(&self) -> bool {
+        let busy = [
+            "Throttl",
+            "ServiceUnavailable",
+            "InternalError",
+            "InternalFailure",
+            "no code",
+        ];
+        self.code.is_empty() || busy.iter().any(|code| self.is(code))
     }
 
     /// Codes come with prefixes (`AWS.SimpleQueueService.`) and suffixes (`Exception`), or without.

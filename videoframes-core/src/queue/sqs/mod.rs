@@ -15,7 +15,7 @@ use aws_config::SdkConfig;
 
 use self::calls::{Address, Calls};
 use self::deletes::Deletes;
-use self::failure::Failure;
+pub(super) use self::failure::Failure;
 use self::letter::letter;
 use super::{Depth, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 

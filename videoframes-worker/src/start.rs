@@ -1,0 +1,113 @@
+//! The start waits for a store and queues that are away for a moment.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use videoframes_console::{Failure, exit};
+use videoframes_core::queue::QueueError;
+use videoframes_core::storage::StorageError;
+
+/// How long the start waits for each of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the worker cannot start.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// A server is silent, unreachable or busy.
+    ForNow(Failure),
+    /// Something has to be changed first.
+    ForGood(Failure),
+}
+
+impl From<Unready> for Failure {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::ForNow(failure) | Unready::ForGood(failure) => failure,
+        }
+    }
+}
+
+impl Unready {
+    fn new(error: &dyn std::error::Error, outage: bool) -> Self {
+        let failure = Failure::because(exit::UNAVAILABLE, error)
+            .hint("'vf-worker provision --check' says what is there and what is missing");
+        match outage {
+            true => Self::ForNow(failure),
+            false => Self::ForGood(failure),
+        }
+    }
+}
+
+impl From<StorageError> for Unready {
+    fn from(error: StorageError) -> Self {
+        let outage = match &error {
+            StorageError::Io { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound
+            ),
+            _ => false,
+        };
+        Self::new(&error, outage)
+    }
+}
+
+impl From<QueueError> for Unready {
+    fn from(error: QueueError) -> Self {
+        Self::new(&error, error.is_outage())
+    }
+}
+
+/// Tries until it works, `stop` is cancelled (`None`), or waiting is over.
+pub(crate) async fn patiently<T>(
+    stop: &CancellationToken,
+    attempt: impl AsyncFn() -> Result<T, Unready>,
+) -> Result<Option<T>, Failure> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let tried = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(None),
+            tried = attempt() => tried,
+        };
+        let failure = match tried {
+            Ok(done) => return Ok(Some(done)),
+            Err(Unready::ForNow(failure)) if Instant::now() + PAUSE < end => failure,
+            Err(unready) => return Err(unready.into()),
+        };
+        tracing::warn!(error = %failure, "failed to reach a server at the start; trying again");
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_outages_are_waited_for() {
+        let of = |kind: io::ErrorKind| {
+            Unready::from(StorageError::Io {
+                action: "use the bucket",
+                name: "videos".to_owned(),
+                source: kind.into(),
+            })
+        };
+        for kind in [
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::Other,
+        ] {
+            assert!(matches!(of(kind), Unready::ForNow(_)), "{kind}");
+        }
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound] {
+            assert!(matches!(of(kind), Unready::ForGood(_)), "{kind}");
+        }
+    }
+}

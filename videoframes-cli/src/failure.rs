@@ -98,7 +98,7 @@ fn of_decoder(error: &ExtractError, input: &VideoInput) -> Failure {
             Failure::new(exit::FFMPEG, chain(error)).hint("'vf doctor' shows what this ffmpeg can do")
         }
         ExtractError::NotAVideo(_) => about_input(exit::NOT_A_VIDEO),
-        ExtractError::NoVideoStream => about_input(exit::NO_VIDEO_STREAM),
+        ExtractError::NoVideoStream | ExtractError::NoSuchStream(_) => about_input(exit::NO_VIDEO_STREAM),
         ExtractError::Damaged(_) => about_input(exit::DAMAGED),
         ExtractError::LimitExceeded(_) => about_input(exit::LIMIT),
         ExtractError::TimelineMismatch(_) => about_input(exit::DECODER),

@@ -19,12 +19,17 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use videoframes_console::{Failure, OneLine, exit, parse, print};
+use videoframes_core::extract::ffmpeg::protect_secrets;
 use videoframes_core::pipeline::Scratch;
 
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     memory::give_back_large_blocks();
+    // Before anything else: children read what they can of this process.
+    if let Err(error) = protect_secrets() {
+        return Failure::internal(&error).report();
+    }
     let cli: Cli = match parse("extract") {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -6,6 +6,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Scratch};
 use videoframes_core::text::printable;
 use videoframes_core::units::approximate_seconds;
+use videoframes_core::video::VideoStream;
 
 use crate::args::{ProbeArgs, addresses};
 use crate::extract::PATIENCE;
@@ -21,9 +22,16 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         .source();
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg);
     let size = source.len();
-    let probe = pipeline::probe(source, &extractor, &limits, &Scratch::default(), &cancel)
-        .await
-        .map_err(|error| failure::of(&error, &args.file))?;
+    let probe = pipeline::probe(
+        source,
+        args.stream.stream,
+        &extractor,
+        &limits,
+        &Scratch::default(),
+        &cancel,
+    )
+    .await
+    .map_err(|error| failure::of(&error, &args.file))?;
     let video = &probe.video;
     let (width, height) = video.display_size(true);
     let timeline = probe.timeline.as_ref();
@@ -34,6 +42,8 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
             "file": args.file.to_string(),
             "size": size,
             "container": video.container,
+            "stream": video.stream,
+            "streams": probe.streams.iter().map(listed).collect::<Vec<_>>(),
             "codec": video.codec,
             "width": video.width,
             "height": video.height,
@@ -81,9 +91,17 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let rate = video
         .frame_rate
         .map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
+    let streams: String = match probe.streams.len() {
+        0 | 1 => String::new(),
+        _ => probe
+            .streams
+            .iter()
+            .map(|stream| line(stream, video.stream))
+            .collect(),
+    };
     print(&format!(
         "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{notes}\n\
-         frames     {}, about {rate} a second\nduration   {:.3} s\n",
+         frames     {}, about {rate} a second\nduration   {:.3} s\n{streams}",
         printable(&args.file.to_string()),
         indicatif::HumanBytes(size),
         printable(&video.container),
@@ -93,4 +111,50 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         duration.unwrap_or(0.0),
     ))
     .map(|_| exit::SUCCESS)
+}
+
+/// A video stream, as JSON.
+fn listed(stream: &VideoStream) -> serde_json::Value {
+    serde_json::json!({
+        "index": stream.index,
+        "id": stream.id.map(|id| format!("{id:#x}")),
+        "codec": stream.codec,
+        "width": stream.width,
+        "height": stream.height,
+        "frames": stream.frames,
+        "default": stream.default,
+        "disabled": stream.disabled,
+        "attached": stream.attached,
+    })
+}
+
+/// A line about one of several video streams; `used` is the number of the one that is described.
+fn line(stream: &VideoStream, used: u32) -> String {
+    let marks = [
+        (stream.index == used, "used"),
+        (stream.default, "default"),
+        (stream.disabled, "disabled"),
+        (stream.attached, "attached picture"),
+    ];
+    let marks: Vec<&str> = marks
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, mark)| mark)
+        .collect();
+    format!(
+        "stream {:<3} {}{}, {}×{}{}{}\n",
+        stream.index,
+        stream.id.map(|id| format!("{id:#x}, ")).unwrap_or_default(),
+        stream.codec,
+        stream.width,
+        stream.height,
+        stream
+            .frames
+            .map(|frames| format!(", {frames} frames"))
+            .unwrap_or_default(),
+        match marks.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", marks.join(", ")),
+        },
+    )
 }

@@ -57,8 +57,14 @@ fn check(clip: &Clip) -> Result<(), String> {
         .build()
         .unwrap();
     let seen = runtime
-        .block_on(FfmpegExtractor::default().describe(&path, &Limits::default(), &CancellationToken::new()))
-        .map_err(|e| e.to_string())?;
+        .block_on(FfmpegExtractor::default().describe(
+            &path,
+            None,
+            &Limits::default(),
+            &CancellationToken::new(),
+        ))
+        .map_err(|e| e.to_string())?
+        .video;
     let Some(mut video) = index.video else {
         return if ASKED.contains(&clip.name) {
             Ok(())

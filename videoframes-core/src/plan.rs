@@ -155,6 +155,8 @@ mod tests {
     fn index(samples: &[(u32, bool)]) -> VideoIndex {
         let count = samples.len() as i64;
         VideoIndex {
+            stream: 0,
+            streams: Vec::new(),
             video: None,
             timeline: Timeline::new(TimeBase::new(1, 1).unwrap(), (0..count).collect(), Some(1)).unwrap(),
             samples: samples

@@ -46,7 +46,11 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
     assert!(made.unwrap().success());
     let extractor = FfmpegExtractor::default();
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
-    let info = extractor.describe(&video, &limits, &cancel).await.unwrap();
+    let info = extractor
+        .describe(&video, None, &limits, &cancel)
+        .await
+        .unwrap()
+        .video;
     let timeline = extractor
         .promise(&video, &info, &limits, &cancel)
         .await

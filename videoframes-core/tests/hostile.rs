@@ -160,6 +160,7 @@ async fn an_index_in_a_million_pieces_is_not_read_from_afar() {
     let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
     let probed = pipeline::probe(
         source.clone(),
+        None,
         &ffmpeg,
         &Limits::default(),
         &Scratch::default(),

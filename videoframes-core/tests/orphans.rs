@@ -38,7 +38,11 @@ async fn helper() {
         Limits::default(),
         CancellationToken::new(),
     );
-    let info = extractor.describe(&video, &limits, &cancel).await.unwrap();
+    let info = extractor
+        .describe(&video, None, &limits, &cancel)
+        .await
+        .unwrap()
+        .video;
     let timeline = extractor
         .promise(&video, &info, &limits, &cancel)
         .await

@@ -18,6 +18,7 @@ use videoframes_core::video::{Colour, Orientation, Timeline, VideoInfo};
 
 fn video() -> VideoInfo {
     VideoInfo {
+        stream: 0,
         container: "mov,mp4".to_owned(),
         codec: "h264".to_owned(),
         width: 16,

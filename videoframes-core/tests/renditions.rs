@@ -352,7 +352,12 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
         "clip.mp4",
     );
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
-    let video = place.extractor.describe(&clip, &limits, &cancel).await.unwrap();
+    let video = place
+        .extractor
+        .describe(&clip, None, &limits, &cancel)
+        .await
+        .unwrap()
+        .video;
     let compressor = FfmpegCompressor::new(&place.extractor);
     for codec in [Codec::H264, Codec::Hevc] {
         let notes = place.path(codec.as_str());

@@ -38,7 +38,7 @@ fn extractor(folder: &Path) -> MockFrameExtractor {
 async fn probe(source: Arc<dyn Source>, scratch: &Scratch) -> Result<Probe, Error> {
     let cancel = CancellationToken::new();
     let extractor = extractor(scratch.folder());
-    pipeline::probe(source, &extractor, &Limits::default(), scratch, &cancel).await
+    pipeline::probe(source, None, &extractor, &Limits::default(), scratch, &cancel).await
 }
 
 fn was_copied(outcome: &Result<Probe, Error>) -> bool {
@@ -143,7 +143,7 @@ async fn a_second_copy_waits_for_the_room_of_one_that_is_dropped() {
         ..Limits::default()
     };
     let idle = MockFrameExtractor::new();
-    let late = pipeline::probe(Arc::new(source()), &idle, &limits, &scratch, &cancel).await;
+    let late = pipeline::probe(Arc::new(source()), None, &idle, &limits, &scratch, &cancel).await;
     assert!(
         matches!(late, Err(Error::LimitExceeded(_))),
         "waiting takes time: {late:?}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use videoframes_console::options::{
-    DamageArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, VerboseArgs, wall_time,
+    DamageArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs, wall_time,
 };
 use videoframes_console::{STYLES, exit};
 use videoframes_core::jobs::{JobId, JobStatus};
@@ -91,6 +91,8 @@ pub(crate) struct SubmitArgs {
     pub(crate) video: PathBuf,
     #[command(flatten)]
     pub(crate) job: JobOptionArgs,
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]

@@ -24,11 +24,16 @@ mod workspace;
 use std::process::ExitCode;
 
 use videoframes_console::{Failure, parse};
+use videoframes_core::extract::ffmpeg::protect_secrets;
 
 use crate::args::{Cli, Command};
 use crate::config::Config;
 
 fn main() -> ExitCode {
+    // Before anything else: children read what they can of this process.
+    if let Err(error) = protect_secrets() {
+        return Failure::internal(&error).report();
+    }
     let cli: Cli = match parse("submit") {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -244,6 +244,7 @@ async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, Sto
 fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
     let output = &args.output;
     let options = JobOptions {
+        stream: args.stream.stream,
         selection: args.select.selection(),
         range: args.select.range(),
         picture: args.picture.options(None)?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use videoframes_console::options::{
-    Choice, DamageArgs, NetworkArgs, ReplaceArgs, ReportArgs, choice, positive_size,
+    Choice, DamageArgs, NetworkArgs, ReplaceArgs, ReportArgs, StreamArgs, choice, positive_size,
 };
 use videoframes_core::compress::{AudioMode, Codec, CompressOptions, Container};
 use videoframes_core::extract::Quality;
@@ -51,6 +51,8 @@ const AUDIO: &[Choice<AudioMode>] = &[
 pub(crate) struct CompressArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
+    #[command(flatten)]
+    stream: StreamArgs,
     #[command(flatten)]
     video: VideoArgs,
     #[command(flatten)]
@@ -123,6 +125,7 @@ impl CompressArgs {
         });
         let max_output = self.limit.max_output.map(NonZeroU64::get);
         CompressJob {
+            stream: self.stream.stream,
             options: CompressOptions {
                 codec,
                 container: Some(container),

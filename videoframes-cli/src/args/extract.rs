@@ -7,7 +7,7 @@ use clap::Args;
 use videoframes_console::Failure;
 use videoframes_console::options::{
     DamageArgs, DeinterlaceArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, ReplaceArgs, ReportArgs,
-    SelectArgs,
+    SelectArgs, StreamArgs,
 };
 use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::pipeline::Request;
@@ -46,6 +46,8 @@ const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
 pub(crate) struct ExtractArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
+    #[command(flatten)]
+    stream: StreamArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
@@ -100,6 +102,8 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    stream: StreamArgs,
+    #[command(flatten)]
     select: SelectArgs,
     #[command(flatten)]
     deinterlace: DeinterlacePlanArgs,
@@ -130,6 +134,7 @@ impl ExtractArgs {
     pub(crate) fn request(&self, implied: Option<PictureFormat>) -> Result<Request, Failure> {
         let default = Request::default();
         Ok(Request {
+            stream: self.stream.stream,
             selection: self.select.selection().unwrap_or(default.selection),
             range: self.select.range(),
             picture: self.picture.options(implied)?,
@@ -148,6 +153,7 @@ impl PlanArgs {
     pub(crate) fn request(&self) -> Request {
         let default = Request::default();
         Request {
+            stream: self.stream.stream,
             selection: self.select.selection().unwrap_or(default.selection.clone()),
             range: self.select.range(),
             picture: PictureOptions {

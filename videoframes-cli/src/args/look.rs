@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use videoframes_console::options::NetworkArgs;
+use videoframes_console::options::{NetworkArgs, StreamArgs};
 
 use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
 use crate::input::VideoInput;
@@ -15,6 +15,8 @@ pub(crate) struct ProbeArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
     #[command(flatten)]
     pub(crate) limit: ReadLimitArgs,
     #[command(flatten)]

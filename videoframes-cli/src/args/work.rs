@@ -1,10 +1,11 @@
 //! Options on how a result is made: it does not depend on them.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use videoframes_console::options::{Choice, InputLimitArgs, NetworkArgs, choice, wall_time};
+use videoframes_console::options::{Choice, InputLimitArgs, NetworkArgs, choice, positive_size, wall_time};
 use videoframes_core::limits::Limits;
 use videoframes_core::plan::Strategy;
 use videoframes_core::source::http::Addresses;
@@ -54,6 +55,9 @@ pub(crate) struct StallArgs {
     /// Maximum time without progress of ffmpeg or a server
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     stall_timeout: Option<Duration>,
+    /// Maximum address space of one ffmpeg process: 2GiB [default: by the size of the frames]
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    max_memory: Option<NonZeroU64>,
 }
 
 impl ReadLimitArgs {
@@ -64,10 +68,11 @@ impl ReadLimitArgs {
 }
 
 impl StallArgs {
-    /// Returns `default` with the limit that was given.
+    /// Returns `default` with the limits that were given.
     pub(super) fn over(&self, default: Limits) -> Limits {
         Limits {
             stall: self.stall_timeout.unwrap_or(default.stall),
+            memory: self.max_memory.map(NonZeroU64::get).or(default.memory),
             ..default
         }
     }

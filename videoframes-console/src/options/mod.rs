@@ -14,6 +14,6 @@ pub use limits::{InputLimitArgs, LimitArgs};
 pub use network::NetworkArgs;
 pub use output::{DamageArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
 pub use picture::{DeinterlaceArgs, PictureArgs};
-pub use select::SelectArgs;
+pub use select::{SelectArgs, StreamArgs};
 pub use values::{positive_size, positive_time, wall_time};
 pub use verbose::VerboseArgs;

@@ -3,8 +3,17 @@
 use clap::Args;
 use videoframes_core::select::{End, Position, Range, Selection};
 use videoframes_core::units::{FrameRate, ParseUnitError, Rational};
+use videoframes_core::video::StreamChoice;
 
 use super::positive_time;
+
+/// Which video stream.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct StreamArgs {
+    /// Video stream by index, or by ID in hexadecimal, as 'vf probe' lists them [default: the one players show]
+    #[arg(long, value_name = "N|ID")]
+    pub stream: Option<StreamChoice>,
+}
 
 /// The selection and its range.
 #[derive(Debug, Clone, Args)]

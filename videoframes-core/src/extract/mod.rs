@@ -16,7 +16,7 @@ pub use picture::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 use crate::limits::Limits;
 use crate::plan::DecodePlan;
 use crate::source::Source;
-use crate::video::{Timeline, VideoIndex, VideoInfo};
+use crate::video::{Described, StreamChoice, Timeline, VideoIndex, VideoInfo};
 
 /// What is decoded.
 #[derive(Clone)]
@@ -117,6 +117,9 @@ pub enum ExtractError {
     /// A media file without a video stream (cover art is none).
     #[error("no video stream")]
     NoVideoStream,
+    /// The video stream that was asked for is not there.
+    #[error("no video stream {0}")]
+    NoSuchStream(StreamChoice),
     /// A video so damaged that nothing can be decoded.
     #[error("damaged, nothing can be decoded: {0}")]
     Damaged(String),
@@ -170,16 +173,19 @@ pub trait FrameExtractor: Send + Sync + 'static {
     /// Name and version of the decoder, for manifests of extractions that decode nothing.
     async fn version(&self) -> Result<String, ExtractError>;
 
-    /// Reads what the container says of the video stream to extract from, without decoding.
+    /// Reads what the container says of its video streams, without decoding. Where no stream is asked for,
+    /// the one that a player shows is taken.
     ///
     /// # Errors
-    /// [`ExtractError::NotAVideo`], [`ExtractError::NoVideoStream`], [`ExtractError::Damaged`].
+    /// [`ExtractError::NotAVideo`], [`ExtractError::NoVideoStream`], [`ExtractError::NoSuchStream`],
+    /// [`ExtractError::Damaged`].
     async fn describe(
         &self,
         input: &Path,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<VideoInfo, ExtractError>;
+    ) -> Result<Described, ExtractError>;
 
     /// Reads the presented frames that the container's packets promise, without decoding; `None`
     /// where packets lack timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.

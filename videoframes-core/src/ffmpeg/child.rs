@@ -58,11 +58,7 @@ impl ChildGroup {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // Reports to files and colours by environment would change what is read back.
-        command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
-        // SVT-AV1 writes past ffmpeg's log, into the middle of its lines: errors only.
-        command.env("SVT_LOG", "1");
-        let child = spawn(command).map_err(|source| {
+        let child = spawn(command, program.bounds).map_err(|source| {
             let program = program.path.to_string_lossy().into_owned();
             match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {

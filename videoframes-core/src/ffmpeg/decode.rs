@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Intake, Stdin, for_each_line};
+use super::limit::exceeded;
 use super::log::{LogLine, parse};
 use super::program::{Program, Version};
 use super::split::PictureReader;
@@ -55,6 +56,7 @@ pub(crate) enum Event {
 enum Message {
     Event(Event),
     Version(String),
+    Limit(String),
     Damage(String),
     Broken(io::Error),
     PipeClosed,
@@ -166,6 +168,9 @@ impl<'a> Decode<'a> {
                 Ok(Message::Event(event)) => return Ok(Some(event)),
                 Ok(Message::Version(line)) => {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
+                }
+                Ok(Message::Limit(line)) => {
+                    return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
                 Ok(Message::Damage(line)) => {
                     self.damage.get_or_insert(line);
@@ -285,6 +290,7 @@ fn read_log(
             Some(LogLine::Compared(similarity)) => Message::Event(Event::Compared(similarity)),
             Some(LogLine::Paused) => Message::Event(Event::Paused),
             Some(LogLine::Version(line)) => Message::Version(line),
+            Some(LogLine::Limit(line)) => Message::Limit(line),
             Some(LogLine::Damage(line)) => {
                 keep(&line);
                 Message::Damage(line)

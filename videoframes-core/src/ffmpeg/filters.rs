@@ -147,3 +147,12 @@ fn zscale_matrix(matrix: Option<&str>) -> &'static str {
         _ => "2020_ncl",
     }
 }
+
+/// Whether samples have more than 8 bits: the name ends in their number (`yuv420p10le`, `p010le`).
+pub(crate) fn is_deep(format: &str) -> bool {
+    let name = format.strip_suffix("le").or_else(|| format.strip_suffix("be"));
+    let packed = ["rgb444", "rgb555", "rgb565", "bgr444", "bgr555", "bgr565"];
+    name.is_some_and(|name| {
+        name.ends_with(|c: char| c.is_ascii_digit()) && !packed.iter().any(|p| name.starts_with(p))
+    })
+}

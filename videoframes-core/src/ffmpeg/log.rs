@@ -1,6 +1,7 @@
 //! What ffmpeg says on stderr, line by line.
 
 use super::args::{COMPARED, DECODED, ENCODED, PAUSED, PICKED};
+use super::limit::exceeded;
 
 /// One line that matters.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub(crate) enum LogLine {
     Paused,
     /// The banner.
     Version(String),
+    /// A limit that ffmpeg enforces was exceeded.
+    Limit(String),
     /// Something of the input was lost or spoiled.
     Damage(String),
     /// Another error.
@@ -88,7 +91,9 @@ pub(crate) fn parse(line: &str) -> Option<LogLine> {
     }
     let lower = message.to_ascii_lowercase();
     let words = || message.chars().take(200).collect();
-    if DAMAGE.iter().any(|phrase| lower.contains(phrase)) {
+    if serious && exceeded(message).is_some() {
+        Some(LogLine::Limit(words()))
+    } else if DAMAGE.iter().any(|phrase| lower.contains(phrase)) {
         Some(LogLine::Damage(words()))
     } else if serious {
         Some(LogLine::Error(words()))

@@ -10,11 +10,13 @@ pub(crate) mod args;
 pub(crate) mod child;
 pub(crate) mod decode;
 pub(crate) mod filters;
+mod limit;
 mod log;
+pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod registry;
-mod spawn;
+pub(crate) mod spawn;
 mod split;
 
 /// Does `work` on a thread that may block. A dropped future cancels it, which kills its children.

@@ -14,11 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::args;
 use super::child::{ChildGroup, Stdin, for_each_line};
+use super::limit::{is_of_no_memory, is_of_pixels, no_memory, too_many_pixels};
+use super::memory::Workload;
 use super::program::Program;
 use crate::extract::ExtractError;
 use crate::limits::{Limits, PROBE_JSON_BYTES, TIMELINE_FRAMES};
 use crate::units::{Rational, TimeBase};
-use crate::video::{Colour, Orientation, Timeline, VideoInfo, believable_aspect, starts_like_mp4};
+use crate::video::{
+    Colour, Described, Orientation, StreamChoice, Timeline, VideoInfo, VideoStream, believable_aspect,
+    starts_like_mp4, streams,
+};
 
 #[derive(Deserialize)]
 struct Document {
@@ -36,6 +41,9 @@ struct Format {
 
 #[derive(Deserialize)]
 struct Stream {
+    index: u32,
+    id: Option<String>,
+    nb_frames: Option<String>,
     codec_type: Option<String>,
     codec_name: Option<String>,
     width: Option<u32>,
@@ -64,16 +72,23 @@ struct SideData {
 pub(crate) fn describe(
     ffprobe: &Program,
     input: &Path,
+    stream: Option<StreamChoice>,
     limits: &Limits,
     cancel: &CancellationToken,
-) -> Result<VideoInfo, ExtractError> {
-    let document: Document =
-        ask(ffprobe, args::probe_streams(input), limits, cancel).map_err(|error| match error {
+) -> Result<Described, ExtractError> {
+    let ffprobe = ffprobe.with_memory(Workload::opening(input).memory(limits));
+    let (document, log) = answer(&ffprobe, args::probe_streams(input, limits), limits, cancel).map_err(
+        |error| match error {
             // A file that is only called `.mp4` has lost no index.
             ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
             error => error,
-        })?;
-    video_info(document)
+        },
+    )?;
+    described(document, stream).map_err(|error| match error {
+        // ffprobe leaves out a size that its decoder has refused.
+        ExtractError::Damaged(_) if log.iter().any(|line| is_of_pixels(line)) => too_many_pixels(),
+        error => error,
+    })
 }
 
 /// What ffprobe answers in JSON.
@@ -83,23 +98,68 @@ pub(crate) fn ask<T: DeserializeOwned>(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<T, ExtractError> {
-    let mut json = Vec::new();
-    let child = ChildGroup::ffprobe(ffprobe, args)?;
-    watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
-    serde_json::from_slice(&json)
-        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))
+    Ok(answer(ffprobe, args, limits, cancel)?.0)
 }
 
-fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
-    let attached = |s: &Stream| {
-        ["attached_pic", "timed_thumbnails", "still_image"]
-            .iter()
-            .any(|d| s.disposition.get(*d) == Some(&1))
+/// What ffprobe answers in JSON, and what it complained about.
+fn answer<T: DeserializeOwned>(
+    ffprobe: &Program,
+    args: Vec<OsString>,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<(T, Vec<String>), ExtractError> {
+    let mut json = Vec::new();
+    let child = ChildGroup::ffprobe(ffprobe, args)?;
+    let log = watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
+    let document = serde_json::from_slice(&json)
+        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
+    Ok((document, log))
+}
+
+/// The stream that is meant among all of them.
+fn described(document: Document, choice: Option<StreamChoice>) -> Result<Described, ExtractError> {
+    let container = document.format.format_name.clone().unwrap_or_default();
+    let is_video = |stream: &&Stream| stream.codec_type.as_deref() == Some("video");
+    let videos = document.streams.iter().filter(is_video);
+    let streams: Vec<VideoStream> = videos.map(|stream| stream.listed(&container)).collect();
+    let chosen = match (streams::choose(&streams, choice), choice) {
+        (Some(chosen), _) => chosen.index,
+        (None, Some(choice)) => return Err(ExtractError::NoSuchStream(choice)),
+        (None, None) => return Err(ExtractError::NoVideoStream),
     };
+    let video = video_info(document, chosen)?;
+    Ok(Described { video, streams })
+}
+
+impl Stream {
+    fn listed(&self, container: &str) -> VideoStream {
+        let is = |disposition: &str| self.disposition.get(disposition) == Some(&1);
+        let default = is("default");
+        VideoStream {
+            index: self.index,
+            id: self
+                .id
+                .as_deref()
+                .and_then(|id| u32::from_str_radix(id.strip_prefix("0x")?, 16).ok()),
+            codec: self.codec_name.clone().unwrap_or_default(),
+            width: self.width.unwrap_or(0),
+            height: self.height.unwrap_or(0),
+            frames: self.nb_frames.as_deref().and_then(|frames| frames.parse().ok()),
+            default,
+            // In this family every enabled track is marked as default.
+            disabled: container.starts_with("mov,") && !default,
+            attached: ["attached_pic", "timed_thumbnails", "still_image"]
+                .into_iter()
+                .any(is),
+        }
+    }
+}
+
+fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError> {
     let stream = document
         .streams
         .into_iter()
-        .find(|s| s.codec_type.as_deref() == Some("video") && !attached(s))
+        .find(|stream| stream.index == index)
         .ok_or(ExtractError::NoVideoStream)?;
     let (Some(width @ 1..), Some(height @ 1..)) = (stream.width, stream.height) else {
         return Err(ExtractError::Damaged("the video stream has no size".to_owned()));
@@ -120,6 +180,7 @@ fn video_info(document: Document) -> Result<VideoInfo, ExtractError> {
         .as_deref()
         .and_then(|d| crate::units::parse_rational(d).ok());
     Ok(VideoInfo {
+        stream: stream.index,
         container: document.format.format_name.unwrap_or_default(),
         codec: stream.codec_name.unwrap_or_default(),
         width,
@@ -183,7 +244,7 @@ fn orientation(dump: &str) -> Orientation {
 pub(crate) fn promise(
     ffprobe: &Program,
     input: &Path,
-    time_base: TimeBase,
+    video: &VideoInfo,
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Option<Timeline>, ExtractError> {
@@ -191,7 +252,9 @@ pub(crate) fn promise(
     let mut last: Option<(i64, Option<i64>)> = None;
     let mut reliable = true;
     let mut too_many = false;
-    let child = ChildGroup::ffprobe(ffprobe, args::probe_packets(input))?;
+    let memory = Workload::opening(input).memory(limits);
+    let opened = args::Opened::new(input, video, limits);
+    let child = ChildGroup::ffprobe(&ffprobe.with_memory(memory), args::probe_packets(opened))?;
     let outcome = watch(
         child,
         limits.stall,
@@ -218,7 +281,7 @@ pub(crate) fn promise(
     );
     match outcome {
         // Damage in the packets is for the decoder to judge.
-        Ok(()) | Err(ExtractError::NotAVideo(_) | ExtractError::Damaged(_)) => {}
+        Ok(_) | Err(ExtractError::NotAVideo(_) | ExtractError::Damaged(_)) => {}
         Err(other) => return Err(other),
     }
     if too_many {
@@ -227,7 +290,7 @@ pub(crate) fn promise(
         )));
     }
     let count = pts.len();
-    let timeline = Timeline::new(time_base, pts, last.and_then(|(_, duration)| duration));
+    let timeline = Timeline::new(video.time_base, pts, last.and_then(|(_, duration)| duration));
     Ok(timeline.filter(|t| reliable && t.pts().len() == count))
 }
 
@@ -236,13 +299,13 @@ enum Output<'a> {
     Lines(&'a mut dyn FnMut(&str)),
 }
 
-/// Runs ffprobe to its end, taking its output, under the watchdog.
+/// Runs ffprobe to its end, taking its output, under the watchdog. Returns the last lines of its log.
 fn watch(
     mut child: ChildGroup,
     stall: Duration,
     cancel: &CancellationToken,
     mut output: Output<'_>,
-) -> Result<(), ExtractError> {
+) -> Result<Vec<String>, ExtractError> {
     enum Message {
         Chunk(Vec<u8>),
         Lines(Vec<String>),
@@ -314,7 +377,7 @@ fn watch(
             .try_wait()
             .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?;
         match status {
-            Some(status) if status.success() => return Ok(()),
+            Some(status) if status.success() => return Ok(log),
             Some(status) if status.code().is_none() => {
                 return Err(ExtractError::DecoderFailed(format!("ffprobe: {status}")));
             }
@@ -339,6 +402,18 @@ const LOG_LINES: usize = 8;
 fn refusal(log: &[String]) -> ExtractError {
     if log.iter().any(|line| line.contains("moov atom not found")) {
         return ExtractError::Damaged("its index is lost (moov atom not found)".to_owned());
+    }
+    if log.iter().any(|line| is_of_no_memory(line)) {
+        return no_memory();
+    }
+    if log.iter().any(|line| is_of_pixels(line)) {
+        return too_many_pixels();
+    }
+    if log
+        .iter()
+        .any(|line| line.contains("not on whitelist") && line.contains("Codec ("))
+    {
+        return ExtractError::NotAVideo("it has a codec that is not decoded here".to_owned());
     }
     if log.iter().any(|line| line.contains("not on whitelist")) {
         return ExtractError::NotAVideo("its format is none that holds a whole video by itself".to_owned());

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
+use super::limit::{is_of_no_memory, no_memory};
+use super::spawn::Bounds;
 use crate::extract::ExtractError;
+use crate::limits::{CHILD_FILE_BYTES, MEMORY};
 
 /// Oldest supported version.
 pub const OLDEST_SUPPORTED: (u32, u32) = (5, 1);
@@ -50,16 +53,40 @@ impl Version {
     }
 }
 
-/// A program, and where its processes are registered.
+/// A program, where its processes are registered, and what they may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) registry: Option<Arc<Path>>,
+    pub(crate) bounds: Bounds,
 }
 
 impl From<PathBuf> for Program {
     fn from(path: PathBuf) -> Self {
-        Self { path, registry: None }
+        Self {
+            path,
+            registry: None,
+            bounds: Bounds {
+                memory: 2 * MEMORY,
+                file: CHILD_FILE_BYTES,
+            },
+        }
+    }
+}
+
+impl Program {
+    /// The same program, whose processes may use so many bytes of address space.
+    pub(crate) fn with_memory(&self, bytes: u64) -> Self {
+        let mut program = self.clone();
+        program.bounds.memory = bytes;
+        program
+    }
+
+    /// The same program, whose processes may write files of so many bytes.
+    pub(crate) fn with_files(&self, bytes: u64) -> Self {
+        let mut program = self.clone();
+        program.bounds.file = bytes;
+        program
     }
 }
 
@@ -139,6 +166,7 @@ impl Programs {
     /// A failure, or what explains it better: an ffmpeg that is missing or too old.
     pub(crate) fn explain(&self, error: ExtractError) -> ExtractError {
         match error {
+            ExtractError::DecoderFailed(said) if is_of_no_memory(&said) => no_memory(),
             ExtractError::DecoderFailed(_) => match self.version() {
                 Err(better @ ExtractError::Unsupported(_)) => better,
                 _ => error,

@@ -14,10 +14,13 @@ use crate::limits::Limits;
 use crate::pipeline::{OnDamage, Request};
 use crate::select::{End, Position, Range, Selection};
 use crate::units::{FrameRate, Rational, approximate_seconds, parse_time};
+use crate::video::StreamChoice;
 
 /// What is asked of a video.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobOptions {
+    /// Which video stream; the one that a player shows where not given.
+    pub stream: Option<StreamChoice>,
     /// Which moments.
     pub selection: Option<Selection>,
     /// Of which part.
@@ -78,6 +81,7 @@ impl RequestedLimits {
             output_bytes: least(self.output_bytes, own.output_bytes),
             wall_time: seconds(self.attempt_s, own.wall_time),
             stall: own.stall,
+            memory: own.memory,
         }
     }
 }
@@ -108,6 +112,7 @@ impl JobOptions {
                 .map_err(|(field, why)| invalid(&format!("renditions[{place}].{field}"), why))
         });
         Ok(Self {
+            stream: form.stream.map(|stream| stream.read("stream")).transpose()?,
             selection,
             range,
             picture: form.picture.read()?,
@@ -127,6 +132,7 @@ impl JobOptions {
     /// The canonical form: equal options give equal JSON.
     pub fn to_json(&self) -> Value {
         let form = Form {
+            stream: self.stream.map(|stream| Text(stream.to_string())),
             selection: Some(SelectionForm::of(self.selection.as_ref())),
             range: RangeForm {
                 start: self.range.start.map(|start| Text(start.to_string())),
@@ -164,6 +170,7 @@ impl JobOptions {
     pub fn request(&self, own: &Limits) -> Request {
         let default = Request::default();
         Request {
+            stream: self.stream,
             selection: self.selection.clone().unwrap_or(default.selection),
             range: self.range,
             picture: self.picture,
@@ -181,6 +188,8 @@ fn invalid(field: &str, error: impl std::fmt::Display) -> InvalidOptions {
 
 #[derive(Serialize, Deserialize)]
 struct Form {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stream: Option<Text>,
     selection: Option<SelectionForm>,
     #[serde(default)]
     range: RangeForm,
@@ -418,6 +427,8 @@ mod tests {
     fn options_are_the_same_after_a_round_through_their_canonical_form() {
         for value in [
             json!({}),
+            json!({"stream": 1}),
+            json!({"stream": "0x101"}),
             json!({"selection": {"fps": 29.97}, "picture": {"format": "webp", "quality": 70, "max_width": 640}}),
             json!({"selection": {"every": "10s"}, "range": {"start": "25%", "duration": "1m"}}),
             json!({"selection": {"at": [1.5, "00:01:10.123", "50%"]}, "names": "{stem}_{index}"}),

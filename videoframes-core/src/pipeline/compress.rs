@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
-use super::probe::{Probe, inspect};
+use super::probe::{Probe, Wanted, inspect};
 use super::{Error, OnDamage, Scratch, bounded, check_length};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
@@ -19,7 +19,8 @@ use crate::extract::{ExtractError, FrameExtractor};
 use crate::limits::Limits;
 use crate::source::Source;
 use crate::units::approximate_seconds;
-use crate::video::{Timeline, VideoInfo};
+use crate::video::streams::note;
+use crate::video::{StreamChoice, Timeline, VideoInfo};
 
 /// Bytes of a draft that may be kept beside another.
 const SMALL: u64 = 16 << 20;
@@ -27,6 +28,8 @@ const SMALL: u64 = 16 << 20;
 /// Everything that is asked of a compression.
 #[derive(Debug, Clone, Default)]
 pub struct CompressJob {
+    /// Which video stream; the one that a player shows where not given.
+    pub stream: Option<StreamChoice>,
     /// What the compressed video is to be.
     pub options: CompressOptions,
     /// What if the source is damaged.
@@ -81,7 +84,17 @@ async fn compress_unbounded(
     let beside = room_beside(source, [target]);
     let file = LocalFile::of(source, &job.scratch, cancel).with_room_beside(beside);
     let limits = &job.limits;
-    let Probe { video, timeline, .. } = inspect(source, &file, extractor, limits, cancel).await?;
+    let wanted = Wanted {
+        stream: job.stream,
+        limits,
+    };
+    let Probe {
+        video,
+        timeline,
+        streams,
+        ..
+    } = inspect(source, &file, extractor, wanted, cancel).await?;
+    let streams = note(&streams, &video, job.stream);
     file.take_room().await?;
     let subject = Subject {
         source_bytes: source.len(),
@@ -97,7 +110,8 @@ async fn compress_unbounded(
         cancel,
     };
     subject.check_length()?;
-    let made = subject.make(&job.options, target, progress).await?;
+    let mut made = subject.make(&job.options, target, progress).await?;
+    made.report.warnings.extend(streams);
     let ssim = match job.measure {
         true => Some(subject.similarity(&job.options, &made).await?),
         false => None,

@@ -22,8 +22,8 @@ pub use self::compress::{CompressJob, compress};
 use self::compress::{Subject, room_beside};
 use self::input::{Counted, LocalFile};
 pub use self::plan::{Outline, outline};
-use self::probe::inspect;
 pub use self::probe::{Probe, probe};
+use self::probe::{Wanted, inspect};
 pub use self::renditions::{Rendition, RenditionOutcome, Renditions};
 pub use self::scratch::Scratch;
 use self::writer::Writer;
@@ -39,7 +39,8 @@ use crate::select::{Pick, Range, SelectError, Selection, check_grid, select};
 use crate::source::Source;
 use crate::storage::StorageError;
 use crate::units::{Rational, approximate_seconds};
-use crate::video::{Timeline, VideoInfo};
+use crate::video::streams::note;
+use crate::video::{StreamChoice, Timeline, VideoInfo};
 
 /// What to do when the source is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +55,8 @@ pub enum OnDamage {
 /// Everything that is asked of one video.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Which video stream; the one that a player shows where not given.
+    pub stream: Option<StreamChoice>,
     /// Which moments.
     pub selection: Selection,
     /// Of which part.
@@ -80,6 +83,7 @@ impl Default for Request {
     fn default() -> Self {
         let rate = crate::units::FrameRate::new(1.into());
         Self {
+            stream: None,
             // Unwrap safety: 1 is positive.
             #[allow(clippy::unwrap_used)]
             selection: Selection::Fps(rate.unwrap()),
@@ -91,6 +95,15 @@ impl Default for Request {
             strategy: Strategy::default(),
             jobs: None,
             scratch: Scratch::default(),
+        }
+    }
+}
+
+impl Request {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            stream: self.stream,
+            limits: &self.limits,
         }
     }
 }
@@ -285,9 +298,11 @@ async fn run_unbounded(
     let Probe {
         video,
         timeline,
+        streams,
         index,
-    } = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
-    check_picture_size(&video, &request.picture)?;
+    } = inspect(source.as_ref(), &file, extractor, request.wanted(), cancel).await?;
+    let streams = note(&streams, &video, request.stream);
+    check_picture_size(&video, &request.picture, limits)?;
     let mut attempt = Attempt::first(&video, request, timeline);
     // What a packet promises is checked frame by frame; where a failed check could not be taken
     // back, only containers whose packets are their frames are taken at their word.
@@ -383,6 +398,7 @@ async fn run_unbounded(
         match written(decoding, writer).await {
             Ok((writer, (mut report, compressed))) => {
                 report.damage = attempt.damage.clone().or(report.damage);
+                report.warnings.extend(streams.clone());
                 if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &report.damage) {
                     writer.archive.abort().await;
                     let needless = renditions.is_some_and(|renditions| renditions.are_optional());
@@ -457,10 +473,17 @@ async fn run_unbounded(
     }
 }
 
-/// Fails where the picture format cannot hold pictures of that size.
-fn check_picture_size(video: &VideoInfo, picture: &PictureOptions) -> Result<(), Error> {
+/// Fails where pictures would be larger than allowed, or than the picture format can hold: a sample aspect
+/// ratio can make them 16 times as wide as they are stored.
+fn check_picture_size(video: &VideoInfo, picture: &PictureOptions, limits: &Limits) -> Result<(), Error> {
     let display = video.display_size(picture.rotate);
     let (width, height) = picture.fit(display.0, display.1);
+    if u64::from(width) * u64::from(height) > limits.pixels {
+        return Err(Error::LimitExceeded(format!(
+            "pictures would be {width}×{height}, the limit is {} pixels",
+            limits.pixels
+        )));
+    }
     match picture.format.largest_side() {
         Some(most) if width.max(height) > most => Err(Error::LimitExceeded(format!(
             "pictures of {width}×{height} do not fit into {}, which ends at {most} pixels a side",

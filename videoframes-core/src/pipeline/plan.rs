@@ -11,6 +11,7 @@ use crate::extract::FrameExtractor;
 use crate::plan::Strategy;
 use crate::select::notes;
 use crate::source::Source;
+use crate::video::streams::note;
 
 /// What an extraction would decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Outline {
     pub all_bytes: Option<u64>,
     /// Bytes that were read to find this out.
     pub bytes_read: u64,
-    /// What a person may not expect of the selection.
+    /// What a person may not expect of the selection, and which of several streams is meant.
     pub warnings: Vec<String>,
 }
 
@@ -65,8 +66,9 @@ async fn outline_unbounded(
     let Probe {
         video,
         timeline,
+        streams,
         index,
-    } = inspect(source.as_ref(), &file, extractor, limits, cancel).await?;
+    } = inspect(source.as_ref(), &file, extractor, request.wanted(), cancel).await?;
     let timeline = match timeline {
         Some(timeline) => timeline,
         None => {
@@ -106,6 +108,9 @@ async fn outline_unbounded(
         all_samples: known.map(|index| index.samples.len()),
         all_bytes: known.map(|index| index.bytes()),
         bytes_read: source.bytes_read(),
-        warnings: notes(&timeline, &request.selection, &request.range, &picks),
+        warnings: note(&streams, &video, request.stream)
+            .into_iter()
+            .chain(notes(&timeline, &request.selection, &request.range, &picks))
+            .collect(),
     })
 }

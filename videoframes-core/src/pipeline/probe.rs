@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::input::{Counted, LocalFile};
 use super::{Error, Scratch, bounded};
 use crate::extract::{ExtractError, FrameExtractor};
-use crate::limits::{INDEX_READS, Limits};
+use crate::limits::{ANIMATION_SHARE, INDEX_READS, Limits};
 use crate::source::Source;
-use crate::video::{IndexReader, NoIndex, Timeline, VideoIndex, VideoInfo};
+use crate::video::{
+    Described, IndexReader, NoIndex, StreamChoice, Timeline, VideoIndex, VideoInfo, VideoStream,
+};
 
 /// A video before a frame of it is decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Probe {
     /// The presented frames as the container promises them; `None` where its packets lack
     /// timestamps. A promise: extraction checks it frame by frame.
     pub timeline: Option<Timeline>,
+    /// All video streams of the source.
+    pub streams: Vec<VideoStream>,
     /// The index of its samples, or why there is none.
     pub index: Result<Arc<VideoIndex>, NoIndex>,
 }
@@ -28,7 +32,7 @@ pub(super) async fn inspect(
     source: &dyn Source,
     file: &LocalFile<'_>,
     extractor: &dyn FrameExtractor,
-    limits: &Limits,
+    Wanted { stream, limits }: Wanted<'_>,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
     if source.is_empty() {
@@ -39,13 +43,21 @@ pub(super) async fn inspect(
         let text = format!("the source has {bytes} bytes, the limit is {limit}");
         return Err(Error::LimitExceeded(text));
     }
-    let index = read_index(source, cancel).await?;
-    let known = index.as_ref().ok().and_then(|index| index.video.clone());
-    let video = match known {
-        Some(video) => video,
+    let index = read_index(source, stream, cancel).await?;
+    if let Err(why) = &index
+        && why.is_excessive()
+    {
+        return Err(Error::LimitExceeded(why.to_string()));
+    }
+    let known = index.as_ref().ok().and_then(|index| {
+        let (video, streams) = (index.video.clone()?, index.streams.clone());
+        Some(Described { video, streams })
+    });
+    let Described { video, streams } = match known {
+        Some(described) => described,
         None => {
             let path = file.path().await?;
-            extractor.describe(&path, limits, cancel).await?
+            extractor.describe(&path, stream, limits, cancel).await?
         }
     };
     if u64::from(video.width) * u64::from(video.height) > limits.pixels {
@@ -54,11 +66,23 @@ pub(super) async fn inspect(
             video.width, video.height, limits.pixels
         )));
     }
+    if is_animation(&video.codec) {
+        let (pixels, limit) = (
+            u64::from(video.width) * u64::from(video.height),
+            limits.pixels / ANIMATION_SHARE,
+        );
+        if pixels > limit {
+            return Err(Error::LimitExceeded(format!(
+                "a canvas of {}×{} is larger than {limit} pixels, which is 1/{ANIMATION_SHARE} of the limit of pixels",
+                video.width, video.height
+            )));
+        }
+    }
     // A track that ffmpeg measures in other units is not the one that was indexed.
     let index = index.and_then(|index| {
-        let same = index.timeline.time_base() == video.time_base;
+        let same = index.timeline.time_base() == video.time_base && index.stream == video.stream;
         let index = same.then(|| Arc::new(index));
-        index.ok_or_else(|| NoIndex("its index is of another track".to_owned()))
+        index.ok_or_else(|| NoIndex::new("its index is of another track"))
     });
     let timeline = match &index {
         Ok(index) => Some(index.timeline.clone()),
@@ -71,15 +95,29 @@ pub(super) async fn inspect(
     Ok(Probe {
         video,
         timeline,
+        streams,
         index,
     })
 }
 
+/// Which stream of a source is meant, and what it may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) stream: Option<StreamChoice>,
+    pub(super) limits: &'a Limits,
+}
+
+/// Whether frames of a codec are painted over a canvas, which few bytes make large.
+fn is_animation(codec: &str) -> bool {
+    matches!(codec, "gif" | "apng" | "webp" | "webp_anim")
+}
+
 async fn read_index(
     source: &dyn Source,
+    stream: Option<StreamChoice>,
     cancel: &CancellationToken,
 ) -> Result<Result<VideoIndex, NoIndex>, Error> {
-    let mut reader = IndexReader::new(source.len());
+    let mut reader = IndexReader::new(source.len()).with_stream(stream);
     let mut reads = 0;
     while let Some(range) = reader.wanted() {
         if cancel.is_cancelled() {
@@ -98,31 +136,35 @@ async fn read_index(
     Ok(reader.finish())
 }
 
-/// Reads what a video is and which frames it has, for people who only want to know.
+/// Reads what a video is and which frames it has, for people who only want to know. Without a choice of
+/// `stream`, that is the one that a player shows.
 ///
 /// # Errors
 /// As [`super::run`] up to the first decode.
 pub async fn probe(
     source: Arc<dyn Source>,
+    stream: Option<StreamChoice>,
     extractor: &dyn FrameExtractor,
     limits: &Limits,
     scratch: &Scratch,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
     let source = Counted::new(source, cancel);
-    let work = probe_unbounded(source.as_ref(), extractor, limits, scratch, cancel);
+    let wanted = Wanted { stream, limits };
+    let work = probe_unbounded(source.as_ref(), wanted, extractor, scratch, cancel);
     bounded(work, limits, cancel).await
 }
 
 async fn probe_unbounded(
     source: &dyn Source,
+    wanted: Wanted<'_>,
     extractor: &dyn FrameExtractor,
-    limits: &Limits,
     scratch: &Scratch,
     cancel: &CancellationToken,
 ) -> Result<Probe, Error> {
     let file = LocalFile::of(source, scratch, cancel);
-    let mut probe = inspect(source, &file, extractor, limits, cancel).await?;
+    let limits = wanted.limits;
+    let mut probe = inspect(source, &file, extractor, wanted, cancel).await?;
     if probe.timeline.is_none() {
         let path = file.path().await?;
         let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;

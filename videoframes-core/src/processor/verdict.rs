@@ -110,7 +110,9 @@ impl Verdict {
                     retryable(ErrorCode::Unsupported)
                 }
                 ExtractError::NotAVideo(_) => permanent(ErrorCode::NotAVideo),
-                ExtractError::NoVideoStream => permanent(ErrorCode::NoVideoStream),
+                ExtractError::NoVideoStream | ExtractError::NoSuchStream(_) => {
+                    permanent(ErrorCode::NoVideoStream)
+                }
                 ExtractError::Stalled(_) => retryable(ErrorCode::DecoderStalled),
                 _ => retryable(ErrorCode::DecoderFailed),
             },

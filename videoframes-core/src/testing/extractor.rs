@@ -18,14 +18,15 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(!extractor.version().await.expect("a version").is_empty());
     assert!(matches!(
-        extractor.describe(not_a_video, &limits, &cancel).await,
+        extractor.describe(not_a_video, None, &limits, &cancel).await,
         Err(ExtractError::NotAVideo(_))
     ));
 
     let info = extractor
-        .describe(video, &limits, &cancel)
+        .describe(video, None, &limits, &cancel)
         .await
-        .expect("a video can be described");
+        .expect("a video can be described")
+        .video;
     let promised = extractor
         .promise(video, &info, &limits, &cancel)
         .await

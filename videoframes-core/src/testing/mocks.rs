@@ -15,7 +15,7 @@ use crate::source::{Source, Verifier};
 use crate::storage::{
     ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
-use crate::video::{Timeline, VideoInfo};
+use crate::video::{Described, StreamChoice, Timeline, VideoInfo};
 
 #[cfg(feature = "jobs")]
 pub use jobs::{MockJobRepo, MockQueue};
@@ -83,9 +83,10 @@ mock! {
         async fn describe(
             &self,
             input: &Path,
+            stream: Option<StreamChoice>,
             limits: &Limits,
             cancel: &CancellationToken,
-        ) -> Result<VideoInfo, ExtractError>;
+        ) -> Result<Described, ExtractError>;
         async fn promise(
             &self,
             input: &Path,

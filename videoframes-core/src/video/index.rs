@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Timeline, VideoInfo};
+use super::{Timeline, VideoInfo, VideoStream};
 
 /// One coded picture: where it lies, when it is shown, and whether decoding may start there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub struct Track {
 pub struct VideoIndex {
     /// The stream, where the index alone says enough of it; a decoder has to be asked otherwise.
     pub video: Option<VideoInfo>,
+    /// The stream's number among all streams of the source.
+    pub stream: u32,
+    /// All video streams of the source.
+    pub streams: Vec<VideoStream>,
     /// The presented frames.
     pub timeline: Timeline,
     /// All samples in decode order; never empty.
@@ -80,11 +84,30 @@ impl VideoIndex {
 
 /// Why a source has no index that can be used: another format, a damaged or an unusual one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoIndex(pub String);
+#[error("{reason}")]
+pub struct NoIndex {
+    reason: String,
+    excessive: bool,
+}
 
 impl NoIndex {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self {
+            reason: reason.into(),
+            excessive: false,
+        }
+    }
+
+    /// For an index that no program should read.
+    pub(crate) fn excessive(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            excessive: true,
+        }
+    }
+
+    /// Whether the index exceeds what is read of any file, so that no decoder may open this one either.
+    pub fn is_excessive(&self) -> bool {
+        self.excessive
     }
 }

@@ -5,18 +5,22 @@ mod index;
 mod mp4;
 pub mod nal;
 mod parameter_sets;
+pub(crate) mod streams;
 mod timeline;
 
 pub use index::{Coding, NoIndex, Sample, Track, VideoIndex};
 pub use mp4::IndexReader;
 pub(crate) use mp4::{starts_like_mp4, write};
+pub use streams::{Described, StreamChoice, VideoStream};
 pub use timeline::{Timeline, TimelineBuilder};
 
 use crate::units::{Rational, TimeBase};
 
-/// The first real video stream of a source (cover art is none) and its container.
+/// A video stream of a source and its container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoInfo {
+    /// The number of the stream among all streams of the source, from 0.
+    pub stream: u32,
     /// The container's short name, as ffmpeg spells it (`mov,mp4,…`, `matroska,webm`).
     pub container: String,
     /// The codec's short name (`h264`).

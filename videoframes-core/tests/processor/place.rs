@@ -23,7 +23,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
-use videoframes_core::video::{Timeline, VideoInfo};
+use videoframes_core::video::{Described, StreamChoice, Timeline, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
 
@@ -289,10 +289,11 @@ impl FrameExtractor for Counting {
     async fn describe(
         &self,
         input: &Path,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<VideoInfo, ExtractError> {
-        self.inner.describe(input, limits, cancel).await
+    ) -> Result<Described, ExtractError> {
+        self.inner.describe(input, stream, limits, cancel).await
     }
 
     async fn promise(

@@ -169,7 +169,15 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
         assert!(source.verifier().is_some(), "{name}");
         let probe = async |source: Arc<dyn Source>| {
             let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
-            pipeline::probe(source, &ffmpeg, &Limits::default(), &Scratch::default(), &cancel).await
+            pipeline::probe(
+                source,
+                None,
+                &ffmpeg,
+                &Limits::default(),
+                &Scratch::default(),
+                &cancel,
+            )
+            .await
         };
         let outcome = probe(Arc::clone(&source)).await;
         let Err(Error::Source(error)) = outcome else {

@@ -139,6 +139,7 @@ fn limits(read: &mut Reader) -> Limits {
         duration: read.get("VF_MAX_DURATION", some_time),
         wall_time: read.get("VF_ATTEMPT_TIMEOUT", some_time),
         stall: read.get("VF_STALL_TIMEOUT", some_time),
+        memory: read.optional("VF_MAX_MEMORY", size),
         ..Limits::default()
     }
 }

@@ -151,6 +151,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("VF_MAX_OUTPUT", "64GiB", "largest archive"),
     ("VF_MAX_FRAMES", "1000000", "most pictures of a job"),
     ("VF_MAX_PIXELS", "134217728", "largest picture"),
+    (
+        "VF_MAX_MEMORY",
+        "",
+        "largest address space of one ffmpeg process [default: by the size of the frames]",
+    ),
     ("VF_MAX_DURATION", "24h", "longest video"),
     (
         "VF_SCRATCH",

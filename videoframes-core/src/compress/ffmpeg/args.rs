@@ -8,7 +8,7 @@ use super::media::{Light, Mastering};
 use super::settings::{Settings, Sound};
 use crate::compress::{Codec, Container};
 use crate::extract::Quality;
-use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, PAUSED, STEADY, head, input};
+use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, Opened, PAUSED, STEADY, head};
 
 /// How much an encoder may spend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +35,7 @@ const NOTES: &str = "pass";
 
 /// A command that writes `settings` of `source` to `output`.
 pub(super) fn encode(
-    source: &Path,
+    source: Opened<'_>,
     settings: &Settings,
     rate: Rate,
     notes: &Path,
@@ -47,7 +47,7 @@ pub(super) fn encode(
 }
 
 /// A command that learns how hard the pictures are to encode, and writes nothing but notes on it.
-pub(super) fn survey(source: &Path, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
+pub(super) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
     args.extend(pictures(settings, VIDEO));
     args.extend(encoder(
@@ -65,13 +65,13 @@ pub(super) fn before_input(settings: &Settings) -> Vec<OsString> {
     steady.map(OsString::from).collect()
 }
 
-fn open(source: &Path, settings: &Settings) -> Vec<OsString> {
+fn open(source: Opened<'_>, settings: &Settings) -> Vec<OsString> {
     let mut args = head();
     args.extend(before_input(settings));
     if !settings.autorotate {
         args.push(NO_AUTOROTATE.into());
     }
-    args.extend(input(source));
+    args.extend(source.input());
     args
 }
 
@@ -93,10 +93,10 @@ pub(super) fn encoded(
 }
 
 /// A command that puts the pictures of `source`, which are coded as `codec`, into `output` as they are.
-pub(super) fn remux(source: &Path, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
+pub(super) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = head();
-    args.extend(input(source));
-    args.extend(["-map", "0:V:0", "-c:v", "copy"].map(OsString::from));
+    args.extend(source.input());
+    args.extend(["-map", &source.video(), "-c:v", "copy"].map(OsString::from));
     args.extend(mark(codec));
     args.extend(sound(settings));
     args.extend(description(settings));
@@ -105,13 +105,20 @@ pub(super) fn remux(source: &Path, codec: &str, settings: &Settings, output: &Pa
 }
 
 /// A command that compares `output` with what was encoded of `source`.
-pub(super) fn compare(source: &Path, settings: &Settings, output: &Path) -> Vec<OsString> {
+pub(super) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
-    args.extend(input(output));
+    let output = Opened {
+        path: output,
+        stream: 0,
+        pixels: source.pixels,
+    };
+    args.extend(output.input());
     // Frame by frame: timestamps of the output may be rounded.
     let graph = format!(
-        "[0:V:0]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{COMPARED}",
-        settings.filters, settings.pixel_format,
+        "[{}]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{COMPARED}",
+        source.video(),
+        settings.filters,
+        settings.pixel_format,
     );
     args.extend(["-filter_complex".into(), graph.into()]);
     args.extend(["-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
@@ -120,7 +127,7 @@ pub(super) fn compare(source: &Path, settings: &Settings, output: &Path) -> Vec<
 
 /// Which pictures, at which times.
 fn pictures(settings: &Settings, label: &str) -> Vec<OsString> {
-    let graph = format!("[0:V:0]{}[{label}]", settings.filters);
+    let graph = format!("[0:{}]{}[{label}]", settings.stream, settings.filters);
     let time_base = settings
         .encoder_time_base
         .unwrap_or(settings.time_base)
@@ -332,7 +339,8 @@ fn filled(longest_pause_s: u64) -> String {
 fn description(settings: &Settings) -> Vec<OsString> {
     if settings.keep_metadata {
         // Said here, since by itself ffmpeg keeps neither dates nor what is said of a filtered stream.
-        let all = ["-map_metadata:g", "0:g", "-map_metadata:s:v:0", "0:s:V:0"];
+        let stream = format!("0:s:{}", settings.stream);
+        let all = ["-map_metadata:g", "0:g", "-map_metadata:s:v:0", &stream];
         let own = ["major_brand=", "minor_version=", "compatible_brands="];
         let own = own.into_iter().flat_map(|none| ["-metadata", none]);
         return all.into_iter().chain(own).map(OsString::from).collect();

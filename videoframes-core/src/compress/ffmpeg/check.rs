@@ -10,8 +10,8 @@ use crate::video::Timeline;
 pub(super) fn look_at(run: &Run<'_>, expected: &Timeline) -> Result<(u32, u32), CompressError> {
     let (ffprobe, output) = (&run.programs.ffprobe, &run.request.output);
     let (limits, cancel) = (run.limits, run.cancel);
-    let video = probe::describe(ffprobe, output, limits, cancel)?;
-    let written = probe::promise(ffprobe, output, video.time_base, limits, cancel)?;
+    let video = probe::describe(ffprobe, output, None, limits, cancel)?.video;
+    let written = probe::promise(ffprobe, output, &video, limits, cancel)?;
     let written =
         written.ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;
     let tolerance = match run.settings.container {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::ExtractError;
+use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Program;
 use crate::ffmpeg::{args, probe};
 use crate::limits::{AUDIO_TRACKS, Limits};
@@ -139,10 +140,13 @@ pub(super) fn describe(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Media, ExtractError> {
-    let document: Document = probe::ask(ffprobe, args::probe_streams(input), limits, cancel)?;
+    let opening = ffprobe.with_memory(Workload::opening(input).memory(limits));
+    let document: Document = probe::ask(&opening, args::probe_streams(input, limits), limits, cancel)?;
     let mut media = read(document);
     if hdr && video.colour.is_hdr() {
-        let frames: Frames = probe::ask(ffprobe, args::probe_first_frame(input), limits, cancel)?;
+        let first = args::probe_first_frame(args::Opened::new(input, video, limits));
+        let ffprobe = &ffprobe.with_memory(Workload::opening(input).decoding(video).memory(limits));
+        let frames: Frames = probe::ask(ffprobe, first, limits, cancel)?;
         media.light = light(frames);
     }
     Ok(media)

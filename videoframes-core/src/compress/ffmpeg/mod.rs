@@ -205,6 +205,8 @@ impl Compressor for FfmpegCompressor {
                 autorotate,
                 before_input,
                 files: requests.iter().map(|request| request.output.clone()).collect(),
+                sizes: all.iter().map(|(_, settings)| settings.size).collect(),
+                file_bytes: runs.iter().map(Run::file_bytes).max().unwrap_or_default(),
                 outputs,
                 decoded: &mut decoded,
             };

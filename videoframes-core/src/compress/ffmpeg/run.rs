@@ -12,8 +12,10 @@ use super::check;
 use super::settings::Settings;
 use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
 use crate::extract::ExtractError;
+use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::child::Stdin;
 use crate::ffmpeg::decode::{Decode, Event, is_of_no_space};
+use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::units::{TimeBase, approximate_seconds};
@@ -21,6 +23,9 @@ use crate::video::{Timeline, TimelineBuilder};
 
 /// Frames between two looks at the size of the output.
 const LOOK_EVERY: usize = 25;
+
+/// Bytes that a file may have above twice its bound before ffmpeg is stopped.
+const FILE_ROOM: u64 = 64 << 20;
 
 /// Most frames that are left out by their places.
 pub(super) const UNSEEN: usize = 500;
@@ -103,7 +108,7 @@ impl Run<'_> {
     pub(super) fn encode(&self, rate: Rate) -> Result<Frames, CompressError> {
         let request = self.request;
         let args = args::encode(
-            self.input,
+            self.opened(),
             self.settings,
             rate,
             &request.workspace,
@@ -115,7 +120,7 @@ impl Run<'_> {
     /// The first of two passes.
     pub(super) fn survey(&self, bits: u64) -> Result<Frames, CompressError> {
         self.watched(args::survey(
-            self.input,
+            self.opened(),
             self.settings,
             bits,
             &self.request.workspace,
@@ -125,7 +130,7 @@ impl Run<'_> {
     /// Copies the streams into the output, and gives who did it.
     pub(super) fn remux(&self) -> Result<String, CompressError> {
         let args = args::remux(
-            self.input,
+            self.opened(),
             &self.request.video.codec,
             self.settings,
             &self.request.output,
@@ -145,7 +150,7 @@ impl Run<'_> {
     /// How similar the output is to what `settings` make of the source, and the frames of that.
     fn compared(&self, settings: &Settings) -> Result<(f64, Frames), CompressError> {
         let (mut similarity, mut frames) = (None, Frames::default());
-        let mut decode = self.start(args::compare(self.input, settings, &self.request.output))?;
+        let mut decode = self.start(args::compare(self.opened(), settings, &self.request.output))?;
         while let Some(event) = decode.next().map_err(|error| self.programs.explain(error))? {
             match event {
                 Event::Compared(value) => similarity = Some(value),
@@ -157,9 +162,27 @@ impl Run<'_> {
         Ok((similarity.ok_or_else(nothing)?, frames))
     }
 
+    fn opened(&self) -> Opened<'_> {
+        Opened::new(self.input, &self.request.video, self.limits)
+    }
+
+    /// Bytes beyond which no file of ffmpeg's may grow: with room above the bounds that are checked while it
+    /// runs, so that those report what is too large.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let largest = self.settings.most_bytes.max(self.request.notes_ceiling);
+        largest.saturating_mul(2).saturating_add(FILE_ROOM)
+    }
+
     fn start(&self, args: Vec<OsString>) -> Result<Decode<'_>, CompressError> {
-        let (ffmpeg, stall) = (&self.programs.ffmpeg, self.limits.stall);
-        let mut decode = Decode::start(ffmpeg, args, Stdin::Empty, None, stall, self.cancel)?;
+        let workload = Workload::opening(self.input)
+            .decoding(&self.request.video)
+            .encoding(self.settings.size);
+        let ffmpeg = &self.programs.ffmpeg;
+        let ffmpeg = ffmpeg
+            .with_memory(workload.memory(self.limits))
+            .with_files(self.file_bytes());
+        let stall = self.limits.stall;
+        let mut decode = Decode::start(&ffmpeg, args, Stdin::Empty, None, stall, self.cancel)?;
         decode.watch_file(&self.request.output);
         Ok(decode)
     }

@@ -2,7 +2,7 @@
 
 use crate::compress::{AudioMode, Codec, CompressError, CompressRequest, Container};
 use crate::ffmpeg::args::ENCODED;
-use crate::ffmpeg::filters::{self, input_matrix, input_range, is_rgb, tonemap_chain, turn};
+use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, tonemap_chain, turn};
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
@@ -34,6 +34,8 @@ const HARMLESS_TAGS: [&str; 9] = [
 /// Everything an encoder is told, but for how much it may spend.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
+    /// Number of the video among all streams of the source.
+    pub(super) stream: u32,
     pub(super) codec: Codec,
     pub(super) container: Container,
     /// What is done to frames before they are encoded.
@@ -152,6 +154,7 @@ impl Settings {
             ));
         }
         Ok(Self {
+            stream: video.stream,
             codec,
             container,
             filters: filter_graph(video, codec, request.deinterlace, size, tonemap),
@@ -421,15 +424,6 @@ fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
         Codec::Vp9 => video.colour.is_hdr(),
     };
     if ten { "yuv420p10le" } else { "yuv420p" }
-}
-
-/// Whether samples have more than 8 bits: the name ends in their number (`yuv420p10le`, `p010le`).
-fn is_deep(format: &str) -> bool {
-    let name = format.strip_suffix("le").or_else(|| format.strip_suffix("be"));
-    let packed = ["rgb444", "rgb555", "rgb565", "bgr444", "bgr555", "bgr565"];
-    name.is_some_and(|name| {
-        name.ends_with(|c: char| c.is_ascii_digit()) && !packed.iter().any(|p| name.starts_with(p))
-    })
 }
 
 fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, CompressError> {

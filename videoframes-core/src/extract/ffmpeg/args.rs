@@ -2,17 +2,16 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::Path;
 
 use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
-use crate::ffmpeg::args::{DECODED, PICKED, STEADY, decode, input};
+use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, tonemap_chain, turn};
 use crate::units::Rational;
 use crate::video::{Timeline, VideoInfo};
 
 /// Decodes everything and reports every frame, writing nothing.
-pub(super) fn scan(path: &Path) -> Vec<OsString> {
-    let mut args = decode(input(path));
+pub(super) fn scan(opened: Opened<'_>) -> Vec<OsString> {
+    let mut args = decode(opened.input(), &opened.video());
     let filter = format!("showinfo@{DECODED}=checksum=0");
     args.extend(["-vf", &filter, "-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
     args
@@ -33,8 +32,8 @@ pub(super) enum Graph<'a> {
 }
 
 /// Decodes a file and writes the picked frames to stdout.
-pub(super) fn extract(path: &Path, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
-    let mut args = decode(steady(request, input(path)));
+pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
+    let mut args = decode(steady(request, opened.input()), &opened.video());
     let graph = match graph {
         Graph::Inline(graph) => ["-filter:v", graph],
         // `-filter_script` gave way to `-/filter` in ffmpeg 7.
@@ -53,8 +52,8 @@ fn steady(request: &ExtractRequest, input: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Decodes the samples that come by stdin and writes those with odd timestamps to stdout.
-pub(super) fn extract_planned(request: &ExtractRequest, threads: usize) -> Vec<OsString> {
-    let mut source: Vec<OsString> = Vec::new();
+pub(super) fn extract_planned(request: &ExtractRequest, threads: usize, pixels: u64) -> Vec<OsString> {
+    let mut source: Vec<OsString> = bounds(pixels).into();
     if threads > 0 {
         source.extend(["-threads".into(), threads.to_string().into()]);
     }
@@ -82,7 +81,7 @@ pub(super) fn extract_planned(request: &ExtractRequest, threads: usize) -> Vec<O
         "pipe:0",
     ];
     source.extend(head.map(OsString::from));
-    let mut args = decode(source);
+    let mut args = decode(source, "0:V:0");
     let mut filters = vec!["select='mod(pts,2)'".to_owned()];
     filters.extend(picture_filters(request));
     args.extend(["-filter:v".into(), filters.join(",").into()]);

@@ -21,9 +21,10 @@ use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
 use crate::ffmpeg::program::Programs;
 pub use crate::ffmpeg::program::{OLDEST_SUPPORTED, Version};
 pub use crate::ffmpeg::registry::sweep_children;
+pub use crate::ffmpeg::spawn::protect_secrets;
 use crate::ffmpeg::{blocking, probe};
 use crate::limits::Limits;
-use crate::video::{Timeline, VideoInfo};
+use crate::video::{Described, StreamChoice, Timeline, VideoInfo};
 
 /// Runs `ffmpeg` and `ffprobe` as child processes. They are gone when a call returns or soon after it
 /// was dropped, and on Linux they die with this process, even if it is killed.
@@ -142,12 +143,13 @@ impl FrameExtractor for FfmpegExtractor {
     async fn describe(
         &self,
         input: &Path,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<VideoInfo, ExtractError> {
+    ) -> Result<Described, ExtractError> {
         let (programs, input, limits) = (Arc::clone(&self.programs), input.to_owned(), *limits);
         blocking(cancel, move |cancel| {
-            probe::describe(&programs.ffprobe, &input, &limits, cancel)
+            probe::describe(&programs.ffprobe, &input, stream, &limits, cancel)
         })
         .await
     }
@@ -160,9 +162,9 @@ impl FrameExtractor for FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<Option<Timeline>, ExtractError> {
         let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        let (time_base, limits) = (video.time_base, *limits);
+        let (video, limits) = (video.clone(), *limits);
         blocking(cancel, move |cancel| {
-            probe::promise(&programs.ffprobe, &input, time_base, &limits, cancel)
+            probe::promise(&programs.ffprobe, &input, &video, &limits, cancel)
         })
         .await
     }

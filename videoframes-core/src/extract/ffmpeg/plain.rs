@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
-use crate::ffmpeg::args::NO_AUTOROTATE;
+use crate::ffmpeg::args::{NO_AUTOROTATE, Opened};
 use crate::ffmpeg::child::Stdin;
 use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 use crate::video::TimelineBuilder;
@@ -25,6 +26,10 @@ pub(crate) struct Alongside<'a> {
     pub(crate) before_input: Vec<OsString>,
     /// The files that are written.
     pub(crate) files: Vec<PathBuf>,
+    /// Width and height of the videos in them.
+    pub(crate) sizes: Vec<(u32, u32)>,
+    /// Bytes beyond which none of the files may grow.
+    pub(crate) file_bytes: u64,
     /// Further outputs of the command.
     pub(crate) outputs: Vec<OsString>,
     /// Hears of every decoded frame: its timestamp, and whether it is interlaced. The graph of the pictures
@@ -54,15 +59,16 @@ pub(crate) fn extract(
             "the timestamps are too large to be compared exactly".to_owned(),
         ));
     }
+    let opened = Opened::new(input, &request.video, limits);
     let graph = args::filter_graph(request, alongside.is_some());
     let (mut args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
         (
-            args::extract(input, request, args::Graph::Inline(&graph)),
+            args::extract(opened, request, args::Graph::Inline(&graph)),
             Stdin::Empty,
         )
     } else {
         let major = programs.version()?.number.0;
-        let args = args::extract(input, request, args::Graph::OnStdin { major });
+        let args = args::extract(opened, request, args::Graph::OnStdin { major });
         (args, Stdin::Text(graph))
     };
     if let Some(alongside) = &mut alongside {
@@ -73,7 +79,14 @@ pub(crate) fn extract(
         args.retain(|arg| arg != NO_AUTOROTATE);
     }
     let format = Some(request.picture.format);
-    let mut decode = Decode::start(&programs.ffmpeg, args, stdin, format, limits.stall, cancel)?;
+    let mut workload = Workload::opening(input).decoding(&request.video);
+    let mut ffmpeg = programs.ffmpeg.clone();
+    if let Some(alongside) = &alongside {
+        workload = alongside.sizes.iter().copied().fold(workload, Workload::encoding);
+        ffmpeg = ffmpeg.with_files(alongside.file_bytes);
+    }
+    let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
+    let mut decode = Decode::start(&ffmpeg, args, stdin, format, limits.stall, cancel)?;
     for file in alongside.iter().flat_map(|alongside| &alongside.files) {
         decode.watch_file(file);
     }
@@ -288,6 +301,7 @@ mod tests {
         let time_base = TimeBase::new(1, 10).unwrap();
         ExtractRequest {
             video: VideoInfo {
+                stream: 0,
                 container: String::new(),
                 codec: String::new(),
                 width: 16,

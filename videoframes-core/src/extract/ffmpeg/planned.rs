@@ -16,6 +16,7 @@ use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput};
 use crate::ffmpeg::child::Stdin;
 use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
 
@@ -153,9 +154,12 @@ impl Decoders<'_> {
     fn decode(&self, runs: &[usize], send: Send<'_>) -> Result<(usize, ExtractReport), ExtractError> {
         let clock = Clock::of(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
+        let memory = Workload::default()
+            .decoding(&self.request.video)
+            .memory(self.limits);
         let mut decode = Decode::start(
-            &self.programs.ffmpeg,
-            args::extract_planned(self.request, self.threads),
+            &self.programs.ffmpeg.with_memory(memory),
+            args::extract_planned(self.request, self.threads, self.limits.pixels),
             Stdin::Parts(receiver),
             Some(self.request.picture.format),
             self.limits.stall,

@@ -6,8 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::args;
 use crate::extract::{ExtractError, Scan};
+use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::child::Stdin;
 use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::video::{TimelineBuilder, VideoInfo};
@@ -19,9 +21,10 @@ pub(super) fn scan(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Scan, ExtractError> {
+    let memory = Workload::opening(input).decoding(video).memory(limits);
     let mut decode = Decode::start(
-        &programs.ffmpeg,
-        args::scan(input),
+        &programs.ffmpeg.with_memory(memory),
+        args::scan(Opened::new(input, video, limits)),
         Stdin::Empty,
         None,
         limits.stall,

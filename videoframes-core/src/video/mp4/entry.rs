@@ -40,6 +40,36 @@ pub(super) struct ColourBox {
     pub(super) full_range: Option<bool>,
 }
 
+/// Format, width and height of a track's first sample description.
+pub(super) fn summary(stbl: &[Box<'_>]) -> Option<([u8; 4], u16, u16)> {
+    let entry = Box::all(find(stbl, b"stsd")?.body.get(8..)?)
+        .ok()?
+        .into_iter()
+        .next()?;
+    let size = |start: usize| {
+        let bytes = entry.body.get(start..start + 2)?;
+        Some(u16::from_be_bytes(bytes.try_into().ok()?))
+    };
+    Some((entry.kind, size(24)?, size(26)?))
+}
+
+/// The codec's short name as ffmpeg spells it, or the format's own.
+pub(super) fn codec_name(format: [u8; 4]) -> String {
+    match &format {
+        b"avc1" | b"avc3" => "h264".to_owned(),
+        b"hvc1" | b"hev1" => "hevc".to_owned(),
+        b"av01" => "av1".to_owned(),
+        b"vp08" => "vp8".to_owned(),
+        b"vp09" => "vp9".to_owned(),
+        b"mp4v" => "mpeg4".to_owned(),
+        b"jpeg" | b"mjpa" => "mjpeg".to_owned(),
+        b"apcn" | b"apch" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "prores".to_owned(),
+        b"AVdn" => "dnxhd".to_owned(),
+        b"png " => "png".to_owned(),
+        other => other.escape_ascii().to_string(),
+    }
+}
+
 impl Entry {
     /// Reads the content of an `stsd` box, which must describe all samples in one way.
     pub(super) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {

@@ -1,6 +1,6 @@
 //! Movie fragments (ISO/IEC 14496-12, 8.8), read as ffmpeg's demuxer reads them.
 
-use mp4_atom::{Tfdt, Tfhd, Trex, Trun, TrunEntry};
+use mp4_atom::{Tfdt, Tfhd, Trex};
 
 use super::super::NoIndex;
 use super::boxes::{Box, find, need};
@@ -71,17 +71,17 @@ impl Fragments {
             .default_sample_size
             .unwrap_or(self.defaults.default_sample_size);
         for part in parts.iter().filter(|b| b.kind == *b"trun") {
-            let run: Trun = part.decode()?;
+            let run = Run::read(part)?;
             let mut place = run
                 .data_offset
                 .and_then(|offset| base.checked_add_signed(offset.into()))
                 .ok_or_else(|| NoIndex::new("its fragments do not say where their data lie"))?;
-            for TrunEntry {
+            for RunEntry {
                 duration: own_duration,
                 size: own_size,
                 flags: own_flags,
                 cts,
-            } in &run.samples
+            } in run.entries()
             {
                 let (duration, size) = (own_duration.unwrap_or(duration), own_size.unwrap_or(size));
                 if duration == 0 {
@@ -108,5 +108,70 @@ impl Fragments {
             ));
         }
         Ok((self.media, delay))
+    }
+}
+
+/// A `trun` box, whose entries are read where they stand.
+struct Run<'a> {
+    data_offset: Option<i32>,
+    first_flags: Option<u32>,
+    count: u32,
+    /// Which fields an entry has.
+    fields: u32,
+    rows: &'a [u8],
+}
+
+/// A sample of a run, as far as the run says.
+struct RunEntry {
+    duration: Option<u32>,
+    size: Option<u32>,
+    flags: Option<u32>,
+    cts: Option<u32>,
+}
+
+impl<'a> Run<'a> {
+    const DATA_OFFSET: u32 = 0x1;
+    const FIRST_FLAGS: u32 = 0x4;
+    const FIELDS: [u32; 4] = [0x100, 0x200, 0x400, 0x800];
+
+    fn read(trun: &Box<'a>) -> Result<Self, NoIndex> {
+        let mut words = trun.body.chunks_exact(4);
+        let mut next = || {
+            let word = words.next().and_then(|word| word.try_into().ok());
+            word.map(u32::from_be_bytes).ok_or_else(|| trun.unreadable())
+        };
+        let flags = next()?;
+        let count = next()?;
+        let mut optional = |flag| (flags & flag != 0).then(&mut next).transpose();
+        let data_offset = optional(Self::DATA_OFFSET)?.map(|offset| offset as i32);
+        let first_flags = optional(Self::FIRST_FLAGS)?;
+        let words = Self::FIELDS.iter().filter(|&&field| flags & field != 0).count();
+        let head = 8 + 4 * (usize::from(data_offset.is_some()) + usize::from(first_flags.is_some()));
+        let length = (count as usize).checked_mul(4 * words);
+        let rows = length.and_then(|length| trun.body.get(head..)?.get(..length));
+        Ok(Self {
+            data_offset,
+            first_flags,
+            count,
+            fields: flags,
+            rows: rows.ok_or_else(|| trun.unreadable())?,
+        })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = RunEntry> {
+        let mut words = self.rows.chunks_exact(4);
+        (0..self.count).map(move |place| {
+            let mut field = |field: u32| {
+                let word = (self.fields & field != 0).then(|| words.next()).flatten()?;
+                Some(u32::from_be_bytes(word.try_into().ok()?))
+            };
+            let [duration, size, flags, cts] = Self::FIELDS.map(&mut field);
+            RunEntry {
+                duration,
+                size,
+                flags: flags.or(self.first_flags.filter(|_| place == 0)),
+                cts,
+            }
+        })
     }
 }

@@ -3,6 +3,7 @@
 //! Everything in a file is distrusted. What is damaged or out of the ordinary makes no index, and
 //! the video takes the way of formats that have none.
 
+mod audit;
 mod boxes;
 mod entry;
 mod fragments;
@@ -16,11 +17,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use mp4_atom::{Decode, Header};
 
+use self::audit::Audit;
 use self::boxes::Box;
 use self::fragments::Fragments;
 use self::movie::Movie;
-use super::{NoIndex, VideoIndex};
-use crate::limits::{INDEX_BOX_BYTES, INDEX_BOXES};
+use super::{NoIndex, StreamChoice, VideoIndex};
+use crate::limits::{INDEX_BOX_BYTES, INDEX_BOXES, INDEX_FRAGMENTS};
 
 /// Bytes that are asked for where a box header is expected: often the whole of an index.
 const WINDOW: u64 = 64 << 10;
@@ -48,6 +50,9 @@ pub struct IndexReader {
     window_start: u64,
     window: Bytes,
     boxes: usize,
+    moofs: usize,
+    stream: Option<StreamChoice>,
+    audit: Audit,
     /// Bytes that are asked for where the next box is expected.
     ahead: u64,
     movie: Option<Movie>,
@@ -79,11 +84,19 @@ impl IndexReader {
             window_start: 0,
             window: Bytes::new(),
             boxes: 0,
+            moofs: 0,
+            stream: None,
+            audit: Audit::new(length),
             ahead: WINDOW,
             movie: None,
             fragments: None,
             state: State::Wants(0..length.min(WINDOW)),
         }
+    }
+
+    /// The same for a video stream that is asked for; otherwise the one that a player shows is read.
+    pub fn with_stream(self, stream: Option<StreamChoice>) -> Self {
+        Self { stream, ..self }
     }
 
     /// The bytes that are needed to go on; `None` when there is nothing more to read.
@@ -144,8 +157,11 @@ impl IndexReader {
                 .filter(|&end| end <= self.length)
                 .ok_or_else(|| NoIndex::new("its boxes reach beyond its end"))?;
             if matches!(&header.kind, b"moov" | b"moof") {
-                if end - self.place > INDEX_BOX_BYTES {
-                    return Err(NoIndex::new("its index is too large"));
+                let bytes = end - self.place;
+                if bytes > INDEX_BOX_BYTES {
+                    return Err(NoIndex::excessive(format!(
+                        "its index has {bytes} bytes, the limit is {INDEX_BOX_BYTES}"
+                    )));
                 }
                 let Some(bytes) = self.windowed(self.place..end) else {
                     // With what says where the next box is.
@@ -200,9 +216,21 @@ impl IndexReader {
         let [only] = boxes.as_slice() else {
             return Err(NoIndex::new("its boxes do not fit into each other"));
         };
+        match &kind {
+            b"moov" => self.audit.movie(only)?,
+            _ => {
+                self.moofs += 1;
+                if self.moofs > INDEX_FRAGMENTS {
+                    return Err(NoIndex::excessive(format!(
+                        "it has more than {INDEX_FRAGMENTS} fragments"
+                    )));
+                }
+                self.audit.fragment(only)?;
+            }
+        }
         match (&kind, &mut self.movie, &mut self.fragments) {
             (b"moov", None, _) => {
-                let movie = Movie::read(only, bytes, self.length)?;
+                let movie = Movie::read(only, self.stream, self.length)?;
                 self.fragments = movie.defaults.clone().map(|d| Fragments::new(d, self.length));
                 self.movie = Some(movie);
                 Ok(())

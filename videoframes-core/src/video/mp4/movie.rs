@@ -4,9 +4,12 @@ use bytes::Bytes;
 use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
 
 use super::super::parameter_sets::SequenceParameters;
-use super::super::{Coding, Colour, NoIndex, Orientation, Track, VideoIndex, VideoInfo, colour_names};
+use super::super::{
+    Coding, Colour, NoIndex, Orientation, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
+    colour_names, streams,
+};
 use super::boxes::{Box, find, need};
-use super::entry::{ColourBox, Entry};
+use super::entry::{self, ColourBox, Entry};
 use super::fragments::Fragments;
 use super::media::{Edit, Media};
 use super::tables;
@@ -15,9 +18,12 @@ use crate::units::{Rational, TimeBase};
 /// The container's name, as ffmpeg spells it.
 const CONTAINER: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 
-/// What `moov` says of the first video track.
+/// What `moov` says of the video track that is meant.
 #[derive(Debug)]
 pub(super) struct Movie {
+    /// Its place among all tracks, which is the number of its stream.
+    stream: u32,
+    streams: Vec<VideoStream>,
     header: Mvhd,
     track_header: Tkhd,
     time_base: TimeBase,
@@ -30,25 +36,24 @@ pub(super) struct Movie {
 }
 
 impl Movie {
-    /// Reads a `moov` box, which is all of `bytes`.
-    pub(super) fn read(moov: &Box<'_>, bytes: &Bytes, source_bytes: u64) -> Result<Self, NoIndex> {
+    /// Reads a `moov` box.
+    pub(super) fn read(
+        moov: &Box<'_>,
+        stream: Option<StreamChoice>,
+        source_bytes: u64,
+    ) -> Result<Self, NoIndex> {
         let children = moov.children()?;
         let tracks = children
             .iter()
             .filter(|b| b.kind == *b"trak")
             .map(Box::children)
             .collect::<Result<Vec<_>, _>>()?;
-        let video = tracks
-            .iter()
-            .find(|track| handler(track) == Some(*b"vide"))
-            .ok_or_else(|| NoIndex::new("it has no video track"))?;
+        let streams = video_streams(&tracks)?;
+        let chosen = streams::choose(&streams, stream)
+            .ok_or_else(|| NoIndex::new("it has no such video track"))?
+            .index;
+        let video = &tracks[chosen as usize];
         let track_header: Tkhd = need(video, b"tkhd")?.decode()?;
-        if tracks
-            .iter()
-            .any(|track| names_as_chapters(track, track_header.track_id))
-        {
-            return Err(NoIndex::new("its first video track holds chapter pictures"));
-        }
         let mdia = need(video, b"mdia")?.children()?;
         let media_header: Mdhd = need(&mdia, b"mdhd")?.decode()?;
         let time_base =
@@ -78,12 +83,15 @@ impl Movie {
             }
         };
         Ok(Self {
+            stream: chosen,
+            streams,
             header: need(&children, b"mvhd")?.decode()?,
             track_header,
             time_base,
             edits,
             entry: Entry::read(&stsd)?,
-            sample_description: bytes.slice_ref(stsd.whole),
+            // A copy: the rest of the box is not kept.
+            sample_description: Bytes::copy_from_slice(stsd.whole),
             media: tables::read(&stbl, source_bytes)?,
             defaults,
         })
@@ -143,6 +151,7 @@ impl Movie {
         };
         let description = Description {
             header: &self.header,
+            stream: self.stream,
             track_header: &self.track_header,
             entry: &self.entry,
             time_base: self.time_base,
@@ -150,6 +159,8 @@ impl Movie {
         };
         Ok(VideoIndex {
             video: parameters.and_then(|parameters| description.video(&parameters)),
+            stream: self.stream,
+            streams: self.streams,
             timeline: presentation.timeline,
             samples: presentation.samples,
             first_presented: presentation.first_presented,
@@ -161,6 +172,36 @@ impl Movie {
             hindrance,
         })
     }
+}
+
+/// The video tracks among all tracks, as a demuxer lists them.
+fn video_streams(tracks: &[Vec<Box<'_>>]) -> Result<Vec<VideoStream>, NoIndex> {
+    let videos = tracks.iter().zip(0u32..);
+    let videos = videos.filter(|(track, _)| handler(track) == Some(*b"vide"));
+    videos
+        .map(|(track, index)| {
+            let header: Tkhd = need(track, b"tkhd")?.decode()?;
+            let stbl = find(track, b"mdia")
+                .and_then(|mdia| find(&mdia.children().ok()?, b"minf"))
+                .and_then(|minf| find(&minf.children().ok()?, b"stbl"))
+                .and_then(|stbl| stbl.children().ok())
+                .unwrap_or_default();
+            let (format, width, height) = entry::summary(&stbl).unwrap_or_default();
+            Ok(VideoStream {
+                index,
+                id: Some(header.track_id),
+                codec: entry::codec_name(format),
+                width: width.into(),
+                height: height.into(),
+                frames: tables::sample_count(&stbl).filter(|&count| count > 0),
+                default: header.enabled,
+                disabled: !header.enabled,
+                attached: tracks
+                    .iter()
+                    .any(|other| names_as_chapters(other, header.track_id)),
+            })
+        })
+        .collect()
 }
 
 fn handler(track: &[Box<'_>]) -> Option<[u8; 4]> {
@@ -266,6 +307,7 @@ fn edit_of_fragments(
 
 /// All that the container and the parameter set say of the stream.
 struct Description<'a> {
+    stream: u32,
     header: &'a Mvhd,
     track_header: &'a Tkhd,
     entry: &'a Entry,
@@ -285,6 +327,7 @@ impl Description<'_> {
             return None;
         }
         Some(VideoInfo {
+            stream: self.stream,
             container: CONTAINER.to_owned(),
             codec: codec.to_owned(),
             width: parameters.size.0,

@@ -1,44 +1,34 @@
-//! The sample tables of a progressive file (ISO/IEC 14496-12, 8.6 and 8.7).
-
-use mp4_atom::{Co64, Ctts, Stco, Stsc, Stss, Stsz, StszSamples, Stts};
+//! The sample tables of a progressive file (ISO/IEC 14496-12, 8.6 and 8.7), read entry by entry where they
+//! stand: nothing is decoded that is not asked for.
 
 use super::super::NoIndex;
 use super::boxes::{Box, find, need};
 use super::media::Media;
+use crate::limits::INDEX_SAMPLES;
+
+/// How many samples a track claims to have.
+pub(super) fn sample_count(stbl: &[Box<'_>]) -> Option<u64> {
+    let sizes = find(stbl, b"stsz")?;
+    Some(word(sizes.body.get(8..)?)?.into())
+}
 
 /// Reads the tables of `stbl` into samples; none where all tables are empty, as in fragmented files.
 pub(super) fn read(stbl: &[Box<'_>], source_bytes: u64) -> Result<Media, NoIndex> {
-    let sizes = need(stbl, b"stsz")?.decode::<Stsz>()?.samples;
-    let count = match &sizes {
-        StszSamples::Identical { count, .. } => *count as usize,
-        StszSamples::Different { sizes } => sizes.len(),
-    };
-    if count > crate::limits::INDEX_SAMPLES {
+    let sizes = Sizes::read(&need(stbl, b"stsz")?)?;
+    if sizes.count > INDEX_SAMPLES {
         return Err(NoIndex::new("it has too many samples"));
     }
-    let size = |sample: usize| match &sizes {
-        StszSamples::Identical { size, .. } => *size,
-        StszSamples::Different { sizes } => sizes[sample],
-    };
-    let durations = need(stbl, b"stts")?.decode::<Stts>()?.entries;
-    let durations = durations.iter().map(|e| (e.sample_count, e.sample_delta));
-    let mut durations = runs(durations);
-    let offsets = match find(stbl, b"ctts") {
-        Some(ctts) => ctts.decode::<Ctts>()?.entries,
-        None => Vec::new(),
-    };
+    let durations = entries::<2>(&need(stbl, b"stts")?)?;
+    let mut durations = runs(durations.map(|[count, delta]| (count, delta)));
+    let offsets = find(stbl, b"ctts").map(|ctts| entries::<2>(&ctts)).transpose()?;
     // ffmpeg reads the offsets of version 0 as signed, too: QuickTime writes negative ones there.
-    let offsets = offsets
-        .iter()
-        .map(|e| (e.sample_count, i64::from(e.sample_offset as i32)));
-    let mut offsets = runs(offsets);
+    let offsets = offsets.into_iter().flatten();
+    let mut offsets = runs(offsets.map(|[count, offset]| (count, i64::from(offset as i32))));
     let mut sync = SyncSamples::read(stbl)?;
     let mut media = Media::new(source_bytes);
-    for_each_place(stbl, count, |sample, offset| {
-        let duration = durations
-            .next()
-            .ok_or_else(|| NoIndex::new("its tables count samples differently"))?;
-        let bytes = size(sample);
+    for_each_place(stbl, sizes.count, |sample, offset| {
+        let duration = durations.next().ok_or_else(differently)?;
+        let bytes = sizes.of(sample).ok_or_else(differently)?;
         media.push(
             offset,
             bytes,
@@ -49,14 +39,85 @@ pub(super) fn read(stbl: &[Box<'_>], source_bytes: u64) -> Result<Media, NoIndex
         Ok(offset.saturating_add(u64::from(bytes)))
     })?;
     if durations.next().is_some() {
-        return Err(NoIndex::new("its tables count samples differently"));
+        return Err(differently());
     }
     Ok(media)
+}
+
+fn differently() -> NoIndex {
+    NoIndex::new("its tables count samples differently")
+}
+
+/// The first 32 bits.
+fn word(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.first_chunk()?))
+}
+
+/// The entries of a table, of `N` words each, behind version, flags and their number.
+fn entries<'a, const N: usize>(
+    table: &Box<'a>,
+) -> Result<impl Iterator<Item = [u32; N]> + use<'a, N>, NoIndex> {
+    let rows = rows(table, 4, 4 * N)?;
+    Ok(rows.map(|row| std::array::from_fn(|i| word(&row[4 * i..]).unwrap_or(0))))
+}
+
+/// The entries of a table, of `size` bytes each, whose number stands at `start`, just before them.
+fn rows<'a>(table: &Box<'a>, start: usize, size: usize) -> Result<std::slice::ChunksExact<'a, u8>, NoIndex> {
+    let behind = table
+        .body
+        .get(start..)
+        .and_then(|rest| Some((word(rest)?, &rest[4..])));
+    let (count, rest) = behind.ok_or_else(|| table.unreadable())?;
+    let length = (count as usize).checked_mul(size);
+    let rows = length.and_then(|length| rest.get(..length));
+    Ok(rows.ok_or_else(|| table.unreadable())?.chunks_exact(size))
+}
+
+/// `stsz`: the sizes of all samples.
+struct Sizes<'a> {
+    count: usize,
+    /// The size of every sample, or their sizes one by one.
+    sizes: Result<u32, &'a [u8]>,
+}
+
+impl<'a> Sizes<'a> {
+    fn read(stsz: &Box<'a>) -> Result<Self, NoIndex> {
+        let number = |start: usize| {
+            let bytes = stsz.body.get(start..);
+            bytes.and_then(word).ok_or_else(|| stsz.unreadable())
+        };
+        let (uniform, count) = (number(4)?, number(8)? as usize);
+        let sizes = match uniform {
+            0 => {
+                let _checked = rows(stsz, 8, 4)?;
+                Err(&stsz.body[12..])
+            }
+            size => Ok(size),
+        };
+        Ok(Self { count, sizes })
+    }
+
+    fn of(&self, sample: usize) -> Option<u32> {
+        match self.sizes {
+            Ok(size) => Some(size),
+            Err(sizes) => word(sizes.get(4 * sample..)?),
+        }
+    }
 }
 
 /// Run-length coded values, one at a time: never more than are asked for.
 fn runs<T: Copy>(entries: impl Iterator<Item = (u32, T)>) -> impl Iterator<Item = T> {
     entries.flat_map(|(count, value)| std::iter::repeat_n(value, count as usize))
+}
+
+/// The starts of all chunks.
+fn chunks<'a>(stbl: &[Box<'a>]) -> Result<impl Iterator<Item = u64> + use<'a>, NoIndex> {
+    let (table, size) = match find(stbl, b"co64") {
+        Some(co64) => (co64, 8),
+        None => (need(stbl, b"stco")?, 4),
+    };
+    let rows = rows(&table, 4, size)?;
+    Ok(rows.map(|row| row.iter().fold(0, |start, &byte| start << 8 | u64::from(byte))))
 }
 
 /// Calls `each` with every sample's number and place; it answers with the place behind it.
@@ -65,30 +126,22 @@ fn for_each_place(
     count: usize,
     mut each: impl FnMut(usize, u64) -> Result<u64, NoIndex>,
 ) -> Result<(), NoIndex> {
-    let chunks: Vec<u64> = match find(stbl, b"co64") {
-        Some(co64) => co64.decode::<Co64>()?.entries,
-        None => {
-            let stco = need(stbl, b"stco")?.decode::<Stco>()?;
-            stco.entries.into_iter().map(u64::from).collect()
-        }
-    };
-    let layout = need(stbl, b"stsc")?.decode::<Stsc>()?.entries;
-    let differently = || NoIndex::new("its tables count samples differently");
-    if layout.iter().any(|entry| entry.sample_description_index != 1) {
+    let stsc = need(stbl, b"stsc")?;
+    if entries::<3>(&stsc)?.any(|[.., description]| description != 1) {
         return Err(NoIndex::new("it has several sample descriptions"));
     }
+    let mut layout = entries::<3>(&stsc)?
+        .map(|[first, samples, _]| (first, samples))
+        .peekable();
     let mut sample = 0;
-    let mut entry = 0;
-    for (chunk, &start) in chunks.iter().enumerate() {
-        while layout
-            .get(entry + 1)
-            .is_some_and(|next| next.first_chunk as usize <= chunk + 1)
-        {
-            entry += 1;
+    let mut current = layout.next();
+    for (chunk, start) in chunks(stbl)?.enumerate() {
+        while let Some(next) = layout.next_if(|&(first, _)| first as usize <= chunk + 1) {
+            current = Some(next);
         }
-        let current = layout.get(entry).ok_or_else(differently)?;
+        let (_, samples) = current.ok_or_else(differently)?;
         let mut place = start;
-        for _ in 0..current.samples_per_chunk {
+        for _ in 0..samples {
             if sample == count {
                 return Err(differently());
             }
@@ -96,10 +149,9 @@ fn for_each_place(
             sample += 1;
         }
     }
-    if sample == count {
-        Ok(())
-    } else {
-        Err(differently())
+    match sample == count {
+        true => Ok(()),
+        false => Err(differently()),
     }
 }
 
@@ -114,12 +166,11 @@ impl SyncSamples {
         let Some(full) = find(stbl, b"stss") else {
             return Ok(Self { numbers: None });
         };
-        let mut numbers = full.decode::<Stss>()?.entries;
+        let numbers_of = |table: &Box<'_>| Ok(entries::<1>(table)?.map(|[number]| number).collect());
+        let mut numbers: Vec<u32> = numbers_of(&full)?;
         if let Some(partial) = find(stbl, b"stps") {
-            // The same layout under another name.
-            let mut body = partial.body;
-            let partial: Stss = mp4_atom::Atom::decode_body(&mut body).map_err(|_| partial.unreadable())?;
-            numbers.extend(partial.entries);
+            let partial: Vec<u32> = numbers_of(&partial)?;
+            numbers.extend(partial);
             numbers.sort_unstable();
         }
         if numbers.first() == Some(&0) || numbers.windows(2).any(|pair| pair[0] > pair[1]) {

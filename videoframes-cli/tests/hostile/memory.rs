@@ -1,0 +1,310 @@
+//! Few bytes that claim much: no more than 512 MiB for `vf` and its children together, and 20 s.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::boxes::{boxed, find, movies, replaced, words};
+use super::{ffmpegs, vf};
+
+const MOST_BYTES: u64 = 512 << 20;
+const MOST_TIME: Duration = Duration::from_secs(20);
+const LIMIT_EXCEEDED: i32 = 8;
+
+const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+
+/// What a run of `vf` did, and the most memory that it and its children took.
+struct Ended {
+    code: Option<i32>,
+    stderr: String,
+    memory: u64,
+    time: Duration,
+}
+
+/// Resident bytes of a process and of all below it.
+fn memory_of_tree(root: u32) -> u64 {
+    let status = |pid: &str| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |status: &str, name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    };
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let (pid, status): (u64, _) = (name.parse().ok()?, status(&name));
+        Some((pid, field(&status, "PPid:"), field(&status, "VmRSS:") << 10))
+    });
+    let processes: Vec<(u64, u64, u64)> = processes.collect();
+    let mut tree = vec![u64::from(root)];
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        tree.extend(
+            processes
+                .iter()
+                .filter(|(_, of, _)| *of == parent)
+                .map(|(pid, ..)| *pid),
+        );
+        next += 1;
+    }
+    processes
+        .iter()
+        .filter(|(pid, ..)| tree.contains(pid))
+        .map(|(.., bytes)| bytes)
+        .sum()
+}
+
+fn watched(command: &mut Command) -> Ended {
+    let began = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut memory = 0;
+    let code = loop {
+        memory = memory.max(memory_of_tree(child.id()));
+        match child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None if began.elapsed() > 3 * MOST_TIME => child.kill().unwrap(),
+            None => std::thread::yield_now(),
+        }
+    };
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    Ended {
+        code,
+        stderr,
+        memory,
+        time: began.elapsed(),
+    }
+}
+
+/// Holds a file against the bounds with each ffmpeg, and its error against `code` and `says`.
+fn is_refused(file: &Path, code: i32, says: &str) {
+    for ffmpeg in ffmpegs() {
+        let mut command = vf();
+        command.args(["extract", "--at", "0", "--progress", "none", "-o"]);
+        command
+            .arg(file.with_extension("zip"))
+            .arg("--ffmpeg")
+            .arg(&ffmpeg)
+            .arg("--")
+            .arg(file);
+        let ended = watched(&mut command);
+        let name = file.file_name().unwrap();
+        assert!(ended.memory < MOST_BYTES, "{name:?}: {} MiB", ended.memory >> 20);
+        assert!(ended.time < MOST_TIME, "{name:?}: {:?}", ended.time);
+        assert!(
+            ended.code == Some(code) && ended.stderr.contains(says),
+            "{name:?}: {:?} {}",
+            ended.code,
+            ended.stderr
+        );
+    }
+}
+
+fn file(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+/// A file whose last box claims the bytes that follow, which are all zero and take no room on the disk.
+fn with_hollow_end(folder: &Path, name: &str, content: &[u8], hollow: u64) -> PathBuf {
+    let path = file(folder, name, content);
+    let length = content.len() as u64 + hollow;
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(length)
+        .unwrap();
+    path
+}
+
+/// The head of a box that goes on for so many bytes behind `content`.
+fn hollow(kind: &[u8; 4], content: &[u8], more: u32) -> Vec<u8> {
+    let mut whole = boxed(kind, content);
+    let size = u32::try_from(whole.len()).unwrap() + more;
+    whole[..4].copy_from_slice(&size.to_be_bytes());
+    whole
+}
+
+#[test]
+fn tables_that_claim_more_than_a_file_can_hold_are_refused_before_they_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, _) = movies(folder.path());
+    let with = |name: &str, table: &[u8; 4], content: &[u8]| {
+        let path = [&STBL[..], &[table]].concat();
+        file(
+            folder.path(),
+            name,
+            &replaced(&whole, &path, &boxed(table, content)),
+        )
+    };
+    let claims = "index claims";
+    is_refused(
+        &with("stsz.mp4", b"stsz", &words(&[0, 1, 80_000_000])),
+        LIMIT_EXCEEDED,
+        claims,
+    );
+    is_refused(
+        &with("stsz_all.mp4", b"stsz", &words(&[0, 1, u32::MAX])),
+        LIMIT_EXCEEDED,
+        claims,
+    );
+    is_refused(
+        &with("stsz_each.mp4", b"stsz", &words(&[0, 0, 1 << 30])),
+        LIMIT_EXCEEDED,
+        claims,
+    );
+    for table in [b"stts", b"ctts", b"stsc", b"stco"] {
+        let name = format!("{}.mp4", table.escape_ascii());
+        is_refused(
+            &with(&name, table, &words(&[0, u32::MAX])),
+            LIMIT_EXCEEDED,
+            claims,
+        );
+    }
+    // Of a track that is not even looked at.
+    let second = find(&whole, &[b"moov", b"trak"]);
+    let second = replaced(
+        second,
+        &[b"trak", b"mdia", b"minf", b"stbl", b"stsz"],
+        &boxed(b"stsz", &words(&[0, 1, 80_000_000])),
+    );
+    let first = find(&whole, &[b"moov", b"trak"]);
+    let both = replaced(&whole, &[b"moov", b"trak"], &[first, &second].concat());
+    is_refused(&file(folder.path(), "second.mp4", &both), LIMIT_EXCEEDED, claims);
+}
+
+#[test]
+fn edits_by_the_million_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, _) = movies(folder.path());
+    for count in [3_000, 5_000_000] {
+        let edits = words(&[1000, 0, 1 << 16]).repeat(count);
+        let list = boxed(b"elst", &[words(&[0, count as u32]), edits].concat());
+        let movie = replaced(&whole, &[b"moov", b"trak", b"edts", b"elst"], &list);
+        is_refused(&file(folder.path(), "edits.mp4", &movie), LIMIT_EXCEEDED, "edits");
+    }
+}
+
+#[test]
+fn indexes_too_large_to_be_read_are_refused_compressed_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, fragmented) = movies(folder.path());
+    let compressed = |size: u32| {
+        let data = boxed(b"cmvd", &[words(&[size]), vec![0; 100]].concat());
+        let parts = [boxed(b"dcom", b"zlib"), data].concat();
+        replaced(&whole, &[b"moov"], &boxed(b"moov", &boxed(b"cmov", &parts)))
+    };
+    is_refused(
+        &file(folder.path(), "cmov.mp4", &compressed(1 << 30)),
+        LIMIT_EXCEEDED,
+        "compressed index",
+    );
+    // 30 million entries of a table, and 60 million of a run.
+    let head = find(&whole, &[b"ftyp"]);
+    let table = [head, &hollow(b"moov", b"", 240_000_000)].concat();
+    let table = with_hollow_end(folder.path(), "ctts.mp4", &table, 240_000_000);
+    is_refused(&table, LIMIT_EXCEEDED, "its index has");
+    let head = [find(&fragmented, &[b"ftyp"]), find(&fragmented, &[b"moov"])].concat();
+    let run = [&head[..], &hollow(b"moof", b"", 240_000_000)].concat();
+    let run = with_hollow_end(folder.path(), "trun.mp4", &run, 240_000_000);
+    is_refused(&run, LIMIT_EXCEEDED, "its index has");
+}
+
+#[test]
+fn fragments_that_claim_more_than_they_hold_and_fragments_by_the_million_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, fragmented) = movies(folder.path());
+    let head = [find(&fragmented, &[b"ftyp"]), find(&fragmented, &[b"moov"])].concat();
+    let moof = find(&fragmented, &[b"moof"]);
+    // No entry of the run has a field, so that it can claim any number of them.
+    let run = boxed(b"trun", &words(&[1, u32::MAX, 100]));
+    let lying = replaced(moof, &[b"moof", b"traf", b"trun"], &run);
+    let lying = [&head[..], &lying, &boxed(b"mdat", &[0; 100])].concat();
+    is_refused(
+        &file(folder.path(), "run.mp4", &lying),
+        LIMIT_EXCEEDED,
+        "index claims",
+    );
+    let empty = boxed(b"moof", &boxed(b"mfhd", &words(&[0, 1])));
+    let pair = [empty, boxed(b"mdat", &[0; 16])].concat();
+    let many = [head, pair.repeat(900_000)].concat();
+    is_refused(
+        &file(folder.path(), "fragments.mp4", &many),
+        LIMIT_EXCEEDED,
+        "fragments",
+    );
+}
+
+/// An animation of a canvas that is hardly painted on, with so many bytes behind it.
+fn gif(side: u16, padding: usize) -> Vec<u8> {
+    let side = side.to_le_bytes();
+    let head = [b"GIF89a".as_slice(), &side, &side, &[0xf7, 0, 0], &[0; 768]].concat();
+    let control = [0x21, 0xf9, 4, 0, 10, 0, 0, 0];
+    let picture = [0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0];
+    [
+        head,
+        [&control[..], &picture].concat().repeat(8),
+        vec![0; padding],
+        vec![0x3b],
+    ]
+    .concat()
+}
+
+#[test]
+fn a_canvas_that_a_few_bytes_make_large_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, padding) in [("large.gif", 0), ("padded.gif", 1 << 20)] {
+        let path = file(folder.path(), name, &gif(11_585, padding));
+        is_refused(&path, LIMIT_EXCEEDED, "canvas of 11585×11585");
+    }
+}
+
+#[test]
+fn deep_pictures_stay_within_the_memory_that_is_given_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep.mov");
+    let source = ["-f", "lavfi", "-i", "color=gray:s=16384x8192:r=1:d=1"];
+    super::ffmpeg(
+        &[&source[..], &["-pix_fmt", "rgb48be", "-c:v", "png"]].concat(),
+        &path,
+    );
+    for ffmpeg in ffmpegs() {
+        let mut command = vf();
+        command.args([
+            "extract",
+            "--at",
+            "0",
+            "--progress",
+            "none",
+            "--max-memory",
+            "1GiB",
+            "-o",
+        ]);
+        command
+            .arg(folder.path().join("out.zip"))
+            .arg("--ffmpeg")
+            .arg(ffmpeg)
+            .arg(&path);
+        let ended = watched(&mut command);
+        assert!(
+            ended.memory < 1 << 30 && ended.time < MOST_TIME,
+            "{} {:?}",
+            ended.memory,
+            ended.time
+        );
+        assert!(
+            ended.code == Some(LIMIT_EXCEEDED) && ended.stderr.contains("memory"),
+            "{:?} {}",
+            ended.code,
+            ended.stderr
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! What an index claims, held against limits before anything is decoded by it. Decoders make tables of the
+//! same entries, so that a file which exceeds these limits is not given to them either.
+
+use super::super::NoIndex;
+use super::boxes::{Box, find};
+use crate::limits::{INDEX_BOX_BYTES, INDEX_EDITS, INDEX_ENTRIES};
+
+/// Tables whose entries are counted behind version and flags (ISO/IEC 14496-12, 8.6 and 8.7).
+const TABLES: [&[u8; 4]; 9] = [
+    b"stts", b"ctts", b"stsc", b"stco", b"co64", b"stss", b"stps", b"stsd", b"sbgp",
+];
+
+/// Counts what a movie and its fragments claim.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    source_bytes: u64,
+    samples: u64,
+}
+
+impl Audit {
+    /// Of a source of so many bytes.
+    pub(super) fn new(source_bytes: u64) -> Self {
+        Self {
+            source_bytes,
+            samples: 0,
+        }
+    }
+
+    /// Checks a `moov` box.
+    pub(super) fn movie(&mut self, moov: &Box<'_>) -> Result<(), NoIndex> {
+        let children = moov.children()?;
+        if let Some(compressed) = find(&children, b"cmov") {
+            let data = find(&compressed.children()?, b"cmvd");
+            let size = data.and_then(|data| number(&data, 0)).unwrap_or(0);
+            if size > INDEX_BOX_BYTES {
+                return Err(NoIndex::excessive(format!(
+                    "its compressed index claims {size} bytes, the limit is {INDEX_BOX_BYTES}"
+                )));
+            }
+        }
+        children
+            .iter()
+            .filter(|b| b.kind == *b"trak")
+            .try_for_each(|track| self.track(track))
+    }
+
+    fn track(&mut self, track: &Box<'_>) -> Result<(), NoIndex> {
+        let parts = track.children()?;
+        if let Some(edits) = find(&parts, b"edts") {
+            for edits in edits.children()?.iter().filter(|b| b.kind == *b"elst") {
+                at_most("edits", number(edits, 4).unwrap_or(0), INDEX_EDITS)?;
+            }
+        }
+        let Some(tables) = tables(&parts) else {
+            return Ok(());
+        };
+        for table in tables.iter().filter(|b| TABLES.contains(&&b.kind)) {
+            let what = format!("entries in its table '{}'", table.kind.escape_ascii());
+            at_most(&what, number(table, 4).unwrap_or(0), INDEX_ENTRIES)?;
+        }
+        let sizes = find(&tables, b"stsz").or_else(|| find(&tables, b"stz2"));
+        let samples = sizes.and_then(|sizes| number(&sizes, 8)).unwrap_or(0);
+        if !is_pcm(&tables) {
+            self.add(samples)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a `moof` box.
+    pub(super) fn fragment(&mut self, moof: &Box<'_>) -> Result<(), NoIndex> {
+        for track in moof.children()?.iter().filter(|b| b.kind == *b"traf") {
+            for run in track.children()?.iter().filter(|b| b.kind == *b"trun") {
+                self.add(number(run, 4).unwrap_or(0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds samples, of which each is at least a byte of the source.
+    fn add(&mut self, samples: u64) -> Result<(), NoIndex> {
+        self.samples += samples;
+        at_most("samples", self.samples, INDEX_ENTRIES.min(self.source_bytes))
+    }
+}
+
+fn at_most(what: &str, count: u64, limit: u64) -> Result<(), NoIndex> {
+    match count > limit {
+        true => Err(NoIndex::excessive(format!(
+            "its index claims {count} {what}, the limit is {limit}"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The sample tables of a track.
+fn tables<'a>(track: &[Box<'a>]) -> Option<Vec<Box<'a>>> {
+    let media = find(track, b"mdia")?.children().ok()?;
+    let information = find(&media, b"minf")?.children().ok()?;
+    find(&information, b"stbl")?.children().ok()
+}
+
+/// Whether every sample lasts one tick: uncompressed audio, whose samples decoders do not list one by one.
+fn is_pcm(tables: &[Box<'_>]) -> bool {
+    let Some(durations) = find(tables, b"stts") else {
+        return false;
+    };
+    number(&durations, 4) == Some(1) && number(&durations, 12) == Some(1)
+}
+
+/// The number of 32 bits at a place of a box's content.
+fn number(b: &Box<'_>, start: usize) -> Option<u64> {
+    let bytes = b.body.get(start..start.checked_add(4)?)?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?).into())
+}

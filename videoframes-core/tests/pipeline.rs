@@ -14,7 +14,7 @@ use videoframes_core::source::MemorySource;
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Storage};
 use videoframes_core::testing::MockFrameExtractor;
 use videoframes_core::units::TimeBase;
-use videoframes_core::video::{Colour, Orientation, Timeline, VideoInfo};
+use videoframes_core::video::{Colour, Described, Orientation, Timeline, VideoInfo};
 
 fn video() -> VideoInfo {
     VideoInfo {
@@ -42,7 +42,12 @@ fn timeline(frames: i64) -> Timeline {
 fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor {
     let mut mock = MockFrameExtractor::new();
     mock.expect_version().returning(|| Ok("mock 1".to_owned()));
-    mock.expect_describe().returning(|_, _, _| Ok(video()));
+    mock.expect_describe().returning(|_, _, _, _| {
+        Ok(Described {
+            video: video(),
+            streams: Vec::new(),
+        })
+    });
     mock.expect_promise()
         .returning(|_, _, _, _| Ok(Some(timeline(5))));
     mock.expect_scan().returning(move |_, _, _, _| {

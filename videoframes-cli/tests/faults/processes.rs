@@ -57,7 +57,7 @@ fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
 
 /// The same, to a place of its own.
 fn long_run_to(place: &Place, out: &str) -> (std::process::Child, u32) {
-    started(place, &["extract", "--fps", "1000", "-f", "png"], out)
+    started(place, &["extract", "--all", "-f", "png"], out)
 }
 
 /// Starts `vf` and returns once it tells of progress, with the process id of its ffmpeg.

@@ -130,7 +130,8 @@ fn report_on(
         let size = indicatif::HumanBytes(summary.bytes);
         let all = summary.manifest.source.size;
         let share = match (opened.transferred(read), summary.work.strategy) {
-            (Some(bytes), _) => of_all(bytes, all),
+            // Bytes that were transferred more than once are part of the source once.
+            (Some(bytes), _) => of_all(bytes.min(all), all),
             (None, Strategy::Planned) => of_all(read, all),
             (None, _) => String::new(),
         };

@@ -320,3 +320,31 @@ fn plans_are_shown_and_nothing_is_decoded() {
     assert_eq!(said.status.code(), Some(13));
     assert!(String::from_utf8_lossy(&said.stderr).contains("neighbours"));
 }
+
+#[test]
+fn a_byte_that_is_read_twice_counts_once() {
+    let place = tempfile::tempdir().unwrap();
+    let (clip, out) = (place.path().join("short.mp4"), place.path().join("out.zip"));
+    let mut make = Command::new(cache::encoder());
+    make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30:d=4"]);
+    make.args(["-c:v", "libx264", "-g", "30"]).arg(&clip);
+    cache::run(&mut make, &[]).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vf"));
+    command.arg("extract").arg(&clip);
+    command.args([
+        "--all",
+        "--strategy",
+        "planned",
+        "--json",
+        "--progress",
+        "none",
+        "-o",
+    ]);
+    let said = cache::run(command.arg(&out), &[]).unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let (read, size) = (&result["bytes_read"], &result["source_bytes"]);
+    assert!(
+        0 < read.as_u64().unwrap() && read.as_u64() <= size.as_u64(),
+        "{read} of {size}"
+    );
+}

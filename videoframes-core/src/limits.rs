@@ -79,6 +79,8 @@ pub const MESSAGE_BYTES: usize = 256 << 10;
 /// Longest time from submission that a client may set; a longer one counts as this one.
 #[cfg(feature = "jobs")]
 pub(crate) const LONGEST_DEADLINE: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// Most stretches of a source that are told apart when the bytes read of it are counted.
+pub(crate) const READ_STRETCHES: usize = 1 << 16;
 /// Most redirects of one HTTP request.
 #[cfg(feature = "http")]
 pub(crate) const HTTP_REDIRECTS: usize = 5;

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,17 +12,18 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::coverage::Coverage;
 use super::scratch::{Reserved, Scratch};
 use crate::source::{FileSource, Source, Verifier};
 
 /// Bytes per read of a source that has to be copied.
 const CHUNK: usize = 4 << 20;
 
-/// A source that counts what is read of it, and reads no more once it is not wanted any more.
+/// A source that notes which bytes are read of it, and reads no more once it is not wanted any more.
 pub(super) struct Counted {
     inner: Arc<dyn Source>,
     cancel: CancellationToken,
-    read: AtomicU64,
+    read: Mutex<Coverage>,
 }
 
 impl Counted {
@@ -31,13 +31,13 @@ impl Counted {
         Arc::new(Self {
             inner,
             cancel: cancel.clone(),
-            read: AtomicU64::new(0),
+            read: Mutex::default(),
         })
     }
 
-    /// Bytes read so far.
+    /// Bytes read so far, each counted once.
     pub(super) fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).bytes()
     }
 }
 
@@ -65,7 +65,11 @@ impl Source for Counted {
             () = self.cancel.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
             bytes = self.inner.read_at(offset, length) => bytes?,
         };
-        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(offset, end);
         Ok(bytes)
     }
 }

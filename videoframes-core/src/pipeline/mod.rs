@@ -2,6 +2,7 @@
 
 mod attempt;
 mod compress;
+mod coverage;
 mod input;
 mod plan;
 mod probe;
@@ -145,7 +146,7 @@ pub struct Work {
     pub fallback: Option<String>,
     /// Samples in the plan's runs, where there was a plan.
     pub samples: Option<usize>,
-    /// Bytes that were read through the [`Source`]; decoders that open a file do not count.
+    /// Bytes that were read through the [`Source`], each counted once; decoders that open a file do not count.
     pub bytes_read: u64,
 }
 

@@ -79,6 +79,14 @@ pub const MESSAGE_BYTES: usize = 256 << 10;
 /// Longest time from submission that a client may set; a longer one counts as this one.
 #[cfg(feature = "jobs")]
 pub(crate) const LONGEST_DEADLINE: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// Most packets that a demuxer marks as corrupt and that are told apart, of one stream.
+pub(crate) const MARKED_PACKETS: usize = 1 << 20;
+/// Most streams of which marked packets are told apart.
+pub(crate) const MARKED_STREAMS: usize = 64;
+/// Most packets behind the first keyframe that are decoded to see that decoding may start there.
+pub(crate) const HEAD_PACKETS: u32 = 128;
+/// Most bytes of these packets.
+pub(crate) const HEAD_BYTES: usize = 64 << 20;
 /// Most stretches of a source that are told apart when the bytes read of it are counted.
 pub(crate) const READ_STRETCHES: usize = 1 << 16;
 /// Most redirects of one HTTP request.

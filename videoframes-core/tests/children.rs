@@ -55,7 +55,8 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         .promise(&video, &info, &limits, &cancel)
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .timeline;
     let request = ExtractRequest {
         video: info,
         frames: (0..timeline.pts().len()).collect(),

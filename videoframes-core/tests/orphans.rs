@@ -47,7 +47,8 @@ async fn helper() {
         .promise(&video, &info, &limits, &cancel)
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .timeline;
     let request = ExtractRequest {
         video: info,
         frames: (0..timeline.pts().len()).collect(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use num_rational::Ratio;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
-use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Scan};
+use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Promise, Scan};
 use videoframes_core::pipeline::{self, Error, OnDamage, Request, Summary};
 use videoframes_core::select::Selection;
 use videoframes_core::source::MemorySource;
@@ -26,11 +26,13 @@ fn video() -> VideoInfo {
         sample_aspect: Ratio::from_integer(1),
         orientation: Orientation::Upright,
         pixel_format: "yuv420p".to_owned(),
+        alpha: false,
         colour: Colour::default(),
         interlaced: false,
         frame_rate: None,
         duration: None,
         time_base: TimeBase::new(1, 10).unwrap(),
+        first_keyframe: None,
     }
 }
 
@@ -49,10 +51,11 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
         })
     });
     mock.expect_promise()
-        .returning(|_, _, _, _| Ok(Some(timeline(5))));
+        .returning(|_, _, _, _| Ok(Some(Promise::from(timeline(5)))));
     mock.expect_scan().returning(move |_, _, _, _| {
         Ok(Scan {
             timeline: timeline(decodable),
+            first_keyframe: None,
             interlaced: false,
             damage: damage.map(str::to_owned),
         })

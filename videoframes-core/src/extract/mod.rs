@@ -40,11 +40,32 @@ pub struct PlannedInput {
     pub jobs: usize,
 }
 
+/// The presented frames that packets promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// The frames.
+    pub timeline: Timeline,
+    /// See [`VideoInfo::first_keyframe`].
+    pub first_keyframe: Option<i64>,
+}
+
+impl From<Timeline> for Promise {
+    /// Of a video that begins with a keyframe.
+    fn from(timeline: Timeline) -> Self {
+        Self {
+            timeline,
+            first_keyframe: None,
+        }
+    }
+}
+
 /// What a decode of the whole video found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     /// The frames that really decode.
     pub timeline: Timeline,
+    /// See [`VideoInfo::first_keyframe`].
+    pub first_keyframe: Option<i64>,
     /// Whether any frame is coded as interlaced.
     pub interlaced: bool,
     /// What the decoder complained about, if it lost or spoiled anything.
@@ -187,8 +208,8 @@ pub trait FrameExtractor: Send + Sync + 'static {
         cancel: &CancellationToken,
     ) -> Result<Described, ExtractError>;
 
-    /// Reads the presented frames that the container's packets promise, without decoding; `None`
-    /// where packets lack timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.
+    /// Reads the presented frames that the container's packets promise, without decoding more than the
+    /// beginning; `None` where packets lack timestamps. A promise: [`FrameExtractor::extract`] checks it frame by frame.
     ///
     /// # Errors
     /// [`ExtractError::LimitExceeded`] for more frames than can be kept.
@@ -198,7 +219,7 @@ pub trait FrameExtractor: Send + Sync + 'static {
         video: &VideoInfo,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<Timeline>, ExtractError>;
+    ) -> Result<Option<Promise>, ExtractError>;
 
     /// Decodes everything to learn which frames there are.
     ///

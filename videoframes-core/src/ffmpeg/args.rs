@@ -12,22 +12,46 @@ use crate::video::VideoInfo;
 /// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
 /// scripts, subtitle formats and image sequences can name other files and are not on the list.
 const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,nut,ivf,\
-                       obu,h264,hevc,vvc,m4v,mjpeg,gif,dv,rm,wtv,yuv4mpegpipe,mp3,wav,flac,aac,aiff,w64,caf";
+                       obu,h264,hevc,vvc,m4v,mjpeg,gif,dv,rm,wtv,yuv4mpegpipe,apng,webp_anim,mp3,wav,\
+                       flac,aac,aiff,w64,caf";
 
 /// Names under which `showinfo` filters report: the frames that are decoded, the picked ones, and those
-/// that are encoded as a video again.
-pub(crate) const DECODED: &str = "decoded";
-pub(crate) const PICKED: &str = "picked";
-pub(crate) const ENCODED: &str = "encoded";
+/// that are encoded as a video again. The metadata of a source is in the log too, printed as it is, so that
+/// no source may know these names.
+pub(crate) static DECODED: LazyLock<String> = LazyLock::new(|| secret("decoded"));
+pub(crate) static PICKED: LazyLock<String> = LazyLock::new(|| secret("picked"));
+pub(crate) static ENCODED: LazyLock<String> = LazyLock::new(|| secret("encoded"));
 /// The name under which a comparison reports.
-pub(crate) const COMPARED: &str = "compared";
+pub(crate) static COMPARED: LazyLock<String> = LazyLock::new(|| secret("compared"));
+/// The name of an empty input that is opened after all others: its line ends the part of the log in which
+/// ffmpeg prints what the inputs say of themselves.
+pub(crate) static OPENED: LazyLock<String> = LazyLock::new(|| secret("opened"));
 
-/// What is said, wherever in a line, of a sound that pauses for longer than can be filled. No source knows it,
-/// whose own words are in the log too.
-pub(crate) static PAUSED: LazyLock<String> = LazyLock::new(|| {
-    let random = RandomState::new().build_hasher().finish();
-    format!("videoframes.paused.{random:016x}")
-});
+/// What is said, wherever in a line, of a sound that pauses for longer than can be filled.
+pub(crate) static PAUSED: LazyLock<String> = LazyLock::new(|| secret("paused"));
+
+/// A name with a random part, the same for the whole life of this process.
+fn secret(name: &str) -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{name}{:016x}{:016x}", random(), random())
+}
+
+/// An empty input, whose line in the log no source can imitate.
+pub(crate) fn marker() -> Vec<OsString> {
+    let url = format!("data:,{}", *OPENED);
+    [
+        "-protocol_whitelist",
+        "data",
+        "-format_whitelist",
+        "ffmetadata",
+        "-f",
+        "ffmetadata",
+        "-i",
+        &url,
+    ]
+    .map(OsString::from)
+    .into()
+}
 
 /// Keeps the graphs of a command as they are, whatever becomes of the size of frames.
 pub(crate) const STEADY: [&str; 2] = ["-reinit_filter", "0"];
@@ -121,6 +145,7 @@ pub(crate) fn decode(source: Vec<OsString>, video: &str) -> Vec<OsString> {
     let mut args = head();
     args.push(NO_AUTOROTATE.into());
     args.extend(source);
+    args.extend(marker());
     args.extend(["-map", video, "-an", "-sn", "-dn"].map(OsString::from));
     args
 }
@@ -143,6 +168,13 @@ pub(crate) fn probe_streams(path: &Path, limits: &Limits) -> Vec<OsString> {
 pub(crate) fn probe_first_frame(opened: Opened<'_>) -> Vec<OsString> {
     let first = ["-read_intervals", "%+#1", "-show_frames"];
     let entries = ["-show_entries", "frame=side_data_list", "-of", "json"];
+    probe_stream(opened, first.into_iter().chain(entries))
+}
+
+/// Reads the flags of the video stream's first packet.
+pub(crate) fn probe_first_packet(opened: Opened<'_>) -> Vec<OsString> {
+    let first = ["-read_intervals", "%+#1"];
+    let entries = ["-show_entries", "packet=flags", "-of", "csv=p=0"];
     probe_stream(opened, first.into_iter().chain(entries))
 }
 

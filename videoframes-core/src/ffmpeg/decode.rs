@@ -14,9 +14,12 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Intake, Stdin, for_each_line};
+use super::damage::Evidence;
 use super::limit::exceeded;
-use super::log::{LogLine, parse};
+pub(crate) use super::log::Frame;
+use super::log::{LogLine, LogReader};
 use super::program::{Program, Version};
+use super::room;
 use super::split::PictureReader;
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
@@ -27,11 +30,7 @@ const TAIL_LINES: usize = 3;
 
 /// What happened.
 pub(crate) enum Event {
-    Decoded {
-        pts: Option<i64>,
-        duration: Option<i64>,
-        interlaced: bool,
-    },
+    Decoded(Frame),
     Picked {
         pts: i64,
         interlaced: bool,
@@ -58,6 +57,10 @@ enum Message {
     Version(String),
     Limit(String),
     Damage(String),
+    /// The demuxer marks a packet of a stream as corrupt.
+    CorruptPacket(u32, Option<i64>),
+    /// A packet of a stream that is marked as corrupt goes to its decoder.
+    CorruptInput(u32),
     Broken(io::Error),
     PipeClosed,
 }
@@ -69,6 +72,8 @@ pub(crate) struct Decode<'a> {
     tail: Arc<Mutex<VecDeque<String>>>,
     /// Whether ffmpeg has said that it cannot write.
     unwritten: Arc<AtomicBool>,
+    /// Whether ffmpeg has said that it lacks memory.
+    starved: Arc<AtomicBool>,
     cancel: &'a CancellationToken,
     stall: Duration,
     open_pipes: u8,
@@ -78,8 +83,9 @@ pub(crate) struct Decode<'a> {
     /// Files that are written, and how they were when the watchdog last looked.
     written: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
-    /// The first complaint about lost or spoiled data.
-    pub(crate) damage: Option<String>,
+    evidence: Evidence,
+    /// Frames that have come so far.
+    frames: u64,
 }
 
 impl<'a> Decode<'a> {
@@ -97,11 +103,17 @@ impl<'a> Decode<'a> {
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let unwritten = Arc::new(AtomicBool::new(false));
+        let starved = Arc::new(AtomicBool::new(false));
         let mut open_pipes = 0;
         if let Some(stderr) = child.take_stderr() {
             open_pipes += 1;
-            let (sender, tail, unwritten) = (sender.clone(), Arc::clone(&tail), Arc::clone(&unwritten));
-            std::thread::spawn(move || read_log(stderr, &sender, &tail, &unwritten));
+            let notes = Notes {
+                tail: Arc::clone(&tail),
+                unwritten: Arc::clone(&unwritten),
+                starved: Arc::clone(&starved),
+            };
+            let sender = sender.clone();
+            std::thread::spawn(move || read_log(stderr, &sender, &notes));
         }
         if let Some(stdout) = child.take_stdout() {
             open_pipes += 1;
@@ -112,6 +124,7 @@ impl<'a> Decode<'a> {
             messages,
             tail,
             unwritten,
+            starved,
             cancel,
             stall,
             open_pipes,
@@ -119,17 +132,40 @@ impl<'a> Decode<'a> {
             seen: 0,
             written: Vec::new(),
             version: None,
-            damage: None,
+            evidence: Evidence::default(),
+            frames: 0,
         })
     }
 
-    /// How the decode went, once it has given all that was asked for.
-    pub(crate) fn report(&mut self, warnings: &[String]) -> Result<ExtractReport, ExtractError> {
-        Ok(ExtractReport {
+    /// How the decode of `input` went, once it has given all that was asked for.
+    pub(crate) fn report(&self, warnings: &[String], input: Option<&Path>) -> ExtractReport {
+        ExtractReport {
             decoder: format!("ffmpeg {}", self.version()),
             warnings: warnings.to_vec(),
-            damage: self.damage.take(),
-        })
+            damage: self.damage(input),
+        }
+    }
+
+    /// What of `input` was lost or spoiled so far. Where an output keeps the metadata of its source, the log
+    /// proves nothing: a scan has to confirm it.
+    pub(crate) fn damage(&self, input: Option<&Path>) -> Option<String> {
+        self.evidence.damage(input, self.cancel)
+    }
+
+    /// Begins or ends the part of the decode in front of the first keyframe, whose frames are not shown and
+    /// cannot be decoded. What a decoder says of them is no damage.
+    pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
+        self.evidence.set_lead_in(lead_in);
+    }
+
+    /// Whether the decoder complained in front of the first keyframe.
+    pub(crate) fn has_damaged_head(&self) -> bool {
+        self.evidence.has_head()
+    }
+
+    /// Counts complaints in front of the first keyframe as damage after all.
+    pub(crate) fn count_head(&mut self) {
+        self.evidence.count_head();
     }
 
     /// Has a file that changes count as a sign of life: an index is put in front of a large one long after
@@ -165,16 +201,19 @@ impl<'a> Decode<'a> {
                 return Err(ExtractError::Cancelled);
             }
             match self.messages.recv_timeout(TICK) {
-                Ok(Message::Event(event)) => return Ok(Some(event)),
+                Ok(Message::Event(event)) => {
+                    self.frames += 1;
+                    return Ok(Some(event));
+                }
                 Ok(Message::Version(line)) => {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
                 Ok(Message::Limit(line)) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
-                Ok(Message::Damage(line)) => {
-                    self.damage.get_or_insert(line);
-                }
+                Ok(Message::Damage(line)) => self.evidence.complaint(line),
+                Ok(Message::CorruptPacket(stream, dts)) => self.evidence.corrupt_packet(stream, dts),
+                Ok(Message::CorruptInput(stream)) => self.evidence.corrupt_input(stream),
                 Ok(Message::Broken(error)) => {
                     let status = self.exit(&mut quiet_since)?;
                     if status.success() {
@@ -203,7 +242,7 @@ impl<'a> Decode<'a> {
         }
         let status = self.exit(&mut quiet_since)?;
         // Older versions end well though the last of an output did not fit on the disk.
-        if status.success() && !self.unwritten.load(Ordering::Relaxed) {
+        if status.success() && !self.is_unwritten() {
             Ok(None)
         } else {
             Err(self.failure(status))
@@ -230,7 +269,18 @@ impl<'a> Decode<'a> {
         }
     }
 
+    /// Whether something could not be written: ffmpeg says so, and the disk is found to be full.
+    fn is_unwritten(&self) -> bool {
+        let mut files = self.written.iter();
+        self.unwritten.load(Ordering::Relaxed) && files.any(|(file, _)| room::is_exhausted(file))
+    }
+
     fn failure(&self, status: ExitStatus) -> ExtractError {
+        // It ended by itself, and not one frame came, since none can be decoded.
+        let by_itself = status.code().is_some() && !self.starved.load(Ordering::Relaxed);
+        if let (true, 0, Some(damage)) = (by_itself, self.frames, self.evidence.complained()) {
+            return ExtractError::Damaged(damage.to_owned());
+        }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let said: Vec<&str> = tail.iter().map(String::as_str).collect();
         let said = if said.is_empty() {
@@ -253,30 +303,42 @@ pub(crate) fn is_of_no_space(words: &str) -> bool {
     known.iter().any(|known| words.contains(known))
 }
 
-fn read_log(
-    stderr: impl io::Read,
-    sender: &SyncSender<Message>,
-    tail: &Mutex<VecDeque<String>>,
-    unwritten: &AtomicBool,
-) {
-    let keep = |line: &str| {
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+/// What is noted of a log beside its events.
+struct Notes {
+    /// The last errors.
+    tail: Arc<Mutex<VecDeque<String>>>,
+    unwritten: Arc<AtomicBool>,
+    starved: Arc<AtomicBool>,
+}
+
+impl Notes {
+    fn keep(&self, line: &str) {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.len() == TAIL_LINES {
             tail.pop_front();
         }
         tail.push_back(line.to_owned());
-    };
+    }
+
+    fn error(&self, line: &str) {
+        if line.contains("Cannot allocate memory") {
+            self.starved.store(true, Ordering::Relaxed);
+        }
+        // It is said last, or drowned by what follows from it.
+        if is_of_no_space(line) && !self.unwritten.swap(true, Ordering::Relaxed) {
+            self.keep(line);
+        }
+        if !self.unwritten.load(Ordering::Relaxed) {
+            self.keep(line);
+        }
+    }
+}
+
+fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, notes: &Notes) {
+    let mut log = LogReader::new();
     for_each_line(stderr, |line| {
-        let message = match parse(line) {
-            Some(LogLine::Decoded {
-                pts,
-                duration,
-                interlaced,
-            }) => Message::Event(Event::Decoded {
-                pts,
-                duration,
-                interlaced,
-            }),
+        let message = match log.read(line) {
+            Some(LogLine::Decoded(frame)) => Message::Event(Event::Decoded(frame)),
             Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
             Some(LogLine::Encoded {
                 place,
@@ -291,22 +353,17 @@ fn read_log(
             Some(LogLine::Paused) => Message::Event(Event::Paused),
             Some(LogLine::Version(line)) => Message::Version(line),
             Some(LogLine::Limit(line)) => Message::Limit(line),
+            Some(LogLine::CorruptPacket { stream, dts }) => Message::CorruptPacket(stream, dts),
+            Some(LogLine::CorruptInput { stream }) => Message::CorruptInput(stream),
             Some(LogLine::Damage(line)) => {
-                keep(&line);
+                notes.keep(&line);
                 Message::Damage(line)
             }
             Some(LogLine::Error(line)) => {
-                // It is said last, or drowned by what follows from it.
-                if is_of_no_space(&line) && !unwritten.swap(true, Ordering::Relaxed) {
-                    keep(&line);
-                }
-                if unwritten.load(Ordering::Relaxed) {
-                    return true;
-                }
-                keep(&line);
+                notes.error(&line);
                 return true;
             }
-            None => return true,
+            Some(LogLine::Opened) | None => return true,
         };
         sender.send(message).is_ok()
     });

@@ -28,6 +28,12 @@ pub(crate) fn fit(stored: (u32, u32), size: (u32, u32), aspect: Rational) -> (St
     (scale, Some(format!("pad=w={w}:h={h}:x=(ow-iw)/2:y=(oh-ih)/2")))
 }
 
+/// Leaves out what comes in front of the first keyframe, where a stream begins in the middle of a group.
+pub(crate) fn from_first_keyframe(video: &VideoInfo) -> Option<String> {
+    let start = video.first_keyframe?;
+    Some(format!("trim=start_pts={start}"))
+}
+
 /// Frames that are coded as interlaced become whole ones, one for each; `all` takes every frame for one.
 /// The deinterlacer holds a frame back, which it would lose if the graph were built anew where a video
 /// changes its size: see [`crate::ffmpeg::args::STEADY`]. It halves the time base; what follows counts in

@@ -8,6 +8,7 @@ use crate::extract::ExtractError;
 
 pub(crate) mod args;
 pub(crate) mod child;
+mod damage;
 pub(crate) mod decode;
 pub(crate) mod filters;
 mod limit;
@@ -16,6 +17,7 @@ pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod registry;
+pub(crate) mod room;
 pub(crate) mod spawn;
 mod split;
 

@@ -61,6 +61,8 @@ struct Stream {
     disposition: HashMap<String, i64>,
     #[serde(default)]
     side_data_list: Vec<SideData>,
+    #[serde(default)]
+    tags: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +83,9 @@ pub(crate) fn describe(
         |error| match error {
             // A file that is only called `.mp4` has lost no index.
             ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
+            ExtractError::NotAVideo(reason) => {
+                picture(&head(input)).unwrap_or(ExtractError::NotAVideo(reason))
+            }
             error => error,
         },
     )?;
@@ -179,10 +184,13 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
         .duration
         .as_deref()
         .and_then(|d| crate::units::parse_rational(d).ok());
+    let codec = stream.codec_name.unwrap_or_default();
+    let pixel_format = stream.pix_fmt.unwrap_or_default();
     Ok(VideoInfo {
         stream: stream.index,
+        alpha: has_alpha(&codec, &pixel_format, &stream.tags),
         container: document.format.format_name.unwrap_or_default(),
-        codec: stream.codec_name.unwrap_or_default(),
+        codec,
         width,
         height,
         sample_aspect: stream
@@ -191,7 +199,7 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
             .and_then(sample_aspect)
             .unwrap_or(Ratio::from_integer(1)),
         orientation: matrix.map(orientation).unwrap_or_default(),
-        pixel_format: stream.pix_fmt.unwrap_or_default(),
+        pixel_format,
         colour: Colour {
             matrix: known(stream.color_space),
             transfer: known(stream.color_transfer),
@@ -208,7 +216,21 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
             .and_then(|r| crate::units::parse_rational(&r).ok()),
         duration,
         time_base,
+        first_keyframe: None,
     })
+}
+
+/// Whether pictures have an alpha channel: in their pixel format, or as a stream of its own in WebM.
+fn has_alpha(codec: &str, pixel_format: &str, tags: &HashMap<String, String>) -> bool {
+    let formats = [
+        "yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya8", "ya16", "vuya", "ayuv",
+    ];
+    let tagged = |(name, value): (&String, &String)| {
+        name.eq_ignore_ascii_case("alpha_mode") && value == "1" && ["vp8", "vp9"].contains(&codec)
+    };
+    formats.iter().any(|format| pixel_format.starts_with(format))
+        || (pixel_format == "pal8" && ["png", "apng", "gif"].contains(&codec))
+        || tags.iter().any(tagged)
 }
 
 /// `4:3` as a ratio; `0:1` means unknown.
@@ -240,18 +262,87 @@ fn orientation(dump: &str) -> Orientation {
     }
 }
 
-/// The presented frames that the packets promise; `None` if any lacks a timestamp or two share one.
-pub(crate) fn promise(
+/// The presented frames that packets promise.
+#[derive(Debug, Default)]
+pub(crate) struct Packets {
+    /// Of all packets; `None` if any lacks a timestamp or two share one.
+    pub(crate) all: Option<Timeline>,
+    /// The first keyframe and the frames from there on, where other packets come before it.
+    pub(crate) from_keyframe: Option<Timeline>,
+}
+
+/// Collects packets in decode order.
+#[derive(Debug, Default)]
+struct PacketReader {
+    pts: Vec<i64>,
+    last: Option<(i64, Option<i64>)>,
+    /// Place of the first keyframe that follows other packets, and its timestamp.
+    keyframe: Option<(usize, i64)>,
+    /// Whether the stream begins with a packet that is no keyframe, and none has come yet.
+    begins_late: Option<bool>,
+    unreliable: bool,
+    too_many: bool,
+}
+
+impl PacketReader {
+    /// Takes a line of `pts,duration,flags`.
+    fn packet(&mut self, line: &str) {
+        let mut fields = line.split(',');
+        let time = fields.next().and_then(|f| f.parse::<i64>().ok());
+        let duration = fields.next().and_then(|f| f.parse::<i64>().ok());
+        let flags = fields.next().unwrap_or_default();
+        if line.is_empty() {
+            return;
+        }
+        let late = self.begins_late.get_or_insert(!flags.contains('K'));
+        if *late && flags.contains('K') {
+            *late = false;
+            self.keyframe = time.map(|time| (self.pts.len(), time));
+        }
+        if flags.contains('D') {
+            return;
+        }
+        self.too_many |= self.pts.len() >= TIMELINE_FRAMES;
+        match time {
+            Some(time) if !self.unreliable && !self.too_many => {
+                self.pts.push(time);
+                if self.last.is_none_or(|(latest, _)| time > latest) {
+                    self.last = Some((time, duration));
+                }
+            }
+            _ => self.unreliable = true,
+        }
+    }
+
+    fn finish(self, time_base: TimeBase) -> Packets {
+        if self.unreliable {
+            return Packets::default();
+        }
+        let duration = self.last.and_then(|(_, duration)| duration);
+        let timeline = |pts: Vec<i64>| {
+            let count = pts.len();
+            Timeline::new(time_base, pts, duration).filter(|timeline| timeline.pts().len() == count)
+        };
+        let from_keyframe = self.keyframe.and_then(|(place, start)| {
+            let shown = self.pts[place..].iter().copied().filter(|&pts| pts >= start);
+            timeline(shown.collect())
+        });
+        Packets {
+            all: timeline(self.pts),
+            from_keyframe,
+        }
+    }
+}
+
+/// Reads the packets of the video.
+pub(crate) fn packets(
     ffprobe: &Program,
     input: &Path,
     video: &VideoInfo,
     limits: &Limits,
     cancel: &CancellationToken,
-) -> Result<Option<Timeline>, ExtractError> {
-    let mut pts: Vec<i64> = Vec::new();
-    let mut last: Option<(i64, Option<i64>)> = None;
-    let mut reliable = true;
-    let mut too_many = false;
+) -> Result<Packets, ExtractError> {
+    let mut reader = PacketReader::default();
     let memory = Workload::opening(input).memory(limits);
     let opened = args::Opened::new(input, video, limits);
     let child = ChildGroup::ffprobe(&ffprobe.with_memory(memory), args::probe_packets(opened))?;
@@ -259,39 +350,40 @@ pub(crate) fn promise(
         child,
         limits.stall,
         cancel,
-        Output::Lines(&mut |line| {
-            let mut fields = line.split(',');
-            let time = fields.next().and_then(|f| f.parse::<i64>().ok());
-            let duration = fields.next().and_then(|f| f.parse::<i64>().ok());
-            let flags = fields.next().unwrap_or_default();
-            if flags.contains('D') || line.is_empty() {
-                return;
-            }
-            too_many |= pts.len() >= TIMELINE_FRAMES;
-            match time {
-                Some(time) if reliable && !too_many => {
-                    pts.push(time);
-                    if last.is_none_or(|(latest, _)| time > latest) {
-                        last = Some((time, duration));
-                    }
-                }
-                _ => reliable = false,
-            }
-        }),
+        Output::Lines(&mut |line| reader.packet(line)),
     );
     match outcome {
         // Damage in the packets is for the decoder to judge.
         Ok(_) | Err(ExtractError::NotAVideo(_) | ExtractError::Damaged(_)) => {}
         Err(other) => return Err(other),
     }
-    if too_many {
+    if reader.too_many {
         return Err(ExtractError::LimitExceeded(format!(
             "the video has more than {TIMELINE_FRAMES} frames"
         )));
     }
-    let count = pts.len();
-    let timeline = Timeline::new(video.time_base, pts, last.and_then(|(_, duration)| duration));
-    Ok(timeline.filter(|t| reliable && t.pts().len() == count))
+    Ok(reader.finish(video.time_base))
+}
+
+/// Whether the first packet of the video is a keyframe, as far as its container says.
+pub(crate) fn begins_with_keyframe(
+    ffprobe: &Program,
+    input: &Path,
+    video: &VideoInfo,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<bool, ExtractError> {
+    let mut first = None;
+    let memory = Workload::opening(input).memory(limits);
+    let opened = args::Opened::new(input, video, limits);
+    let child = ChildGroup::ffprobe(&ffprobe.with_memory(memory), args::probe_first_packet(opened))?;
+    let mut line = |line: &str| {
+        if first.is_none() && !line.is_empty() {
+            first = Some(line.contains('K'));
+        }
+    };
+    watch(child, limits.stall, cancel, Output::Lines(&mut line))?;
+    Ok(first.unwrap_or(true))
 }
 
 enum Output<'a> {
@@ -390,9 +482,51 @@ fn watch(
 
 /// Whether the file begins with a box of ISO/IEC 14496-12 or QuickTime.
 fn looks_like_mp4(input: &Path) -> bool {
-    let mut head = [0; 8];
-    let read = std::fs::File::open(input).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && starts_like_mp4(&head)
+    head(input).first_chunk().is_some_and(starts_like_mp4)
+}
+
+/// The first bytes of a file; none if it cannot be read.
+fn head(input: &Path) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD);
+    let read = std::fs::File::open(input).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    match read {
+        Ok(_) => head,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Bytes of a file that tell a picture from a video.
+const HEAD: usize = 21;
+
+/// Why a file that begins like this, and that ffprobe refused, cannot be read, if it is a picture.
+fn picture(head: &[u8]) -> Option<ExtractError> {
+    let still = |kind: &str| ExtractError::NotAVideo(format!("it is a still picture ({kind})"));
+    match head {
+        // The flags of the extended format follow the head of its chunk.
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            rest @ ..,
+        ] => Some(match rest {
+            [b'V', b'P', b'8', b'X', _, _, _, _, flags, ..] if flags & 2 != 0 => {
+                ExtractError::Unsupported("its ffprobe does not read animated WebP".to_owned())
+            }
+            _ => still("WebP"),
+        }),
+        [0x89, b'P', b'N', b'G', ..] => Some(still("PNG")),
+        [0xff, 0xd8, 0xff, ..] => Some(still("JPEG")),
+        _ => None,
+    }
 }
 
 /// Lines of ffprobe's complaints that are kept.
@@ -428,4 +562,65 @@ fn refusal(log: &[String]) -> ExtractError {
         return ExtractError::Unsupported(reason);
     }
     ExtractError::NotAVideo(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> (Option<Vec<i64>>, Option<Vec<i64>>) {
+        let mut reader = PacketReader::default();
+        lines.iter().for_each(|line| reader.packet(line));
+        let packets = reader.finish(TimeBase::new(1, 30).unwrap());
+        let pts = |timeline: Option<Timeline>| timeline.map(|timeline| timeline.pts().to_vec());
+        (pts(packets.all), pts(packets.from_keyframe))
+    }
+
+    #[test]
+    fn an_animated_picture_is_told_from_a_still_one() {
+        let webp = |flags| [b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(), &[flags]].concat();
+        assert!(matches!(picture(&webp(0x12)), Some(ExtractError::Unsupported(_))));
+        assert!(matches!(picture(&webp(0x10)), Some(ExtractError::NotAVideo(_))));
+        let simple = b"RIFF\0\0\0\0WEBPVP8 \x0a\0\0\0\x02";
+        assert!(matches!(picture(simple), Some(ExtractError::NotAVideo(_))));
+        assert!(matches!(
+            picture(b"\x89PNG\r\n"),
+            Some(ExtractError::NotAVideo(_))
+        ));
+        assert!(picture(b"just text").is_none() && picture(b"").is_none());
+    }
+
+    #[test]
+    fn alpha_is_found_in_the_pixel_format_or_beside_it() {
+        let tags = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
+        let none = HashMap::new();
+        for (codec, format, tags, expected) in [
+            ("prores", "yuva444p12le", &none, true),
+            ("prores", "yuv422p10le", &none, false),
+            ("png", "rgba64be", &none, true),
+            ("png", "rgb24", &none, false),
+            ("png", "pal8", &none, true),
+            ("msrle", "pal8", &none, false),
+            ("vp9", "yuv420p", &none, false),
+            ("vp9", "yuv420p", &tags("ALPHA_MODE", "1"), true),
+            ("vp9", "yuv420p", &tags("alpha_mode", "0"), false),
+            ("h264", "yuv420p", &tags("alpha_mode", "1"), false),
+        ] {
+            assert_eq!(has_alpha(codec, format, tags), expected, "{codec} {format}");
+        }
+    }
+
+    #[test]
+    fn frames_are_presented_from_the_first_keyframe_on() {
+        let usual = read(&["0,1,K__", "2,1,___", "1,1,___", "3,1,K__"]);
+        assert_eq!(usual, (Some(vec![0, 1, 2, 3]), None));
+        // Frames that are shown before the keyframe refer to what is not there.
+        let late = read(&["1,1,___", "5,1,K__", "3,1,___", "6,1,___"]);
+        assert_eq!(late, (Some(vec![1, 3, 5, 6]), Some(vec![5, 6])));
+        // The keyframe is there, and only not shown.
+        let edited = read(&["0,1,KD_", "1,1,___", "2,1,K__"]);
+        assert_eq!(edited, (Some(vec![1, 2]), None));
+        assert_eq!(read(&["0,1,___", "1,1,___"]), (Some(vec![0, 1]), None));
+        assert_eq!(read(&["0,1,___", "N/A,1,K__"]), (None, None));
+    }
 }

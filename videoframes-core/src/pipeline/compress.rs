@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::{Counted, LocalFile};
 use super::probe::{Probe, Wanted, inspect};
-use super::{Error, OnDamage, Scratch, bounded, check_length};
+use super::{Error, OnDamage, Scratch, begins_late, bounded, check_length};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
     Compressor, Draft, Origin, VideoTarget,
@@ -89,16 +89,23 @@ async fn compress_unbounded(
         limits,
     };
     let Probe {
-        video,
-        timeline,
+        mut video,
+        mut timeline,
         streams,
         ..
     } = inspect(source, &file, extractor, wanted, cancel).await?;
     let streams = note(&streams, &video, job.stream);
     file.take_room().await?;
+    let path = file.path().await?;
+    if video.first_keyframe.is_some() {
+        // What the encoder is not given is told from what is decoded, and not from what packets promise.
+        let scan = extractor.scan(&path, &video, limits, cancel).await?;
+        video.first_keyframe = scan.first_keyframe;
+        timeline = Some(scan.timeline);
+    }
     let subject = Subject {
         source_bytes: source.len(),
-        path: file.path().await?,
+        path,
         deinterlace: video.interlaced,
         video,
         timeline,
@@ -372,6 +379,8 @@ impl Subject<'_> {
             return Err(Error::Damaged(damage.clone()));
         }
         let bytes = draft.path().metadata().map_err(CompressError::Output)?.len();
+        let mut report = report;
+        report.warnings.extend(begins_late(&self.video));
         Ok(Made {
             draft,
             origin,

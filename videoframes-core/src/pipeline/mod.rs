@@ -297,7 +297,7 @@ async fn run_unbounded(
     let file = LocalFile::of(source.as_ref(), &request.scratch, cancel).with_room_beside(beside);
     let limits = &request.limits;
     let Probe {
-        video,
+        mut video,
         timeline,
         streams,
         index,
@@ -317,6 +317,7 @@ async fn run_unbounded(
                 let path = file.path().await?;
                 let scan = extractor.scan(&path, &video, limits, cancel).await?;
                 attempt.scanned = true;
+                video.first_keyframe = scan.first_keyframe;
                 attempt.interlaced |= scan.interlaced;
                 attempt.deinterlace |= request.picture.deinterlace == Deinterlace::Auto && scan.interlaced;
                 attempt.damage = attempt.damage.or(scan.damage);
@@ -400,6 +401,7 @@ async fn run_unbounded(
             Ok((writer, (mut report, compressed))) => {
                 report.damage = attempt.damage.clone().or(report.damage);
                 report.warnings.extend(streams.clone());
+                report.warnings.extend(begins_late(&video));
                 if let (OnDamage::Fail, Some(damage)) = (request.on_damage, &report.damage) {
                     writer.archive.abort().await;
                     let needless = renditions.is_some_and(|renditions| renditions.are_optional());
@@ -472,6 +474,13 @@ async fn run_unbounded(
             }
         }
     }
+}
+
+/// What to tell about a video that does not begin with a keyframe.
+fn begins_late(video: &VideoInfo) -> Option<String> {
+    let warning = "the video begins in the middle of a group of pictures: frames before its first keyframe cannot be \
+                   decoded and are left out, and times count from that keyframe";
+    video.first_keyframe.map(|_| warning.to_owned())
 }
 
 /// Fails where pictures would be larger than allowed, or than the picture format can hold: a sample aspect

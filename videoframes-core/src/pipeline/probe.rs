@@ -53,7 +53,7 @@ pub(super) async fn inspect(
         let (video, streams) = (index.video.clone()?, index.streams.clone());
         Some(Described { video, streams })
     });
-    let Described { video, streams } = match known {
+    let Described { mut video, streams } = match known {
         Some(described) => described,
         None => {
             let path = file.path().await?;
@@ -84,12 +84,20 @@ pub(super) async fn inspect(
         let index = same.then(|| Arc::new(index));
         index.ok_or_else(|| NoIndex::new("its index is of another track"))
     });
+    let index = index.and_then(|index| match index.samples.first() {
+        Some(first) if !first.sync => Err(NoIndex::new("it does not begin with a keyframe")),
+        _ => Ok(index),
+    });
     let timeline = match &index {
         Ok(index) => Some(index.timeline.clone()),
         Err(why) => {
             tracing::debug!(%why, "no index");
             let path = file.path().await?;
-            extractor.promise(&path, &video, limits, cancel).await?
+            let promise = extractor.promise(&path, &video, limits, cancel).await?;
+            promise.map(|promise| {
+                video.first_keyframe = promise.first_keyframe;
+                promise.timeline
+            })
         }
     };
     Ok(Probe {
@@ -169,6 +177,7 @@ async fn probe_unbounded(
         let path = file.path().await?;
         let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;
         probe.video.interlaced |= scan.interlaced;
+        probe.video.first_keyframe = scan.first_keyframe;
         probe.timeline = Some(scan.timeline);
     }
     Ok(probe)

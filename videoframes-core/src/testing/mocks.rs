@@ -9,13 +9,15 @@ use mockall::mock;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::extract::{ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan};
+use crate::extract::{
+    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
+};
 use crate::limits::Limits;
 use crate::source::{Source, Verifier};
 use crate::storage::{
     ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
-use crate::video::{Described, StreamChoice, Timeline, VideoInfo};
+use crate::video::{Described, StreamChoice, VideoInfo};
 
 #[cfg(feature = "jobs")]
 pub use jobs::{MockJobRepo, MockQueue};
@@ -93,7 +95,7 @@ mock! {
             video: &VideoInfo,
             limits: &Limits,
             cancel: &CancellationToken,
-        ) -> Result<Option<Timeline>, ExtractError>;
+        ) -> Result<Option<Promise>, ExtractError>;
         async fn scan(
             &self,
             input: &Path,

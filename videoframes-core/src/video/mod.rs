@@ -3,6 +3,7 @@
 mod colour_names;
 mod index;
 mod mp4;
+mod mpegts;
 pub mod nal;
 mod parameter_sets;
 pub(crate) mod streams;
@@ -11,6 +12,7 @@ mod timeline;
 pub use index::{Coding, NoIndex, Sample, Track, VideoIndex};
 pub use mp4::IndexReader;
 pub(crate) use mp4::{starts_like_mp4, write};
+pub(crate) use mpegts::Seams;
 pub use streams::{Described, StreamChoice, VideoStream};
 pub use timeline::{Timeline, TimelineBuilder};
 
@@ -35,6 +37,8 @@ pub struct VideoInfo {
     pub orientation: Orientation,
     /// The pixel format's name (`yuv420p10le`).
     pub pixel_format: String,
+    /// Whether pictures have an alpha channel, which VP8 and VP9 keep beside the pixel format.
+    pub alpha: bool,
     /// Colour tags.
     pub colour: Colour,
     /// Whether the stream says that it is interlaced.
@@ -45,6 +49,9 @@ pub struct VideoInfo {
     pub duration: Option<Rational>,
     /// Unit of the stream's timestamps.
     pub time_base: TimeBase,
+    /// Timestamp of the first keyframe, where the stream begins with frames that refer to earlier ones: they
+    /// cannot be decoded and are not shown. Known once packets or frames have been read.
+    pub first_keyframe: Option<i64>,
 }
 
 impl VideoInfo {

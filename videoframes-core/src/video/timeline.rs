@@ -89,6 +89,13 @@ impl TimelineBuilder {
         self.last_duration = duration;
     }
 
+    /// Takes the frames of another, which come behind these.
+    pub fn append(&mut self, other: Self) {
+        for pts in other.pts {
+            self.push(pts, other.last_duration);
+        }
+    }
+
     /// Number of frames so far.
     pub fn len(&self) -> usize {
         self.pts.len()

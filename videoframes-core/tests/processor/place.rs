@@ -16,14 +16,14 @@ use videoframes_core::clock::ManualClock;
 use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::extract::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
+    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
 };
 use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
-use videoframes_core::video::{Described, StreamChoice, Timeline, VideoInfo};
+use videoframes_core::video::{Described, StreamChoice, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
 
@@ -302,7 +302,7 @@ impl FrameExtractor for Counting {
         video: &VideoInfo,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<Timeline>, ExtractError> {
+    ) -> Result<Option<Promise>, ExtractError> {
         self.inner.promise(input, video, limits, cancel).await
     }
 

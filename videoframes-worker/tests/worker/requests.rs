@@ -28,6 +28,7 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
         place.put("empty.mp4", b"");
         place.put("text.mp4", &b"this is no video\n".repeat(100));
         place.put("half.mp4", &movie[..movie.len() / 2]);
+        place.put("zeroed.mp4", &zeroed(&movie));
         place.put("taken.zip", b"something else");
         let sound = place.folder.path().join("sound.m4a");
         make_sound(&sound);
@@ -102,6 +103,11 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
                 1,
             ),
             (r#"{"version":1,"source":{"key":"half.mp4"}}"#, "DAMAGED_VIDEO", 1),
+            (
+                r#"{"version":1,"source":{"key":"zeroed.mp4"}}"#,
+                "DAMAGED_VIDEO",
+                1,
+            ),
         ] {
             let (status, found, tried) = outcome(&place, message);
             assert_eq!(
@@ -112,6 +118,15 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
         }
         assert_eq!(place.get("taken.zip").unwrap(), b"something else");
     }
+}
+
+/// The movie without its samples.
+fn zeroed(movie: &[u8]) -> Vec<u8> {
+    let mut movie = movie.to_vec();
+    let at = movie.windows(4).position(|kind| kind == b"mdat").unwrap();
+    let size = u32::from_be_bytes(movie[at - 4..at].try_into().unwrap()) as usize;
+    movie[at + 4..at - 4 + size].fill(0);
+    movie
 }
 
 fn make_sound(path: &Path) {

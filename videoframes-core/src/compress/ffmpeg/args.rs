@@ -8,7 +8,7 @@ use super::media::{Light, Mastering};
 use super::settings::{Settings, Sound};
 use crate::compress::{Codec, Container};
 use crate::extract::Quality;
-use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, Opened, PAUSED, STEADY, head};
+use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, Opened, PAUSED, STEADY, head, marker};
 
 /// How much an encoder may spend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +42,7 @@ pub(super) fn encode(
     output: &Path,
 ) -> Vec<OsString> {
     let mut args = open(source, settings);
+    args.extend(marker());
     args.extend(encoded(settings, VIDEO, rate, notes, output));
     args
 }
@@ -49,13 +50,14 @@ pub(super) fn encode(
 /// A command that learns how hard the pictures are to encode, and writes nothing but notes on it.
 pub(super) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
+    args.extend(marker());
     args.extend(pictures(settings, VIDEO));
     args.extend(encoder(
         settings,
         Rate::Planned(bits),
         Some(Pass { number: 1, notes }),
     ));
-    args.extend(["-an", "-f", "null", "-"].map(OsString::from));
+    args.extend(["-an", "-map_metadata", "-1", "-f", "null", "-"].map(OsString::from));
     args
 }
 
@@ -96,6 +98,7 @@ pub(super) fn encoded(
 pub(super) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = head();
     args.extend(source.input());
+    args.extend(marker());
     args.extend(["-map", &source.video(), "-c:v", "copy"].map(OsString::from));
     args.extend(mark(codec));
     args.extend(sound(settings));
@@ -113,15 +116,26 @@ pub(super) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) ->
         pixels: source.pixels,
     };
     args.extend(output.input());
+    args.extend(marker());
     // Frame by frame: timestamps of the output may be rounded.
     let graph = format!(
-        "[{}]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{COMPARED}",
+        "[{}]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{}",
         source.video(),
         settings.filters,
         settings.pixel_format,
+        *COMPARED,
     );
     args.extend(["-filter_complex".into(), graph.into()]);
-    args.extend(["-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
+    let output = [
+        "-fps_mode",
+        "passthrough",
+        "-map_metadata",
+        "-1",
+        "-f",
+        "null",
+        "-",
+    ];
+    args.extend(output.map(OsString::from));
     args
 }
 

@@ -11,9 +11,10 @@ pub(super) fn look_at(run: &Run<'_>, expected: &Timeline) -> Result<(u32, u32), 
     let (ffprobe, output) = (&run.programs.ffprobe, &run.request.output);
     let (limits, cancel) = (run.limits, run.cancel);
     let video = probe::describe(ffprobe, output, None, limits, cancel)?.video;
-    let written = probe::promise(ffprobe, output, &video, limits, cancel)?;
-    let written =
-        written.ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;
+    let written = probe::packets(ffprobe, output, &video, limits, cancel)?;
+    let written = written
+        .all
+        .ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;
     let tolerance = match run.settings.container {
         Container::Mp4 => Rational::from_integer(0),
         Container::WebM => Rational::new(1, 1000),

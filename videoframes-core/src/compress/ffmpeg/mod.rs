@@ -208,6 +208,7 @@ impl Compressor for FfmpegCompressor {
                 sizes: all.iter().map(|(_, settings)| settings.size).collect(),
                 file_bytes: runs.iter().map(Run::file_bytes).max().unwrap_or_default(),
                 outputs,
+                keeps_metadata: requests.iter().any(|request| request.options.keep_metadata),
                 decoded: &mut decoded,
             };
             let extracted = plain::extract(
@@ -222,7 +223,8 @@ impl Compressor for FfmpegCompressor {
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            let extracted = extracted.map_err(run::output_or_decoder)?;
+            let outputs = requests.iter().map(|request| request.output.as_path());
+            let extracted = extracted.map_err(|error| run::output_or_decoder(error, outputs))?;
             frames.damage = extracted.damage.clone();
             frames.encoder = extracted.decoder.clone();
             let reports = runs.iter().map(|run| run.checked(frames.clone()));

@@ -12,11 +12,13 @@ use super::check;
 use super::settings::Settings;
 use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
 use crate::extract::ExtractError;
+use crate::extract::ffmpeg::scan::confirmed;
 use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::child::Stdin;
 use crate::ffmpeg::decode::{Decode, Event, is_of_no_space};
 use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
+use crate::ffmpeg::room;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::units::{TimeBase, approximate_seconds};
 use crate::video::{Timeline, TimelineBuilder};
@@ -189,6 +191,8 @@ impl Run<'_> {
 
     fn watched(&self, args: Vec<OsString>) -> Result<Frames, CompressError> {
         let mut decode = self.start(args)?;
+        let mut lead_in = self.request.video.first_keyframe.is_some();
+        decode.set_lead_in(lead_in);
         let mut frames = Frames::default();
         loop {
             match decode.next() {
@@ -197,6 +201,9 @@ impl Run<'_> {
                     pts,
                     interlaced,
                 })) => {
+                    if std::mem::take(&mut lead_in) {
+                        decode.set_lead_in(false);
+                    }
                     frames.push(place, pts);
                     self.look(&frames, interlaced)?;
                     self.progress.send_modify(|progress| progress.frames += 1);
@@ -213,7 +220,7 @@ impl Run<'_> {
                 Err(error) => return Err(self.failure(error)),
             }
         }
-        frames.damage = decode.damage.take();
+        frames.damage = self.damage(&decode)?;
         frames.encoder = format!("ffmpeg {}", decode.version());
         Ok(frames)
     }
@@ -223,7 +230,23 @@ impl Run<'_> {
         let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
         match self.programs.explain(error) {
             ExtractError::DecoderFailed(_) if full => no_space(),
-            error => output_or_decoder(error),
+            error => output_or_decoder(error, [self.request.output.as_path()]),
+        }
+    }
+
+    /// The damage that a decode reports. The log proves none where it contains the metadata of the source.
+    fn damage(&self, decode: &Decode<'_>) -> Result<Option<String>, ExtractError> {
+        let reported = decode.damage(Some(self.input));
+        match self.settings.keep_metadata {
+            true => confirmed(
+                reported,
+                self.programs,
+                self.input,
+                &self.request.video,
+                self.limits,
+                self.cancel,
+            ),
+            false => Ok(reported),
         }
     }
 
@@ -314,13 +337,17 @@ fn gcd(a: u64, b: u64) -> u64 {
     }
 }
 
-/// A failure of ffmpeg, told from one of the disk that it wrote to.
-pub(super) fn output_or_decoder(error: ExtractError) -> CompressError {
+/// A failure of ffmpeg, told from one of the disk that it wrote `files` to.
+pub(super) fn output_or_decoder<'a>(
+    error: ExtractError,
+    files: impl IntoIterator<Item = &'a Path>,
+) -> CompressError {
     let ExtractError::DecoderFailed(said) = &error else {
         return error.into();
     };
-    // A file that may grow no further may end its writer by a signal (SIGXFSZ).
-    match is_of_no_space(said) {
+    // A file that may grow no further may end its writer by a signal (SIGXFSZ). What is said counts only
+    // where it is so: a log can say anything.
+    match is_of_no_space(said) && files.into_iter().any(room::is_exhausted) {
         true => no_space(),
         false => error.into(),
     }

@@ -302,6 +302,7 @@ fn filter_graph(
     tonemap: bool,
 ) -> String {
     let mut chain: Vec<String> = Vec::new();
+    chain.extend(filters::from_first_keyframe(video));
     if deinterlace {
         chain.extend(filters::deinterlace(video, false));
     }
@@ -372,7 +373,7 @@ fn is_among(places: &[u64]) -> String {
 
 /// The filter by which frames report themselves.
 fn reports() -> String {
-    format!("showinfo@{ENCODED}=checksum=0")
+    format!("showinfo@{}=checksum=0", *ENCODED)
 }
 
 /// Colour tags of the output: the source's, as far as they still hold.

@@ -4,16 +4,63 @@ use std::ffi::OsString;
 use std::fmt::Write;
 
 use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
-use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode};
+use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, tonemap_chain, turn};
+use crate::limits::{HEAD_BYTES, HEAD_PACKETS};
 use crate::units::Rational;
 use crate::video::{Timeline, VideoInfo};
 
 /// Decodes everything and reports every frame, writing nothing.
 pub(super) fn scan(opened: Opened<'_>) -> Vec<OsString> {
     let mut args = decode(opened.input(), &opened.video());
-    let filter = format!("showinfo@{DECODED}=checksum=0");
-    args.extend(["-vf", &filter, "-fps_mode", "passthrough", "-f", "null", "-"].map(OsString::from));
+    let filter = format!("showinfo@{}=checksum=0", *DECODED);
+    args.extend(["-vf", &filter, "-fps_mode", "passthrough"].map(OsString::from));
+    // The metadata of the source would be printed once more.
+    args.extend(["-map_metadata", "-1", "-f", "null", "-"].map(OsString::from));
+    args
+}
+
+/// Copies the first packets of a file, from its first keyframe on, to stdout.
+pub(super) fn copy_head(opened: Opened<'_>) -> Vec<OsString> {
+    let mut args = head();
+    args.extend(opened.input());
+    let (packets, bytes) = (HEAD_PACKETS.to_string(), HEAD_BYTES.to_string());
+    let video = opened.video();
+    let output = [
+        "-map",
+        &video,
+        "-c",
+        "copy",
+        "-frames:v",
+        &packets,
+        "-fs",
+        &bytes,
+        "-map_metadata",
+        "-1",
+        "-f",
+        "nut",
+        "pipe:1",
+    ];
+    args.extend(output.map(OsString::from));
+    args
+}
+
+/// Decodes what [`copy_head`] wrote, by stdin.
+pub(super) fn scan_copied(pixels: u64) -> Vec<OsString> {
+    let format = [
+        "-protocol_whitelist",
+        "pipe",
+        "-format_whitelist",
+        "nut",
+        "-f",
+        "nut",
+    ]
+    .map(OsString::from);
+    let mut source: Vec<OsString> = format.into();
+    source.extend(bounds(pixels));
+    source.extend(["-i", "pipe:0"].map(OsString::from));
+    let mut args = decode(source, "0:V:0");
+    args.extend(["-f", "null", "-"].map(OsString::from));
     args
 }
 
@@ -33,7 +80,12 @@ pub(super) enum Graph<'a> {
 
 /// Decodes a file and writes the picked frames to stdout.
 pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
-    let mut args = decode(steady(request, opened.input()), &opened.video());
+    let mut source = steady(request, Vec::new());
+    if let Some(decoder) = alpha_decoder(&request.video) {
+        source.extend([format!("-c:{}", opened.stream).into(), decoder.into()]);
+    }
+    source.extend(opened.input());
+    let mut args = decode(source, &opened.video());
     let graph = match graph {
         Graph::Inline(graph) => ["-filter:v", graph],
         // `-filter_script` gave way to `-/filter` in ffmpeg 7.
@@ -43,6 +95,15 @@ pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph
     args.extend(graph.map(OsString::from));
     args.extend(output(&request.picture));
     args
+}
+
+/// The decoder that returns the alpha channel, where the usual one leaves it out.
+pub(super) fn alpha_decoder(video: &VideoInfo) -> Option<&'static str> {
+    match video.codec.as_str() {
+        "vp8" if video.alpha => Some("libvpx"),
+        "vp9" if video.alpha => Some("libvpx-vp9"),
+        _ => None,
+    }
 }
 
 /// Keeps the graph as it is where frames are deinterlaced.
@@ -149,7 +210,8 @@ pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
         picture,
         ..
     } = request;
-    let mut filters = vec![format!("showinfo@{DECODED}=checksum=0")];
+    let mut filters: Vec<String> = filters::from_first_keyframe(video).into_iter().collect();
+    filters.push(format!("showinfo@{}=checksum=0", *DECODED));
     if request.deinterlace {
         let all = picture.deinterlace == crate::extract::Deinterlace::On;
         filters.extend(filters::deinterlace(video, all));
@@ -167,7 +229,7 @@ pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
 /// What makes a picture of a picked frame, the same however frames come to be decoded.
 fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     let ExtractRequest { video, picture, .. } = request;
-    let mut filters = vec![format!("showinfo@{PICKED}=checksum=0")];
+    let mut filters = vec![format!("showinfo@{}=checksum=0", *PICKED)];
     // Applied below; a later encoder must not store it a second time.
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
     // Pictures are known by their order from here on. The encoder gets a tick for each, since on a
@@ -193,12 +255,18 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     } else {
         (input_matrix(video), input_range(video))
     };
-    let (output, format) = match picture.format {
-        PictureFormat::Jpg => (":out_color_matrix=bt601:out_range=pc", "yuvj420p"),
-        PictureFormat::Webp => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
-        PictureFormat::Png => ("", "rgb24"),
+    let alpha = video.alpha && !tonemap;
+    let (output, format) = match (picture.format, alpha) {
+        (PictureFormat::Jpg, false) => (":out_color_matrix=bt601:out_range=pc", "yuvj420p"),
+        (PictureFormat::Webp, false) => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
+        (PictureFormat::Webp, true) => (":out_color_matrix=bt601:out_range=tv", "yuva420p"),
+        (PictureFormat::Png, false) => ("", "rgb24"),
+        (PictureFormat::Png, true) => ("", "rgba"),
+        // Flattened below.
+        (PictureFormat::Jpg, true) => ("", "gbrap"),
     };
-    let direct = direct_colours(video, picture, matrix, range).filter(|_| !tonemap && pad.is_some());
+    let direct =
+        direct_colours(video, picture, matrix, range).filter(|_| !tonemap && !alpha && pad.is_some());
     let forget = filters::forget_matrix(video).filter(|_| !tonemap);
     filters.extend(forget.map(str::to_owned));
     if picture.format == PictureFormat::Png && !tonemap {
@@ -215,8 +283,17 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         ),
     });
     filters.extend(pad);
+    if alpha && picture.format == PictureFormat::Jpg {
+        filters.push(ON_WHITE.to_owned());
+    }
     filters
 }
+
+/// Puts pictures with an alpha channel on a white background, and converts them to what JPEG is. On the
+/// negative the background is black, which is what multiplying colours by alpha gives.
+const ON_WHITE: &str = "negate,premultiply=inplace=1,negate,format=gbrp,\
+                        scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:out_color_matrix=bt601\
+                        :out_range=pc,format=yuvj420p";
 
 /// The conversion of limited 4:2:0 video to what JPEG or WebP is, straight from YUV to YUV: about a
 /// fifth of what `scale` takes for it, which goes through RGB, and the colours keep their sharpness.

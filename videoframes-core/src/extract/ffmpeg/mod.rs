@@ -2,9 +2,10 @@
 
 mod args;
 mod feed;
+mod head;
 pub(crate) mod plain;
 mod planned;
-mod scan;
+pub(crate) mod scan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureFormat, Scan, Tonemap,
+    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureFormat, Promise,
+    Scan, Tonemap,
 };
 use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
 use crate::ffmpeg::program::Programs;
@@ -24,7 +26,7 @@ pub use crate::ffmpeg::registry::sweep_children;
 pub use crate::ffmpeg::spawn::protect_secrets;
 use crate::ffmpeg::{blocking, probe};
 use crate::limits::Limits;
-use crate::video::{Described, StreamChoice, Timeline, VideoInfo};
+use crate::video::{Described, StreamChoice, VideoInfo};
 
 /// Runs `ffmpeg` and `ffprobe` as child processes. They are gone when a call returns or soon after it
 /// was dropped, and on Linux they die with this process, even if it is killed.
@@ -122,7 +124,18 @@ fn capable_of(
             ));
         }
     }
+    if let Some(decoder) = args::alpha_decoder(&request.video)
+        && !programs.missing("-decoders", &[decoder])?.is_empty()
+    {
+        request.video.alpha = false;
+        warnings.push(format!(
+            "this ffmpeg has no decoder {decoder}: the alpha channel is left out"
+        ));
+    }
     let tonemaps = request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr();
+    if request.video.alpha && tonemaps {
+        warnings.push("HDR is mapped to SDR without the alpha channel, which is left out".to_owned());
+    }
     if let (Some(matrix), false) = (unknown_matrix(&request.video), tonemaps) {
         let instead = input_matrix(&request.video);
         warnings.push(format!(
@@ -160,11 +173,28 @@ impl FrameExtractor for FfmpegExtractor {
         video: &VideoInfo,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<Timeline>, ExtractError> {
+    ) -> Result<Option<Promise>, ExtractError> {
         let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
         let (video, limits) = (video.clone(), *limits);
         blocking(cancel, move |cancel| {
-            probe::promise(&programs.ffprobe, &input, &video, &limits, cancel)
+            let packets = probe::packets(&programs.ffprobe, &input, &video, &limits, cancel)?;
+            if let Some(timeline) = packets.from_keyframe {
+                let start = timeline.pts()[0];
+                let head = head::Head {
+                    programs: &programs,
+                    input: &input,
+                    video: &video,
+                    limits: &limits,
+                    cancel,
+                };
+                if head.is_entry(start)? {
+                    return Ok(Some(Promise {
+                        timeline,
+                        first_keyframe: Some(start),
+                    }));
+                }
+            }
+            Ok(packets.all.map(Promise::from))
         })
         .await
     }

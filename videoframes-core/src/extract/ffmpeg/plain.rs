@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
+use super::scan::confirmed;
 use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 use crate::ffmpeg::args::{NO_AUTOROTATE, Opened};
 use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::decode::{Decode, Event, Frame};
 use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::limits::Limits;
@@ -32,6 +33,8 @@ pub(crate) struct Alongside<'a> {
     pub(crate) file_bytes: u64,
     /// Further outputs of the command.
     pub(crate) outputs: Vec<OsString>,
+    /// Whether one of them keeps the metadata of the source, which are printed into the log then.
+    pub(crate) keeps_metadata: bool,
     /// Hears of every decoded frame: its timestamp, and whether it is interlaced. The graph of the pictures
     /// tells of them, and no other may: a filter writes its line in parts, and those of two graphs, which
     /// have threads of their own, would mix.
@@ -90,14 +93,19 @@ pub(crate) fn extract(
     for file in alongside.iter().flat_map(|alongside| &alongside.files) {
         decode.watch_file(file);
     }
+    let mut lead_in = request.video.first_keyframe.is_some();
+    decode.set_lead_in(lead_in);
     let mut delivery = Delivery::new(request);
     let send = |picture: Picture| deliver(pictures, picture, cancel);
     while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {
+        if std::mem::take(&mut lead_in) {
+            decode.set_lead_in(false);
+        }
         match event {
-            Event::Decoded { interlaced: true, .. } if request.looks_for_interlaced() => {
+            Event::Decoded(Frame { interlaced: true, .. }) if request.looks_for_interlaced() => {
                 return Err(ExtractError::Interlaced);
             }
-            Event::Decoded { pts, interlaced, .. } => {
+            Event::Decoded(Frame { pts, interlaced, .. }) => {
                 delivery.decoded(pts)?;
                 if let (Some(alongside), Some(pts)) = (&mut alongside, pts) {
                     (alongside.decoded)(pts, interlaced)?;
@@ -117,20 +125,23 @@ pub(crate) fn extract(
         }
         if delivery.is_complete() && alongside.is_none() {
             // What lies behind the last pick is not looked at; dropping the decode ends it.
-            return decode.report(&warnings);
+            return Ok(decode.report(&warnings, Some(input)));
         }
     }
     delivery.ended()?;
     while let Some(picture) = delivery.ready(true)? {
         send(picture)?;
     }
-    if delivery.is_complete() {
-        decode.report(&warnings)
-    } else {
-        Err(ExtractError::TimelineMismatch(
+    if !delivery.is_complete() {
+        return Err(ExtractError::TimelineMismatch(
             "fewer pictures came than were picked".to_owned(),
-        ))
+        ));
     }
+    let mut report = decode.report(&warnings, Some(input));
+    if alongside.is_some_and(|alongside| alongside.keeps_metadata) {
+        report.damage = confirmed(report.damage, programs, input, &request.video, limits, cancel)?;
+    }
+    Ok(report)
 }
 
 /// A frame that ffmpeg picked, in the order of its pictures.
@@ -309,11 +320,13 @@ mod tests {
                 sample_aspect: Rational::from_integer(1),
                 orientation: Orientation::Upright,
                 pixel_format: String::new(),
+                alpha: false,
                 colour: Colour::default(),
                 interlaced: false,
                 frame_rate: None,
                 duration: None,
                 time_base,
+                first_keyframe: None,
             },
             timeline: Timeline::new(time_base, (0..5).collect(), Some(1)).unwrap(),
             frames: frames.to_vec(),

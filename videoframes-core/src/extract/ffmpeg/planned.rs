@@ -185,10 +185,13 @@ impl Decoders<'_> {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
                 // A feed that broke off explains why ffmpeg had too little to go on with.
-                Err(error @ ExtractError::DecoderFailed(_)) => {
+                Err(error @ (ExtractError::DecoderFailed(_) | ExtractError::Damaged(_))) => {
                     drop(decode);
                     feeding.end(&self.runtime)?;
-                    return Err(self.programs.explain(error));
+                    return Err(match error {
+                        ExtractError::Damaged(damage) => ExtractError::PlanFailed(damage),
+                        error => self.programs.explain(error),
+                    });
                 }
                 Err(error) => return Err(error),
             };
@@ -210,7 +213,7 @@ impl Decoders<'_> {
                     width,
                     height,
                 }),
-                Event::Decoded { .. } | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
+                Event::Decoded(_) | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
             }
             // Pictures and what is said of them come by two pipes, either one first.
             while let (Some(&frame), Some(_)) = (picked.front(), pictures.front()) {
@@ -220,12 +223,12 @@ impl Decoders<'_> {
                     delivered += 1;
                 }
             }
-            if let Some(damage) = &decode.damage {
-                return Err(ExtractError::PlanFailed(damage.clone()));
+            if let Some(damage) = decode.damage(None) {
+                return Err(ExtractError::PlanFailed(damage));
             }
             if delivered == total {
                 // Dropping the decode ends it.
-                return Ok((runs.len(), decode.report(&[])?));
+                return Ok((runs.len(), decode.report(&[], None)));
             }
         }
         let done = match feeding.end(&self.runtime)? {
@@ -240,10 +243,10 @@ impl Decoders<'_> {
             let text = format!("{delivered} pictures came, not {due}");
             return Err(ExtractError::PlanFailed(text));
         }
-        if let Some(damage) = &decode.damage {
-            return Err(ExtractError::PlanFailed(damage.clone()));
+        if let Some(damage) = decode.damage(None) {
+            return Err(ExtractError::PlanFailed(damage));
         }
-        Ok((done, decode.report(&[])?))
+        Ok((done, decode.report(&[], None)))
     }
 
     /// The frames of a run with the timestamps that they will carry.

@@ -5,16 +5,18 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
+use super::head::Head;
 use crate::extract::{ExtractError, Scan};
 use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event};
+use crate::ffmpeg::decode::{Decode, Event, Frame};
 use crate::ffmpeg::memory::Workload;
+use crate::ffmpeg::probe;
 use crate::ffmpeg::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::video::{TimelineBuilder, VideoInfo};
 
-pub(super) fn scan(
+pub(crate) fn scan(
     programs: &Programs,
     input: &Path,
     video: &VideoInfo,
@@ -30,18 +32,15 @@ pub(super) fn scan(
         limits.stall,
         cancel,
     )?;
-    let mut frames = TimelineBuilder::default();
-    let mut interlaced_frames = false;
+    let mut found = Found::new(video.first_keyframe);
+    decode.set_lead_in(true);
     let outcome = loop {
         match decode.next() {
-            Ok(Some(Event::Decoded {
-                pts: Some(pts),
-                duration,
-                interlaced,
-            })) => {
-                frames.push(pts, duration);
-                interlaced_frames |= interlaced;
-                if frames.len() > TIMELINE_FRAMES {
+            Ok(Some(Event::Decoded(frame))) => {
+                if found.push(frame) {
+                    decode.set_lead_in(false);
+                }
+                if found.frames.len() > TIMELINE_FRAMES {
                     let text = format!("the video has more than {TIMELINE_FRAMES} frames");
                     return Err(ExtractError::LimitExceeded(text));
                 }
@@ -51,7 +50,20 @@ pub(super) fn scan(
             Err(error) => break Err(programs.explain(error)),
         }
     };
-    let damage = decode.damage.take();
+    let head = Head {
+        programs,
+        input,
+        video,
+        limits,
+        cancel,
+    };
+    let begins_late = begins_late(&found, &decode, &head)?;
+    if !begins_late {
+        decode.count_head();
+    }
+    let damage = decode.damage(Some(input));
+    let interlaced = found.interlaced;
+    let frames = found.frames(begins_late);
     if let Err(error) = outcome {
         // An ffmpeg that gives up on damaged input has still said which frames there are.
         if !(matches!(error, ExtractError::DecoderFailed(_)) && damage.is_some() && !frames.is_empty()) {
@@ -69,8 +81,119 @@ pub(super) fn scan(
         )
     })?;
     Ok(Scan {
+        first_keyframe: begins_late.then(|| timeline.pts()[0]),
         timeline,
-        interlaced: interlaced_frames,
+        interlaced,
         damage,
     })
+}
+
+/// Damage that a log reports which may contain the metadata of its source, if a scan finds any: its log proves
+/// what it says.
+pub(crate) fn confirmed(
+    reported: Option<String>,
+    programs: &Programs,
+    input: &Path,
+    video: &VideoInfo,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Option<String>, ExtractError> {
+    match reported {
+        Some(_) => Ok(scan(programs, input, video, limits, cancel)?.damage),
+        None => Ok(None),
+    }
+}
+
+/// Whether the stream begins with frames that refer to earlier ones.
+fn begins_late(found: &Found, decode: &Decode<'_>, head: &Head<'_>) -> Result<bool, ExtractError> {
+    if !found.started {
+        return Ok(false);
+    }
+    if found.first_keyframe.is_some() {
+        return Ok(true);
+    }
+    if found.before.is_empty() && !decode.has_damaged_head() {
+        return Ok(false);
+    }
+    Ok(!probe::begins_with_keyframe(
+        &head.programs.ffprobe,
+        head.input,
+        head.video,
+        head.limits,
+        head.cancel,
+    )? && head.is_clean()?)
+}
+
+/// The frames of a scan, those in front of the first keyframe apart from the others.
+struct Found {
+    /// The timestamp of the first keyframe, where it is known.
+    first_keyframe: Option<i64>,
+    started: bool,
+    before: TimelineBuilder,
+    frames: TimelineBuilder,
+    interlaced: bool,
+}
+
+impl Found {
+    fn new(first_keyframe: Option<i64>) -> Self {
+        Self {
+            first_keyframe,
+            started: false,
+            before: TimelineBuilder::default(),
+            frames: TimelineBuilder::default(),
+            interlaced: false,
+        }
+    }
+
+    /// Takes the next frame. Returns whether it is the first keyframe.
+    fn push(&mut self, frame: Frame) -> bool {
+        let Some(pts) = frame.pts else {
+            return false;
+        };
+        let starts = !self.started && self.first_keyframe.map_or(frame.key, |start| pts >= start);
+        if starts {
+            self.started = true;
+            self.before = std::mem::take(&mut self.frames);
+        }
+        self.frames.push(pts, frame.duration);
+        self.interlaced |= frame.interlaced;
+        starts
+    }
+
+    /// All frames, or those from the first keyframe on.
+    fn frames(self, begins_late: bool) -> TimelineBuilder {
+        if begins_late || self.before.is_empty() {
+            return self.frames;
+        }
+        let mut all = self.before;
+        all.append(self.frames);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::TimeBase;
+
+    #[test]
+    fn frames_in_front_of_the_first_keyframe_are_left_out_or_kept() {
+        let frames = |begins_late| {
+            let mut found = Found::new(None);
+            for (pts, key) in [(1, false), (2, false), (4, true), (3, false), (5, false)] {
+                found.push(Frame {
+                    pts: Some(pts),
+                    duration: Some(1),
+                    interlaced: false,
+                    key,
+                });
+            }
+            let timeline = found
+                .frames(begins_late)
+                .finish(TimeBase::new(1, 30).unwrap(), None);
+            timeline.unwrap().pts().to_vec()
+        };
+        assert_eq!(frames(true), [4, 5]);
+        assert_eq!(frames(false), [1, 2, 4, 5]);
+    }
 }

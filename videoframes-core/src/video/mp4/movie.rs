@@ -335,6 +335,7 @@ impl Description<'_> {
             sample_aspect: self.sample_aspect(parameters)?,
             orientation: orientation(&self.track_header.matrix)?,
             pixel_format: parameters.pixel_format()?,
+            alpha: false,
             colour: colour(parameters, self.entry.colour, hevc)?,
             interlaced: false,
             frame_rate: self.frame_rate,
@@ -342,6 +343,7 @@ impl Description<'_> {
                 .filter(|_| self.header.duration > 0)
                 .map(|scale| scale.seconds(self.header.duration.into())),
             time_base: self.time_base,
+            first_keyframe: None,
         })
     }
 

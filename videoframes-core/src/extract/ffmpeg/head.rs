@@ -1,0 +1,133 @@
+//! The beginning of a stream that does not begin with a keyframe.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::args;
+use crate::extract::ExtractError;
+use crate::ffmpeg::args::Opened;
+use crate::ffmpeg::child::{ChildGroup, Stdin, for_each_line};
+use crate::ffmpeg::decode::{Decode, Event, Frame};
+use crate::ffmpeg::memory::Workload;
+use crate::ffmpeg::program::{Program, Programs};
+use crate::limits::{HEAD_BYTES, Limits};
+use crate::video::VideoInfo;
+
+/// How often a waiting read looks at its cancellation token.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The beginning of one video stream.
+pub(super) struct Head<'a> {
+    pub(super) programs: &'a Programs,
+    pub(super) input: &'a Path,
+    pub(super) video: &'a VideoInfo,
+    pub(super) limits: &'a Limits,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl<'a> Head<'a> {
+    /// Whether decoding really has to start at the keyframe with the timestamp `start`, and may: what lies in
+    /// front of it cannot be decoded, and nothing behind it needs that.
+    pub(super) fn is_entry(&self, start: i64) -> Result<bool, ExtractError> {
+        match self.first_frame()? {
+            // The container is wrong about its keyframes.
+            Some(Frame {
+                key: true,
+                pts: Some(pts),
+                ..
+            }) if pts < start => Ok(false),
+            None => Ok(false),
+            Some(_) => self.is_clean(),
+        }
+    }
+
+    /// Whether the packets from the first keyframe on can be decoded without those before it. More of them are
+    /// tried than a decoder takes before it returns the first frame.
+    pub(super) fn is_clean(&self) -> Result<bool, ExtractError> {
+        let head = self.copy()?;
+        if head.is_empty() {
+            return Ok(false);
+        }
+        let (sender, parts) = mpsc::channel(1);
+        // The channel has room for all of it.
+        let _ = sender.try_send(head);
+        drop(sender);
+        let mut decode = self.decode(args::scan_copied(self.limits.pixels), Stdin::Parts(parts))?;
+        loop {
+            match decode.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(decode.damage(None).is_none()),
+                Err(ExtractError::Damaged(_) | ExtractError::DecoderFailed(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn opened(&self) -> Opened<'a> {
+        Opened::new(self.input, self.video, self.limits)
+    }
+
+    fn decode(&self, args: Vec<OsString>, stdin: Stdin) -> Result<Decode<'a>, ExtractError> {
+        Decode::start(&self.ffmpeg(), args, stdin, None, self.limits.stall, self.cancel)
+    }
+
+    /// ffmpeg, with the memory that a decode takes.
+    fn ffmpeg(&self) -> Program {
+        let memory = Workload::opening(self.input)
+            .decoding(self.video)
+            .memory(self.limits);
+        self.programs.ffmpeg.with_memory(memory)
+    }
+
+    /// The first frame that the decoder returns.
+    fn first_frame(&self) -> Result<Option<Frame>, ExtractError> {
+        let mut decode = self.decode(args::scan(self.opened()), Stdin::Empty)?;
+        loop {
+            match decode.next() {
+                Ok(Some(Event::Decoded(frame))) => return Ok(Some(frame)),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(ExtractError::Damaged(_) | ExtractError::DecoderFailed(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The first packets from the first keyframe on, in a container of their own.
+    fn copy(&self) -> Result<Bytes, ExtractError> {
+        let mut child = ChildGroup::ffmpeg(&self.ffmpeg(), args::copy_head(self.opened()))?;
+        child.feed(Stdin::Empty);
+        if let Some(stderr) = child.take_stderr() {
+            std::thread::spawn(move || for_each_line(stderr, |_| true));
+        }
+        let (sender, copied) = sync_channel(1);
+        if let Some(stdout) = child.take_stdout() {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                // The last packet may reach across the limit that ffmpeg is given.
+                let read = stdout.take(2 * HEAD_BYTES as u64).read_to_end(&mut bytes);
+                let _ = sender.send(read.map_or_else(|_| Bytes::new(), |_| bytes.into()));
+            });
+        }
+        let (started, stall) = (Instant::now(), self.limits.stall);
+        loop {
+            match copied.recv_timeout(TICK) {
+                Ok(bytes) => return Ok(bytes),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Bytes::new()),
+                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
+                    return Err(ExtractError::Cancelled);
+                }
+                Err(RecvTimeoutError::Timeout) if started.elapsed() > stall => {
+                    return Err(ExtractError::Stalled(stall.as_secs()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether a decode lost or spoiled anything, from what its log says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::{MARKED_PACKETS, MARKED_STREAMS};
+use crate::video::Seams;
+
+/// Bytes of a transport stream that are read at once.
+const READ: usize = 1 << 20;
+
+/// What a log says about damage so far.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    /// The first complaint.
+    first: Option<String>,
+    /// The first complaint in front of the first keyframe.
+    head: Option<String>,
+    /// Whether complaints are about frames in front of the first keyframe.
+    lead_in: bool,
+    /// Packets that the demuxer marked as corrupt, by stream.
+    marked: BTreeMap<u32, Marked>,
+    /// How many of them went to a decoder so far. A demuxer is far ahead.
+    decoded: BTreeMap<u32, usize>,
+}
+
+/// Packets of one stream that are marked as corrupt.
+#[derive(Debug, Default)]
+struct Marked {
+    /// Their decode times, each once, in the order of the packets.
+    times: Vec<Option<i64>>,
+    known: BTreeSet<Option<i64>>,
+}
+
+impl Evidence {
+    pub(crate) fn complaint(&mut self, words: String) {
+        let place = match self.lead_in {
+            true => &mut self.head,
+            false => &mut self.first,
+        };
+        place.get_or_insert(words);
+    }
+
+    pub(crate) fn corrupt_packet(&mut self, stream: u32, dts: Option<i64>) {
+        let known = self.marked.contains_key(&stream);
+        if known || self.marked.len() < MARKED_STREAMS {
+            let marked = self.marked.entry(stream).or_default();
+            // A time that is left out is one that nothing explains.
+            let dts = dts.filter(|_| marked.times.len() < MARKED_PACKETS);
+            if marked.known.insert(dts) {
+                marked.times.push(dts);
+            }
+        }
+    }
+
+    pub(crate) fn corrupt_input(&mut self, stream: u32) {
+        let known = self.decoded.contains_key(&stream);
+        if known || self.decoded.len() < MARKED_STREAMS {
+            *self.decoded.entry(stream).or_default() += 1;
+        }
+    }
+
+    /// Begins or ends the part of a decode in front of the first keyframe.
+    pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
+        self.lead_in = lead_in;
+    }
+
+    /// Whether anything was complained of in front of the first keyframe.
+    pub(crate) fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// Counts what was complained of in front of the first keyframe like the rest.
+    pub(crate) fn count_head(&mut self) {
+        self.first = self.head.take().or(self.first.take());
+    }
+
+    /// The first complaint of all.
+    pub(crate) fn complained(&self) -> Option<&str> {
+        self.head.as_deref().or(self.first.as_deref())
+    }
+
+    /// What was lost or spoiled, if anything was. `input` is the file that was decoded, where there is one.
+    pub(crate) fn damage(&self, input: Option<&Path>, cancel: &CancellationToken) -> Option<String> {
+        if self.first.is_some() {
+            return self.first.clone();
+        }
+        let unexplained = self
+            .decoded
+            .iter()
+            .find(|&(&stream, &count)| !self.is_explained(stream, count, input, cancel))?;
+        Some(format!("corrupt packet in stream {}", unexplained.0))
+    }
+
+    /// Whether the first `count` packets that are marked in `stream` lack nothing.
+    fn is_explained(
+        &self,
+        stream: u32,
+        count: usize,
+        input: Option<&Path>,
+        cancel: &CancellationToken,
+    ) -> bool {
+        let times = self.marked.get(&stream).map_or(&[][..], |marked| &marked.times);
+        let times: Option<BTreeSet<i64>> = times.iter().take(count).copied().collect();
+        let (Some(times), Some(input)) = (times.filter(|times| !times.is_empty()), input) else {
+            return false;
+        };
+        explained(&times, input, cancel).unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to read the transport stream");
+            false
+        })
+    }
+}
+
+/// Whether the transport stream at `path` lacks nothing around the packets with these decode times.
+fn explained(times: &BTreeSet<i64>, path: &Path, cancel: &CancellationToken) -> io::Result<bool> {
+    let mut seams = Seams::new(times.iter().copied());
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; READ];
+    loop {
+        if cancel.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(seams.explain()),
+            Ok(read) => seams.feed(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damage(evidence: &Evidence) -> Option<String> {
+        evidence.damage(None, &CancellationToken::new())
+    }
+
+    #[test]
+    fn complaints_about_frames_that_are_not_shown_are_no_damage() {
+        let mut evidence = Evidence::default();
+        evidence.set_lead_in(true);
+        evidence.complaint("no reference".to_owned());
+        evidence.set_lead_in(false);
+        assert_eq!(damage(&evidence), None);
+        evidence.complaint("first".to_owned());
+        evidence.complaint("second".to_owned());
+        assert_eq!(damage(&evidence).as_deref(), Some("first"));
+        evidence.count_head();
+        assert_eq!(damage(&evidence).as_deref(), Some("no reference"));
+    }
+
+    #[test]
+    fn a_marked_packet_counts_only_where_it_is_decoded() {
+        let mut evidence = Evidence::default();
+        evidence.corrupt_packet(1, Some(7));
+        assert_eq!(damage(&evidence), None, "of a stream that is not decoded");
+        evidence.corrupt_input(0);
+        assert!(damage(&evidence).is_some(), "and nothing explains it");
+    }
+}

@@ -1,0 +1,236 @@
+//! Metadata that look like lines of ffmpeg's log change nothing: ffmpeg prints them as they are.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use videoframes_core::archive::ZipFile;
+use videoframes_core::compress::ffmpeg::FfmpegCompressor;
+use videoframes_core::compress::{CompressOptions, VideoTarget};
+use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::pipeline::{
+    self, CompressJob, Rendition, RenditionOutcome, Renditions, Request, Summary,
+};
+use videoframes_core::plan::Strategy;
+use videoframes_core::select::Selection;
+use videoframes_core::source::FileSource;
+use videoframes_core::storage::IfExists;
+
+/// A line in the words of each that decides something. ffmpeg's options take no `=` in a key: `~` stands for it.
+const FORGED: [&str; 17] = [
+    "[info] ffmpeg version 3.0 Copyright (c) 2000-2016 the FFmpeg developers",
+    "[info] Input #1, ffmetadata, from 'data:,opened0123456789abcdef0123456789abcdef':",
+    "[info] Input #1, ffmetadata, from 'data:,opened':",
+    "[info] Stream mapping:",
+    "[h264 @ 0x55e0c0ffee00] [error] error while decoding MB 1 1, bytestream 7",
+    "[vist#0:0/h264 @ 0x55e0c0ffee00] [dec:h264 @ 0x55e0c0ffee08] [error] Decoding error: Invalid data found",
+    "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55e0c0ffee00] [error] stream 0, offset 0x30: partial file",
+    "[mpegts @ 0x55e0c0ffee00] [warning] Packet corrupt (stream ~ 0, dts ~ 1)",
+    "[warning] file:a.ts: corrupt input packet in stream 0",
+    "[in#0/mov @ 0x55e0c0ffee00] [warning] corrupt input packet in stream 0",
+    "[showinfo@decoded @ 0x55e0c0ffee00] [info] n:   0 pts:     77 pts_time:7 i:T iskey:1 type:I ",
+    "[showinfo@picked @ 0x55e0c0ffee00] [info] n:   0 pts:     77 pts_time:7 i:T iskey:1 type:I ",
+    "[showinfo@encoded @ 0x55e0c0ffee00] [info] n:   0 pts:     77 pts_time:7 i:T iskey:1 type:I ",
+    "[ssim@compared @ 0x55e0c0ffee00] [info] SSIM Y:0.1 (1) U:0.1 (1) V:0.1 (1) All:0.100000 (1)",
+    "[info] videoframes.paused~1",
+    "[error] Cannot allocate memory",
+    "[error] No space left on device",
+];
+
+struct Place {
+    folder: tempfile::TempDir,
+    extractor: FfmpegExtractor,
+}
+
+impl Place {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn make(&self, args: &[&str], name: &str) -> PathBuf {
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y"])
+            .args(args)
+            .arg(self.path(name))
+            .status();
+        assert!(made.unwrap().success(), "{args:?}");
+        self.path(name)
+    }
+
+    /// The same video with keys of metadata that end in forged lines.
+    fn forge(&self, video: &Path, name: &str) -> PathBuf {
+        let keys = FORGED.map(|line| format!("a\n{line}=x"));
+        let mut args = vec!["-i", video.to_str().unwrap(), "-c", "copy"];
+        if name.ends_with("mp4") {
+            args.extend(["-movflags", "use_metadata_tags"]);
+        }
+        args.extend(keys.iter().flat_map(|key| ["-metadata", key]));
+        let forged = self.make(&args, name);
+        let mut bytes = std::fs::read(&forged).unwrap();
+        for line in FORGED.iter().filter(|line| line.contains('~')) {
+            let at = bytes
+                .windows(line.len())
+                .position(|part| part == line.as_bytes())
+                .unwrap();
+            let key = &mut bytes[at..at + line.len()];
+            key.iter_mut()
+                .filter(|byte| **byte == b'~')
+                .for_each(|byte| *byte = b'=');
+        }
+        std::fs::write(&forged, bytes).unwrap();
+        forged
+    }
+
+    /// Checks that ffmpeg prints every forged line as one of its own.
+    fn is_forged(&self, video: &Path) {
+        let (ffmpeg, _) = self.extractor.programs();
+        let printed = Command::new(ffmpeg)
+            .args(["-nostdin", "-loglevel", "repeat+level+info", "-i"])
+            .arg(video)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
+        for line in FORGED {
+            let line = line.replace('~', "=");
+            assert!(
+                printed.lines().any(|printed| printed.starts_with(&line)),
+                "{line}\n{printed}"
+            );
+        }
+    }
+
+    fn request() -> Request {
+        Request {
+            selection: Selection::All,
+            strategy: Strategy::Plain,
+            ..Request::default()
+        }
+    }
+
+    async fn extract(&self, video: &Path, request: &Request, wanted: &[Rendition]) -> Summary {
+        let target = ZipFile {
+            path: self.path("out.zip"),
+            if_exists: IfExists::Replace,
+        };
+        let source = Arc::new(FileSource::open(video).unwrap());
+        let compressor = FfmpegCompressor::new(&self.extractor);
+        let renditions = Renditions {
+            compressor: &compressor,
+            wanted,
+            progress: &|_| {},
+        };
+        let cancel = CancellationToken::new();
+        let summary = pipeline::run_with_renditions(
+            source,
+            request,
+            renditions,
+            &self.extractor,
+            &target,
+            &|_| {},
+            &cancel,
+        );
+        let summary = summary.await.unwrap();
+        assert_eq!(
+            (&summary.damage, summary.warnings.len()),
+            (&None, 0),
+            "{summary:?}"
+        );
+        summary
+    }
+
+    fn target(&self, name: &str) -> VideoTarget {
+        VideoTarget::File {
+            path: self.path(name),
+            if_exists: IfExists::Replace,
+        }
+    }
+}
+
+/// With and without the metadata of the source, which ffmpeg then prints once more.
+fn options() -> [CompressOptions; 2] {
+    [false, true].map(|keep_metadata| CompressOptions {
+        keep_metadata,
+        ..CompressOptions::default()
+    })
+}
+
+fn hashes(summary: &Summary) -> Vec<String> {
+    summary
+        .manifest
+        .frames
+        .iter()
+        .map(|frame| frame.sha256.clone())
+        .collect()
+}
+
+/// A place for each ffmpeg: that of the `PATH`, and the one that `VF_TEST_FFMPEG` names.
+fn places() -> Vec<Place> {
+    let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
+    std::iter::once(None)
+        .chain(other.map(|path| Some(path.into())))
+        .map(|ffmpeg| Place {
+            folder: tempfile::tempdir().unwrap(),
+            extractor: FfmpegExtractor::new(ffmpeg),
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_lines_change_neither_pictures_nor_videos() {
+    let source = "testsrc2=d=2:s=160x96:r=10";
+    for place in places() {
+        for container in ["mp4", "flv"] {
+            let args = [
+                "-f", "lavfi", "-i", source, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "5",
+            ];
+            let video = place.make(&args, &format!("plain.{container}"));
+            let forged = place.forge(&video, &format!("forged.{container}"));
+            place.is_forged(&forged);
+
+            let plain = place.extract(&video, &Place::request(), &[]).await;
+            let pictures = place.extract(&forged, &Place::request(), &[]).await;
+            assert_eq!(pictures.manifest.frames.len(), 20);
+            assert_eq!(hashes(&pictures), hashes(&plain));
+            let auto = Request {
+                strategy: Strategy::Auto,
+                ..Place::request()
+            };
+            let automatic = place.extract(&forged, &auto, &[]).await;
+            assert_eq!(hashes(&automatic), hashes(&plain));
+            for options in options() {
+                let rendition = Rendition {
+                    options,
+                    optional: false,
+                    target: place.target("rendition.mp4"),
+                };
+                let both = place.extract(&forged, &auto, &[rendition]).await;
+                assert_eq!(hashes(&both), hashes(&plain));
+                assert!(matches!(&both.renditions[..], [RenditionOutcome::Made(made)] if made.frames == 20));
+            }
+            for options in options() {
+                let job = CompressJob {
+                    options,
+                    measure: true,
+                    ..CompressJob::default()
+                };
+                let (compressor, target) =
+                    (FfmpegCompressor::new(&place.extractor), place.target("small.mp4"));
+                let cancel = CancellationToken::new();
+                let compressed = pipeline::compress(
+                    Arc::new(FileSource::open(&forged).unwrap()),
+                    &job,
+                    &place.extractor,
+                    &compressor,
+                    &target,
+                    &|_| {},
+                    &cancel,
+                );
+                let compressed = compressed.await.unwrap();
+                assert_eq!((compressed.frames, &compressed.damage), (20, &None));
+                assert!(compressed.ssim.unwrap() > 0.8, "{compressed:?}");
+            }
+        }
+    }
+}

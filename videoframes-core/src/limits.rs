@@ -110,8 +110,9 @@ pub(crate) const SOURCE_MEMORY: u64 = 2 << 30;
 /// Address space for each pixel of a decoded frame, of samples of 8 bits and of deeper ones. H.264 keeps 16
 /// reference frames.
 pub(crate) const PIXEL_MEMORY: [u64; 2] = [40, 64];
-/// Address space of all video encoders of a child, whatever the pictures' size.
-pub(crate) const ENCODER_MEMORY: u64 = 512 << 20;
+/// Address space of all video encoders of a child, whatever the size of their frames. SVT-AV1 1.4 starts dozens of
+/// threads, each with a stack and an arena, and hangs where one cannot be started.
+pub(crate) const ENCODER_MEMORY: u64 = 4 << 30;
 /// Address space for each pixel of an encoded frame. SVT-AV1 took 400 bytes in 1080p, x264 290.
 pub(crate) const ENCODER_PIXEL_MEMORY: u64 = 512;
 /// Largest file that a child may write that is to write none, such as the log of a wrapper script.

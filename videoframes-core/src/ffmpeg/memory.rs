@@ -113,7 +113,7 @@ mod tests {
             (largest, 6_848, 40_576),
             (deep, 9_920, 43_648),
             (long, 2_762, 4_800),
-            (encoded, 2_238, 4_276),
+            (encoded, 5_822, 7_860),
         ] {
             assert_eq!(
                 (mib(workload, 2), mib(workload, 64)),

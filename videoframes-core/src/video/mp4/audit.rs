@@ -5,7 +5,7 @@ use super::super::NoIndex;
 use super::boxes::{Box, find};
 use crate::limits::{INDEX_BOX_BYTES, INDEX_EDITS, INDEX_ENTRIES};
 
-/// Tables whose entries are counted behind version and flags (ISO/IEC 14496-12, 8.6 and 8.7).
+/// Tables of entries (ISO/IEC 14496-12, 8.5 to 8.9).
 const TABLES: [&[u8; 4]; 9] = [
     b"stts", b"ctts", b"stsc", b"stco", b"co64", b"stss", b"stps", b"stsd", b"sbgp",
 ];
@@ -56,7 +56,7 @@ impl Audit {
         };
         for table in tables.iter().filter(|b| TABLES.contains(&&b.kind)) {
             let what = format!("entries in its table '{}'", table.kind.escape_ascii());
-            at_most(&what, number(table, 4).unwrap_or(0), INDEX_ENTRIES)?;
+            at_most(&what, entries(table).unwrap_or(0), INDEX_ENTRIES)?;
         }
         let sizes = find(&tables, b"stsz").or_else(|| find(&tables, b"stz2"));
         let samples = sizes.and_then(|sizes| number(&sizes, 8)).unwrap_or(0);
@@ -107,8 +107,43 @@ fn is_pcm(tables: &[Box<'_>]) -> bool {
     number(&durations, 4) == Some(1) && number(&durations, 12) == Some(1)
 }
 
+/// The number of entries that a table claims. It follows version and flags, and in `sbgp` also the grouping
+/// type, which has a parameter from version 1 on.
+fn entries(table: &Box<'_>) -> Option<u64> {
+    let place = match (&table.kind, table.body.first()?) {
+        (b"sbgp", 0) => 8,
+        (b"sbgp", _) => 12,
+        _ => 4,
+    };
+    number(table, place)
+}
+
 /// The number of 32 bits at a place of a box's content.
 fn number(b: &Box<'_>, start: usize) -> Option<u64> {
     let bytes = b.body.get(start..start.checked_add(4)?)?;
     Some(u32::from_be_bytes(bytes.try_into().ok()?).into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_counted_where_each_table_counts_them() {
+        for (kind, body, count) in [
+            (b"stts", &[0, 0, 0, 0, 0, 0, 0, 7][..], Some(7)),
+            (b"sbgp", b"\0\0\0\0roll\0\0\0\x05", Some(5)),
+            (b"sbgp", b"\x01\0\0\0seam\0\0\0\x09\0\0\0\x03", Some(3)),
+            (b"sbgp", b"\0\0\0\0roll", None),
+            (b"stco", b"", None),
+        ] {
+            let table = Box {
+                kind: *kind,
+                whole: body,
+                body,
+            };
+            assert_eq!(entries(&table), count, "{kind:?}");
+        }
+    }
 }

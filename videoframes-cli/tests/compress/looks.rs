@@ -249,3 +249,73 @@ fn hdr_that_says_no_more_than_its_curve_is_brought_to_sdr() {
         assert_eq!(colours(&path("out.mp4")), ["bt709", "bt709", "bt709", "tv"]);
     }
 }
+
+#[test]
+fn a_result_that_would_grow_keeps_its_promises() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let source = "-f lavfi -i testsrc2=d=2:s=320x180:r=25";
+    let pq = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc";
+    for (name, made, codec, format) in [
+        (
+            "interlaced",
+            "-vf tinterlace=interleave_top,fieldorder=tff -c:v libx264 -flags +ilme+ildct -crf 40".to_owned(),
+            "h264",
+            "yuv420p",
+        ),
+        (
+            "deep",
+            format!("-vf format=yuv420p10le,{pq} -c:v libx265 -x265-params log-level=none -crf 45"),
+            "h264",
+            "yuv420p",
+        ),
+        (
+            "half colours",
+            "-pix_fmt yuv422p -c:v libx264 -crf 40".to_owned(),
+            "h264",
+            "yuv420p",
+        ),
+        (
+            "full colours",
+            "-pix_fmt yuv444p -c:v libx264 -crf 40".to_owned(),
+            "h264",
+            "yuv420p",
+        ),
+        (
+            "other codec",
+            "-pix_fmt yuv420p -c:v libx264 -crf 40".to_owned(),
+            "hevc",
+            "yuv420p",
+        ),
+    ] {
+        let clip = path(&format!("{name}.mp4"));
+        make(&format!("{source} {made}"), &clip);
+        for ffmpeg in crate::all_ffmpegs() {
+            let out = path("out.mp4");
+            let result = compress(&clip, &["-q", "100", "--codec", codec], &out, ffmpeg.as_deref()).unwrap();
+            assert_eq!(
+                (&result["origin"], &result["codec"]),
+                (&"encoded".into(), &codec.into()),
+                "{name}: {result}"
+            );
+            let stream = probe(
+                "-select_streams v -show_entries stream=codec_name,pix_fmt,field_order,color_transfer",
+                &out,
+            );
+            let stream = &stream["streams"][0];
+            assert_eq!(
+                (&stream["codec_name"], &stream["pix_fmt"]),
+                (&codec.into(), &format.into()),
+                "{name}"
+            );
+            assert!(
+                matches!(
+                    stream["field_order"].as_str(),
+                    None | Some("progressive" | "unknown")
+                ),
+                "{name}: {stream}"
+            );
+            assert_ne!(stream["color_transfer"], "smpte2084", "{name}");
+        }
+    }
+}

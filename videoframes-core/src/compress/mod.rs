@@ -3,6 +3,7 @@
 mod compressed;
 pub mod ffmpeg;
 mod options;
+mod remux;
 mod target;
 
 use std::io;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use compressed::{Compressed, Origin};
 pub use options::{AudioMode, Codec, CompressOptions, Container};
+pub(crate) use remux::may_remux;
 pub(crate) use target::Draft;
 pub use target::{Describe, VideoTarget};
 

@@ -13,7 +13,7 @@ use super::probe::{Probe, Wanted, inspect};
 use super::{Error, OnDamage, Scratch, begins_late, bounded, check_length};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
-    Compressor, Draft, Origin, VideoTarget,
+    Compressor, Draft, Origin, VideoTarget, may_remux,
 };
 use crate::extract::{ExtractError, FrameExtractor};
 use crate::limits::Limits;
@@ -174,6 +174,13 @@ pub(super) struct Subject<'a> {
     pub(super) cancel: &'a CancellationToken,
 }
 
+/// What a decode of the whole source showed.
+struct Seen {
+    timeline: Timeline,
+    damage: Option<String>,
+    interlaced: bool,
+}
+
 /// A video that is ready, and not yet at its place.
 pub(super) struct Made {
     draft: Draft,
@@ -231,24 +238,23 @@ impl Subject<'_> {
             _ => {}
         }
         let seen = match &made {
-            Some(Made { report, .. }) => (report.timeline.clone(), report.damage.clone()),
+            Some(made) => Seen {
+                timeline: made.report.timeline.clone(),
+                damage: made.report.damage.clone(),
+                interlaced: made.deinterlaced,
+            },
             None => self.look().await?,
         };
         if made.as_ref().is_some_and(|made| made.bytes > SMALL) {
             made = None;
         }
-        tracing::info!("it would not be smaller than its source; its own streams are taken");
-        let remuxed = match self.is_low_enough(options) {
-            true => self.remux(options, target, seen).await,
-            false => Err(CompressError::NotHeld("the source is higher than asked for".to_owned()).into()),
+        tracing::info!("the encoded video would not be smaller than its source");
+        let remuxed = match may_remux(&self.video, seen.interlaced, options) {
+            Ok(()) => self.remux(options, target, seen).await,
+            Err(reason) => Err(CompressError::NotHeld(reason.to_owned()).into()),
         };
         match remuxed {
-            Ok(mut remuxed) if remuxed.bytes <= most => {
-                if remuxed.codec != options.codec.as_str() {
-                    let (has, asked) = (&remuxed.codec, options.codec);
-                    let text = format!("its streams were taken as they are: {has}, and not {asked}");
-                    remuxed.report.warnings.push(text);
-                }
+            Ok(remuxed) if remuxed.bytes <= most => {
                 let larger = made.as_ref().is_some_and(|made| made.bytes < remuxed.bytes);
                 return Ok(made.filter(|_| larger).unwrap_or(remuxed));
             }
@@ -260,7 +266,7 @@ impl Subject<'_> {
                 )
                 | Error::Extract(ExtractError::DecoderFailed(_) | ExtractError::Damaged(_))),
             ) => {
-                tracing::info!(%error, "the source's own streams cannot be taken");
+                tracing::info!(%error, "failed to keep the source's streams; encoding to its size");
             }
             Err(error) => return Err(error),
         }
@@ -278,12 +284,6 @@ impl Subject<'_> {
             }
             (outcome, _) => outcome,
         }
-    }
-
-    /// Whether the source is no higher than asked for.
-    fn is_low_enough(&self, options: &CompressOptions) -> bool {
-        let (_, height) = self.video.display_size(true);
-        options.max_height.is_none_or(|most| height <= most)
     }
 
     async fn encode(
@@ -328,14 +328,14 @@ impl Subject<'_> {
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
-        (timeline, damage): (Timeline, Option<String>),
+        seen: Seen,
     ) -> Result<Made, Error> {
         let (request, draft, _notes) = self.request(options, target, self.deinterlace)?;
         let mut remuxed = self
             .compressor
-            .remux(&self.path, &request, &timeline, self.limits, self.cancel)
+            .remux(&self.path, &request, &seen.timeline, self.limits, self.cancel)
             .await?;
-        remuxed.damage = damage;
+        remuxed.damage = seen.damage;
         self.made(draft, &request, remuxed, Origin::Remuxed)
     }
 
@@ -395,12 +395,16 @@ impl Subject<'_> {
     }
 
     /// The frames of the source, all of which are decoded to see what is damaged.
-    async fn look(&self) -> Result<(Timeline, Option<String>), Error> {
+    async fn look(&self) -> Result<Seen, Error> {
         let scan = self
             .extractor
             .scan(&self.path, &self.video, self.limits, self.cancel)
             .await?;
-        Ok((scan.timeline, scan.damage))
+        Ok(Seen {
+            timeline: scan.timeline,
+            damage: scan.damage,
+            interlaced: self.deinterlace || scan.interlaced,
+        })
     }
 
     async fn similarity(&self, options: &CompressOptions, made: &Made) -> Result<f64, Error> {

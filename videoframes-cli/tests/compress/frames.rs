@@ -9,7 +9,7 @@ use crate::corpus::rational::Q;
 use crate::corpus::runner;
 use crate::corpus::truth::Truth;
 use crate::corpus::vf;
-use crate::{compress, make};
+use crate::{compress, make, probe};
 
 /// Holds a result against the truth about its source. Times may be rounded to `rounding` seconds.
 fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), String> {
@@ -90,6 +90,62 @@ fn every_codec_and_container_shows_the_same_frames() {
     for ffmpeg in crate::all_ffmpegs() {
         let chosen = |clip: &Clip| clips.contains(&clip.name);
         runner::run(chosen, |clip| failures(clip, &asks, ffmpeg.as_deref()));
+    }
+}
+
+#[test]
+fn a_source_that_starts_before_zero_keeps_all_frames_and_their_sound() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    // Timestamps of 33 bits start again after 95,443.7 s: the demuxer takes these for negative ones.
+    make(
+        "-f lavfi -i testsrc2=s=320x180:r=30:d=5 -f lavfi -i sine=d=5 -c:v libx264 -g 30 -bf 2 -crf 30 -c:a aac \
+         -pix_fmt yuv420p -output_ts_offset 95442",
+        &path("wrap.ts"),
+    );
+    let times = |file: &Path| {
+        let packets = probe("-select_streams v -show_entries packet=pts_time", file);
+        let packets = packets["packets"].as_array().unwrap().clone();
+        let seconds =
+            |packet: &serde_json::Value| packet["pts_time"].as_str().unwrap().parse::<f64>().unwrap();
+        let mut times: Vec<f64> = packets.iter().map(seconds).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let source = times(&path("wrap.ts"));
+    assert!(source[0] < 0.0, "{source:?}");
+    for ffmpeg in crate::all_ffmpegs() {
+        for (args, name) in [
+            (&["-q", "40"][..], "encoded.mp4"),
+            (&["-q", "100"], "remuxed.mp4"),
+            (&["-q", "40"], "encoded.webm"),
+        ] {
+            let out = path(name);
+            let result = compress(&path("wrap.ts"), args, &out, ffmpeg.as_deref()).unwrap();
+            assert_eq!(result["frames"], 150, "{name}: {result}");
+            let written = times(&out);
+            assert_eq!(written.len(), 150, "{name}");
+            for (wanted, found) in source.iter().zip(&written) {
+                let late = (found - written[0]) - (wanted - source[0]);
+                assert!(late.abs() <= 0.001, "{name}: {found} for {wanted}");
+            }
+            let start = |streams: &str| {
+                let streams = probe(
+                    &format!("-select_streams {streams} -show_entries stream=start_time"),
+                    &out,
+                );
+                streams["streams"][0]["start_time"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<f64>()
+                    .unwrap()
+            };
+            let lead = start("a") - start("v");
+            assert!(
+                lead.abs() < 0.1,
+                "{name}: the sound starts {lead} s after the first frame"
+            );
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct CompressRequest {
     pub video: VideoInfo,
     /// Presented frames that the container promises, for those who wait; 0 where it does not say.
     pub frames: u64,
+    /// Timestamp of the first presented frame, in the stream's ticks, where the container says it.
+    pub first_pts: Option<i64>,
     /// What it is to be.
     pub options: CompressOptions,
     /// Whether frames pass a deinterlacer.

@@ -357,6 +357,7 @@ impl Subject<'_> {
                 .timeline
                 .as_ref()
                 .map_or(0, |timeline| timeline.pts().len() as u64),
+            first_pts: self.timeline.as_ref().map(|timeline| timeline.pts()[0]),
             options: *options,
             deinterlace,
             output: draft.path().to_owned(),
@@ -414,6 +415,7 @@ impl Subject<'_> {
         let request = CompressRequest {
             video: self.video.clone(),
             frames: 0,
+            first_pts: None,
             options: *options,
             deinterlace: made.deinterlaced,
             output: made.draft.path().to_owned(),

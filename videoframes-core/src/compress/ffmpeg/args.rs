@@ -384,7 +384,7 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
         args.extend(["-strict", "-2"].map(str::to_owned));
     }
     args.extend(["-fs".to_owned(), settings.most_bytes.to_string()]);
-    if settings.shift_s > 0.0 {
+    if settings.shift_s != 0.0 {
         args.extend([
             "-output_ts_offset".to_owned(),
             format!("{:.6}", -settings.shift_s),

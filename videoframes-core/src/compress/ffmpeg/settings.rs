@@ -51,7 +51,7 @@ pub(super) struct Settings {
     pub(super) keep_metadata: bool,
     /// What is said of the source all the same.
     pub(super) tags: Vec<(String, String)>,
-    /// Seconds by which timestamps are moved towards 0.
+    /// Seconds by which timestamps are moved towards 0; negative where the source starts before 0.
     pub(super) shift_s: f64,
     /// Whether ffmpeg turns the pictures upright and not our filters: before version 6 it would say of the
     /// output that it is still turned, unless it did that itself.
@@ -144,11 +144,11 @@ impl Settings {
             let text = "of a sound with more than 8 channels in no known layout only the first two are taken";
             warnings.push(text.to_owned());
         }
-        let shift_s = match media.start_s > LATEST_START {
-            true => media.start_s,
-            false => 0.0,
-        };
-        if shift_s > 0.0 {
+        let first_frame_s = request
+            .first_pts
+            .map(|pts| approximate_seconds(video.time_base.seconds(pts.into())));
+        let shift_s = shift(media.start_s, first_frame_s);
+        if shift_s != 0.0 {
             warnings.push(format!(
                 "the source starts at {shift_s:.3} s, and the result at 0, without chapters"
             ));
@@ -417,6 +417,16 @@ fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> Str
     )
 }
 
+/// Seconds by which the timestamps of an output are moved towards 0: those of a source that starts late, and
+/// those of a source whose video starts before 0, since containers drop or hide frames of negative time.
+fn shift(start_s: f64, first_frame_s: Option<f64>) -> f64 {
+    match first_frame_s {
+        _ if start_s > LATEST_START => start_s,
+        Some(first) if first < 0.0 => first.min(start_s),
+        _ => 0.0,
+    }
+}
+
 /// 10 bit where the source has as many and players of the codec take them.
 fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
     let ten = match codec {
@@ -502,4 +512,25 @@ fn level((width, height): (u32, u32), rate: f64) -> Option<&'static str> {
     (rate > 0.0)
         .then(|| LEVELS.iter().find(fits).map(|level| level.0))
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_of_sources_that_start_late_or_before_zero_start_at_zero() {
+        for (start, first_frame, moved) in [
+            (0.0, Some(0.0), 0.0),
+            (1.4, Some(1.5), 0.0),
+            (-0.02, Some(0.0), 0.0),
+            (-0.02, None, 0.0),
+            (95_442.0, Some(95_442.5), 95_442.0),
+            (-0.3, Some(-0.3), -0.3),
+            (-0.5, Some(-0.3), -0.5),
+            (0.0, Some(-0.3), -0.3),
+        ] {
+            assert_eq!(shift(start, first_frame), moved, "{start} {first_frame:?}");
+        }
+    }
 }

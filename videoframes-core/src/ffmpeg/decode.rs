@@ -84,6 +84,8 @@ pub(crate) struct Decode<'a> {
     written: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
     evidence: Evidence,
+    /// Whether an output prints the metadata of the source into the log.
+    doubtful: bool,
     /// Frames that have come so far.
     frames: u64,
 }
@@ -133,6 +135,7 @@ impl<'a> Decode<'a> {
             written: Vec::new(),
             version: None,
             evidence: Evidence::default(),
+            doubtful: false,
             frames: 0,
         })
     }
@@ -166,6 +169,11 @@ impl<'a> Decode<'a> {
     /// Counts complaints in front of the first keyframe as damage after all.
     pub(crate) fn count_head(&mut self) {
         self.evidence.count_head();
+    }
+
+    /// Trusts no error in the log without a check, since an output prints the metadata of the source into it.
+    pub(crate) fn doubt_log(&mut self) {
+        self.doubtful = true;
     }
 
     /// Has a file that changes count as a sign of life: an index is put in front of a large one long after
@@ -208,6 +216,8 @@ impl<'a> Decode<'a> {
                 Ok(Message::Version(line)) => {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
+                // A scan, whose log is not in doubt, confirms it.
+                Ok(Message::Limit(line)) if self.doubtful => self.evidence.complaint(line),
                 Ok(Message::Limit(line)) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
@@ -269,10 +279,11 @@ impl<'a> Decode<'a> {
         }
     }
 
-    /// Whether something could not be written: ffmpeg says so, and the disk is found to be full.
+    /// Whether something could not be written: ffmpeg says so, and the disk is found to be full where the log
+    /// is in doubt.
     fn is_unwritten(&self) -> bool {
-        let mut files = self.written.iter();
-        self.unwritten.load(Ordering::Relaxed) && files.any(|(file, _)| room::is_exhausted(file))
+        let exhausted = || self.written.iter().any(|(file, _)| room::is_exhausted(file));
+        self.unwritten.load(Ordering::Relaxed) && (!self.doubtful || exhausted())
     }
 
     fn failure(&self, status: ExitStatus) -> ExtractError {

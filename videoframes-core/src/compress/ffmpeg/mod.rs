@@ -223,8 +223,7 @@ impl Compressor for FfmpegCompressor {
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            let outputs = requests.iter().map(|request| request.output.as_path());
-            let extracted = extracted.map_err(|error| run::output_or_decoder(error, outputs))?;
+            let extracted = extracted.map_err(|error| run::output_or_decoder(error, &requests))?;
             frames.damage = extracted.damage.clone();
             frames.encoder = extracted.decoder.clone();
             let reports = runs.iter().map(|run| run.checked(frames.clone()));

@@ -186,6 +186,9 @@ impl Run<'_> {
         let stall = self.limits.stall;
         let mut decode = Decode::start(&ffmpeg, args, Stdin::Empty, None, stall, self.cancel)?;
         decode.watch_file(&self.request.output);
+        if self.settings.keep_metadata {
+            decode.doubt_log();
+        }
         Ok(decode)
     }
 
@@ -230,7 +233,7 @@ impl Run<'_> {
         let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
         match self.programs.explain(error) {
             ExtractError::DecoderFailed(_) if full => no_space(),
-            error => output_or_decoder(error, [self.request.output.as_path()]),
+            error => output_or_decoder(error, [self.request]),
         }
     }
 
@@ -337,17 +340,22 @@ fn gcd(a: u64, b: u64) -> u64 {
     }
 }
 
-/// A failure of ffmpeg, told from one of the disk that it wrote `files` to.
+/// A failure of ffmpeg, told from one of the disk that it wrote the outputs of `requests` to.
 pub(super) fn output_or_decoder<'a>(
     error: ExtractError,
-    files: impl IntoIterator<Item = &'a Path>,
+    requests: impl IntoIterator<Item = &'a CompressRequest>,
 ) -> CompressError {
     let ExtractError::DecoderFailed(said) = &error else {
         return error.into();
     };
-    // A file that may grow no further may end its writer by a signal (SIGXFSZ). What is said counts only
-    // where it is so: a log can say anything.
-    match is_of_no_space(said) && files.into_iter().any(room::is_exhausted) {
+    let (mut doubtful, mut exhausted) = (false, false);
+    for request in requests {
+        doubtful |= request.options.keep_metadata;
+        exhausted |= room::is_exhausted(&request.output);
+    }
+    // A file that may grow no further may end its writer by a signal (SIGXFSZ). Where the metadata of the
+    // source are in the log, its words count only if our own check agrees.
+    match is_of_no_space(said) && (!doubtful || exhausted) {
         true => no_space(),
         false => error.into(),
     }

@@ -93,6 +93,12 @@ pub(crate) fn extract(
     for file in alongside.iter().flat_map(|alongside| &alongside.files) {
         decode.watch_file(file);
     }
+    if alongside
+        .as_ref()
+        .is_some_and(|alongside| alongside.keeps_metadata)
+    {
+        decode.doubt_log();
+    }
     let mut lead_in = request.video.first_keyframe.is_some();
     decode.set_lead_in(lead_in);
     let mut delivery = Delivery::new(request);

@@ -80,7 +80,7 @@ pub const CODES: &[Code] = &[
     code(SUCCESS, BOTH, "done"),
     code(INTERNAL, BOTH, "internal error"),
     code(USAGE, BOTH, "wrong usage or configuration"),
-    code(NOT_FOUND, BOTH, "input, job or result missing or unreadable"),
+    code(NOT_FOUND, BOTH, "input, job or result cannot be read"),
     code(NOT_A_VIDEO, VF, "not a video"),
     code(NO_VIDEO_STREAM, VF, "no video stream"),
     code(DAMAGED, VF, "damaged, no result"),

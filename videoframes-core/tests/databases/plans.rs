@@ -145,7 +145,7 @@ async fn fill(database: &Database) {
         };
         let at = match status {
             "processing" => start.to_string(),
-            _ => format!("{start} + n * 3600000 / {count}"),
+            _ => format!("{start} + CAST(n AS BIGINT) * 3600000 / {count}"),
         };
         let (lease, finished) = match status {
             "processing" => (format!("{start} + 7200000 + 600000"), "NULL".to_owned()),

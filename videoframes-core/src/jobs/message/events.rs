@@ -402,7 +402,7 @@ mod tests {
             (long("/s3/object/sequencer"), "sequencer"),
             (long("/s3/object/versionId"), "versionId"),
             (
-                json!({"Records": vec![record("ObjectCreated:Put", "a"); 1001]}),
+                json!({"Records": vec![json!({"s3": {"bucket": {"name": "b"}}}); 1001]}),
                 "more than 1000",
             ),
             (json!({"Records": []}), "no record"),

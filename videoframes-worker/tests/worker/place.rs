@@ -171,7 +171,8 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vf-worker"));
         command.envs(TIMING.iter().copied()).stdin(Stdio::null());
-        command.env("VF_TEST_PLACE", self.folder.path());
+        // Decoders inherit no other variable that tells them from those of other tests.
+        command.env("TMPDIR", self.folder.path());
         match &self.database {
             None => {
                 command.arg("--local").arg(self.folder.path());
@@ -375,7 +376,7 @@ impl Place {
 
     /// Processes of this place's workers that run a decoder.
     pub(crate) fn decoders(&self) -> Vec<i32> {
-        let mark = format!("VF_TEST_PLACE={}", self.folder.path().display());
+        let mark = format!("TMPDIR={}", self.folder.path().display());
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             let folder = entry.ok()?.path();
             let id = folder.file_name()?.to_str()?.parse::<i32>().ok()?;

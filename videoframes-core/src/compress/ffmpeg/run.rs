@@ -348,14 +348,12 @@ pub(super) fn output_or_decoder<'a>(
     let ExtractError::DecoderFailed(said) = &error else {
         return error.into();
     };
-    let (mut doubtful, mut exhausted) = (false, false);
-    for request in requests {
-        doubtful |= request.options.keep_metadata;
-        exhausted |= room::is_exhausted(&request.output);
-    }
     // A file that may grow no further may end its writer by a signal (SIGXFSZ). Where the metadata of the
     // source are in the log, its words count only if our own check agrees.
-    match is_of_no_space(said) && (!doubtful || exhausted) {
+    let requests: Vec<_> = requests.into_iter().collect();
+    let doubtful = requests.iter().any(|request| request.options.keep_metadata);
+    let exhausted = || requests.iter().any(|request| room::is_exhausted(&request.output));
+    match is_of_no_space(said) && (!doubtful || exhausted()) {
         true => no_space(),
         false => error.into(),
     }

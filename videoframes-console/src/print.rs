@@ -34,7 +34,7 @@ pub fn print(text: &str) -> Result<Delivery, Failure> {
 /// Writes `value` to stdout as one line of JSON, without control or format characters.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json_line(value: &impl Serialize) -> Result<Delivery, Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::internal(&error))?;
     print(&format!("{}\n", printable_json(&text)))
@@ -43,7 +43,7 @@ pub fn print_json_line(value: &impl Serialize) -> Result<Delivery, Failure> {
 /// Writes `value` to stdout as indented JSON, without control or format characters.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> Result<Delivery, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
     print(&format!("{}\n", printable_json(&text)))

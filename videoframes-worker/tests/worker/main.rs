@@ -20,4 +20,5 @@ mod requests;
 mod signals;
 mod stores;
 mod sweep;
+mod usage;
 mod video;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use videoframes_core::archive::{
-    Archive, ArchiveError, Destination, Directory, Written, ZipArchive, ZipObject,
+    Archive, ArchiveError, Destination, Directory, PictureFile, Written, ZipArchive, ZipObject,
 };
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Sink, Storage, StorageError};
 
@@ -260,4 +260,40 @@ async fn dropped_directory_leaves_nothing() {
     archive.add("a.jpg", Bytes::from_static(b"x")).await.unwrap();
     drop(archive);
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_picture_file_is_one_picture_or_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("thumb.jpg");
+    let destination = PictureFile {
+        path: path.clone(),
+        if_exists: IfExists::Refuse,
+    };
+    let add = async |names: &[&str]| {
+        destination.check().unwrap();
+        let mut archive = destination.start().await.unwrap();
+        for name in names {
+            if let Err(error) = archive.add(name, Bytes::from_static(b"picture")).await {
+                archive.abort().await;
+                return Err(error);
+            }
+        }
+        archive.finish().await
+    };
+    for names in [&["a.jpg", "b.jpg", "manifest.json"][..], &["manifest.json"]] {
+        let failed = add(names).await;
+        assert!(
+            matches!(failed, Err(ArchiveError::NotOnePicture(_))),
+            "{names:?}: {failed:?}"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{names:?}");
+    }
+    assert_eq!(add(&["a.jpg", "manifest.json"]).await.unwrap(), 7);
+    assert_eq!(std::fs::read(&path).unwrap(), b"picture");
+    let exists = destination.check();
+    assert!(
+        matches!(exists, Err(ArchiveError::Storage(StorageError::AlreadyExists(_)))),
+        "{exists:?}"
+    );
 }

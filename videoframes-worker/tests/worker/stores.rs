@@ -227,9 +227,12 @@ fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job()
         let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
         assert_eq!(failed.len(), 40);
         for row in failed {
+            // On a busy machine a lease may end before an attempt is written down.
+            let lost = row["crash_count"].as_u64().unwrap();
             assert_eq!(
                 (&row["error_code"], &row["attempts"]),
-                (&"SOURCE_REFUSED".into(), &5.into())
+                (&"SOURCE_REFUSED".into(), &(5 + lost).into()),
+                "{row}"
             );
         }
         assert!(place.dead_letters().is_empty());

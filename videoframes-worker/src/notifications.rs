@@ -57,7 +57,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
         Messages::Database(notifier) => show(notifier, args.follow, outage).await,
         Messages::Sqs(_) => Err(Failure::new(
             exit::USAGE,
-            "notifications in SQS are for whoever receives them, and cannot be looked at only",
+            "notifications in SQS cannot be listed without receiving them",
         )
         .hint("--take receives and deletes them")),
     }

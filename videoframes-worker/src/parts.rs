@@ -117,7 +117,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
             )
         })?;
     }
-    // Whoever names the server beside it says that the address is that of a pooler.
+    // A direct URL of the server implies that DATABASE_URL is the address of a pooler.
     let pooler = match &config.places.database_direct_url {
         Some(_) => Pooler::Transaction,
         None => Pooler::Detect,

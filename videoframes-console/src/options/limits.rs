@@ -46,7 +46,7 @@ impl LimitArgs {
     pub fn over(&self, default: Limits) -> Limits {
         Limits {
             frames: self.max_frames.map_or(default.frames, NonZeroU64::get),
-            // Whoever says how many pictures there may be means them.
+            // An explicit --max-frames also allows a grid finer than the video's frames.
             grid_per_frame: self.max_frames.map_or(default.grid_per_frame, |_| u64::MAX),
             output_bytes: self.max_output.map_or(default.output_bytes, NonZeroU64::get),
             ..self.input.over(default)

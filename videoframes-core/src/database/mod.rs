@@ -36,11 +36,11 @@ pub struct DatabaseOptions {
     pub connections: u32,
     /// How long one call may take altogether before it counts as failed.
     pub patience: Duration,
-    /// What lies between this program and a Postgres.
+    /// The connection pooler in front of Postgres, if any.
     pub pooler: Pooler,
 }
 
-/// What lies between a program and a Postgres.
+/// The connection pooler in front of a Postgres server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooler {
     /// To be found out when connecting: a server takes a parameter that poolers refuse or ignore.

@@ -147,7 +147,7 @@ fn pool(options: &DatabaseOptions, connections: u32, shared: bool) -> PgPoolOpti
             })
         });
     if shared {
-        // What is set would be set for whoever gets the session next: see `begin_shared`.
+        // Session settings would leak to the next client of the session: see `begin_shared`.
         return pool;
     }
     pool.after_connect(move |connection, _| {

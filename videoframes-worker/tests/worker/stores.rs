@@ -89,7 +89,9 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     store.heal();
     wait("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
     assert_eq!(attempts(&place.jobs()), [1; 6], "{}", worker.log());
-    wait("all are told of", || place.notifications().len() >= 6);
+    wait("every job has sent its notification", || {
+        place.notifications().len() >= 6
+    });
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(6);

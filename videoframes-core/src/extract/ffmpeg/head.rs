@@ -33,8 +33,8 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Whether decoding really has to start at the keyframe with the timestamp `start`, and may: what lies in
-    /// front of it cannot be decoded, and nothing behind it needs that.
+    /// Returns whether decoding has to start at the keyframe with the timestamp `start`, and may: packets before
+    /// the keyframe cannot be decoded, and no later packet refers to them.
     pub(super) fn is_entry(&self, start: i64) -> Result<bool, ExtractError> {
         match self.first_frame()? {
             // The container is wrong about its keyframes.

@@ -234,7 +234,7 @@ async fn waiting_does_not_count_towards_the_time_for_the_work(harness: &dyn JobR
     on.advance(HOUR).await;
     let job = on.claim_ended(id).await;
     assert_eq!(job.error_code.as_deref(), Some("DEADLINE_EXCEEDED"));
-    // Whoever asks for it again gives it its time again.
+    // A retry starts the time limit of the work again.
     on.repo.retry(id).await.expect("asking again");
     on.advance(HOUR * 100).await;
     on.claim(id).await;

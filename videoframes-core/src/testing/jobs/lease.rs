@@ -200,7 +200,7 @@ async fn a_deferred_job_waits_and_keeps_its_attempts(harness: &dyn JobRepoHarnes
         about(left, HOUR);
         on.advance(HOUR * 2).await;
     }
-    on.outbox_is_empty("nothing is told of a job that waits").await;
+    on.outbox_is_empty("a waiting job sends no notification").await;
 }
 
 async fn a_job_given_up_waits_and_remembers_why(harness: &dyn JobRepoHarness) {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Intake, Stdin, for_each_line};
 use super::damage::Evidence;
-use super::limit::exceeded;
+use super::limit::{exceeded, is_of_no_space};
 pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
 use super::program::{Program, Version};
@@ -303,17 +303,6 @@ impl<'a> Decode<'a> {
     }
 }
 
-/// Whether words are a system's for a file that cannot grow.
-pub(crate) fn is_of_no_space(words: &str) -> bool {
-    let known = [
-        "No space left on device",
-        "Disk quota exceeded",
-        "File too large",
-        "SIGXFSZ",
-    ];
-    known.iter().any(|known| words.contains(known))
-}
-
 /// What is noted of a log beside its events.
 struct Notes {
     /// The last errors.
@@ -348,37 +337,42 @@ impl Notes {
 fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, notes: &Notes) {
     let mut log = LogReader::new();
     for_each_line(stderr, |line| {
-        let message = match log.read(line) {
-            Some(LogLine::Decoded(frame)) => Message::Event(Event::Decoded(frame)),
-            Some(LogLine::Picked { pts, interlaced }) => Message::Event(Event::Picked { pts, interlaced }),
-            Some(LogLine::Encoded {
-                place,
-                pts,
-                interlaced,
-            }) => Message::Event(Event::Encoded {
-                place,
-                pts,
-                interlaced,
-            }),
-            Some(LogLine::Compared(similarity)) => Message::Event(Event::Compared(similarity)),
-            Some(LogLine::Paused) => Message::Event(Event::Paused),
-            Some(LogLine::Version(line)) => Message::Version(line),
-            Some(LogLine::Limit(line)) => Message::Limit(line),
-            Some(LogLine::CorruptPacket { stream, dts }) => Message::CorruptPacket(stream, dts),
-            Some(LogLine::CorruptInput { stream }) => Message::CorruptInput(stream),
-            Some(LogLine::Damage(line)) => {
-                notes.keep(&line);
-                Message::Damage(line)
-            }
-            Some(LogLine::Error(line)) => {
-                notes.error(&line);
-                return true;
-            }
-            Some(LogLine::Opened) | None => return true,
-        };
-        sender.send(message).is_ok()
+        let mut messages = log.read(line).filter_map(|line| message(line, notes));
+        messages.all(|message| sender.send(message).is_ok())
     });
     let _ = sender.send(Message::PipeClosed);
+}
+
+/// Returns the message that a line stands for, and notes its error.
+fn message(line: LogLine, notes: &Notes) -> Option<Message> {
+    Some(match line {
+        LogLine::Decoded(frame) => Message::Event(Event::Decoded(frame)),
+        LogLine::Picked { pts, interlaced } => Message::Event(Event::Picked { pts, interlaced }),
+        LogLine::Encoded {
+            place,
+            pts,
+            interlaced,
+        } => Message::Event(Event::Encoded {
+            place,
+            pts,
+            interlaced,
+        }),
+        LogLine::Compared(similarity) => Message::Event(Event::Compared(similarity)),
+        LogLine::Paused => Message::Event(Event::Paused),
+        LogLine::Version(line) => Message::Version(line),
+        LogLine::Limit(line) => Message::Limit(line),
+        LogLine::CorruptPacket { stream, dts } => Message::CorruptPacket(stream, dts),
+        LogLine::CorruptInput { stream } => Message::CorruptInput(stream),
+        LogLine::Damage(line) => {
+            notes.keep(&line);
+            Message::Damage(line)
+        }
+        LogLine::Error(line) => {
+            notes.error(&line);
+            return None;
+        }
+        LogLine::Opened => return None,
+    })
 }
 
 fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &SyncSender<Message>) {

@@ -18,6 +18,17 @@ pub(crate) fn is_of_pixels(words: &str) -> bool {
     words.contains("exceeds specified max pixel count")
 }
 
+/// Whether words are a system's for a file that cannot grow.
+pub(crate) fn is_of_no_space(words: &str) -> bool {
+    let known = [
+        "No space left on device",
+        "Disk quota exceeded",
+        "File too large",
+        "SIGXFSZ",
+    ];
+    known.iter().any(|known| words.contains(known))
+}
+
 /// The limit that words of ffmpeg's are about.
 pub(crate) fn exceeded(words: &str) -> Option<ExtractError> {
     if is_of_no_memory(words) {

@@ -7,9 +7,13 @@
 //! - errors and warnings outside the part between the first input and the marker that follows the last one
 //!   (see [`super::args::marker`]). Outputs print no metadata, except where they are kept: see
 //!   [`super::decode::Decode::damage`].
+//!
+//! Since version 7 demuxers, decoders and filters run in threads of their own, and `showinfo` writes a line in
+//! several parts. A message of another thread that falls between two parts stands in the same line, without
+//! the context and the level that ffmpeg puts in front of a line.
 
 use super::args::{COMPARED, DECODED, ENCODED, OPENED, PAUSED, PICKED};
-use super::limit::exceeded;
+use super::limit::{exceeded, is_of_no_space};
 
 /// One line that matters.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,18 +99,28 @@ impl LogReader {
         Self { part: Part::Start }
     }
 
-    /// What the next line says.
-    pub(crate) fn read(&mut self, line: &str) -> Option<LogLine> {
+    /// Returns what the next line says: a message of its own, one of another thread, or both.
+    pub(crate) fn read(&mut self, line: &str) -> impl Iterator<Item = LogLine> + use<> {
         let first = self.part == Part::Start;
         if first {
             self.part = Part::Opening;
         }
-        if let Some(line) = named(line) {
-            if line == LogLine::Opened {
-                self.part = Part::Running;
-            }
-            return Some(line);
-        }
+        let messages = if line.contains(OPENED.as_str()) {
+            self.part = Part::Running;
+            [Some(LogLine::Opened), None]
+        } else if let Some((filter, message)) = reported(line) {
+            let (own, other) = report(filter, message);
+            [own, other.and_then(interjection)]
+        } else if line.contains(PAUSED.as_str()) {
+            [Some(LogLine::Paused), None]
+        } else {
+            [self.unnamed(line, first), None]
+        };
+        messages.into_iter().flatten()
+    }
+
+    /// What a line says that no random name proves to be genuine.
+    fn unnamed(&mut self, line: &str, first: bool) -> Option<LogLine> {
         if self.part == Part::Description {
             return None;
         }
@@ -122,40 +136,70 @@ impl LogReader {
     }
 }
 
-/// A line that a random name proves to be genuine.
-fn named(line: &str) -> Option<LogLine> {
-    // It is written among the frames of other graphs, whose lines are written in parts.
-    if line.contains(PAUSED.as_str()) {
+/// Name and message of one of our own filters, which a random name proves to be genuine.
+fn reported(line: &str) -> Option<(&str, &str)> {
+    let names = [&*DECODED, &*PICKED, &*ENCODED, &*COMPARED];
+    let (filter, message) = names
+        .iter()
+        .find_map(|name| line.split_once(name.as_str()).map(|(_, rest)| (*name, rest)))?;
+    let (_, message) = message.split_once("[info] ")?;
+    Some((filter, message))
+}
+
+/// What one of our filters reports, and what another thread has written into the same line.
+fn report<'a>(filter: &str, message: &'a str) -> (Option<LogLine>, Option<&'a str>) {
+    if filter == *COMPARED {
+        let similarity = message
+            .split_once(" All:")
+            .and_then(|(_, all)| all.split(' ').next()?.parse().ok());
+        return (similarity.map(LogLine::Compared), None);
+    }
+    // Side data and colours: nothing in them is a complaint.
+    let Some(frame) = message.strip_prefix("n:") else {
+        return (None, Some(message));
+    };
+    let (frame, other) = frame
+        .split_once(" type:")
+        .map_or((frame, ""), |(frame, rest)| (frame, rest.get(1..).unwrap_or("")));
+    (
+        presented(filter, frame),
+        Some(other).filter(|other| !other.trim().is_empty()),
+    )
+}
+
+/// A frame that passed a filter, as `showinfo` describes it from its number to its kind.
+fn presented(filter: &str, frame: &str) -> Option<LogLine> {
+    let pts = number(frame, " pts:");
+    let interlaced = frame.contains(" i:T ") || frame.contains(" i:B ");
+    if filter == *DECODED {
+        return Some(LogLine::Decoded(Frame {
+            pts,
+            duration: number(frame, " duration:"),
+            interlaced,
+            key: frame.contains(" iskey:1"),
+        }));
+    }
+    let pts = pts?;
+    if filter == *PICKED {
+        return Some(LogLine::Picked { pts, interlaced });
+    }
+    Some(LogLine::Encoded {
+        place: frame.trim_start().split(' ').next()?.parse().ok()?,
+        pts,
+        interlaced,
+    })
+}
+
+/// A message of another thread inside a line of one of our filters. It has lost its level: what is no known
+/// complaint is taken for chatter.
+fn interjection(message: &str) -> Option<LogLine> {
+    if message.contains(PAUSED.as_str()) {
         return Some(LogLine::Paused);
     }
-    if line.contains(OPENED.as_str()) {
-        return Some(LogLine::Opened);
-    }
-    if let Some(rest) = line.strip_prefix("[showinfo@") {
-        let (filter, message) = rest
-            .split_once(" @ ")
-            .and_then(|(f, m)| Some((f, m.split_once("[info] n:")?.1)))?;
-        let pts = number(message, " pts:");
-        let interlaced = message.contains(" i:T ") || message.contains(" i:B ");
-        return match filter {
-            _ if filter == *DECODED => Some(LogLine::Decoded(Frame {
-                pts,
-                duration: number(message, " duration:"),
-                interlaced,
-                key: message.contains(" iskey:1"),
-            })),
-            _ if filter == *PICKED => pts.map(|pts| LogLine::Picked { pts, interlaced }),
-            _ if filter == *ENCODED => Some(LogLine::Encoded {
-                place: message.trim_start().split(' ').next()?.parse().ok()?,
-                pts: pts?,
-                interlaced,
-            }),
-            _ => None,
-        };
-    }
-    let rest = line.strip_prefix("[ssim@")?;
-    let all = rest.strip_prefix(COMPARED.as_str())?.split_once(" All:")?.1;
-    all.split(' ').next()?.parse().ok().map(LogLine::Compared)
+    complaint("error", message).filter(|line| match line {
+        LogLine::Error(words) => is_of_no_space(words),
+        _ => true,
+    })
 }
 
 /// A warning or an error.
@@ -187,7 +231,7 @@ fn marked_packet(message: &str) -> Option<LogLine> {
         let stream = stream.trim_end().parse().ok()?;
         return Some(LogLine::CorruptInput { stream });
     }
-    let rest = message.strip_prefix("Packet corrupt (stream = ")?;
+    let (_, rest) = message.split_once("Packet corrupt (stream = ")?;
     let (stream, dts) = rest.split_once(", dts = ")?;
     Some(LogLine::CorruptPacket {
         stream: stream.parse().ok()?,
@@ -220,12 +264,19 @@ fn number(message: &str, label: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     /// What a line says that is neither the first nor part of a description.
     fn parse(line: &str) -> Option<LogLine> {
-        LogReader { part: Part::Running }.read(line)
+        let mut messages = parse_all(line);
+        assert!(messages.len() < 2, "{line}: {messages:?}");
+        messages.pop()
+    }
+
+    fn parse_all(line: &str) -> Vec<LogLine> {
+        LogReader { part: Part::Running }.read(line).collect()
     }
 
     #[test]
@@ -268,12 +319,68 @@ mod tests {
 
     #[test]
     fn a_pause_is_found_inside_another_line() {
+        let line = format!("[ametadata @ 0x1] [info] {}=1", *PAUSED);
+        assert_eq!(parse(&line), Some(LogLine::Paused));
         let line = format!(
-            "[showinfo@{} @ 0x1] [info] n:   1 pts:   1024 frame:0 pts:7",
-            *DECODED
+            "[showinfo@{} @ 0x1] [info] color_range:tv {}=1",
+            *DECODED, *PAUSED
         );
-        assert_eq!(parse(&format!("{line} {}=1", *PAUSED)), Some(LogLine::Paused));
+        assert_eq!(parse(&line), Some(LogLine::Paused));
         assert_eq!(parse("[info]     title           : paused=1"), None);
+    }
+
+    #[test]
+    fn a_message_of_another_thread_is_found_between_the_parts_of_a_line() {
+        let frame = LogLine::Encoded {
+            place: 165,
+            pts: 495_000,
+            interlaced: false,
+        };
+        let damage = LogLine::Damage("Error submitting packet to decoder".to_owned());
+        let packet = LogLine::CorruptPacket {
+            stream: 0,
+            dts: Some(669_000),
+        };
+        for (parts, own) in [
+            (
+                "n: 165 pts: 495000 pts_time:5.5 i:P iskey:0 type:B ",
+                Some(&frame),
+            ),
+            ("color_range:tv color_space:unknown", None),
+            ("  side data - mastering display: ", None),
+        ] {
+            for (words, other) in [
+                ("Packet corrupt (stream = 0, dts = 669000).", packet.clone()),
+                (
+                    "corrupt input packet in stream 3",
+                    LogLine::CorruptInput { stream: 3 },
+                ),
+                ("Error submitting packet to decoder", damage.clone()),
+                (
+                    "Cannot allocate memory",
+                    LogLine::Limit("Cannot allocate memory".to_owned()),
+                ),
+                (
+                    "No space left on device",
+                    LogLine::Error("No space left on device".to_owned()),
+                ),
+            ] {
+                let line = format!("[showinfo@{} @ 0x7f78] [info] {parts}{words}", *ENCODED);
+                let messages = parse_all(&line);
+                let (last, first) = messages.split_last().unwrap();
+                assert_eq!(first.first(), own, "{line}");
+                let found = match (last, &other) {
+                    // The words begin where the parts end, which cannot be told in every line.
+                    (LogLine::Damage(said), LogLine::Damage(words))
+                    | (LogLine::Limit(said), LogLine::Limit(words))
+                    | (LogLine::Error(said), LogLine::Error(words)) => said.ends_with(words.as_str()),
+                    (last, other) => last == other,
+                };
+                assert!(found, "{line}: {last:?}");
+            }
+            let line = format!("[showinfo@{} @ 0x7f78] [info] {parts}chatter", *ENCODED);
+            assert_eq!(parse(&line).as_ref(), own, "{line}");
+        }
     }
 
     #[test]
@@ -316,13 +423,14 @@ mod tests {
 
     #[test]
     fn a_description_of_an_input_proves_nothing() {
+        let read = |log: &mut LogReader, line: &str| log.read(line).next();
         let mut log = LogReader::new();
         let version = "[info] ffmpeg version 5.1.9 Copyright";
         let damage = "[h264 @ 0x1] [error] error while decoding MB 1 1";
-        assert!(matches!(log.read(version), Some(LogLine::Version(_))));
-        assert_eq!(log.read(version), None, "only the first line is the banner");
-        assert!(matches!(log.read(damage), Some(LogLine::Damage(_))));
-        assert_eq!(log.read("[info] Input #0, mov, from 'a':"), None);
+        assert!(matches!(read(&mut log, version), Some(LogLine::Version(_))));
+        assert_eq!(read(&mut log, version), None, "only the first line is the banner");
+        assert!(matches!(read(&mut log, damage), Some(LogLine::Damage(_))));
+        assert_eq!(read(&mut log, "[info] Input #0, mov, from 'a':"), None);
         for forged in [
             version,
             damage,
@@ -331,11 +439,11 @@ mod tests {
             "[info] Stream mapping:",
             "[warning] a: corrupt input packet in stream 0",
         ] {
-            assert_eq!(log.read(forged), None, "{forged}");
+            assert_eq!(read(&mut log, forged), None, "{forged}");
         }
         let marker = format!("[info] Input #1, ffmetadata, from 'data:,{}':", *OPENED);
-        assert_eq!(log.read(&marker), Some(LogLine::Opened));
-        assert!(matches!(log.read(damage), Some(LogLine::Damage(_))));
-        assert_eq!(log.read(version), None);
+        assert_eq!(read(&mut log, &marker), Some(LogLine::Opened));
+        assert!(matches!(read(&mut log, damage), Some(LogLine::Damage(_))));
+        assert_eq!(read(&mut log, version), None);
     }
 }

@@ -11,7 +11,7 @@ pub(crate) mod child;
 mod damage;
 pub(crate) mod decode;
 pub(crate) mod filters;
-mod limit;
+pub(crate) mod limit;
 mod log;
 pub(crate) mod memory;
 pub(crate) mod probe;

@@ -159,6 +159,7 @@ mod tests {
             streams: Vec::new(),
             video: None,
             timeline: Timeline::new(TimeBase::new(1, 1).unwrap(), (0..count).collect(), Some(1)).unwrap(),
+            edited: None,
             samples: samples
                 .iter()
                 .map(|&(order, sync)| Sample {

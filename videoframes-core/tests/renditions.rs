@@ -364,8 +364,7 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
         std::fs::create_dir(&notes).unwrap();
         let mut request = CompressRequest {
             video: video.clone(),
-            frames: 300,
-            first_pts: None,
+            timeline: None,
             options: CompressOptions {
                 codec,
                 max_bytes: NonZeroU64::new(400_000),

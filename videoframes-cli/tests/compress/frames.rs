@@ -149,6 +149,70 @@ fn a_source_that_starts_before_zero_keeps_all_frames_and_their_sound() {
     }
 }
 
+/// Asserts that an output and what is said of it end after so many seconds.
+fn assert_ends(result: &Value, out: &Path, seconds: f64) {
+    let format = probe("-show_entries format=duration", out);
+    let played: f64 = format["format"]["duration"].as_str().unwrap().parse().unwrap();
+    assert!((played - seconds).abs() < 0.002, "{}: {played}", out.display());
+    let said = result["duration_s"].as_f64().unwrap();
+    assert!((said - seconds).abs() < 0.002, "{}: {said}", out.display());
+}
+
+#[test]
+fn the_last_frame_is_displayed_as_long_as_in_the_source() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let gaps = |name: &str, times: &str| {
+        let stored = path(&format!("{name}.mkv"));
+        make(
+            &format!(
+                "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -vf setpts='{times}/TB' -fps_mode passthrough -c:v libx264 \
+                 -enc_time_base 1:90000 -g 5 -crf 40 -pix_fmt yuv420p"
+            ),
+            &stored,
+        );
+        make(
+            &format!("-i {} -c copy", stored.display()),
+            &path(&format!("{name}.mp4")),
+        );
+    };
+    gaps("twice", "if(lt(N,10),N/30,if(lt(N,20),60+N/30,180+N/30))");
+    gaps("late", "if(lt(N,29),N/30,120+N/30)");
+    make(
+        "-f lavfi -i testsrc2=s=320x180:r=10:d=1 -final_delay 500",
+        &path("long.gif"),
+    );
+    for ffmpeg in crate::all_ffmpegs() {
+        for (source, seconds) in [
+            ("twice.mkv", 181.0),
+            ("twice.mp4", 181.0),
+            ("late.mkv", 121.0),
+            ("late.mp4", 121.0),
+            ("long.gif", 5.9),
+        ] {
+            for (args, out) in [
+                (&["-q", "40"][..], "encoded.mp4"),
+                (&["-q", "40"], "encoded.webm"),
+            ] {
+                let out = path(out);
+                let result = compress(&path(source), args, &out, ffmpeg.as_deref()).unwrap();
+                assert_eq!(result["origin"], "encoded", "{source}: {result}");
+                assert_ends(&result, &out, seconds);
+            }
+        }
+        for (source, args, seconds, origin) in [
+            ("twice.mp4", ["-q", "100"], 181.0, "remuxed"),
+            ("late.mkv", ["-q", "100"], 121.0, "remuxed"),
+            ("long.gif", ["--max-size", "60kB"], 5.9, "encoded"),
+        ] {
+            let out = path("other.mp4");
+            let result = compress(&path(source), &args, &out, ffmpeg.as_deref()).unwrap();
+            assert_eq!(result["origin"], origin, "{source}: {result}");
+            assert_ends(&result, &out, seconds);
+        }
+    }
+}
+
 #[test]
 fn any_number_of_frames_may_share_their_times() {
     let place = tempfile::tempdir().unwrap();

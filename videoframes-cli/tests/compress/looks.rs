@@ -270,6 +270,12 @@ fn a_result_that_would_grow_keeps_its_promises() {
             "yuv420p",
         ),
         (
+            "hdr",
+            format!("-vf format=yuv420p10le,{pq} -c:v libx264 -crf 45"),
+            "h264",
+            "yuv420p",
+        ),
+        (
             "half colours",
             "-pix_fmt yuv422p -c:v libx264 -crf 40".to_owned(),
             "h264",

@@ -8,6 +8,7 @@ mod target;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
@@ -28,10 +29,8 @@ use crate::video::{Timeline, VideoInfo};
 pub struct CompressRequest {
     /// The stream, as probed.
     pub video: VideoInfo,
-    /// Presented frames that the container promises, for those who wait; 0 where it does not say.
-    pub frames: u64,
-    /// Timestamp of the first presented frame, in the stream's ticks, where the container says it.
-    pub first_pts: Option<i64>,
+    /// Presented frames that the container promises, where it does.
+    pub timeline: Option<Arc<Timeline>>,
     /// What it is to be.
     pub options: CompressOptions,
     /// Whether frames pass a deinterlacer.
@@ -44,6 +43,15 @@ pub struct CompressRequest {
     pub ceiling: u64,
     /// Bytes beyond which the notes are.
     pub notes_ceiling: u64,
+}
+
+impl CompressRequest {
+    /// Returns the number of frames that the container promises; 0 where it promises none.
+    pub(crate) fn frames(&self) -> u64 {
+        self.timeline
+            .as_ref()
+            .map_or(0, |timeline| timeline.pts().len() as u64)
+    }
 }
 
 /// How far a compression has come.

@@ -108,7 +108,7 @@ async fn compress_unbounded(
         path,
         deinterlace: video.interlaced,
         video,
-        timeline,
+        timeline: timeline.map(Arc::new),
         on_damage: job.on_damage,
         extractor,
         compressor,
@@ -163,7 +163,7 @@ pub(super) struct Subject<'a> {
     pub(super) path: PathBuf,
     pub(super) video: VideoInfo,
     /// The frames that the container promises.
-    pub(super) timeline: Option<Timeline>,
+    pub(super) timeline: Option<Arc<Timeline>>,
     /// Whether interlaced frames are known to come.
     pub(super) deinterlace: bool,
     pub(super) on_damage: OnDamage,
@@ -193,7 +193,7 @@ pub(super) struct Made {
 
 impl Subject<'_> {
     fn check_length(&self) -> Result<(), Error> {
-        let promised = self.timeline.as_ref().map(Timeline::duration);
+        let promised = self.timeline.as_deref().map(Timeline::duration);
         match promised.or(self.video.duration) {
             Some(length) => check_length(length, self.limits),
             None => Ok(()),
@@ -297,7 +297,7 @@ impl Subject<'_> {
             let (request, draft, _notes) = self.request(options, target, deinterlace)?;
             let reports = watch::Sender::new(CompressProgress {
                 frames: 0,
-                total: request.frames,
+                total: request.frames(),
             });
             let mut heard = reports.subscribe();
             let encoding = self
@@ -353,11 +353,7 @@ impl Subject<'_> {
         };
         let request = CompressRequest {
             video: self.video.clone(),
-            frames: self
-                .timeline
-                .as_ref()
-                .map_or(0, |timeline| timeline.pts().len() as u64),
-            first_pts: self.timeline.as_ref().map(|timeline| timeline.pts()[0]),
+            timeline: self.timeline.clone(),
             options: *options,
             deinterlace,
             output: draft.path().to_owned(),
@@ -414,8 +410,7 @@ impl Subject<'_> {
         }
         let request = CompressRequest {
             video: self.video.clone(),
-            frames: 0,
-            first_pts: None,
+            timeline: None,
             options: *options,
             deinterlace: made.deinterlaced,
             output: made.draft.path().to_owned(),

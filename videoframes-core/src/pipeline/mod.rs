@@ -337,7 +337,7 @@ async fn run_unbounded(
                     source_bytes: source.len(),
                     path: file.path().await?,
                     video: video.clone(),
-                    timeline: Some(timeline.clone()),
+                    timeline: Some(Arc::new(timeline.clone())),
                     deinterlace: attempt.interlaced,
                     on_damage: request.on_damage,
                     extractor,

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::units::Rational;
+
 use super::{Timeline, VideoInfo, VideoStream};
 
 /// One coded picture: where it lies, when it is shown, and whether decoding may start there.
@@ -58,6 +60,8 @@ pub struct VideoIndex {
     pub streams: Vec<VideoStream>,
     /// The presented frames.
     pub timeline: Timeline,
+    /// Seconds for which the edit list shows the track, where there is one.
+    pub edited: Option<Rational>,
     /// All samples in decode order; never empty.
     pub samples: Vec<Sample>,
     /// [`Sample::order`] of the first presented frame. Frame `i` of the timeline is the sample with

@@ -8,6 +8,7 @@ pub struct Timeline {
     time_base: TimeBase,
     pts: Vec<i64>,
     end: i64,
+    has_stored_end: bool,
 }
 
 impl Timeline {
@@ -22,9 +23,14 @@ impl Timeline {
             [.., before, last] => last.saturating_sub(*before),
             _ => 1,
         };
-        let duration = last_duration.filter(|&d| d > 0).unwrap_or(gap);
-        let end = last.saturating_add(duration);
-        Some(Self { time_base, pts, end })
+        let stored = last_duration.filter(|&d| d > 0);
+        let end = last.saturating_add(stored.unwrap_or(gap));
+        Some(Self {
+            time_base,
+            pts,
+            end,
+            has_stored_end: stored.is_some(),
+        })
     }
 
     /// Unit of the timestamps.
@@ -47,6 +53,12 @@ impl Timeline {
     pub fn duration(&self) -> Rational {
         self.time_base
             .seconds(i128::from(self.end) - i128::from(self.pts[0]))
+    }
+
+    /// Returns the timestamp at which the last frame ends, where its duration is stored and not taken from
+    /// the gap before it.
+    pub fn stored_end(&self) -> Option<i64> {
+        self.has_stored_end.then_some(self.end)
     }
 
     /// Seconds for which frame `index` is displayed.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use super::ending::Ending;
 use super::media::{Light, Mastering};
 use super::settings::{Settings, Sound};
 use crate::compress::{Codec, Container};
@@ -88,6 +89,7 @@ pub(super) fn encoded(
     let mut args = pictures(settings, label);
     let pass = matches!(rate, Rate::Planned(_)).then_some(Pass { number: 2, notes });
     args.extend(encoder(settings, rate, pass));
+    args.extend(ending(settings));
     args.extend(sound(settings));
     args.extend(description(settings));
     args.extend(file(settings, output));
@@ -101,6 +103,7 @@ pub(super) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output
     args.extend(marker());
     args.extend(["-map", &source.video(), "-c:v", "copy"].map(OsString::from));
     args.extend(mark(codec));
+    args.extend(ending(settings));
     args.extend(sound(settings));
     args.extend(description(settings));
     args.extend(file(settings, output));
@@ -349,6 +352,18 @@ fn filled(longest_pause_s: u64) -> String {
     )
 }
 
+/// How long the last frame is displayed.
+fn ending(settings: &Settings) -> Vec<OsString> {
+    let time_base = settings.time_base;
+    let counted = settings.encoder_time_base.unwrap_or(time_base);
+    let filter = |ending: Ending| ending.filter(time_base, counted, settings.muxed_time_base());
+    let filter = settings.ending.map(filter);
+    let args = filter
+        .into_iter()
+        .flat_map(|filter| ["-bsf:v".to_owned(), filter]);
+    args.map(OsString::from).collect()
+}
+
 /// What the output says of itself.
 fn description(settings: &Settings) -> Vec<OsString> {
     if settings.keep_metadata {
@@ -401,7 +416,7 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
             args.extend(["-movflags".to_owned(), flags.to_owned()]);
             // Edits are written in the movie's units: the first frame stays where it is, to the tick, and
             // sound nearly.
-            let ticks = settings.time_base.denominator().min(i32::MAX as u32);
+            let ticks = settings.muxed_time_base().denominator();
             let finer = ticks
                 .saturating_mul(48_000_u32.div_ceil(ticks))
                 .min(i32::MAX as u32);

@@ -1,13 +1,15 @@
 //! A look at what was written: it has to be frame for frame its source.
 
+use super::ending;
 use super::run::Run;
 use crate::compress::{CompressError, Container};
 use crate::ffmpeg::probe;
 use crate::units::Rational;
 use crate::video::Timeline;
 
-/// Holds the frames of the output against those that were to go into it, and gives its size once it is upright.
-pub(super) fn look_at(run: &Run<'_>, expected: &Timeline) -> Result<(u32, u32), CompressError> {
+/// Compares the frames of the output with those that were encoded. Returns what the output presents, and the size
+/// of its pictures once they are upright.
+pub(super) fn look_at(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
     let (ffprobe, output) = (&run.programs.ffprobe, &run.request.output);
     let (limits, cancel) = (run.limits, run.cancel);
     let video = probe::describe(ffprobe, output, None, limits, cancel)?.video;
@@ -19,11 +21,13 @@ pub(super) fn look_at(run: &Run<'_>, expected: &Timeline) -> Result<(u32, u32), 
         Container::Mp4 => Rational::from_integer(0),
         Container::WebM => Rational::new(1, 1000),
     };
-    compare(expected, &written, tolerance).map_err(CompressError::Differs)?;
-    Ok(match video.orientation.swaps_sides() {
+    compare(&expected, &written, tolerance).map_err(CompressError::Differs)?;
+    let presented = ending::check(run, expected, &written)?;
+    let size = match video.orientation.swaps_sides() {
         true => (video.height, video.width),
         false => (video.width, video.height),
-    })
+    };
+    Ok((presented, size))
 }
 
 /// Why `written` does not present the frames of `expected`, from the first one on.

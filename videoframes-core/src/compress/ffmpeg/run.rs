@@ -21,8 +21,8 @@ use crate::ffmpeg::memory::Workload;
 use crate::ffmpeg::program::Programs;
 use crate::ffmpeg::room;
 use crate::limits::{Limits, TIMELINE_FRAMES};
-use crate::units::{TimeBase, approximate_seconds};
-use crate::video::{Timeline, TimelineBuilder};
+use crate::units::approximate_seconds;
+use crate::video::Timeline;
 
 /// Frames between two looks at the size of the output.
 const LOOK_EVERY: usize = 25;
@@ -94,15 +94,15 @@ impl Frames {
     }
 
     /// From the first frame to the end of the last, about.
-    pub(super) fn seconds(&self, time_base: TimeBase) -> Option<f64> {
-        let timeline = self.timeline(time_base)?;
+    pub(super) fn seconds(&self, settings: &Settings) -> Option<f64> {
+        let timeline = self.timeline(settings)?;
         Some(approximate_seconds(timeline.duration()))
     }
 
-    fn timeline(&self, time_base: TimeBase) -> Option<Timeline> {
-        let mut frames = TimelineBuilder::default();
-        self.pts.iter().for_each(|&pts| frames.push(pts, None));
-        frames.finish(time_base, None)
+    fn timeline(&self, settings: &Settings) -> Option<Timeline> {
+        let last = self.pts.last()?;
+        let last_duration = settings.ending.and_then(|ending| ending.duration_of(*last));
+        Timeline::new(settings.time_base, self.pts.clone(), last_duration)
     }
 }
 
@@ -289,7 +289,7 @@ impl Run<'_> {
 
     /// So many passes over all frames are to come.
     pub(super) fn expect_passes(&self, passes: u64) {
-        let frames = self.request.frames.saturating_mul(passes);
+        let frames = self.request.frames().saturating_mul(passes);
         self.progress.send_modify(|progress| {
             progress.total = match frames {
                 0 => 0,
@@ -317,9 +317,9 @@ impl Run<'_> {
             let text = "no frame can be decoded".to_owned();
             CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
         };
-        let timeline = frames.timeline(self.settings.time_base).ok_or_else(nothing)?;
+        let timeline = frames.timeline(self.settings).ok_or_else(nothing)?;
         self.within_ceiling()?;
-        let size = check::look_at(self, &timeline)?;
+        let (timeline, size) = check::look_at(self, timeline)?;
         Ok(CompressReport {
             encoder: frames.encoder,
             timeline,

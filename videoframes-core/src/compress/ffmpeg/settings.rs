@@ -6,6 +6,7 @@ use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, t
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
+use super::ending::Ending;
 use super::media::{AudioTrack, Light, Media};
 use super::run::UNSEEN;
 
@@ -61,6 +62,8 @@ pub(super) struct Settings {
     pub(super) time_base: TimeBase,
     /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
     pub(super) encoder_time_base: Option<TimeBase>,
+    /// The last frame, where the source stores how long it is displayed.
+    pub(super) ending: Option<Ending>,
     /// Samples of silence at most that fill a pause in the sound.
     pub(super) silence: u64,
     /// Whether a first pass notes how blocks of each frame depend on one another, which makes a better video
@@ -145,8 +148,9 @@ impl Settings {
             warnings.push(text.to_owned());
         }
         let first_frame_s = request
-            .first_pts
-            .map(|pts| approximate_seconds(video.time_base.seconds(pts.into())));
+            .timeline
+            .as_ref()
+            .map(|timeline| approximate_seconds(video.time_base.seconds(timeline.pts()[0].into())));
         let shift_s = shift(media.start_s, first_frame_s);
         if shift_s != 0.0 {
             warnings.push(format!(
@@ -180,11 +184,24 @@ impl Settings {
             steady: request.deinterlace,
             time_base: video.time_base,
             encoder_time_base: None,
+            ending: request
+                .timeline
+                .as_ref()
+                .and_then(|timeline| Ending::of(timeline, ffmpeg)),
             silence: SILENCE,
             notes_trees: true,
             most_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
             warnings,
         })
+    }
+
+    /// Returns the unit in which the container counts.
+    pub(super) fn muxed_time_base(&self) -> TimeBase {
+        let ticks = match self.container {
+            Container::Mp4 => self.time_base.denominator().min(i32::MAX as u32),
+            Container::WebM => 1000,
+        };
+        TimeBase::new(1, ticks).unwrap_or(self.time_base)
     }
 
     /// The encoder of sound that is needed.
@@ -479,7 +496,7 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
 fn rate(request: &CompressRequest) -> f64 {
     let video = &request.video;
     let counted = video.duration.map(approximate_seconds).filter(|&s| s > 0.0);
-    let counted = counted.map_or(0.0, |seconds| request.frames as f64 / seconds);
+    let counted = counted.map_or(0.0, |seconds| request.frames() as f64 / seconds);
     let claimed = video.frame_rate.map_or(0.0, approximate_seconds);
     // A claim that the frames do not bear out is none.
     match counted > 0.0 {

@@ -67,22 +67,20 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
         let guess = claimed.map_or(1e6, |seconds| target * 8.0 / seconds.max(0.04));
         surveyed = Some(run.survey(guess.clamp(1e4, 1e8) as u64)?);
     }
-    let counted = surveyed
-        .as_ref()
-        .and_then(|frames| frames.seconds(run.settings.time_base));
+    let counted = surveyed.as_ref().and_then(|frames| frames.seconds(run.settings));
     let seconds = counted.or(claimed).unwrap_or(1.0).max(0.04);
     let frames = surveyed
         .as_ref()
-        .map_or(run.request.frames, |frames| frames.len() as u64) as f64;
+        .map_or(run.request.frames(), |frames| frames.len() as u64) as f64;
     let sound = run.settings.sound_rate() as f64 * seconds / 8.0;
     let around = frames * PER_FRAME + FIXED + sound * 1.02;
     let floor = around + LEAST_RATE * seconds / 8.0;
     if floor > limit as f64 {
-        let what = match sound > limit as f64 / 2.0 {
-            true => "the sound alone takes",
-            false => "without a picture in it, it takes",
+        let why = match sound > limit as f64 / 2.0 {
+            true => format!("the sound alone takes about {sound:.0} bytes"),
+            false => format!("it takes about {floor:.0} bytes at the lowest rate"),
         };
-        return Err(out_of_reach(format!("{what} about {:.0} bytes", around)));
+        return Err(out_of_reach(why));
     }
     let mut tries = Tries::default();
     let most_bits = match run.settings.codec {

@@ -99,6 +99,11 @@ impl Movie {
 
     /// The index, of the samples in the tables or of those in fragments.
     pub(super) fn index(self, fragments: Option<Fragments>) -> Result<VideoIndex, NoIndex> {
+        let edited = self.edits.as_ref().and_then(|edits| {
+            let edit = edits.entries.last()?;
+            let movie = TimeBase::new(1, self.header.timescale)?;
+            Some(movie.seconds(edit.segment_duration.into()))
+        });
         let (fragmented, delay) = match fragments {
             Some(fragments) => fragments.finish()?,
             None => (Media::new(0), 0),
@@ -162,6 +167,7 @@ impl Movie {
             stream: self.stream,
             streams: self.streams,
             timeline: presentation.timeline,
+            edited,
             samples: presentation.samples,
             first_presented: presentation.first_presented,
             track: Track {

@@ -190,7 +190,7 @@ async fn fill(database: &Database, rows: u64) {
         // What is in work was accepted before all that waits.
         let at = match status {
             "processing" => "now_ms - 36000000".to_owned(),
-            _ => format!("now_ms - 36000000 + n * 35000000 / {count}"),
+            _ => format!("now_ms - 36000000 + CAST(n AS bigint) * 35000000 / {count}"),
         };
         let fill = format!(
             "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \

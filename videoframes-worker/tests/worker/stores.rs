@@ -1,4 +1,6 @@
 //! Stores that are out of order for one kind of operation, one bucket or one object.
+//!
+//! `VF_TEST_OUTAGE_S=300` makes each outage last five minutes longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +42,14 @@ impl Spoiled {
         }
     }
 
-    fn heal(&self) {
+    /// Ends the outage, and returns the requests that came while it was prolonged, per second.
+    fn heal(&self) -> f64 {
+        let longer = std::env::var("VF_TEST_OUTAGE_S").map_or(0, |seconds| seconds.parse().unwrap());
+        let (since, asked) = (Instant::now(), self.proxy.count(|_| true));
+        std::thread::sleep(Duration::from_secs(longer));
+        let asked = self.proxy.count(|_| true) - asked;
         self.active.store(false, Ordering::SeqCst);
+        asked as f64 / since.elapsed().as_secs_f64().max(1.0)
     }
 }
 
@@ -86,7 +94,8 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     );
     let (asked, seconds) = (store.proxy.count(|_| true), since.elapsed().as_secs_f64());
     assert!(asked < 200 + (20.0 * seconds) as usize, "{asked} in {seconds} s");
-    store.heal();
+    let rate = store.heal();
+    assert!(rate < 20.0, "{rate} requests a second");
     wait("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
     assert_eq!(attempts(&place.jobs()), [1; 6], "{}", worker.log());
     wait("every job has sent its notification", || {
@@ -157,7 +166,8 @@ fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing
     assert_eq!(statuses(&rows, "completed"), 2, "{rows:?}");
     assert_eq!(statuses(&rows, "failed"), 0, "{rows:?}");
     assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
-    store.heal();
+    let rate = store.heal();
+    assert!(rate < 20.0, "{rate} requests a second");
     wait("all jobs complete", || statuses(&place.jobs(), "completed") == 8);
     assert_eq!(attempts(&place.jobs()), [1; 8], "{}", worker.log());
     drop(worker);

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
-use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::{
     CompressJob, Rendition, RenditionOutcome, Renditions, Request, compress, run_with_renditions,
 };

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Request, run};
 use videoframes_core::source::{Source, Verifier};
 use videoframes_core::storage::{

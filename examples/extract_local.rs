@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Request, run};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::SystemClock;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{JobFilter, JobRepo, MemoryJobRepo};
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::database::{Database, DatabaseOptions};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{Enqueue, JobFilter, JobRepo, JobRequest, JobStatus, SeaOrmJobRepo, SourceRef};
 use videoframes_core::pipeline::{self, Request};
 use videoframes_core::processor::relay;

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line};
-use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline;
 use videoframes_core::storage::IfExists;
 use videoframes_core::text::printable;

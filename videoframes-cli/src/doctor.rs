@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use videoframes_console::{Failure, exit, print, print_json};
 use videoframes_core::compress::Codec;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line};
 use videoframes_core::extract::ExtractError;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Error, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::SelectError;

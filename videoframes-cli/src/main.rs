@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use videoframes_console::{Failure, OneLine, exit, parse, print};
-use videoframes_core::extract::ffmpeg::protect_secrets;
+use videoframes_core::ffmpeg::protect_secrets;
 use videoframes_core::pipeline::Scratch;
 
 use crate::args::{Cli, Command};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use videoframes_console::options::NetworkArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Outline, Request};
 use videoframes_core::text::printable;
 

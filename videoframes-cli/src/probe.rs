@@ -1,7 +1,7 @@
 //! `vf probe`.
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{self, Scratch};
 use videoframes_core::text::printable;

@@ -10,7 +10,7 @@ use corpus::clips::{self, Clip};
 use corpus::rational::Q;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::FrameExtractor;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 

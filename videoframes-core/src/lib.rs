@@ -13,9 +13,9 @@
 //! - [`select`]: what was asked for, turned into picks by rational arithmetic. Pure.
 //! - [`plan`]: the samples that have to be decoded for the frames that are wanted. Pure.
 //! - [`extract`]: a [`extract::FrameExtractor`] turns picked frames into encoded pictures;
-//!   [`extract::ffmpeg`] is the one that ships.
+//!   [`ffmpeg`] is the one that ships.
 //! - [`compress`]: a [`compress::Compressor`] makes a smaller version of a video, frame for frame;
-//!   [`compress::ffmpeg`] is the one that ships.
+//!   [`ffmpeg`] is the one that ships.
 //! - [`archive`]: pictures and their manifest as a ZIP or a folder, the same bytes every time.
 //! - [`storage`]: objects that are written whole or not at all.
 //! - [`pipeline`]: all of it in one call.
@@ -25,7 +25,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //! use videoframes_core::archive::ZipFile;
-//! use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+//! use videoframes_core::ffmpeg::FfmpegExtractor;
 //! use videoframes_core::pipeline::{self, Request};
 //! use videoframes_core::source::FileSource;
 //! use videoframes_core::storage::IfExists;
@@ -75,7 +75,7 @@ pub mod compress;
 pub mod database;
 pub mod error;
 pub mod extract;
-mod ffmpeg;
+pub mod ffmpeg;
 #[cfg(feature = "jobs")]
 pub mod jobs;
 pub mod limits;

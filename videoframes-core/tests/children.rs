@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::extract::{
     ExtractError, ExtractRequest, FrameExtractor, Input, PictureFormat, PictureOptions,
 };
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 
 /// Children of this process, dead or alive, that nobody has reaped.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::source::{FileSource, MemorySource};
 use videoframes_core::storage::{LocalStorage, MemoryStorage, ObjectKey, Storage};
 use videoframes_core::testing::{

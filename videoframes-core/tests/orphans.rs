@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use videoframes_core::extract::ffmpeg::{FfmpegExtractor, sweep_children};
 use videoframes_core::extract::{ExtractRequest, FrameExtractor, Input, PictureFormat, PictureOptions};
+use videoframes_core::ffmpeg::{FfmpegExtractor, sweep_children};
 use videoframes_core::limits::Limits;
 
 /// Names the folder in which this program, started by itself, is to work.

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
-use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::compress::{
     Codec, CompressError, CompressOptions, CompressRequest, Compressor, Origin, VideoTarget,
 };
 use videoframes_core::extract::FrameExtractor;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{
     self, Error, Rendition, RenditionOutcome, Renditions, Request, Scratch, Summary,

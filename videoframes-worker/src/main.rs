@@ -24,7 +24,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use videoframes_console::{Failure, parse};
-use videoframes_core::extract::ffmpeg::protect_secrets;
+use videoframes_core::ffmpeg::protect_secrets;
 
 use crate::args::{Cli, Command};
 use crate::config::Config;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use videoframes_console::{Failure, cancelled_by_signals, exit};
-use videoframes_core::compress::ffmpeg::FfmpegCompressor;
 use videoframes_core::error::chain;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::Scratch;
 use videoframes_core::processor::{Parts, Processor, Until};
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use videoframes_core::extract::ffmpeg::sweep_children;
+use videoframes_core::ffmpeg::sweep_children;
 
 /// Held locked for as long as the worker lives.
 const LOCK: &str = "lock";

@@ -1,7 +1,6 @@
 //! A smaller version of a video, frame for frame: a rendition.
 
 mod compressed;
-pub mod ffmpeg;
 mod options;
 mod remux;
 mod target;

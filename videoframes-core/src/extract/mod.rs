@@ -1,6 +1,5 @@
 //! Pictures out of a video, by whatever decodes it.
 
-pub mod ffmpeg;
 mod picture;
 
 use std::path::{Path, PathBuf};

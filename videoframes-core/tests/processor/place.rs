@@ -13,11 +13,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::ManualClock;
-use videoframes_core::compress::ffmpeg::FfmpegCompressor;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
 use videoframes_core::extract::{
     ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
 };
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};

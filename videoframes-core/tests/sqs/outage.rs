@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::SystemClock;
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{JobRepo, JobStatus, MemoryJobRepo};
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
 use videoframes_core::queue::{

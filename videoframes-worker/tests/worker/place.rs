@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
-use videoframes_core::extract::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Request};
 use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Depth, Outgoing, Queue, Waiting};
 use videoframes_core::source::FileSource;

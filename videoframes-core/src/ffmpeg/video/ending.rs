@@ -11,9 +11,10 @@ use std::path::Path;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::run::Run;
+use super::encode::Run;
 use crate::compress::{CompressError, Container};
-use crate::ffmpeg::{args, probe};
+use crate::ffmpeg::args;
+use crate::ffmpeg::process::probe;
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{IndexReader, Timeline};
 

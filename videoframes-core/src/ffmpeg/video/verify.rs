@@ -1,9 +1,9 @@
 //! A look at what was written: it has to be frame for frame its source.
 
+use super::encode::Run;
 use super::ending;
-use super::run::Run;
 use crate::compress::{CompressError, Container};
-use crate::ffmpeg::probe;
+use crate::ffmpeg::process::probe;
 use crate::units::Rational;
 use crate::video::Timeline;
 

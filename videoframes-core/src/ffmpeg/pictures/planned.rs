@@ -11,13 +11,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
+use super::capable::capable_of;
+use super::deliver::deliver;
 use super::feed::{Clock, Fed, FeedError, Feeder};
-use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput};
-use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event};
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::program::Programs;
+use crate::ffmpeg::process::child::Stdin;
+use crate::ffmpeg::process::decode::{Decode, Event};
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
 
 /// Parts that wait between the source and ffmpeg's stdin.

@@ -6,9 +6,9 @@ use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, t
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
+use super::encode::UNSEEN;
 use super::ending::Ending;
 use super::media::{AudioTrack, Light, Media};
-use super::run::UNSEEN;
 
 /// Seconds that a source may begin after 0 and its output too. Broadcasts begin at hours that mean nothing
 /// to a player, which would wait for them.

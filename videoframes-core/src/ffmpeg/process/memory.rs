@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::filters::is_deep;
+use crate::ffmpeg::filters::is_deep;
 use crate::limits::{
     ENCODER_MEMORY, ENCODER_PIXEL_MEMORY, Limits, MEMORY, PIXEL_MEMORY, SOURCE_MEMORY, SOURCE_MEMORY_SHARE,
     THREAD_MEMORY,

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::args;
 use super::child::{ChildGroup, Stdin, for_each_line};
 use super::limit::{is_of_no_memory, is_of_pixels, no_memory, too_many_pixels};
 use super::memory::Workload;
 use super::program::Program;
 use crate::extract::ExtractError;
+use crate::ffmpeg::args;
 use crate::limits::{Limits, PROBE_JSON_BYTES, TIMELINE_FRAMES};
 use crate::units::{Rational, TimeBase};
 use crate::video::{

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use crate::extract::ExtractError;
 use crate::ffmpeg::args::Opened;
-use crate::ffmpeg::child::{ChildGroup, Stdin, for_each_line};
-use crate::ffmpeg::decode::{Decode, Event, Frame};
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::program::{Program, Programs};
+use crate::ffmpeg::process::child::{ChildGroup, Stdin, for_each_line};
+use crate::ffmpeg::process::decode::{Decode, Event, Frame};
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::program::{Program, Programs};
 use crate::limits::{HEAD_BYTES, Limits};
 use crate::video::VideoInfo;
 

@@ -1,13 +1,5 @@
 //! [`Compressor`] on the ffmpeg that is installed on the machine, version 5.1 to 9.
 
-mod args;
-mod check;
-mod ending;
-mod media;
-mod run;
-mod settings;
-mod size;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,16 +7,17 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::args::Rate;
-use self::media::Media;
-use self::run::{Frames, Run, UNSEEN};
-use self::settings::Settings;
-use super::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
-use crate::extract::ffmpeg::FfmpegExtractor;
-use crate::extract::ffmpeg::plain::{self, Alongside};
+use super::args::{self, Rate};
+use super::encode::{self, Frames, Run, UNSEEN};
+use super::media::{self, Media};
+use super::settings::Settings;
+use super::{fit_size, verify};
+use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
-use crate::ffmpeg::blocking;
-use crate::ffmpeg::program::Programs;
+use crate::ffmpeg::FfmpegExtractor;
+use crate::ffmpeg::pictures::whole::{self, Alongside};
+use crate::ffmpeg::process::blocking::blocking;
+use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
 use crate::video::Timeline;
 
@@ -111,7 +104,7 @@ impl Compressor for FfmpegCompressor {
     ) -> Result<CompressReport, CompressError> {
         self.alone(input, request, limits, progress, cancel, |run, media| {
             let encode = |run: &Run<'_>| match run.request.options.max_bytes {
-                Some(most) => size::meet(run, most.get(), media.duration_s),
+                Some(most) => fit_size::meet(run, most.get(), media.duration_s),
                 None => run.encode(Rate::Constant(run.request.options.quality)),
             };
             let frames = encode(run)?;
@@ -212,7 +205,7 @@ impl Compressor for FfmpegCompressor {
                 keeps_metadata: requests.iter().any(|request| request.options.keep_metadata),
                 decoded: &mut decoded,
             };
-            let extracted = plain::extract(
+            let extracted = whole::extract(
                 &programs,
                 &input,
                 &extract,
@@ -224,7 +217,7 @@ impl Compressor for FfmpegCompressor {
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            let extracted = extracted.map_err(|error| run::output_or_decoder(error, &requests))?;
+            let extracted = extracted.map_err(|error| encode::output_or_decoder(error, &requests))?;
             frames.damage = extracted.damage.clone();
             frames.encoder = extracted.decoder.clone();
             let reports = runs.iter().map(|run| run.checked(frames.clone()));
@@ -243,7 +236,7 @@ impl Compressor for FfmpegCompressor {
     ) -> Result<CompressReport, CompressError> {
         let (timeline, progress) = (timeline.clone(), watch::Sender::default());
         self.alone(input, request, limits, &progress, cancel, move |run, _| {
-            check::holds_stream(run.settings.container, &run.request.video.codec)?;
+            verify::holds_stream(run.settings.container, &run.request.video.codec)?;
             let mut settings = run.settings.clone();
             settings.keep_sound();
             let run = Run {

@@ -75,7 +75,7 @@ fn boot() -> String {
 }
 
 /// Kills what is left of the children that processes have registered in `folder`
-/// ([`crate::extract::ffmpeg::FfmpegExtractor::with_registry`]) and not reaped, with their process groups, and removes
+/// ([`crate::ffmpeg::FfmpegExtractor::with_registry`]) and not reaped, with their process groups, and removes
 /// their files. Gives how many were alive. A process whose start time or boot is another is left alone.
 ///
 /// All processes that register there must be gone: those of a living one are killed as well. A missing

@@ -8,14 +8,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
+use super::capable::capable_of;
+use super::deliver::deliver;
 use super::scan::confirmed;
-use super::{capable_of, deliver};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
 use crate::ffmpeg::args::{NO_AUTOROTATE, Opened};
-use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event, Frame};
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::program::Programs;
+use crate::ffmpeg::process::child::Stdin;
+use crate::ffmpeg::process::decode::{Decode, Event, Frame};
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
 use crate::video::TimelineBuilder;
 

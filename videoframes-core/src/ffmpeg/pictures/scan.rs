@@ -8,11 +8,11 @@ use super::args;
 use super::head::Head;
 use crate::extract::{ExtractError, Scan};
 use crate::ffmpeg::args::Opened;
-use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event, Frame};
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::probe;
-use crate::ffmpeg::program::Programs;
+use crate::ffmpeg::process::child::Stdin;
+use crate::ffmpeg::process::decode::{Decode, Event, Frame};
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::probe;
+use crate::ffmpeg::process::program::Programs;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::video::{TimelineBuilder, VideoInfo};
 

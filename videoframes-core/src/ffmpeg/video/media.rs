@@ -8,9 +8,10 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::ExtractError;
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::program::Program;
-use crate::ffmpeg::{args, probe};
+use crate::ffmpeg::args;
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::probe;
+use crate::ffmpeg::process::program::Program;
 use crate::limits::{AUDIO_TRACKS, Limits};
 use crate::video::VideoInfo;
 

@@ -5,15 +5,15 @@
 //! - lines with a random name, such as those of our own filters, wherever they stand;
 //! - the first line, which names the version;
 //! - errors and warnings outside the part between the first input and the marker that follows the last one
-//!   (see [`super::args::marker`]). Outputs print no metadata, except where they are kept: see
+//!   (see [`crate::ffmpeg::args::marker`]). Outputs print no metadata, except where they are kept: see
 //!   [`super::decode::Decode::damage`].
 //!
 //! Since version 7 demuxers, decoders and filters run in threads of their own, and `showinfo` writes a line in
 //! several parts. A message of another thread that falls between two parts stands in the same line, without
 //! the context and the level that ffmpeg puts in front of a line.
 
-use super::args::{COMPARED, DECODED, ENCODED, OPENED, PAUSED, PICKED};
 use super::limit::{exceeded, is_of_no_space};
+use crate::ffmpeg::args::{COMPARED, DECODED, ENCODED, OPENED, PAUSED, PICKED};
 
 /// One line that matters.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,18 +8,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{self, Rate};
-use super::check;
 use super::settings::Settings;
+use super::verify;
 use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
 use crate::extract::ExtractError;
-use crate::extract::ffmpeg::scan::confirmed;
 use crate::ffmpeg::args::Opened;
-use crate::ffmpeg::child::Stdin;
-use crate::ffmpeg::decode::{Decode, Event};
-use crate::ffmpeg::limit::is_of_no_space;
-use crate::ffmpeg::memory::Workload;
-use crate::ffmpeg::program::Programs;
-use crate::ffmpeg::room;
+use crate::ffmpeg::pictures::scan::confirmed;
+use crate::ffmpeg::process::child::Stdin;
+use crate::ffmpeg::process::decode::{Decode, Event};
+use crate::ffmpeg::process::limit::is_of_no_space;
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::program::Programs;
+use crate::ffmpeg::process::room;
 use crate::limits::{Limits, TIMELINE_FRAMES};
 use crate::units::approximate_seconds;
 use crate::video::Timeline;
@@ -319,7 +319,7 @@ impl Run<'_> {
         };
         let timeline = frames.timeline(self.settings).ok_or_else(nothing)?;
         self.within_ceiling()?;
-        let (timeline, size) = check::look_at(self, timeline)?;
+        let (timeline, size) = verify::look_at(self, timeline)?;
         Ok(CompressReport {
             encoder: frames.encoder,
             timeline,

@@ -1,7 +1,7 @@
 //! A video of a given size: two passes, and more where the first try misses.
 
 use super::args::Rate;
-use super::run::{Frames, Run};
+use super::encode::{Frames, Run};
 use crate::compress::{Codec, CompressError};
 use crate::extract::ExtractError;
 use crate::units::approximate_seconds;

@@ -1,0 +1,54 @@
+//! What the installed ffmpeg can do of a request.
+
+use super::args;
+use crate::extract::{ExtractError, ExtractRequest, PictureFormat, Tonemap};
+use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
+use crate::ffmpeg::process::program::Programs;
+
+/// Returns the request as this ffmpeg can do it, and warnings about the parts that were left out.
+///
+/// # Errors
+/// [`ExtractError::Unsupported`] where the result would not be what was requested.
+pub(super) fn capable_of(
+    programs: &Programs,
+    request: &ExtractRequest,
+) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
+    let mut request = request.clone();
+    let mut warnings = Vec::new();
+    if request.picture.format == PictureFormat::Webp
+        && !programs.missing("-encoders", &["libwebp"])?.is_empty()
+    {
+        return Err(ExtractError::Unsupported(
+            "it has no WebP encoder (libwebp)".to_owned(),
+        ));
+    }
+    if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
+        let missing = programs.missing("-filters", &["zscale", "tonemap"])?;
+        if !missing.is_empty() {
+            request.picture.tonemap = Tonemap::Off;
+            warnings.push(format!(
+                "the video is HDR and this ffmpeg has no {} filter: the pictures will look washed out",
+                missing.join(" and no ")
+            ));
+        }
+    }
+    if let Some(decoder) = args::alpha_decoder(&request.video)
+        && !programs.missing("-decoders", &[decoder])?.is_empty()
+    {
+        request.video.alpha = false;
+        warnings.push(format!(
+            "this ffmpeg has no decoder {decoder}: the alpha channel is left out"
+        ));
+    }
+    let tonemaps = request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr();
+    if request.video.alpha && tonemaps {
+        warnings.push("HDR is mapped to SDR without the alpha channel, which is left out".to_owned());
+    }
+    if let (Some(matrix), false) = (unknown_matrix(&request.video), tonemaps) {
+        let instead = input_matrix(&request.video);
+        warnings.push(format!(
+            "the video says that its colours are {matrix}, which is not known here: they are taken for {instead}"
+        ));
+    }
+    Ok((request, warnings))
+}

@@ -1,0 +1,13 @@
+//! Pictures of single frames.
+
+mod args;
+mod capable;
+mod deliver;
+mod extractor;
+mod feed;
+mod head;
+mod planned;
+pub(crate) mod scan;
+pub(crate) mod whole;
+
+pub use self::extractor::FfmpegExtractor;

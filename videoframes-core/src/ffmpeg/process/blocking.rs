@@ -1,0 +1,17 @@
+//! Work that blocks, off the threads of the runtime.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::extract::ExtractError;
+
+/// Runs `work` on a thread that may block. Dropping the future cancels `work`, which kills its child processes.
+pub(crate) async fn blocking<T: Send + 'static, E: From<ExtractError> + Send + 'static>(
+    cancel: &CancellationToken,
+    work: impl FnOnce(&CancellationToken) -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    let token = cancel.child_token();
+    let _guard = token.clone().drop_guard();
+    tokio::task::spawn_blocking(move || work(&token))
+        .await
+        .map_err(|e| E::from(ExtractError::DecoderFailed(e.to_string())))?
+}

@@ -1,0 +1,15 @@
+//! Child processes: found, started with limits, fed, watched and read.
+
+pub(crate) mod blocking;
+pub(crate) mod child;
+mod damage;
+pub(crate) mod decode;
+pub(crate) mod limit;
+mod log;
+pub(crate) mod memory;
+pub(crate) mod probe;
+pub(crate) mod program;
+pub(crate) mod registry;
+pub(crate) mod room;
+pub(crate) mod spawn;
+mod split;

@@ -44,13 +44,27 @@ impl Spoiled {
 
     /// Ends the outage, and returns the requests that came while it was prolonged, per second.
     fn heal(&self) -> f64 {
-        let longer = std::env::var("VF_TEST_OUTAGE_S").map_or(0, |seconds| seconds.parse().unwrap());
         let (since, asked) = (Instant::now(), self.proxy.count(|_| true));
-        std::thread::sleep(Duration::from_secs(longer));
+        std::thread::sleep(prolonged());
         let asked = self.proxy.count(|_| true) - asked;
         self.active.store(false, Ordering::SeqCst);
         asked as f64 / since.elapsed().as_secs_f64().max(1.0)
     }
+}
+
+/// Returns by how much each outage is prolonged.
+fn prolonged() -> Duration {
+    let seconds = std::env::var("VF_TEST_OUTAGE_S").map_or(0, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
+/// Waits for `condition` after an outage: the longer the outage, the longer jobs wait for their next attempt.
+fn wait_for_recovery(what: &str, condition: impl Fn() -> bool) {
+    let since = Instant::now();
+    while since.elapsed() < prolonged() && !condition() {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    wait(what, condition);
 }
 
 fn statuses(rows: &[Value], status: &str) -> usize {
@@ -96,7 +110,7 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     assert!(asked < 200 + (20.0 * seconds) as usize, "{asked} in {seconds} s");
     let rate = store.heal();
     assert!(rate < 20.0, "{rate} requests a second");
-    wait("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
+    wait_for_recovery("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
     assert_eq!(attempts(&place.jobs()), [1; 6], "{}", worker.log());
     wait("every job has sent its notification", || {
         place.notifications().len() >= 6
@@ -168,7 +182,7 @@ fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing
     assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
     let rate = store.heal();
     assert!(rate < 20.0, "{rate} requests a second");
-    wait("all jobs complete", || statuses(&place.jobs(), "completed") == 8);
+    wait_for_recovery("all jobs complete", || statuses(&place.jobs(), "completed") == 8);
     assert_eq!(attempts(&place.jobs()), [1; 8], "{}", worker.log());
     drop(worker);
 }

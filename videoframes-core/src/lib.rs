@@ -94,3 +94,6 @@ pub mod testing;
 pub mod text;
 pub mod units;
 pub mod video;
+
+pub use crate::error::{Error, ErrorKind};
+pub use crate::pipeline::Pipeline;

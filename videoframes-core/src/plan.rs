@@ -3,7 +3,46 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::video::{Coding, Sample, VideoIndex};
+use crate::video::{Coding, NoIndex, Sample, VideoIndex};
+
+/// Reason why single samples of a video cannot be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPlannable {
+    /// The source has no usable index.
+    #[error(transparent)]
+    NoIndex(#[from] NoIndex),
+    /// The decoded frames are not those of the index.
+    #[error("its index is not what decodes")]
+    IndexMismatch,
+    /// An earlier plan for the source failed.
+    #[error("{0}")]
+    PlanFailed(String),
+    /// A deinterlacer needs the neighbours of every frame.
+    #[error("frames that are deinterlaced need their neighbours")]
+    Deinterlaced,
+    /// The structure of the stream does not allow samples to be left out.
+    #[error("{0}")]
+    Structure(&'static str),
+}
+
+/// Reason for decoding a whole file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WholeFileReason {
+    /// The request says so.
+    #[error("it was asked for")]
+    Requested,
+    /// Single samples cannot be decoded.
+    #[error(transparent)]
+    NotPlannable(#[from] NotPlannable),
+    /// A plan would save next to nothing.
+    #[error("nearly all samples are needed")]
+    NotWorthwhile,
+    /// The decode also makes compressed videos.
+    #[error("every frame is needed for a rendition")]
+    SharedDecode,
+}
 
 /// A stretch of samples that is decoded from a sync sample up to the last frame that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +92,10 @@ impl DecodePlan {
     /// Plans for `frames`: strictly increasing places in the index's timeline.
     ///
     /// # Errors
-    /// Why the index does not allow samples to be left out.
-    pub fn new(index: &VideoIndex, frames: &[usize]) -> Result<Self, &'static str> {
-        if let Some(hindrance) = index.hindrance {
-            return Err(hindrance);
+    /// Fails if the structure of the stream does not allow samples to be left out.
+    pub fn new(index: &VideoIndex, frames: &[usize]) -> Result<Self, NotPlannable> {
+        if let Some(reason) = index.not_plannable {
+            return Err(NotPlannable::Structure(reason));
         }
         let mut plan = Self {
             runs: Vec::new(),
@@ -69,7 +108,8 @@ impl DecodePlan {
             let start = groups.start_for(index, sample)?;
             match plan.runs.last_mut() {
                 Some(last) if start < last.samples.start => {
-                    return Err("its frames are out of order across sync samples");
+                    let reason = "its frames are out of order across sync samples";
+                    return Err(NotPlannable::Structure(reason));
                 }
                 // The same group, one that follows without a gap, or a frame in front of its sync
                 // sample, which needs the group before.
@@ -131,7 +171,7 @@ impl Groups {
     }
 
     /// Where decoding has to start for `sample` to be right.
-    fn start_for(&self, index: &VideoIndex, sample: usize) -> Result<usize, &'static str> {
+    fn start_for(&self, index: &VideoIndex, sample: usize) -> Result<usize, NotPlannable> {
         let group = self.starts.partition_point(|&start| start <= sample);
         let shown_after = |start: &Sample| start.order <= index.samples[sample].order;
         self.starts[..group]
@@ -139,7 +179,9 @@ impl Groups {
             .rev()
             .copied()
             .find(|&start| shown_after(&index.samples[start]))
-            .ok_or("a frame lies in front of the first sync sample")
+            .ok_or(NotPlannable::Structure(
+                "a frame lies in front of the first sync sample",
+            ))
     }
 }
 
@@ -175,7 +217,7 @@ mod tests {
                 sample_description: Bytes::new(),
                 size: (16, 16),
             },
-            hindrance: None,
+            not_plannable: None,
         }
     }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub};
 
+use crate::error::ErrorKind;
 use crate::limits::GRID_PICTURES;
 use crate::units::{FrameRate, ParseUnitError, Rational, parse_rational, parse_time};
 use crate::video::Timeline;
@@ -148,6 +149,16 @@ pub enum SelectError {
     /// Numbers beyond what exact arithmetic holds.
     #[error("the times asked for are too fine or too large to be computed exactly")]
     OutOfRange,
+}
+
+impl SelectError {
+    /// Returns the kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooFine { .. } | Self::TooManyFrames { .. } => ErrorKind::LimitExceeded,
+            _ => ErrorKind::SelectionOutOfRange,
+        }
+    }
 }
 
 /// Applies the rule: the picks that `selection` over `range` makes from `timeline`, in order.

@@ -17,6 +17,7 @@ pub use name::{InvalidTemplate, NameTemplate};
 pub use picture::PictureArchive;
 pub use zip::ZipArchive;
 
+use crate::error::ErrorKind;
 use crate::storage::StorageError;
 
 /// Name of the manifest, always the last entry.
@@ -50,6 +51,17 @@ pub enum ArchiveError {
         /// What the ZIP writer said.
         source: ::zip::result::ZipError,
     },
+}
+
+impl ArchiveError {
+    /// Returns the kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Storage(error) => error.kind(),
+            Self::ForeignDirectory(_) | Self::NotReplaceable { .. } => ErrorKind::OutputExists,
+            Self::NotOnePicture(_) | Self::Format { .. } => ErrorKind::ArchiveFailed,
+        }
+    }
 }
 
 /// Bytes in hexadecimal, as digests are shown.

@@ -1,9 +1,24 @@
-//! What a picture looks like.
+//! Pictures: format, size and look.
 
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
+
 use crate::units::ParseUnitError;
+
+/// One complete picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Index of its frame in the timeline.
+    pub frame: usize,
+    /// The encoded picture.
+    pub bytes: Bytes,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
 
 /// Image format of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

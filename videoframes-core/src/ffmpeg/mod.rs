@@ -3,8 +3,10 @@
 //! - `process`: child processes, their limits and their logs.
 //! - `pictures`: pictures of single frames, from a whole file or from planned samples.
 //! - `video`: compressed videos.
+//! - `combined`: pictures and compressed videos by one decode.
 
 pub(crate) mod args;
+mod combined;
 mod filters;
 mod pictures;
 pub(crate) mod process;

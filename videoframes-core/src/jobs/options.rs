@@ -167,7 +167,7 @@ impl JobOptions {
     }
 
     /// What the pipeline is asked, under the stricter of the limits.
-    pub fn request(&self, own: &Limits) -> Request {
+    pub fn request(&self) -> Request {
         let default = Request::default();
         Request {
             stream: self.stream,
@@ -176,8 +176,8 @@ impl JobOptions {
             picture: self.picture,
             names: self.names.clone(),
             on_damage: self.on_damage,
-            limits: self.limits.within(own),
-            ..Request::default()
+            strategy: default.strategy,
+            jobs: default.jobs,
         }
     }
 }
@@ -443,8 +443,8 @@ mod tests {
             assert_eq!(again.to_json(), canonical, "{value}");
             let limits = Limits::default();
             assert_eq!(
-                format!("{:?}", again.request(&limits)),
-                format!("{:?}", options.request(&limits)),
+                format!("{:?}", again.request()),
+                format!("{:?}", options.request()),
             );
         }
     }

@@ -1,124 +1,63 @@
-//! The way of a compressed video: source → probe → encode → look → sink, and what to do where it would
-//! not be smaller than its source.
+//! A compressed video: encode, verify, and fall back where the result would not be smaller than its source.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::input::{Counted, LocalFile};
-use super::probe::{Probe, Wanted, inspect};
-use super::{Error, OnDamage, Scratch, begins_late, bounded, check_length};
+use super::checks::{begins_late, check_length};
+use super::probe::{Probe, inspect};
+use super::session::Session;
+use super::{CompressJob, OnDamage};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
     Compressor, Draft, Origin, VideoTarget, may_remux,
 };
-use crate::extract::{ExtractError, FrameExtractor};
-use crate::limits::Limits;
+use crate::error::Error;
+use crate::extract::{Decoded, ExtractError, Surprise};
 use crate::source::Source;
 use crate::units::approximate_seconds;
 use crate::video::streams::note;
-use crate::video::{StreamChoice, Timeline, VideoInfo};
+use crate::video::{Timeline, VideoInfo};
 
-/// Bytes of a draft that may be kept beside another.
+/// Maximum size in bytes of a draft that is kept beside another one.
 const SMALL: u64 = 16 << 20;
 
-/// Everything that is asked of a compression.
-#[derive(Debug, Clone, Default)]
-pub struct CompressJob {
-    /// Which video stream; the one that a player shows where not given.
-    pub stream: Option<StreamChoice>,
-    /// What the compressed video is to be.
-    pub options: CompressOptions,
-    /// What if the source is damaged.
-    pub on_damage: OnDamage,
-    /// Whether it is compared with its source.
-    pub measure: bool,
-    /// At which cost at most.
-    pub limits: Limits,
-    /// Where copies and notes are kept meanwhile.
-    pub scratch: Scratch,
-}
-
-/// Compresses `source` into `target`.
-///
-/// The result appears at its target as a whole or not at all, whatever happens, including the future
-/// being dropped. It presents the frames of the source, each at its time.
-///
-/// # Errors
-/// See [`Error`].
-pub async fn compress(
-    source: Arc<dyn Source>,
+/// Compresses the source of a session into `target`.
+pub(super) async fn compress(
+    session: &Session<'_>,
     job: &CompressJob,
-    extractor: &dyn FrameExtractor,
-    compressor: &dyn Compressor,
     target: &VideoTarget,
-    progress: &(dyn Fn(CompressProgress) + Send + Sync),
-    cancel: &CancellationToken,
 ) -> Result<Compressed, Error> {
-    let source = Counted::new(source, cancel);
-    let work = compress_unbounded(
-        source.as_ref(),
-        job,
-        extractor,
-        compressor,
-        target,
-        progress,
-        cancel,
-    );
-    bounded(work, &job.limits, cancel).await
-}
-
-async fn compress_unbounded(
-    source: &dyn Source,
-    job: &CompressJob,
-    extractor: &dyn FrameExtractor,
-    compressor: &dyn Compressor,
-    target: &VideoTarget,
-    progress: &(dyn Fn(CompressProgress) + Send + Sync),
-    cancel: &CancellationToken,
-) -> Result<Compressed, Error> {
+    let compressor = session.compressor()?;
     target.check().map_err(Error::Video)?;
-    let beside = room_beside(source, [target]);
-    let file = LocalFile::of(source, &job.scratch, cancel).with_room_beside(beside);
-    let limits = &job.limits;
-    let wanted = Wanted {
-        stream: job.stream,
-        limits,
-    };
     let Probe {
         mut video,
         mut timeline,
         streams,
         ..
-    } = inspect(source, &file, extractor, wanted, cancel).await?;
-    let streams = note(&streams, &video, job.stream);
-    file.take_room().await?;
-    let path = file.path().await?;
+    } = inspect(session, job.stream).await?;
+    let stream_note = note(&streams, &video, job.stream);
+    session.file.take_room().await?;
     if video.first_keyframe.is_some() {
-        // What the encoder is not given is told from what is decoded, and not from what packets promise.
-        let scan = extractor.scan(&path, &video, limits, cancel).await?;
+        // The frames that an encoder receives are those that decode, and not those of the packets.
+        let scan = session.scan(&video).await?;
         video.first_keyframe = scan.first_keyframe;
         timeline = Some(scan.timeline);
     }
     let subject = Subject {
-        source_bytes: source.len(),
-        path,
+        session,
+        compressor,
+        path: session.path().await?,
         deinterlace: video.interlaced,
         video,
         timeline: timeline.map(Arc::new),
         on_damage: job.on_damage,
-        extractor,
-        compressor,
-        limits,
-        scratch: &job.scratch,
-        cancel,
     };
     subject.check_length()?;
-    let mut made = subject.make(&job.options, target, progress).await?;
-    made.report.warnings.extend(streams);
+    let mut made = subject.make(&job.options, target).await?;
+    made.report.warnings.extend(stream_note);
     let ssim = match job.measure {
         true => Some(subject.similarity(&job.options, &made).await?),
         false => None,
@@ -127,61 +66,54 @@ async fn compress_unbounded(
     Ok(Compressed { ssim, ..compressed })
 }
 
-/// Bytes that drafts of a source of so many bytes may have. Other bookkeeping makes streams a little larger
-/// than their source.
+/// Returns the maximum size of a draft for a source of so many bytes. The container of the output may add some
+/// bytes to the same streams.
 fn draft_bytes(source: u64) -> u64 {
     source.saturating_add(source / 16).max(SMALL)
 }
 
-/// Bytes that an encoder's notes on a source of so many bytes may have. They are kept in full for sources
-/// above some 4 Mbit/s in 1080p.
-fn notes_bytes(source: u64) -> u64 {
+/// Returns the maximum size of two-pass statistics for a source of so many bytes. Complete statistics fit for
+/// sources above some 4 Mbit/s in 1080p.
+fn statistics_bytes(source: u64) -> u64 {
     source / 2 + SMALL
 }
 
-/// Bytes that drafts and notes take in the scratch folder.
-pub(super) fn room_beside<'a>(
-    source: &dyn Source,
-    targets: impl IntoIterator<Item = &'a VideoTarget>,
-) -> u64 {
-    let room = |target: &VideoTarget| {
-        let notes = notes_bytes(source.len());
+/// Returns the size of drafts and statistics of a source in the scratch folder, in bytes.
+pub(super) fn bytes_beside<'t>(source: u64, targets: impl IntoIterator<Item = &'t VideoTarget>) -> u64 {
+    let bytes = |target: &VideoTarget| {
+        let statistics = statistics_bytes(source);
         match target {
-            VideoTarget::File { .. } => notes,
-            // A small one may be kept beside the next.
-            VideoTarget::Object { .. } => draft_bytes(source.len())
+            VideoTarget::File { .. } => statistics,
+            // A small draft may be kept beside the next one.
+            VideoTarget::Object { .. } => draft_bytes(source)
                 .saturating_add(SMALL)
-                .saturating_add(notes),
+                .saturating_add(statistics),
         }
     };
-    targets.into_iter().map(room).fold(0, u64::saturating_add)
+    targets.into_iter().map(bytes).fold(0, u64::saturating_add)
 }
 
-/// A source that videos are made of.
+/// A source, as compressed videos are made from it.
 pub(super) struct Subject<'a> {
-    pub(super) source_bytes: u64,
+    pub(super) session: &'a Session<'a>,
+    pub(super) compressor: &'a dyn Compressor,
     pub(super) path: PathBuf,
     pub(super) video: VideoInfo,
-    /// The frames that the container promises.
+    /// The presented frames according to the container, or as decoded.
     pub(super) timeline: Option<Arc<Timeline>>,
-    /// Whether interlaced frames are known to come.
+    /// Whether interlaced frames are known.
     pub(super) deinterlace: bool,
     pub(super) on_damage: OnDamage,
-    pub(super) extractor: &'a dyn FrameExtractor,
-    pub(super) compressor: &'a dyn Compressor,
-    pub(super) limits: &'a Limits,
-    pub(super) scratch: &'a Scratch,
-    pub(super) cancel: &'a CancellationToken,
 }
 
-/// What a decode of the whole source showed.
+/// Findings of a decode of the whole source.
 struct Seen {
     timeline: Timeline,
     damage: Option<String>,
     interlaced: bool,
 }
 
-/// A video that is ready, and not yet at its place.
+/// A complete video that is not stored yet.
 pub(super) struct Made {
     draft: Draft,
     report: CompressReport,
@@ -192,49 +124,51 @@ pub(super) struct Made {
 }
 
 impl Subject<'_> {
+    fn source_bytes(&self) -> u64 {
+        self.session.source.len()
+    }
+
     fn check_length(&self) -> Result<(), Error> {
         let promised = self.timeline.as_deref().map(Timeline::duration);
         match promised.or(self.video.duration) {
-            Some(length) => check_length(length, self.limits),
+            Some(length) => check_length(length, self.session.limits()),
             None => Ok(()),
         }
     }
 
-    /// Makes the video that is smallest of what was asked for.
-    pub(super) async fn make(
-        &self,
-        options: &CompressOptions,
-        target: &VideoTarget,
-        progress: &(dyn Fn(CompressProgress) + Send + Sync),
-    ) -> Result<Made, Error> {
+    /// Makes the requested video, or a smaller one if the source is smaller.
+    pub(super) async fn make(&self, options: &CompressOptions, target: &VideoTarget) -> Result<Made, Error> {
         // A size that the source does not have is no reason to make it worse than a quality would.
         let roomy = options
             .max_bytes
-            .is_some_and(|most| self.source_bytes <= most.get());
+            .is_some_and(|most| self.source_bytes() <= most.get());
         let first = CompressOptions {
             max_bytes: options.max_bytes.filter(|_| !roomy),
             ..*options
         };
-        let made = match self.encode(&first, target, progress).await {
+        let made = match self.encode(&first, target).await {
             Ok(made) => Some(made),
-            Err(Error::Compress(CompressError::TooLarge(limit))) if limit < self.limits.output_bytes => None,
+            Err(Error::Compress(CompressError::TooLarge(limit)))
+                if limit < self.session.limits().output_bytes =>
+            {
+                None
+            }
             Err(error) => return Err(error),
         };
-        self.settle(made, options, target, progress).await
+        self.settle(made, options, target).await
     }
 
-    /// Takes what was made where it is smaller than the source, and something better elsewhere. `made` is
-    /// nothing where it grew too large to be finished.
+    /// Returns the encoded video if it is smaller than the source; otherwise remuxes the source, or encodes to the
+    /// size of the source. `made` is `None` if the encoded video grew too large.
     pub(super) async fn settle(
         &self,
         mut made: Option<Made>,
         options: &CompressOptions,
         target: &VideoTarget,
-        progress: &(dyn Fn(CompressProgress) + Send + Sync),
     ) -> Result<Made, Error> {
         let most = options.max_bytes.map_or(u64::MAX, NonZeroU64::get);
         match made {
-            Some(made) if made.bytes < self.source_bytes && made.bytes <= most => return Ok(made),
+            Some(made) if made.bytes < self.source_bytes() && made.bytes <= most => return Ok(made),
             _ => {}
         }
         let seen = match &made {
@@ -271,10 +205,10 @@ impl Subject<'_> {
             Err(error) => return Err(error),
         }
         let smaller = CompressOptions {
-            max_bytes: NonZeroU64::new(self.source_bytes.min(most)),
+            max_bytes: NonZeroU64::new(self.source_bytes().min(most)),
             ..*options
         };
-        match (self.encode(&smaller, target, progress).await, made) {
+        match (self.encode(&smaller, target).await, made) {
             (Err(Error::Compress(CompressError::SizeOutOfReach { .. })), Some(mut made))
                 if made.bytes <= most =>
             {
@@ -286,15 +220,10 @@ impl Subject<'_> {
         }
     }
 
-    async fn encode(
-        &self,
-        options: &CompressOptions,
-        target: &VideoTarget,
-        progress: &(dyn Fn(CompressProgress) + Send + Sync),
-    ) -> Result<Made, Error> {
+    async fn encode(&self, options: &CompressOptions, target: &VideoTarget) -> Result<Made, Error> {
         let mut deinterlace = self.deinterlace;
         loop {
-            let (request, draft, _notes) = self.request(options, target, deinterlace)?;
+            let (request, draft, _statistics) = self.request(options, target, deinterlace)?;
             let reports = watch::Sender::new(CompressProgress {
                 frames: 0,
                 total: request.frames(),
@@ -302,7 +231,8 @@ impl Subject<'_> {
             let mut heard = reports.subscribe();
             let encoding = self
                 .compressor
-                .compress(&self.path, &request, self.limits, &reports, self.cancel);
+                .compress(&self.path, &request, &reports, self.session.cancel());
+            let progress = &self.session.pipeline.on_compress_progress;
             tokio::pin!(encoding);
             let outcome = loop {
                 tokio::select! {
@@ -313,13 +243,13 @@ impl Subject<'_> {
             };
             // The last may have come with the outcome.
             progress(*heard.borrow_and_update());
-            match outcome {
-                Err(CompressError::Decoder(ExtractError::Interlaced)) if !deinterlace => {
-                    tracing::info!("interlaced frames; starting again with a deinterlacer");
+            match outcome? {
+                Decoded::Complete(report) => return self.made(draft, &request, report, Origin::Encoded),
+                Decoded::Surprise(Surprise::Interlaced) if !deinterlace => {
+                    tracing::info!("found interlaced frames; starting again with a deinterlacer");
                     deinterlace = true;
                 }
-                Err(error) => return Err(error.into()),
-                Ok(report) => return self.made(draft, &request, report, Origin::Encoded),
+                Decoded::Surprise(surprise) => return Err(Error::Inconsistent(surprise)),
             }
         }
     }
@@ -330,26 +260,38 @@ impl Subject<'_> {
         target: &VideoTarget,
         seen: Seen,
     ) -> Result<Made, Error> {
-        let (request, draft, _notes) = self.request(options, target, self.deinterlace)?;
+        let (mut request, draft, _statistics) = self.request(options, target, self.deinterlace)?;
+        request.timeline = Some(Arc::new(seen.timeline));
         let mut remuxed = self
             .compressor
-            .remux(&self.path, &request, &seen.timeline, self.limits, self.cancel)
+            .remux(&self.path, &request, self.session.cancel())
             .await?;
         remuxed.damage = seen.damage;
         self.made(draft, &request, remuxed, Origin::Remuxed)
     }
 
-    /// A request, the draft that it writes to, and the folder of its notes.
+    /// Returns a request, its draft, and the folder of its two-pass statistics.
     pub(super) fn request(
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
         deinterlace: bool,
-    ) -> Result<(CompressRequest, Draft, Notes), Error> {
-        let notes = self.scratch.subfolder().map_err(|e| self.scratch.failed(e))?;
+    ) -> Result<(CompressRequest, Draft, Statistics), Error> {
+        let statistics = self
+            .session
+            .pipeline
+            .scratch
+            .subfolder()
+            .map_err(|e| self.session.pipeline.scratch.failed(e))?;
         let draft = match target.draft_beside() {
             Some(draft) => draft.map_err(Error::Video)?,
-            None => Draft::in_scratch(self.scratch.file().map_err(|e| self.scratch.failed(e))?),
+            None => Draft::in_scratch(
+                self.session
+                    .pipeline
+                    .scratch
+                    .file()
+                    .map_err(|e| self.session.pipeline.scratch.failed(e))?,
+            ),
         };
         let request = CompressRequest {
             video: self.video.clone(),
@@ -357,14 +299,15 @@ impl Subject<'_> {
             options: *options,
             deinterlace,
             output: draft.path().to_owned(),
-            workspace: notes.0.path().to_owned(),
-            ceiling: draft_bytes(self.source_bytes).min(self.limits.output_bytes),
-            notes_ceiling: notes_bytes(self.source_bytes),
+            workspace: statistics.0.path().to_owned(),
+            ceiling: draft_bytes(self.source_bytes()).min(self.session.limits().output_bytes),
+            statistics_ceiling: statistics_bytes(self.source_bytes()),
+            limits: *self.session.limits(),
         };
-        Ok((request, draft, notes))
+        Ok((request, draft, statistics))
     }
 
-    /// What was made, unless damage forbids it.
+    /// Returns the video. Fails if the source is damaged and no partial result was requested.
     pub(super) fn made(
         &self,
         draft: Draft,
@@ -391,12 +334,9 @@ impl Subject<'_> {
         })
     }
 
-    /// The frames of the source, all of which are decoded to see what is damaged.
+    /// Decodes the whole source to find its frames and its damage.
     async fn look(&self) -> Result<Seen, Error> {
-        let scan = self
-            .extractor
-            .scan(&self.path, &self.video, self.limits, self.cancel)
-            .await?;
+        let scan = self.session.scan(&self.video).await?;
         Ok(Seen {
             timeline: scan.timeline,
             damage: scan.damage,
@@ -416,15 +356,16 @@ impl Subject<'_> {
             output: made.draft.path().to_owned(),
             workspace: PathBuf::new(),
             ceiling: u64::MAX,
-            notes_ceiling: 0,
+            statistics_ceiling: 0,
+            limits: *self.session.limits(),
         };
         let compared = self
             .compressor
-            .similarity(&self.path, &request, self.limits, self.cancel);
+            .similarity(&self.path, &request, self.session.cancel());
         Ok(compared.await?)
     }
 
-    /// Puts it in its place.
+    /// Stores the video.
     pub(super) async fn deliver(&self, made: Made, target: &VideoTarget) -> Result<Compressed, Error> {
         let Made {
             draft,
@@ -441,7 +382,7 @@ impl Subject<'_> {
             height: report.size.1,
             frames: report.timeline.pts().len() as u64,
             duration_s: approximate_seconds(report.timeline.duration()),
-            source_bytes: self.source_bytes,
+            source_bytes: self.source_bytes(),
             bytes: written.size,
             sha256: written.sha256,
             ssim: None,
@@ -451,12 +392,12 @@ impl Subject<'_> {
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(ExtractError::Cancelled.into()),
+            () = self.session.cancel().cancelled() => return Err(ExtractError::Cancelled.into()),
             finished = target.finish(draft, &compressed) => finished.map_err(Error::Video)?,
         }
         Ok(compressed)
     }
 }
 
-/// A folder for an encoder's notes, and what keeps it.
-pub(super) type Notes = (tempfile::TempDir, std::fs::File);
+/// A folder for two-pass statistics, and the file that locks the folder.
+pub(super) type Statistics = (tempfile::TempDir, std::fs::File);

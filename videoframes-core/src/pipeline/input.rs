@@ -11,9 +11,9 @@ use tempfile::{TempDir, TempPath};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
 use super::coverage::Coverage;
 use super::scratch::{Reserved, Scratch};
+use crate::error::Error;
 use crate::source::{FileSource, Source, Verifier};
 
 /// Bytes per read of a source that has to be copied.
@@ -76,10 +76,10 @@ impl Source for Counted {
 
 /// The source as a file that a decoder process can open: a copy, made when it is first needed, where
 /// the source is none, and another name where its own would garble what the process says of it.
-pub(super) struct LocalFile<'a> {
-    source: &'a dyn Source,
-    scratch: &'a Scratch,
-    cancel: &'a CancellationToken,
+pub(super) struct LocalFile {
+    source: Arc<Counted>,
+    scratch: Scratch,
+    cancel: CancellationToken,
     copy: OnceCell<Copied>,
     alias: OnceCell<(TempDir, File)>,
     /// Bytes that are needed beside a copy.
@@ -99,12 +99,12 @@ struct Copied {
 /// Name of the link in the folder of an alias.
 const ALIAS: &str = "source";
 
-impl<'a> LocalFile<'a> {
-    pub(super) fn of(source: &'a dyn Source, scratch: &'a Scratch, cancel: &'a CancellationToken) -> Self {
+impl LocalFile {
+    pub(super) fn new(source: Arc<Counted>, scratch: &Scratch, cancel: &CancellationToken) -> Self {
         Self {
             source,
-            scratch,
-            cancel,
+            scratch: scratch.clone(),
+            cancel: cancel.clone(),
             copy: OnceCell::new(),
             alias: OnceCell::new(),
             beside: 0,
@@ -127,7 +127,7 @@ impl<'a> LocalFile<'a> {
         let bytes = copy.saturating_add(self.beside);
         let taken = self
             .room
-            .get_or_try_init(|| self.scratch.reserve(bytes, self.cancel));
+            .get_or_try_init(|| self.scratch.reserve(bytes, &self.cancel));
         taken.await.map(drop)
     }
 
@@ -148,6 +148,11 @@ impl<'a> LocalFile<'a> {
         }
         let copy = self.copy.get_or_try_init(|| self.copy()).await?;
         Ok(copy.path.to_path_buf())
+    }
+
+    /// Returns whether the source is a local file.
+    pub(super) fn is_local(&self) -> bool {
+        self.source.local_path().is_some()
     }
 
     /// Whether to copy the source though it could be read in ranges: where most of it is wanted, and only
@@ -173,7 +178,7 @@ impl<'a> LocalFile<'a> {
     }
 
     async fn copy(&self) -> Result<Copied, Error> {
-        let source = self.source;
+        let source = &self.source;
         self.take_room().await?;
         // The path stays here, so that the file goes with this future, whatever thread still writes it.
         let (mut file, path) = self

@@ -1,12 +1,10 @@
-//! What a video is: from its own index where that can be read, from a probe of its packets elsewhere.
+//! The description of a video and its presented frames, from the index of the source or else from its packets.
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
-use super::input::{Counted, LocalFile};
-use super::{Error, Scratch, bounded};
-use crate::extract::{ExtractError, FrameExtractor};
+use super::session::Session;
+use crate::error::Error;
+use crate::extract::ExtractError;
 use crate::limits::{ANIMATION_SHARE, INDEX_READS, Limits};
 use crate::source::Source;
 use crate::video::{
@@ -18,8 +16,8 @@ use crate::video::{
 pub struct Probe {
     /// The stream to extract from.
     pub video: VideoInfo,
-    /// The presented frames as the container promises them; `None` where its packets lack
-    /// timestamps. A promise: extraction checks it frame by frame.
+    /// The presented frames according to the container; `None` where its packets lack timestamps. Extraction
+    /// checks every frame.
     pub timeline: Option<Timeline>,
     /// All video streams of the source.
     pub streams: Vec<VideoStream>,
@@ -27,23 +25,11 @@ pub struct Probe {
     pub index: Result<Arc<VideoIndex>, NoIndex>,
 }
 
-/// Reads the container, and refuses what is beyond the limits.
-pub(super) async fn inspect(
-    source: &dyn Source,
-    file: &LocalFile<'_>,
-    extractor: &dyn FrameExtractor,
-    Wanted { stream, limits }: Wanted<'_>,
-    cancel: &CancellationToken,
-) -> Result<Probe, Error> {
-    if source.is_empty() {
-        return Err(Error::Empty);
-    }
-    if source.len() > limits.input_bytes {
-        let (bytes, limit) = (source.len(), limits.input_bytes);
-        let text = format!("the source has {bytes} bytes, the limit is {limit}");
-        return Err(Error::LimitExceeded(text));
-    }
-    let index = read_index(source, stream, cancel).await?;
+/// Reads the container. Fails if the video exceeds the limits.
+pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>) -> Result<Probe, Error> {
+    let (source, limits) = (session.source.as_ref(), session.limits());
+    check_size(source, limits)?;
+    let index = read_index(session, stream).await?;
     if let Err(why) = &index
         && why.is_excessive()
     {
@@ -56,10 +42,61 @@ pub(super) async fn inspect(
     let Described { mut video, streams } = match known {
         Some(described) => described,
         None => {
-            let path = file.path().await?;
-            extractor.describe(&path, stream, limits, cancel).await?
+            let path = session.path().await?;
+            let describing = session
+                .extractor()
+                .describe(&path, stream, limits, session.cancel());
+            describing.await?
         }
     };
+    check_pixels(&video, limits)?;
+    // A track that ffmpeg measures in other units is not the one that was indexed.
+    let index = index.and_then(|index| {
+        let same = index.timeline.time_base() == video.time_base && index.stream == video.stream;
+        let index = same.then(|| Arc::new(index));
+        index.ok_or_else(|| NoIndex::new("its index is of another track"))
+    });
+    let index = index.and_then(|index| match index.samples.first() {
+        Some(first) if !first.sync => Err(NoIndex::new("it does not begin with a keyframe")),
+        _ => Ok(index),
+    });
+    let timeline = match &index {
+        Ok(index) => Some(index.timeline.clone()),
+        Err(why) => {
+            tracing::debug!(%why, "no index");
+            let path = session.path().await?;
+            let packets = session
+                .extractor()
+                .packet_timeline(&path, &video, limits, session.cancel());
+            packets.await?.map(|packets| {
+                video.first_keyframe = packets.first_keyframe;
+                packets.timeline
+            })
+        }
+    };
+    Ok(Probe {
+        video,
+        timeline,
+        streams,
+        index,
+    })
+}
+
+/// Fails if the source is empty or too large.
+fn check_size(source: &dyn Source, limits: &Limits) -> Result<(), Error> {
+    if source.is_empty() {
+        return Err(Error::Empty);
+    }
+    if source.len() > limits.input_bytes {
+        let (bytes, limit) = (source.len(), limits.input_bytes);
+        let text = format!("the source has {bytes} bytes, the limit is {limit}");
+        return Err(Error::LimitExceeded(text));
+    }
+    Ok(())
+}
+
+/// Fails if pictures of the video are too large.
+fn check_pixels(video: &VideoInfo, limits: &Limits) -> Result<(), Error> {
     if u64::from(video.width) * u64::from(video.height) > limits.pixels {
         return Err(Error::LimitExceeded(format!(
             "pictures of {}×{} are larger than the limit of {} pixels",
@@ -78,57 +115,23 @@ pub(super) async fn inspect(
             )));
         }
     }
-    // A track that ffmpeg measures in other units is not the one that was indexed.
-    let index = index.and_then(|index| {
-        let same = index.timeline.time_base() == video.time_base && index.stream == video.stream;
-        let index = same.then(|| Arc::new(index));
-        index.ok_or_else(|| NoIndex::new("its index is of another track"))
-    });
-    let index = index.and_then(|index| match index.samples.first() {
-        Some(first) if !first.sync => Err(NoIndex::new("it does not begin with a keyframe")),
-        _ => Ok(index),
-    });
-    let timeline = match &index {
-        Ok(index) => Some(index.timeline.clone()),
-        Err(why) => {
-            tracing::debug!(%why, "no index");
-            let path = file.path().await?;
-            let promise = extractor.promise(&path, &video, limits, cancel).await?;
-            promise.map(|promise| {
-                video.first_keyframe = promise.first_keyframe;
-                promise.timeline
-            })
-        }
-    };
-    Ok(Probe {
-        video,
-        timeline,
-        streams,
-        index,
-    })
+    Ok(())
 }
 
-/// Which stream of a source is meant, and what it may cost.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) stream: Option<StreamChoice>,
-    pub(super) limits: &'a Limits,
-}
-
-/// Whether frames of a codec are painted over a canvas, which few bytes make large.
+/// Returns whether frames of a codec are painted over a canvas. Few bytes describe a large canvas.
 fn is_animation(codec: &str) -> bool {
     matches!(codec, "gif" | "apng" | "webp" | "webp_anim")
 }
 
 async fn read_index(
-    source: &dyn Source,
+    session: &Session<'_>,
     stream: Option<StreamChoice>,
-    cancel: &CancellationToken,
 ) -> Result<Result<VideoIndex, NoIndex>, Error> {
+    let source = &session.source;
     let mut reader = IndexReader::new(source.len()).with_stream(stream);
     let mut reads = 0;
     while let Some(range) = reader.wanted() {
-        if cancel.is_cancelled() {
+        if session.cancel().is_cancelled() {
             return Err(ExtractError::Cancelled.into());
         }
         reads += 1;
@@ -144,38 +147,11 @@ async fn read_index(
     Ok(reader.finish())
 }
 
-/// Reads what a video is and which frames it has, for people who only want to know. Without a choice of
-/// `stream`, that is the one that a player shows.
-///
-/// # Errors
-/// As [`super::run`] up to the first decode.
-pub async fn probe(
-    source: Arc<dyn Source>,
-    stream: Option<StreamChoice>,
-    extractor: &dyn FrameExtractor,
-    limits: &Limits,
-    scratch: &Scratch,
-    cancel: &CancellationToken,
-) -> Result<Probe, Error> {
-    let source = Counted::new(source, cancel);
-    let wanted = Wanted { stream, limits };
-    let work = probe_unbounded(source.as_ref(), wanted, extractor, scratch, cancel);
-    bounded(work, limits, cancel).await
-}
-
-async fn probe_unbounded(
-    source: &dyn Source,
-    wanted: Wanted<'_>,
-    extractor: &dyn FrameExtractor,
-    scratch: &Scratch,
-    cancel: &CancellationToken,
-) -> Result<Probe, Error> {
-    let file = LocalFile::of(source, scratch, cancel);
-    let limits = wanted.limits;
-    let mut probe = inspect(source, &file, extractor, wanted, cancel).await?;
+/// Reads the description of a video and its presented frames.
+pub(super) async fn probe(session: &Session<'_>, stream: Option<StreamChoice>) -> Result<Probe, Error> {
+    let mut probe = inspect(session, stream).await?;
     if probe.timeline.is_none() {
-        let path = file.path().await?;
-        let scan = extractor.scan(&path, &probe.video, limits, cancel).await?;
+        let scan = session.scan(&probe.video).await?;
         probe.video.interlaced |= scan.interlaced;
         probe.video.first_keyframe = scan.first_keyframe;
         probe.timeline = Some(scan.timeline);

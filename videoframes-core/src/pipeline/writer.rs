@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Progress, Request, Summary, Work};
+use super::{Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
 use crate::archive::{Archive, MANIFEST_NAME, hex};
+use crate::error::Error;
 use crate::extract::{ExtractReport, Picture, PictureFormat};
 use crate::select::{End, Pick, notes};
 use crate::source::Source;
@@ -19,12 +20,24 @@ pub(super) struct Writer<'a> {
     pub(super) request: &'a Request,
     pub(super) timeline: &'a Timeline,
     pub(super) picks: &'a [Pick],
+    /// Maximum size of the result in bytes.
+    pub(super) max_bytes: u64,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
     pub(super) frames: Vec<FrameInfo>,
     pub(super) bytes: u64,
 }
 
 impl Writer<'_> {
+    /// Returns whether no byte was written yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Removes the archive.
+    pub(super) async fn abort(self) {
+        self.archive.abort().await;
+    }
+
     /// Writes a picture once for every pick of its frame.
     pub(super) async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
         let sha256 = hex(&Sha256::digest(&picture.bytes));
@@ -82,7 +95,7 @@ impl Writer<'_> {
     }
 
     async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
-        let limit = self.request.limits.output_bytes;
+        let limit = self.max_bytes;
         if self.bytes.saturating_add(content.len() as u64) > limit {
             return Err(Error::LimitExceeded(format!(
                 "the result is larger than {limit} bytes"

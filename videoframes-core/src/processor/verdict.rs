@@ -2,12 +2,9 @@
 
 use super::circuit::Operation;
 use crate::archive::ArchiveError;
-use crate::compress::CompressError;
-use crate::error::kept_chain;
+use crate::error::{Error, ErrorKind, kept_chain};
 use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
-use crate::pipeline::Error;
-use crate::select::SelectError;
 use crate::storage::{ObjectKey, StorageError};
 
 /// Why an attempt has no result.
@@ -76,46 +73,51 @@ impl Verdict {
     /// Of a failed extraction.
     pub(super) fn of(error: &Error) -> Self {
         let message = kept_chain(error);
-        let permanent = |code| Self::permanent(code, message.clone());
-        let retryable = |code| Self::retryable(code, message.clone());
         match error {
             Error::Source(source) | Error::Extract(ExtractError::SourceFailed(source)) => {
                 match StorageError::of_read(source) {
                     Some(error) => Self::of_source(error),
-                    None => retryable(ErrorCode::SourceUnavailable).suspecting(Suspect::SourceRead),
+                    None => {
+                        Self::retryable(ErrorCode::SourceUnavailable, message).suspecting(Suspect::SourceRead)
+                    }
                 }
             }
-            Error::Copy { .. } => retryable(ErrorCode::NoSpace),
-            Error::Empty => permanent(ErrorCode::EmptySource),
-            Error::Select(SelectError::TooManyFrames { .. } | SelectError::TooFine { .. }) => {
-                permanent(ErrorCode::LimitExceeded)
+            Error::Archive(ArchiveError::Storage(error)) | Error::Video(error) => {
+                Self::of_output(error, message, Operation::Write)
             }
-            Error::Select(_) => permanent(ErrorCode::SelectionOutOfRange),
-            Error::LimitExceeded(_) | Error::Extract(ExtractError::LimitExceeded(_)) => {
-                permanent(ErrorCode::LimitExceeded)
+            error => Self::of_kind(error.kind(), message),
+        }
+    }
+
+    /// The only table from kinds of errors to error codes of jobs.
+    fn of_kind(kind: ErrorKind, message: String) -> Self {
+        let (code, retryable) = match kind {
+            ErrorKind::SourceUnavailable => (ErrorCode::SourceUnavailable, true),
+            ErrorKind::EmptySource => (ErrorCode::EmptySource, false),
+            ErrorKind::NotAVideo => (ErrorCode::NotAVideo, false),
+            ErrorKind::NoVideoStream => (ErrorCode::NoVideoStream, false),
+            ErrorKind::Damaged => (ErrorCode::DamagedVideo, false),
+            ErrorKind::SelectionOutOfRange => (ErrorCode::SelectionOutOfRange, false),
+            ErrorKind::LimitExceeded => (ErrorCode::LimitExceeded, false),
+            ErrorKind::NoSpace => (ErrorCode::NoSpace, true),
+            // Another worker may have the component that this one lacks.
+            ErrorKind::DecoderMissing | ErrorKind::DecoderUnsupported | ErrorKind::NotConfigured => {
+                (ErrorCode::Unsupported, true)
             }
-            Error::Damaged(_) | Error::Extract(ExtractError::Damaged(_)) => {
-                permanent(ErrorCode::DamagedVideo)
+            ErrorKind::DecoderStalled => (ErrorCode::DecoderStalled, true),
+            ErrorKind::DecoderFailed | ErrorKind::Cancelled => (ErrorCode::DecoderFailed, true),
+            ErrorKind::NotPlannable => (ErrorCode::Unsupported, false),
+            ErrorKind::StatisticsTooLarge | ErrorKind::NotCompressible | ErrorKind::VerificationFailed => {
+                (ErrorCode::RenditionFailed, false)
             }
-            Error::NotPlannable(_) => permanent(ErrorCode::Unsupported),
-            Error::Archive(ArchiveError::Storage(error)) => Self::of_output(error, message, Operation::Write),
-            Error::Archive(_) => permanent(ErrorCode::Internal),
-            Error::Video(error) => Self::of_output(error, message, Operation::Write),
-            Error::Compress(CompressError::Output(_)) => retryable(ErrorCode::NoSpace),
-            Error::Compress(CompressError::TooLarge(_)) => permanent(ErrorCode::LimitExceeded),
-            Error::Compress(_) => permanent(ErrorCode::RenditionFailed),
-            Error::Extract(error) => match error {
-                // Another worker may have what this one lacks.
-                ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_) => {
-                    retryable(ErrorCode::Unsupported)
-                }
-                ExtractError::NotAVideo(_) => permanent(ErrorCode::NotAVideo),
-                ExtractError::NoVideoStream | ExtractError::NoSuchStream(_) => {
-                    permanent(ErrorCode::NoVideoStream)
-                }
-                ExtractError::Stalled(_) => retryable(ErrorCode::DecoderStalled),
-                _ => retryable(ErrorCode::DecoderFailed),
-            },
+            ErrorKind::OutputExists => (ErrorCode::OutputExists, false),
+            ErrorKind::InvalidName => (ErrorCode::InvalidRequest, false),
+            ErrorKind::StoreUnavailable => (ErrorCode::OutputUnavailable, true),
+            ErrorKind::ArchiveFailed => (ErrorCode::Internal, false),
+        };
+        match retryable {
+            true => Self::retryable(code, message),
+            false => Self::permanent(code, message),
         }
     }
 

@@ -18,10 +18,11 @@ use super::telemetry;
 use super::verdict::Verdict;
 use crate::archive::ZipObject;
 use crate::compress::CompressProgress;
+use crate::error::Error;
 use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
-use crate::pipeline::{self, Progress, RenditionOutcome, Renditions};
+use crate::pipeline::{Pipeline, Progress, RenditionOutcome};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
@@ -80,35 +81,9 @@ impl Work {
         let target = self.archive(&key);
         let wanted = self.unless_stopped(Wanted::of(&self.parts.stores, &self.job, &options, &key));
         let wanted = wanted.await?;
-        let mut request = options.request(&self.config.limits);
-        request.scratch = self.parts.scratch.clone();
-        let progress = |progress| {
-            self.state.progress(progress);
-            fault::reached(Point::Extracting);
-        };
-        let compressing = |CompressProgress { frames, total }| {
-            self.state.enter(Stage::Compress);
-            let bytes = 0;
-            self.state.progress(Progress { frames, total, bytes });
-        };
-        let extractor = self.parts.extractor.as_ref();
-        let token = self.stop.token();
-        let run = async {
-            match &self.parts.compressor {
-                Some(compressor) => {
-                    let renditions = Renditions {
-                        compressor: compressor.as_ref(),
-                        wanted: &wanted.missing,
-                        progress: &compressing,
-                    };
-                    pipeline::run_with_renditions(
-                        video, &request, renditions, extractor, &target, &progress, token,
-                    )
-                    .await
-                }
-                None => pipeline::run(video, &request, extractor, &target, &progress, token).await,
-            }
-        };
+        let pipeline = self.pipeline(&options);
+        let request = options.request();
+        let run = pipeline.extract_with_renditions(video, &request, &wanted.missing, &target);
         let summary = match run.await {
             Ok(summary) => summary,
             Err(error) => return self.unless_stopped(self.refused(&key, &error)).await,
@@ -246,12 +221,34 @@ impl Work {
         ZipObject::new(Arc::clone(self.parts.stores.results()), key.clone(), options)
     }
 
+    /// Returns the pipeline of this job, which reports progress to the heartbeat.
+    fn pipeline(&self, options: &JobOptions) -> Pipeline {
+        let (extracting, compressing) = (Arc::clone(&self.state), Arc::clone(&self.state));
+        let pipeline = Pipeline::new(Arc::clone(&self.parts.extractor))
+            .limits(options.limits.within(&self.config.limits))
+            .scratch(self.parts.scratch.clone())
+            .cancel(self.stop.token().clone())
+            .on_progress(move |progress| {
+                extracting.progress(progress);
+                fault::reached(Point::Extracting);
+            })
+            .on_compress_progress(move |CompressProgress { frames, total }| {
+                compressing.enter(Stage::Compress);
+                let bytes = 0;
+                compressing.progress(Progress { frames, total, bytes });
+            });
+        match &self.parts.compressor {
+            Some(compressor) => pipeline.compressor(Arc::clone(compressor)),
+            None => pipeline,
+        }
+    }
+
     /// An extraction that failed, unless only its place was taken by an earlier attempt of this job.
-    async fn refused(&self, key: &ObjectKey, error: &pipeline::Error) -> Result<Done, Verdict> {
+    async fn refused(&self, key: &ObjectKey, error: &Error) -> Result<Done, Verdict> {
         use crate::archive::ArchiveError;
         let taken = matches!(
             error,
-            pipeline::Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
+            Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
         );
         if taken {
             let stores = &self.parts.stores;
@@ -264,9 +261,7 @@ impl Work {
         }
         // An earlier attempt of this job that was not quite dead may have put a rendition there meanwhile:
         // the next attempt finds it. What is somebody else's says so here.
-        if let (pipeline::Error::Video(StorageError::AlreadyExists(_)), Some(_)) =
-            (error, &self.job.output_key)
-        {
+        if let (Error::Video(StorageError::AlreadyExists(_)), Some(_)) = (error, &self.job.output_key) {
             let options = JobOptions::from_json(&self.job.options)
                 .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
             Wanted::of(&self.parts.stores, &self.job, &options, key).await?;

@@ -48,6 +48,29 @@ pub trait Source: Send + Sync + 'static {
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
 }
 
+#[async_trait]
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn name(&self) -> &str {
+        self.as_ref().name()
+    }
+
+    fn len(&self) -> u64 {
+        self.as_ref().len()
+    }
+
+    fn local_path(&self) -> Option<&Path> {
+        self.as_ref().local_path()
+    }
+
+    fn verifier(&self) -> Option<Box<dyn Verifier>> {
+        self.as_ref().verifier()
+    }
+
+    async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.as_ref().read_at(offset, length).await
+    }
+}
+
 /// Checks whether the bytes of a copy are those of its source.
 pub trait Verifier: Send {
     /// Takes the next bytes of the copy; all of them, in order, each once.

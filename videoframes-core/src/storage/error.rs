@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::error::ErrorKind;
+
 /// Why a store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -54,6 +56,18 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Returns the kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::AlreadyExists(_) => ErrorKind::OutputExists,
+            Self::Invalid { .. } => ErrorKind::InvalidName,
+            Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::NotFound(_) | Self::Changed(_) | Self::Refused { .. } | Self::Io { .. } => {
+                ErrorKind::StoreUnavailable
+            }
+        }
+    }
+
     pub(crate) fn from_io(action: &'static str, name: &str, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound(name.to_owned()),

@@ -5,7 +5,9 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, PictureOptions};
+use crate::extract::{
+    Decoded, ExtractError, ExtractRequest, FrameExtractor, Input, PictureOptions, Surprise,
+};
 use crate::limits::Limits;
 use crate::video::Timeline;
 
@@ -28,7 +30,7 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         .expect("a video can be described")
         .video;
     let promised = extractor
-        .promise(video, &info, &limits, &cancel)
+        .packet_timeline(video, &info, &limits, &cancel)
         .await
         .expect("packets can be read");
     let scan = extractor
@@ -51,11 +53,16 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         frames: vec![0, 1, count - 2, count - 1],
         picture: PictureOptions::default(),
         deinterlace: false,
+        limits,
     };
     let frames = collect(extractor, video, request.clone(), &cancel)
         .await
         .expect("an extraction");
-    assert_eq!(frames, request.frames, "every asked picture comes, in order");
+    assert_eq!(
+        frames,
+        Decoded::Complete(request.frames.clone()),
+        "every asked picture comes, in order"
+    );
 
     // A timeline that is wrong about frame 2 is noticed before any picture from there on is sent.
     let mut pts = scan.timeline.pts().to_vec();
@@ -68,7 +75,7 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     };
     let mismatch = collect(extractor, video, lied, &cancel).await;
     assert!(
-        matches!(mismatch, Err(ExtractError::TimelineMismatch(_))),
+        matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
         "{mismatch:?}"
     );
 
@@ -84,7 +91,7 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     };
     let mismatch = collect(extractor, video, lied, &cancel).await;
     assert!(
-        matches!(mismatch, Err(ExtractError::TimelineMismatch(_))),
+        matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
         "a picture was let go before the frame behind it was seen: {mismatch:?}"
     );
 
@@ -96,7 +103,7 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
     let unheard = extractor
-        .extract(&Input::File(video.to_owned()), request, &limits, sender, &cancel)
+        .extract(&Input::File(video.to_owned()), request, sender, &cancel)
         .await;
     assert!(matches!(unheard, Err(ExtractError::Cancelled)), "{unheard:?}");
 }
@@ -106,11 +113,10 @@ async fn collect(
     video: &Path,
     request: ExtractRequest,
     cancel: &CancellationToken,
-) -> Result<Vec<usize>, ExtractError> {
+) -> Result<Decoded<Vec<usize>>, ExtractError> {
     let (sender, mut receiver) = mpsc::channel(1);
-    let limits = Limits::default();
     let input = Input::File(video.to_owned());
-    let extraction = extractor.extract(&input, request, &limits, sender, cancel);
+    let extraction = extractor.extract(&input, request, sender, cancel);
     let taking = async {
         let mut frames = Vec::new();
         while let Some(picture) = receiver.recv().await {
@@ -120,5 +126,8 @@ async fn collect(
         frames
     };
     let (outcome, frames) = tokio::join!(extraction, taking);
-    outcome.map(|_| frames)
+    Ok(match outcome? {
+        Decoded::Complete(_) => Decoded::Complete(frames),
+        Decoded::Surprise(surprise) => Decoded::Surprise(surprise),
+    })
 }

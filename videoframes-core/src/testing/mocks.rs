@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
+    Scan,
 };
 use crate::limits::Limits;
 use crate::source::{Source, Verifier};
@@ -89,13 +90,13 @@ mock! {
             limits: &Limits,
             cancel: &CancellationToken,
         ) -> Result<Described, ExtractError>;
-        async fn promise(
+        async fn packet_timeline(
             &self,
             input: &Path,
             video: &VideoInfo,
             limits: &Limits,
             cancel: &CancellationToken,
-        ) -> Result<Option<Promise>, ExtractError>;
+        ) -> Result<Option<PacketTimeline>, ExtractError>;
         async fn scan(
             &self,
             input: &Path,
@@ -107,10 +108,9 @@ mock! {
             &self,
             input: &Input,
             request: ExtractRequest,
-            limits: &Limits,
             pictures: mpsc::Sender<Picture>,
             cancel: &CancellationToken,
-        ) -> Result<ExtractReport, ExtractError>;
+        ) -> Result<Decoded<ExtractReport>, ExtractError>;
     }
 }
 

@@ -69,8 +69,8 @@ pub struct VideoIndex {
     pub first_presented: u32,
     /// The track.
     pub track: Track,
-    /// Why single samples may not be left out, where the index already tells.
-    pub hindrance: Option<&'static str>,
+    /// Reason why single samples must not be left out, where the index shows one.
+    pub not_plannable: Option<&'static str>,
 }
 
 impl VideoIndex {

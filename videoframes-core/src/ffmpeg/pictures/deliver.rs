@@ -6,18 +6,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::extract::{ExtractError, Picture};
 
-/// Sends a picture from a thread that may block. Fails on cancellation too: a receiver may stop reading
-/// without closing the channel, and a decoder must not wait for such a receiver.
-pub(super) fn deliver(
-    pictures: &mpsc::Sender<Picture>,
-    picture: Picture,
-    cancel: &CancellationToken,
-) -> Result<(), ExtractError> {
-    Handle::current().block_on(async {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(ExtractError::Cancelled),
-            sent = pictures.send(picture) => sent.map_err(|_| ExtractError::Cancelled),
-        }
-    })
+/// Sender of pictures, for threads that may block.
+#[derive(Clone, Copy)]
+pub(crate) struct PictureSender<'a> {
+    pub(crate) sender: &'a mpsc::Sender<Picture>,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+impl PictureSender<'_> {
+    /// Sends a picture. Fails on cancellation too: a receiver may stop reading without closing the channel, and
+    /// a decoder must not wait for such a receiver.
+    pub(crate) fn send(&self, picture: Picture) -> Result<(), ExtractError> {
+        Handle::current().block_on(async {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Err(ExtractError::Cancelled),
+                sent = self.sender.send(picture) => sent.map_err(|_| ExtractError::Cancelled),
+            }
+        })
+    }
 }

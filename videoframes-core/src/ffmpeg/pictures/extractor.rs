@@ -7,12 +7,17 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{head, planned, scan, whole};
+use super::deliver::PictureSender;
+use super::head::Head;
+use super::{planned, scan, whole};
 use crate::extract::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
+    Scan,
 };
 use crate::ffmpeg::Version;
 use crate::ffmpeg::process::blocking::blocking;
+use crate::ffmpeg::process::interruption::Interruption;
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
 use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
@@ -69,6 +74,26 @@ impl FfmpegExtractor {
     pub fn missing(&self, list: &str, names: &[&'static str]) -> Result<Vec<&'static str>, ExtractError> {
         self.programs.missing(list, names)
     }
+
+    /// Runs `call` on a thread that may block.
+    async fn invoke<T: Send + 'static>(
+        &self,
+        input: &Path,
+        limits: &Limits,
+        cancel: &CancellationToken,
+        call: impl FnOnce(Invocation<'_>) -> Result<T, ExtractError> + Send + 'static,
+    ) -> Result<T, ExtractError> {
+        let (programs, input, limits) = (Arc::clone(&self.programs), input.to_owned(), *limits);
+        blocking(cancel, move |cancel| {
+            call(Invocation {
+                programs: &programs,
+                input: &input,
+                limits: &limits,
+                cancel,
+            })
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -86,43 +111,36 @@ impl FrameExtractor for FfmpegExtractor {
         limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<Described, ExtractError> {
-        let (programs, input, limits) = (Arc::clone(&self.programs), input.to_owned(), *limits);
-        blocking(cancel, move |cancel| {
-            probe::describe(&programs.ffprobe, &input, stream, &limits, cancel)
-        })
-        .await
+        let call = move |invocation: Invocation<'_>| probe::describe(invocation, stream);
+        self.invoke(input, limits, cancel, call).await
     }
 
-    async fn promise(
+    async fn packet_timeline(
         &self,
         input: &Path,
         video: &VideoInfo,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<Promise>, ExtractError> {
-        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        let (video, limits) = (video.clone(), *limits);
-        blocking(cancel, move |cancel| {
-            let packets = probe::packets(&programs.ffprobe, &input, &video, &limits, cancel)?;
+    ) -> Result<Option<PacketTimeline>, ExtractError> {
+        let video = video.clone();
+        let call = move |invocation: Invocation<'_>| {
+            let packets = probe::packets(invocation, &video)?;
             if let Some(timeline) = packets.from_keyframe {
                 let start = timeline.pts()[0];
-                let head = head::Head {
-                    programs: &programs,
-                    input: &input,
+                let head = Head {
+                    invocation,
                     video: &video,
-                    limits: &limits,
-                    cancel,
                 };
                 if head.is_entry(start)? {
-                    return Ok(Some(Promise {
+                    return Ok(Some(PacketTimeline {
                         timeline,
                         first_keyframe: Some(start),
                     }));
                 }
             }
-            Ok(packets.all.map(Promise::from))
-        })
-        .await
+            Ok(packets.all.map(PacketTimeline::from))
+        };
+        self.invoke(input, limits, cancel, call).await
     }
 
     async fn scan(
@@ -132,28 +150,36 @@ impl FrameExtractor for FfmpegExtractor {
         limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<Scan, ExtractError> {
-        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        let (video, limits) = (video.clone(), *limits);
-        blocking(cancel, move |cancel| {
-            scan::scan(&programs, &input, &video, &limits, cancel)
-        })
-        .await
+        let video = video.clone();
+        let call = move |invocation: Invocation<'_>| scan::scan(invocation, &video);
+        self.invoke(input, limits, cancel, call).await
     }
 
     async fn extract(
         &self,
         input: &Input,
         request: ExtractRequest,
-        limits: &Limits,
         pictures: mpsc::Sender<Picture>,
         cancel: &CancellationToken,
-    ) -> Result<ExtractReport, ExtractError> {
-        let (programs, input, limits) = (Arc::clone(&self.programs), input.clone(), *limits);
-        blocking(cancel, move |cancel| match &input {
-            Input::File(path) => whole::extract(&programs, path, &request, None, &limits, &pictures, cancel),
-            Input::Planned(planned) => {
-                planned::extract(&programs, planned, &request, &limits, &pictures, cancel)
-            }
+    ) -> Result<Decoded<ExtractReport>, ExtractError> {
+        let (programs, input) = (Arc::clone(&self.programs), input.clone());
+        blocking(cancel, move |cancel| {
+            let pictures = PictureSender {
+                sender: &pictures,
+                cancel,
+            };
+            Interruption::split(match &input {
+                Input::File(path) => {
+                    let invocation = Invocation {
+                        programs: &programs,
+                        input: path,
+                        limits: &request.limits,
+                        cancel,
+                    };
+                    whole::extract(invocation, &request, None, pictures)
+                }
+                Input::Planned(planned) => planned::extract(&programs, planned, &request, pictures),
+            })
         })
         .await
     }

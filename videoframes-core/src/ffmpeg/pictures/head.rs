@@ -2,22 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::args;
 use crate::extract::ExtractError;
-use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::process::child::{ChildGroup, Stdin, for_each_line};
-use crate::ffmpeg::process::decode::{Decode, Event, Frame};
-use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::program::{Program, Programs};
-use crate::limits::{HEAD_BYTES, Limits};
+use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
+use crate::ffmpeg::process::invocation::Invocation;
+use crate::limits::HEAD_BYTES;
 use crate::video::VideoInfo;
 
 /// How often a waiting read looks at its cancellation token.
@@ -25,11 +21,8 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of one video stream.
 pub(super) struct Head<'a> {
-    pub(super) programs: &'a Programs,
-    pub(super) input: &'a Path,
+    pub(super) invocation: Invocation<'a>,
     pub(super) video: &'a VideoInfo,
-    pub(super) limits: &'a Limits,
-    pub(super) cancel: &'a CancellationToken,
 }
 
 impl<'a> Head<'a> {
@@ -59,7 +52,10 @@ impl<'a> Head<'a> {
         // The channel has room for all of it.
         let _ = sender.try_send(head);
         drop(sender);
-        let mut decode = self.decode(args::scan_copied(self.limits.pixels), Stdin::Parts(parts))?;
+        let mut decode = self.decode(
+            args::scan_copied(self.invocation.limits.pixels),
+            Stdin::Parts(parts),
+        )?;
         loop {
             match decode.next() {
                 Ok(Some(_)) => {}
@@ -70,25 +66,23 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn opened(&self) -> Opened<'a> {
-        Opened::new(self.input, self.video, self.limits)
-    }
-
     fn decode(&self, args: Vec<OsString>, stdin: Stdin) -> Result<Decode<'a>, ExtractError> {
-        Decode::start(&self.ffmpeg(), args, stdin, None, self.limits.stall, self.cancel)
-    }
-
-    /// ffmpeg, with the memory that a decode takes.
-    fn ffmpeg(&self) -> Program {
-        let memory = Workload::opening(self.input)
-            .decoding(self.video)
-            .memory(self.limits);
-        self.programs.ffmpeg.with_memory(memory)
+        let command = DecodeCommand {
+            stdin,
+            ..DecodeCommand::new(args)
+        };
+        let Invocation { limits, cancel, .. } = self.invocation;
+        Decode::start(
+            &self.invocation.decoder(self.video),
+            command,
+            limits.stall,
+            cancel,
+        )
     }
 
     /// The first frame that the decoder returns.
     fn first_frame(&self) -> Result<Option<Frame>, ExtractError> {
-        let mut decode = self.decode(args::scan(self.opened()), Stdin::Empty)?;
+        let mut decode = self.decode(args::scan(self.invocation.opened(self.video)), Stdin::Empty)?;
         loop {
             match decode.next() {
                 Ok(Some(Event::Decoded(frame))) => return Ok(Some(frame)),
@@ -101,7 +95,10 @@ impl<'a> Head<'a> {
 
     /// The first packets from the first keyframe on, in a container of their own.
     fn copy(&self) -> Result<Bytes, ExtractError> {
-        let mut child = ChildGroup::ffmpeg(&self.ffmpeg(), args::copy_head(self.opened()))?;
+        let mut child = ChildGroup::ffmpeg(
+            &self.invocation.decoder(self.video),
+            args::copy_head(self.invocation.opened(self.video)),
+        )?;
         child.feed(Stdin::Empty);
         if let Some(stderr) = child.take_stderr() {
             std::thread::spawn(move || for_each_line(stderr, |_| true));
@@ -115,12 +112,12 @@ impl<'a> Head<'a> {
                 let _ = sender.send(read.map_or_else(|_| Bytes::new(), |_| bytes.into()));
             });
         }
-        let (started, stall) = (Instant::now(), self.limits.stall);
+        let (started, stall) = (Instant::now(), self.invocation.limits.stall);
         loop {
             match copied.recv_timeout(TICK) {
                 Ok(bytes) => return Ok(bytes),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Bytes::new()),
-                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
+                Err(RecvTimeoutError::Timeout) if self.invocation.cancel.is_cancelled() => {
                     return Err(ExtractError::Cancelled);
                 }
                 Err(RecvTimeoutError::Timeout) if started.elapsed() > stall => {

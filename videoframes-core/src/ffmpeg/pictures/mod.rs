@@ -2,7 +2,7 @@
 
 mod args;
 mod capable;
-mod deliver;
+pub(crate) mod deliver;
 mod extractor;
 mod feed;
 mod head;

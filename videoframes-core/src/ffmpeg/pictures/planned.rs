@@ -12,14 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::args;
 use super::capable::capable_of;
-use super::deliver::deliver;
+use super::deliver::PictureSender;
 use super::feed::{Clock, Fed, FeedError, Feeder};
-use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput};
+use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput, Surprise};
 use crate::ffmpeg::process::child::Stdin;
-use crate::ffmpeg::process::decode::{Decode, Event};
+use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
+use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
+
+/// Why an extraction ends early.
+type Stopped = Interruption<ExtractError>;
 
 /// Parts that wait between the source and ffmpeg's stdin.
 const PARTS_IN_FLIGHT: usize = 2;
@@ -30,29 +34,28 @@ const THREADS_OF_ONE: usize = 4;
 /// Most decoders that run side by side.
 const MOST_JOBS: usize = 64;
 
+/// Sends the pictures of the frames that a plan was made for.
 pub(super) fn extract(
     programs: &Programs,
     input: &PlannedInput,
     request: &ExtractRequest,
-    limits: &Limits,
-    pictures: &mpsc::Sender<Picture>,
-    cancel: &CancellationToken,
-) -> Result<ExtractReport, ExtractError> {
+    pictures: PictureSender<'_>,
+) -> Result<ExtractReport, Stopped> {
     let (request, warnings) = capable_of(programs, request)?;
     let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
     let jobs = jobs(input, runs.len());
-    let stop = cancel.child_token();
+    let stop = pictures.cancel.child_token();
     let decoders = Decoders {
         programs,
         input,
         request: &request,
         frames: Arc::new(request.frames.clone()),
-        limits,
+        limits: &request.limits,
         cancel: &stop,
         threads: if jobs > 1 { (cores() / jobs).max(1) } else { 0 },
         runtime: Handle::current(),
     };
-    let mut send = |picture: Picture| deliver(pictures, picture, cancel);
+    let mut send = |picture: Picture| pictures.send(picture);
     let mut report = if jobs > 1 {
         decoders.decode_side_by_side(&runs, jobs, &mut send, &stop)?
     } else {
@@ -93,7 +96,7 @@ type Send<'a> = &'a mut dyn FnMut(Picture) -> Result<(), ExtractError>;
 
 impl Decoders<'_> {
     /// Decodes `runs`, one decoder after the other where one cannot take them all.
-    fn decode_all(&self, runs: &[usize], send: Send<'_>) -> Result<ExtractReport, ExtractError> {
+    fn decode_all(&self, runs: &[usize], send: Send<'_>) -> Result<ExtractReport, Stopped> {
         let mut report = ExtractReport::default();
         let mut rest = runs;
         while !rest.is_empty() {
@@ -111,7 +114,7 @@ impl Decoders<'_> {
         jobs: usize,
         send: Send<'_>,
         stop: &CancellationToken,
-    ) -> Result<ExtractReport, ExtractError> {
+    ) -> Result<ExtractReport, Stopped> {
         std::thread::scope(|scope| {
             // Whatever ends this ends the decoders: their receivers are dropped before they are joined.
             let _stop = stop.clone().drop_guard();
@@ -134,9 +137,7 @@ impl Decoders<'_> {
                             let (receiver, decoder) = decoders.swap_remove(run % jobs);
                             drop(receiver);
                             return joined(decoder.join()).and_then(|_| {
-                                Err(ExtractError::PlanFailed(
-                                    "fewer pictures came than were picked".to_owned(),
-                                ))
+                                Err(Interruption::plan_failed("fewer pictures came than were picked"))
                             });
                         }
                     }
@@ -152,7 +153,7 @@ impl Decoders<'_> {
     }
 
     /// Decodes `runs` with one decoder, as many of them as it can take. Returns how many those were.
-    fn decode(&self, runs: &[usize], send: Send<'_>) -> Result<(usize, ExtractReport), ExtractError> {
+    fn decode(&self, runs: &[usize], send: Send<'_>) -> Result<(usize, ExtractReport), Stopped> {
         let clock = Clock::of(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
         let memory = Workload::default()
@@ -160,9 +161,11 @@ impl Decoders<'_> {
             .memory(self.limits);
         let mut decode = Decode::start(
             &self.programs.ffmpeg.with_memory(memory),
-            args::extract_planned(self.request, self.threads, self.limits.pixels),
-            Stdin::Parts(receiver),
-            Some(self.request.picture.format),
+            DecodeCommand {
+                args: args::extract_planned(self.request, self.threads, self.limits.pixels),
+                stdin: Stdin::Parts(receiver),
+                format: Some(self.request.picture.format),
+            },
             self.limits.stall,
             self.cancel,
         )?;
@@ -190,23 +193,23 @@ impl Decoders<'_> {
                     drop(decode);
                     feeding.end(&self.runtime)?;
                     return Err(match error {
-                        ExtractError::Damaged(damage) => ExtractError::PlanFailed(damage),
-                        error => self.programs.explain(error),
+                        ExtractError::Damaged(damage) => Interruption::plan_failed(damage),
+                        error => self.programs.explain(error).into(),
                     });
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
             match event {
                 Event::Picked { interlaced: true, .. } if self.request.looks_for_interlaced() => {
-                    return Err(ExtractError::Interlaced);
+                    return Err(Interruption::Surprise(Surprise::Interlaced));
                 }
                 Event::Picked { pts, .. } => match expected.next() {
                     Some((frame, wanted)) if wanted == pts => picked.push_back(frame),
                     Some((frame, wanted)) => {
                         let text = format!("timestamp {pts} came, not {wanted} of frame {frame}");
-                        return Err(ExtractError::PlanFailed(text));
+                        return Err(Interruption::plan_failed(text));
                     }
-                    None => return Err(ExtractError::PlanFailed("a picture came unasked".to_owned())),
+                    None => return Err(Interruption::plan_failed("a picture came unasked")),
                 },
                 Event::Picture { bytes, width, height } => pictures.push_back(Picture {
                     frame: 0,
@@ -225,7 +228,7 @@ impl Decoders<'_> {
                 }
             }
             if let Some(damage) = decode.damage(None) {
-                return Err(ExtractError::PlanFailed(damage));
+                return Err(Interruption::plan_failed(damage));
             }
             if delivered == total {
                 // Dropping the decode ends it.
@@ -242,10 +245,10 @@ impl Decoders<'_> {
             .sum();
         if delivered != due {
             let text = format!("{delivered} pictures came, not {due}");
-            return Err(ExtractError::PlanFailed(text));
+            return Err(Interruption::plan_failed(text));
         }
         if let Some(damage) = decode.damage(None) {
-            return Err(ExtractError::PlanFailed(damage));
+            return Err(Interruption::plan_failed(damage));
         }
         Ok((done, decode.report(&[], None)))
     }
@@ -260,10 +263,8 @@ impl Decoders<'_> {
 }
 
 /// The outcome of a decoder's thread.
-fn joined(
-    outcome: std::thread::Result<Result<ExtractReport, ExtractError>>,
-) -> Result<ExtractReport, ExtractError> {
-    outcome.unwrap_or_else(|_| Err(ExtractError::DecoderFailed("its thread panicked".to_owned())))
+fn joined(outcome: std::thread::Result<Result<ExtractReport, Stopped>>) -> Result<ExtractReport, Stopped> {
+    outcome.unwrap_or_else(|_| Err(ExtractError::DecoderFailed("its thread panicked".to_owned()).into()))
 }
 
 /// A feed that runs beside its decoder, and ends with it.
@@ -275,15 +276,15 @@ impl Feeding {
     }
 
     /// How it ended, once the decoder has seen its end.
-    fn end(mut self, runtime: &Handle) -> Result<Fed, ExtractError> {
+    fn end(mut self, runtime: &Handle) -> Result<Fed, Stopped> {
         let Some(task) = self.0.take() else {
             return Ok(Fed::All);
         };
         match runtime.block_on(task) {
             Ok(Ok(fed)) => Ok(fed),
-            Ok(Err(FeedError::Source(error))) => Err(ExtractError::SourceFailed(error)),
-            Ok(Err(FeedError::Plan(why))) => Err(ExtractError::PlanFailed(why.to_owned())),
-            Err(error) => Err(ExtractError::DecoderFailed(error.to_string())),
+            Ok(Err(FeedError::Source(error))) => Err(ExtractError::SourceFailed(error).into()),
+            Ok(Err(FeedError::Plan(why))) => Err(Interruption::plan_failed(why)),
+            Err(error) => Err(ExtractError::DecoderFailed(error.to_string()).into()),
         }
     }
 }

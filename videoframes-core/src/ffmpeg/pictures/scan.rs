@@ -1,37 +1,24 @@
 //! A decode of the whole video, to learn which frames there really are.
 
-use std::path::Path;
-
-use tokio_util::sync::CancellationToken;
-
 use super::args;
 use super::head::Head;
 use crate::extract::{ExtractError, Scan};
-use crate::ffmpeg::args::Opened;
-use crate::ffmpeg::process::child::Stdin;
-use crate::ffmpeg::process::decode::{Decode, Event, Frame};
-use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
-use crate::ffmpeg::process::program::Programs;
-use crate::limits::{Limits, TIMELINE_FRAMES};
+use crate::limits::TIMELINE_FRAMES;
 use crate::video::{TimelineBuilder, VideoInfo};
 
-pub(crate) fn scan(
-    programs: &Programs,
-    input: &Path,
-    video: &VideoInfo,
-    limits: &Limits,
-    cancel: &CancellationToken,
-) -> Result<Scan, ExtractError> {
-    let memory = Workload::opening(input).decoding(video).memory(limits);
-    let mut decode = Decode::start(
-        &programs.ffmpeg.with_memory(memory),
-        args::scan(Opened::new(input, video, limits)),
-        Stdin::Empty,
-        None,
-        limits.stall,
+/// Decodes the whole video.
+pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan, ExtractError> {
+    let Invocation {
+        programs,
+        input,
+        limits,
         cancel,
-    )?;
+    } = invocation;
+    let command = DecodeCommand::new(args::scan(invocation.opened(video)));
+    let mut decode = Decode::start(&invocation.decoder(video), command, limits.stall, cancel)?;
     let mut found = Found::new(video.first_keyframe);
     decode.set_lead_in(true);
     let outcome = loop {
@@ -50,13 +37,7 @@ pub(crate) fn scan(
             Err(error) => break Err(programs.explain(error)),
         }
     };
-    let head = Head {
-        programs,
-        input,
-        video,
-        limits,
-        cancel,
-    };
+    let head = Head { invocation, video };
     let begins_late = begins_late(&found, &decode, &head)?;
     if !begins_late {
         decode.count_head();
@@ -88,18 +69,15 @@ pub(crate) fn scan(
     })
 }
 
-/// Damage that a log reports which may contain the metadata of its source, if a scan finds any: its log proves
-/// what it says.
+/// Returns the `reported` damage if a scan finds damage too. A log that may contain the metadata of its source
+/// proves nothing; the log of a scan contains none.
 pub(crate) fn confirmed(
     reported: Option<String>,
-    programs: &Programs,
-    input: &Path,
+    invocation: Invocation<'_>,
     video: &VideoInfo,
-    limits: &Limits,
-    cancel: &CancellationToken,
 ) -> Result<Option<String>, ExtractError> {
     match reported {
-        Some(_) => Ok(scan(programs, input, video, limits, cancel)?.damage),
+        Some(_) => Ok(scan(invocation, video)?.damage),
         None => Ok(None),
     }
 }
@@ -115,13 +93,7 @@ fn begins_late(found: &Found, decode: &Decode<'_>, head: &Head<'_>) -> Result<bo
     if found.before.is_empty() && !decode.has_damaged_head() {
         return Ok(false);
     }
-    Ok(!probe::begins_with_keyframe(
-        &head.programs.ffprobe,
-        head.input,
-        head.video,
-        head.limits,
-        head.cancel,
-    )? && head.is_clean()?)
+    Ok(!probe::begins_with_keyframe(head.invocation, head.video)? && head.is_clean()?)
 }
 
 /// The frames of a scan, those in front of the first keyframe apart from the others.

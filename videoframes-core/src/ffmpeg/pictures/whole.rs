@@ -2,23 +2,23 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use std::path::PathBuf;
 
 use super::args;
 use super::capable::capable_of;
-use super::deliver::deliver;
+use super::deliver::PictureSender;
 use super::scan::confirmed;
-use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
+use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, Surprise};
 use crate::ffmpeg::args::{NO_AUTOROTATE, Opened};
 use crate::ffmpeg::process::child::Stdin;
-use crate::ffmpeg::process::decode::{Decode, Event, Frame};
+use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
+use crate::ffmpeg::process::interruption::Interruption;
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::program::Programs;
-use crate::limits::Limits;
 use crate::video::TimelineBuilder;
+
+/// Why an extraction ends early.
+type Stopped = Interruption<ExtractError>;
 
 /// What else one decode writes beside pictures.
 pub(crate) struct Alongside<'a> {
@@ -39,19 +39,22 @@ pub(crate) struct Alongside<'a> {
     /// Hears of every decoded frame: its timestamp, and whether it is interlaced. The graph of the pictures
     /// tells of them, and no other may: a filter writes its line in parts, and those of two graphs, which
     /// have threads of their own, would mix.
-    pub(crate) decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), ExtractError>,
+    pub(crate) decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), Stopped>,
 }
 
 /// Sends the pictures, and writes what else there is to the end of the file.
 pub(crate) fn extract(
-    programs: &Programs,
-    input: &Path,
+    invocation: Invocation<'_>,
     request: &ExtractRequest,
     mut alongside: Option<Alongside<'_>>,
-    limits: &Limits,
-    pictures: &mpsc::Sender<Picture>,
-    cancel: &CancellationToken,
-) -> Result<ExtractReport, ExtractError> {
+    pictures: PictureSender<'_>,
+) -> Result<ExtractReport, Stopped> {
+    let Invocation {
+        programs,
+        input,
+        limits,
+        cancel,
+    } = invocation;
     let (mut request, warnings) = capable_of(programs, request)?;
     let autorotate = alongside.as_ref().is_some_and(|alongside| alongside.autorotate);
     if autorotate {
@@ -59,9 +62,8 @@ pub(crate) fn extract(
     }
     let request = &request;
     if !args::exact_in_double(&request.timeline) {
-        return Err(ExtractError::Unsupported(
-            "the timestamps are too large to be compared exactly".to_owned(),
-        ));
+        let text = "the timestamps are too large to be compared exactly";
+        return Err(ExtractError::Unsupported(text.to_owned()).into());
     }
     let opened = Opened::new(input, &request.video, limits);
     let graph = args::filter_graph(request, alongside.is_some());
@@ -90,7 +92,8 @@ pub(crate) fn extract(
         ffmpeg = ffmpeg.with_files(alongside.file_bytes);
     }
     let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
-    let mut decode = Decode::start(&ffmpeg, args, stdin, format, limits.stall, cancel)?;
+    let command = DecodeCommand { args, stdin, format };
+    let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
     for file in alongside.iter().flat_map(|alongside| &alongside.files) {
         decode.watch_file(file);
     }
@@ -103,14 +106,13 @@ pub(crate) fn extract(
     let mut lead_in = request.video.first_keyframe.is_some();
     decode.set_lead_in(lead_in);
     let mut delivery = Delivery::new(request);
-    let send = |picture: Picture| deliver(pictures, picture, cancel);
     while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {
         if std::mem::take(&mut lead_in) {
             decode.set_lead_in(false);
         }
         match event {
             Event::Decoded(Frame { interlaced: true, .. }) if request.looks_for_interlaced() => {
-                return Err(ExtractError::Interlaced);
+                return Err(Interruption::Surprise(Surprise::Interlaced));
             }
             Event::Decoded(Frame { pts, interlaced, .. }) => {
                 delivery.decoded(pts)?;
@@ -121,14 +123,12 @@ pub(crate) fn extract(
             Event::Picked { pts, .. } => delivery.picked(pts)?,
             Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
             Event::Paused if alongside.is_some() => {
-                return Err(ExtractError::Unsupported(
-                    "the sound pauses for too long".to_owned(),
-                ));
+                return Err(ExtractError::Unsupported("the sound pauses for too long".to_owned()).into());
             }
             Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
         }
         while let Some(picture) = delivery.ready(false)? {
-            send(picture)?;
+            pictures.send(picture)?;
         }
         if delivery.is_complete() && alongside.is_none() {
             // What lies behind the last pick is not looked at; dropping the decode ends it.
@@ -137,16 +137,16 @@ pub(crate) fn extract(
     }
     delivery.ended()?;
     while let Some(picture) = delivery.ready(true)? {
-        send(picture)?;
+        pictures.send(picture)?;
     }
     if !delivery.is_complete() {
-        return Err(ExtractError::TimelineMismatch(
-            "fewer pictures came than were picked".to_owned(),
+        return Err(Interruption::timeline_mismatch(
+            "fewer pictures came than were picked",
         ));
     }
     let mut report = decode.report(&warnings, Some(input));
     if alongside.is_some_and(|alongside| alongside.keeps_metadata) {
-        report.damage = confirmed(report.damage, programs, input, &request.video, limits, cancel)?;
+        report.damage = confirmed(report.damage, invocation, &request.video)?;
     }
     Ok(report)
 }
@@ -188,14 +188,13 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn decoded(&mut self, pts: Option<i64>) -> Result<(), ExtractError> {
+    fn decoded(&mut self, pts: Option<i64>) -> Result<(), Stopped> {
         // The stream ends behind the last pick. What a decoder still gives then is not in order.
         if self.seen.len() >= self.needed() {
             return Ok(());
         }
-        let mismatch = ExtractError::TimelineMismatch;
         let Some(pts) = pts else {
-            return Err(mismatch("a frame has no timestamp".to_owned()));
+            return Err(Interruption::timeline_mismatch("a frame has no timestamp"));
         };
         if self.seen.last() == Some(pts) {
             self.replaced.push(pts);
@@ -206,7 +205,7 @@ impl<'a> Delivery<'a> {
             let expected = self.request.timeline.pts().get(before);
             if expected != Some(&pts) {
                 let expected = expected.map_or("no more frames".to_owned(), i64::to_string);
-                return Err(mismatch(format!(
+                return Err(Interruption::timeline_mismatch(format!(
                     "frame {before} has timestamp {pts}, the index says {expected}"
                 )));
             }
@@ -214,7 +213,7 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    fn picked(&mut self, pts: i64) -> Result<(), ExtractError> {
+    fn picked(&mut self, pts: i64) -> Result<(), Stopped> {
         let wanted = |place: usize| {
             self.request
                 .frames
@@ -238,7 +237,7 @@ impl<'a> Delivery<'a> {
             // It goes back in time, to where another frame was picked, and is not shown.
             self.picked.push_back(Picked::Hidden);
         } else {
-            return Err(ExtractError::TimelineMismatch(format!(
+            return Err(Interruption::timeline_mismatch(format!(
                 "a frame with timestamp {pts} came unasked"
             )));
         }
@@ -255,7 +254,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// The next picture, if it is certain; at the `end` of the stream all are.
-    fn ready(&mut self, end: bool) -> Result<Option<Picture>, ExtractError> {
+    fn ready(&mut self, end: bool) -> Result<Option<Picture>, Stopped> {
         while let (Some(&picked), false) = (self.picked.front(), self.pictures.is_empty()) {
             let (Picked::First(pick) | Picked::Again(pick)) = picked else {
                 self.picked.pop_front();
@@ -293,13 +292,13 @@ impl<'a> Delivery<'a> {
     }
 
     /// At the end of the stream, every frame of the timeline must have come that was needed.
-    fn ended(&self) -> Result<(), ExtractError> {
+    fn ended(&self) -> Result<(), Stopped> {
         let all = self.request.timeline.pts().len();
         let (came, expected) = (self.seen.len(), self.needed().min(all));
         if came >= expected {
             return Ok(());
         }
-        Err(ExtractError::TimelineMismatch(format!(
+        Err(Interruption::timeline_mismatch(format!(
             "{came} frames came, the index says {expected}"
         )))
     }
@@ -414,7 +413,7 @@ mod tests {
         pictured(&mut delivery, 0, b"0");
         assert!(matches!(
             delivery.decoded(Some(7)),
-            Err(ExtractError::TimelineMismatch(_))
+            Err(Interruption::Surprise(Surprise::TimelineMismatch(_)))
         ));
     }
 }

@@ -65,6 +65,25 @@ enum Message {
     PipeClosed,
 }
 
+/// A command line of ffmpeg, and its pipes.
+pub(crate) struct DecodeCommand {
+    pub(crate) args: Vec<OsString>,
+    pub(crate) stdin: Stdin,
+    /// Format of the pictures on stdout, if the command writes any.
+    pub(crate) format: Option<PictureFormat>,
+}
+
+impl DecodeCommand {
+    /// Returns a command that reads nothing from stdin and writes no pictures.
+    pub(crate) fn new(args: Vec<OsString>) -> Self {
+        Self {
+            args,
+            stdin: Stdin::Empty,
+            format: None,
+        }
+    }
+}
+
 /// A running decode.
 pub(crate) struct Decode<'a> {
     child: ChildGroup,
@@ -91,15 +110,14 @@ pub(crate) struct Decode<'a> {
 }
 
 impl<'a> Decode<'a> {
-    /// Starts ffmpeg. Pictures of `format` are read from its stdout, where one is given.
+    /// Starts ffmpeg, which is killed after `stall` without progress.
     pub(crate) fn start(
         program: &Program,
-        args: Vec<OsString>,
-        stdin: Stdin,
-        format: Option<PictureFormat>,
+        command: DecodeCommand,
         stall: Duration,
         cancel: &'a CancellationToken,
     ) -> Result<Self, ExtractError> {
+        let DecodeCommand { args, stdin, format } = command;
         let mut child = ChildGroup::ffmpeg(program, args)?;
         let intake = child.feed(stdin);
         let (sender, messages) = sync_channel(256);

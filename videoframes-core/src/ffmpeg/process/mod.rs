@@ -4,6 +4,8 @@ pub(crate) mod blocking;
 pub(crate) mod child;
 mod damage;
 pub(crate) mod decode;
+pub(crate) mod interruption;
+pub(crate) mod invocation;
 pub(crate) mod limit;
 mod log;
 pub(crate) mod memory;

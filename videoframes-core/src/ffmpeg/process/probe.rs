@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
+use super::invocation::Invocation;
 use super::limit::{is_of_no_memory, is_of_pixels, no_memory, too_many_pixels};
 use super::memory::Workload;
 use super::program::Program;
@@ -70,15 +71,18 @@ struct SideData {
     displaymatrix: Option<String>,
 }
 
-/// Reads the streams of `input`.
+/// Reads the streams of an input.
 pub(crate) fn describe(
-    ffprobe: &Program,
-    input: &Path,
+    invocation: Invocation<'_>,
     stream: Option<StreamChoice>,
-    limits: &Limits,
-    cancel: &CancellationToken,
 ) -> Result<Described, ExtractError> {
-    let ffprobe = ffprobe.with_memory(Workload::opening(input).memory(limits));
+    let Invocation {
+        input,
+        limits,
+        cancel,
+        ..
+    } = invocation;
+    let ffprobe = ffprobe(invocation);
     let (document, log) = answer(&ffprobe, args::probe_streams(input, limits), limits, cancel).map_err(
         |error| match error {
             // A file that is only called `.mp4` has lost no index.
@@ -94,6 +98,12 @@ pub(crate) fn describe(
         ExtractError::Damaged(_) if log.iter().any(|line| is_of_pixels(line)) => too_many_pixels(),
         error => error,
     })
+}
+
+/// Returns ffprobe with the memory that opening the input takes.
+fn ffprobe(invocation: Invocation<'_>) -> Program {
+    let memory = Workload::opening(invocation.input).memory(invocation.limits);
+    invocation.programs.ffprobe.with_memory(memory)
 }
 
 /// What ffprobe answers in JSON.
@@ -335,21 +345,14 @@ impl PacketReader {
 }
 
 /// Reads the packets of the video.
-pub(crate) fn packets(
-    ffprobe: &Program,
-    input: &Path,
-    video: &VideoInfo,
-    limits: &Limits,
-    cancel: &CancellationToken,
-) -> Result<Packets, ExtractError> {
+pub(crate) fn packets(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Packets, ExtractError> {
     let mut reader = PacketReader::default();
-    let memory = Workload::opening(input).memory(limits);
-    let opened = args::Opened::new(input, video, limits);
-    let child = ChildGroup::ffprobe(&ffprobe.with_memory(memory), args::probe_packets(opened))?;
+    let args = args::probe_packets(invocation.opened(video));
+    let child = ChildGroup::ffprobe(&ffprobe(invocation), args)?;
     let outcome = watch(
         child,
-        limits.stall,
-        cancel,
+        invocation.limits.stall,
+        invocation.cancel,
         Output::Lines(&mut |line| reader.packet(line)),
     );
     match outcome {
@@ -365,24 +368,25 @@ pub(crate) fn packets(
     Ok(reader.finish(video.time_base))
 }
 
-/// Whether the first packet of the video is a keyframe, as far as its container says.
+/// Returns whether the first packet of the video is a keyframe according to the container.
 pub(crate) fn begins_with_keyframe(
-    ffprobe: &Program,
-    input: &Path,
+    invocation: Invocation<'_>,
     video: &VideoInfo,
-    limits: &Limits,
-    cancel: &CancellationToken,
 ) -> Result<bool, ExtractError> {
     let mut first = None;
-    let memory = Workload::opening(input).memory(limits);
-    let opened = args::Opened::new(input, video, limits);
-    let child = ChildGroup::ffprobe(&ffprobe.with_memory(memory), args::probe_first_packet(opened))?;
+    let args = args::probe_first_packet(invocation.opened(video));
+    let child = ChildGroup::ffprobe(&ffprobe(invocation), args)?;
     let mut line = |line: &str| {
         if first.is_none() && !line.is_empty() {
             first = Some(line.contains('K'));
         }
     };
-    watch(child, limits.stall, cancel, Output::Lines(&mut line))?;
+    watch(
+        child,
+        invocation.limits.stall,
+        invocation.cancel,
+        Output::Lines(&mut line),
+    )?;
     Ok(first.unwrap_or(true))
 }
 

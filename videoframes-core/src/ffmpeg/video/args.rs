@@ -13,7 +13,7 @@ use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, Opened, PAUSED, STEADY, head,
 
 /// How much an encoder may spend.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Rate {
+pub(crate) enum Rate {
     /// As much as a quality takes.
     Constant(Quality),
     /// So many bits a second of pictures, in one pass.
@@ -35,7 +35,7 @@ struct Pass<'a> {
 const NOTES: &str = "pass";
 
 /// A command that writes `settings` of `source` to `output`.
-pub(super) fn encode(
+pub(crate) fn encode(
     source: Opened<'_>,
     settings: &Settings,
     rate: Rate,
@@ -49,7 +49,7 @@ pub(super) fn encode(
 }
 
 /// A command that learns how hard the pictures are to encode, and writes nothing but notes on it.
-pub(super) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
+pub(crate) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
     args.extend(marker());
     args.extend(pictures(settings, VIDEO));
@@ -63,7 +63,7 @@ pub(super) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: 
 }
 
 /// What another command has to be told in front of its inputs to write `settings` too.
-pub(super) fn before_input(settings: &Settings) -> Vec<OsString> {
+pub(crate) fn before_input(settings: &Settings) -> Vec<OsString> {
     let steady = STEADY.iter().filter(|_| settings.steady);
     steady.map(OsString::from).collect()
 }
@@ -79,7 +79,7 @@ fn open(source: Opened<'_>, settings: &Settings) -> Vec<OsString> {
 }
 
 /// One output of a command: pictures, sound and what is said of both. `label` is its own in the command.
-pub(super) fn encoded(
+pub(crate) fn encoded(
     settings: &Settings,
     label: &str,
     rate: Rate,
@@ -97,7 +97,7 @@ pub(super) fn encoded(
 }
 
 /// A command that puts the pictures of `source`, which are coded as `codec`, into `output` as they are.
-pub(super) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
+pub(crate) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = head();
     args.extend(source.input());
     args.extend(marker());
@@ -111,7 +111,7 @@ pub(super) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output
 }
 
 /// A command that compares `output` with what was encoded of `source`.
-pub(super) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) -> Vec<OsString> {
+pub(crate) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
     let output = Opened {
         path: output,

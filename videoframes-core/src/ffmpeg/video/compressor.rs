@@ -1,4 +1,4 @@
-//! [`Compressor`] on the ffmpeg that is installed on the machine, version 5.1 to 9.
+//! [`Compressor`] on an installed ffmpeg.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,56 +7,77 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, Rate};
-use super::encode::{self, Frames, Run, UNSEEN};
+use super::args::Rate;
+use super::encode::{Frames, Run, Stopped, UNSEEN};
 use super::media::{self, Media};
 use super::settings::Settings;
 use super::{fit_size, verify};
-use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest, Compressor};
-use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture};
+use crate::compress::{
+    CombinedReport, CombinedRequest, CompressError, CompressProgress, CompressReport, CompressRequest,
+    Compressor,
+};
+use crate::extract::{Decoded, ExtractError, Picture};
 use crate::ffmpeg::FfmpegExtractor;
-use crate::ffmpeg::pictures::whole::{self, Alongside};
+use crate::ffmpeg::combined;
+use crate::ffmpeg::pictures::deliver::PictureSender;
 use crate::ffmpeg::process::blocking::blocking;
+use crate::ffmpeg::process::interruption::Interruption;
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::program::Programs;
-use crate::limits::Limits;
-use crate::video::Timeline;
 
-/// Runs the `ffmpeg` and `ffprobe` of a [`FfmpegExtractor`], with what that says of child processes.
+/// Runs `ffmpeg` and `ffprobe` like a [`FfmpegExtractor`].
 #[derive(Debug, Clone)]
 pub struct FfmpegCompressor {
     programs: Arc<Programs>,
 }
 
 impl FfmpegCompressor {
-    /// With the programs of `extractor`, whose children are registered where its own are.
+    /// Creates a compressor that runs the programs of `extractor`, and registers its child processes in the
+    /// same folder.
     pub fn new(extractor: &FfmpegExtractor) -> Self {
         Self {
             programs: Arc::clone(&extractor.programs),
         }
     }
 
-    /// Does `work` for one request, on a thread that may block.
-    async fn alone<T: Send + 'static>(
+    /// Calls `work` for one request, on a thread that may block.
+    async fn run<T: Send + 'static, E: From<ExtractError> + From<CompressError> + Send + 'static>(
         &self,
         input: &Path,
         request: &CompressRequest,
-        limits: &Limits,
-        progress: &watch::Sender<CompressProgress>,
         cancel: &CancellationToken,
-        work: impl FnOnce(&Run<'_>, &Media) -> Result<T, CompressError> + Send + 'static,
-    ) -> Result<T, CompressError> {
-        let (programs, input, request) = (Arc::clone(&self.programs), input.to_owned(), request.clone());
-        let (limits, progress) = (*limits, progress.clone());
+        work: impl FnOnce(&Run<'_>, &Media) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let quiet = watch::Sender::default();
+        self.run_with_progress(input, (request, &quiet), cancel, work)
+            .await
+    }
+
+    async fn run_with_progress<
+        T: Send + 'static,
+        E: From<ExtractError> + From<CompressError> + Send + 'static,
+    >(
+        &self,
+        input: &Path,
+        (request, progress): (&CompressRequest, &watch::Sender<CompressProgress>),
+        cancel: &CancellationToken,
+        work: impl FnOnce(&Run<'_>, &Media) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
+        let (request, progress) = (request.clone(), progress.clone());
         blocking(cancel, move |cancel| {
-            let (settings, media) = settings(&programs, &input, &request, &limits, cancel)?;
-            let run = Run {
+            let invocation = Invocation {
                 programs: &programs,
                 input: &input,
+                limits: &request.limits,
+                cancel,
+            };
+            let (settings, media) = resolve(invocation, &request)?;
+            let run = Run {
+                invocation,
                 request: &request,
                 settings: &settings,
-                limits: &limits,
                 progress: &progress,
-                cancel,
             };
             work(&run, &media)
         })
@@ -64,20 +85,18 @@ impl FfmpegCompressor {
     }
 }
 
-/// What a request is to this ffmpeg and this source.
+/// Resolves a request to the settings for this ffmpeg and this source.
 ///
 /// # Errors
-/// [`ExtractError::Unsupported`] where it lacks an encoder.
-fn settings(
-    programs: &Programs,
-    input: &Path,
+/// [`ExtractError::Unsupported`] where ffmpeg lacks an encoder.
+pub(crate) fn resolve(
+    invocation: Invocation<'_>,
     request: &CompressRequest,
-    limits: &Limits,
-    cancel: &CancellationToken,
 ) -> Result<(Settings, Media), CompressError> {
     let codec = request.options.codec;
     let hdr = codec.keeps_hdr();
-    let media = media::describe(&programs.ffprobe, input, &request.video, hdr, limits, cancel)?;
+    let programs = invocation.programs;
+    let media = media::describe(invocation, &request.video, hdr)?;
     let tonemaps = !request.video.colour.is_hdr()
         || hdr
         || programs.missing("-filters", &["zscale", "tonemap"])?.is_empty();
@@ -98,130 +117,33 @@ impl Compressor for FfmpegCompressor {
         &self,
         input: &Path,
         request: &CompressRequest,
-        limits: &Limits,
         progress: &watch::Sender<CompressProgress>,
         cancel: &CancellationToken,
-    ) -> Result<CompressReport, CompressError> {
-        self.alone(input, request, limits, progress, cancel, |run, media| {
-            let encode = |run: &Run<'_>| match run.request.options.max_bytes {
-                Some(most) => fit_size::meet(run, most.get(), media.duration_s),
-                None => run.encode(Rate::Constant(run.request.options.quality)),
-            };
-            let frames = encode(run)?;
-            if frames.unseen.is_empty() {
-                return run.checked(frames);
-            }
-            // A filter cannot know that another frame of the same time will follow.
-            tracing::info!("frames share a time; encoding again without those that are never seen");
-            let mut settings = run.settings.clone().without(&frames.unseen);
-            if frames.unseen.len() > UNSEEN {
-                settings.warnings.push(format!(
-                    "more than {UNSEEN} frames share a time: of the others the first of a time is taken"
-                ));
-            }
-            run.forget_notes()?;
-            run.expect_passes(1);
-            let run = Run {
-                settings: &settings,
-                ..*run
-            };
-            run.checked(encode(&run)?)
-        })
-        .await
+    ) -> Result<Decoded<CompressReport>, CompressError> {
+        let outcome = self.run_with_progress(input, (request, progress), cancel, encode);
+        Interruption::split(outcome.await)
     }
 
     async fn extract_and_compress(
         &self,
         input: &Path,
-        extract: ExtractRequest,
+        request: CombinedRequest,
         pictures: mpsc::Sender<Picture>,
-        requests: &[CompressRequest],
-        limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<(ExtractReport, Vec<CompressReport>), CompressError> {
+    ) -> Result<Decoded<CombinedReport>, CompressError> {
         let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        let (requests, limits) = (requests.to_vec(), *limits);
         blocking(cancel, move |cancel| {
-            let all: Vec<(&CompressRequest, Settings)> = requests
-                .iter()
-                .map(|request| {
-                    let (settings, _) = settings(&programs, &input, request, &limits, cancel)?;
-                    Ok((request, settings))
-                })
-                .collect::<Result<_, CompressError>>()?;
-            let autorotate = all.iter().any(|(_, settings)| settings.autorotate);
-            if autorotate && !extract.picture.rotate {
-                return Err(CompressError::Apart("the pictures are not to be turned"));
-            }
-            let mut before_input = Vec::new();
-            let mut outputs = Vec::new();
-            for (place, (request, settings)) in all.iter().enumerate() {
-                let label = format!("video{place}");
-                before_input.extend(args::before_input(settings));
-                let settings = settings.clone().silent().one_of(all.len());
-                let rate = Rate::Constant(request.options.quality);
-                let notes = &request.workspace;
-                outputs.extend(args::encoded(&settings, &label, rate, notes, &request.output));
-            }
-            let progress = watch::Sender::new(CompressProgress::default());
-            let runs: Vec<Run<'_>> = all
-                .iter()
-                .map(|(request, settings)| Run {
-                    programs: &programs,
-                    input: &input,
-                    request,
-                    settings,
-                    limits: &limits,
-                    progress: &progress,
-                    cancel,
-                })
-                .collect();
-            let mut frames = Frames::default();
-            let mut failure = None;
-            let mut place = 0;
-            let mut decoded = |pts: i64, interlaced: bool| {
-                frames.push(place, pts);
-                place += 1;
-                if !frames.unseen.is_empty() {
-                    failure = Some(CompressError::Apart("frames share a time"));
-                    return Err(ExtractError::Cancelled);
-                }
-                let verdict = runs.iter().try_for_each(|run| run.look(&frames, interlaced));
-                verdict.map_err(|error| match error {
-                    CompressError::Decoder(error) => error,
-                    error => {
-                        failure = Some(error);
-                        ExtractError::Cancelled
-                    }
-                })
-            };
-            let alongside = Alongside {
-                autorotate,
-                before_input,
-                files: requests.iter().map(|request| request.output.clone()).collect(),
-                sizes: all.iter().map(|(_, settings)| settings.size).collect(),
-                file_bytes: runs.iter().map(Run::file_bytes).max().unwrap_or_default(),
-                outputs,
-                keeps_metadata: requests.iter().any(|request| request.options.keep_metadata),
-                decoded: &mut decoded,
-            };
-            let extracted = whole::extract(
-                &programs,
-                &input,
-                &extract,
-                Some(alongside),
-                &limits,
-                &pictures,
+            let invocation = Invocation {
+                programs: &programs,
+                input: &input,
+                limits: &request.pictures.limits,
                 cancel,
-            );
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
-            let extracted = extracted.map_err(|error| encode::output_or_decoder(error, &requests))?;
-            frames.damage = extracted.damage.clone();
-            frames.encoder = extracted.decoder.clone();
-            let reports = runs.iter().map(|run| run.checked(frames.clone()));
-            Ok((extracted, reports.collect::<Result<_, _>>()?))
+            };
+            let pictures = PictureSender {
+                sender: &pictures,
+                cancel,
+            };
+            Interruption::split(combined::extract_and_compress(invocation, &request, pictures))
         })
         .await
     }
@@ -230,37 +152,71 @@ impl Compressor for FfmpegCompressor {
         &self,
         input: &Path,
         request: &CompressRequest,
-        timeline: &Timeline,
-        limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
-        let (timeline, progress) = (timeline.clone(), watch::Sender::default());
-        self.alone(input, request, limits, &progress, cancel, move |run, _| {
-            verify::holds_stream(run.settings.container, &run.request.video.codec)?;
-            let mut settings = run.settings.clone();
-            settings.keep_sound();
-            let run = Run {
-                settings: &settings,
-                ..*run
-            };
-            let mut frames = Frames::of(&timeline);
-            frames.encoder = run.remux()?;
-            run.checked(frames)
-        })
-        .await
+        let remuxed = self.run(input, request, cancel, |run, _| remux(run)).await;
+        match Interruption::split(remuxed)? {
+            Decoded::Complete(report) => Ok(report),
+            // Nothing is decoded.
+            Decoded::Surprise(surprise) => {
+                let text = format!("copying the streams ended with {surprise:?}");
+                Err(ExtractError::DecoderFailed(text).into())
+            }
+        }
     }
 
     async fn similarity(
         &self,
         input: &Path,
         request: &CompressRequest,
-        limits: &Limits,
         cancel: &CancellationToken,
     ) -> Result<f64, CompressError> {
-        let progress = watch::Sender::default();
-        self.alone(input, request, limits, &progress, cancel, |run, _| {
-            run.similarity()
-        })
-        .await
+        self.run(input, request, cancel, |run, _| run.similarity()).await
     }
+}
+
+/// Encodes the source to the requested quality or size.
+fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
+    let encode = |run: &Run<'_>| match run.request.options.max_bytes {
+        Some(max) => fit_size::meet(run, max.get(), media.duration_s),
+        None => run.encode(Rate::Constant(run.request.options.quality)),
+    };
+    let frames = encode(run)?;
+    if frames.unseen.is_empty() {
+        return Ok(run.checked(frames)?);
+    }
+    // A filter cannot know that another frame of the same time will follow.
+    tracing::info!("frames share a timestamp; encoding again without the replaced frames");
+    let mut settings = run.settings.clone().without(&frames.unseen);
+    if frames.unseen.len() > UNSEEN {
+        settings.warnings.push(format!(
+            "more than {UNSEEN} frames share a time: of the others the first of a time is taken"
+        ));
+    }
+    run.forget_notes()?;
+    run.expect_passes(1);
+    let run = Run {
+        settings: &settings,
+        ..*run
+    };
+    Ok(run.checked(encode(&run)?)?)
+}
+
+/// Copies the streams of the source.
+fn remux(run: &Run<'_>) -> Result<CompressReport, Stopped> {
+    verify::holds_stream(run.settings.container, &run.request.video.codec)?;
+    let mut settings = run.settings.clone();
+    settings.keep_sound();
+    let run = Run {
+        settings: &settings,
+        ..*run
+    };
+    let mut frames = run
+        .request
+        .timeline
+        .as_deref()
+        .map(Frames::of)
+        .unwrap_or_default();
+    frames.encoder = run.remux()?;
+    Ok(run.checked(frames)?)
 }

@@ -2,25 +2,23 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::args::{self, Rate};
 use super::settings::Settings;
 use super::verify;
 use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
-use crate::extract::ExtractError;
+use crate::extract::{ExtractError, Surprise};
 use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::pictures::scan::confirmed;
-use crate::ffmpeg::process::child::Stdin;
-use crate::ffmpeg::process::decode::{Decode, Event};
+use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
+use crate::ffmpeg::process::interruption::Interruption;
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::limit::is_of_no_space;
 use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::program::Programs;
 use crate::ffmpeg::process::room;
-use crate::limits::{Limits, TIMELINE_FRAMES};
+use crate::limits::TIMELINE_FRAMES;
 use crate::units::approximate_seconds;
 use crate::video::Timeline;
 
@@ -31,35 +29,35 @@ const LOOK_EVERY: usize = 25;
 const FILE_ROOM: u64 = 64 << 20;
 
 /// Most frames that are left out by their places.
-pub(super) const UNSEEN: usize = 500;
+pub(crate) const UNSEEN: usize = 500;
+
+/// Why a compression ends early.
+pub(crate) type Stopped = Interruption<CompressError>;
 
 /// What ffmpeg is run for.
 #[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) programs: &'a Programs,
-    pub(super) input: &'a Path,
-    pub(super) request: &'a CompressRequest,
-    pub(super) settings: &'a Settings,
-    pub(super) limits: &'a Limits,
-    pub(super) progress: &'a watch::Sender<CompressProgress>,
-    pub(super) cancel: &'a CancellationToken,
+pub(crate) struct Run<'a> {
+    pub(crate) invocation: Invocation<'a>,
+    pub(crate) request: &'a CompressRequest,
+    pub(crate) settings: &'a Settings,
+    pub(crate) progress: &'a watch::Sender<CompressProgress>,
 }
 
 /// The frames that went into an encoder.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     pts: Vec<i64>,
     /// Place of the last one among those that were decoded.
     last: u64,
     /// Places of those that another followed at the same time, so that they are never seen.
-    pub(super) unseen: Vec<u64>,
-    pub(super) damage: Option<String>,
+    pub(crate) unseen: Vec<u64>,
+    pub(crate) damage: Option<String>,
     /// Name and version of the encoder.
-    pub(super) encoder: String,
+    pub(crate) encoder: String,
 }
 
 impl Frames {
-    pub(super) fn of(timeline: &Timeline) -> Self {
+    pub(crate) fn of(timeline: &Timeline) -> Self {
         Self {
             pts: timeline.pts().to_vec(),
             ..Self::default()
@@ -67,7 +65,7 @@ impl Frames {
     }
 
     /// One more was decoded, as so many before it. One that goes back in time is never shown.
-    pub(super) fn push(&mut self, place: u64, pts: i64) {
+    pub(crate) fn push(&mut self, place: u64, pts: i64) {
         match self.pts.last() {
             Some(&last) if pts < last => return,
             // What came between lies behind it, and behind what is now the last.
@@ -80,12 +78,12 @@ impl Frames {
         self.last = place;
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.pts.len()
     }
 
     /// The largest number of ticks that every timestamp is a whole number of.
-    pub(super) fn common_tick(&self) -> u32 {
+    pub(crate) fn common_tick(&self) -> u32 {
         let common = self
             .pts
             .iter()
@@ -94,7 +92,7 @@ impl Frames {
     }
 
     /// From the first frame to the end of the last, about.
-    pub(super) fn seconds(&self, settings: &Settings) -> Option<f64> {
+    pub(crate) fn seconds(&self, settings: &Settings) -> Option<f64> {
         let timeline = self.timeline(settings)?;
         Some(approximate_seconds(timeline.duration()))
     }
@@ -108,7 +106,7 @@ impl Frames {
 
 impl Run<'_> {
     /// Encodes the whole source into the output.
-    pub(super) fn encode(&self, rate: Rate) -> Result<Frames, CompressError> {
+    pub(crate) fn encode(&self, rate: Rate) -> Result<Frames, Stopped> {
         let request = self.request;
         let args = args::encode(
             self.opened(),
@@ -121,7 +119,7 @@ impl Run<'_> {
     }
 
     /// The first of two passes.
-    pub(super) fn survey(&self, bits: u64) -> Result<Frames, CompressError> {
+    pub(crate) fn survey(&self, bits: u64) -> Result<Frames, Stopped> {
         self.watched(args::survey(
             self.opened(),
             self.settings,
@@ -131,7 +129,7 @@ impl Run<'_> {
     }
 
     /// Copies the streams into the output, and gives who did it.
-    pub(super) fn remux(&self) -> Result<String, CompressError> {
+    pub(crate) fn remux(&self) -> Result<String, Stopped> {
         let args = args::remux(
             self.opened(),
             &self.request.video.codec,
@@ -142,7 +140,7 @@ impl Run<'_> {
     }
 
     /// How similar the output is to what was encoded.
-    pub(super) fn similarity(&self) -> Result<f64, CompressError> {
+    pub(crate) fn similarity(&self) -> Result<f64, CompressError> {
         let (similarity, frames) = self.compared(self.settings)?;
         match frames.unseen.is_empty() {
             true => Ok(similarity),
@@ -154,7 +152,10 @@ impl Run<'_> {
     fn compared(&self, settings: &Settings) -> Result<(f64, Frames), CompressError> {
         let (mut similarity, mut frames) = (None, Frames::default());
         let mut decode = self.start(args::compare(self.opened(), settings, &self.request.output))?;
-        while let Some(event) = decode.next().map_err(|error| self.programs.explain(error))? {
+        while let Some(event) = decode
+            .next()
+            .map_err(|error| self.invocation.programs.explain(error))?
+        {
             match event {
                 Event::Compared(value) => similarity = Some(value),
                 Event::Encoded { place, pts, .. } => frames.push(place, pts),
@@ -166,26 +167,26 @@ impl Run<'_> {
     }
 
     fn opened(&self) -> Opened<'_> {
-        Opened::new(self.input, &self.request.video, self.limits)
+        self.invocation.opened(&self.request.video)
     }
 
     /// Bytes beyond which no file of ffmpeg's may grow: with room above the bounds that are checked while it
     /// runs, so that those report what is too large.
-    pub(super) fn file_bytes(&self) -> u64 {
-        let largest = self.settings.most_bytes.max(self.request.notes_ceiling);
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let largest = self.settings.most_bytes.max(self.request.statistics_ceiling);
         largest.saturating_mul(2).saturating_add(FILE_ROOM)
     }
 
     fn start(&self, args: Vec<OsString>) -> Result<Decode<'_>, CompressError> {
-        let workload = Workload::opening(self.input)
+        let workload = Workload::opening(self.invocation.input)
             .decoding(&self.request.video)
             .encoding(self.settings.size);
-        let ffmpeg = &self.programs.ffmpeg;
+        let ffmpeg = &self.invocation.programs.ffmpeg;
         let ffmpeg = ffmpeg
-            .with_memory(workload.memory(self.limits))
+            .with_memory(workload.memory(self.invocation.limits))
             .with_files(self.file_bytes());
-        let stall = self.limits.stall;
-        let mut decode = Decode::start(&ffmpeg, args, Stdin::Empty, None, stall, self.cancel)?;
+        let stall = self.invocation.limits.stall;
+        let mut decode = Decode::start(&ffmpeg, DecodeCommand::new(args), stall, self.invocation.cancel)?;
         decode.watch_file(&self.request.output);
         if self.settings.keep_metadata {
             decode.doubt_log();
@@ -193,7 +194,7 @@ impl Run<'_> {
         Ok(decode)
     }
 
-    fn watched(&self, args: Vec<OsString>) -> Result<Frames, CompressError> {
+    fn watched(&self, args: Vec<OsString>) -> Result<Frames, Stopped> {
         let mut decode = self.start(args)?;
         let mut lead_in = self.request.video.first_keyframe.is_some();
         decode.set_lead_in(lead_in);
@@ -214,14 +215,15 @@ impl Run<'_> {
                 }
                 Ok(Some(Event::Paused)) => {
                     let most = self.settings.longest_pause_s();
-                    return Err(CompressError::NotHeld(format!(
+                    let text = format!(
                         "the sound pauses for more than {most} s, which is too long to be filled with silence: it can \
                          be copied, or left out"
-                    )));
+                    );
+                    return Err(CompressError::NotHeld(text).into());
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(error) => return Err(self.failure(error)),
+                Err(error) => return Err(self.failure(error).into()),
             }
         }
         frames.damage = self.damage(&decode)?;
@@ -232,7 +234,7 @@ impl Run<'_> {
     /// Why ffmpeg failed. Encoders do not say that there is no room for their notes.
     fn failure(&self, error: ExtractError) -> CompressError {
         let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
-        match self.programs.explain(error) {
+        match self.invocation.programs.explain(error) {
             ExtractError::DecoderFailed(_) if full => no_space(),
             error => output_or_decoder(error, [self.request]),
         }
@@ -240,37 +242,33 @@ impl Run<'_> {
 
     /// The damage that a decode reports. The log proves none where it contains the metadata of the source.
     fn damage(&self, decode: &Decode<'_>) -> Result<Option<String>, ExtractError> {
-        let reported = decode.damage(Some(self.input));
+        let reported = decode.damage(Some(self.invocation.input));
         match self.settings.keep_metadata {
-            true => confirmed(
-                reported,
-                self.programs,
-                self.input,
-                &self.request.video,
-                self.limits,
-                self.cancel,
-            ),
+            true => confirmed(reported, self.invocation, &self.request.video),
             false => Ok(reported),
         }
     }
 
     /// Looks at a frame that is being encoded, and at what has been written so far.
-    pub(super) fn look(&self, frames: &Frames, interlaced: bool) -> Result<(), CompressError> {
+    pub(crate) fn look(&self, frames: &Frames, interlaced: bool) -> Result<(), Stopped> {
         if interlaced && !self.request.deinterlace {
-            return Err(ExtractError::Interlaced.into());
+            return Err(Interruption::Surprise(Surprise::Interlaced));
         }
         if frames.len() > TIMELINE_FRAMES {
             let text = format!("the video has more than {TIMELINE_FRAMES} frames");
             return Err(ExtractError::LimitExceeded(text).into());
         }
         match frames.len().is_multiple_of(LOOK_EVERY) {
-            true => self.within_ceiling().and_then(|()| self.notes_within_ceiling()),
+            true => {
+                self.within_ceiling()?;
+                Ok(self.notes_within_ceiling()?)
+            }
             false => Ok(()),
         }
     }
 
     /// Removes what an encoder has noted.
-    pub(super) fn forget_notes(&self) -> Result<(), CompressError> {
+    pub(crate) fn forget_notes(&self) -> Result<(), CompressError> {
         for note in std::fs::read_dir(&self.request.workspace).map_err(CompressError::Output)? {
             let removed = note.and_then(|note| std::fs::remove_file(note.path()));
             removed.map_err(CompressError::Output)?;
@@ -281,14 +279,14 @@ impl Run<'_> {
     fn notes_within_ceiling(&self) -> Result<(), CompressError> {
         let notes = std::fs::read_dir(&self.request.workspace).into_iter().flatten();
         let sizes = notes.filter_map(|note| Some(note.ok()?.metadata().ok()?.len()));
-        match sizes.sum::<u64>() > self.request.notes_ceiling {
-            true => Err(CompressError::NotesTooLarge(self.request.notes_ceiling)),
+        match sizes.sum::<u64>() > self.request.statistics_ceiling {
+            true => Err(CompressError::StatisticsTooLarge(self.request.statistics_ceiling)),
             false => Ok(()),
         }
     }
 
     /// So many passes over all frames are to come.
-    pub(super) fn expect_passes(&self, passes: u64) {
+    pub(crate) fn expect_passes(&self, passes: u64) {
         let frames = self.request.frames().saturating_mul(passes);
         self.progress.send_modify(|progress| {
             progress.total = match frames {
@@ -299,7 +297,7 @@ impl Run<'_> {
     }
 
     /// The size of the output so far.
-    pub(super) fn output_size(&self) -> u64 {
+    pub(crate) fn output_size(&self) -> u64 {
         // There is none before ffmpeg opens it.
         self.request.output.metadata().map_or(0, |file| file.len())
     }
@@ -312,7 +310,7 @@ impl Run<'_> {
     }
 
     /// What was made of the frames, once a look at the output has found them all.
-    pub(super) fn checked(&self, frames: Frames) -> Result<CompressReport, CompressError> {
+    pub(crate) fn checked(&self, frames: Frames) -> Result<CompressReport, CompressError> {
         let nothing = || {
             let text = "no frame can be decoded".to_owned();
             CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
@@ -342,7 +340,7 @@ fn gcd(a: u64, b: u64) -> u64 {
 }
 
 /// A failure of ffmpeg, told from one of the disk that it wrote the outputs of `requests` to.
-pub(super) fn output_or_decoder<'a>(
+pub(crate) fn output_or_decoder<'a>(
     error: ExtractError,
     requests: impl IntoIterator<Item = &'a CompressRequest>,
 ) -> CompressError {

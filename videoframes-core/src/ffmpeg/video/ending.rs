@@ -23,7 +23,7 @@ const EXACT: u32 = 7;
 
 /// The last frame of a source that stores how long the frame is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     /// Timestamp of the last frame, in ticks of the source.
     pts: i64,
     /// Timestamp at which the last frame ends.
@@ -34,7 +34,7 @@ pub(super) struct Ending {
 
 impl Ending {
     /// Returns the ending of `timeline`. `ffmpeg` is the major version.
-    pub(super) fn of(timeline: &Timeline, ffmpeg: u32) -> Option<Self> {
+    pub(crate) fn of(timeline: &Timeline, ffmpeg: u32) -> Option<Self> {
         Some(Self {
             pts: *timeline.pts().last()?,
             end: timeline.stored_end()?,
@@ -43,13 +43,13 @@ impl Ending {
     }
 
     /// Returns the duration of the frame at `pts` in ticks, if it is the last one.
-    pub(super) fn duration_of(&self, pts: i64) -> Option<i64> {
+    pub(crate) fn duration_of(&self, pts: i64) -> Option<i64> {
         (pts == self.pts).then(|| self.end.saturating_sub(self.pts))
     }
 
     /// Returns the bitstream filter that lets packets of a video in `time_base` end where the source ends. The
     /// encoder counts in `counted`, the muxer in `muxed`.
-    pub(super) fn filter(&self, time_base: TimeBase, counted: TimeBase, muxed: TimeBase) -> String {
+    pub(crate) fn filter(&self, time_base: TimeBase, counted: TimeBase, muxed: TimeBase) -> String {
         let ticks = |unit: TimeBase| {
             let ticks = |pts: i64| {
                 let exact = time_base.seconds(pts.into()) / unit.seconds(1);
@@ -77,20 +77,20 @@ impl Ending {
 ///
 /// # Errors
 /// [`CompressError::Differs`] where the source stores when it ends and the output ends at another time.
-pub(super) fn check(
+pub(crate) fn check(
     run: &Run<'_>,
     expected: Timeline,
     written: &Timeline,
 ) -> Result<Timeline, CompressError> {
     let output = &run.request.output;
     let lengths = match run.settings.container {
-        Container::Mp4 => mp4_lengths(output, run.cancel).map_err(CompressError::Output)?,
+        Container::Mp4 => mp4_lengths(output, run.invocation.cancel).map_err(CompressError::Output)?,
         Container::WebM => {
             let document: Document = probe::ask(
-                &run.programs.ffprobe,
-                args::probe_streams(output, run.limits),
-                run.limits,
-                run.cancel,
+                &run.invocation.programs.ffprobe,
+                args::probe_streams(output, run.invocation.limits),
+                run.invocation.limits,
+                run.invocation.cancel,
             )?;
             let start = written.time_base().seconds(written.pts()[0].into());
             document.end().map(|end| end - start).into_iter().collect()

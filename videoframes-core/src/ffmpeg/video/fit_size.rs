@@ -1,9 +1,10 @@
 //! A video of a given size: two passes, and more where the first try misses.
 
 use super::args::Rate;
-use super::encode::{Frames, Run};
+use super::encode::{Frames, Run, Stopped};
 use crate::compress::{Codec, CompressError};
 use crate::extract::ExtractError;
+use crate::ffmpeg::process::interruption::Interruption;
 use crate::units::approximate_seconds;
 
 /// What a size that is met may fall short of its limit by.
@@ -28,10 +29,10 @@ const FIXED: f64 = 3_000.0;
 ///
 /// # Errors
 /// [`CompressError::SizeOutOfReach`].
-pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, CompressError> {
+pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, Stopped> {
     if run.settings.codec != Codec::Vp9 {
         return match meet_with(run, limit, claimed_s) {
-            Err(CompressError::NotesTooLarge(most)) if run.settings.notes_trees => {
+            Err(Interruption::Error(CompressError::StatisticsTooLarge(most))) if run.settings.notes_trees => {
                 tracing::info!(most, "it is begun again with fewer notes, which do not fit");
                 run.forget_notes()?;
                 let mut settings = run.settings.clone();
@@ -54,8 +55,8 @@ pub(super) fn meet(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<
     meet_with(&run, limit, claimed_s)
 }
 
-fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, CompressError> {
-    let out_of_reach = |why: String| CompressError::SizeOutOfReach { limit, why };
+fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, Stopped> {
+    let out_of_reach = |why: String| Stopped::from(CompressError::SizeOutOfReach { limit, why });
     let target = limit as f64 * (1.0 - SHORT / 2.0);
     let two_passes = run.settings.codec != Codec::Av1;
     // The first pass tells the length too, which a container need not know.
@@ -94,18 +95,20 @@ fn meet_with(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames
             false => Rate::Average(bits as u64),
         };
         let (frames, size) = match run.encode(rate) {
-            Err(error) if is_too_low(&error) => {
+            Err(Interruption::Error(error)) if is_too_low(&error) => {
                 return Err(out_of_reach("its encoder goes no lower".to_owned()));
             }
             // It is broken off where it is larger than it may be, and above the limit for sure.
-            Err(CompressError::TooLarge(ceiling)) if ceiling >= limit => (None, ceiling as f64 + 1.0),
+            Err(Interruption::Error(CompressError::TooLarge(ceiling))) if ceiling >= limit => {
+                (None, ceiling as f64 + 1.0)
+            }
             outcome => (Some(outcome?), run.output_size() as f64),
         };
         tracing::debug!(bits, size, limit, "tried");
         match tries.next(bits, size, limit as f64, target, around) {
             Next::Done => match frames {
                 Some(frames) => return Ok(frames),
-                None => return Err(CompressError::TooLarge(run.request.ceiling)),
+                None => return Err(CompressError::TooLarge(run.request.ceiling).into()),
             },
             Next::Try(rate) => {
                 if let (true, Some(frames)) = (bits == most_bits && rate > bits, frames) {

@@ -1,40 +1,38 @@
 //! What a source holds beside its pictures, as far as a compressed video needs it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use num_rational::Ratio;
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::extract::ExtractError;
 use crate::ffmpeg::args;
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::probe;
-use crate::ffmpeg::process::program::Program;
-use crate::limits::{AUDIO_TRACKS, Limits};
+use crate::limits::AUDIO_TRACKS;
 use crate::video::VideoInfo;
 
 /// What a source holds beside its pictures.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Media {
+pub(crate) struct Media {
     /// Sound that can be decoded.
-    pub(super) audio: Vec<AudioTrack>,
+    pub(crate) audio: Vec<AudioTrack>,
     /// What a compressed video cannot take along, in words.
-    pub(super) left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// What the container says of itself.
-    pub(super) tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// The earliest timestamp, in seconds.
-    pub(super) start_s: f64,
+    pub(crate) start_s: f64,
     /// Length in seconds that the container claims.
-    pub(super) duration_s: Option<f64>,
+    pub(crate) duration_s: Option<f64>,
     /// The display that an HDR video was made on.
-    pub(super) light: Light,
+    pub(crate) light: Light,
 }
 
 impl Media {
     /// A tag, in whatever case a container has its names.
-    pub(super) fn tag(&self, name: &str) -> Option<&str> {
+    pub(crate) fn tag(&self, name: &str) -> Option<&str> {
         let mut tags = self.tags.iter();
         let tag = tags.find(|(found, _)| found.eq_ignore_ascii_case(name));
         tag.map(|(_, value)| value.as_str())
@@ -42,37 +40,37 @@ impl Media {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct AudioTrack {
+pub(crate) struct AudioTrack {
     /// Number among all streams of the source.
-    pub(super) index: u32,
-    pub(super) codec: String,
-    pub(super) channels: u32,
+    pub(crate) index: u32,
+    pub(crate) codec: String,
+    pub(crate) channels: u32,
     /// Whether it is known where the channels are to be heard.
-    pub(super) has_layout: bool,
+    pub(crate) has_layout: bool,
     /// Samples a second of each channel.
-    pub(super) sample_rate: u32,
+    pub(crate) sample_rate: u32,
     /// In bits a second, where the container says.
-    pub(super) bit_rate: Option<u64>,
-    pub(super) language: Option<String>,
+    pub(crate) bit_rate: Option<u64>,
+    pub(crate) language: Option<String>,
 }
 
 /// The display that an HDR video was made on, and how bright it gets (SMPTE ST 2086, CTA-861.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Light {
-    pub(super) mastering: Option<Mastering>,
+pub(crate) struct Light {
+    pub(crate) mastering: Option<Mastering>,
     /// Brightest pixel and brightest frame, in candelas a square metre.
-    pub(super) content: Option<(u32, u32)>,
+    pub(crate) content: Option<(u32, u32)>,
 }
 
 /// Chromaticities in 1/50000, luminances in 1/10000 candelas a square metre.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mastering {
-    pub(super) red: (u32, u32),
-    pub(super) green: (u32, u32),
-    pub(super) blue: (u32, u32),
-    pub(super) white: (u32, u32),
-    pub(super) most: u32,
-    pub(super) least: u32,
+pub(crate) struct Mastering {
+    pub(crate) red: (u32, u32),
+    pub(crate) green: (u32, u32),
+    pub(crate) blue: (u32, u32),
+    pub(crate) white: (u32, u32),
+    pub(crate) most: u32,
+    pub(crate) least: u32,
 }
 
 #[derive(Deserialize)]
@@ -133,19 +131,23 @@ struct SideData {
 }
 
 /// Reads what `input` holds. `hdr` says whether its light matters, which takes a decoded frame.
-pub(super) fn describe(
-    ffprobe: &Program,
-    input: &Path,
+pub(crate) fn describe(
+    invocation: Invocation<'_>,
     video: &VideoInfo,
     hdr: bool,
-    limits: &Limits,
-    cancel: &CancellationToken,
 ) -> Result<Media, ExtractError> {
+    let Invocation {
+        programs,
+        input,
+        limits,
+        cancel,
+    } = invocation;
+    let ffprobe = &programs.ffprobe;
     let opening = ffprobe.with_memory(Workload::opening(input).memory(limits));
     let document: Document = probe::ask(&opening, args::probe_streams(input, limits), limits, cancel)?;
     let mut media = read(document);
     if hdr && video.colour.is_hdr() {
-        let first = args::probe_first_frame(args::Opened::new(input, video, limits));
+        let first = args::probe_first_frame(invocation.opened(video));
         let ffprobe = &ffprobe.with_memory(Workload::opening(input).decoding(video).memory(limits));
         let frames: Frames = probe::ask(ffprobe, first, limits, cancel)?;
         media.light = light(frames);

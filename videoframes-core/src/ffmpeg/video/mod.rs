@@ -1,12 +1,12 @@
 //! Compressed videos.
 
-mod args;
-mod compressor;
-mod encode;
+pub(super) mod args;
+pub(super) mod compressor;
+pub(super) mod encode;
 mod ending;
 mod fit_size;
 mod media;
-mod settings;
+pub(super) mod settings;
 mod verify;
 
 pub use self::compressor::FfmpegCompressor;

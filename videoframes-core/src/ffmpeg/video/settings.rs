@@ -34,65 +34,65 @@ const HARMLESS_TAGS: [&str; 9] = [
 
 /// Everything an encoder is told, but for how much it may spend.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Number of the video among all streams of the source.
-    pub(super) stream: u32,
-    pub(super) codec: Codec,
-    pub(super) container: Container,
+    pub(crate) stream: u32,
+    pub(crate) codec: Codec,
+    pub(crate) container: Container,
     /// What is done to frames before they are encoded.
-    pub(super) filters: String,
+    pub(crate) filters: String,
     /// Width and height as stored.
-    pub(super) size: (u32, u32),
-    pub(super) pixel_format: &'static str,
+    pub(crate) size: (u32, u32),
+    pub(crate) pixel_format: &'static str,
     /// The level of H.264 that holds it, where one does.
-    pub(super) level: Option<&'static str>,
-    pub(super) audio: Vec<Sound>,
+    pub(crate) level: Option<&'static str>,
+    pub(crate) audio: Vec<Sound>,
     /// The light of an HDR video that stays one.
-    pub(super) light: Light,
-    pub(super) keep_metadata: bool,
+    pub(crate) light: Light,
+    pub(crate) keep_metadata: bool,
     /// What is said of the source all the same.
-    pub(super) tags: Vec<(String, String)>,
+    pub(crate) tags: Vec<(String, String)>,
     /// Seconds by which timestamps are moved towards 0; negative where the source starts before 0.
-    pub(super) shift_s: f64,
+    pub(crate) shift_s: f64,
     /// Whether ffmpeg turns the pictures upright and not our filters: before version 6 it would say of the
     /// output that it is still turned, unless it did that itself.
-    pub(super) autorotate: bool,
+    pub(crate) autorotate: bool,
     /// Whether frames pass a deinterlacer.
-    pub(super) steady: bool,
-    pub(super) time_base: TimeBase,
+    pub(crate) steady: bool,
+    pub(crate) time_base: TimeBase,
     /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
-    pub(super) encoder_time_base: Option<TimeBase>,
+    pub(crate) encoder_time_base: Option<TimeBase>,
     /// The last frame, where the source stores how long it is displayed.
-    pub(super) ending: Option<Ending>,
+    pub(crate) ending: Option<Ending>,
     /// Samples of silence at most that fill a pause in the sound.
-    pub(super) silence: u64,
+    pub(crate) silence: u64,
     /// Whether a first pass notes how blocks of each frame depend on one another, which makes a better video
     /// of the same size and takes some kilobytes a frame.
-    pub(super) notes_trees: bool,
+    pub(crate) notes_trees: bool,
     /// Bytes at which the output ends, a little above what it may have: sound and copies tell of no frames on
     /// their way.
-    pub(super) most_bytes: u64,
-    pub(super) warnings: Vec<String>,
+    pub(crate) most_bytes: u64,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// One sound track of the output.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sound {
+pub(crate) struct Sound {
     /// Number of the track among all streams of the source.
-    pub(super) index: u32,
+    pub(crate) index: u32,
     /// Bits a second, or as it is.
-    pub(super) bit_rate: Option<u64>,
+    pub(crate) bit_rate: Option<u64>,
     /// Samples a second, of all channels.
-    pub(super) samples: u64,
+    pub(crate) samples: u64,
     /// Whether only the first two channels are encoded, since nobody knows where so many are to be heard.
-    pub(super) first_two: bool,
+    pub(crate) first_two: bool,
     /// What it takes as it is, where the source says.
-    pub(super) copied: Option<u64>,
+    pub(crate) copied: Option<u64>,
     /// Whether the container holds it as it is.
-    pub(super) held: bool,
+    pub(crate) held: bool,
     /// Whether older versions of ffmpeg take that for an experiment.
-    pub(super) experimental: bool,
-    pub(super) language: Option<String>,
+    pub(crate) experimental: bool,
+    pub(crate) language: Option<String>,
 }
 
 impl Settings {
@@ -100,7 +100,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`CompressError::NotHeld`].
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         request: &CompressRequest,
         media: &Media,
         ffmpeg: u32,
@@ -196,7 +196,7 @@ impl Settings {
     }
 
     /// Returns the unit in which the container counts.
-    pub(super) fn muxed_time_base(&self) -> TimeBase {
+    pub(crate) fn muxed_time_base(&self) -> TimeBase {
         let ticks = match self.container {
             Container::Mp4 => self.time_base.denominator().min(i32::MAX as u32),
             Container::WebM => 1000,
@@ -205,7 +205,7 @@ impl Settings {
     }
 
     /// The encoder of sound that is needed.
-    pub(super) fn encodes_sound(&self) -> Option<&'static str> {
+    pub(crate) fn encodes_sound(&self) -> Option<&'static str> {
         let needed = self.audio.iter().any(|sound| sound.bit_rate.is_some());
         needed.then_some(match self.container {
             Container::Mp4 => "aac",
@@ -214,14 +214,14 @@ impl Settings {
     }
 
     /// Seconds of a pause in the sound that can be filled: 11 minutes of stereo.
-    pub(super) fn longest_pause_s(&self) -> u64 {
+    pub(crate) fn longest_pause_s(&self) -> u64 {
         let encoded = self.audio.iter().filter(|sound| sound.bit_rate.is_some());
         let samples = encoded.map(|sound| sound.samples).fold(0, u64::saturating_add);
         (self.silence / samples.max(1)).max(1)
     }
 
     /// The same, with sound as it is wherever the container holds it.
-    pub(super) fn keep_sound(&mut self) {
+    pub(crate) fn keep_sound(&mut self) {
         for sound in self.audio.iter_mut().filter(|sound| sound.held) {
             sound.bit_rate = None;
         }
@@ -229,32 +229,32 @@ impl Settings {
 
     /// The same, whose encoder counts in the coarsest unit that all timestamps are whole numbers of. libvpx
     /// plans for a frame every tick, unless it is told of durations, which ffmpeg does from version 6 on.
-    pub(super) fn counting_in(mut self, ticks: u32) -> Self {
+    pub(crate) fn counting_in(mut self, ticks: u32) -> Self {
         self.encoder_time_base = self.time_base.times(ticks);
         self
     }
 
     /// The same as one of several outputs of a command.
-    pub(super) fn one_of(mut self, outputs: usize) -> Self {
+    pub(crate) fn one_of(mut self, outputs: usize) -> Self {
         self.silence /= outputs.max(1) as u64;
         self
     }
 
     /// The same without frames that are never seen, by their places among those that are decoded.
-    pub(super) fn without(mut self, unseen: &[u64]) -> Self {
+    pub(crate) fn without(mut self, unseen: &[u64]) -> Self {
         let unseen = &unseen[..unseen.len().min(UNSEEN)];
         self.filters = self.filters.replacen(&seen(&[]), &seen(unseen), 1);
         self
     }
 
     /// The same, whose frames do not report themselves.
-    pub(super) fn silent(mut self) -> Self {
+    pub(crate) fn silent(mut self) -> Self {
         self.filters = self.filters.replacen(&format!("{},", reports()), "", 1);
         self
     }
 
     /// Bits a second of all sound, where known.
-    pub(super) fn sound_rate(&self) -> u64 {
+    pub(crate) fn sound_rate(&self) -> u64 {
         let rate = |sound: &Sound| sound.bit_rate.or(sound.copied).unwrap_or(128_000);
         self.audio.iter().map(rate).fold(0, u64::saturating_add)
     }

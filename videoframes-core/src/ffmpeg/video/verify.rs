@@ -3,6 +3,7 @@
 use super::encode::Run;
 use super::ending;
 use crate::compress::{CompressError, Container};
+use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
 use crate::units::Rational;
 use crate::video::Timeline;
@@ -10,10 +11,12 @@ use crate::video::Timeline;
 /// Compares the frames of the output with those that were encoded. Returns what the output presents, and the size
 /// of its pictures once they are upright.
 pub(super) fn look_at(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
-    let (ffprobe, output) = (&run.programs.ffprobe, &run.request.output);
-    let (limits, cancel) = (run.limits, run.cancel);
-    let video = probe::describe(ffprobe, output, None, limits, cancel)?.video;
-    let written = probe::packets(ffprobe, output, &video, limits, cancel)?;
+    let output = Invocation {
+        input: &run.request.output,
+        ..run.invocation
+    };
+    let video = probe::describe(output, None)?.video;
+    let written = probe::packets(output, &video)?;
     let written = written
         .all
         .ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;

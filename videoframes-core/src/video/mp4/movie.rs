@@ -139,7 +139,7 @@ impl Movie {
         };
         let fields = parameters.as_ref().is_none_or(|p| p.fields) && coding != Coding::Opaque;
         let first = &presentation.samples[0];
-        let hindrance = if fields {
+        let not_plannable = if fields {
             Some("it may be interlaced, and interlaced frames need their neighbours")
         } else if self.entry.unusual {
             Some("its sample description has unusual parts")
@@ -175,7 +175,7 @@ impl Movie {
                 sample_description: self.sample_description,
                 size: self.entry.size,
             },
-            hindrance,
+            not_plannable,
         })
     }
 }

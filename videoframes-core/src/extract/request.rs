@@ -1,0 +1,56 @@
+//! Requests to decoders.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Deinterlace, PictureOptions};
+use crate::limits::Limits;
+use crate::plan::DecodePlan;
+use crate::source::Source;
+use crate::video::{Timeline, VideoIndex, VideoInfo};
+
+/// Input of a decode.
+#[derive(Clone)]
+pub enum Input {
+    /// A file, from its start up to the last frame needed.
+    File(PathBuf),
+    /// The samples of a plan, read from their source.
+    Planned(PlannedInput),
+}
+
+/// The samples of a plan.
+#[derive(Clone)]
+pub struct PlannedInput {
+    /// Source of the samples.
+    pub source: Arc<dyn Source>,
+    /// Index of the samples.
+    pub index: Arc<VideoIndex>,
+    /// The samples needed for the frames of the [`ExtractRequest`].
+    pub plan: Arc<DecodePlan>,
+    /// Number of decoders that run side by side; the extractor chooses one for 0.
+    pub jobs: usize,
+}
+
+/// Request for pictures of single frames.
+#[derive(Debug, Clone)]
+pub struct ExtractRequest {
+    /// The stream, as probed.
+    pub video: VideoInfo,
+    /// The presented frames.
+    pub timeline: Timeline,
+    /// Indices into the timeline: strictly increasing, not empty.
+    pub frames: Vec<usize>,
+    /// Format, size and look of the pictures.
+    pub picture: PictureOptions,
+    /// Whether frames pass a deinterlacer.
+    pub deinterlace: bool,
+    /// Limits of the decode.
+    pub limits: Limits,
+}
+
+impl ExtractRequest {
+    /// Returns whether an interlaced frame is a [`Surprise::Interlaced`](super::Surprise::Interlaced).
+    pub fn looks_for_interlaced(&self) -> bool {
+        self.picture.deinterlace == Deinterlace::Auto && !self.deinterlace
+    }
+}

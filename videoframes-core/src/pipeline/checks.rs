@@ -1,0 +1,66 @@
+//! Checks of a request against limits. Pure.
+
+use super::Request;
+use crate::error::Error;
+use crate::extract::PictureOptions;
+use crate::limits::Limits;
+use crate::select::{Pick, check_grid, select};
+use crate::units::{Rational, approximate_seconds};
+use crate::video::{Timeline, VideoInfo};
+
+/// Returns a warning about a video that does not begin with a keyframe.
+pub(super) fn begins_late(video: &VideoInfo) -> Option<String> {
+    let warning = "the video begins in the middle of a group of pictures: frames before its first keyframe cannot be \
+                   decoded and are left out, and times count from that keyframe";
+    video.first_keyframe.map(|_| warning.to_owned())
+}
+
+/// Fails if pictures would be larger than allowed, or larger than their format can hold. A sample aspect ratio
+/// can make pictures 16 times as wide as they are stored.
+pub(super) fn check_picture_size(
+    video: &VideoInfo,
+    picture: &PictureOptions,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let display = video.display_size(picture.rotate);
+    let (width, height) = picture.fit(display.0, display.1);
+    if u64::from(width) * u64::from(height) > limits.pixels {
+        return Err(Error::LimitExceeded(format!(
+            "pictures would be {width}×{height}, the limit is {} pixels",
+            limits.pixels
+        )));
+    }
+    match picture.format.largest_side() {
+        Some(max) if width.max(height) > max => Err(Error::LimitExceeded(format!(
+            "pictures of {width}×{height} do not fit into {}, which ends at {max} pixels a side",
+            picture.format.extension()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a video of that length is longer than allowed.
+pub(super) fn check_length(seconds: Rational, limits: &Limits) -> Result<(), Error> {
+    match approximate_seconds(seconds) > limits.duration.as_secs_f64() {
+        true => Err(Error::LimitExceeded(format!(
+            "the video is longer than {} s",
+            limits.duration.as_secs()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Returns the picks. Fails if the video is longer than allowed.
+pub(super) fn choose(timeline: &Timeline, request: &Request, limits: &Limits) -> Result<Vec<Pick>, Error> {
+    check_length(timeline.duration(), limits)?;
+    let (selection, range) = (&request.selection, &request.range);
+    check_grid(timeline, selection, range, limits.grid_per_frame)?;
+    Ok(select(timeline, selection, range, limits.frames)?)
+}
+
+/// Returns the frames of the picks, each once. Picks are in order of time.
+pub(super) fn distinct(picks: &[Pick]) -> Vec<usize> {
+    let mut frames: Vec<usize> = picks.iter().map(|pick| pick.frame).collect();
+    frames.dedup();
+    frames
+}

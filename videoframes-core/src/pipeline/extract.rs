@@ -1,0 +1,238 @@
+//! An extraction: passes over a video until one gives the result.
+
+use std::sync::Arc;
+
+use super::checks::{begins_late, check_picture_size, choose, distinct};
+use super::compress::Subject;
+use super::facts::{Facts, Finding, Policy};
+use super::pass::{Conditions, Pass, packets_are_frames};
+use super::perform::{Performed, perform};
+use super::probe::{Probe, inspect};
+use super::renditions::{Rendition, Shared, can_share, finish, share};
+use super::session::Session;
+use super::writer::Writer;
+use super::{OnDamage, Request, Summary, Work};
+use crate::archive::Destination;
+use crate::error::Error;
+use crate::extract::{ExtractRequest, Input, PlannedInput};
+use crate::select::Pick;
+use crate::video::streams::note;
+use crate::video::{NoIndex, Timeline, VideoIndex};
+
+/// One extraction.
+struct Extraction<'a> {
+    session: &'a Session<'a>,
+    request: &'a Request,
+    renditions: &'a [Rendition],
+    destination: &'a dyn Destination,
+    index: Result<Arc<VideoIndex>, NoIndex>,
+    /// Warning about several video streams.
+    stream_note: Option<String>,
+    facts: Facts,
+}
+
+/// Extracts the pictures of `request`, and makes `renditions`.
+pub(super) async fn extract(
+    session: &Session<'_>,
+    request: &Request,
+    renditions: &[Rendition],
+    destination: &dyn Destination,
+) -> Result<Summary, Error> {
+    destination.check()?;
+    let Probe {
+        video,
+        timeline,
+        streams,
+        index,
+    } = inspect(session, request.stream).await?;
+    check_picture_size(&video, &request.picture, session.limits())?;
+    let stream_note = note(&streams, &video, request.stream);
+    // Extraction checks every frame of a packet timeline. A destination that cannot be started again
+    // takes only timelines of containers whose packets are their frames.
+    let reliable = destination.can_restart() || packets_are_frames(&video);
+    let mut extraction = Extraction {
+        session,
+        request,
+        renditions,
+        destination,
+        index,
+        stream_note,
+        facts: Facts::new(video, timeline.filter(|_| reliable)),
+    };
+    extraction.run().await
+}
+
+impl Extraction<'_> {
+    async fn run(&mut self) -> Result<Summary, Error> {
+        loop {
+            let Some(timeline) = self.facts.timeline.clone() else {
+                let scan = self.session.scan(&self.facts.video).await?;
+                self.facts.scan(scan);
+                continue;
+            };
+            let picks = choose(&timeline, self.request, self.session.limits())?;
+            self.facts.check_damage(self.request)?;
+            let subject = self.subject().await?;
+            let pass = self.choose_pass(&picks)?;
+            let combined = match (&pass, &subject) {
+                (Pass::Combined, Some(subject)) => share(self.renditions, subject)?,
+                _ => None,
+            };
+            let mut policy = self.policy(combined.is_some());
+            let writer = self.writer(&timeline, &picks).await?;
+            let input = self.input(&pass).await?;
+            let job = self.job(&timeline, &picks);
+            let performed = perform(self.session, &input, job, (writer, &combined)).await;
+            let (writer, outcome) = (performed.writer, performed.outcome);
+            let finding = match outcome {
+                Err(finding) => {
+                    policy.can_restart |= writer.is_untouched();
+                    writer.abort().await;
+                    finding
+                }
+                Ok(done) => match self.damage(&done) {
+                    Some(damage) => {
+                        writer.abort().await;
+                        Finding::Damage(damage)
+                    }
+                    None => return self.finish((writer, pass), done, (subject, combined)).await,
+                },
+            };
+            self.facts.learn(finding, policy)?;
+        }
+    }
+
+    /// Returns the source as renditions are made from it, if there are any.
+    async fn subject(&self) -> Result<Option<Subject<'_>>, Error> {
+        if self.renditions.is_empty() {
+            return Ok(None);
+        }
+        self.session.file.take_room().await?;
+        Ok(Some(Subject {
+            session: self.session,
+            compressor: self.session.compressor()?,
+            path: self.session.path().await?,
+            video: self.facts.video.clone(),
+            timeline: self.facts.timeline.clone().map(Arc::new),
+            deinterlace: self.facts.interlaced,
+            on_damage: self.request.on_damage,
+        }))
+    }
+
+    fn choose_pass(&self, picks: &[Pick]) -> Result<Pass, Error> {
+        let file = &self.session.file;
+        let pass = Pass::choose(
+            &self.facts,
+            &Conditions {
+                index: &self.index,
+                frames: &distinct(picks),
+                strategy: self.request.strategy,
+                deinterlace: self.request.picture.deinterlace,
+                is_local: file.is_local(),
+                is_worth_copying: &|bytes| file.is_worth_copying(bytes),
+                can_combine: can_share(self.renditions),
+            },
+        )?;
+        if let Pass::Whole(reason) = &pass {
+            tracing::debug!(%reason, "decoding the whole file");
+        }
+        Ok(pass)
+    }
+
+    fn policy(&self, combined: bool) -> Policy {
+        Policy {
+            strategy: self.request.strategy,
+            can_restart: self.destination.can_restart(),
+            combined,
+            renditions_optional: self.renditions.iter().all(|rendition| rendition.optional),
+        }
+    }
+
+    async fn input(&self, pass: &Pass) -> Result<Input, Error> {
+        let Pass::Planned { plan, index, copied } = pass else {
+            return Ok(Input::File(self.session.path().await?));
+        };
+        Ok(Input::Planned(PlannedInput {
+            source: match copied {
+                true => Arc::new(self.session.file.open().await?),
+                false => self.session.source.clone(),
+            },
+            index: Arc::clone(index),
+            plan: Arc::clone(plan),
+            jobs: self.request.jobs.map_or(0, usize::from),
+        }))
+    }
+
+    fn job(&self, timeline: &Timeline, picks: &[Pick]) -> ExtractRequest {
+        ExtractRequest {
+            video: self.facts.video.clone(),
+            frames: distinct(picks),
+            timeline: timeline.clone(),
+            picture: self.request.picture,
+            deinterlace: self.facts.deinterlace(self.request.picture.deinterlace),
+            limits: *self.session.limits(),
+        }
+    }
+
+    async fn writer<'w>(&'w self, timeline: &'w Timeline, picks: &'w [Pick]) -> Result<Writer<'w>, Error> {
+        Ok(Writer {
+            archive: self.destination.start().await?,
+            source: self.session.source.as_ref(),
+            request: self.request,
+            timeline,
+            picks,
+            max_bytes: self.session.limits().output_bytes,
+            progress: self.session.pipeline.on_progress.as_ref(),
+            frames: Vec::with_capacity(picks.len()),
+            bytes: 0,
+        })
+    }
+
+    /// Returns the damage that forbids a result.
+    fn damage(&self, done: &Performed) -> Option<String> {
+        let damage = self.facts.damage.clone().or(done.pictures.damage.clone());
+        damage.filter(|_| self.request.on_damage == OnDamage::Fail)
+    }
+
+    /// Makes the remaining renditions, and completes the archive.
+    async fn finish(
+        &self,
+        (writer, pass): (Writer<'_>, Pass),
+        done: Performed,
+        (subject, combined): (Option<Subject<'_>>, Option<Shared>),
+    ) -> Result<Summary, Error> {
+        let Performed {
+            pictures: mut report,
+            videos,
+        } = done;
+        report.damage = self.facts.damage.clone().or(report.damage);
+        report.warnings.extend(self.stream_note.clone());
+        report.warnings.extend(begins_late(&self.facts.video));
+        let shared = combined.map(|shared| (shared, videos));
+        let renditions = match &subject {
+            Some(subject) => finish(self.renditions, subject, shared).await,
+            None => Ok(Vec::new()),
+        };
+        let renditions = match renditions {
+            Ok(renditions) => renditions,
+            Err(error) => {
+                writer.abort().await;
+                return Err(error);
+            }
+        };
+        let work = Work {
+            strategy: pass.strategy(),
+            fallback: self.facts.failed_plan.clone(),
+            samples: match &pass {
+                Pass::Planned { plan, .. } => Some(plan.samples),
+                Pass::Whole(_) | Pass::Combined => None,
+            },
+            bytes_read: self.session.source.bytes_read(),
+        };
+        let summary = writer.finish(&self.facts.video, report, work).await?;
+        Ok(Summary {
+            renditions,
+            ..summary
+        })
+    }
+}

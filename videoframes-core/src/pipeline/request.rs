@@ -1,0 +1,84 @@
+//! Requests to a pipeline.
+
+use std::num::NonZeroUsize;
+
+use crate::archive::NameTemplate;
+use crate::compress::CompressOptions;
+use crate::extract::PictureOptions;
+use crate::plan::Strategy;
+use crate::select::{Range, Selection};
+use crate::units::FrameRate;
+use crate::video::StreamChoice;
+
+/// What to do with a damaged source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// Fail, and leave nothing.
+    #[default]
+    Fail,
+    /// Keep the frames that decode, and mark the manifest as partial.
+    Partial,
+}
+
+/// Request for the pictures of one video.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Request {
+    /// The video stream; the stream that a player shows if `None`.
+    pub stream: Option<StreamChoice>,
+    /// The selected times.
+    pub selection: Selection,
+    /// The part of the video that the selection applies to.
+    pub range: Range,
+    /// Format, size and look of the pictures.
+    pub picture: PictureOptions,
+    /// Names of the pictures.
+    pub names: NameTemplate,
+    /// What to do with a damaged source.
+    pub on_damage: OnDamage,
+    /// How the samples to decode are chosen. The result does not depend on the strategy.
+    pub strategy: Strategy,
+    /// Number of decoders that run side by side; chosen by work and machine if `None`. The result does not
+    /// depend on the number.
+    pub jobs: Option<NonZeroUsize>,
+}
+
+impl Default for Request {
+    /// Returns a request for one frame a second, as JPEG.
+    fn default() -> Self {
+        let rate = FrameRate::new(1.into());
+        // Unwrap safety: 1 is positive.
+        #[allow(clippy::unwrap_used)]
+        Self::new(Selection::Fps(rate.unwrap()))
+    }
+}
+
+impl Request {
+    /// Creates a request for `selection` of the whole video, as JPEG.
+    pub fn new(selection: Selection) -> Self {
+        Self {
+            stream: None,
+            selection,
+            range: Range::default(),
+            picture: PictureOptions::default(),
+            names: NameTemplate::default(),
+            on_damage: OnDamage::default(),
+            strategy: Strategy::default(),
+            jobs: None,
+        }
+    }
+}
+
+/// Request for one compressed video.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CompressJob {
+    /// The video stream; the stream that a player shows if `None`.
+    pub stream: Option<StreamChoice>,
+    /// Codec, quality or size, and looks of the result.
+    pub options: CompressOptions,
+    /// What to do with a damaged source.
+    pub on_damage: OnDamage,
+    /// Whether to compare the result with its source.
+    pub measure: bool,
+}

@@ -1,0 +1,84 @@
+//! One call of a pipeline: the source, the local copy, and access to decoder and limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Pipeline;
+use super::compress::bytes_beside;
+use super::input::{Counted, LocalFile};
+use crate::compress::{Compressor, VideoTarget};
+use crate::error::Error;
+use crate::extract::{ExtractError, FrameExtractor, Scan};
+use crate::limits::Limits;
+use crate::source::Source;
+use crate::video::VideoInfo;
+
+/// One call of a pipeline.
+pub(super) struct Session<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) source: Arc<Counted>,
+    pub(super) file: LocalFile,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(pipeline: &'a Pipeline, source: impl Source + 'static) -> Self {
+        let source = Counted::new(Arc::new(source), &pipeline.cancel);
+        let file = LocalFile::new(Arc::clone(&source), &pipeline.scratch, &pipeline.cancel);
+        Self {
+            pipeline,
+            source,
+            file,
+        }
+    }
+
+    /// Reserves room in the scratch folder for compressed videos too.
+    pub(super) fn with_room_for<'t>(mut self, targets: impl IntoIterator<Item = &'t VideoTarget>) -> Self {
+        self.file = self
+            .file
+            .with_room_beside(bytes_beside(self.source.len(), targets));
+        self
+    }
+
+    pub(super) fn extractor(&self) -> &'a dyn FrameExtractor {
+        self.pipeline.extractor.as_ref()
+    }
+
+    pub(super) fn compressor(&self) -> Result<&'a dyn Compressor, Error> {
+        self.pipeline.compressor.as_deref().ok_or(Error::NoCompressor)
+    }
+
+    pub(super) fn limits(&self) -> &'a Limits {
+        &self.pipeline.limits
+    }
+
+    pub(super) fn cancel(&self) -> &'a CancellationToken {
+        &self.pipeline.cancel
+    }
+
+    /// Returns the source as a file that a decoder can open.
+    pub(super) async fn path(&self) -> Result<PathBuf, Error> {
+        self.file.path().await
+    }
+
+    /// Decodes the whole video to find its frames.
+    pub(super) async fn scan(&self, video: &VideoInfo) -> Result<Scan, Error> {
+        let path = self.path().await?;
+        let scan = self.extractor().scan(&path, video, self.limits(), self.cancel());
+        Ok(scan.await?)
+    }
+
+    /// Ends work that takes too long, and reports an interrupted read as a cancellation.
+    pub(super) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(self.limits().wall_time, work).await {
+            Err(_) => Err(Error::LimitExceeded("it took longer than allowed".to_owned())),
+            Ok(Err(Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_))))
+                if self.cancel().is_cancelled() =>
+            {
+                Err(ExtractError::Cancelled.into())
+            }
+            Ok(outcome) => outcome,
+        }
+    }
+}

@@ -10,9 +10,9 @@ def table(results, facts):
     lines = [
         f"{facts}.",
         "",
-        "`vf` / peer: below 1, `vf` needs less. Peak memory is of all processes together.",
+        "A ratio (`vf` / peer) below 1 means that `vf` needs less. Peak memory is the sum over all processes.",
         "",
-        "| asked | pictures | tool | wall, s | CPU, s | peak, MiB | wall, vf / it | CPU, vf / it | peak, vf / it |",
+        "| request | pictures | tool | wall, s | CPU, s | peak, MiB | wall, vf / peer | CPU, vf / peer | peak, vf / peer |",
         "|---|--:|---|--:|--:|--:|--:|--:|--:|",
     ]
     for case, count, tools in results:

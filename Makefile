@@ -1,24 +1,30 @@
-# Thin callers: what each target does is in scripts/ and benches/.
+# The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test bench stack stack-down setup-demo setup-test
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: setup-demo ## build vf and extract one frame a second of a real clip
 	@scripts/demo
 
-test: setup-test ## format, lints, docs, feature builds and every test
+lint: setup-test ## check formatting, language, links, lints, documentation and scripts
+	@scripts/test lint
+
+test-fast: setup-test ## run unit tests and quick integration tests
+	@scripts/test fast
+
+test: setup-test ## run every check and every test
 	@scripts/test
 
-stack: ## start an S3 store, an SQS and a Postgres on this machine, ready for vf-worker
+stack: ## start an S3 store, an SQS and a Postgres on this machine for vf-worker
 	@scripts/stack up
 
-stack-down: ## stop exactly those
+stack-down: ## stop the servers of make stack
 	@scripts/stack down
 
-bench: setup-demo ## criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
+bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
 
 setup-demo: ## install what demo and bench need (ffmpeg), if missing

@@ -2,7 +2,7 @@
 
 readers.py READER CLIP OUT START STOP STEP GOP
 
-The readers are told how far keyframes are apart, and seek where that skips something; else they decode on.
+GOP is the distance between keyframes. The readers seek if seeking skips frames, and decode on otherwise.
 """
 
 import sys

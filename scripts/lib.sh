@@ -5,7 +5,7 @@ caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
 
-# Where everything made or fetched goes, as an absolute path.
+# Absolute path of the folder for build output and downloads.
 target=${CARGO_TARGET_DIR:-target}
 case $target in
 /*) ;;
@@ -19,10 +19,10 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# A path as a reader wants it: relative to the repository where it is inside.
+# Prints a path for readers: relative to the repository, if the path is inside.
 short() { printf '%s\n' "${1#"$root"/}"; }
 
-# The sha256 of a file, in hex.
+# Prints the SHA-256 of a file in hex.
 sha256() {
     if have sha256sum; then
         sha256sum "$1" | cut -d ' ' -f 1
@@ -31,7 +31,7 @@ sha256() {
     fi
 }
 
-# check_sha256 FILE HEX: fails, naming both sums, unless they agree.
+# check_sha256 FILE HEX: fails and prints both checksums if they differ.
 check_sha256() {
     local got
     got=$(sha256 "$1")
@@ -41,7 +41,7 @@ check_sha256() {
     }
 }
 
-# Runs a command as root: directly, or through sudo (asking only where there is a terminal to ask on).
+# Runs a command as root: directly, or through sudo, which asks for a password only on a terminal.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
@@ -55,7 +55,7 @@ as_root() {
 }
 
 # install_package APT BREW: installs one package (APT may name several, BREW may be empty).
-# Returns 1 where this machine offers no way to. Only ever called for what was found missing.
+# Returns 1 if the package cannot be installed on this machine. Callers check first that it is missing.
 install_package() {
     local apt=$1 brew=$2
     if have apt-get; then
@@ -69,7 +69,7 @@ install_package() {
     fi
 }
 
-# The folder with the newest Postgres' programs, which distributions keep out of $PATH.
+# Prints the folder of the newest Postgres programs, which distributions install outside $PATH.
 postgres_programs() {
     local initdb found=""
     for initdb in "$(command -v initdb || true)" /opt/homebrew/opt/postgresql@*/bin/initdb \
@@ -81,18 +81,19 @@ postgres_programs() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
-# folder_of PATH: an existing folder as an absolute path without links; a relative one is the caller's.
+# folder_of PATH: prints the absolute path of an existing folder, without symbolic links. A relative PATH starts at
+# the working directory of the caller.
 folder_of() {
     (cd "$caller" && cd "$1" 2>/dev/null && pwd -P)
 }
 
-# new_folder PATH: the same, created if it is missing.
+# new_folder PATH: like folder_of, but creates a missing folder.
 new_folder() {
     (cd "$caller" && mkdir -p "$1") || fail "cannot create '$1'"
     folder_of "$1"
 }
 
-# started_folder PATH FILE: the same of a folder in which a server was started, which left FILE there.
+# started_folder PATH FILE: like folder_of, but fails if no server was started in the folder, and so FILE is missing.
 started_folder() {
     local folder
     folder=$(folder_of "$1") || fail "no server was started in '$1': there is no such folder"
@@ -100,11 +101,11 @@ started_folder() {
     printf '%s\n' "$folder"
 }
 
-# The command line of a process; nothing for one that has ended and whose parent has not noticed.
+# Prints the command line of a process; prints nothing for a zombie.
 command_of() { (tr '\0' ' ' <"/proc/$1/cmdline" || ps -p "$1" -o args=) 2>/dev/null; }
 
-# server_of FOLDER WORD: the process that FOLDER/pid names, while it runs and has WORD in its command line: after a
-# restart of the machine the number may be another's.
+# server_of FOLDER WORD: prints the process ID in FOLDER/pid, if the process runs and has WORD in its command line.
+# After a restart of the machine, another process may have the same ID.
 server_of() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || return 1
@@ -114,33 +115,33 @@ server_of() {
     esac
 }
 
-# stop_server FOLDER WORD: stops the process group of the server that FOLDER/pid names. Says so if it had ended before;
-# fails if the process is another program's.
+# stop_server FOLDER WORD: stops the process group of the server in FOLDER/pid. Reports a server that had already
+# ended; fails if the process belongs to another program.
 stop_server() {
     local pid
     if pid=$(server_of "$1" "$2"); then
-        # Its process is the first of a group: another one may be the one that answers.
+        # The process leads a group, and another process of the group may serve the requests.
         kill -- "-$pid" 2>/dev/null || true
         while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
     elif pid=$(cat "$1/pid") && [ -n "$(command_of "$pid")" ]; then
         fail "process $pid is not the server of '$1': remove '$1/pid' if that server has ended"
     else
-        say "the server of '$1' had ended before"
+        say "the server of '$1' had already ended"
     fi
     rm -f "$1/pid"
 }
 
 have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }
 
-# pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing, so that it also works
-# where the system's Python is externally managed.
+# pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing. Works also with an externally managed
+# Python.
 pip_wheel() {
     mkdir -p "$2"
     python3 -m pip download --quiet --disable-pip-version-check --retries 1 \
         --no-deps --only-binary :all: --dest "$2" "$1" >&2
 }
 
-# unzip_to ZIP DIR
+# unzip_to ZIP DIR: extracts an archive into DIR.
 unzip_to() {
     mkdir -p "$2"
     if have python3; then
@@ -150,8 +151,8 @@ unzip_to() {
     fi
 }
 
-# Makes `cargo` answer in this repository with the release that rust-toolchain.toml pins: installed under
-# that name, or as a `stable` of the same release, or else installed now by rustup.
+# Ensures that `cargo` runs the release that rust-toolchain.toml pins. The release may be installed under its number
+# or as `stable`; otherwise rustup installs the release.
 use_cargo() {
     local pinned
     if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
@@ -169,7 +170,7 @@ use_cargo() {
             ;;
         esac
     fi
-    # rustc links with the system's C compiler driver, which a fresh Debian does not have.
+    # rustc links with the system's C compiler, which a fresh Debian lacks.
     if ! have cc; then
         say "installing a linker (cc)"
         install_package "gcc libc6-dev" "" || fail "no linker: install a C compiler (gcc or clang)"

@@ -1,4 +1,4 @@
-"""Every case, every tool in turn, several rounds; then the table and the chart."""
+"""Runs every case with every tool in several rounds, then writes the table and the chart."""
 
 import glob
 import importlib.metadata
@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 
 
 def pictures(out):
-    """The pictures that a tool left, in order."""
+    """Returns the pictures that a tool wrote, in order."""
     archive = os.path.join(out, "out.zip")
     if not os.path.exists(archive):
         return [open(path, "rb").read() for path in sorted(glob.glob(out + "/f/*.jpg"))]
@@ -34,12 +34,12 @@ def pictures(out):
 
 
 def differences(ours, theirs):
-    """How many of the pictures show another frame than ours."""
+    """Returns a note on pictures that show another frame than those of vf; empty if there are none."""
     if len(ours) != len(theirs):
         return f"{len(theirs)} pictures for {len(ours)}"
     other = 0
     for a, b in zip(ours, theirs):
-        # Small and grey: noise and colours differ between encoders, what moves does not.
+        # Small and grey, since noise and colours differ between encoders, but motion does not.
         a, b = (cv2.resize(cv2.imdecode(numpy.frombuffer(x, numpy.uint8), cv2.IMREAD_GRAYSCALE), (480, 270),
                            interpolation=cv2.INTER_AREA).astype(int) for x in (a, b))
         moved = numpy.abs(a - a.mean() - b + b.mean()) > 40
@@ -62,7 +62,7 @@ def measure(case):
     results = {}
     for tool, runs in costs.items():
         medians = [statistics.median(column) for column in zip(*runs)]
-        # Of each round the two runs that stood side by side.
+        # Ratios compare two runs of the same round.
         ratios = [statistics.median(a[i] / max(b[i], 1e-9) for a, b in zip(costs["vf"], runs)) for i in range(3)]
         results[tool] = (medians, ratios, notes[tool])
     return len(ours), results
@@ -84,7 +84,7 @@ def main():
     cases = [case for case in CASES if wanted.search(case.name)]
     for case in cases:
         clip(case.clip, FOLDER)
-    # What was measured before of other cases stays in the report, if it was the same tools.
+    # The report keeps earlier results of other cases, if the tools are the same.
     facts = f"{versions()}; {len(os.sched_getaffinity(0))} cores; medians of {ROUNDS} rounds"
     store = os.path.join(FOLDER, "peers.json")
     known = json.load(open(store)) if os.path.exists(store) else {}

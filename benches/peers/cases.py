@@ -1,4 +1,4 @@
-"""What is asked of which clip, and how each tool is asked for it."""
+"""The cases: a clip, a selection, and the command of each tool."""
 
 import os
 import sys
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from clips import CLIPS, RATE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# What a JPEG has to hold by its own standard: BT.601, full range. The same filter that vf uses.
+# Converts to the colours of the JPEG standard: BT.601, full range. vf uses the same filter.
 COLOURS = ("colorspace=ispace=bt709:irange=tv:iprimaries=bt709:itrc=bt709"
            ":space=smpte170m:range=pc:primaries=bt709:trc=bt709:fast=1:format=yuv420p")
 
 
 @dataclass
 class Case:
-    """Pictures at frames start, start + step, … before stop (numbers of frames)."""
+    """Pictures of the frames with numbers start, start + step, … before stop."""
 
     name: str
     clip: str
@@ -27,7 +27,7 @@ class Case:
     same_colours: bool = False
 
     def tools(self, vf, path, out):
-        """Command lines by the name of the tool; each leaves pictures or an archive in `out`."""
+        """Returns a command line for each tool. Each writes pictures or an archive into `out`."""
         archive = os.path.join(out, "out.zip")
         commands = {"vf": [vf, "extract", path, *self.vf, "--quiet", "-o", archive]}
         encode = "-fps_mode passthrough -q:v 2"

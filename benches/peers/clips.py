@@ -1,4 +1,4 @@
-"""Makes the clips, once: moving test pictures with noise, as cameras have it."""
+"""Creates missing clips: moving test pictures with noise like that of cameras."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 H264 = ["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-refs", "3"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:bframes=3"]
 
-# Name: size, codec, frames between keyframes, seconds, times played in a row.
+# Name: size, codec, frames between keyframes, seconds, number of repetitions.
 CLIPS = {
     "h264-1080p-gop250": ("1920x1080", H264, 250, 60, 1),
     "h264-1080p-gop30": ("1920x1080", H264, 30, 60, 2),
@@ -23,7 +23,7 @@ def ffmpeg(*args):
 
 
 def clip(name, folder):
-    """The path of a clip, which is made if it is not there."""
+    """Returns the path of a clip, and creates a missing clip."""
     size, codec, gop, seconds, times = CLIPS[name]
     path = os.path.join(folder, name + ".mp4")
     if os.path.exists(path):

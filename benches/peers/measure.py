@@ -1,4 +1,4 @@
-"""Runs one command and says what it cost: the process and everything below it."""
+"""Measures one command with all its child processes."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def tree(pid):
-    """A process and all below it."""
+    """Returns a process and all its descendants."""
     pids = [pid]
     for parent in pids:
         try:
@@ -31,7 +31,7 @@ def resident(pid):
 
 
 def run(argv):
-    """Wall and CPU seconds, and the peak of the sum of resident memory in MiB (looked at every 5 ms)."""
+    """Returns wall and CPU seconds, and the peak of total resident memory in MiB, sampled every 5 ms."""
     peak, done = 0, threading.Event()
 
     def watch(pid):

@@ -1,4 +1,4 @@
-"""The peers from Python: the pictures at some frames of a clip as JPEGs in a ZIP, as their users would.
+"""Writes some frames of a clip as JPEGs into a ZIP, as typical users of OpenCV, PyAV and decord do.
 
 readers.py READER CLIP OUT START STOP STEP GOP
 
@@ -57,7 +57,7 @@ def decord(path, picks, gop):
 
     video = library.VideoReader(path, ctx=library.cpu(0))
     for pick in picks:
-        # RGB, and the encoder takes BGR.
+        # decord returns RGB; the encoder expects BGR.
         yield video[pick].asnumpy()[:, :, ::-1]
 
 

@@ -1,4 +1,4 @@
-"""The table and the chart."""
+"""Writes the table and the chart."""
 
 import html
 import os
@@ -27,11 +27,11 @@ def table(results, facts):
 
 
 def chart(results, facts):
-    """Bars of wall time, per case as shares of the slowest tool."""
+    """Returns a chart with bars of wall time, relative to the slowest tool of each case."""
     left, width, bar, gap = 300, 560, 13, 22
     parts, y = [], 46
     for case, _, tools in results:
-        # The plainest of several ways of the same tool.
+        # The simplest command of each tool.
         shown = {tool: costs[0] for tool, (costs, _, _) in tools.items() if "," not in tool}
         slowest = max(shown.values())
         middle = y + bar * len(shown) / 2 + 4

@@ -17,16 +17,16 @@ const HELP_WIDTH: usize = 110;
 
 const EXAMPLES: &str = "\
 Examples:
-  Submit a video; prints the id of the job:
+  Submit a video; prints the job ID:
     vf-worker --local data submit video.mp4 --fps 1
-  Work until every job is done:
+  Process jobs until all are done:
     vf-worker --local data run --until-idle
   List the jobs:
     vf-worker --local data jobs
   Write the archive of a job to a file:
     vf-worker --local data result ID -o frames.zip";
 
-/// Frames of videos by message: each job is done once, whatever fails
+/// Extract video frames by message: each job takes effect exactly once, despite failures
 #[derive(Debug, Parser)]
 #[command(name = "vf-worker", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = format!("{EXAMPLES}\n\n{}", exit::help(exit::Program::Worker)))]
@@ -40,8 +40,8 @@ pub(crate) struct Cli {
 /// Where jobs, objects and scratch are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Keep everything (SQLite, objects, scratch) under this folder, instead of DATABASE_URL and
-    /// VF_STORAGE.
+    /// Keep the database (SQLite), objects and temporary files in this folder, instead of DATABASE_URL and
+    /// VF_STORAGE
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
     #[command(flatten)]
@@ -50,44 +50,44 @@ pub(crate) struct Place {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Work on jobs until stopped.
+    /// Process jobs until stopped
     #[command(after_help = crate::config::help())]
     Run(RunArgs),
-    /// Put a video into the store and ask for its frames; prints the job's id.
+    /// Submit a job for a video; prints the job ID
     Submit(Box<SubmitArgs>),
-    /// List jobs, newest first.
+    /// List jobs, newest first
     Jobs(JobsArgs),
-    /// Show one job.
+    /// Print a job
     Job(JobArgs),
-    /// Stop a job.
+    /// Cancel a job
     Cancel(IdArgs),
-    /// Start a failed or cancelled job again.
+    /// Retry a failed or cancelled job
     Retry(IdArgs),
-    /// Write a job's archive to a file, or print an address of it.
+    /// Write the archive of a job to a file, or print a presigned URL
     Result(ResultArgs),
-    /// Print the notifications that were sent, one JSON event a line.
+    /// Print the sent notifications, one JSON event per line
     Notifications(NotificationsArgs),
-    /// Bring the database's tables up, take them down, or show where they are.
+    /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
-    /// Look at dead letters, send them again, or delete them.
+    /// List, redrive or delete dead-letter messages
     Dlq(crate::dlq::DlqArgs),
-    /// Make the buckets and queues that a deployed worker needs, or check them.
+    /// Create or check the buckets and queues of a deployment
     Provision(Box<crate::provision::ProvisionArgs>),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Stop when every job is done and told of.
+    /// Stop when all jobs are done and all notifications are sent
     #[arg(long)]
     pub(crate) until_idle: bool,
-    /// Jobs at once (VF_CONCURRENCY).
+    /// Maximum number of concurrent jobs (VF_CONCURRENCY)
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    /// The video: a file, or s3://BUCKET/KEY in a bucket that the workers read
+    /// Video: a file, or s3://BUCKET/KEY in a bucket that the workers read
     pub(crate) video: PathBuf,
     #[command(flatten)]
     pub(crate) job: JobOptionArgs,
@@ -106,16 +106,16 @@ pub(crate) struct SubmitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Job")]
 pub(crate) struct JobOptionArgs {
-    /// Submissions with the same key are the same job
+    /// Idempotency key: submissions with the same key are the same job
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-    /// JSON that the notification repeats
+    /// JSON to include in notifications
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) metadata: Option<serde_json::Value>,
-    /// Fail unless the job is done after this time: 3600, 1h
+    /// Maximum time from submission to completion of the job: 3600, 1h
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     pub(crate) deadline: Option<Duration>,
-    /// Wait until the job is over; fail if the job fails
+    /// Wait until the job ends; fail if the job fails
     #[arg(long)]
     pub(crate) wait: bool,
 }
@@ -130,7 +130,7 @@ pub(crate) struct OutputArgs {
     pub(crate) name: NameArgs,
     #[command(flatten)]
     pub(crate) damage: DamageArgs,
-    /// A compressed video in addition to the archive, as fields of the message; may be repeated:
+    /// Rendition in addition to the archive, as fields of the job message; may be repeated:
     /// codec=h264,max_height=720,quality=70,max_bytes=25MB,audio=none,optional=true
     #[arg(long, value_name = "FIELDS", value_parser = fields)]
     pub(crate) rendition: Vec<serde_json::Value>,
@@ -138,11 +138,11 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JobsArgs {
-    /// As a JSON array.
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Only those: pending, processing, retry_wait, completed, failed or cancelled.
-    #[arg(long, value_name = "S")]
+    /// Only jobs with this status: pending, processing, retry_wait, completed, failed or cancelled
+    #[arg(long, value_name = "STATUS")]
     pub(crate) status: Option<JobStatus>,
     /// Maximum number of jobs; 0 lists all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
@@ -151,30 +151,30 @@ pub(crate) struct JobsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JobArgs {
-    /// The job.
+    /// ID of the job
     pub(crate) id: JobId,
-    /// As JSON.
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct IdArgs {
-    /// The job.
+    /// ID of the job
     pub(crate) id: JobId,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
-    /// The job.
+    /// ID of the job
     pub(crate) id: JobId,
-    /// Not the archive but the rendition of this number, counted from 1.
+    /// Number of a rendition, counted from 1, instead of the archive
     #[arg(long, value_name = "N")]
     pub(crate) rendition: Option<NonZeroUsize>,
-    /// The file; - is stdout.
+    /// Output file, or - for stdout
     #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,
-    /// Print an address that anyone can fetch it from for an hour, where it is in a bucket.
+    /// Print a presigned URL, valid for one hour; only for a result in a bucket
     #[arg(long, conflicts_with_all = ["output", "yes"])]
     pub(crate) url: bool,
     #[command(flatten)]
@@ -183,16 +183,16 @@ pub(crate) struct ResultArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NotificationsArgs {
-    /// Go on with those that are still to come.
+    /// Wait for further notifications
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Receive them, and delete each once it was read; with SQS there is no other way.
+    /// Receive the notifications and delete each after the reader has read the line; required with SQS
     #[arg(long)]
     pub(crate) take: bool,
-    /// Print the messages that their queue refused for good
+    /// Print the messages that a queue refused permanently
     #[arg(long, conflicts_with_all = ["follow", "take"])]
     pub(crate) refused: bool,
-    /// With --refused: send them again
+    /// With --refused: send the messages again
     #[arg(long, requires = "refused")]
     pub(crate) resend: bool,
 }
@@ -205,15 +205,15 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MigrateAction {
-    /// Bring the tables to what this version needs.
+    /// Apply all pending migrations
     Up,
-    /// Take back the last migrations, and what their tables hold.
+    /// Revert the latest migrations and drop the data in their tables
     Down {
-        /// How many.
-        #[arg(long, default_value_t = 1)]
+        /// Number of migrations to revert
+        #[arg(long, value_name = "N", default_value_t = 1)]
         steps: u32,
     },
-    /// Show which migrations the database has.
+    /// List the migrations and their status
     Status,
 }
 

@@ -21,14 +21,14 @@ Examples:
     vf compress video.mp4 -o small.mp4
   At most 720 pixels high:
     vf compress video.mp4 -o small720.mp4 --max-height 720
-  At most 25 MB, for mail:
+  At most 25 MB, for email:
     vf compress video.mp4 -o mail.mp4 --max-size 25MB
-  Smaller, with its similarity to the source:
+  HEVC, with the similarity to the source:
     vf compress video.mp4 -o hevc.mp4 --codec hevc --measure
   For the web, without audio:
     vf compress video.mp4 -o small.webm --audio none
 
-If encoding would not make the video smaller, the result holds the streams of the source, and the summary says so.";
+If encoding does not make the video smaller, the output keeps the streams of the source, and the summary says so.";
 
 const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
     true => "A .mp4 or .webm file, or s3://BUCKET/KEY [default: NAME.compressed.mp4]",
@@ -68,25 +68,25 @@ pub(crate) struct CompressArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Video")]
 struct VideoArgs {
-    /// Video codec [default: h264, in .webm vp9]
+    /// Video codec [default: h264, or vp9 in .webm]
     #[arg(long, value_name = "CODEC", value_parser = choice(CODECS), ignore_case = true)]
     codec: Option<Codec>,
-    /// Constant quality, 1 to 100, the same scale for every codec [default: 70]
+    /// Constant quality, 1 to 100, on the same scale for every codec [default: 70]
     #[arg(short, long, value_name = "Q", conflicts_with = "max_size")]
     quality: Option<Quality>,
-    /// Maximum height; videos keep their shape and are never enlarged
+    /// Maximum height; videos keep their aspect ratio and are never enlarged
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=65535))]
     max_height: Option<u32>,
-    /// Size to reach instead of a quality, in two passes: 25MB, 8MiB
+    /// Maximum size, by two-pass encoding instead of a constant quality: 25MB, 8MiB
     #[arg(long, value_name = "SIZE", value_parser = positive_size)]
     max_size: Option<NonZeroU64>,
     /// Audio: encode (aac; Opus in .webm), copy, or none
-    #[arg(long, default_value = "aac", value_name = "HOW", value_parser = choice(AUDIO), ignore_case = true)]
+    #[arg(long, default_value = "aac", value_name = "MODE", value_parser = choice(AUDIO), ignore_case = true)]
     audio: AudioMode,
-    /// Keep all metadata, location and device included
+    /// Keep all metadata, including location and device
     #[arg(long)]
     keep_metadata: bool,
-    /// Compare the result with the source and report the similarity (SSIM, 0 to 1)
+    /// Measure the similarity of the output to the source (SSIM, 0 to 1)
     #[arg(long)]
     measure: bool,
 }

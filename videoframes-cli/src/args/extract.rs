@@ -17,17 +17,17 @@ use crate::input::VideoInput;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  One frame a second:
+  One frame per second:
     vf extract video.mp4 --fps 1 -o frames.zip
   Ten frames, evenly spaced:
     vf extract video.mp4 -n 10
-  The frames displayed at these times:
+  Frames displayed at given times:
     vf extract video.mp4 --at 1.5,00:00:02,50% -o at.zip
   One picture, two seconds before the end:
     vf extract video.mp4 --at -2s -o thumb.jpg
-  A grid over a part, into a folder:
+  One frame per second of a range, into a folder:
     vf extract video.mp4 --every 1s -s 1 -e -1 -W 640 -o thumbs/
-  Only what ten frames need of a remote video:
+  Ten frames of a remote video, by range requests:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
   One picture on stdout:
     vf extract video.mp4 --at 50% -f png -o - > middle.png";
@@ -81,15 +81,15 @@ pub(crate) struct OutputArgs {
     damage: DamageArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
-    /// Show what would be decoded, as 'vf plan' does, and write nothing
+    /// Print the plan, as 'vf plan' does, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (does not change the result)")]
+#[command(next_help_heading = "Execution (does not change the result)")]
 struct JobsArgs {
-    /// Number of decoders that run in parallel [default: chosen for the work and the machine]
+    /// Number of parallel decoders [default: by the plan and the machine]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }

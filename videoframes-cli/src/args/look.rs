@@ -27,7 +27,7 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// The ffmpeg to check; ffprobe is looked for beside it
+    /// Path of ffmpeg; ffprobe is expected in the same folder
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,
     /// Print JSON

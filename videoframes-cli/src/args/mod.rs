@@ -17,7 +17,7 @@ pub(crate) use self::work::addresses;
 /// The width at which help is wrapped on wider terminals.
 const HELP_WIDTH: usize = 110;
 
-/// Exact frames from videos: every picture is the frame that a player shows at its time
+/// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]
 #[command(name = "vf", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = exit::help(exit::Program::Vf))]
@@ -33,18 +33,18 @@ pub(crate) enum Command {
     /// Extract frames into a ZIP, a folder, a picture or stdout
     #[command(after_help = extract::EXAMPLES)]
     Extract(Box<ExtractArgs>),
-    /// Make a smaller version of a video, frame for frame, that plays everywhere
+    /// Compress a video, frame for frame, into a widely supported format
     #[command(after_help = compress::EXAMPLES)]
     Compress(Box<CompressArgs>),
-    /// Show what an extraction would decode, without decoding
+    /// Print the plan of an extraction: what would be decoded and read
     Plan(Box<PlanArgs>),
-    /// Show container, codec, size, frames and duration of a video
+    /// Print container, codec, size, frames and duration of a video
     Probe(ProbeArgs),
-    /// Check ffmpeg and the machine, and show how to fix what is missing
+    /// Check ffmpeg and the machine, and print a hint for each problem
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell
         shell: clap_complete::Shell,
     },
 }

@@ -12,8 +12,8 @@ use videoframes_core::source::http::Addresses;
 
 /// What a video can be, in this build.
 pub(super) const VIDEO_HELP: &str = match cfg!(feature = "s3") {
-    true => "The video: a file, or an address (http://, https://, s3://BUCKET/KEY)",
-    false => "The video: a file, or an address (http://, https://)",
+    true => "Video: a file or a URL (http://, https://, s3://BUCKET/KEY)",
+    false => "Video: a file or a URL (http://, https://)",
 };
 
 const STRATEGIES: &[Choice<Strategy>] = &[
@@ -23,18 +23,18 @@ const STRATEGIES: &[Choice<Strategy>] = &[
 ];
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (does not change the result)")]
+#[command(next_help_heading = "Execution (does not change the result)")]
 pub(crate) struct StrategyArgs {
-    /// Decode only the samples that the frames need (planned), from the start of the file (plain), or whichever
-    /// costs less (auto)
-    #[arg(long, default_value = "auto", value_name = "HOW", value_parser = choice(STRATEGIES), ignore_case = true)]
+    /// Decode only the samples that the frames need (planned), all samples from the start (plain), or the
+    /// cheaper of both (auto)
+    #[arg(long, default_value = "auto", value_name = "STRATEGY", value_parser = choice(STRATEGIES), ignore_case = true)]
     pub(super) strategy: Strategy,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Work (does not change the result)")]
+#[command(next_help_heading = "Execution (does not change the result)")]
 pub(crate) struct FfmpegArgs {
-    /// The ffmpeg to run; ffprobe is looked for beside it
+    /// Path of ffmpeg; ffprobe is expected in the same folder
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct StallArgs {
     /// Maximum time without progress of ffmpeg or a server
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     stall_timeout: Option<Duration>,
-    /// Maximum address space of one ffmpeg process: 2GiB [default: by the size of the frames]
+    /// Maximum address space of one ffmpeg process: 2GiB [default: by frame size]
     #[arg(long, value_name = "SIZE", value_parser = positive_size)]
     max_memory: Option<NonZeroU64>,
 }

@@ -30,13 +30,13 @@ pub struct InputLimitArgs {
     /// Maximum size of the input: 500MB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = positive_size)]
     pub max_input: Option<NonZeroU64>,
-    /// Maximum number of pixels of a stored frame
+    /// Maximum number of pixels per stored frame
     #[arg(long, value_name = "N")]
     pub max_pixels: Option<NonZeroU64>,
-    /// Maximum length of the video
+    /// Maximum duration of the video
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     pub max_duration: Option<Duration>,
-    /// Maximum time of the run
+    /// Maximum wall-clock time of the run
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     pub timeout: Option<Duration>,
 }

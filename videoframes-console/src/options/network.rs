@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Read from hosts of this machine and of local networks too
+    /// Allow connections to this machine and to private networks
     #[arg(long)]
     pub allow_private_addresses: bool,
 }

@@ -30,7 +30,7 @@ impl ReplaceArgs {
 /// `--name`.
 #[derive(Debug, Clone, Args)]
 pub struct NameArgs {
-    /// Names of the pictures, without extension: {index}, {stem}, {time}, {ms}, {pts}; {index:06} pads
+    /// Template for picture names, without extension: {index}, {stem}, {time}, {ms}, {pts}; {index:06} pads
     /// [default: frame_{index:06}]
     #[arg(long, value_name = "TEMPLATE")]
     pub name: Option<NameTemplate>,
@@ -39,21 +39,21 @@ pub struct NameArgs {
 /// `--on-error`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DamageArgs {
-    /// For a damaged video: fail and write nothing, or keep the frames that decode (partial)
-    #[arg(long, value_name = "WHAT", default_value = "fail", value_parser = choice(ON_DAMAGE), ignore_case = true)]
+    /// For a damaged video: write nothing (fail), or keep the frames that decode (partial)
+    #[arg(long, value_name = "ACTION", default_value = "fail", value_parser = choice(ON_DAMAGE), ignore_case = true)]
     pub on_error: OnDamage,
 }
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReportArgs {
-    /// Progress on stderr [default: a bar on a terminal, else none]
+    /// Show progress on stderr [default: bar on a terminal, else none]
     #[arg(long, value_name = "KIND")]
     pub progress: Option<ProgressKind>,
     /// Print the result as JSON on stdout
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long)]
     pub quiet: bool,
 }

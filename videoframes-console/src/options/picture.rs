@@ -23,13 +23,13 @@ const TONEMAP: &[Choice<Tonemap>] = &[("auto", &[], Tonemap::Auto), ("off", &[],
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pictures")]
 pub struct PictureArgs {
-    /// Picture format [default: jpg, or that of -o]
+    /// Picture format [default: the extension of -o, else jpg]
     #[arg(short, long, value_name = "FORMAT", value_parser = choice(FORMATS), ignore_case = true)]
     pub format: Option<PictureFormat>,
     /// Quality of jpg and webp, 1 to 100 [default: 90]
     #[arg(short, long, value_name = "Q")]
     pub quality: Option<Quality>,
-    /// Maximum width; pictures keep their shape and are never enlarged
+    /// Maximum width; pictures keep their aspect ratio and are never enlarged
     #[arg(short = 'W', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub width: Option<u32>,
     /// Maximum height
@@ -38,13 +38,13 @@ pub struct PictureArgs {
     /// Maximum width and height
     #[arg(long, value_name = "PX", conflicts_with_all = ["width", "height"], value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub max_dimension: Option<u32>,
-    /// Leave pictures as stored, not turned upright
+    /// Do not apply the rotation of the video
     #[arg(long)]
     pub no_rotate: bool,
     /// Which frames are deinterlaced.
     #[command(flatten)]
     pub deinterlace: DeinterlaceArgs,
-    /// Convert HDR videos to SDR (auto), or leave them as they are (off)
+    /// Convert HDR videos to SDR (auto), or never (off)
     #[arg(long, default_value = "auto", value_name = "WHEN", value_parser = choice(TONEMAP), ignore_case = true)]
     pub tonemap: Tonemap,
 }
@@ -52,7 +52,7 @@ pub struct PictureArgs {
 /// `--deinterlace`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DeinterlaceArgs {
-    /// Deinterlace interlaced frames (auto), all (on) or none (off)
+    /// Deinterlace interlaced frames (auto), all frames (on) or none (off)
     #[arg(long, default_value = "auto", value_name = "WHEN", value_parser = choice(DEINTERLACE), ignore_case = true)]
     pub deinterlace: Deinterlace,
 }

@@ -10,7 +10,7 @@ use super::positive_time;
 /// Which video stream.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct StreamArgs {
-    /// Video stream by index, or by ID in hexadecimal, as 'vf probe' lists them [default: the one players show]
+    /// Video stream by index, or by ID in hexadecimal, as listed by 'vf probe' [default: the stream that players show]
     #[arg(long, value_name = "N|ID")]
     pub stream: Option<StreamChoice>,
 }
@@ -22,10 +22,10 @@ pub struct SelectArgs {
     /// Frames per second: 1, 0.5, 1/10, 30000/1001
     #[arg(long, value_name = "RATE", group = "selection")]
     pub fps: Option<FrameRate>,
-    /// One frame in each interval: 10s, 1.5, 1m
+    /// One frame per interval: 10s, 1.5, 1m
     #[arg(long, value_name = "DURATION", group = "selection", value_parser = positive_time)]
     pub every: Option<Rational>,
-    /// The frames displayed at these times: 1.5,00:01:10.123,20%,-2s (negative: from the end)
+    /// Frames displayed at these times: 1.5,00:01:10.123,20%,-2s (negative: from the end)
     #[arg(
         long,
         value_name = "TIMES",
@@ -35,7 +35,7 @@ pub struct SelectArgs {
         value_parser = position
     )]
     pub at: Option<Vec<Position>>,
-    /// This many frames, evenly spaced
+    /// Number of frames, evenly spaced
     #[arg(short = 'n', long, value_name = "N", group = "selection", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// Every frame
@@ -44,10 +44,10 @@ pub struct SelectArgs {
     /// Start of the range (inclusive): 90, 1:30, 1m30s, 25%, -10s (negative: from the end)
     #[arg(short, long, value_name = "TIME", conflicts_with = "at", allow_hyphen_values = true, value_parser = position)]
     pub start: Option<Position>,
-    /// End of the range (exclusive): as --start
+    /// End of the range (exclusive), in the form of --start
     #[arg(short, long, value_name = "TIME", conflicts_with = "at", allow_hyphen_values = true, value_parser = position)]
     pub end: Option<Position>,
-    /// Length of the range, instead of --end
+    /// Duration of the range, instead of --end
     #[arg(short = 't', long, value_name = "DURATION", conflicts_with_all = ["end", "at"], value_parser = positive_time)]
     pub duration: Option<Rational>,
 }

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::LevelFilter;
 /// `-v`.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct VerboseArgs {
-    /// Log on stderr; repeat for more detail
+    /// Log to stderr; repeat for more detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }

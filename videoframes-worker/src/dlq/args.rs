@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct DlqArgs {
-    /// The queue of SQS that holds them, as sqs:NAME or its URL (VF_DEAD_LETTER_QUEUE); else they are
-    /// those of the database.
+    /// SQS queue of dead-letter messages: sqs:NAME or a URL (VF_DEAD_LETTER_QUEUE) [default: the queue in the
+    /// database]
     #[arg(long, global = true, value_name = "QUEUE")]
     pub(crate) queue: Option<String>,
     #[command(subcommand)]
@@ -14,37 +14,37 @@ pub(crate) struct DlqArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DlqAction {
-    /// List dead letters, one a line. SQS lists by receiving: each counts as received once more, and those
-    /// that somebody else holds are missing.
+    /// List dead-letter messages, one per line. In SQS, listing receives the messages: their receive counts
+    /// grow, and messages in flight are missing
     List {
-        /// As a JSON array, with whole bodies.
+        /// Print JSON, with complete bodies
         #[arg(long)]
         json: bool,
-        /// At most so many.
+        /// Maximum number of messages
         #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
         most: usize,
     },
-    /// Print the body of one.
+    /// Print the body of a dead-letter message
     Show {
-        /// Its id, from the list.
+        /// ID of the message, from 'dlq list'
         id: String,
     },
-    /// Send dead letters to a queue again, then delete them, one by one: whatever happens none is lost;
-    /// one may be sent twice. Prints the ids.
+    /// Send dead-letter messages to a queue again and delete them, one by one. No message is lost; after a
+    /// failure, a message may be sent twice. Prints the IDs
     Redrive {
-        /// Their ids, from the list.
+        /// IDs of the messages, from 'dlq list'
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
-        /// All that are there now.
+        /// Redrive all current messages
         #[arg(long, conflicts_with = "ids")]
         all: bool,
-        /// Where to: sqs:NAME or a URL; in a database, a queue's name [default: the input queue].
+        /// Destination: sqs:NAME or a URL; in a database, the name of a queue [default: the input queue]
         #[arg(long, value_name = "QUEUE")]
         to: Option<String>,
     },
-    /// Delete all of them.
+    /// Delete all dead-letter messages
     Purge {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(short = 'y', long)]
         yes: bool,
     },

@@ -31,7 +31,7 @@ fn help_lists_the_shared_exit_codes_and_options() {
         "--max-dimension <PX>",
         "--max-frames <N>",
         "--name <TEMPLATE>",
-        "--on-error <WHAT>",
+        "--on-error <ACTION>",
     ] {
         assert!(submit.contains(option), "{option}: {submit}");
     }

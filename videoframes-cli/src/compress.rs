@@ -25,8 +25,8 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     let mut job = args.job(container);
     if !container.holds(job.options.codec) {
         let (codec, extension) = (job.options.codec, container.extension());
-        let text = format!("a .{extension} file does not hold {codec}");
-        return Err(Failure::new(exit::USAGE, text).hint("give -o a name in .mp4"));
+        let text = format!("a .{extension} file cannot contain {codec}");
+        return Err(Failure::new(exit::USAGE, text).hint("give -o a .mp4 file"));
     }
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let target = target(&path, &args).await?;
@@ -77,10 +77,10 @@ fn output(args: &CompressArgs) -> PathBuf {
 
 /// What the name of the output asks for.
 fn container(path: &Path) -> Result<Container, Failure> {
-    let wrong = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a name in .mp4 or .webm"));
+    let wrong = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a .mp4 or .webm file"));
     if path.as_os_str() == "-" {
         return wrong(
-            "a compressed video is not written to stdout: its index comes first, and is known last"
+            "a compressed video cannot be written to stdout: its index precedes the frames and is written last"
                 .to_owned(),
         );
     }
@@ -90,9 +90,9 @@ fn container(path: &Path) -> Result<Container, Failure> {
     match extension.as_deref() {
         Some("mp4" | "m4v") => Ok(Container::Mp4),
         Some("webm") => Ok(Container::WebM),
-        Some(other) => wrong(format!("'{other}' is not a kind of output")),
+        Some(other) => wrong(format!("'.{other}' is not a supported type of output")),
         None => wrong(format!(
-            "'{}' does not say what kind of output it is",
+            "'{}' has no extension, which sets the type of the output",
             path.display()
         )),
     }
@@ -194,7 +194,7 @@ fn tell(
     let plural = if compressed.frames == 1 { "" } else { "s" };
     let kept = match compressed.origin {
         Origin::Encoded => "",
-        Origin::Remuxed => ", already small: its streams were taken as they are",
+        Origin::Remuxed => ", not encoded: the source is already small",
     };
     let _ = writeln!(
         std::io::stderr(),

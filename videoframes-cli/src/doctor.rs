@@ -13,7 +13,7 @@ use crate::args::DoctorArgs;
 
 const INSTALL: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
 const FULL: &str = "install a full build of ffmpeg";
-const HDR: &str = "install an ffmpeg built with libzimg; without it HDR videos are not tone-mapped";
+const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     let report = Report::make(&FfmpegExtractor::new(args.ffmpeg));
@@ -73,7 +73,7 @@ impl Report {
         let version = std::process::Command::new(ffprobe).arg("-version").output();
         match version.is_ok_and(|output| output.status.success()) {
             true => report.good("ffprobe", ffprobe.display().to_string()),
-            false => report.missing("ffprobe", format!("'{}' cannot be run", ffprobe.display())),
+            false => report.missing("ffprobe", format!("failed to run '{}'", ffprobe.display())),
         }
         for (name, folder) in [
             ("free here", Path::new(".").to_owned()),

@@ -66,7 +66,7 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
     match error {
         Error::Select(SelectError::TooManyFrames { .. }) if output.is_picture() => {
             let text = format!(
-                "the selection gives several pictures, and {} holds one",
+                "the selection has several pictures, but {} holds one",
                 output.name()
             );
             Failure::new(exit::USAGE, text)
@@ -77,7 +77,7 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
             if *output == Output::StdoutZip =>
         {
             failure::of(error, &args.file)
-                .hint("write to a file instead of stdout, so that the extraction can start again")
+                .hint("write to a file instead of stdout, so that the extraction can be restarted")
         }
         _ => failure::of(error, &args.file),
     }

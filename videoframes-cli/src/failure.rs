@@ -13,16 +13,13 @@ use videoframes_core::select::SelectError;
 use crate::input::VideoInput;
 
 /// What to do where there is no space for a copy of a video.
-pub(crate) const TEMPORARY: &str = "TMPDIR names another folder for temporary files";
+pub(crate) const TEMPORARY: &str = "set TMPDIR to another folder for temporary files";
 
 /// An s3:// address, in a build without S3.
 #[cfg(not(feature = "s3"))]
 pub(crate) fn without_s3() -> Failure {
-    Failure::new(
-        exit::USAGE,
-        "this build of vf neither reads nor writes s3:// addresses",
-    )
-    .hint("build it with them: cargo install --path videoframes-cli --features s3")
+    Failure::new(exit::USAGE, "this build of vf does not support s3:// URLs")
+        .hint("build vf with S3 support: cargo install --path videoframes-cli --features s3")
 }
 
 /// The end of a run that was cancelled.
@@ -43,21 +40,21 @@ pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
         Error::Copy { .. } => about_input(exit::OUTPUT).hint(TEMPORARY),
         Error::Empty => about_input(exit::NOT_A_VIDEO),
         Error::Select(SelectError::TooManyFrames { .. }) => {
-            about_input(exit::LIMIT).hint("raise --max-frames, or ask for fewer frames")
+            about_input(exit::LIMIT).hint("raise --max-frames, or select fewer frames")
         }
         Error::Select(SelectError::TooFine { .. }) => {
-            about_input(exit::LIMIT).hint("ask for fewer pictures, or give --max-frames to allow as many")
+            about_input(exit::LIMIT).hint("select fewer pictures, or set --max-frames to allow this number")
         }
         Error::Select(SelectError::EmptyRange { .. }) => {
             about_input(exit::USAGE).hint("--end must be after --start")
         }
         Error::Select(SelectError::OutOfRange) => about_input(exit::USAGE),
         Error::Select(SelectError::BeyondEnd { .. } | SelectError::BeforeStart { .. }) => {
-            about_input(exit::USAGE).hint("'vf probe' shows how long it is")
+            about_input(exit::USAGE).hint("'vf probe' shows the duration of the video")
         }
         Error::LimitExceeded(_) => about_input(exit::LIMIT),
         Error::NotPlannable(_) => {
-            about_input(exit::UNSUPPORTED).hint("--strategy auto takes whichever way is possible")
+            about_input(exit::UNSUPPORTED).hint("--strategy auto selects a strategy that is possible")
         }
         Error::Damaged(_) => {
             about_input(exit::DAMAGED).hint("--on-error partial keeps the frames that decode")
@@ -76,7 +73,7 @@ fn of_compression(error: &CompressError, input: &VideoInput) -> Failure {
         CompressError::Output(_) => Failure::new(exit::OUTPUT, chain(error)),
         CompressError::TooLarge(_) => about_input(exit::LIMIT),
         CompressError::NotesTooLarge(_) => {
-            about_input(exit::LIMIT).hint("give a --quality instead of a --max-size")
+            about_input(exit::LIMIT).hint("use --quality instead of --max-size")
         }
         CompressError::SizeOutOfReach { .. } => {
             about_input(exit::UNSUPPORTED).hint("give a larger --max-size, a --max-height, or --audio none")
@@ -104,7 +101,7 @@ fn of_decoder(error: &ExtractError, input: &VideoInput) -> Failure {
         ExtractError::TimelineMismatch(_) => about_input(exit::DECODER),
         ExtractError::Cancelled => cancelled(),
         ExtractError::Stalled(_) => {
-            about_input(exit::DECODER).hint("--stall-timeout sets how long it may be silent")
+            about_input(exit::DECODER).hint("--stall-timeout sets the maximum time without progress")
         }
         ExtractError::SourceFailed(_) => about_input(exit::NOT_FOUND),
         ExtractError::Interlaced | ExtractError::PlanFailed(_) | ExtractError::DecoderFailed(_) => {
@@ -116,10 +113,11 @@ fn of_decoder(error: &ExtractError, input: &VideoInput) -> Failure {
 pub(crate) fn of_archive(error: &ArchiveError) -> Failure {
     match error {
         ArchiveError::Storage(error) => Failure::of_output(error),
-        ArchiveError::NotReplaceable { .. } => Failure::new(exit::OUTPUT_EXISTS, chain(error))
-            .hint("give the name of a folder that is not there yet"),
+        ArchiveError::NotReplaceable { .. } => {
+            Failure::new(exit::OUTPUT_EXISTS, chain(error)).hint("give the name of a new folder")
+        }
         ArchiveError::ForeignDirectory(_) => Failure::new(exit::OUTPUT_EXISTS, chain(error))
-            .hint("give a new or an empty folder; this tool only replaces folders that it made"),
+            .hint("give a new or an empty folder; vf replaces only folders written by vf"),
         _ => Failure::new(exit::OUTPUT, chain(error)),
     }
 }

@@ -164,7 +164,7 @@ impl VideoInput {
         match error {
             HttpError::InvalidUrl(_) => about(exit::USAGE),
             HttpError::PrivateAddress(_) => about(exit::NOT_FOUND)
-                .hint("--allow-private-addresses reads from this machine and from local networks"),
+                .hint("--allow-private-addresses allows connections to this machine and to private networks"),
             HttpError::TooLarge(_) | HttpError::TimeLimit => about(exit::LIMIT),
             HttpError::Copy(_) => about(exit::OUTPUT).hint(failure::TEMPORARY),
             _ => about(exit::NOT_FOUND),
@@ -191,7 +191,7 @@ impl fmt::Display for VideoInput {
             Self::File(path) => path.display().fmt(f),
             Self::Url(url) => url.fmt(f),
             Self::Object(object) => object.fmt(f),
-            Self::Invalid(_) => f.write_str("the address"),
+            Self::Invalid(_) => f.write_str("the URL"),
         }
     }
 }

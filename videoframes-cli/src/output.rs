@@ -32,7 +32,7 @@ pub(crate) enum Output {
     Object(S3Uri),
 }
 
-const KINDS: &str = "-o takes a name in .zip, a picture (.jpg, .png, .webp), a folder (name/), or -";
+const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp), a folder (name/), or -";
 
 impl Output {
     /// Reads the arguments.
@@ -50,7 +50,7 @@ impl Output {
                 format.extension(),
                 path.display()
             );
-            return Err(Failure::new(exit::USAGE, text).hint("leave --format out, or change the extension"));
+            return Err(Failure::new(exit::USAGE, text).hint("omit --format, or change the extension"));
         }
         Ok(output)
     }
@@ -82,7 +82,7 @@ impl Output {
         match extension.to_string_lossy().parse() {
             Ok(format) => Ok(Self::Picture(path, format)),
             Err(_) => {
-                let text = format!("'.{}' is not a kind of output", extension.display());
+                let text = format!("'.{}' is not a supported type of output", extension.display());
                 Err(Failure::new(exit::USAGE, text).hint(KINDS))
             }
         }
@@ -147,7 +147,7 @@ fn folder_at(path: &Path) -> Result<Output, Failure> {
         None | Some(Component::CurDir | Component::ParentDir | Component::RootDir)
     ) {
         let text = format!("'{}' cannot be replaced by a new folder", path.display());
-        return Err(Failure::new(exit::USAGE, text).hint("give the name of a folder in it"));
+        return Err(Failure::new(exit::USAGE, text).hint("give the name of a new folder inside that folder"));
     }
     // `components` drops a trailing slash, which a rename would trip over.
     Ok(Output::Folder(path.components().collect()))
@@ -158,8 +158,10 @@ fn object(text: &str) -> Result<Output, Failure> {
         .parse()
         .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
     if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
-        let text = format!("'{address}' is not a kind of output");
-        return Err(Failure::new(exit::USAGE, text).hint("only a ZIP can be an object: give a name in .zip"));
+        let text = format!("'{address}' is not a supported type of output");
+        return Err(
+            Failure::new(exit::USAGE, text).hint("objects are ZIP files: give a key that ends in .zip")
+        );
     }
     Ok(Output::Object(address))
 }
@@ -170,7 +172,7 @@ fn stdout(kind: Stdout, args: &ExtractArgs) -> Result<Box<dyn Destination>, Fail
         return Err(Failure::new(exit::USAGE, text).hint("write the result to a file with -o"));
     }
     if std::io::stdout().is_terminal() {
-        let text = "a ZIP or a picture is not written to a terminal";
+        let text = "a ZIP file or a picture cannot be written to a terminal";
         return Err(Failure::new(exit::USAGE, text).hint("redirect stdout, or give -o frames.zip"));
     }
     Ok(Box::new(kind))

@@ -71,7 +71,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let mut notes = Vec::new();
     if video.orientation.degrees() != 0 {
         notes.push(format!(
-            "stored {}×{}, turned by {}°",
+            "stored {}×{}, rotated by {}°",
             video.width,
             video.height,
             video.orientation.degrees()

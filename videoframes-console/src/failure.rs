@@ -48,9 +48,11 @@ impl Failure {
     /// Creates a failure for an output that exists or cannot be written.
     pub fn of_output(error: &StorageError) -> Self {
         match error {
-            StorageError::AlreadyExists(_) => Self::because(OUTPUT_EXISTS, error).hint("-y replaces it"),
+            StorageError::AlreadyExists(_) => {
+                Self::because(OUTPUT_EXISTS, error).hint("-y replaces the existing output")
+            }
             StorageError::NotFound(_) => Self::new(OUTPUT, format!("the folder {}", chain(error)))
-                .hint("create it first, or give another -o"),
+                .hint("create the folder first, or give another -o"),
             _ => Self::because(OUTPUT, error),
         }
     }

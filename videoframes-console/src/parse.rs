@@ -57,7 +57,7 @@ fn explain(mut error: clap::Error, root: &Command, args: &[OsString], video_comm
                 let (shown, name) = (shown(&argument), &command.name);
                 let failure = Failure::new(USAGE, format!("unexpected argument {shown}"));
                 return Explained::Failure(failure.hint(format!(
-                    "'{name}' takes one video: run it once for each video, and put options before their values"
+                    "'{name}' takes one video: run the command once per video, and put options before their values"
                 )));
             }
             if error.get(ContextKind::SuggestedArg).is_none()
@@ -77,7 +77,7 @@ fn explain(mut error: clap::Error, root: &Command, args: &[OsString], video_comm
 /// A text of the command line in a message. An address may hold credentials and is not shown.
 fn shown(text: &str) -> String {
     match has_scheme(text) {
-        true => "the address".to_owned(),
+        true => "the URL".to_owned(),
         false => format!("'{text}'"),
     }
 }

@@ -27,7 +27,10 @@ pub fn print(text: &str) -> Result<Delivery, Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(Delivery::Written),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Delivery::Closed),
-        Err(error) => Err(Failure::new(OUTPUT, format!("cannot write to stdout: {error}"))),
+        Err(error) => Err(Failure::new(
+            OUTPUT,
+            format!("failed to write to stdout: {error}"),
+        )),
     }
 }
 

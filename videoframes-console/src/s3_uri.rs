@@ -39,10 +39,10 @@ impl FromStr for S3Uri {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
         };
         if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(known) {
-            return Err("is not s3://BUCKET/KEY with the name of a bucket".to_owned());
+            return Err("expected s3://BUCKET/KEY with a valid bucket name".to_owned());
         }
         if key.is_empty() {
-            return Err("names a bucket without an object: s3://BUCKET/KEY".to_owned());
+            return Err("the key of the object is missing: expected s3://BUCKET/KEY".to_owned());
         }
         Ok(Self {
             bucket: bucket.to_owned(),

@@ -231,7 +231,10 @@ fn fields(text: &str) -> Result<serde_json::Value, String> {
         };
         match RENDITION_FIELDS.contains(&name) {
             true => Ok((name.to_owned(), value)),
-            false => Err(format!("'{name}' is none of {}", RENDITION_FIELDS.join(", "))),
+            false => Err(format!(
+                "'{name}' is not a field of a rendition: expected one of {}",
+                RENDITION_FIELDS.join(", ")
+            )),
         }
     });
     fields
@@ -252,7 +255,7 @@ const RENDITION_FIELDS: [&str; 8] = [
 ];
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))
+    serde_json::from_str(text).map_err(|e| format!("invalid JSON: {e}"))
 }
 
 #[cfg(test)]

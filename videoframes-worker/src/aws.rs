@@ -14,7 +14,7 @@ pub(crate) async fn environment() -> Result<SdkConfig, Failure> {
     let config = sdk_config(&AwsOptions::default()).await;
     match config.region() {
         Some(_) => Ok(config),
-        None => Err(Failure::new(exit::USAGE, "no region of AWS is set").hint("set AWS_REGION")),
+        None => Err(Failure::new(exit::USAGE, "no AWS region is set").hint("set AWS_REGION")),
     }
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// `action` is what a policy would have to allow, `what` was tried: "cannot {what}".
+    /// `action` is what a policy would have to allow, `what` was tried: "failed to {what}".
     pub(crate) fn of<E>(
         action: &'static str,
         what: impl Into<String>,
@@ -97,14 +97,14 @@ impl Refusal {
 
     fn hint(&self) -> Option<String> {
         if self.is_of_credentials() {
-            return Some("look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE".to_owned());
+            return Some("check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE".to_owned());
         }
-        let allowed = format!("{} has to be allowed; docs/iam has policies", self.action);
+        let allowed = format!("allow {}; docs/iam has policies", self.action);
         match self.status {
             // The answer to a HEAD has no body that would say which it is.
-            Some(403) if self.code.is_none() => Some(format!("look at the credentials; {allowed}")),
+            Some(403) if self.code.is_none() => Some(format!("check the credentials; {allowed}")),
             Some(403) => Some(allowed),
-            None => Some("look at the network, AWS_REGION and AWS_ENDPOINT_URL".to_owned()),
+            None => Some("check the network, AWS_REGION and AWS_ENDPOINT_URL".to_owned()),
             _ if self.has_code(&["AccessDenied", "AccessDeniedException"]) => Some(allowed),
             _ => None,
         }
@@ -113,7 +113,7 @@ impl Refusal {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let mut message = format!("cannot {}", refusal.what);
+        let mut message = format!("failed to {}", refusal.what);
         let status = refusal.status.map(|status| format!("HTTP {status}"));
         let code = refusal.code.clone().or(status);
         for part in [code, Some(refusal.message.clone())].into_iter().flatten() {

@@ -34,7 +34,7 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
         let mut page = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
         for job in &page.unreadable {
             eprintln!(
-                "warning: the job {} cannot be read: {}",
+                "warning: failed to read job {}: {}",
                 job.id,
                 printable(&job.reason)
             );
@@ -109,7 +109,7 @@ pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, F
     let job = job.ok_or_else(|| missing(args.id))?;
     match job.status.is_terminal() {
         true => eprintln!("{} is {}", job.id, job.status),
-        false => eprintln!("{}: its worker is asked to stop", job.id),
+        false => eprintln!("{}: the worker was requested to stop", job.id),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,7 +134,7 @@ fn refused(error: &JobRepoError) -> Failure {
 }
 
 pub(crate) fn missing(id: JobId) -> Failure {
-    Failure::new(exit::NOT_FOUND, format!("there is no job {id}")).hint("'vf-worker jobs' lists them")
+    Failure::new(exit::NOT_FOUND, format!("job {id} does not exist")).hint("'vf-worker jobs' lists the jobs")
 }
 
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
@@ -171,7 +171,7 @@ fn sheet(job: &VideoJob) -> String {
         ("video", video(job).to_owned()),
         (
             "attempts",
-            format!("{} ({} of them crashed)", job.attempts, job.crash_count),
+            format!("{} ({} crashed)", job.attempts, job.crash_count),
         ),
         ("created", job.created_at.to_string()),
     ];
@@ -192,7 +192,7 @@ fn sheet(job: &VideoJob) -> String {
         lines.push(("worker", owner.clone()));
     }
     if job.cancel_requested {
-        lines.push(("stopping", "its worker is asked to stop".to_owned()));
+        lines.push(("stopping", "the worker was requested to stop".to_owned()));
     }
     if let Some(next) = job.next_attempt_at {
         lines.push(("next attempt", next.to_string()));
@@ -223,7 +223,7 @@ fn sheet(job: &VideoJob) -> String {
 
 fn line(rendition: &RenditionResult) -> String {
     match rendition {
-        RenditionResult::Failed { message } => format!("not made: {message}"),
+        RenditionResult::Failed { message } => format!("failed: {message}"),
         RenditionResult::Made(RenditionObject { key, video }) => format!(
             "{key}: {} {}×{}, {} bytes, sha256 {}",
             video.codec, video.width, video.height, video.size, video.sha256

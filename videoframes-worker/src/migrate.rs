@@ -14,8 +14,8 @@ pub(crate) async fn run(config: &Config, args: &MigrateArgs) -> Result<ExitCode,
     let database = connect_directly(config).await?;
     if database.is_pooled() {
         return Err(
-            Failure::new(exit::USAGE, "migrations do not run through a connection pooler")
-                .hint("set VF_DATABASE_DIRECT_URL to the address of the server itself"),
+            Failure::new(exit::USAGE, "migrations cannot run through a connection pooler")
+                .hint("set VF_DATABASE_DIRECT_URL to the address of the database server"),
         );
     }
     let failed = |error| -> Failure { schema(&error) };

@@ -59,7 +59,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
             exit::USAGE,
             "notifications in SQS cannot be listed without receiving them",
         )
-        .hint("--take receives and deletes them")),
+        .hint("--take receives and deletes the notifications")),
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
 async fn refused(place: &Place, resend: bool) -> Result<ExitCode, Failure> {
     if resend {
         let count = place.repo.resend_refused().await.map_err(|e| unavailable(&e))?;
-        eprintln!("{count} messages are sent again");
+        eprintln!("requested to send {count} messages again");
         return Ok(ExitCode::SUCCESS);
     }
     for refused in place.repo.refused(PAGE).await.map_err(|e| unavailable(&e))? {

@@ -34,13 +34,13 @@ impl Outage {
     /// Waits before the next attempt. Fails where the outage has lasted too long.
     pub(crate) async fn wait(&mut self, error: &dyn Error) -> Result<(), Failure> {
         let since = *self.since.get_or_insert_with(|| {
-            eprintln!("{}, trying again for up to {:?}", chain(error), self.limit);
+            eprintln!("{}; retrying for up to {:?}", chain(error), self.limit);
             Instant::now()
         });
         let left = self.limit.saturating_sub(since.elapsed());
         if left.is_zero() {
             return Err(Failure::because(exit::UNAVAILABLE, error)
-                .hint("VF_OUTAGE_TIMEOUT says how long an outage may last"));
+                .hint("VF_OUTAGE_TIMEOUT sets the maximum duration of an outage"));
         }
         sleep(self.pause.min(left)).await;
         self.pause = (self.pause * 2).min(PAUSE[1]);

@@ -41,7 +41,7 @@ pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Fail
     if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && !std::path::Path::new(path.trim_start_matches("//")).exists()
     {
-        eprintln!("nothing was ever submitted here: '{path}' does not exist");
+        eprintln!("no job was submitted here: '{path}' does not exist");
         return Ok(None);
     }
     open(config).await.map(Some)
@@ -65,8 +65,8 @@ pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     };
     ready.map_err(|error| match (&error, database.is_pooled()) {
         (MigrationError::SchemaOlder { .. }, true) => Failure::because(exit::SCHEMA, &error).hint(
-            "DATABASE_URL is a connection pooler: set VF_DATABASE_DIRECT_URL to the server, or run \
-             'vf-worker migrate up' with it",
+            "DATABASE_URL is a connection pooler: set VF_DATABASE_DIRECT_URL to the database server, or run \
+             'vf-worker migrate up' with that variable",
         ),
         _ => schema(&error),
     })?;
@@ -113,7 +113,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
         private_folders(folder).map_err(|error| {
             Failure::new(
                 exit::UNAVAILABLE,
-                format!("the folder '{}' cannot be made: {error}", folder.display()),
+                format!("failed to create the folder '{}': {error}", folder.display()),
             )
         })?;
     }
@@ -147,7 +147,7 @@ async fn connect_to(config: &Config, address: &str, pooler: Pooler) -> Result<Da
 pub(crate) fn schema(error: &MigrationError) -> Failure {
     match error {
         MigrationError::SchemaNewer { .. } => Failure::because(exit::SCHEMA, error)
-            .hint("use the version of vf-worker that made it, or a newer one"),
+            .hint("use the version of vf-worker that migrated the schema, or a newer version"),
         MigrationError::SchemaOlder { .. } => {
             Failure::because(exit::SCHEMA, error).hint("run 'vf-worker migrate up', or set VF_MIGRATE=on")
         }

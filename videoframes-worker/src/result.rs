@@ -48,7 +48,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
         .await
         .map_err(|error| match &error {
             StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)
-                .hint("it is past its retention, or somebody removed it"),
+                .hint("the retention of the result has ended, or the object was removed"),
             _ => Failure::because(exit::UNAVAILABLE, &error),
         })?
         .source;
@@ -85,7 +85,7 @@ fn rendition(result: &JobResult, number: usize) -> Result<Wanted<'_>, Failure> {
             sha256: &object.video.sha256,
         }),
         Some(RenditionResult::Failed { message }) => {
-            let text = format!("rendition {number} could not be made");
+            let text = format!("rendition {number} failed");
             Err(Failure::new(exit::JOB, text).hint(message.clone()))
         }
         None => {
@@ -100,10 +100,7 @@ const URL_LASTS: Duration = Duration::from_secs(3600);
 
 async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> {
     let Objects::Bucket(storage) = &place.objects else {
-        return Err(Failure::new(
-            exit::USAGE,
-            "only what is in a bucket has an address",
-        ));
+        return Err(Failure::new(exit::USAGE, "--url requires a result in a bucket"));
     };
     let url = storage.presign(key, URL_LASTS).await;
     let url = url.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))?;
@@ -117,7 +114,7 @@ async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode
         digest.update(&bytes);
         offset += bytes.len() as u64;
         let written = std::io::stdout().lock().write_all(&bytes);
-        written.map_err(|e| Failure::new(exit::OUTPUT, format!("cannot write to stdout: {e}")))?;
+        written.map_err(|e| Failure::new(exit::OUTPUT, format!("failed to write to stdout: {e}")))?;
     }
     check(digest, wanted)?;
     Ok(ExitCode::SUCCESS)
@@ -128,9 +125,10 @@ async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
         return Ok(None);
     }
     let bytes = archive.read_at(offset, CHUNK).await;
-    let bytes = bytes.map_err(|e| Failure::new(exit::UNAVAILABLE, format!("cannot read it: {e}")))?;
+    let bytes =
+        bytes.map_err(|e| Failure::new(exit::UNAVAILABLE, format!("failed to read the result: {e}")))?;
     match bytes.is_empty() {
-        true => Err(Failure::new(exit::UNAVAILABLE, "it ends too early")),
+        true => Err(Failure::new(exit::UNAVAILABLE, "the result is truncated")),
         false => Ok(Some(bytes)),
     }
 }
@@ -142,7 +140,10 @@ fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(
             exit::UNAVAILABLE,
-            format!("'{}' is not what the job wrote: its checksum differs", wanted.key),
+            format!(
+                "checksum mismatch: '{}' is not the object that the job wrote",
+                wanted.key
+            ),
         )),
     }
 }

@@ -21,7 +21,7 @@ use crate::workspace::Workspace;
 pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
     if let Some(concurrency) = args.concurrency {
         if concurrency == 0 {
-            return Err(Failure::new(exit::USAGE, "--concurrency: '0' is not at least 1"));
+            return Err(Failure::new(exit::USAGE, "--concurrency must be at least 1"));
         }
         config.processor.concurrency = concurrency;
     }
@@ -34,7 +34,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         let folder = config.places.scratch.display();
         Failure::new(
             exit::UNAVAILABLE,
-            format!("no temporary files can be kept in '{folder}': {error}"),
+            format!("failed to create a folder for temporary files in '{folder}': {error}"),
         )
     })?;
     let workspace = Arc::new(workspace);

@@ -34,7 +34,7 @@ impl From<Unready> for Failure {
 impl Unready {
     fn new(error: &dyn std::error::Error, outage: bool) -> Self {
         let failure = Failure::because(exit::UNAVAILABLE, error)
-            .hint("'vf-worker provision --check' says what is there and what is missing");
+            .hint("'vf-worker provision --check' lists missing buckets, queues and settings");
         match outage {
             true => Self::ForNow(failure),
             false => Self::ForGood(failure),

@@ -36,9 +36,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let source = video.source();
     let fields = fields(&args)?;
     if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
-        return Err(
-            Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists what can be asked")
-        );
+        return Err(Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists the options"));
     }
 
     let place = open(config).await?;
@@ -57,7 +55,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let Some(submitted) = submitted.into_iter().next() else {
         return Err(Failure::new(
             exit::INTERNAL,
-            "the database did not answer for the job",
+            "the database returned no job for the submission",
         ));
     };
     print(&format!("{}\n", submitted.id))?;
@@ -123,7 +121,7 @@ impl Video {
     /// The object that an address names. Another address may hold credentials, and is not repeated.
     fn address(text: &str) -> Result<Self, Failure> {
         if !S3Uri::is_meant(text) {
-            let text = "the address is not that of an object: a job takes a file or s3://BUCKET/KEY";
+            let text = "unsupported URL: a job takes a file or s3://BUCKET/KEY";
             return Err(Failure::new(exit::USAGE, text));
         }
         let address = text.parse::<S3Uri>();
@@ -149,7 +147,7 @@ impl Video {
             Self::Object(source) => {
                 let storage = place.stores.source(source.bucket.as_deref());
                 let storage = storage.map_err(|e| {
-                    Failure::because(exit::USAGE, &e).hint("VF_SOURCES names the buckets that are read")
+                    Failure::because(exit::USAGE, &e).hint("VF_SOURCES lists the buckets of source videos")
                 })?;
                 let info = storage.head(&source.key, &source.version).await;
                 Ok(info.map_err(|error| source_failure(&error))?.etag)
@@ -256,7 +254,7 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
     let Value::Object(mut fields) = options.to_json() else {
         return Err(Failure::new(
             exit::INTERNAL,
-            "the options have no form as a message",
+            "failed to convert the options to a job message",
         ));
     };
     let mut set = |name: &str, value: Option<Value>| {
@@ -314,13 +312,16 @@ async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, 
         };
         outage.is_over();
         let Some(job) = job else {
-            return Err(Failure::new(exit::NOT_FOUND, format!("the job {id} is gone")));
+            return Err(Failure::new(
+                exit::NOT_FOUND,
+                format!("job {id} no longer exists"),
+            ));
         };
         if job.status.is_terminal() {
             return ended(&job);
         }
         if !told && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
-            eprintln!("waiting for a worker: 'vf-worker run' with the same settings starts one");
+            eprintln!("waiting for a worker: 'vf-worker run' with the same settings starts a worker");
             told = true;
         }
         tokio::time::sleep(LOOK).await;

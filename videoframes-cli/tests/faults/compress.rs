@@ -89,14 +89,18 @@ fn outputs_and_flags_are_refused_before_anything_is_done() {
     let place = Place::new();
     let out = |name: &str| place.path(name).display().to_string();
     for (args, code, says) in [
-        (&["-o", "-"][..], 2, "not written to stdout"),
-        (&["-o", &out("out.avi")], 2, "'avi' is not a kind of output"),
-        (&["-o", &out("out")], 2, "does not say what kind"),
+        (&["-o", "-"][..], 2, "cannot be written to stdout"),
+        (
+            &["-o", &out("out.avi")],
+            2,
+            "'.avi' is not a supported type of output",
+        ),
+        (&["-o", &out("out")], 2, "has no extension"),
         (&["-o", &out("no/such/out.mp4")], 11, "does not exist"),
         (
             &["-o", &out("out.webm"), "--codec", "h264"],
             2,
-            "does not hold h264",
+            "cannot contain h264",
         ),
         (
             &["-o", &out("video.mp4"), "-y"],

@@ -15,7 +15,7 @@ fn a_mistake_is_answered_by_what_would_help() {
             &["extract", "video.mp4", "other.mp4"],
             &[
                 "unexpected argument 'other.mp4'",
-                "takes one video: run it once for each video",
+                "takes one video: run the command once per video",
             ],
         ),
         (
@@ -36,7 +36,7 @@ fn a_mistake_is_answered_by_what_would_help() {
         ),
         (
             &["extract", "video.mp4", "-f", "png", "-q", "50"],
-            &["no effect on png", "hint: leave --quality out"],
+            &["no effect on png", "hint: omit --quality"],
         ),
         (
             &["extract", "video.mp4", "-q", "50", "-o", "x.png"],

@@ -48,23 +48,22 @@ fn a_picture_file_is_refused_for_several_pictures_another_format_or_an_existing_
         let several = extract(&[args, &["-o", "thumb.jpg"]].concat());
         several.fails(
             2,
-            &["several pictures, and thumb.jpg holds one", "--at TIME or -n 1"],
+            &["several pictures, but thumb.jpg holds one", "--at TIME or -n 1"],
         );
     }
     let other = extract(&["-n", "1", "-o", "thumb.jpg", "-f", "png"]);
     other.fails(
         2,
-        &[
-            "--format png contradicts -o thumb.jpg",
-            "hint: leave --format out",
-        ],
+        &["--format png contradicts -o thumb.jpg", "hint: omit --format"],
     );
-    extract(&["-n", "1", "-o", "thumb.bmp"])
-        .fails(2, &["'.bmp' is not a kind of output", ".jpg, .png, .webp"]);
+    extract(&["-n", "1", "-o", "thumb.bmp"]).fails(
+        2,
+        &["'.bmp' is not a supported type of output", ".jpg, .png, .webp"],
+    );
     assert_eq!(place.made(), Vec::<String>::new());
 
     fs::write(place.path("thumb.jpg"), "mine").unwrap();
-    extract(&["-n", "1", "-o", "thumb.jpg"]).fails(9, &["-y replaces it"]);
+    extract(&["-n", "1", "-o", "thumb.jpg"]).fails(9, &["-y replaces the existing output"]);
     assert_eq!(fs::read(place.path("thumb.jpg")).unwrap(), b"mine");
     assert_eq!(extract(&["-n", "1", "-o", "thumb.jpg", "--yes"]).code, Some(0));
     assert_eq!(picture(&place.path("thumb.jpg")).0, ImageFormat::Jpeg);

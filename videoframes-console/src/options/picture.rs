@@ -67,7 +67,7 @@ impl PictureArgs {
         if self.quality.is_some() && format == PictureFormat::Png {
             return Err(
                 Failure::new(USAGE, "--quality has no effect on png, which is lossless")
-                    .hint("leave --quality out, or choose --format jpg or webp"),
+                    .hint("omit --quality, or use --format jpg or webp"),
             );
         }
         Ok(PictureOptions {

@@ -60,9 +60,10 @@ impl FromStr for QueueAddress {
         let stem = name.strip_suffix(".fifo").unwrap_or(name);
         match !stem.is_empty() && name.len() <= NAME_BYTES && stem.chars().all(legal) {
             true => Ok(address),
-            false => {
-                Err("a queue with a name of 1 to 80 letters, digits, - and _ (.fifo at the end)".to_owned())
-            }
+            false => Err(
+                "a queue with a name of 1 to 80 letters, digits, - and _, optionally with .fifo at the end"
+                    .to_owned(),
+            ),
         }
     }
 }

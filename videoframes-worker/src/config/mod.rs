@@ -46,7 +46,7 @@ impl Config {
     /// Reads flags and environment.
     pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
         Self::of(place, Reader::of_environment()).map_err(|wrong| {
-            Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists what can be set")
+            Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists the environment variables")
         })
     }
 
@@ -126,8 +126,8 @@ fn timing(read: &mut Reader, places: &Places) -> Timing {
 
 /// Read at once: what is wrong with a rule is said before anything is done.
 fn rules(path: &str) -> Result<Rules, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("a file that can be read: {error}"))?;
-    Rules::from_json(&text).map_err(|wrong| format!("a file of rules: {wrong}"))
+    let text = std::fs::read_to_string(path).map_err(|error| format!("a readable file: {error}"))?;
+    Rules::from_json(&text).map_err(|wrong| format!("a valid file of rules: {wrong}"))
 }
 
 fn limits(read: &mut Reader) -> Limits {
@@ -229,7 +229,7 @@ mod tests {
             for zero in ["0s", "0", "0ms"] {
                 let wrong = of(Some("data"), &[(name, zero)]).unwrap_err().join("\n");
                 assert!(
-                    wrong.contains(name) && wrong.contains("longer than nothing"),
+                    wrong.contains(name) && wrong.contains("a time above 0"),
                     "{wrong}"
                 );
             }

@@ -59,10 +59,14 @@ impl Places {
         let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
         let dead_letters = read.get("VF_DEAD_LETTER_QUEUE", queue);
         if input == notifier || input == dead_letters || notifier == dead_letters {
-            read.wrong("VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE have to be three queues");
+            read.wrong(
+                "VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE must be three different queues",
+            );
         }
         if input.is_sqs() != dead_letters.is_sqs() {
-            read.wrong("VF_DEAD_LETTER_QUEUE has to be where VF_INPUT_QUEUE is: in SQS or in the database");
+            read.wrong(
+                "VF_DEAD_LETTER_QUEUE and VF_INPUT_QUEUE must both be in SQS, or both in the database",
+            );
         }
         let path_style = read.optional("VF_S3_PATH_STYLE", super::values::on_off);
         let s3 = S3Settings {
@@ -92,7 +96,7 @@ impl Places {
             let known = ["postgres://", "postgresql://"].iter();
             match known.into_iter().any(|scheme| text.starts_with(scheme)) {
                 true => Ok(text.to_owned()),
-                false => Err("a postgres:// address".to_owned()),
+                false => Err("a postgres:// URL".to_owned()),
             }
         });
         let database_direct_url = database_direct_url.filter(|_| place.local.is_none());
@@ -140,19 +144,19 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
         let known = ["postgres://", "postgresql://", "sqlite:"];
         match known.iter().any(|scheme| text.starts_with(scheme)) {
             true => Ok(text.to_owned()),
-            false => Err("a postgres:// or sqlite: address".to_owned()),
+            false => Err("a postgres:// or sqlite: URL".to_owned()),
         }
     });
     let storage = read.optional("VF_STORAGE", storage);
     let missing = match ["DATABASE_URL", "VF_STORAGE"].map(|name| read.is_set(name)) {
         [false, false] => Some("DATABASE_URL and VF_STORAGE"),
-        [false, true] => Some("DATABASE_URL, beside VF_STORAGE"),
-        [true, false] => Some("VF_STORAGE, beside DATABASE_URL"),
+        [false, true] => Some("DATABASE_URL in addition to VF_STORAGE"),
+        [true, false] => Some("VF_STORAGE in addition to DATABASE_URL"),
         [true, true] => None,
     };
     if let Some(missing) = missing {
         read.wrong(format!(
-            "nothing says where to work: give --local DIR, or set {missing}"
+            "no database or no store is configured: give --local DIR, or set {missing}"
         ));
     }
     let nowhere = StoragePlace::Folder(PathBuf::new());
@@ -166,7 +170,7 @@ fn storage(text: &str) -> Result<StoragePlace, String> {
     let place = text.strip_prefix("s3://").map(BucketPlace::parse);
     match place {
         Some(Ok(place)) => Ok(StoragePlace::Bucket(place)),
-        _ => Err("file: and a folder, or s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
+        _ => Err("file:FOLDER, s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
     }
 }
 

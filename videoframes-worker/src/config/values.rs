@@ -79,7 +79,7 @@ impl Reader {
             Err(expected) => {
                 // The address of a database holds a password.
                 let shown = if name == "DATABASE_URL" {
-                    "its value"
+                    "[redacted]"
                 } else {
                     value
                 };
@@ -117,7 +117,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 /// A time in which something has to fit.
 pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     let time = time(text).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| "a time longer than nothing, such as 90s or 1h30m".to_owned())
+    time.ok_or_else(|| "a time above 0, such as 90s or 1h30m".to_owned())
 }
 
 /// A size above nothing.

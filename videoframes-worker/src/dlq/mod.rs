@@ -73,11 +73,8 @@ async fn in_sqs(
                 None => input,
             };
             let to = to.ok_or_else(|| {
-                Failure::new(
-                    exit::USAGE,
-                    "nothing says where to: VF_INPUT_QUEUE names no queue of SQS",
-                )
-                .hint("give --to sqs:NAME, or the URL of a queue")
+                Failure::new(exit::USAGE, "no destination: VF_INPUT_QUEUE is not an SQS queue")
+                    .hint("give --to sqs:NAME, or the URL of a queue")
             })?;
             Some(letters.destination(&to).await?)
         }
@@ -85,7 +82,7 @@ async fn in_sqs(
     };
     if let DlqAction::List { .. } = &args.action {
         let depth = letters.depth().await?;
-        eprintln!("there are about {depth}; those that somebody else holds are not listed");
+        eprintln!("about {depth} messages; messages in flight are not listed");
     }
     act(&letters, address.name(), to.as_ref(), &args.action).await
 }
@@ -129,8 +126,11 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
 }
 
 fn missing(ids: &str) -> Failure {
-    Failure::new(exit::NOT_FOUND, format!("there is no dead letter {ids}"))
-        .hint("'vf-worker dlq list' lists them; one that somebody holds is hidden for a while")
+    Failure::new(
+        exit::NOT_FOUND,
+        format!("no dead-letter message has the ID {ids}"),
+    )
+    .hint("'vf-worker dlq list' lists the messages; messages in flight are hidden for a while")
 }
 
 async fn act<M: Mailbox>(
@@ -157,7 +157,7 @@ async fn act<M: Mailbox>(
                 true => Which::All(letters.depth().await?.max(FEWEST)),
                 false => Which::Ids(ids.iter().cloned().collect()),
             };
-            let to = to.ok_or_else(|| Failure::new(exit::USAGE, "nothing says where to"))?;
+            let to = to.ok_or_else(|| Failure::new(exit::USAGE, "no destination: give --to QUEUE"))?;
             let told = |id: &str| print(&format!("{id}\n")).map(|_| ());
             let absent = redrive(letters, &which, to, told).await?;
             match absent.is_empty() {
@@ -190,9 +190,11 @@ fn body(text: &str, on_terminal: bool) -> String {
 /// Asks who sits at the terminal.
 fn confirmed(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(
-            Failure::new(exit::USAGE, "there is nobody to ask whether that is meant").hint("give --yes"),
-        );
+        return Err(Failure::new(
+            exit::USAGE,
+            "failed to ask for confirmation: stdin is not a terminal",
+        )
+        .hint("give --yes"));
     }
     eprint!("{question} [y/N] ");
     let _ = std::io::stderr().flush();

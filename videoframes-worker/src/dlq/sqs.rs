@@ -46,7 +46,7 @@ impl SqsLetters {
         if url == self.url {
             return Err(Failure::new(
                 exit::USAGE,
-                format!("'{address}' is the queue of dead letters itself"),
+                format!("'{address}' is the queue of the dead-letter messages itself"),
             ));
         }
         Ok(SqsDestination {
@@ -71,8 +71,8 @@ async fn url(client: &Client, address: &QueueAddress) -> Result<String, Failure>
     let found = asked.map_err(refused).map_err(|refusal| {
         let missing = refusal.has_code(&["NonExistentQueue", "QueueDoesNotExist"]);
         match missing {
-            true => Failure::new(exit::NOT_FOUND, format!("there is no queue '{name}'"))
-                .hint("'vf-worker provision' makes it; else look at AWS_REGION"),
+            true => Failure::new(exit::NOT_FOUND, format!("queue '{name}' does not exist"))
+                .hint("'vf-worker provision' creates the queue; otherwise, check AWS_REGION"),
             false => refusal.into(),
         }
     })?;
@@ -128,7 +128,7 @@ impl Mailbox for SqsLetters {
             .set_receipt_handle(held.receipt_handle.clone())
             .visibility_timeout(0);
         let done = request.send().await;
-        let what = self.what("give a message back to");
+        let what = self.what("return a message to");
         done.map_err(|e| Refusal::of("sqs:ChangeMessageVisibility", what, &e))?;
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Mailbox for SqsLetters {
             .set_receipt_handle(held.receipt_handle.clone())
             .send()
             .await;
-        done.map_err(|e| Refusal::of("sqs:DeleteMessage", self.what("delete a message of"), &e))?;
+        done.map_err(|e| Refusal::of("sqs:DeleteMessage", self.what("delete a message from"), &e))?;
         Ok(())
     }
 
@@ -206,7 +206,7 @@ impl Mailbox for SqsLetters {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let asked = request.set_attribute_names(Some(names.to_vec())).send().await;
         let asked = asked
-            .map_err(|e| Refusal::of("sqs:GetQueueAttributes", self.what("count the messages of"), &e))?;
+            .map_err(|e| Refusal::of("sqs:GetQueueAttributes", self.what("count the messages in"), &e))?;
         let counts = asked.attributes.unwrap_or_default();
         let count = |name| counts.get(name)?.parse::<u64>().ok();
         Ok(names.iter().filter_map(count).sum())
@@ -214,9 +214,9 @@ impl Mailbox for SqsLetters {
 
     async fn purge(&self) -> Result<(), Failure> {
         let done = self.client.purge_queue().queue_url(&self.url).send().await;
-        match done.map_err(|e| Refusal::of("sqs:PurgeQueue", self.what("empty"), &e)) {
+        match done.map_err(|e| Refusal::of("sqs:PurgeQueue", self.what("purge"), &e)) {
             Err(refusal) if refusal.has_code(&["PurgeQueueInProgress"]) => {
-                Err(Failure::from(refusal).hint("SQS empties a queue once a minute at most; try again then"))
+                Err(Failure::from(refusal).hint("SQS purges a queue at most once per minute; retry later"))
             }
             done => {
                 done?;

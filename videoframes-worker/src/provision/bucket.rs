@@ -77,7 +77,7 @@ impl Bucket<'_> {
 
     async fn there(&mut self) -> Result<(), Failure> {
         let asked = self.client.head_bucket().bucket(self.name).send().await;
-        let what = format!("look at the bucket '{}'", self.name);
+        let what = format!("access the bucket '{}'", self.name);
         let refusal = match asked.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
             Ok(_) => {
                 self.exists = true;
@@ -87,12 +87,14 @@ impl Bucket<'_> {
         };
         if refusal.has_status(301) {
             let message = format!("the bucket '{}' is in another region", self.name);
-            return Err(Failure::new(exit::UNAVAILABLE, message).hint("set AWS_REGION to its region"));
+            return Err(
+                Failure::new(exit::UNAVAILABLE, message).hint("set AWS_REGION to the region of the bucket")
+            );
         }
         if !refusal.has_status(404) {
             return Err(refusal.into());
         }
-        let Some(difference) = self.report.compare("bucket", None, Some("there")) else {
+        let Some(difference) = self.report.compare("bucket", None, Some("exists")) else {
             return Ok(());
         };
         let mut request = self.client.create_bucket().bucket(self.name);
@@ -106,7 +108,7 @@ impl Bucket<'_> {
             let place = CreateBucketConfiguration::builder().location_constraint(place);
             request = request.create_bucket_configuration(place.build());
         }
-        let what = format!("make the bucket '{}'", self.name);
+        let what = format!("create the bucket '{}'", self.name);
         let made = request
             .send()
             .await
@@ -277,7 +279,7 @@ impl Bucket<'_> {
         const SETTING: &str = "policy";
         if !own.tls {
             self.report
-                .left_alone("policy against http", "since the store is reached by http");
+                .left_alone("policy against http", "since the endpoint of the store uses http");
             return Ok(());
         }
         let have = match self.get_policy().await {

@@ -55,11 +55,11 @@ pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Events], queue: &st
         // Some stores take the request for that of a new bucket.
         Err(refusal) if refusal.is_unsupported() || refusal.has_code(&["BucketAlreadyOwnedByYou"]) => {
             let message = format!(
-                "this store cannot tell a queue of new objects in '{}'",
+                "this store does not support notifications of new objects in '{}'",
                 bucket.name
             );
             return Err(Failure::new(exit::UNAVAILABLE, message)
-                .hint("leave --events out, and send messages yourself"));
+                .hint("omit --events, and send a job message for each object"));
         }
         Err(refusal) => return Err(refusal.into()),
     }

@@ -131,55 +131,55 @@ fn rule(wanted: &Rule) -> Result<LifecycleRule, Failure> {
 fn described(rule: &LifecycleRule) -> String {
     let mut parts = Vec::new();
     if rule.status() != &ExpirationStatus::Enabled {
-        parts.push("off".to_owned());
+        parts.push("disabled".to_owned());
     }
     let days = |days: Option<i32>| format!("{} days", days.unwrap_or_default());
     if let Some(abort) = rule.abort_incomplete_multipart_upload() {
         parts.push(format!(
-            "unfinished uploads end after {}",
+            "incomplete uploads are aborted after {}",
             days(abort.days_after_initiation())
         ));
     }
     if let Some(expiration) = rule.expiration() {
         if let Some(count) = expiration.days() {
-            parts.push(format!("objects end after {}", days(Some(count))));
+            parts.push(format!("objects expire after {}", days(Some(count))));
         }
         if let Some(date) = expiration.date() {
-            parts.push(format!("objects end at {date}"));
+            parts.push(format!("objects expire at {date}"));
         }
     }
     if let Some(versions) = rule.noncurrent_version_expiration() {
         parts.push(format!(
-            "old versions end after {}",
+            "noncurrent versions expire after {}",
             days(versions.noncurrent_days())
         ));
         if let Some(kept) = versions.newer_noncurrent_versions() {
-            parts.push(format!("{kept} of them are kept"));
+            parts.push(format!("{kept} noncurrent versions are kept"));
         }
     }
     if rule
         .expiration()
         .is_some_and(|expiration| expiration.expired_object_delete_marker() == Some(true))
     {
-        parts.push("with the mark of the deletion".to_owned());
+        parts.push("with expired delete markers".to_owned());
     }
     let moves = rule.transitions().len() + rule.noncurrent_version_transitions().len();
     if moves > 0 {
-        parts.push(format!("{moves} moves to other storage classes"));
+        parts.push(format!("{moves} transitions to other storage classes"));
     }
     #[allow(deprecated)] // Stores may still answer so.
     let prefix = rule
         .filter()
         .and_then(LifecycleRuleFilter::prefix)
         .or(rule.prefix());
-    parts.push(format!("below '{}'", prefix.unwrap_or_default()));
+    parts.push(format!("with the prefix '{}'", prefix.unwrap_or_default()));
     if let Some(filter) = rule.filter()
         && (filter.tag().is_some()
             || filter.and().is_some()
             || filter.object_size_greater_than().is_some()
             || filter.object_size_less_than().is_some())
     {
-        parts.push("of some objects only".to_owned());
+        parts.push("with further filters".to_owned());
     }
     parts.join(", ")
 }

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
         .optional("VF_S3_PATH_STYLE", crate::config::on_off)
         .unwrap_or_else(videoframes_core::aws::s3_endpoint_is_set);
     let usage =
-        |wrong| Failure::all(exit::USAGE, wrong).hint("'vf-worker provision --help' lists what can be set");
+        |wrong| Failure::all(exit::USAGE, wrong).hint("'vf-worker provision --help' lists the options");
     let wrong = read.found_wrong();
     if !wrong.is_empty() {
         return Err(usage(wrong));

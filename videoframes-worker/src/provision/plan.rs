@@ -140,7 +140,7 @@ impl Wanted {
         let queues = queues(names, terms, &mut wrong);
         let buckets = buckets(names, terms);
         if queues.is_empty() && buckets.is_empty() && wrong.is_empty() {
-            wrong.push("nothing to provision: neither a bucket nor a queue of SQS is named".to_owned());
+            wrong.push("nothing to provision: no bucket and no SQS queue is given".to_owned());
         }
         match wrong.is_empty() {
             true => Ok(Self { queues, buckets }),
@@ -158,14 +158,14 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
     let visibility = terms.visibility.as_secs() + u64::from(terms.visibility.subsec_nanos() > 0);
     if visibility > LONGEST_VISIBILITY {
         wrong.push(format!(
-            "messages cannot be hidden for {visibility} s: SQS knows 12 hours at most"
+            "a visibility timeout of {visibility} s exceeds the maximum of SQS, which is 12 hours"
         ));
     }
     let mut queues: Vec<WantedQueue> = Vec::new();
     for (role, address) in roles {
         let Some(address) = address else { continue };
         if queues.iter().any(|queue| queue.address.name() == address.name()) {
-            wrong.push(format!("'{address}' cannot be two queues at once"));
+            wrong.push(format!("'{address}' cannot serve as two queues"));
         }
         let days = match role {
             Role::DeadLetters => DEAD_LETTER_DAYS,
@@ -190,14 +190,14 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
             input.max_receives = Some(terms.max_receives);
             if dead_letters.is_fifo() != input.address.is_fifo() {
                 wrong.push(format!(
-                    "'{}' and its dead letters '{dead_letters}' have to be both FIFO, or both not",
+                    "'{}' and its dead-letter queue '{dead_letters}' must both be FIFO queues, or neither",
                     input.address
                 ));
             }
         }
         if terms.max_receives < FEWEST_RECEIVES {
             wrong.push(format!(
-                "a message cannot be a dead letter after {} receipts: it takes {FEWEST_RECEIVES} at least, since \
+                "a message cannot be dead-lettered after {} receives: the minimum is {FEWEST_RECEIVES}, since \
                  the worker counts its own attempts",
                 terms.max_receives
             ));
@@ -205,12 +205,12 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
         input.senders = terms.events.iter().map(|events| events.bucket.clone()).collect();
         if !input.senders.is_empty() && input.address.is_fifo() {
             wrong.push(format!(
-                "S3 tells no FIFO queue of new objects, and '{}' is one",
+                "S3 sends no notifications to FIFO queues, and '{}' is a FIFO queue",
                 input.address
             ));
         }
     } else if !terms.events.is_empty() {
-        wrong.push("events need an input queue of SQS to go to".to_owned());
+        wrong.push("--events requires an input queue in SQS".to_owned());
     }
     queues
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// What is wrong with a policy that is there.
-pub(super) const UNREADABLE: &str = "its policy is not one that can be read";
+pub(super) const UNREADABLE: &str = "failed to parse the policy";
 
 /// That nobody reads or writes the bucket by http.
 pub(super) fn tls_only(bucket: &str) -> Value {

@@ -84,10 +84,10 @@ fn settings(
         }
     }
     if let Some(receives) = wanted.max_receives {
-        let arn = dead_letters.unwrap_or("the queue of dead letters");
+        let arn = dead_letters.unwrap_or("the queue of dead-letter messages");
         let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": receives});
         let have = have("RedrivePolicy").map(redrive);
-        let want = format!("to {arn} after {receives} receipts");
+        let want = format!("to {arn} after {receives} receives");
         if let Some(difference) = report.compare("RedrivePolicy", have.as_deref(), Some(&want)) {
             changes.push((difference, "RedrivePolicy", policy.to_string()));
         }
@@ -117,7 +117,7 @@ fn redrive(policy: &str) -> String {
         let receives = &policy["maxReceiveCount"];
         let receives = receives.as_u64().or_else(|| receives.as_str()?.parse().ok())?;
         Some(format!(
-            "to {} after {receives} receipts",
+            "to {} after {receives} receives",
             policy["deadLetterTargetArn"].as_str()?
         ))
     };
@@ -204,14 +204,14 @@ async fn create(
     wanted: &WantedQueue,
     report: &mut Report,
 ) -> Result<Option<Queue>, Failure> {
-    let Some(difference) = report.compare("queue", None, Some("there")) else {
+    let Some(difference) = report.compare("queue", None, Some("exists")) else {
         return Ok(None);
     };
     let mut request = client.create_queue().queue_name(wanted.address.name());
     if wanted.address.is_fifo() {
         request = request.attributes(QueueAttributeName::FifoQueue, "true");
     }
-    let what = format!("make the queue '{}'", wanted.address);
+    let what = format!("create the queue '{}'", wanted.address);
     let made = request
         .send()
         .await
@@ -220,7 +220,7 @@ async fn create(
         let recently = refusal.has_code(&["QueueDeletedRecently"]);
         let failure = Failure::from(refusal);
         match recently {
-            true => failure.hint("SQS takes a minute to forget a queue; try again then"),
+            true => failure.hint("SQS reserves the name of a deleted queue for one minute; retry later"),
             false => failure,
         }
     })?;
@@ -232,11 +232,11 @@ async fn create(
         return Err(Failure::new(
             exit::USAGE,
             format!(
-                "the queue '{}' was made at {url}, not at {expected}",
+                "the queue '{}' was created at {url}, not at {expected}",
                 wanted.address
             ),
         )
-        .hint("name it by sqs:NAME, or by the URL at which it is"));
+        .hint("give sqs:NAME, or the actual URL of the queue"));
     }
     let since = std::time::Instant::now();
     loop {

@@ -82,7 +82,7 @@ impl Report {
 
     /// Tells of a setting that is not looked at.
     pub(super) fn left_alone(&mut self, setting: &str, why: &str) {
-        self.line(' ', setting, &format!("left alone, {why}"));
+        self.line(' ', setting, &format!("unchanged, {why}"));
     }
 
     fn line(&mut self, sign: char, setting: &str, value: &str) {
@@ -102,7 +102,7 @@ impl Report {
             n => format!("{n} settings"),
         };
         let sum = match (self.differences, self.check) {
-            (0, _) => "everything is as wanted".to_owned(),
+            (0, _) => "everything is up to date".to_owned(),
             (1, true) => format!("{things} differs"),
             (_, true) => format!("{things} differ"),
             (_, false) => format!("{things} changed"),

@@ -155,5 +155,5 @@ fn a_list_says_that_there_are_more_jobs_and_skips_what_it_cannot_read() {
         "UPDATE video_jobs SET status = 'paused' WHERE id = ({oldest})"
     ));
     let (jobs, said) = list(&[]);
-    assert_eq!((jobs, said.contains("cannot be read")), (2, true), "{said}");
+    assert_eq!((jobs, said.contains("failed to read job")), (2, true), "{said}");
 }

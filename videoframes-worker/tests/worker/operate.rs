@@ -14,7 +14,7 @@ fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
     assert!(first.contains("settings changed"), "{first}");
     for again in [&["provision"][..], &["provision", "--check"]] {
         let text = place.says(again);
-        assert!(text.contains("everything is as wanted"), "{again:?}: {text}");
+        assert!(text.contains("everything is up to date"), "{again:?}: {text}");
     }
     // What somebody changes by hand is seen, and mended.
     place.cloud.as_ref().unwrap().hide_input_for("7");

@@ -210,7 +210,7 @@ fn commands_that_wait_survive_a_database_that_restarts() {
     let gave_up = submit.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&gave_up.stderr);
     assert_eq!(gave_up.status.code(), Some(21), "{stderr}");
-    assert!(stderr.contains("trying again for up to 1s"), "{stderr}");
+    assert!(stderr.contains("retrying for up to 1s"), "{stderr}");
 }
 
 #[test]

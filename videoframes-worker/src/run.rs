@@ -66,7 +66,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         ffmpeg = version.text,
-        "started"
+        "worker started"
     );
     let sweeper = Sweeper {
         workspace: Arc::clone(&workspace),
@@ -108,12 +108,12 @@ impl Sweeper {
             let folder = Arc::clone(&self.workspace);
             let swept = tokio::task::spawn_blocking(move || folder.sweep()).await;
             if let Err(error) = swept.map_err(std::io::Error::other).flatten() {
-                tracing::warn!(error = chain(&error), "the scratch folder cannot be swept");
+                tracing::warn!(error = chain(&error), "failed to sweep the scratch folder");
             }
             match self.objects.sweep(self.pause, self.longest_upload).await {
                 Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "unfinished objects of workers that died are gone"),
-                Err(error) => tracing::warn!(error = chain(&error), "unfinished objects cannot be swept"),
+                Ok(removed) => tracing::info!(removed, "removed incomplete objects of dead workers"),
+                Err(error) => tracing::warn!(error = chain(&error), "failed to remove incomplete objects"),
             }
             for queue in &self.queues {
                 // SQS forgets by itself.
@@ -121,7 +121,7 @@ impl Sweeper {
                     continue;
                 };
                 if let Err(error) = queue.forget(self.retention).await {
-                    tracing::warn!(error = chain(&error), "old messages cannot be removed");
+                    tracing::warn!(error = chain(&error), "failed to remove old messages");
                 }
             }
             tokio::time::sleep(self.pause).await;

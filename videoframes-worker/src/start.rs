@@ -78,7 +78,7 @@ pub(crate) async fn patiently<T>(
             Err(Unready::ForNow(failure)) if Instant::now() + PAUSE < end => failure,
             Err(unready) => return Err(unready.into()),
         };
-        tracing::warn!(error = %failure, "failed to reach a server at the start; trying again");
+        tracing::warn!(error = %failure, "failed to connect to a server at startup; retrying");
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
             () = tokio::time::sleep(PAUSE) => {}

@@ -62,8 +62,8 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     // Workers would do it at their next look into the outbox; this way they see the job at once.
     match tokio::time::timeout(SENDING, send(config, &place)).await {
         Ok(Ok(())) => {}
-        Ok(Err(why)) => tracing::debug!(why, "the job's message is left to the workers"),
-        Err(_) => tracing::debug!("the queue is silent: the job's message is left to the workers"),
+        Ok(Err(why)) => tracing::debug!(why, "failed to send the job message; left to the workers"),
+        Err(_) => tracing::debug!("timed out sending the job message; left to the workers"),
     }
     if args.job.wait {
         wait(&place, submitted.id, Outage::new(config.outage)).await

@@ -72,7 +72,7 @@ impl Workspace {
                 continue;
             }
             let killed = sweep_children(&folder.join(CHILDREN))?;
-            tracing::info!(folder = %folder.display(), killed, "swept after a worker that died");
+            tracing::info!(folder = %folder.display(), killed, "removing the scratch folder of a dead worker");
             fs::remove_dir_all(&folder)?;
         }
         Ok(())
@@ -101,7 +101,7 @@ fn is_workspace(folder: &Path) -> bool {
 impl Drop for Workspace {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.own) {
-            tracing::debug!(%error, "the scratch folder is left to the next sweep");
+            tracing::debug!(%error, "failed to remove the scratch folder; left to the next sweep");
         }
     }
 }

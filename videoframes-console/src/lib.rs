@@ -19,4 +19,4 @@ pub use parse::parse;
 pub use print::{Delivery, print, print_json, print_json_line};
 pub use s3_uri::{S3Uri, has_scheme};
 pub use signals::cancelled_by_signals;
-pub use style::STYLES;
+pub use style::{HELP_WIDTH, STYLES};

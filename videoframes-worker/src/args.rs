@@ -8,12 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use videoframes_console::options::{
     DamageArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs, wall_time,
 };
-use videoframes_console::{STYLES, exit};
+use videoframes_console::{HELP_WIDTH, STYLES, exit};
 use videoframes_core::jobs::{JobId, JobStatus};
 use videoframes_core::units::parse_size;
-
-/// The width at which help is wrapped on wider terminals.
-const HELP_WIDTH: usize = 110;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,15 +7,12 @@ mod work;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
-use videoframes_console::{STYLES, exit};
+use videoframes_console::{HELP_WIDTH, STYLES, exit};
 
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::extract::{ExtractArgs, PlanArgs};
 pub(crate) use self::look::{DoctorArgs, ProbeArgs};
 pub(crate) use self::work::addresses;
-
-/// The width at which help is wrapped on wider terminals.
-const HELP_WIDTH: usize = 110;
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]

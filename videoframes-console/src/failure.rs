@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use videoframes_core::error::chain;
@@ -55,6 +55,11 @@ impl Failure {
                 .hint("create the folder first, or give another -o"),
             _ => Self::because(OUTPUT, error),
         }
+    }
+
+    /// Creates a failure for standard output that cannot be written.
+    pub fn of_stdout(error: &io::Error) -> Self {
+        Self::new(OUTPUT, format!("failed to write to stdout: {error}"))
     }
 
     /// Sets the hint.

@@ -6,7 +6,6 @@ use serde::Serialize;
 use videoframes_core::text::printable_json;
 
 use crate::Failure;
-use crate::exit::OUTPUT;
 
 /// Whether a text reached its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +26,23 @@ pub fn print(text: &str) -> Result<Delivery, Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(Delivery::Written),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Delivery::Closed),
-        Err(error) => Err(Failure::new(
-            OUTPUT,
-            format!("failed to write to stdout: {error}"),
-        )),
+        Err(error) => Err(Failure::of_stdout(&error)),
     }
+}
+
+/// Returns `value` as indented JSON with a newline, without control or format characters.
+///
+/// # Errors
+/// Fails if `value` has no form in JSON.
+pub fn to_json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
+    Ok(format!("{}\n", printable_json(&text)))
 }
 
 /// Writes `value` to stdout as one line of JSON, without control or format characters.
 ///
 /// # Errors
-/// As [`print()`].
+/// Fails as [`print()`] does.
 pub fn print_json_line(value: &impl Serialize) -> Result<Delivery, Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::internal(&error))?;
     print(&format!("{}\n", printable_json(&text)))
@@ -46,8 +51,7 @@ pub fn print_json_line(value: &impl Serialize) -> Result<Delivery, Failure> {
 /// Writes `value` to stdout as indented JSON, without control or format characters.
 ///
 /// # Errors
-/// As [`print()`].
+/// Fails as [`print()`] does.
 pub fn print_json(value: &impl Serialize) -> Result<Delivery, Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
-    print(&format!("{}\n", printable_json(&text)))
+    print(&to_json(value)?)
 }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use videoframes_console::{Delivery, Failure, exit};
+use videoframes_console::{Delivery, Failure, exit, to_json};
 use videoframes_core::jobs::{
     JobFilter, JobId, JobRepo, JobRepoError, RenditionObject, RenditionResult, VideoJob,
 };
-use videoframes_core::text::{printable, printable_json};
+use videoframes_core::text::printable;
 
 use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
@@ -77,7 +77,7 @@ impl List {
         for job in jobs {
             if self.json {
                 text += if self.begun { ",\n  " } else { "[\n  " };
-                text += &json(job)?.trim_end().replace('\n', "\n  ");
+                text += &to_json(job)?.trim_end().replace('\n', "\n  ");
                 self.begun = true;
             } else {
                 text += &row(job);
@@ -100,7 +100,7 @@ pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Fa
     let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
-    print(&if args.json { json(&job)? } else { sheet(&job) })
+    print(&if args.json { to_json(&job)? } else { sheet(&job) })
 }
 
 pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {
@@ -135,11 +135,6 @@ fn refused(error: &JobRepoError) -> Failure {
 
 pub(crate) fn missing(id: JobId) -> Failure {
     Failure::new(exit::NOT_FOUND, format!("job {id} does not exist")).hint("'vf-worker jobs' lists the jobs")
-}
-
-pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
-    Ok(format!("{}\n", printable_json(&text)))
 }
 
 fn heading() -> String {

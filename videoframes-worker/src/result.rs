@@ -114,7 +114,7 @@ async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode
         digest.update(&bytes);
         offset += bytes.len() as u64;
         let written = std::io::stdout().lock().write_all(&bytes);
-        written.map_err(|e| Failure::new(exit::OUTPUT, format!("failed to write to stdout: {e}")))?;
+        written.map_err(|e| Failure::of_stdout(&e))?;
     }
     check(digest, wanted)?;
     Ok(ExitCode::SUCCESS)

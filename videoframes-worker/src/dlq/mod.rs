@@ -9,7 +9,7 @@ mod sqs;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use videoframes_console::{Failure, exit};
+use videoframes_console::{Failure, exit, to_json};
 use videoframes_core::queue::{DatabaseQueue, Queue};
 use videoframes_core::text::printable;
 
@@ -22,7 +22,7 @@ use self::sqs::SqsLetters;
 use crate::args::Place;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
-use crate::jobs::{json, print};
+use crate::jobs::print;
 use crate::parts::open_existing;
 use crate::queues::Messages;
 
@@ -140,10 +140,10 @@ async fn act<M: Mailbox>(
     action: &DlqAction,
 ) -> Result<ExitCode, Failure> {
     match action {
-        DlqAction::List { json: as_json, most } => {
+        DlqAction::List { json, most } => {
             let letters = letters.list(*most).await?;
-            print(&if *as_json {
-                json(&letters)?
+            print(&if *json {
+                to_json(&letters)?
             } else {
                 table(&letters)
             })

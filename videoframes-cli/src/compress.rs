@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line};
+use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline;
@@ -144,16 +144,9 @@ fn tell(
     let ratio = compressed.bytes as f64 / compressed.source_bytes.max(1) as f64;
     let report = args.output.report;
     if !report.quiet {
-        let mut stderr = std::io::stderr().lock();
-        for warning in &compressed.warnings {
-            let _ = writeln!(stderr, "warning: {}", printable(warning));
-        }
+        compressed.warnings.iter().for_each(|warning| warn(warning));
         if let Some(damage) = &compressed.damage {
-            let _ = writeln!(
-                stderr,
-                "warning: the video is damaged, the result is partial: {}",
-                printable(damage)
-            );
+            warn(&format!("the video is damaged, the result is partial: {damage}"));
         }
     }
     if report.json {

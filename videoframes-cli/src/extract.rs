@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line};
+use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::extract::ExtractError;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Error, Summary};
@@ -95,10 +95,8 @@ fn report_on(
     if !report.quiet {
         let damage = summary.damage.as_ref();
         let damage = damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
-        for warning in summary.warnings.iter().chain(&damage) {
-            // A closed stderr leaves nobody to report to.
-            let _ = writeln!(std::io::stderr(), "warning: {}", printable(warning));
-        }
+        let warnings = summary.warnings.iter().chain(&damage);
+        warnings.for_each(|warning| warn(warning));
     }
     let frames = summary.manifest.frames.len();
     let read = summary.work.bytes_read;

@@ -1,14 +1,12 @@
 //! `vf plan` and `vf extract --dry-run`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use videoframes_console::options::NetworkArgs;
-use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
+use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json, warn};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{self, Outline, Request};
-use videoframes_core::text::printable;
 
 use crate::args::{PlanArgs, addresses};
 use crate::extract::PATIENCE;
@@ -36,10 +34,7 @@ pub(crate) async fn show(
     let outline = pipeline::outline(opened.source(), &request, &extractor, &cancel)
         .await
         .map_err(|error| failure::of(&error, file))?;
-    for warning in &outline.warnings {
-        // A closed stderr leaves nobody to report to.
-        let _ = writeln!(std::io::stderr(), "warning: {}", printable(warning));
-    }
+    outline.warnings.iter().for_each(|warning| warn(warning));
     let printed = match as_json {
         true => print_json(&json(&outline)),
         false => print(&table(&outline)),

@@ -16,7 +16,7 @@ mod style;
 pub use failure::Failure;
 pub use log::OneLine;
 pub use parse::parse;
-pub use print::{Delivery, print, print_json, print_json_line, to_json};
+pub use print::{Delivery, print, print_json, print_json_line, to_json, warn};
 pub use s3_uri::{S3Uri, has_scheme};
 pub use signals::cancelled_by_signals;
 pub use style::{HELP_WIDTH, STYLES};

@@ -1,9 +1,9 @@
-//! Results on standard output.
+//! Results on standard output, warnings on standard error.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use videoframes_core::text::printable_json;
+use videoframes_core::text::{printable, printable_json};
 
 use crate::Failure;
 
@@ -28,6 +28,12 @@ pub fn print(text: &str) -> Result<Delivery, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Delivery::Closed),
         Err(error) => Err(Failure::of_stdout(&error)),
     }
+}
+
+/// Writes a warning to stderr as one line without control characters.
+pub fn warn(text: &str) {
+    // A closed stderr leaves no place for a report.
+    let _ = writeln!(io::stderr(), "warning: {}", printable(text));
 }
 
 /// Returns `value` as indented JSON with a newline, without control or format characters.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use videoframes_console::{Delivery, Failure, exit, to_json};
+use videoframes_console::{Delivery, Failure, exit, to_json, warn};
 use videoframes_core::jobs::{
     JobFilter, JobId, JobRepo, JobRepoError, RenditionObject, RenditionResult, VideoJob,
 };
@@ -33,11 +33,7 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
         filter.limit = Some(left.map_or(PAGE, |left| PAGE.min(left.saturating_add(1))));
         let mut page = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
         for job in &page.unreadable {
-            eprintln!(
-                "warning: failed to read job {}: {}",
-                job.id,
-                printable(&job.reason)
-            );
+            warn(&format!("failed to read job {}: {}", job.id, job.reason));
         }
         let more = left.is_some_and(|left| page.jobs.len() > left as usize);
         page.jobs.truncate(left.map_or(usize::MAX, |left| left as usize));

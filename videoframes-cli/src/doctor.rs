@@ -4,14 +4,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use videoframes_console::{Failure, exit, print, print_json};
+use videoframes_console::{Failure, INSTALL_FFMPEG, exit, print, print_json};
 use videoframes_core::compress::Codec;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;
 
-const INSTALL: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
 const FULL: &str = "install a full build of ffmpeg";
 const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
@@ -134,7 +133,7 @@ impl Report {
 
     fn missing(&mut self, name: &'static str, detail: String) {
         self.usable = false;
-        self.add(name, Status::Missing, detail, Some(INSTALL));
+        self.add(name, Status::Missing, detail, Some(INSTALL_FFMPEG));
     }
 
     fn add(&mut self, name: &'static str, status: Status, detail: String, hint: Option<&'static str>) {

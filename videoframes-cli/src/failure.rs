@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use videoframes_console::{Failure, exit};
+use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
 use videoframes_core::archive::ArchiveError;
 use videoframes_core::compress::CompressError;
 use videoframes_core::error::chain;
@@ -88,9 +88,9 @@ fn of_compression(error: &CompressError, input: &VideoInput) -> Failure {
 fn of_decoder(error: &ExtractError, input: &VideoInput) -> Failure {
     let about_input = |code| about(code, input, error);
     match error {
-        ExtractError::DecoderMissing { .. } => Failure::new(exit::FFMPEG, chain(error)).hint(
-            "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg), or give --ffmpeg PATH",
-        ),
+        ExtractError::DecoderMissing { .. } => {
+            Failure::new(exit::FFMPEG, chain(error)).hint(format!("{INSTALL_FFMPEG}, or give --ffmpeg PATH"))
+        }
         ExtractError::Unsupported(_) => {
             Failure::new(exit::FFMPEG, chain(error)).hint("'vf doctor' shows what this ffmpeg can do")
         }

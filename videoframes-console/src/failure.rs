@@ -12,6 +12,9 @@ use videoframes_core::text::printable;
 use crate::STYLES;
 use crate::exit::{INTERNAL, OUTPUT, OUTPUT_EXISTS};
 
+/// Hint where ffmpeg is missing or too old.
+pub const INSTALL_FFMPEG: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
+
 /// Why the program ends without a result: messages, a hint, and the exit code.
 #[derive(Debug)]
 pub struct Failure {

@@ -13,7 +13,7 @@ mod s3_uri;
 mod signals;
 mod style;
 
-pub use failure::Failure;
+pub use failure::{Failure, INSTALL_FFMPEG};
 pub use log::OneLine;
 pub use parse::parse;
 pub use print::{Delivery, print, print_json, print_json_line, to_json, warn};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use videoframes_console::{Failure, cancelled_by_signals, exit};
+use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
 use videoframes_core::error::chain;
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::Scratch;
@@ -28,7 +28,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
     let version = extractor.ffmpeg_version().map_err(|error| {
-        Failure::because(exit::FFMPEG, &error).hint("install ffmpeg 5.1 or newer, or set VF_FFMPEG")
+        Failure::because(exit::FFMPEG, &error).hint(format!("{INSTALL_FFMPEG}, or set VF_FFMPEG"))
     })?;
     let workspace = Workspace::create(&config.places.scratch, &config.processor.owner).map_err(|error| {
         let folder = config.places.scratch.display();

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         true => exit::SUCCESS,
         false => exit::FFMPEG,
     };
-    let printed = match args.json {
+    let printed = match args.json.json {
         true => print_json(&report),
         false => print(&report.table()),
     };

@@ -15,7 +15,14 @@ use crate::input::VideoInput;
 
 pub(crate) async fn run(args: PlanArgs) -> Result<u8, Failure> {
     let request = args.request();
-    show(&args.file, request, args.network, args.ffmpeg.ffmpeg, args.json).await
+    show(
+        &args.file,
+        request,
+        args.network,
+        args.ffmpeg.ffmpeg,
+        args.json.json,
+    )
+    .await
 }
 
 /// Prints what the extraction of `request` would decode.

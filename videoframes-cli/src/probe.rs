@@ -37,7 +37,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     let timeline = probe.timeline.as_ref();
     let frames = timeline.map(|t| t.pts().len());
     let duration = timeline.map(|t| approximate_seconds(t.duration()));
-    if args.json {
+    if args.json.json {
         let document = serde_json::json!({
             "file": args.file.to_string(),
             "size": size,

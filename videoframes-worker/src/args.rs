@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use videoframes_console::options::{
-    DamageArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs, wall_time,
+    DamageArgs, JsonArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs,
+    wall_time,
 };
 use videoframes_console::{HELP_WIDTH, STYLES, exit};
 use videoframes_core::jobs::{JobId, JobStatus};
@@ -135,9 +136,8 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JobsArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
     /// Only jobs with this status: pending, processing, retry_wait, completed, failed or cancelled
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Option<JobStatus>,
@@ -150,9 +150,8 @@ pub(crate) struct JobsArgs {
 pub(crate) struct JobArgs {
     /// ID of the job
     pub(crate) id: JobId,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 #[derive(Debug, Args)]

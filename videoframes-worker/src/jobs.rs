@@ -18,10 +18,10 @@ const PAGE: u32 = 500;
 /// Prints jobs page by page, so that memory does not grow with their number.
 pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, Failure> {
     let Some(place) = open_existing(config).await? else {
-        print(&List::new(args.json).end())?;
+        print(&List::new(args.json.json).end())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let mut list = List::new(args.json);
+    let mut list = List::new(args.json.json);
     // None is no limit.
     let mut left = (args.limit > 0).then_some(args.limit);
     let mut filter = JobFilter {
@@ -96,7 +96,11 @@ pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Fa
     let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
     let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
-    print(&if args.json { to_json(&job)? } else { sheet(&job) })
+    print(&if args.json.json {
+        to_json(&job)?
+    } else {
+        sheet(&job)
+    })
 }
 
 pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {

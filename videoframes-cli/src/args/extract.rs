@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use videoframes_console::Failure;
 use videoframes_console::options::{
-    DamageArgs, DeinterlaceArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, ReplaceArgs, ReportArgs,
-    SelectArgs, StreamArgs,
+    DamageArgs, DeinterlaceArgs, JsonArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, ReplaceArgs,
+    ReportArgs, SelectArgs, StreamArgs,
 };
 use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::pipeline::Request;
@@ -98,9 +98,8 @@ struct JobsArgs {
 pub(crate) struct PlanArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]

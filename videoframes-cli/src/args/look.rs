@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use videoframes_console::options::{NetworkArgs, StreamArgs};
+use videoframes_console::options::{JsonArgs, NetworkArgs, StreamArgs};
 
 use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
 use crate::input::VideoInput;
@@ -12,9 +12,8 @@ use crate::input::VideoInput;
 pub(crate) struct ProbeArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
     #[command(flatten)]
@@ -30,7 +29,6 @@ pub(crate) struct DoctorArgs {
     /// Path of ffmpeg; ffprobe is expected in the same folder
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }

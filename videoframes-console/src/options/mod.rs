@@ -12,7 +12,7 @@ mod verbose;
 pub use choice::{Choice, choice};
 pub use limits::{InputLimitArgs, LimitArgs};
 pub use network::NetworkArgs;
-pub use output::{DamageArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
+pub use output::{DamageArgs, JsonArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
 pub use picture::{DeinterlaceArgs, PictureArgs};
 pub use select::{SelectArgs, StreamArgs};
 pub use values::{positive_size, positive_time, wall_time};

@@ -44,6 +44,14 @@ pub struct DamageArgs {
     pub on_error: OnDamage,
 }
 
+/// `--json` of commands that print facts.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReportArgs {

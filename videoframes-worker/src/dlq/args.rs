@@ -1,6 +1,7 @@
 //! What the command line says of dead letters.
 
 use clap::{Args, Subcommand};
+use videoframes_console::options::JsonArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct DlqArgs {
@@ -14,12 +15,11 @@ pub(crate) struct DlqArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DlqAction {
-    /// List dead-letter messages, one per line. In SQS, listing receives the messages: their receive counts
-    /// grow, and messages in flight are missing
+    /// List dead-letter messages, one per line; complete bodies are in the JSON. In SQS, listing receives the
+    /// messages: their receive counts grow, and messages in flight are missing
     List {
-        /// Print JSON, with complete bodies
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgs,
         /// Maximum number of messages
         #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
         most: usize,

@@ -108,7 +108,7 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
     }
     let Some(place) = open_existing(&config).await? else {
         return match &args.action {
-            DlqAction::List { json, .. } => print(if *json { "[]\n" } else { "" }),
+            DlqAction::List { json, .. } => print(if json.json { "[]\n" } else { "" }),
             DlqAction::Redrive { ids, .. } if ids.is_empty() => Ok(ExitCode::SUCCESS),
             DlqAction::Purge { .. } => Ok(ExitCode::SUCCESS),
             DlqAction::Show { id } => Err(missing(id)),
@@ -142,7 +142,7 @@ async fn act<M: Mailbox>(
     match action {
         DlqAction::List { json, most } => {
             let letters = letters.list(*most).await?;
-            print(&if *json {
+            print(&if json.json {
                 to_json(&letters)?
             } else {
                 table(&letters)

@@ -290,7 +290,7 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
         pixels: input.max_pixels,
         duration_s: seconds(input.max_duration),
         frames: limit.max_frames,
-        output_bytes: limit.max_output,
+        output_bytes: limit.output.max_output,
         attempt_s: seconds(input.timeout),
         deadline_s: seconds(args.job.deadline),
     }

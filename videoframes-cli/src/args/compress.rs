@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use videoframes_console::options::{
-    Choice, DamageArgs, NetworkArgs, ReplaceArgs, ReportArgs, StreamArgs, choice, positive_size,
+    Choice, DamageArgs, NetworkArgs, OutputLimitArgs, ReplaceArgs, ReportArgs, StreamArgs, choice,
+    positive_size,
 };
 use videoframes_core::compress::{AudioMode, Codec, CompressOptions, Container};
 use videoframes_core::extract::Quality;
-use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::CompressJob;
 
 use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
@@ -107,9 +107,8 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (exceeding one is an error)")]
 struct CompressLimitArgs {
-    /// Maximum size of the output: 500MB, 2GiB
-    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
-    max_output: Option<NonZeroU64>,
+    #[command(flatten)]
+    output: OutputLimitArgs,
     #[command(flatten)]
     read: ReadLimitArgs,
 }
@@ -123,7 +122,6 @@ impl CompressArgs {
             Container::Mp4 => Codec::H264,
             Container::WebM => Codec::Vp9,
         });
-        let max_output = self.limit.max_output.map(NonZeroU64::get);
         CompressJob {
             stream: self.stream.stream,
             options: CompressOptions {
@@ -137,10 +135,7 @@ impl CompressArgs {
             },
             on_damage: self.output.damage.on_error,
             measure: video.measure,
-            limits: Limits {
-                output_bytes: max_output.unwrap_or(default.limits.output_bytes),
-                ..self.limit.read.over(default.limits)
-            },
+            limits: self.limit.output.over(self.limit.read.over(default.limits)),
             scratch: default.scratch,
         }
     }

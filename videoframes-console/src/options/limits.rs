@@ -15,12 +15,21 @@ pub struct LimitArgs {
     /// Maximum number of pictures
     #[arg(long, value_name = "N")]
     pub max_frames: Option<NonZeroU64>,
-    /// Maximum size of the output: 500MB, 2GiB
-    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
-    pub max_output: Option<NonZeroU64>,
+    /// Limit on the output.
+    #[command(flatten)]
+    pub output: OutputLimitArgs,
     /// Limits on the input.
     #[command(flatten)]
     pub input: InputLimitArgs,
+}
+
+/// Limit on the output.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
+pub struct OutputLimitArgs {
+    /// Maximum size of the output: 500MB, 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = positive_size)]
+    pub max_output: Option<NonZeroU64>,
 }
 
 /// Limits on the input.
@@ -48,8 +57,17 @@ impl LimitArgs {
             frames: self.max_frames.map_or(default.frames, NonZeroU64::get),
             // An explicit --max-frames also allows a grid finer than the video's frames.
             grid_per_frame: self.max_frames.map_or(default.grid_per_frame, |_| u64::MAX),
+            ..self.output.over(self.input.over(default))
+        }
+    }
+}
+
+impl OutputLimitArgs {
+    /// Returns `default` with the limit that was given.
+    pub fn over(&self, default: Limits) -> Limits {
+        Limits {
             output_bytes: self.max_output.map_or(default.output_bytes, NonZeroU64::get),
-            ..self.input.over(default)
+            ..default
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::args::{CompressArgs, addresses};
 use crate::extract::PATIENCE;
 use crate::failure;
 use crate::input::VideoInput;
-use crate::output::{is_same_file, replaces};
+use crate::output::{is_same_file, output_uri, replaces};
 use crate::progress::Reporter;
 
 pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
@@ -100,10 +100,7 @@ fn container(path: &Path) -> Result<Container, Failure> {
 
 async fn target(path: &Path, args: &CompressArgs) -> Result<VideoTarget, Failure> {
     let if_exists = args.output.replace.if_exists();
-    if let Some(text) = path.to_str().filter(|text| S3Uri::is_meant(text)) {
-        let address: S3Uri = text
-            .parse()
-            .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
+    if let Some(address) = output_uri(path)? {
         if matches!(&args.file, VideoInput::Object(input) if *input == address) {
             return Err(replaces(&address.to_string()));
         }

@@ -77,7 +77,7 @@ impl VideoInput {
         let Some(address) = text.to_str().filter(|text| has_scheme(text)) else {
             return Self::File(text.into());
         };
-        let parsed = if S3Uri::is_meant(address) {
+        let parsed = if S3Uri::has_s3_scheme(address) {
             address.parse().map(Self::Object)
         } else {
             let url = address.parse().map(Self::Url);

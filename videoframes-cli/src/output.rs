@@ -69,8 +69,8 @@ impl Output {
                 Self::StdoutZip
             });
         }
-        if let Some(text) = path.to_str().filter(|text| S3Uri::is_meant(text)) {
-            return object(text);
+        if let Some(address) = output_uri(&path)? {
+            return object(address);
         }
         let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
         let Some(extension) = path.extension().filter(|_| !folder) else {
@@ -153,10 +153,20 @@ fn folder_at(path: &Path) -> Result<Output, Failure> {
     Ok(Output::Folder(path.components().collect()))
 }
 
-fn object(text: &str) -> Result<Output, Failure> {
-    let address: S3Uri = text
-        .parse()
-        .map_err(|why| Failure::new(exit::USAGE, format!("-o {text}: {why}")))?;
+/// Returns the S3 URI that `-o` gives; `None` for a path.
+///
+/// # Errors
+/// Fails if the S3 URI is invalid.
+pub(crate) fn output_uri(path: &Path) -> Result<Option<S3Uri>, Failure> {
+    let text = path.to_str().filter(|text| S3Uri::has_s3_scheme(text));
+    text.map(|text| {
+        text.parse()
+            .map_err(|error| Failure::new(exit::USAGE, format!("-o {text}: {error}")))
+    })
+    .transpose()
+}
+
+fn object(address: S3Uri) -> Result<Output, Failure> {
     if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
         let text = format!("'{address}' is not a supported type of output");
         return Err(

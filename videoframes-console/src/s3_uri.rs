@@ -17,8 +17,8 @@ pub struct S3Uri {
 const SCHEME: &str = "s3://";
 
 impl S3Uri {
-    /// Whether `text` starts as such an address does.
-    pub fn is_meant(text: &str) -> bool {
+    /// Returns whether `text` has the scheme of an S3 URI, in any case.
+    pub fn has_s3_scheme(text: &str) -> bool {
         text.get(..SCHEME.len())
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
     }
@@ -29,7 +29,7 @@ impl FromStr for S3Uri {
 
     /// Parses an address. The key is taken as is: nothing in it is decoded.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let place = if Self::is_meant(text) {
+        let place = if Self::has_s3_scheme(text) {
             &text[SCHEME.len()..]
         } else {
             ""

@@ -120,7 +120,7 @@ impl Video {
 
     /// The object that an address names. Another address may hold credentials, and is not repeated.
     fn address(text: &str) -> Result<Self, Failure> {
-        if !S3Uri::is_meant(text) {
+        if !S3Uri::has_s3_scheme(text) {
             let text = "unsupported URL: a job takes a file or s3://BUCKET/KEY";
             return Err(Failure::new(exit::USAGE, text));
         }

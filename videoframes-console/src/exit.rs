@@ -1,49 +1,49 @@
-//! Exit codes: one table for both programs.
+//! Exit codes, in one table for both programs.
 
 use std::fmt::Write;
 
-/// Done.
+/// Success.
 pub const SUCCESS: u8 = 0;
-/// A defect of the program, or of the machine.
+/// A defect of the program or the machine.
 pub const INTERNAL: u8 = 1;
 /// Wrong options, values or configuration; clap uses the same code.
 pub const USAGE: u8 = 2;
-/// The input, the job or its result is missing or cannot be read.
+/// The input, the job or the result is missing or unreadable.
 pub const NOT_FOUND: u8 = 3;
 /// The input is not a video.
 pub const NOT_A_VIDEO: u8 = 4;
 /// The input has no video stream.
 pub const NO_VIDEO_STREAM: u8 = 5;
-/// The video is damaged and there is no result.
+/// The video is damaged, and there is no result.
 pub const DAMAGED: u8 = 6;
-/// The video is damaged and the result is partial, as requested.
+/// The video is damaged, and the result is partial, as requested.
 pub const PARTIAL: u8 = 7;
-/// A limit was exceeded and there is no result.
+/// A limit was exceeded, and there is no result.
 pub const LIMIT: u8 = 8;
-/// The output exists and may not be replaced.
+/// The output exists and must not be replaced.
 pub const OUTPUT_EXISTS: u8 = 9;
 /// ffmpeg is missing, too old, or lacks a component.
 pub const FFMPEG: u8 = 10;
 /// The output cannot be written.
 pub const OUTPUT: u8 = 11;
-/// ffmpeg failed or hung.
+/// ffmpeg failed or stalled.
 pub const DECODER: u8 = 12;
-/// The request is not possible for this input.
+/// The request is unsupported for this input.
 pub const UNSUPPORTED: u8 = 13;
-/// The job failed, or its state does not allow the command.
+/// The job failed, or the state of the job does not allow the command.
 pub const JOB: u8 = 20;
-/// The database, the store or a queue does not answer, or refuses.
+/// The database, the store or a queue does not answer, or rejects a request.
 pub const UNAVAILABLE: u8 = 21;
-/// The schema of the database does not match this version.
+/// The database schema does not match this version.
 pub const SCHEMA: u8 = 22;
 /// The idempotency key belongs to another request.
 pub const CONFLICT: u8 = 23;
 /// A check found differences.
 pub const DIFFERS: u8 = 24;
-/// Cancelled by Ctrl-C or a signal.
+/// The program was cancelled by Ctrl-C or a signal.
 pub const CANCELLED: u8 = 130;
 
-/// The programs.
+/// A program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// `vf`.
@@ -52,14 +52,14 @@ pub enum Program {
     Worker,
 }
 
-/// One exit code.
+/// An exit code with its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
-    /// The code.
+    /// The numeric code.
     pub number: u8,
-    /// The meaning, as help and documentation say it.
+    /// The meaning, as in help and documentation.
     pub meaning: &'static str,
-    /// The programs that end with it.
+    /// The programs that use the code.
     pub programs: &'static [Program],
 }
 
@@ -75,7 +75,7 @@ const fn code(number: u8, programs: &'static [Program], meaning: &'static str) -
     }
 }
 
-/// Every exit code.
+/// All exit codes, sorted.
 pub const CODES: &[Code] = &[
     code(SUCCESS, BOTH, "done"),
     code(INTERNAL, BOTH, "internal error"),

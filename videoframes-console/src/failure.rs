@@ -1,4 +1,4 @@
-//! Why a program ends without a result.
+//! Errors that end a program without a result.
 
 use std::error::Error;
 use std::fmt;
@@ -12,10 +12,10 @@ use videoframes_core::text::printable;
 use crate::STYLES;
 use crate::exit::{INTERNAL, OUTPUT, OUTPUT_EXISTS};
 
-/// Hint where ffmpeg is missing or too old.
+/// Hint for a missing or outdated ffmpeg.
 pub const INSTALL_FFMPEG: &str = "install ffmpeg 5.1 or newer (apt install ffmpeg, brew install ffmpeg)";
 
-/// Why the program ends without a result: messages, a hint, and the exit code.
+/// An error that ends the program without a result: messages, a hint and the exit code.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -29,7 +29,7 @@ impl Failure {
         Self::all(code, vec![message.into()])
     }
 
-    /// Creates a failure with several messages, for problems that are reported together.
+    /// Creates a failure with several messages, for problems reported together.
     pub fn all(code: u8, messages: Vec<String>) -> Self {
         Self {
             code,
@@ -43,7 +43,7 @@ impl Failure {
         Self::new(code, chain(error))
     }
 
-    /// Creates a failure for a defect of the program, or of the machine.
+    /// Creates a failure for a defect of the program or the machine.
     pub fn internal(error: &dyn Error) -> Self {
         Self::because(INTERNAL, error)
     }
@@ -74,14 +74,13 @@ impl Failure {
         }
     }
 
-    /// Prints the messages and the hint to stderr, in the colours of clap's own errors, and returns the exit
-    /// code.
+    /// Prints the messages and the hint to stderr in the colours of clap's errors, and returns the exit code.
     ///
-    /// Colours are left out where stderr is not a terminal, and where `NO_COLOR` is set.
+    /// Omits colours if stderr is not a terminal or `NO_COLOR` is set.
     pub fn report(self) -> ExitCode {
         let mut stderr = anstream::stderr().lock();
         let (error, hint) = (STYLES.get_error(), STYLES.get_valid());
-        // A closed stderr leaves nobody to report to.
+        // There is no other place to report a closed stderr.
         for message in &self.messages {
             let _ = writeln!(stderr, "{error}error:{error:#} {}", printable(message));
         }

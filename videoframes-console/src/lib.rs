@@ -1,7 +1,7 @@
-//! What `vf` and `vf-worker` share on the command line: option groups, exit codes, errors, output and signals.
+//! Command-line code shared by `vf` and `vf-worker`: option groups, exit codes, errors, output and signals.
 //!
-//! The same option has the same name, value and help text in both programs, and one exit code means one thing.
-//! The option groups are parsed to the types of `videoframes-core`; nothing here does I/O on videos.
+//! An option has the same name, values and help text in both programs, and each exit code has one meaning.
+//! The option groups are parsed to the types of `videoframes-core`; this crate does no I/O on videos.
 
 pub mod exit;
 mod failure;

@@ -1,17 +1,17 @@
-//! Logs in which one event is one line.
+//! Logs with one line per event.
 
 use std::io::{self, Stderr, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
 use videoframes_core::text::{printable, printable_json};
 
-/// Writes each log event to stderr as one line without control or format characters, so that a text from
-/// outside cannot forge another event.
+/// Writes each log event to stderr as one line without control or format characters, so that untrusted text
+/// cannot forge another event.
 #[derive(Debug, Clone, Copy)]
 pub enum OneLine {
     /// Events as text.
     Text,
-    /// Events as JSON: what is escaped keeps its value.
+    /// Events as JSON; escaped characters keep their value.
     Json,
 }
 
@@ -26,7 +26,7 @@ impl<'a> MakeWriter<'a> for OneLine {
     }
 }
 
-/// Takes each write as one event, as `tracing_subscriber::fmt` makes them.
+/// Treats each write as one event, since `tracing_subscriber::fmt` writes events whole.
 #[derive(Debug)]
 pub struct LineWriter<W> {
     form: OneLine,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_one_line_whatever_it_says() {
+    fn every_event_is_one_line() {
         for (form, event, line) in [
             (
                 OneLine::Text,

@@ -1,4 +1,4 @@
-//! Parsing of command lines, with better answers to frequent mistakes than clap gives.
+//! Parsing of command lines, with more helpful errors than clap's for frequent mistakes.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,11 +10,11 @@ use clap::{Arg, Command, Parser};
 use crate::exit::USAGE;
 use crate::{Failure, has_scheme};
 
-/// Parses the command line of this process. `video_command` is the command that takes a video, which is
-/// suggested where a video stands in the place of a command.
+/// Parses the command line of this process. If a video is given instead of a command, the error suggests
+/// `video_command`.
 ///
 /// # Errors
-/// Prints what is wrong, or the help that was asked for, and returns the exit code.
+/// Prints the error or the requested help, and returns the exit code.
 pub fn parse<T: Parser>(video_command: &str) -> Result<T, ExitCode> {
     let args: Vec<OsString> = std::env::args_os().collect();
     T::try_parse_from(&args).map_err(|error| {
@@ -22,7 +22,7 @@ pub fn parse<T: Parser>(video_command: &str) -> Result<T, ExitCode> {
         match explain(error, &root, &args, video_command) {
             Explained::Failure(failure) => failure.report(),
             Explained::Clap(error) => {
-                // A closed stdout or stderr leaves nobody to report to.
+                // There is no other place to report a closed stdout or stderr.
                 let _ = error.print();
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
             }
@@ -30,7 +30,7 @@ pub fn parse<T: Parser>(video_command: &str) -> Result<T, ExitCode> {
     })
 }
 
-/// An error of clap, or what we say instead.
+/// An error of clap, or its replacement.
 enum Explained {
     Failure(Failure),
     Clap(clap::Error),
@@ -74,7 +74,7 @@ fn explain(mut error: clap::Error, root: &Command, args: &[OsString], video_comm
     Explained::Clap(error)
 }
 
-/// A text of the command line in a message. An address may hold credentials and is not shown.
+/// Returns an argument as shown in a message. A URL may contain credentials and is not shown.
 fn shown(text: &str) -> String {
     match has_scheme(text) {
         true => "the URL".to_owned(),
@@ -82,18 +82,18 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Whether somebody means a file or an address: it has a scheme, a folder or an extension, or it exists.
+/// Returns whether `text` looks like a file or a URL: a scheme, a folder, an extension, or an existing path.
 fn looks_like_a_video(text: &str) -> bool {
     let path = Path::new(text);
     has_scheme(text) || text.contains('/') || path.extension().is_some() || path.exists()
 }
 
-/// A command, as the arguments name it.
+/// The command that the arguments select.
 struct Named<'a> {
-    /// With the names of the commands that it is part of.
+    /// The name, preceded by the names of the parent commands.
     name: String,
     command: &'a Command,
-    /// Names of its long options, and of global ones.
+    /// Names of the long options of the command, and of global options.
     options: Vec<&'a str>,
 }
 
@@ -130,8 +130,8 @@ impl<'a> Named<'a> {
                 .all(|arg| arg.get_num_args().is_none_or(|n| n.max_values() == 1))
     }
 
-    /// The option whose name differs least from `name`, if that is little. Clap compares letters by their
-    /// place, and so misses swapped letters in short names.
+    /// Returns the option whose name is most similar to `name`, within a small edit distance. Clap compares
+    /// letters by position, and so misses swapped letters in short names.
     fn similar(&self, name: &str) -> Option<&'a str> {
         let allowed = if name.chars().count() <= 4 { 1 } else { 2 };
         let distance = |option: &&str| strsim::osa_distance(name, option);
@@ -153,7 +153,7 @@ mod tests {
         Command::new("program").arg(verbose).subcommand(work)
     }
 
-    fn said(args: &[&str]) -> String {
+    fn message(args: &[&str]) -> String {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         let error = root().try_get_matches_from(&args).unwrap_err();
         match explain(error, &root(), &args, "work") {
@@ -171,10 +171,10 @@ mod tests {
             (&["program", "work", "a", "b"], "unexpected argument 'b'"),
             (&["program", "wrok"], "a similar subcommand exists: 'work'"),
         ] {
-            assert!(said(args).contains(words), "{args:?}: {}", said(args));
+            assert!(message(args).contains(words), "{args:?}: {}", message(args));
         }
-        assert!(!said(&["program", "work", "--zzz"]).contains("similar"));
-        assert!(!said(&["program", "https://u:secret@h/v"]).contains("secret"));
-        assert!(!said(&["program", "work", "a", "https://u:secret@h/v"]).contains("secret"));
+        assert!(!message(&["program", "work", "--zzz"]).contains("similar"));
+        assert!(!message(&["program", "https://u:secret@h/v"]).contains("secret"));
+        assert!(!message(&["program", "work", "a", "https://u:secret@h/v"]).contains("secret"));
     }
 }

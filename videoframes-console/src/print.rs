@@ -7,20 +7,20 @@ use videoframes_core::text::{printable, printable_json};
 
 use crate::Failure;
 
-/// Whether a text reached its reader.
+/// The outcome of a write to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Delivery {
-    /// All of it was written and flushed.
+    /// The text was written and flushed.
     Written,
-    /// The reader closed the pipe. Nothing more can be written.
+    /// The reader closed the pipe; further writes are useless.
     Closed,
 }
 
 /// Writes `text` to stdout and flushes it.
 ///
 /// # Errors
-/// Fails if stdout cannot be written to. A closed pipe is not an error.
+/// Fails if a write to stdout fails. A closed pipe is not an error.
 pub fn print(text: &str) -> Result<Delivery, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -32,14 +32,14 @@ pub fn print(text: &str) -> Result<Delivery, Failure> {
 
 /// Writes a warning to stderr as one line without control characters.
 pub fn warn(text: &str) {
-    // A closed stderr leaves no place for a report.
+    // There is no other place to report a closed stderr.
     let _ = writeln!(io::stderr(), "warning: {}", printable(text));
 }
 
 /// Returns `value` as indented JSON with a newline, without control or format characters.
 ///
 /// # Errors
-/// Fails if `value` has no form in JSON.
+/// Fails if `value` cannot be serialized.
 pub fn to_json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(&error))?;
     Ok(format!("{}\n", printable_json(&text)))

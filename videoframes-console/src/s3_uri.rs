@@ -1,11 +1,11 @@
-//! Addresses of objects: `s3://BUCKET/KEY`.
+//! URIs of objects: `s3://BUCKET/KEY`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use videoframes_core::storage::ObjectKey;
 
-/// The address of an object in S3, or in a store with the same protocol.
+/// The URI of an object in S3 or an S3-compatible store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Uri {
     /// The bucket.
@@ -27,14 +27,14 @@ impl S3Uri {
 impl FromStr for S3Uri {
     type Err = String;
 
-    /// Parses an address. The key is taken as is: nothing in it is decoded.
+    /// Parses a URI. The key is taken literally, without percent-decoding.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let place = if Self::has_s3_scheme(text) {
+        let path = if Self::has_s3_scheme(text) {
             &text[SCHEME.len()..]
         } else {
             ""
         };
-        let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let known = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
         };
@@ -57,9 +57,9 @@ impl fmt::Display for S3Uri {
     }
 }
 
-/// Whether `text` starts with the scheme of a URL (RFC 3986, section 3.1) and `://`, as no path does.
+/// Returns whether `text` starts with the scheme of a URL (RFC 3986, section 3.1) and `://`.
 ///
-/// Such a text may hold credentials and must not be printed unless it is parsed.
+/// Such a text is not a path. The text may contain credentials and must not be printed unless parsed.
 pub fn has_scheme(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| {
@@ -76,20 +76,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_taken_as_they_are() {
+    fn keys_are_not_decoded() {
         for (text, key) in [
             ("s3://bucket/a/b.mp4", "a/b.mp4"),
             ("S3://my.bucket-1/with space+%41.mp4", "with space+%41.mp4"),
         ] {
-            let address: S3Uri = text.parse().unwrap();
-            assert_eq!(address.key.as_str(), key);
+            let uri: S3Uri = text.parse().unwrap();
+            assert_eq!(uri.key.as_str(), key);
         }
         let shown = "s3://bucket/ü.mp4".parse::<S3Uri>().unwrap().to_string();
         assert_eq!(shown, "s3://bucket/ü.mp4");
     }
 
     #[test]
-    fn addresses_without_an_object_are_refused() {
+    fn uris_without_an_object_are_rejected() {
         for text in [
             "s3://",
             "s3://bucket",

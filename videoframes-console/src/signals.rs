@@ -1,4 +1,4 @@
-//! Signals as requests to stop.
+//! Cancellation by signals.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::CANCELLED;
 
-/// Returns a token that the first SIGINT, SIGTERM or SIGHUP cancels.
+/// Returns a token that is cancelled by the first SIGINT, SIGTERM or SIGHUP.
 ///
-/// Another SIGINT or SIGTERM ends the program at once, unless it comes within `patience` of the first: a
-/// terminal that closes may send two. A SIGHUP that is ignored at the start, as under `nohup`, stays ignored.
+/// A second SIGINT or SIGTERM ends the program at once, unless the signal arrives within `patience` of the
+/// first: a closing terminal may send two. A SIGHUP ignored at startup, as under `nohup`, stays ignored.
 ///
 /// # Errors
-/// Fails if the system refuses a handler.
+/// Fails if a signal handler cannot be installed.
 pub fn cancelled_by_signals(patience: Duration) -> io::Result<CancellationToken> {
     let cancel = CancellationToken::new();
     let mut interrupts = signal(SignalKind::interrupt())?;
@@ -44,13 +44,13 @@ pub fn cancelled_by_signals(patience: Duration) -> io::Result<CancellationToken>
             }
         });
     }
-    // A file that reaches the limit on file sizes is a write error, not the end.
+    // A file that reaches the limit on file sizes must cause a write error, not end the process.
     let mut signals = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     tokio::spawn(async move { while signals.recv().await.is_some() {} });
     Ok(cancel)
 }
 
-/// Whether the signal was ignored when the program was started, where the system tells.
+/// Returns whether the signal was ignored at startup; `false` on systems without `/proc`.
 fn is_ignored(which: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! What an extraction may cost.
+//! Options for limits on input, output and time.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -51,11 +51,11 @@ pub struct InputLimitArgs {
 }
 
 impl LimitArgs {
-    /// Returns `default` with the limits that were given.
+    /// Returns `default`, overridden by the given options.
     pub fn over(&self, default: Limits) -> Limits {
         Limits {
             frames: self.max_frames.map_or(default.frames, NonZeroU64::get),
-            // An explicit --max-frames also allows a grid finer than the video's frames.
+            // An explicit --max-frames also allows a grid finer than the frames of the video.
             grid_per_frame: self.max_frames.map_or(default.grid_per_frame, |_| u64::MAX),
             ..self.output.over(self.input.over(default))
         }
@@ -63,7 +63,7 @@ impl LimitArgs {
 }
 
 impl OutputLimitArgs {
-    /// Returns `default` with the limit that was given.
+    /// Returns `default`, overridden by the given option.
     pub fn over(&self, default: Limits) -> Limits {
         Limits {
             output_bytes: self.max_output.map_or(default.output_bytes, NonZeroU64::get),
@@ -73,7 +73,7 @@ impl OutputLimitArgs {
 }
 
 impl InputLimitArgs {
-    /// Returns `default` with the limits that were given.
+    /// Returns `default`, overridden by the given options.
     pub fn over(&self, default: Limits) -> Limits {
         Limits {
             input_bytes: self.max_input.map_or(default.input_bytes, NonZeroU64::get),

@@ -1,4 +1,4 @@
-//! Option groups, each parsed to the core's types.
+//! Option groups, each parsed to types of `videoframes-core`.
 
 mod choice;
 mod limits;

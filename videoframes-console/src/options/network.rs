@@ -1,8 +1,8 @@
-//! What may be connected to.
+//! Options for network access.
 
 use clap::Args;
 
-/// Options for sources on other machines.
+/// Options for remote sources.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {

@@ -1,4 +1,4 @@
-//! Where results go, and what is said about them.
+//! Options for output, damage and reports.
 
 use clap::{Args, ValueEnum};
 use videoframes_core::archive::NameTemplate;
@@ -18,7 +18,7 @@ pub struct ReplaceArgs {
 }
 
 impl ReplaceArgs {
-    /// What to do if the output exists.
+    /// Returns the behaviour for an existing output.
     pub fn if_exists(self) -> IfExists {
         match self.yes {
             true => IfExists::Replace,
@@ -44,7 +44,7 @@ pub struct DamageArgs {
     pub on_error: OnDamage,
 }
 
-/// `--json` of commands that print facts.
+/// `--json`, for commands that print to stdout.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct JsonArgs {
     /// Print JSON
@@ -52,7 +52,7 @@ pub struct JsonArgs {
     pub json: bool,
 }
 
-/// What is printed.
+/// Options for progress and the printed result.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReportArgs {
     /// Show progress on stderr [default: bar on a terminal, else none]
@@ -66,13 +66,13 @@ pub struct ReportArgs {
     pub quiet: bool,
 }
 
-/// How progress is shown.
+/// The form of progress reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgressKind {
-    /// A bar.
+    /// A progress bar.
     Bar,
-    /// JSON, a line each.
+    /// JSON, one object per line.
     Json,
-    /// None.
+    /// No progress.
     None,
 }

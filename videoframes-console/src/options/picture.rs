@@ -1,4 +1,4 @@
-//! What the pictures look like.
+//! Options for format, size and processing of pictures.
 
 use clap::Args;
 use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
@@ -19,7 +19,7 @@ const DEINTERLACE: &[Choice<Deinterlace>] = &[
 ];
 const TONEMAP: &[Choice<Tonemap>] = &[("auto", &[], Tonemap::Auto), ("off", &[], Tonemap::Off)];
 
-/// The pictures.
+/// Options for pictures.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pictures")]
 pub struct PictureArgs {
@@ -41,7 +41,7 @@ pub struct PictureArgs {
     /// Do not apply the rotation of the video
     #[arg(long)]
     pub no_rotate: bool,
-    /// Which frames are deinterlaced.
+    /// Option for deinterlacing.
     #[command(flatten)]
     pub deinterlace: DeinterlaceArgs,
     /// Convert HDR videos to SDR (auto), or never (off)
@@ -58,10 +58,10 @@ pub struct DeinterlaceArgs {
 }
 
 impl PictureArgs {
-    /// The pictures, in the format that `implied` says unless the arguments say it.
+    /// Returns the picture options. The format is that of `--format`, else `implied`, else the default.
     ///
     /// # Errors
-    /// Fails if a quality was given for a lossless format.
+    /// Fails if a quality is given for a lossless format.
     pub fn options(&self, implied: Option<PictureFormat>) -> Result<PictureOptions, Failure> {
         let format = self.format.or(implied).unwrap_or_default();
         if self.quality.is_some() && format == PictureFormat::Png {

@@ -1,4 +1,4 @@
-//! Which frames.
+//! Options that select frames.
 
 use clap::Args;
 use videoframes_core::select::{End, Position, Range, Selection};
@@ -7,7 +7,7 @@ use videoframes_core::video::StreamChoice;
 
 use super::positive_time;
 
-/// Which video stream.
+/// `--stream`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct StreamArgs {
     /// Video stream by index, or by ID in hexadecimal, as listed by 'vf probe' [default: the stream that players show]
@@ -15,7 +15,7 @@ pub struct StreamArgs {
     pub stream: Option<StreamChoice>,
 }
 
-/// The selection and its range.
+/// Options for the selection and its range.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Selection (default: --fps 1)")]
 pub struct SelectArgs {
@@ -52,13 +52,13 @@ pub struct SelectArgs {
     pub duration: Option<Rational>,
 }
 
-/// Parses a time, with spaces around it.
+/// Parses a time, ignoring surrounding spaces.
 fn position(text: &str) -> Result<Position, ParseUnitError> {
     text.trim().parse()
 }
 
 impl SelectArgs {
-    /// The selection; `None` if none was given.
+    /// Returns the selection; `None` if no option selects frames.
     pub fn selection(&self) -> Option<Selection> {
         if let Some(rate) = self.fps {
             Some(Selection::Fps(rate))
@@ -73,7 +73,7 @@ impl SelectArgs {
         }
     }
 
-    /// The range.
+    /// Returns the range.
     pub fn range(&self) -> Range {
         Range {
             start: self.start,
@@ -81,7 +81,7 @@ impl SelectArgs {
         }
     }
 
-    /// Whether the selection is one picture, whatever the video.
+    /// Returns whether the selection is one picture for every video.
     pub fn is_one_picture(&self) -> bool {
         self.count == Some(1) || self.at.as_ref().is_some_and(|times| times.len() == 1)
     }

@@ -1,14 +1,14 @@
-//! Values of options.
+//! Parsers for option values.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use videoframes_core::units::{Rational, approximate_seconds, parse_size, parse_time};
 
-/// Parses a length of time above 0.
+/// Parses a duration above 0.
 ///
 /// # Errors
-/// Fails, in words, for any other text.
+/// Fails with a message for any other text.
 pub fn positive_time(text: &str) -> Result<Rational, String> {
     let time = parse_time(text).map_err(|e| e.to_string())?;
     if time > Rational::from_integer(0) {
@@ -18,10 +18,10 @@ pub fn positive_time(text: &str) -> Result<Rational, String> {
     }
 }
 
-/// Parses a length of time by the clock, above 0.
+/// Parses a duration of wall-clock time above 0.
 ///
 /// # Errors
-/// Fails, in words, for any other text.
+/// Fails with a message for any other text.
 pub fn wall_time(text: &str) -> Result<Duration, String> {
     let seconds = approximate_seconds(positive_time(text)?);
     Duration::try_from_secs_f64(seconds.min(1e9)).map_err(|e| e.to_string())
@@ -30,7 +30,7 @@ pub fn wall_time(text: &str) -> Result<Duration, String> {
 /// Parses a number of bytes above 0.
 ///
 /// # Errors
-/// Fails, in words, for any other text.
+/// Fails with a message for any other text.
 pub fn positive_size(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(parse_size(text).map_err(|e| e.to_string())?)
         .ok_or_else(|| "must be more than 0".to_owned())

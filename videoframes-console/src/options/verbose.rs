@@ -1,4 +1,4 @@
-//! How much is logged.
+//! The option for the log level.
 
 use clap::{ArgAction, Args};
 use tracing_subscriber::filter::LevelFilter;
@@ -12,7 +12,7 @@ pub struct VerboseArgs {
 }
 
 impl VerboseArgs {
-    /// The level that was requested; `None` without `-v`.
+    /// Returns the requested level; `None` without `-v`.
     pub fn level(self) -> Option<LevelFilter> {
         match self.verbose {
             0 => None,

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
         true => failure::cancelled(),
         false => failure::of(&error, &args.file),
     })?;
-    tell(
+    report_on(
         &args,
         &path,
         container,
@@ -75,7 +75,7 @@ fn output(args: &CompressArgs) -> PathBuf {
     })
 }
 
-/// What the name of the output asks for.
+/// Returns the container that the extension of the output implies.
 fn container(path: &Path) -> Result<Container, Failure> {
     let wrong = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a .mp4 or .webm file"));
     if path.as_os_str() == "-" {
@@ -131,7 +131,7 @@ async fn object(_: &S3Uri, _: IfExists) -> Result<VideoTarget, Failure> {
     Err(failure::without_s3())
 }
 
-fn tell(
+fn report_on(
     args: &CompressArgs,
     path: &Path,
     container: Container,

@@ -15,7 +15,7 @@ const FULL: &str = "install a full build of ffmpeg";
 const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
-    let report = Report::make(&FfmpegExtractor::new(args.ffmpeg));
+    let report = Report::new(&FfmpegExtractor::new(args.ffmpeg));
     let code = match report.usable {
         true => exit::SUCCESS,
         false => exit::FFMPEG,
@@ -27,10 +27,10 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     printed.map(|_| code)
 }
 
-/// What was found.
+/// The results of all checks.
 #[derive(Serialize)]
 struct Report {
-    /// Whether vf can work at all.
+    /// Whether vf can work on this machine.
     usable: bool,
     checks: Vec<Check>,
 }
@@ -48,15 +48,15 @@ struct Check {
 #[serde(rename_all = "snake_case")]
 enum Status {
     Ok,
-    /// vf cannot work without it.
+    /// Missing, and required by vf.
     Missing,
-    /// vf can work without it.
+    /// Missing, but optional.
     Lacking,
     Unknown,
 }
 
 impl Report {
-    fn make(extractor: &FfmpegExtractor) -> Self {
+    fn new(extractor: &FfmpegExtractor) -> Self {
         let mut report = Self {
             usable: true,
             checks: Vec::new(),
@@ -94,7 +94,7 @@ impl Report {
         report
     }
 
-    /// What this ffmpeg can do.
+    /// Checks the components of ffmpeg.
     fn components(&mut self, extractor: &FfmpegExtractor) {
         let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
         let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));

@@ -17,12 +17,12 @@ use crate::output::Output;
 use crate::progress::Reporter;
 use crate::{failure, plan};
 
-/// How long after the first signal another one is taken for the same: a terminal that closes may send two.
+/// Time after the first signal in which a second signal is ignored: a closing terminal may send two.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
-    let output = Output::of(&args)?;
+    let output = Output::from_args(&args)?;
     let mut request = args.request(output.format())?;
     if args.output.dry_run {
         let (ffmpeg, json) = (args.ffmpeg.ffmpeg, args.output.report.json);
@@ -72,7 +72,7 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
             Failure::new(exit::USAGE, text)
                 .hint("select one picture, with --at TIME or -n 1, or give -o frames.zip or -o frames/")
         }
-        // What was streamed cannot be taken back; a file could start again.
+        // A streamed ZIP file cannot be restarted; a file can.
         Error::Extract(ExtractError::TimelineMismatch(_) | ExtractError::PlanFailed(_))
             if *output == Output::StdoutZip =>
         {
@@ -128,9 +128,9 @@ fn report_on(
         let size = indicatif::HumanBytes(summary.bytes);
         let all = summary.manifest.source.size;
         let share = match (opened.transferred(read), summary.work.strategy) {
-            // Bytes that were transferred more than once are part of the source once.
-            (Some(bytes), _) => of_all(bytes.min(all), all),
-            (None, Strategy::Planned) => of_all(read, all),
+            // Bytes of the source that were transferred repeatedly count once.
+            (Some(bytes), _) => read_share(bytes.min(all), all),
+            (None, Strategy::Planned) => read_share(read, all),
             (None, _) => String::new(),
         };
         let _ = writeln!(
@@ -141,8 +141,8 @@ fn report_on(
     Ok(())
 }
 
-/// `, read 13.3 MiB of 1.29 GiB (1.0 %)`
-fn of_all(bytes: u64, all: u64) -> String {
+/// Returns the share of the source that was read: `, read 13.3 MiB of 1.29 GiB (1.0 %)`.
+fn read_share(bytes: u64, all: u64) -> String {
     let (share, human) = (100.0 * bytes as f64 / all.max(1) as f64, indicatif::HumanBytes);
     format!(", read {} of {} ({share:.1} %)", human(bytes), human(all))
 }

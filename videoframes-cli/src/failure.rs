@@ -1,4 +1,4 @@
-//! What errors of the core mean to a person at the command line.
+//! Conversion of core errors to messages, hints and exit codes.
 
 use std::error::Error as StdError;
 
@@ -12,27 +12,27 @@ use videoframes_core::select::SelectError;
 
 use crate::input::VideoInput;
 
-/// What to do where there is no space for a copy of a video.
+/// Hint if there is no space for a copy of a video.
 pub(crate) const TEMPORARY: &str = "set TMPDIR to another folder for temporary files";
 
-/// An s3:// address, in a build without S3.
+/// Creates the failure for an S3 URI in a build without S3.
 #[cfg(not(feature = "s3"))]
 pub(crate) fn without_s3() -> Failure {
     Failure::new(exit::USAGE, "this build of vf does not support s3:// URLs")
         .hint("build vf with S3 support: cargo install --path videoframes-cli --features s3")
 }
 
-/// The end of a run that was cancelled.
+/// Creates the failure for a cancelled run.
 pub(crate) fn cancelled() -> Failure {
     Failure::new(exit::CANCELLED, "cancelled, nothing was written")
 }
 
-/// What went wrong with `input`, and why.
+/// Creates a failure that names `input`, the error and its causes.
 pub(crate) fn about(code: u8, input: &VideoInput, error: &dyn StdError) -> Failure {
     Failure::new(code, format!("{input}: {}", chain(error)))
 }
 
-/// What an extraction's error means to the person who asked for `input`.
+/// Converts an error of the pipeline for `input`.
 pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
     let about_input = |code| about(code, input, error);
     match error {

@@ -1,4 +1,4 @@
-//! The video that was named: a file, or an address.
+//! The input video: a file or a URL.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,24 +15,24 @@ use videoframes_core::source::{FileSource, Source};
 
 use crate::failure;
 
-/// The video that was named.
+/// The input video.
 #[derive(Debug, Clone)]
 pub(crate) enum VideoInput {
-    /// On this machine.
+    /// A file on this machine.
     File(PathBuf),
-    /// On an HTTP server.
+    /// A URL of an HTTP server.
     Url(HttpUrl),
-    /// In an object store.
+    /// An object in an object store.
     Object(S3Uri),
-    /// An address that is none, and why. It is not kept: it may hold what is secret.
+    /// The error for an invalid URL. The URL itself is not kept, since it may contain secrets.
     Invalid(String),
 }
 
-/// A video that was opened.
+/// An opened video.
 pub(crate) struct Opened {
     source: Arc<dyn Source>,
     http: Option<Arc<HttpSource>>,
-    /// Whether it lies on another machine.
+    /// Whether the video is on another machine.
     remote: bool,
 }
 
@@ -58,7 +58,7 @@ impl Opened {
         Arc::clone(&self.source)
     }
 
-    /// Bytes that came over the network, if the video does, where `read` of it were asked for.
+    /// Returns the bytes transferred over the network, which for an object are the `read` bytes; `None` for a file.
     pub(crate) fn transferred(&self, read: u64) -> Option<u64> {
         match &self.http {
             Some(source) => Some(source.transferred()),
@@ -68,7 +68,7 @@ impl Opened {
 }
 
 impl VideoInput {
-    /// Takes a command line's word.
+    /// Returns a parser for the video argument.
     pub(crate) fn parser() -> impl TypedValueParser<Value = Self> {
         OsStringValueParser::new().map(Self::parse)
     }
@@ -86,7 +86,7 @@ impl VideoInput {
         parsed.unwrap_or_else(Self::Invalid)
     }
 
-    /// The file, if it is one.
+    /// Returns the path of a file; `None` for a URL.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -94,7 +94,7 @@ impl VideoInput {
         }
     }
 
-    /// Its name without folder and extension.
+    /// Returns the name without folder and extension.
     pub(crate) fn stem(&self) -> OsString {
         let stem = match self {
             Self::File(path) => path.file_stem().map(OsStr::to_owned),
@@ -105,7 +105,10 @@ impl VideoInput {
         stem.unwrap_or_else(|| "video".into())
     }
 
-    /// Opens it, or says why not. The time that it takes is taken from `limits`.
+    /// Opens the video and subtracts the elapsed time from `limits`.
+    ///
+    /// # Errors
+    /// Fails if the video cannot be opened, or if `cancel` is cancelled.
     pub(crate) async fn open(
         &self,
         limits: &mut Limits,
@@ -121,7 +124,7 @@ impl VideoInput {
                 limits.wall_time = limits.wall_time.saturating_sub(took);
                 match opened {
                     Ok(source) => Ok(Opened::http(source)),
-                    Err(error) => Err(self.not_opened(&error)),
+                    Err(error) => Err(self.open_failure(&error)),
                 }
             }
             Self::Object(object) => {
@@ -159,7 +162,7 @@ impl VideoInput {
         })
     }
 
-    fn not_opened(&self, error: &HttpError) -> Failure {
+    fn open_failure(&self, error: &HttpError) -> Failure {
         let about = |code| failure::about(code, self, error);
         match error {
             HttpError::InvalidUrl(_) => about(exit::USAGE),
@@ -172,7 +175,7 @@ impl VideoInput {
     }
 }
 
-/// What `opening` gives and how long it took.
+/// Returns the output of `opening` and the elapsed time; fails if `cancel` is cancelled first.
 async fn unless_cancelled<T>(
     opening: impl Future<Output = T>,
     cancel: &CancellationToken,
@@ -201,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_files() {
+    fn urls_are_distinguished_from_files() {
         let parse = |text: &str| VideoInput::parse(text.into());
         assert!(matches!(parse("HTTPS://host/x.mp4"), VideoInput::Url(_)));
         for file in ["x.mp4", "http:x", "://x", "./http://h/x"] {
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_not_shown() {
+    fn invalid_urls_are_not_shown() {
         for text in [
             "https://u:secret@h:99999/v?secret",
             "http://",

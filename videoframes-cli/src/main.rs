@@ -25,8 +25,8 @@ use videoframes_core::pipeline::Scratch;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    memory::give_back_large_blocks();
-    // Before anything else: children read what they can of this process.
+    memory::return_large_blocks();
+    // Must come first: a compromised ffmpeg could read the memory and environment of this process.
     if let Err(error) = protect_secrets() {
         return Failure::internal(&error).report();
     }
@@ -46,7 +46,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::internal(&error).report(),
     };
-    // What killed runs left in the folder for temporary files. A folder that cannot be read is nobody's problem yet.
+    // Removes files of killed runs from the folder for temporary files. An unreadable folder is no error here,
+    // since this run may not need the folder.
     let _ = runtime.block_on(Scratch::default().sweep());
     let outcome = match cli.command {
         Command::Plan(args) => runtime.block_on(plan::run(*args)),
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
             print(&String::from_utf8_lossy(&script)).map(|_| exit::SUCCESS)
         }
     };
-    // A reader thread of a killed child may still sit in a read; nobody waits for it.
+    // A reader thread of a killed child may still block in a read, so the runtime must not wait for threads.
     runtime.shutdown_background();
     match outcome {
         Ok(code) => ExitCode::from(code),

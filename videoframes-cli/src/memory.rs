@@ -1,16 +1,16 @@
-//! Memory goes back to the system when a large picture is done with.
+//! Allocator settings that return the memory of large pictures to the system.
 #![allow(unsafe_code)]
 
-/// Blocks of this size and more are mapped one by one. glibc would raise its own threshold to the
-/// size of the largest picture so far, and keep several of them in each thread's heap.
+/// Size from which the allocator maps each block separately. By default, glibc raises the threshold to the
+/// size of the largest freed picture, and keeps several such blocks in the heap of each thread.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED_FROM: libc::c_int = 1 << 20;
+const MMAP_THRESHOLD: libc::c_int = 1 << 20;
 
-/// To be called once, before there is a second thread.
-pub(crate) fn give_back_large_blocks() {
+/// Makes the allocator return freed large blocks. Must be called once, before other threads start.
+pub(crate) fn return_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets a parameter of the allocator; no other thread allocates yet.
+    // SAFETY: mallopt only sets an allocator parameter, and no other thread allocates yet.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     }
 }

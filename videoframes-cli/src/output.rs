@@ -1,4 +1,4 @@
-//! What `-o` of `vf extract` means.
+//! The output of `vf extract`, as given by `-o`.
 
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
@@ -15,10 +15,10 @@ use crate::args::ExtractArgs;
 use crate::input::VideoInput;
 use crate::stdout::Stdout;
 
-/// Where the result goes, and as what.
+/// Place and type of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// A ZIP on stdout.
+    /// A ZIP file on stdout.
     StdoutZip,
     /// A picture on stdout.
     StdoutPicture,
@@ -28,19 +28,19 @@ pub(crate) enum Output {
     Picture(PathBuf, PictureFormat),
     /// A folder.
     Folder(PathBuf),
-    /// A ZIP in a bucket.
+    /// A ZIP file in a bucket.
     Object(S3Uri),
 }
 
 const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp), a folder (name/), or -";
 
 impl Output {
-    /// Reads the arguments.
+    /// Creates the output that the arguments describe.
     ///
     /// # Errors
-    /// Fails if the name says no kind of output, or one that contradicts other arguments.
-    pub(crate) fn of(args: &ExtractArgs) -> Result<Self, Failure> {
-        let output = Self::of_path(args)?;
+    /// Fails if the type of the output is unknown, or contradicts other arguments.
+    pub(crate) fn from_args(args: &ExtractArgs) -> Result<Self, Failure> {
+        let output = Self::from_path(args)?;
         let formats = (&output, args.picture.format);
         if let (Self::Picture(path, implied), Some(format)) = formats
             && *implied != format
@@ -55,7 +55,7 @@ impl Output {
         Ok(output)
     }
 
-    fn of_path(args: &ExtractArgs) -> Result<Self, Failure> {
+    fn from_path(args: &ExtractArgs) -> Result<Self, Failure> {
         let path = args.output.output.clone().unwrap_or_else(|| {
             let mut name = args.file.stem();
             name.push(".frames.zip");
@@ -88,7 +88,7 @@ impl Output {
         }
     }
 
-    /// The picture format that the name says.
+    /// Returns the picture format that the extension implies.
     pub(crate) fn format(&self) -> Option<PictureFormat> {
         match self {
             Self::Picture(_, format) => Some(*format),
@@ -96,12 +96,12 @@ impl Output {
         }
     }
 
-    /// Whether the result is one picture.
+    /// Returns whether the result is one picture.
     pub(crate) fn is_picture(&self) -> bool {
         matches!(self, Self::Picture(..) | Self::StdoutPicture)
     }
 
-    /// The name of the result; `-` for stdout.
+    /// Returns the name of the result; `-` for stdout.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::StdoutZip | Self::StdoutPicture => "-".to_owned(),
@@ -115,7 +115,7 @@ impl Output {
     /// Opens the destination.
     ///
     /// # Errors
-    /// Fails if the result would replace the video, or where it cannot be written.
+    /// Fails if the result would replace the input video, or cannot be written.
     pub(crate) async fn open(&self, args: &ExtractArgs) -> Result<Box<dyn Destination>, Failure> {
         let if_exists = args.output.replace.if_exists();
         let path = match self {
@@ -149,7 +149,7 @@ fn folder_at(path: &Path) -> Result<Output, Failure> {
         let text = format!("'{}' cannot be replaced by a new folder", path.display());
         return Err(Failure::new(exit::USAGE, text).hint("give the name of a new folder inside that folder"));
     }
-    // `components` drops a trailing slash, which a rename would trip over.
+    // `components` drops a trailing slash, with which a rename fails.
     Ok(Output::Folder(path.components().collect()))
 }
 
@@ -188,12 +188,13 @@ fn stdout(kind: Stdout, args: &ExtractArgs) -> Result<Box<dyn Destination>, Fail
     Ok(Box::new(kind))
 }
 
-/// The failure of a result that would replace the video itself.
+/// Creates the failure for an output that would replace the input video.
 pub(crate) fn replaces(output: &str) -> Failure {
     let text = format!("{output}: the output would replace the video itself");
     Failure::new(exit::USAGE, text).hint("give another -o")
 }
 
+/// Returns whether both paths lead to one file, by device and inode.
 pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
     match (a.metadata(), b.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),

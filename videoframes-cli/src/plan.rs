@@ -25,7 +25,7 @@ pub(crate) async fn run(args: PlanArgs) -> Result<u8, Failure> {
     .await
 }
 
-/// Prints what the extraction of `request` would decode.
+/// Prints the plan of `request`.
 pub(crate) async fn show(
     file: &VideoInput,
     mut request: Request,

@@ -113,7 +113,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     .map(|_| exit::SUCCESS)
 }
 
-/// A video stream, as JSON.
+/// Returns a video stream as JSON.
 fn listed(stream: &VideoStream) -> serde_json::Value {
     serde_json::json!({
         "index": stream.index,
@@ -128,7 +128,7 @@ fn listed(stream: &VideoStream) -> serde_json::Value {
     })
 }
 
-/// A line about one of several video streams; `used` is the number of the one that is described.
+/// Returns a line that describes a video stream; `used` is the index of the selected stream.
 fn line(stream: &VideoStream, used: u32) -> String {
     let marks = [
         (stream.index == used, "used"),

@@ -1,4 +1,4 @@
-//! Standard output as the destination of one result.
+//! Standard output as a destination.
 
 use std::io::{self, Write};
 
@@ -7,13 +7,13 @@ use bytes::Bytes;
 use videoframes_core::archive::{Archive, ArchiveError, Destination, PictureArchive, ZipArchive};
 use videoframes_core::storage::{Sink, StorageError};
 
-/// Standard output. What was written cannot be taken back; a failed ZIP lacks its directory, so that no reader
-/// takes it for a whole one.
+/// Standard output. Written bytes cannot be undone; a failed ZIP file lacks its central directory, so that
+/// readers recognize the file as incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stdout {
-    /// A ZIP.
+    /// A ZIP file.
     Zip,
-    /// One picture, which is written when the frame is known to be the right one.
+    /// One picture, written after the frame is verified.
     Picture,
 }
 
@@ -24,14 +24,14 @@ impl Destination for Stdout {
     }
 
     fn can_restart(&self) -> bool {
-        // A picture is held back until the end.
+        // A picture is buffered until the end.
         *self == Self::Picture
     }
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
         Ok(match self {
             Self::Zip => Box::new(ZipArchive::new(Box::new(StdoutSink))),
-            Self::Picture => Box::new(PictureArchive::new(Box::new(HeldBack::default()))),
+            Self::Picture => Box::new(PictureArchive::new(Box::new(Buffered::default()))),
         })
     }
 }
@@ -61,12 +61,12 @@ impl Sink for StdoutSink {
     async fn abort(self: Box<Self>) {}
 }
 
-/// Keeps the bytes of one picture in memory until it is finished.
+/// Buffers the bytes of one picture until `finish`.
 #[derive(Default)]
-struct HeldBack(Vec<Bytes>);
+struct Buffered(Vec<Bytes>);
 
 #[async_trait]
-impl Sink for HeldBack {
+impl Sink for Buffered {
     async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
         self.0.push(bytes);
         Ok(())

@@ -1,4 +1,4 @@
-//! Objects of S3, and of stores with the same protocol, as videos and as results.
+//! Objects in S3 and S3-compatible stores, as inputs and outputs.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ async fn storage(bucket: &str) -> S3Storage {
     S3Storage::new(&config, options)
 }
 
-/// Opens the object, which is read in ranges.
+/// Opens the object for range requests.
 pub(crate) async fn open(address: &S3Uri) -> Result<Arc<dyn Source>, StorageError> {
     let storage = storage(&address.bucket).await;
     let opened = storage.open(&address.key, &ObjectVersion::CURRENT).await?;
     Ok(opened.source)
 }
 
-/// Opens the store of an object that is to be written.
+/// Opens the store of an output object.
 ///
 /// # Errors
-/// Fails at once if the object exists and may not be replaced, or if the store does not answer.
+/// Fails if the object exists and must not be replaced, or if the store does not answer.
 pub(crate) async fn open_to_write(
     address: &S3Uri,
     if_exists: IfExists,

@@ -114,7 +114,7 @@ struct CompressLimitArgs {
 }
 
 impl CompressArgs {
-    /// The job, for an output of that container.
+    /// Returns the job for an output in `container`.
     pub(crate) fn job(&self, container: Container) -> CompressJob {
         let default = CompressJob::default();
         let video = &self.video;

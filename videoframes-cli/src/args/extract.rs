@@ -126,7 +126,7 @@ struct DeinterlacePlanArgs {
 }
 
 impl ExtractArgs {
-    /// The request, for pictures of the format that the output says, where it says one.
+    /// Returns the request. `implied` is the picture format that the extension of the output implies.
     ///
     /// # Errors
     /// Fails if options contradict each other.
@@ -148,7 +148,7 @@ impl ExtractArgs {
 }
 
 impl PlanArgs {
-    /// The request whose plan is shown.
+    /// Returns the request to plan.
     pub(crate) fn request(&self) -> Request {
         let default = Request::default();
         Request {

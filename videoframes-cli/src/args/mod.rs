@@ -1,4 +1,4 @@
-//! What the command line says, parsed to the core's types.
+//! The command line, parsed to types of `videoframes-core`.
 
 mod compress;
 mod extract;

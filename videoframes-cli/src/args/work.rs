@@ -1,4 +1,4 @@
-//! Options on how a result is made: it does not depend on them.
+//! Options for the execution, which do not change the result.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::plan::Strategy;
 use videoframes_core::source::http::Addresses;
 
-/// What a video can be, in this build.
+/// Help for the video argument in this build.
 pub(super) const VIDEO_HELP: &str = match cfg!(feature = "s3") {
     true => "Video: a file or a URL (http://, https://, s3://BUCKET/KEY)",
     false => "Video: a file or a URL (http://, https://)",
@@ -39,7 +39,7 @@ pub(crate) struct FfmpegArgs {
     pub(crate) ffmpeg: Option<PathBuf>,
 }
 
-/// Limits on reading a video and on the programs that decode it.
+/// Limits on the input and on the ffmpeg processes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub(crate) struct ReadLimitArgs {
@@ -61,14 +61,14 @@ pub(crate) struct StallArgs {
 }
 
 impl ReadLimitArgs {
-    /// Returns `default` with the limits that were given.
+    /// Returns `default`, overridden by the given options.
     pub(crate) fn over(&self, default: Limits) -> Limits {
         self.stall.over(self.input.over(default))
     }
 }
 
 impl StallArgs {
-    /// Returns `default` with the limits that were given.
+    /// Returns `default`, overridden by the given options.
     pub(super) fn over(&self, default: Limits) -> Limits {
         Limits {
             stall: self.stall_timeout.unwrap_or(default.stall),
@@ -78,7 +78,7 @@ impl StallArgs {
     }
 }
 
-/// Which hosts may be connected to.
+/// Returns the addresses to which connections are allowed.
 pub(crate) fn addresses(network: NetworkArgs) -> Addresses {
     match network.allow_private_addresses {
         true => Addresses::Any,

@@ -1,24 +1,24 @@
-//! The line of a progress bar, for any width.
+//! The text of the progress bar for any width.
 
 use std::time::Duration;
 
-/// Columns that stay free: the `^C` that a terminal prints must not wrap the line, since half of a wrapped line
-/// stays when the bar is removed.
+/// Number of columns left free. The `^C` printed by a terminal must not wrap the line, since a part of a
+/// wrapped line stays when the bar is removed.
 pub(super) const MARGIN: usize = 4;
-/// Columns of the bar, at least and at most.
+/// Minimum and maximum number of columns of the bar.
 const BAR: (usize, usize) = (10, 40);
 
-/// How far the work is.
+/// The state of the work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct State {
     pub(super) frames: u64,
-    /// `None` where it is not known.
+    /// Total number of frames; `None` if unknown.
     pub(super) total: Option<u64>,
     pub(super) per_second: f64,
     pub(super) eta: Duration,
 }
 
-/// Returns the line for a terminal of `width` columns: as many parts as fit, percentage first.
+/// Returns the text for a terminal of `width` columns: as many parts as fit, percentage first.
 pub(super) fn line(width: usize, state: &State) -> String {
     let room = width.saturating_sub(MARGIN);
     let rate = format!("{}/s", significant(state.per_second));
@@ -41,7 +41,7 @@ pub(super) fn line(width: usize, state: &State) -> String {
     format!("{}{}  {text}", "█".repeat(full), "░".repeat(bar - full))
 }
 
-/// The first parts, as many as fit.
+/// Joins the first parts, as many as fit into `room` columns.
 fn fitting(room: usize, parts: &[String]) -> String {
     let mut line = String::new();
     for part in parts {
@@ -55,7 +55,7 @@ fn fitting(room: usize, parts: &[String]) -> String {
     line
 }
 
-/// Three significant digits: `79.3`, `1.23k`.
+/// Formats a value with three significant digits: `79.3`, `1.23k`.
 fn significant(value: f64) -> String {
     let (value, unit) = match value {
         value if !value.is_finite() || value <= 0.0 => return "0".to_owned(),
@@ -73,7 +73,7 @@ fn significant(value: f64) -> String {
     format!("{value:.decimals$}{unit}")
 }
 
-/// `0:09`, `1:02:03`, `2d 03:04`.
+/// Formats a duration: `0:09`, `1:02:03`, `2d 03:04`.
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_fits_every_terminal_and_shows_the_percentage_first() {
+    fn line_fits_every_width_and_starts_with_the_percentage() {
         let state = State {
             frames: 4_500,
             total: Some(10_000),

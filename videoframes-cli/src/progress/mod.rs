@@ -14,7 +14,7 @@ use videoframes_console::options::ProgressKind;
 use self::line::{State, line};
 use self::terminal::{Stderr, columns};
 
-/// Shows progress in the requested way.
+/// Reports progress in the requested form.
 pub(crate) enum Reporter {
     Bar(ProgressBar),
     Json(Mutex<Option<Instant>>),
@@ -22,7 +22,7 @@ pub(crate) enum Reporter {
 }
 
 impl Reporter {
-    /// Creates a bar on a terminal and nothing in a pipe, unless something else is requested.
+    /// Creates a reporter. By default, a terminal gets a bar, and a pipe gets no progress.
     pub(crate) fn new(kind: Option<ProgressKind>, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         match kind {
@@ -33,8 +33,7 @@ impl Reporter {
         }
     }
 
-    /// Shows the number of frames out of a total, which is 0 where it is not known, and the bytes that were
-    /// written so far, where known.
+    /// Shows the number of frames, the total (0 if unknown), and the number of bytes written so far.
     pub(crate) fn show(&self, frames: u64, total: u64, bytes: Option<u64>) {
         match self {
             Self::Bar(bar) => {
@@ -75,7 +74,7 @@ fn bar() -> ProgressBar {
             per_second: state.per_sec(),
             eta: state.eta(),
         };
-        // A bar that cannot be drawn is left out.
+        // An error while drawing is ignored: progress is optional.
         let _ = to.write_str(&line(columns(), &state));
     };
     let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -1,4 +1,4 @@
-//! The terminal as a progress bar sees it.
+//! The terminal of a progress bar.
 
 use std::io::{self, Write};
 
@@ -6,20 +6,20 @@ use indicatif::TermLike;
 
 use super::line::MARGIN;
 
-/// The terminal of stderr, without its last columns.
+/// The terminal of stderr, reported without its last columns.
 ///
-/// indicatif fills a line with spaces to the width that it is told. The `^C` that a terminal prints would then
-/// wrap, and the line above would stay when the bar is removed.
+/// indicatif pads a line with spaces to the reported width. With the full width, the `^C` printed by a
+/// terminal would wrap, and the line above would stay when the bar is removed.
 #[derive(Debug)]
 pub(super) struct Stderr;
 
-/// The columns and rows of the terminal, which may change at any time.
+/// Returns the columns and rows of the terminal, which may change at any time.
 fn size() -> (u16, u16) {
     let size = rustix::termios::tcgetwinsize(io::stderr());
     size.map_or((80, 24), |size| (size.ws_col.max(1), size.ws_row.max(1)))
 }
 
-/// The columns of the terminal.
+/// Returns the columns of the terminal.
 pub(super) fn columns() -> usize {
     usize::from(size().0)
 }
@@ -28,7 +28,7 @@ fn write(text: &str) -> io::Result<()> {
     io::stderr().write_all(text.as_bytes())
 }
 
-fn moved(n: usize, direction: char) -> io::Result<()> {
+fn move_cursor(n: usize, direction: char) -> io::Result<()> {
     match n {
         0 => Ok(()),
         _ => write(&format!("\u{1b}[{n}{direction}")),
@@ -46,19 +46,19 @@ impl TermLike for Stderr {
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        moved(n, 'A')
+        move_cursor(n, 'A')
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        moved(n, 'B')
+        move_cursor(n, 'B')
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        moved(n, 'C')
+        move_cursor(n, 'C')
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        moved(n, 'D')
+        move_cursor(n, 'D')
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {

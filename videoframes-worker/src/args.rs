@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The command line.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Where jobs, objects and scratch are.
+/// Options for the location of jobs, objects and temporary files.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// Keep the database (SQLite), objects and temporary files in this folder, instead of DATABASE_URL and
@@ -213,7 +213,7 @@ pub(crate) enum MigrateAction {
     Status,
 }
 
-/// `name=value,…` as a JSON object: numbers, sizes and truth values are such, anything else is a text.
+/// Parses `name=value,…` to a JSON object: numbers, sizes and booleans keep their type, other values are strings.
 fn fields(text: &str) -> Result<serde_json::Value, String> {
     let fields = text.split(',').filter(|field| !field.is_empty());
     let fields = fields.map(|field| {
@@ -238,7 +238,7 @@ fn fields(text: &str) -> Result<serde_json::Value, String> {
         .map(serde_json::Value::Object)
 }
 
-/// What can be said of a rendition.
+/// Fields of a rendition in a job message.
 const RENDITION_FIELDS: [&str; 8] = [
     "codec",
     "container",

@@ -1,4 +1,4 @@
-//! Clients of S3 and SQS, and what a refused request means.
+//! AWS configuration, and failures of requests to S3 and SQS.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -7,9 +7,9 @@ use videoframes_core::error::chain;
 
 use videoframes_console::{Failure, exit};
 
-/// What the client says, somewhere, where it finds none.
+/// Part of the message of the AWS client if there are no credentials.
 const NO_CREDENTIALS: &str = "no credentials found";
-/// What the environment says of AWS.
+/// Loads the AWS configuration from the environment.
 pub(crate) async fn environment() -> Result<SdkConfig, Failure> {
     let config = sdk_config(&AwsOptions::default()).await;
     match config.region() {
@@ -18,7 +18,7 @@ pub(crate) async fn environment() -> Result<SdkConfig, Failure> {
     }
 }
 
-/// A request that did not succeed.
+/// A failed request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     action: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// `action` is what a policy would have to allow, `what` was tried: "failed to {what}".
+    /// Creates a refusal. `action` is the IAM action of the request; `what` completes "failed to {what}".
     pub(crate) fn of<E>(
         action: &'static str,
         what: impl Into<String>,
@@ -43,10 +43,10 @@ impl Refusal {
             .raw_response()
             .is_some_and(|response| response.status().is_success());
         let message = match service {
-            // An answer that cannot be read is no refusal: then there is more to say than its status.
+            // A successful status with an unreadable body is no refusal: the cause says more than the status.
             Some(service) if !succeeded => service.message().unwrap_or_default().to_owned(),
             _ => match chain(error) {
-                // Where they were looked for takes a page.
+                // The client lists all credential providers, which fills a page.
                 all if all.contains(NO_CREDENTIALS) => NO_CREDENTIALS.to_owned(),
                 all => all,
             },
@@ -62,7 +62,7 @@ impl Refusal {
 
     pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
         let code = self.code.as_deref().unwrap_or_default();
-        // SQS puts its name before some.
+        // SQS prefixes some codes with the name of the service.
         codes.contains(&code.rsplit('.').next().unwrap_or(code))
     }
 
@@ -70,7 +70,7 @@ impl Refusal {
         self.status == Some(status)
     }
 
-    /// Whether the server does not know what is asked, as servers that are not AWS's may not.
+    /// Returns whether the server does not support the request, as some AWS-compatible servers do not.
     pub(crate) fn is_unsupported(&self) -> bool {
         let codes = [
             "NotImplemented",
@@ -101,7 +101,7 @@ impl Refusal {
         }
         let allowed = format!("allow {}; docs/iam has policies", self.action);
         match self.status {
-            // The answer to a HEAD has no body that would say which it is.
+            // The response to a HEAD request has no body with the error code.
             Some(403) if self.code.is_none() => Some(format!("check the credentials; {allowed}")),
             Some(403) => Some(allowed),
             None => Some("check the network, AWS_REGION and AWS_ENDPOINT_URL".to_owned()),

@@ -1,8 +1,8 @@
-//! What files and objects are known by.
+//! Checksums of files and objects.
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of bytes as they come.
+/// An incremental SHA-256 checksum.
 #[derive(Debug, Default)]
 pub(crate) struct Checksum(Sha256);
 
@@ -11,7 +11,7 @@ impl Checksum {
         self.0.update(bytes);
     }
 
-    /// In hexadecimal, as rows and notifications have it.
+    /// Returns the checksum in hexadecimal, as in rows and notifications.
     pub(crate) fn hex(self) -> String {
         let bytes = self.0.finalize();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()

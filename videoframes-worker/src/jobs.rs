@@ -1,4 +1,4 @@
-//! `vf-worker jobs`, `job`, `cancel`, `retry`: what an operator asks about jobs.
+//! `vf-worker jobs`, `job`, `cancel` and `retry`.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
 use crate::parts::open_existing;
 
-/// Jobs that are read together.
+/// Number of jobs per page.
 const PAGE: u32 = 500;
 
 /// Prints jobs page by page, so that memory does not grow with their number.
@@ -22,14 +22,14 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
         return Ok(ExitCode::SUCCESS);
     };
     let mut list = List::new(args.json.json);
-    // None is no limit.
+    // `None` is no limit.
     let mut left = (args.limit > 0).then_some(args.limit);
     let mut filter = JobFilter {
         status: args.status,
         ..JobFilter::default()
     };
     let more = loop {
-        // One more than is printed shows whether there are more.
+        // One additional job shows whether there are more.
         filter.limit = Some(left.map_or(PAGE, |left| PAGE.min(left.saturating_add(1))));
         let mut page = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
         for job in &page.unreadable {
@@ -53,7 +53,7 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-/// A list that is printed in parts: a table, or a JSON array.
+/// A list printed page by page, as a table or a JSON array.
 struct List {
     json: bool,
     begun: bool,
@@ -99,7 +99,7 @@ pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Fa
     print(&if args.json.json {
         to_json(&job)?
     } else {
-        sheet(&job)
+        details(&job)
     })
 }
 
@@ -144,7 +144,7 @@ fn heading() -> String {
     )
 }
 
-/// One line.
+/// Returns a job as one line of the table.
 fn row(job: &VideoJob) -> String {
     let created = job.created_at.to_string();
     format!(
@@ -158,8 +158,8 @@ fn row(job: &VideoJob) -> String {
     )
 }
 
-/// One line a fact.
-fn sheet(job: &VideoJob) -> String {
+/// Returns a job as text, one line per field.
+fn details(job: &VideoJob) -> String {
     let mut lines = vec![
         ("job", job.id.to_string()),
         ("status", job.status.to_string()),
@@ -231,7 +231,7 @@ fn video(job: &VideoJob) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-/// Prints `text`.
+/// Prints `text` to stdout.
 pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
     videoframes_console::print(text).map(|_| ExitCode::SUCCESS)
 }

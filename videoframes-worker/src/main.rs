@@ -1,4 +1,4 @@
-//! `vf-worker`: frames of videos by message, each job done once whatever fails.
+//! `vf-worker`: extracts video frames by message; each job takes effect exactly once, despite failures.
 
 mod args;
 mod aws;
@@ -30,7 +30,7 @@ use crate::args::{Cli, Command};
 use crate::config::Config;
 
 fn main() -> ExitCode {
-    // Before anything else: children read what they can of this process.
+    // Must come first: a compromised ffmpeg could read the memory and environment of this process.
     if let Err(error) = protect_secrets() {
         return Failure::internal(&error).report();
     }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    // They may need neither database nor store.
+    // Both may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
         Command::Dlq(args) => return dlq::run(&cli.place, args).await,

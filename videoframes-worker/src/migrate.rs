@@ -1,4 +1,4 @@
-//! `vf-worker migrate`: the database's tables.
+//! `vf-worker migrate`: migrations of the database schema.
 
 use std::process::ExitCode;
 

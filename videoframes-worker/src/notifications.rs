@@ -1,4 +1,4 @@
-//! `vf-worker notifications`: what clients were told.
+//! `vf-worker notifications`: prints or receives the notifications to clients.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -19,17 +19,17 @@ use crate::parts::{Place, open, open_existing};
 use crate::queues::Messages;
 use crate::stdout;
 
-/// Notifications that are read together.
+/// Number of notifications per page.
 const PAGE: u32 = 500;
-/// How long a received message stays hidden unless that is extended.
-const HIDDEN: Duration = Duration::from_secs(30);
-/// How often it is extended while the reader is slow.
-const EXTEND: Duration = Duration::from_secs(10);
+/// Visibility timeout of a received message.
+const VISIBILITY: Duration = Duration::from_secs(30);
+/// Interval at which the visibility is extended while the reader is slow.
+const EXTEND_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Prints them. A queue in the database keeps them, in the order in which they were sent; one of SQS shows
-/// nothing that it does not hide from others, so that there they are only taken on demand.
+/// Prints notifications. A queue in the database lists sent messages in order and keeps them. SQS hides listed
+/// messages from other receivers, so that notifications in SQS are only received with `--take`.
 pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<ExitCode, Failure> {
-    // Whoever waits for what is to come waits for it from the start.
+    // With --follow, the database may be created by this command, so that no notification is missed.
     let place = match args.follow {
         true => Some(open(config).await?),
         false => open_existing(config).await?,
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
         _ if args.take => {
             let queue = notifier.queue();
             let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
-            Taker {
+            Receiver {
                 notifier: queue.as_ref(),
                 stop,
                 outage,
@@ -63,7 +63,7 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
     }
 }
 
-/// Prints those that a queue refused for good, or has them sent again.
+/// Prints the messages that a queue refused permanently, or requests to send them again.
 async fn refused(place: &Place, resend: bool) -> Result<ExitCode, Failure> {
     if resend {
         let count = place.repo.resend_refused().await.map_err(|e| unavailable(&e))?;
@@ -85,7 +85,7 @@ async fn refused(place: &Place, resend: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints all that lie in a queue, and leaves them there.
+/// Prints all messages of a queue without removing them.
 async fn show(notifier: &DatabaseQueue, follow: bool, mut outage: Outage) -> Result<ExitCode, Failure> {
     let mut after = None;
     loop {
@@ -97,7 +97,7 @@ async fn show(notifier: &DatabaseQueue, follow: bool, mut outage: Outage) -> Res
             }
             Err(error) => return Err(Failure::because(exit::UNAVAILABLE, &error)),
         };
-        outage.is_over();
+        outage.end();
         if page.is_empty() {
             if !follow || stdout::is_closed() {
                 return Ok(ExitCode::SUCCESS);
@@ -113,18 +113,18 @@ async fn show(notifier: &DatabaseQueue, follow: bool, mut outage: Outage) -> Res
     }
 }
 
-/// Receives notifications as a client does, and deletes each once it was read.
-struct Taker<'a> {
+/// Receives notifications like a client, and deletes each after the reader has read the line.
+struct Receiver<'a> {
     notifier: &'a dyn Queue,
     stop: CancellationToken,
     outage: Outage,
 }
 
-impl Taker<'_> {
+impl Receiver<'_> {
     async fn run(mut self, follow: bool) -> Result<ExitCode, Failure> {
         let wait = Duration::from_secs(if follow { 5 } else { 1 });
         while !self.stop.is_cancelled() && !stdout::is_closed() {
-            let received = match self.notifier.receive(10, HIDDEN, wait).await {
+            let received = match self.notifier.receive(10, VISIBILITY, wait).await {
                 Ok(received) => received,
                 Err(error) if follow && error.is_retryable() => {
                     self.outage.wait(&error).await?;
@@ -132,13 +132,13 @@ impl Taker<'_> {
                 }
                 Err(error) => return Err(Failure::because(exit::UNAVAILABLE, &error)),
             };
-            self.outage.is_over();
+            self.outage.end();
             if received.is_empty() && !follow {
                 break;
             }
             let mut left = VecDeque::from(received);
             let printed = self.print(&mut left).await;
-            // What was not read is for others at once; where that fails it is after a while.
+            // Makes unread messages visible at once; after an error, they become visible at the visibility timeout.
             for message in &left {
                 let _ = self
                     .notifier
@@ -150,7 +150,7 @@ impl Taker<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Prints messages one by one, and deletes each before the next is printed. Leaves those that nobody read.
+    /// Prints messages one by one, and deletes each before printing the next. Unread messages stay in `left`.
     async fn print(&mut self, left: &mut VecDeque<Message>) -> Result<(), Failure> {
         while let Some(message) = left.front() {
             if print(&format!("{}\n", printable_json(&message.body)))? == Delivery::Closed
@@ -165,7 +165,7 @@ impl Taker<'_> {
         Ok(())
     }
 
-    /// Waits until the reader has read what was printed; `false` where nobody will.
+    /// Waits until the reader has read the printed lines; returns `false` if the reader is closed or on a stop.
     async fn is_read(&self, left: &VecDeque<Message>) -> bool {
         let mut pause = Duration::from_millis(1);
         let mut extended = Instant::now();
@@ -173,9 +173,9 @@ impl Taker<'_> {
             if self.stop.is_cancelled() || stdout::is_closed() {
                 return false;
             }
-            if extended.elapsed() >= EXTEND {
+            if extended.elapsed() >= EXTEND_INTERVAL {
                 for message in left {
-                    let _ = self.notifier.set_visibility(&message.receipt, HIDDEN).await;
+                    let _ = self.notifier.set_visibility(&message.receipt, VISIBILITY).await;
                 }
                 extended = Instant::now();
             }
@@ -196,7 +196,7 @@ impl Taker<'_> {
                 Err(error) => return Err(Failure::because(exit::UNAVAILABLE, &error)),
             }
         }
-        self.outage.is_over();
+        self.outage.end();
         Ok(())
     }
 }

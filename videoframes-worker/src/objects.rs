@@ -1,4 +1,4 @@
-//! The store of a configuration: a folder, or a bucket.
+//! The configured store: a folder or a bucket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use videoframes_core::storage::{LocalStorage, S3Options, S3Storage, Storage, Sto
 use crate::config::{S3Settings, StoragePlace};
 use crate::start::Unready;
 
-/// How long a temporary file may be without a lock, between its creation and its locking.
-const UNLOCKED: Duration = Duration::from_secs(10);
-/// Where workers and submitters write of themselves. An upload to elsewhere is left to the bucket's own rules:
-/// it may be somebody else's.
-const OURS: [&str; 2] = ["results/", "sources/"];
+/// Minimum age at which an unlocked temporary file is abandoned: a new file is unlocked for a moment.
+const UNLOCKED_AGE: Duration = Duration::from_secs(10);
+/// Prefixes that only workers and `submit` write to. Uploads to other keys are left to the lifecycle rules of the
+/// bucket, since they may belong to other programs.
+const OWN_PREFIXES: [&str; 2] = ["results/", "sources/"];
 
-/// Where objects are.
+/// The store of the objects.
 #[derive(Clone)]
 pub(crate) enum Objects {
     Folder(Arc<LocalStorage>),
@@ -35,7 +35,7 @@ impl Objects {
                 Self::Bucket(Arc::new(S3Storage::new(aws, options)))
             }
             (StoragePlace::Folder(folder), _) => Self::Folder(Arc::new(LocalStorage::new(folder))),
-            (StoragePlace::Bucket(_), None) => unreachable!("a bucket is at AWS"),
+            (StoragePlace::Bucket(_), None) => unreachable!("a bucket requires an AWS configuration"),
         }
     }
 
@@ -46,7 +46,7 @@ impl Objects {
         }
     }
 
-    /// Whether it is there and may be used; a folder is made when it is first needed.
+    /// Fails if the bucket is missing or inaccessible. A folder is created on first use.
     pub(crate) async fn check(&self) -> Result<(), Unready> {
         match self {
             Self::Folder(_) => Ok(()),
@@ -54,15 +54,15 @@ impl Objects {
         }
     }
 
-    /// Removes what workers that died have left unfinished; gives its number. In a bucket nobody can tell whether
-    /// a writer lives: there `longest` is how long an upload may take.
-    pub(crate) async fn sweep(&self, pause: Duration, longest: Duration) -> Result<u64, StorageError> {
+    /// Removes incomplete objects of dead workers; returns their number. In a bucket, a live writer cannot be
+    /// detected, so uploads are aborted at the age of `max_upload`, the maximum duration of an upload.
+    pub(crate) async fn sweep(&self, pause: Duration, max_upload: Duration) -> Result<u64, StorageError> {
         match self {
-            Self::Folder(storage) => storage.sweep(UNLOCKED.min(pause)).await,
+            Self::Folder(storage) => storage.sweep(UNLOCKED_AGE.min(pause)).await,
             Self::Bucket(storage) => {
                 let mut aborted = 0;
-                for below in OURS {
-                    aborted += storage.abort_uploads(below, longest).await?;
+                for prefix in OWN_PREFIXES {
+                    aborted += storage.abort_uploads(prefix, max_upload).await?;
                 }
                 Ok(aborted)
             }

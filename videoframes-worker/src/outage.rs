@@ -1,4 +1,4 @@
-//! Servers that do not answer for a while, under commands that wait.
+//! Retries during an outage, for commands that wait.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use videoframes_console::{Failure, exit};
 use videoframes_core::error::chain;
 
-/// Pauses between two attempts: at first, and at last.
+/// First and maximum delay between two attempts.
 const PAUSE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
 /// One outage, bounded by `VF_OUTAGE_TIMEOUT`.
@@ -26,12 +26,12 @@ impl Outage {
         }
     }
 
-    /// The server has answered.
-    pub(crate) fn is_over(&mut self) {
+    /// Ends the outage after a successful request.
+    pub(crate) fn end(&mut self) {
         *self = Self::new(self.limit);
     }
 
-    /// Waits before the next attempt. Fails where the outage has lasted too long.
+    /// Waits before the next attempt. Fails if the outage exceeds the limit.
     pub(crate) async fn wait(&mut self, error: &dyn Error) -> Result<(), Failure> {
         let since = *self.since.get_or_insert_with(|| {
             eprintln!("{}; retrying for up to {:?}", chain(error), self.limit);

@@ -1,4 +1,4 @@
-//! From configuration to the things that work.
+//! Connections to database, store and queues, from the configuration.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::queues::Queues;
 use crate::start::Unready;
 use crate::workspace::private_folders;
 
-/// What every command works with.
+/// The connections that every command uses.
 pub(crate) struct Place {
     pub(crate) database: Database,
     pub(crate) repo: Arc<SeaOrmJobRepo>,
@@ -25,18 +25,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Looks the queues up, which most commands have no use for.
+    /// Connects to the queues, which most commands do not need.
     pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Unready> {
         Queues::of(config, &self.database, self.aws.as_ref()).await
     }
 
-    /// Where results are.
+    /// Returns the store of the results.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         self.stores.results()
     }
 }
 
-/// Connects to what a command looks at, if it is there. Looking makes nothing.
+/// Connects if the database exists; `None` otherwise. Read-only commands must not create files.
 pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Failure> {
     if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && !std::path::Path::new(path.trim_start_matches("//")).exists()
@@ -47,7 +47,7 @@ pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Fail
     open(config).await.map(Some)
 }
 
-/// Connects, and brings the tables up where that is wanted.
+/// Connects, and applies migrations if configured.
 pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     let database = connect(config).await?;
     let ready = match (config.migrate, &config.places.database_direct_url) {
@@ -84,7 +84,7 @@ pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
     })
 }
 
-/// The store of the results, and the buckets that sources may come from.
+/// Returns the store of the results and the buckets of source videos.
 fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores {
     let places = &config.places;
     let mut stores = Stores::one(objects.storage());
@@ -94,7 +94,7 @@ fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores
         sources.push(place.bucket.clone());
     }
     for bucket in sources {
-        // Keys of sources are those of the whole bucket.
+        // Source keys are relative to the bucket, not to the prefix of the store.
         let place = StoragePlace::Bucket(BucketPlace {
             bucket: bucket.clone(),
             prefix: String::new(),
@@ -104,7 +104,7 @@ fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores
     stores
 }
 
-/// The database alone.
+/// Connects to the database only.
 pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
     if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && let Some(folder) = std::path::Path::new(path.trim_start_matches("//")).parent()
@@ -117,7 +117,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
             )
         })?;
     }
-    // A direct URL of the server implies that DATABASE_URL is the address of a pooler.
+    // A direct URL of the server implies that DATABASE_URL is the URL of a pooler.
     let pooler = match &config.places.database_direct_url {
         Some(_) => Pooler::Transaction,
         None => Pooler::Detect,
@@ -125,7 +125,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Database, Failure> {
     connect_to(config, &config.places.database_url, pooler).await
 }
 
-/// The database past a pooler, where there is one: for what needs a session of its own.
+/// Connects to the database without a pooler, for operations that need their own session.
 pub(crate) async fn connect_directly(config: &Config) -> Result<Database, Failure> {
     match &config.places.database_direct_url {
         Some(direct) => connect_to(config, direct, Pooler::Detect).await,
@@ -143,7 +143,7 @@ async fn connect_to(config: &Config, address: &str, pooler: Pooler) -> Result<Da
     connected.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))
 }
 
-/// What is wrong with the schema, and what to do about it.
+/// Creates the failure for a schema mismatch.
 pub(crate) fn schema(error: &MigrationError) -> Failure {
     match error {
         MigrationError::SchemaNewer { .. } => Failure::because(exit::SCHEMA, error)

@@ -1,4 +1,4 @@
-//! The queues of a configuration: in the database, or in SQS.
+//! The configured queues, in the database or in SQS.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use videoframes_core::queue::{DatabaseQueue, Queue, SqsOptions, SqsQueue};
 use crate::config::{Config, QueuePlace};
 use crate::start::Unready;
 
-/// Where messages are.
+/// A queue in the database or in SQS.
 #[derive(Clone)]
 pub(crate) enum Messages {
     Database(DatabaseQueue),
@@ -24,7 +24,7 @@ impl Messages {
         }
     }
 
-    /// Whether it is there and may be used; one in the database is wherever that is.
+    /// Fails if the SQS queue is missing or inaccessible. A queue in the database always exists.
     pub(crate) async fn check(&self) -> Result<(), Unready> {
         match self {
             Self::Database(_) => Ok(()),
@@ -66,7 +66,7 @@ impl Queues {
                     }),
                     ..SqsOptions::default()
                 };
-                let aws = aws.unwrap_or_else(|| unreachable!("a queue of SQS is at AWS"));
+                let aws = aws.unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
                 queue.map(Messages::Sqs).map_err(Unready::from)
             }

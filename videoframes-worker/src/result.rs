@@ -1,4 +1,4 @@
-//! `vf-worker result`: a job's archive, or a rendition, as a file.
+//! `vf-worker result`: writes the archive or a rendition of a job to a file.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::jobs::{missing, print, unavailable};
 use crate::objects::Objects;
 use crate::parts::{Place, open_existing};
 
-/// Bytes that are copied at once.
+/// Number of bytes copied at once.
 const CHUNK: usize = 4 << 20;
 
 pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, Failure> {
@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     let mut sink = FileSink::create(file, args.replace.if_exists()).map_err(|e| Failure::of_output(&e))?;
     let mut digest = Checksum::default();
     let mut offset = 0;
-    while let Some(bytes) = piece(archive.as_ref(), offset).await? {
+    while let Some(bytes) = chunk(archive.as_ref(), offset).await? {
         digest.update(&bytes);
         offset += bytes.len() as u64;
         sink.write(bytes).await.map_err(|e| Failure::of_output(&e))?;
@@ -71,13 +71,13 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// An object that a job has written.
+/// An object written by a job.
 struct Wanted<'a> {
     key: &'a str,
     sha256: &'a str,
 }
 
-/// The rendition of that number, counted from 1.
+/// Returns the rendition with the given number, counted from 1.
 fn rendition(result: &JobResult, number: usize) -> Result<Wanted<'_>, Failure> {
     match result.renditions.get(number - 1) {
         Some(RenditionResult::Made(object)) => Ok(Wanted {
@@ -95,14 +95,14 @@ fn rendition(result: &JobResult, number: usize) -> Result<Wanted<'_>, Failure> {
     }
 }
 
-/// How long an address is good for.
-const URL_LASTS: Duration = Duration::from_secs(3600);
+/// Validity of a presigned URL.
+const URL_VALIDITY: Duration = Duration::from_secs(3600);
 
 async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> {
     let Objects::Bucket(storage) = &place.objects else {
         return Err(Failure::new(exit::USAGE, "--url requires a result in a bucket"));
     };
-    let url = storage.presign(key, URL_LASTS).await;
+    let url = storage.presign(key, URL_VALIDITY).await;
     let url = url.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))?;
     print(&format!("{url}\n"))
 }
@@ -110,7 +110,7 @@ async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> 
 async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode, Failure> {
     let mut digest = Checksum::default();
     let mut offset = 0;
-    while let Some(bytes) = piece(archive, offset).await? {
+    while let Some(bytes) = chunk(archive, offset).await? {
         digest.update(&bytes);
         offset += bytes.len() as u64;
         let written = std::io::stdout().lock().write_all(&bytes);
@@ -120,7 +120,7 @@ async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>, Failure> {
+async fn chunk(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>, Failure> {
     if offset >= archive.len() {
         return Ok(None);
     }
@@ -133,7 +133,7 @@ async fn piece(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
     }
 }
 
-/// What was copied is what the job wrote.
+/// Fails if the copied bytes are not the ones that the job wrote.
 fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
     let found = digest.hex();
     match found == wanted.sha256 {

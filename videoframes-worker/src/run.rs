@@ -1,4 +1,4 @@
-//! `vf-worker run`: works on jobs until stopped.
+//! `vf-worker run`: processes jobs until stopped.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::objects::Objects;
 use crate::parts::open;
 use crate::queues::Messages;
-use crate::start::patiently;
+use crate::start::with_retries;
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -39,7 +39,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     })?;
     let workspace = Arc::new(workspace);
     let place = open(&config).await?;
-    let ready = patiently(&stop, async || {
+    let ready = with_retries(&stop, async || {
         place.objects.check().await?;
         let queues = place.queues(&config).await?;
         for queue in [&queues.input, &queues.notifier] {
@@ -74,7 +74,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         queues: [queues.notifier, queues.dead_letters],
         retention: config.processor.timing.retention,
         pause: config.processor.timing.sweep,
-        longest_upload: config
+        max_upload: config
             .processor
             .timing
             .orphan
@@ -92,14 +92,14 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes what workers that died have left on this machine, and messages that nobody took.
+/// Removes files and incomplete objects of dead workers, and old messages that were never received.
 struct Sweeper {
     workspace: Arc<Workspace>,
     objects: Objects,
     queues: [Messages; 2],
     retention: Duration,
     pause: Duration,
-    longest_upload: Duration,
+    max_upload: Duration,
 }
 
 impl Sweeper {
@@ -110,13 +110,13 @@ impl Sweeper {
             if let Err(error) = swept.map_err(std::io::Error::other).flatten() {
                 tracing::warn!(error = chain(&error), "failed to sweep the scratch folder");
             }
-            match self.objects.sweep(self.pause, self.longest_upload).await {
+            match self.objects.sweep(self.pause, self.max_upload).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "removed incomplete objects of dead workers"),
                 Err(error) => tracing::warn!(error = chain(&error), "failed to remove incomplete objects"),
             }
             for queue in &self.queues {
-                // SQS forgets by itself.
+                // SQS removes old messages itself.
                 let Messages::Database(queue) = queue else {
                     continue;
                 };

@@ -1,4 +1,4 @@
-//! The start waits for a store and queues that are away for a moment.
+//! Retries of the startup checks during a short outage of store or queues.
 
 use std::io;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::queue::QueueError;
 use videoframes_core::storage::StorageError;
 
-/// How long the start waits for each of them.
+/// Maximum time for which the startup retries.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause between two tries.
+/// Delay between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why the worker cannot start.
+/// The reason that the worker cannot start.
 #[derive(Debug)]
 pub(crate) enum Unready {
-    /// A server is silent, unreachable or busy.
-    ForNow(Failure),
-    /// Something has to be changed first.
-    ForGood(Failure),
+    /// A server does not answer, is unreachable or is busy; a retry may help.
+    Temporary(Failure),
+    /// The configuration or the deployment must be changed.
+    Permanent(Failure),
 }
 
 impl From<Unready> for Failure {
     fn from(unready: Unready) -> Self {
         match unready {
-            Unready::ForNow(failure) | Unready::ForGood(failure) => failure,
+            Unready::Temporary(failure) | Unready::Permanent(failure) => failure,
         }
     }
 }
@@ -36,8 +36,8 @@ impl Unready {
         let failure = Failure::because(exit::UNAVAILABLE, error)
             .hint("'vf-worker provision --check' lists missing buckets, queues and settings");
         match outage {
-            true => Self::ForNow(failure),
-            false => Self::ForGood(failure),
+            true => Self::Temporary(failure),
+            false => Self::Permanent(failure),
         }
     }
 }
@@ -61,8 +61,8 @@ impl From<QueueError> for Unready {
     }
 }
 
-/// Tries until it works, `stop` is cancelled (`None`), or waiting is over.
-pub(crate) async fn patiently<T>(
+/// Retries `attempt` until success, cancellation of `stop` (`None`), a permanent error or the end of the time.
+pub(crate) async fn with_retries<T>(
     stop: &CancellationToken,
     attempt: impl AsyncFn() -> Result<T, Unready>,
 ) -> Result<Option<T>, Failure> {
@@ -75,7 +75,7 @@ pub(crate) async fn patiently<T>(
         };
         let failure = match tried {
             Ok(done) => return Ok(Some(done)),
-            Err(Unready::ForNow(failure)) if Instant::now() + PAUSE < end => failure,
+            Err(Unready::Temporary(failure)) if Instant::now() + PAUSE < end => failure,
             Err(unready) => return Err(unready.into()),
         };
         tracing::warn!(error = %failure, "failed to connect to a server at startup; retrying");
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_outages_are_waited_for() {
+    fn only_outages_are_retried() {
         let of = |kind: io::ErrorKind| {
             Unready::from(StorageError::Io {
                 action: "use the bucket",
@@ -104,10 +104,10 @@ mod tests {
             io::ErrorKind::ConnectionRefused,
             io::ErrorKind::Other,
         ] {
-            assert!(matches!(of(kind), Unready::ForNow(_)), "{kind}");
+            assert!(matches!(of(kind), Unready::Temporary(_)), "{kind}");
         }
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound] {
-            assert!(matches!(of(kind), Unready::ForGood(_)), "{kind}");
+            assert!(matches!(of(kind), Unready::Permanent(_)), "{kind}");
         }
     }
 }

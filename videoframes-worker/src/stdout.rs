@@ -1,4 +1,4 @@
-//! Whether the reader of standard output has read it.
+//! State of the reader of standard output.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::ioctl_fionread;
 
-/// Whether stdout is a pipe that nobody reads any more.
+/// Returns whether stdout is a pipe whose reader is closed.
 pub(crate) fn is_closed() -> bool {
     let stdout = io::stdout();
     let mut poll_fds = [PollFd::new(&stdout, PollFlags::empty())];
@@ -17,8 +17,8 @@ pub(crate) fn is_closed() -> bool {
     matches!(poll(&mut poll_fds, Some(&now)), Ok(1..)) && poll_fds[0].revents().contains(PollFlags::ERR)
 }
 
-/// Whether the reader has taken all that was written. Only a pipe can tell; anything else keeps what it is
-/// given.
+/// Returns whether the reader has read all written bytes. Only a pipe reports unread bytes; for files and
+/// terminals, a write suffices.
 pub(crate) fn is_read() -> bool {
     let stdout = io::stdout();
     let pipe = fstat(&stdout).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);

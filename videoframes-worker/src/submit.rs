@@ -1,4 +1,4 @@
-//! `vf-worker submit`: a video into the store, a job into the database.
+//! `vf-worker submit`: imports a video into the store and submits a job.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,13 +25,13 @@ use crate::jobs::{print, unavailable};
 use crate::outage::Outage;
 use crate::parts::{Place, open};
 
-/// How long a queue is waited for that is not needed.
-const SENDING: Duration = Duration::from_secs(5);
-/// Bytes that are hashed at once.
+/// Maximum time to send the job message, which workers can also send.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Number of bytes hashed at once.
 const CHUNK: usize = 1 << 20;
 
 pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, Failure> {
-    // Whatever can be refused is refused before anything is made.
+    // Invalid requests must be rejected before anything is created.
     let video = Video::identify(&args.video).await?;
     let source = video.source();
     let fields = fields(&args)?;
@@ -44,7 +44,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let request = JobRequest::new(&source, fields);
     let mut job = request.into_job(Some(etag), config.processor.deadline);
     if args.job.idempotency_key.is_none() {
-        // Every submission is a job of its own, unless it is said to be the same.
+        // Without a key, every submission is a separate job.
         job.idempotency_key = job.id.to_string();
     }
     let submitted = place.repo.submit(&[job], Enqueue::ThroughOutbox).await;
@@ -59,8 +59,8 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         ));
     };
     print(&format!("{}\n", submitted.id))?;
-    // Workers would do it at their next look into the outbox; this way they see the job at once.
-    match tokio::time::timeout(SENDING, send(config, &place)).await {
+    // Workers would send the message at their next poll of the outbox; sending here avoids the delay.
+    match tokio::time::timeout(SEND_TIMEOUT, send(config, &place)).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => tracing::debug!(why, "failed to send the job message; left to the workers"),
         Err(_) => tracing::debug!("timed out sending the job message; left to the workers"),
@@ -72,7 +72,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     }
 }
 
-/// Brings the job's message to the workers.
+/// Sends the job message to the input queue.
 async fn send(config: &Config, place: &Place) -> Result<(), String> {
     let queues = place
         .queues(config)
@@ -84,15 +84,15 @@ async fn send(config: &Config, place: &Place) -> Result<(), String> {
     sent.map(drop).map_err(|error| chain(&error))
 }
 
-/// The video that was named.
+/// The submitted video.
 enum Video {
-    /// On this machine: to be put into the store under a key that says what it holds.
+    /// A file on this machine, to be imported under a key with its checksum.
     File {
         path: PathBuf,
         key: ObjectKey,
         sha256: String,
     },
-    /// In a bucket already.
+    /// An object in a bucket.
     Object(SourceRef),
 }
 
@@ -118,7 +118,7 @@ impl Video {
         })
     }
 
-    /// The object that an address names. Another address may hold credentials, and is not repeated.
+    /// Parses an S3 URI. Other URLs may contain credentials and are not shown.
     fn address(text: &str) -> Result<Self, Failure> {
         if !S3Uri::has_s3_scheme(text) {
             let text = "unsupported URL: a job takes a file or s3://BUCKET/KEY";
@@ -140,7 +140,7 @@ impl Video {
         }
     }
 
-    /// The version of the object that is there now, once it is there.
+    /// Imports the video if necessary, and returns the current version of the object.
     async fn etag(&self, place: &Place) -> Result<String, Failure> {
         match self {
             Self::File { path, key, sha256 } => import(place, key, path, sha256).await,
@@ -163,7 +163,7 @@ fn source_failure(error: &StorageError) -> Failure {
     }
 }
 
-/// The name and the SHA-256 of a regular file.
+/// Returns the name and the SHA-256 of a regular file.
 fn identify(path: &Path) -> io::Result<(String, String)> {
     FileSource::open(path)?;
     let name = std::path::absolute(path)?;
@@ -171,7 +171,7 @@ fn identify(path: &Path) -> io::Result<(String, String)> {
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
-        // A key takes none of them.
+        // Keys cannot contain these characters.
         .replace(|c: char| c.is_control() || c == '\\', "_");
     Ok((name, sha256(File::open(path)?)?))
 }
@@ -190,7 +190,7 @@ fn sha256(mut reader: impl Read) -> io::Result<String> {
     Ok(digest.hex())
 }
 
-/// Puts the file into the store under a key that says what it holds; gives the object's version.
+/// Imports the file into the store under a key with its checksum; returns the version of the object.
 async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Result<String, Failure> {
     let failed = |error: &StorageError| Failure::because(exit::UNAVAILABLE, error);
     let import = |if_exists| {
@@ -200,8 +200,8 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
     let holds = || async { holds(place, key, sha256).await.map_err(|e| failed(&e)) };
     if !holds().await? {
         match import(IfExists::Refuse).await {
-            // Either another submission was faster, or the object shares its bytes with a file that was
-            // changed since.
+            // Either another submission was faster, or the object shares its data with a file that was changed
+            // afterwards.
             Err(StorageError::AlreadyExists(_)) => {
                 if !holds().await? {
                     import(IfExists::Replace).await.map_err(|e| failed(&e))?;
@@ -238,7 +238,7 @@ async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, Sto
     Ok(found == sha256)
 }
 
-/// The arguments as fields of a job message, in its canonical form.
+/// Converts the arguments to fields of a job message, in canonical form.
 fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
     let output = &args.output;
     let options = JobOptions {
@@ -280,7 +280,7 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
 }
 
 fn limits(args: &SubmitArgs) -> RequestedLimits {
-    // Messages count whole seconds; a part of one is rounded up.
+    // Messages contain whole seconds; fractions are rounded up.
     let seconds = |time: Option<Duration>| {
         time.and_then(|time| NonZeroU64::new(time.as_secs() + u64::from(time.subsec_nanos() > 0)))
     };
@@ -296,11 +296,11 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
     }
 }
 
-/// Until the job is over.
+/// Waits until the job ends.
 async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, Failure> {
-    const LOOK: Duration = Duration::from_millis(250);
+    const POLL: Duration = Duration::from_millis(250);
     let began = std::time::Instant::now();
-    let mut told = false;
+    let mut is_hint_shown = false;
     loop {
         let job = match place.repo.get(id).await {
             Ok(job) => job,
@@ -310,7 +310,7 @@ async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, 
             }
             Err(error) => return Err(unavailable(&error)),
         };
-        outage.is_over();
+        outage.end();
         let Some(job) = job else {
             return Err(Failure::new(
                 exit::NOT_FOUND,
@@ -318,17 +318,17 @@ async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, 
             ));
         };
         if job.status.is_terminal() {
-            return ended(&job);
+            return outcome(&job);
         }
-        if !told && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
+        if !is_hint_shown && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
             eprintln!("waiting for a worker: 'vf-worker run' with the same settings starts a worker");
-            told = true;
+            is_hint_shown = true;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-fn ended(job: &VideoJob) -> Result<ExitCode, Failure> {
+fn outcome(job: &VideoJob) -> Result<ExitCode, Failure> {
     if job.status == JobStatus::Completed {
         return Ok(ExitCode::SUCCESS);
     }

@@ -1,4 +1,4 @@
-//! A folder for temporary files that is this worker's alone, and the folders of workers that died.
+//! The folder for temporary files of one worker, and removal of the folders of dead workers.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use videoframes_core::ffmpeg::sweep_children;
 
-/// Held locked for as long as the worker lives.
+/// Lock file, locked for the lifetime of the worker.
 const LOCK: &str = "lock";
-/// How the names of workers begin.
+/// Prefix of worker names.
 const OWNER: &str = "processor-";
-/// Copies of sources.
+/// Subfolder for copies of sources.
 const COPIES: &str = "copies";
-/// One file for every ffmpeg that runs.
+/// Subfolder with one file per running ffmpeg.
 const CHILDREN: &str = "children";
 
-/// This worker's folder. Goes with it; what a killed worker leaves goes with the next sweep.
+/// The folder of this worker, removed on drop. The next sweep removes the folder of a killed worker.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     all: PathBuf,
@@ -26,9 +26,9 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// A new folder below `all`, named after `owner`.
+    /// Creates a folder in `all`, named after `owner`.
     pub(crate) fn create(all: &Path, owner: &str) -> io::Result<Self> {
-        // Others must not see a folder without its lock: it appears under its name with it.
+        // Other workers must not see a folder without a lock, so the folder gets its final name after the lock.
         private_folders(all)?;
         let own = all.join(owner);
         let hidden = all.join(format!(".{owner}"));
@@ -57,14 +57,14 @@ impl Workspace {
         self.own.join(CHILDREN)
     }
 
-    /// Ends the decoders of workers that died, and removes their folders.
+    /// Kills the decoders of dead workers, and removes their folders.
     pub(crate) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.all)? {
             let folder = entry?.path();
             if folder == self.own || !is_workspace(&folder) {
                 continue;
             }
-            // Only what has a lock is ours; one that is held belongs to a living worker.
+            // A folder without a lock file is foreign; a held lock belongs to a live worker.
             let Ok(lock) = File::open(folder.join(LOCK)) else {
                 continue;
             };
@@ -79,19 +79,19 @@ impl Workspace {
     }
 }
 
-/// Makes folders for this user alone, whatever the umask.
+/// Returns a builder for folders that only this user can access, regardless of the umask.
 fn private() -> DirBuilder {
     let mut folder = DirBuilder::new();
     folder.mode(0o700);
     folder
 }
 
-/// Makes a folder and those above it that are missing, for this user alone.
+/// Creates a folder and its missing parents, which only this user can access.
 pub(crate) fn private_folders(path: &Path) -> io::Result<()> {
     private().recursive(true).create(path)
 }
 
-/// Whether a worker made this folder: nobody else's is touched, whatever lies in it.
+/// Returns whether a worker created this folder. Other folders must never be removed.
 fn is_workspace(folder: &Path) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with(OWNER))
@@ -112,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_the_dead_go_and_those_of_the_living_stay() {
+    fn sweep_removes_only_folders_of_dead_workers() {
         let all = tempfile::tempdir().unwrap();
         let living = Workspace::create(all.path(), "processor-living").unwrap();
         let dead = all.path().join("processor-dead");
         fs::create_dir_all(dead.join(CHILDREN)).unwrap();
         fs::create_dir(dead.join(COPIES)).unwrap();
         fs::write(dead.join(LOCK), "").unwrap();
-        let foreign = all.path().join("of somebody else");
+        let foreign = all.path().join("foreign");
         fs::create_dir_all(foreign.join(COPIES)).unwrap();
         fs::create_dir(foreign.join(CHILDREN)).unwrap();
         fs::write(foreign.join(LOCK), "").unwrap();

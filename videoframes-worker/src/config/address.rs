@@ -1,29 +1,29 @@
-//! What buckets, queues and their encryption are called by, in the environment and on the command line.
+//! Parsers for queues, buckets and encryption, in environment variables and options.
 
 use std::fmt;
 use std::str::FromStr;
 
 use videoframes_core::storage::S3Encryption;
 
-/// Longest name of a queue, the suffix included.
-const NAME_BYTES: usize = 80;
+/// Maximum length of a queue name, including the suffix.
+const MAX_NAME_BYTES: usize = 80;
 
-/// A queue of SQS: `sqs:NAME`, or its address.
+/// An SQS queue: `sqs:NAME`, or a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueueAddress {
-    /// In the account and region that the environment says.
+    /// The name of a queue in the configured account and region.
     Name(String),
-    /// As SQS itself names it.
+    /// The URL of the queue.
     Url(String),
 }
 
 impl QueueAddress {
-    /// Whether a text means a queue of SQS, and not one of the database.
-    pub(crate) fn is_meant_by(text: &str) -> bool {
+    /// Returns whether `text` denotes an SQS queue rather than a queue of the database.
+    pub(crate) fn is_sqs(text: &str) -> bool {
         text.starts_with("sqs:") || text.contains("://")
     }
 
-    /// As a client looks for it: the name or the address.
+    /// Returns the name or the URL, by which a client finds the queue.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Name(name) => name,
@@ -58,7 +58,7 @@ impl FromStr for QueueAddress {
         let name = address.name();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let stem = name.strip_suffix(".fifo").unwrap_or(name);
-        match !stem.is_empty() && name.len() <= NAME_BYTES && stem.chars().all(legal) {
+        match !stem.is_empty() && name.len() <= MAX_NAME_BYTES && stem.chars().all(legal) {
             true => Ok(address),
             false => Err(
                 "a queue with a name of 1 to 80 letters, digits, - and _, optionally with .fifo at the end"
@@ -74,7 +74,7 @@ impl fmt::Display for QueueAddress {
     }
 }
 
-/// A bucket, and where in it: nothing, or a prefix that ends in `/`.
+/// A bucket and a prefix, which is empty or ends in `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BucketPlace {
     pub(crate) bucket: String,
@@ -82,7 +82,7 @@ pub(crate) struct BucketPlace {
 }
 
 impl BucketPlace {
-    /// Of `BUCKET` or `BUCKET/PREFIX`.
+    /// Parses `BUCKET` or `BUCKET/PREFIX`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
         let prefix = prefix.trim_end_matches('/');
@@ -99,7 +99,7 @@ impl BucketPlace {
     }
 }
 
-/// Checks the name of a bucket.
+/// Parses the name of a bucket.
 pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     match (3..=63).contains(&text.len()) && text.chars().all(legal) {
@@ -108,13 +108,13 @@ pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Of `uploads,archive`.
+/// Parses a comma-separated list of buckets such as `uploads,archive`.
 pub(crate) fn bucket_names(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(bucket_name).collect()
 }
 
-/// Of `bucket`, `s3`, `kms` or `kms:KEY`.
+/// Parses `bucket`, `s3`, `kms` or `kms:KEY`.
 pub(crate) fn encryption(text: &str) -> Result<S3Encryption, String> {
     match text {
         "bucket" => Ok(S3Encryption::Bucket),
@@ -133,10 +133,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queues_are_named_by_name_or_address() {
-        let of = |text: &str| text.parse::<QueueAddress>();
-        assert_eq!(of("sqs:videos").unwrap().name(), "videos");
-        let url = of("https://sqs.eu-west-1.amazonaws.com/123456789012/videos.fifo").unwrap();
+    fn queues_are_given_by_name_or_url() {
+        let parse = |text: &str| text.parse::<QueueAddress>();
+        assert_eq!(parse("sqs:videos").unwrap().name(), "videos");
+        let url = parse("https://sqs.eu-west-1.amazonaws.com/123456789012/videos.fifo").unwrap();
         assert_eq!((url.name(), url.is_fifo()), ("videos.fifo", true));
         for wrong in [
             "videos",
@@ -147,8 +147,8 @@ mod tests {
             "ftp://x/y",
             "sqs:a.b",
         ] {
-            assert!(of(wrong).is_err(), "{wrong}");
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
-        assert!(of(&format!("sqs:{}", "x".repeat(81))).is_err());
+        assert!(parse(&format!("sqs:{}", "x".repeat(81))).is_err());
     }
 }

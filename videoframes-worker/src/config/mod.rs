@@ -1,4 +1,4 @@
-//! Configuration: environment and flags, read once, all that is wrong told at once.
+//! Configuration from environment variables and options, read once; all errors are reported together.
 
 mod address;
 mod places;
@@ -16,7 +16,7 @@ use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
-use self::values::{size, some_time};
+use self::values::{positive_time, size};
 pub(crate) use self::variables::help;
 use crate::args::Place;
 
@@ -26,7 +26,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// How this worker works.
+/// The configuration of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) places: Places,
@@ -43,14 +43,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads flags and environment.
+    /// Reads options and environment variables.
     pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
-        Self::of(place, Reader::of_environment()).map_err(|wrong| {
-            Failure::all(exit::USAGE, wrong).hint("'vf-worker run --help' lists the environment variables")
+        Self::from_reader(place, Reader::from_environment()).map_err(|errors| {
+            Failure::all(exit::USAGE, errors).hint("'vf-worker run --help' lists the environment variables")
         })
     }
 
-    fn of(place: &Place, mut read: Reader) -> Result<Self, Vec<String>> {
+    fn from_reader(place: &Place, mut read: Reader) -> Result<Self, Vec<String>> {
         let places = Places::read(place, &mut read);
         let format = |text: &str| match text {
             "text" => Ok(LogFormat::Text),
@@ -84,7 +84,7 @@ impl Config {
                 },
                 crashes: read.get("VF_CRASHES", count),
                 limits: limits(&mut read),
-                deadline: read.get("VF_DEADLINE", some_time),
+                deadline: read.get("VF_DEADLINE", positive_time),
                 reuse: read.get("VF_REUSE", on_off),
                 jobs_per_minute: read.optional("VF_JOBS_PER_MINUTE", count),
                 bytes_per_second: read.optional("VF_BYTES_PER_SECOND", size),
@@ -95,13 +95,13 @@ impl Config {
         if read.is_fine() {
             config.processor.timing.check().map(|()| config)
         } else {
-            Err(read.found_wrong())
+            Err(read.into_errors())
         }
     }
 }
 
 fn timing(read: &mut Reader, places: &Places) -> Timing {
-    // Each receive from SQS costs; one that waits holds up a stop.
+    // Each receive from SQS costs money, but a long poll delays the shutdown.
     let long_poll = match places.input {
         QueuePlace::Sqs(_) => Duration::from_secs(10),
         QueuePlace::Database(_) => Duration::from_secs(1),
@@ -117,17 +117,17 @@ fn timing(read: &mut Reader, places: &Places) -> Timing {
         relay_hold: read.get("VF_RELAY_HOLD", time),
         sweep: read.get("VF_SWEEP_INTERVAL", time),
         overdue: read.get("VF_OVERDUE", time),
-        retention: read.get("VF_RETENTION", some_time),
+        retention: read.get("VF_RETENTION", positive_time),
         orphan: read.get("VF_ORPHAN_AGE", time),
-        // What is left is for killing, aborting and handing back.
+        // The rest of the grace period is for killing processes, aborting uploads and releasing jobs.
         drain: grace.saturating_sub(Duration::from_secs(15).min(grace / 2)),
     }
 }
 
-/// Read at once: what is wrong with a rule is said before anything is done.
+/// Reads the rules at startup, so that errors in a rule are reported before any work.
 fn rules(path: &str) -> Result<Rules, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("a readable file: {error}"))?;
-    Rules::from_json(&text).map_err(|wrong| format!("a valid file of rules: {wrong}"))
+    Rules::from_json(&text).map_err(|error| format!("a valid file of rules: {error}"))
 }
 
 fn limits(read: &mut Reader) -> Limits {
@@ -136,9 +136,9 @@ fn limits(read: &mut Reader) -> Limits {
         output_bytes: read.get("VF_MAX_OUTPUT", size),
         frames: read.get("VF_MAX_FRAMES", count),
         pixels: read.get("VF_MAX_PIXELS", count),
-        duration: read.get("VF_MAX_DURATION", some_time),
-        wall_time: read.get("VF_ATTEMPT_TIMEOUT", some_time),
-        stall: read.get("VF_STALL_TIMEOUT", some_time),
+        duration: read.get("VF_MAX_DURATION", positive_time),
+        wall_time: read.get("VF_ATTEMPT_TIMEOUT", positive_time),
+        stall: read.get("VF_STALL_TIMEOUT", positive_time),
         memory: read.optional("VF_MAX_MEMORY", size),
         ..Limits::default()
     }
@@ -159,11 +159,11 @@ mod tests {
         let values = values
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::of(&place, Reader::new(values.collect()))
+        Config::from_reader(&place, Reader::new(values.collect()))
     }
 
     #[test]
-    fn a_folder_is_all_that_is_needed() {
+    fn a_local_folder_is_sufficient() {
         let config = of(Some("data"), &[]).unwrap();
         assert_eq!(config.places.database_url, "sqlite:data/videoframes.sqlite");
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_library_where_it_has_them() {
+    fn defaults_match_the_library() {
         let config = of(Some("data"), &[]).unwrap().processor;
         let library = ProcessorConfig::default();
         let long_poll = library.timing.long_poll;
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_errors_are_reported_together() {
         let values = [
             ("DATABASE_URL", "mysql://user:secret@host/db"),
             ("VF_LEASE", "soon"),
             ("VF_CONCURRENCY", "0"),
             ("VF_LOG_FORMAT", "xml"),
         ];
-        let wrong = of(None, &values).unwrap_err().join("\n");
+        let errors = of(None, &values).unwrap_err().join("\n");
         for word in [
             "DATABASE_URL",
             "VF_STORAGE",
@@ -209,15 +209,15 @@ mod tests {
             "VF_LOG_FORMAT",
             "--local",
         ] {
-            assert!(wrong.contains(word), "{word}: {wrong}");
+            assert!(errors.contains(word), "{word}: {errors}");
         }
-        assert!(!wrong.contains("secret"), "{wrong}");
+        assert!(!errors.contains("secret"), "{errors}");
         let tight = of(Some("data"), &[("VF_LEASE", "10s")]).unwrap_err().join("\n");
         assert!(tight.contains("two heartbeats"), "{tight}");
     }
 
     #[test]
-    fn what_needs_time_is_not_given_none() {
+    fn durations_that_must_be_positive_are_checked() {
         let names = [
             "VF_DEADLINE",
             "VF_RETENTION",
@@ -227,20 +227,20 @@ mod tests {
         ];
         for name in names {
             for zero in ["0s", "0", "0ms"] {
-                let wrong = of(Some("data"), &[(name, zero)]).unwrap_err().join("\n");
+                let errors = of(Some("data"), &[(name, zero)]).unwrap_err().join("\n");
                 assert!(
-                    wrong.contains(name) && wrong.contains("a time above 0"),
-                    "{wrong}"
+                    errors.contains(name) && errors.contains("a time above 0"),
+                    "{errors}"
                 );
             }
             assert!(of(Some("data"), &[(name, "1s")]).is_ok(), "{name}");
         }
-        // A pause may be none.
+        // A delay may be 0.
         assert!(of(Some("data"), &[("VF_RETRY_FIRST", "0s")]).is_ok());
     }
 
     #[test]
-    fn nothing_is_taken_from_variables_of_aws() {
+    fn variables_of_aws_are_no_configuration() {
         let values = [
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),

@@ -1,4 +1,4 @@
-//! Where jobs, objects, messages and temporary files are.
+//! Locations of jobs, objects, messages and temporary files.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use super::address::{BucketPlace, QueueAddress, bucket_names, encryption};
 use super::values::Reader;
 use crate::args::Place;
 
-/// Where everything is.
+/// The configured locations.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) database_url: String,
-    /// The same database past a pooler.
+    /// The same database without a connection pooler.
     pub(crate) database_direct_url: Option<String>,
     pub(crate) storage: StoragePlace,
-    /// Buckets that sources may come from, beside the store.
+    /// Buckets of source videos, in addition to the store.
     pub(crate) sources: Vec<String>,
     pub(crate) input: QueuePlace,
     pub(crate) notifier: QueuePlace,
@@ -25,30 +25,30 @@ pub(crate) struct Places {
     pub(crate) s3: S3Settings,
 }
 
-/// Where objects are.
+/// The location of objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoragePlace {
     /// A folder of this machine.
     Folder(PathBuf),
-    /// A bucket, or what lies in it below a prefix.
+    /// A bucket, or a prefix in a bucket.
     Bucket(BucketPlace),
 }
 
-/// Where messages are.
+/// The location of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueuePlace {
-    /// A queue in the database, by its name.
+    /// A queue in the database, by name.
     Database(String),
-    /// A queue of SQS.
+    /// A queue in SQS.
     Sqs(QueueAddress),
 }
 
-/// How buckets are spoken to.
+/// Settings for requests to buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct S3Settings {
-    /// The bucket in the path and not in the host's name; where an endpoint is set, unless said otherwise.
+    /// Whether the bucket is in the path rather than in the host name; by default, if an endpoint is set.
     pub(crate) path_style: bool,
-    /// What the store is asked to encrypt results with.
+    /// Requested encryption of results.
     pub(crate) encryption: S3Encryption,
 }
 
@@ -59,12 +59,12 @@ impl Places {
         let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
         let dead_letters = read.get("VF_DEAD_LETTER_QUEUE", queue);
         if input == notifier || input == dead_letters || notifier == dead_letters {
-            read.wrong(
+            read.record(
                 "VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE must be three different queues",
             );
         }
         if input.is_sqs() != dead_letters.is_sqs() {
-            read.wrong(
+            read.record(
                 "VF_DEAD_LETTER_QUEUE and VF_INPUT_QUEUE must both be in SQS, or both in the database",
             );
         }
@@ -78,8 +78,8 @@ impl Places {
             .as_ref()
             .is_some_and(|folder| folder.to_str().is_none())
         {
-            // The address of a database is a text.
-            read.wrong("--local: the name of the folder is not UTF-8");
+            // The URL of a database must be UTF-8.
+            read.record("--local: the name of the folder is not UTF-8");
         }
         let (database_url, storage, folder) = match &place.local {
             Some(folder) => (
@@ -114,7 +114,7 @@ impl Places {
         }
     }
 
-    /// Whether any of it is at AWS, or at what speaks as it does.
+    /// Returns whether any location is in AWS or a compatible service.
     pub(crate) fn has_aws(&self) -> bool {
         matches!(self.storage, StoragePlace::Bucket(_))
             || !self.sources.is_empty()
@@ -125,7 +125,7 @@ impl Places {
 }
 
 impl QueuePlace {
-    /// Its name, where it is in the database.
+    /// Returns the name of a queue in the database; `None` for SQS.
     pub(crate) fn in_database(&self) -> Option<String> {
         match self {
             Self::Database(name) => Some(name.clone()),
@@ -138,7 +138,7 @@ impl QueuePlace {
     }
 }
 
-/// Database and store, where no folder holds both.
+/// Reads database and store of a deployment without `--local`.
 fn deployed(read: &mut Reader) -> (String, StoragePlace) {
     let database = read.optional("DATABASE_URL", |text| {
         let known = ["postgres://", "postgresql://", "sqlite:"];
@@ -155,12 +155,12 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
         [true, true] => None,
     };
     if let Some(missing) = missing {
-        read.wrong(format!(
+        read.record(format!(
             "no database or no store is configured: give --local DIR, or set {missing}"
         ));
     }
-    let nowhere = StoragePlace::Folder(PathBuf::new());
-    (database.unwrap_or_default(), storage.unwrap_or(nowhere))
+    let placeholder = StoragePlace::Folder(PathBuf::new());
+    (database.unwrap_or_default(), storage.unwrap_or(placeholder))
 }
 
 fn storage(text: &str) -> Result<StoragePlace, String> {
@@ -175,7 +175,7 @@ fn storage(text: &str) -> Result<StoragePlace, String> {
 }
 
 fn queue(text: &str) -> Result<QueuePlace, String> {
-    if QueueAddress::is_meant_by(text) {
+    if QueueAddress::is_sqs(text) {
         return text.parse().map(QueuePlace::Sqs);
     }
     match (1..=80).contains(&text.len()) {

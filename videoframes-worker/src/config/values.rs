@@ -1,4 +1,4 @@
-//! The environment's texts as values.
+//! Reading and parsing of environment variables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use videoframes_core::units::{approximate_seconds, parse_size, parse_time};
 
 use super::variables::VARIABLES;
 
-/// The environment, and what was found wrong with it.
+/// The environment variables, and the errors found in them.
 pub(crate) struct Reader {
     values: BTreeMap<String, String>,
-    wrong: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl Reader {
-    pub(crate) fn of_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let mut read = Self::new(BTreeMap::new());
         for (name, value) in std::env::vars_os() {
-            // What is not named in UTF-8 is not ours.
+            // All variables of the worker have UTF-8 names.
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => drop(read.values.insert(name, value)),
-                // Another folder or server would be used without a word.
+                // If ignored, the worker would silently use another folder or server.
                 Err(_) if VARIABLES.iter().any(|(known, ..)| *known == name) => {
-                    read.wrong(format!("{name}: is not UTF-8"));
+                    read.record(format!("{name}: is not UTF-8"));
                 }
                 Err(_) => {}
             }
@@ -31,7 +31,7 @@ impl Reader {
         read
     }
 
-    /// A value of the command line.
+    /// Parses the value of an option; records an error.
     pub(crate) fn flag<T>(
         &mut self,
         name: &str,
@@ -41,7 +41,7 @@ impl Reader {
         match parse(value) {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.wrong.push(format!("{name}: '{value}' is not {expected}"));
+                self.errors.push(format!("{name}: '{value}' is not {expected}"));
                 None
             }
         }
@@ -50,22 +50,22 @@ impl Reader {
     pub(super) fn new(values: BTreeMap<String, String>) -> Self {
         Self {
             values,
-            wrong: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// Remembers what else is wrong.
-    pub(super) fn wrong(&mut self, what: impl Into<String>) {
-        self.wrong.push(what.into());
+    /// Records another error.
+    pub(super) fn record(&mut self, error: impl Into<String>) {
+        self.errors.push(error.into());
     }
 
-    /// All that was found wrong so far.
-    pub(crate) fn found_wrong(self) -> Vec<String> {
-        self.wrong
+    /// Returns the recorded errors.
+    pub(crate) fn into_errors(self) -> Vec<String> {
+        self.errors
     }
 
     pub(super) fn is_fine(&self) -> bool {
-        self.wrong.is_empty()
+        self.errors.is_empty()
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
@@ -77,13 +77,13 @@ impl Reader {
         match parse(value) {
             Ok(value) => Some(value),
             Err(expected) => {
-                // The address of a database holds a password.
+                // The URL of a database contains a password.
                 let shown = if name == "DATABASE_URL" {
                     "[redacted]"
                 } else {
                     value
                 };
-                self.wrong.push(format!("{name}: '{shown}' is not {expected}"));
+                self.errors.push(format!("{name}: '{shown}' is not {expected}"));
                 None
             }
         }
@@ -114,13 +114,13 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
 }
 
-/// A time in which something has to fit.
-pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+/// Parses a duration above 0.
+pub(super) fn positive_time(text: &str) -> Result<Duration, String> {
     let time = time(text).ok().filter(|time| !time.is_zero());
     time.ok_or_else(|| "a time above 0, such as 90s or 1h30m".to_owned())
 }
 
-/// A size above nothing.
+/// Parses a size above 0.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let size = parse_size(text).ok().filter(|size| *size > 0);
     size.ok_or_else(|| "a size such as 500MB or 2GiB".to_owned())

@@ -1,6 +1,6 @@
-//! What can be set by the environment.
+//! Environment variables of the worker.
 
-/// Everything that can be set by the environment: name, default, meaning.
+/// All environment variables: name, default and meaning.
 pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "DATABASE_URL",
@@ -184,7 +184,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
 ];
 
-/// The variables, for `--help`.
+/// Returns the variables as a section of `--help`.
 pub(crate) fn help() -> String {
     let mut text = "Environment variables (options take precedence):".to_owned();
     for (name, default, meaning) in VARIABLES {

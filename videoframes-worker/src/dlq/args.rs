@@ -1,4 +1,4 @@
-//! What the command line says of dead letters.
+//! Arguments of `vf-worker dlq`.
 
 use clap::{Args, Subcommand};
 use videoframes_console::options::JsonArgs;

@@ -1,4 +1,4 @@
-//! Dead letters in the database.
+//! Dead-letter messages in the database.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use videoframes_core::queue::{
 use super::letter::Letter;
 use super::mailbox::Mailbox;
 
-/// How long a letter is hidden while others are looked at.
-const HIDDEN: Duration = Duration::from_secs(120);
-/// Letters that are read together.
+/// Visibility timeout of a message while others are received.
+const VISIBILITY: Duration = Duration::from_secs(120);
+/// Number of messages per page.
 const PAGE: u32 = 500;
 
-/// The queue of dead letters.
-pub(super) struct DatabaseLetters(pub(super) DatabaseQueue);
+/// The queue of dead-letter messages in the database.
+pub(super) struct DatabaseDeadLetters(pub(super) DatabaseQueue);
 
 fn unavailable(error: &QueueError) -> Failure {
     Failure::because(exit::UNAVAILABLE, error)
 }
 
-impl DatabaseLetters {
-    /// Letters from the first on, until `enough`.
+impl DatabaseDeadLetters {
+    /// Reads pages from the first message on, until `enough` returns true.
     async fn browse(&self, mut enough: impl FnMut(&[Letter]) -> bool) -> Result<Vec<Letter>, Failure> {
         let mut letters = Vec::new();
         let mut after: Option<Arrival> = None;
@@ -49,7 +49,7 @@ fn letter(waiting: Waiting) -> Letter {
     }
 }
 
-impl Mailbox for DatabaseLetters {
+impl Mailbox for DatabaseDeadLetters {
     type Held = Message;
     type Destination = DatabaseQueue;
 
@@ -66,7 +66,7 @@ impl Mailbox for DatabaseLetters {
     }
 
     async fn take(&self) -> Result<Vec<Message>, Failure> {
-        let taken = self.0.receive(10, HIDDEN, Duration::ZERO).await;
+        let taken = self.0.receive(10, VISIBILITY, Duration::ZERO).await;
         taken.map_err(|e| unavailable(&e))
     }
 
@@ -87,7 +87,7 @@ impl Mailbox for DatabaseLetters {
         let mut message = Outgoing::new(held.body.clone());
         message.attributes = held.attributes.clone();
         message.attributes.remove(DEAD_LETTER_REASON);
-        // Sent twice, it is there once, as long as nobody has taken it.
+        // A repeated send is deduplicated as long as the first copy has not been received.
         message.deduplication_id = Some(format!("redrive-{}", held.id));
         for answer in queue.send(&[message]).await.map_err(|e| unavailable(&e))? {
             answer.map_err(|e| unavailable(&e))?;
@@ -95,9 +95,9 @@ impl Mailbox for DatabaseLetters {
         Ok(())
     }
 
-    async fn list(&self, most: usize) -> Result<Vec<Letter>, Failure> {
-        let mut letters = self.browse(|letters| letters.len() >= most).await?;
-        letters.truncate(most);
+    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure> {
+        let mut letters = self.browse(|letters| letters.len() >= max).await?;
+        letters.truncate(max);
         Ok(letters)
     }
 

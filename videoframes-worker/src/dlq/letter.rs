@@ -1,4 +1,4 @@
-//! A dead letter as a person sees it.
+//! Dead-letter messages as shown to an operator.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,24 @@ use serde::Serialize;
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::text::printable;
 
-/// Characters of a body that a list shows.
-const SHOWN: usize = 60;
-/// Characters of a reason that a list shows.
+/// Maximum number of characters of a body in a list.
+const BODY_WIDTH: usize = 60;
+/// Maximum number of characters of a reason in a list.
 const REASON: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Letter {
     pub(super) id: String,
-    /// Why it is one, where that was said: a queue that moves letters by itself says nothing.
+    /// The reason for dead-lettering, if known: SQS gives no reason for the messages that it moves.
     pub(super) reason: Option<String>,
     pub(super) receive_count: u32,
     pub(super) sent_at: Option<UnixMillis>,
-    /// Short facts beside the body, without the reason.
+    /// Message attributes, without the reason.
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) body: String,
 }
 
-/// One line a letter.
+/// Returns a table with one line per message.
 pub(super) fn table(letters: &[Letter]) -> String {
     let width = letters
         .iter()
@@ -45,18 +45,18 @@ pub(super) fn table(letters: &[Letter]) -> String {
             sent.get(..19).unwrap_or(&sent),
             letter.receive_count,
             short(letter.reason.as_deref().unwrap_or("-"), REASON),
-            short(&letter.body, SHOWN)
+            short(&letter.body, BODY_WIDTH)
         );
     }
     text
 }
 
-/// The first line, or its beginning.
-fn short(text: &str, most: usize) -> String {
+/// Returns the first line, truncated to `max` characters.
+fn short(text: &str, max: usize) -> String {
     let line = text.trim_start().lines().next().unwrap_or_default();
     let mut line = printable(line).into_owned();
-    if let Some((end, _)) = line.char_indices().nth(most) {
-        let cut = line.char_indices().nth(most - 1).map_or(end, |(cut, _)| cut);
+    if let Some((end, _)) = line.char_indices().nth(max) {
+        let cut = line.char_indices().nth(max - 1).map_or(end, |(cut, _)| cut);
         line.truncate(cut);
         line.push('…');
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_shown_by_its_beginning() {
+    fn bodies_are_truncated_to_the_first_line() {
         assert_eq!(short("{\n  1}", 60), "{");
         assert_eq!(short("a\u{1b}[31mb", 60), "a\\u{1b}[31mb");
         assert_eq!(short("äöü", 3), "äöü");

@@ -1,4 +1,4 @@
-//! Where dead letters lie, and the two ways through them.
+//! Queues of dead-letter messages, and operations on the messages.
 
 use std::collections::BTreeSet;
 
@@ -6,43 +6,43 @@ use videoframes_console::Failure;
 
 use super::letter::Letter;
 
-/// A queue of dead letters.
+/// A queue of dead-letter messages.
 ///
-/// `take` hides what it gives for a while, so that the next call gives others; what is neither given back
-/// nor deleted comes back by itself.
+/// `take` hides the returned messages for a while, so that the next call returns others. A message that is
+/// neither given back nor deleted becomes visible again.
 pub(super) trait Mailbox {
-    /// A letter that was taken.
+    /// A message that was taken.
     type Held;
-    /// A queue that letters can be sent to.
+    /// A destination for redriven messages.
     type Destination;
 
     fn letter(&self, held: &Self::Held) -> Letter;
-    /// Some letters; none where all are taken.
+    /// Receives some messages; none if all are in flight.
     async fn take(&self) -> Result<Vec<Self::Held>, Failure>;
     async fn give_back(&self, held: &Self::Held) -> Result<(), Failure>;
     async fn delete(&self, held: &Self::Held) -> Result<(), Failure>;
-    /// Sends its body, and all attributes but the reason, to `queue`.
+    /// Sends the body, and all attributes except the reason, to `queue`.
     async fn copy(&self, held: &Self::Held, queue: &Self::Destination) -> Result<(), Failure>;
-    /// Up to `most` letters.
-    async fn list(&self, most: usize) -> Result<Vec<Letter>, Failure>;
+    /// Lists up to `max` messages.
+    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure>;
     async fn find(&self, id: &str) -> Result<Option<Letter>, Failure>;
-    /// About how many there are.
+    /// Returns the approximate number of messages.
     async fn depth(&self) -> Result<u64, Failure>;
     async fn purge(&self) -> Result<(), Failure>;
 }
 
-/// What becomes of a letter that was taken.
+/// The next step for a message that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is given back at the end.
+    /// Give the message back at the end.
     Keep,
-    /// It is no longer there.
+    /// The message is deleted.
     Gone,
-    /// It is given back, and no other is looked at.
+    /// Give the message back, and stop.
     Stop,
 }
 
-/// Takes letters, each once, until there are no others; gives back what is kept, however it ends.
+/// Visits every message once. Gives the kept messages back, also after an error.
 pub(super) async fn each<M: Mailbox>(
     mailbox: &M,
     mut visit: impl AsyncFnMut(&M::Held) -> Result<Next, Failure>,
@@ -50,7 +50,7 @@ pub(super) async fn each<M: Mailbox>(
     let mut held = Vec::new();
     let done = visit_all(mailbox, &mut held, &mut visit).await;
     for letter in &held {
-        // Else it comes back by itself, later.
+        // After an error, the message becomes visible again when its visibility timeout ends.
         let _ = mailbox.give_back(letter).await;
     }
     done
@@ -85,29 +85,30 @@ async fn visit_all<M: Mailbox>(
     }
 }
 
-/// Which letters.
+/// Selects messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Which {
-    /// About so many as there were at first: more may come, and those that were sent again may come back.
+    /// Approximately the number of messages at the start: further messages may arrive, and redriven messages may
+    /// return.
     All(u64),
     Ids(BTreeSet<String>),
 }
 
-/// Sends letters again, then deletes them, one by one; tells of each. Gives the ids that were not found.
+/// Redrives messages one by one: sends, deletes, and calls `report` for each. Returns the IDs that were not found.
 pub(super) async fn redrive<M: Mailbox>(
     mailbox: &M,
     which: &Which,
     to: &M::Destination,
-    mut told: impl FnMut(&str) -> Result<(), Failure>,
+    mut report: impl FnMut(&str) -> Result<(), Failure>,
 ) -> Result<BTreeSet<String>, Failure> {
-    let (mut missing, most) = match which {
+    let (mut missing, max) = match which {
         Which::All(depth) => (BTreeSet::new(), *depth),
         Which::Ids(ids) => (ids.clone(), ids.len() as u64),
     };
     let mut moved = 0;
     each(mailbox, async |held| {
         let id = mailbox.letter(held).id;
-        if moved >= most {
+        if moved >= max {
             return Ok(Next::Stop);
         }
         if let Which::Ids(ids) = which
@@ -119,7 +120,7 @@ pub(super) async fn redrive<M: Mailbox>(
         mailbox.delete(held).await?;
         missing.remove(&id);
         moved += 1;
-        told(&id)?;
+        report(&id)?;
         Ok(Next::Gone)
     })
     .await?;
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use videoframes_console::exit;
 
-    /// Letters that lie there, that are taken, and what was sent.
+    /// A mailbox in memory that records sent and deleted messages.
     #[derive(Default)]
     struct Fake {
         there: RefCell<Vec<u32>>,
@@ -166,7 +167,7 @@ mod tests {
             Ok(there.drain(..most).collect())
         }
         async fn give_back(&self, held: &u32) -> Result<(), Failure> {
-            // What was deleted cannot be given back.
+            // A deleted message cannot be given back.
             if !self.deleted.borrow().contains(held) {
                 self.there.borrow_mut().push(*held);
             }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_letter_that_cannot_be_sent_stays_with_all_behind_it() {
+    async fn redrive_stops_at_a_message_that_cannot_be_sent() {
         let fake = Fake {
             fails_to_send: Some(3),
             ..with(0..6)
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_letter_that_was_sent_and_cannot_be_deleted_is_there_twice() {
+    async fn a_sent_message_that_cannot_be_deleted_is_duplicated() {
         let fake = Fake {
             fails_to_delete: Some(1),
             ..with(0..3)
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_those_asked_for_are_sent_and_missing_ones_are_named() {
+    async fn only_requested_messages_are_sent_and_missing_ids_are_returned() {
         let fake = with(0..5);
         let ids = ["1", "4", "9"].map(str::to_owned).into();
         let missing = redrive(&fake, &Which::Ids(ids), &(), |_| Ok(())).await.unwrap();
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letters_that_come_back_do_not_keep_it_going() {
+    async fn returning_messages_are_not_redriven_again() {
         let fake = Fake {
             returns: true,
             ..with(0..3)

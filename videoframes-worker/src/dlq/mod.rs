@@ -1,4 +1,4 @@
-//! `vf-worker dlq`: messages that nobody could make sense of.
+//! `vf-worker dlq`: lists, redrives and deletes dead-letter messages.
 
 mod args;
 mod database;
@@ -15,10 +15,10 @@ use videoframes_core::text::printable;
 
 use self::args::DlqAction;
 pub(crate) use self::args::DlqArgs;
-use self::database::DatabaseLetters;
+use self::database::DatabaseDeadLetters;
 use self::letter::table;
 use self::mailbox::{Mailbox, Which, redrive};
-use self::sqs::SqsLetters;
+use self::sqs::SqsDeadLetters;
 use crate::args::Place;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
@@ -26,18 +26,18 @@ use crate::jobs::print;
 use crate::parts::open_existing;
 use crate::queues::Messages;
 
-/// Fewest letters that `redrive --all` sends where there are so many: counts of SQS lag behind.
-const FEWEST: u64 = 10;
+/// Minimum number of messages that `redrive --all` sends, if present: counts of SQS are delayed.
+const MIN_REDRIVE: u64 = 10;
 
-/// Looks where the dead letters are, and does what is asked.
+/// Finds the queue of dead-letter messages and runs the action.
 pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure> {
-    let of_sqs = |text: &str| match QueueAddress::is_meant_by(text) {
+    let of_sqs = |text: &str| match QueueAddress::is_sqs(text) {
         true => text.parse().map(Some),
         false => Ok(None),
     };
-    let mut read = Reader::of_environment();
+    let mut read = Reader::from_environment();
     let mut variable = |name| match place.local {
-        // A folder is all there is.
+        // `--local` ignores the environment.
         Some(_) => None,
         None => read.optional(name, of_sqs).flatten(),
     };
@@ -46,9 +46,9 @@ pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failu
         Some(text) => read.flag("--queue", text, str::parse),
         None => letters,
     };
-    let wrong = read.found_wrong();
-    if !wrong.is_empty() {
-        return Err(Failure::all(exit::USAGE, wrong));
+    let errors = read.into_errors();
+    if !errors.is_empty() {
+        return Err(Failure::all(exit::USAGE, errors));
     }
     match letters {
         Some(address) => in_sqs(&address, input, args).await,
@@ -62,7 +62,7 @@ async fn in_sqs(
     args: &DlqArgs,
 ) -> Result<ExitCode, Failure> {
     let client = aws_sdk_sqs::Client::new(&aws::environment().await?);
-    let letters = SqsLetters::open(client, address).await?;
+    let letters = SqsDeadLetters::open(client, address).await?;
     let to = match &args.action {
         DlqAction::Redrive { to, .. } => {
             let to = match to {
@@ -99,7 +99,7 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
         DlqAction::Redrive { to, .. } => Some(to.clone().unwrap_or_else(|| names[0].clone())),
         _ => None,
     };
-    // Nobody would ever look into another one.
+    // No worker reads other queues of the database.
     if let Some(to) = &to
         && !names.contains(to)
     {
@@ -117,10 +117,10 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
     };
     let to = to.map(|name| DatabaseQueue::new(place.database.clone(), name));
     let Messages::Database(letters) = place.queues(&config).await?.dead_letters else {
-        unreachable!("those in SQS are looked at there");
+        unreachable!("messages in SQS are handled by in_sqs");
     };
     let name = letters.name().to_owned();
-    let done = act(&DatabaseLetters(letters), &name, to.as_ref(), &args.action).await;
+    let done = act(&DatabaseDeadLetters(letters), &name, to.as_ref(), &args.action).await;
     place.database.close().await;
     done
 }
@@ -154,12 +154,12 @@ async fn act<M: Mailbox>(
         }
         DlqAction::Redrive { ids, all, .. } => {
             let which = match all {
-                true => Which::All(letters.depth().await?.max(FEWEST)),
+                true => Which::All(letters.depth().await?.max(MIN_REDRIVE)),
                 false => Which::Ids(ids.iter().cloned().collect()),
             };
             let to = to.ok_or_else(|| Failure::new(exit::USAGE, "no destination: give --to QUEUE"))?;
-            let told = |id: &str| print(&format!("{id}\n")).map(|_| ());
-            let absent = redrive(letters, &which, to, told).await?;
+            let report = |id: &str| print(&format!("{id}\n")).map(|_| ());
+            let absent = redrive(letters, &which, to, report).await?;
             match absent.is_empty() {
                 true => Ok(ExitCode::SUCCESS),
                 false => Err(missing(&absent.into_iter().collect::<Vec<_>>().join(", "))),
@@ -176,7 +176,7 @@ async fn act<M: Mailbox>(
     }
 }
 
-/// A body as it is, or, on a terminal, without what would steer it.
+/// Returns a body unchanged, or, for a terminal, without control characters.
 fn body(text: &str, on_terminal: bool) -> String {
     match on_terminal {
         true => text
@@ -187,7 +187,7 @@ fn body(text: &str, on_terminal: bool) -> String {
     }
 }
 
-/// Asks who sits at the terminal.
+/// Asks for confirmation on the terminal.
 fn confirmed(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(

@@ -1,4 +1,4 @@
-//! Dead letters in a queue of SQS.
+//! Dead-letter messages in SQS.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +13,26 @@ use super::mailbox::{Mailbox, Next, each};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
 
-/// Seconds for which a letter is hidden while others are looked at.
-const HIDDEN: i32 = 120;
-/// Seconds that a receive waits: long enough that all of SQS is asked.
+/// Visibility timeout in seconds of a message while others are received.
+const VISIBILITY: i32 = 120;
+/// Wait time in seconds of a receive: with a wait (long polling), SQS queries all its servers.
 const WAIT: i32 = 1;
 
-/// The queue of dead letters.
-pub(super) struct SqsLetters {
+/// The queue of dead-letter messages in SQS.
+pub(super) struct SqsDeadLetters {
     client: Client,
     name: String,
     url: String,
 }
 
-/// Where letters are sent to.
+/// The destination of redriven messages.
 pub(super) struct SqsDestination {
     name: String,
     url: String,
     fifo: bool,
 }
 
-impl SqsLetters {
+impl SqsDeadLetters {
     pub(super) async fn open(client: Client, address: &QueueAddress) -> Result<Self, Failure> {
         Ok(Self {
             url: url(&client, address).await?,
@@ -83,7 +83,7 @@ fn system(message: &Message, name: &MessageSystemAttributeName) -> Option<String
     message.attributes.as_ref()?.get(name).cloned()
 }
 
-impl Mailbox for SqsLetters {
+impl Mailbox for SqsDeadLetters {
     type Held = Message;
     type Destination = SqsDestination;
 
@@ -111,7 +111,7 @@ impl Mailbox for SqsLetters {
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(10)
-            .visibility_timeout(HIDDEN)
+            .visibility_timeout(VISIBILITY)
             .wait_time_seconds(WAIT)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All")
@@ -144,7 +144,7 @@ impl Mailbox for SqsLetters {
     }
 
     async fn copy(&self, held: &Message, queue: &SqsDestination) -> Result<(), Failure> {
-        // As they are: of any type.
+        // Copied unchanged, since attributes may have any type.
         let mut attributes = held.message_attributes.clone().unwrap_or_default();
         attributes.remove(DEAD_LETTER_REASON);
         let mut request = self
@@ -156,7 +156,7 @@ impl Mailbox for SqsLetters {
         if queue.fifo {
             let id = held.message_id.clone().unwrap_or_default();
             let group = system(held, &MessageSystemAttributeName::MessageGroupId);
-            // Not the id under which it was sent before: the queue would take it for that one.
+            // Must differ from the original deduplication ID: the queue would drop the message as a duplicate.
             request = request
                 .message_deduplication_id(format!("redrive-{id}"))
                 .message_group_id(group.unwrap_or(id));
@@ -169,13 +169,13 @@ impl Mailbox for SqsLetters {
         Ok(())
     }
 
-    async fn list(&self, most: usize) -> Result<Vec<Letter>, Failure> {
+    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure> {
         let mut letters = Vec::new();
         each(self, async |held| {
-            if letters.len() < most {
+            if letters.len() < max {
                 letters.push(self.letter(held));
             }
-            Ok(match letters.len() < most {
+            Ok(match letters.len() < max {
                 true => Next::Keep,
                 false => Next::Stop,
             })

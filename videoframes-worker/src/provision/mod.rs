@@ -25,17 +25,17 @@ use crate::jobs::print;
 /// Makes what is missing and mends what differs, or only tells of it. What it does not know it leaves
 /// alone.
 pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
-    let mut read = Reader::of_environment();
+    let mut read = Reader::from_environment();
     let names = names(args, &mut read);
     let mut terms = terms(args, &mut read);
     let path_style = read
         .optional("VF_S3_PATH_STYLE", crate::config::on_off)
         .unwrap_or_else(videoframes_core::aws::s3_endpoint_is_set);
     let usage =
-        |wrong| Failure::all(exit::USAGE, wrong).hint("'vf-worker provision --help' lists the options");
-    let wrong = read.found_wrong();
-    if !wrong.is_empty() {
-        return Err(usage(wrong));
+        |errors| Failure::all(exit::USAGE, errors).hint("'vf-worker provision --help' lists the options");
+    let errors = read.into_errors();
+    if !errors.is_empty() {
+        return Err(usage(errors));
     }
     // What is wrong is told before anybody is asked.
     Wanted::of(&names, &terms).map_err(usage)?;
@@ -106,12 +106,12 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
         }
     };
     let mut queue = |flag: &str, given: &Option<String>, name: &str| match given {
-        Some(text) => read.flag(flag, text, |text| match QueueAddress::is_meant_by(text) {
+        Some(text) => read.flag(flag, text, |text| match QueueAddress::is_sqs(text) {
             true => text.parse(),
             false => format!("sqs:{text}").parse(),
         }),
         None => read
-            .optional(name, |text| match QueueAddress::is_meant_by(text) {
+            .optional(name, |text| match QueueAddress::is_sqs(text) {
                 true => text.parse().map(Some),
                 false => Ok(None),
             })

@@ -1,20 +1,19 @@
-//! Which of two events of an object is the newer. Pure.
+//! Decides which of two events of an object is newer. Pure.
 
 use super::{ErrorCode, JobError, NewJob, Outcome, SourceRef};
 
-/// An event of an object, among others of the same.
+/// The position of an event among the events of the same object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventOrder {
-    /// Bucket and key; a bucket's name has no slash.
+    /// Bucket and key, separated by a slash, which a bucket name cannot contain.
     pub(crate) object: String,
-    /// Sorts by its bytes as the events came.
+    /// Sort key: its byte order is the order of the events.
     pub(crate) order: String,
 }
 
 impl EventOrder {
-    /// The event that a job is about; `None` for one that is about none, or about one that cannot be put in
-    /// order with others.
-    pub(crate) fn of(job: &NewJob) -> Option<Self> {
+    /// Returns the position of a job's event; `None` without an event, or if the event cannot be ordered.
+    pub(crate) fn from_job(job: &NewJob) -> Option<Self> {
         if job.rejection.is_some() {
             return None;
         }
@@ -28,20 +27,21 @@ impl EventOrder {
     }
 }
 
-/// A sequencer of S3, so that two of them compare by their bytes. They are hexadecimal numbers of different
-/// lengths, compared as if zeros were appended to the shorter one: without the zeros at their ends, the same
-/// comparison needs none appended.
+/// Converts an S3 sequencer so that two of them compare by their bytes.
+///
+/// Sequencers are hexadecimal numbers of different lengths, compared as if zeros were appended to the shorter
+/// number. Removing trailing zeros gives the same order.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 fn order(sequencer: &str) -> Option<String> {
     let hexadecimal = sequencer.bytes().all(|byte| byte.is_ascii_hexdigit());
     hexadecimal.then(|| sequencer.trim_end_matches('0').to_ascii_uppercase())
 }
 
-/// How a job ends whose event is older than another of the same object.
+/// Returns the outcome of a job whose event is older than another event of the same object.
 pub(crate) fn superseded() -> Outcome {
     Outcome::Cancelled(JobError::new(
         ErrorCode::Superseded,
-        "a newer event of the same object took its place",
+        "a newer event of the same object superseded the job",
     ))
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_has_no_order() {
+    fn a_sequencer_that_is_not_hexadecimal_has_no_order() {
         for sequencer in ["first", "0x1", "1-2", "\u{661}"] {
             assert_eq!(order(sequencer), None, "{sequencer}");
         }

@@ -1,4 +1,4 @@
-//! A job and what belongs to it.
+//! A job, its identifiers and its result.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,13 +13,13 @@ use super::{JobStatus, Stage};
 use crate::clock::UnixMillis;
 use crate::storage::ObjectKey;
 
-/// Name of a job, for ever.
+/// Permanent identifier of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
 
 impl JobId {
-    /// A new one; later ones sort behind earlier ones.
+    /// Returns a new identifier, which sorts after earlier ones.
     pub fn random() -> Self {
         Self(Uuid::now_v7())
     }
@@ -31,7 +31,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A text that is no [`JobId`].
+/// Error for a text that is not a [`JobId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a job id")]
 pub struct ParseJobIdError(String);
@@ -45,122 +45,124 @@ impl FromStr for JobId {
     }
 }
 
-/// Counts the claims of a job; only the holder of the latest may change it.
+/// Number of claims of a job so far; only the holder of the latest claim may change the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseEpoch(pub i64);
 
-/// SHA-256 of one version of a source together with all options that the archive depends on, in
-/// hexadecimal: two jobs with the same hash have the same result.
+/// SHA-256, in hexadecimal, of one version of a source and of all options that affect the archive.
+///
+/// Two jobs with the same hash have the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkHash(pub String);
 
-/// Proof of a claim.
+/// Proof that a worker claimed a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The job.
+    /// Identifier of the job.
     pub job: JobId,
-    /// The claim.
+    /// Epoch of the claim.
     pub epoch: LeaseEpoch,
 }
 
-/// A job as it is asked for.
+/// A request for a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
-    /// Its name, if it is new.
+    /// Identifier of the job, if the request creates one.
     pub id: JobId,
-    /// Jobs with the same key are the same job.
+    /// Idempotency key; requests with the same key are for the same job.
     pub idempotency_key: String,
-    /// SHA-256 of what was asked; another one under the same key is a conflict.
+    /// SHA-256 of the request; a different hash under the same idempotency key is a conflict.
     pub payload_hash: String,
-    /// Where the video is, as JSON.
+    /// Location of the source, as JSON.
     pub source: Value,
-    /// What is asked of it, as JSON in canonical form.
+    /// Options of the job, as JSON in canonical form.
     pub options: Value,
-    /// Where the result has to go, if the client says so.
+    /// Key for the result, if the client chose one.
     pub output_key: Option<ObjectKey>,
-    /// Whatever the client wants to read in the notification.
+    /// JSON from the client, repeated in the notification.
     pub client_metadata: Option<Value>,
-    /// Order among the events of one object: hexadecimal digits, compared as S3 says. A job of an event
-    /// that is older than another one of the same source (bucket and key) is superseded.
+    /// Sequencer of the event: hexadecimal digits, compared as S3 specifies.
+    ///
+    /// A job is superseded if its event is older than another event of the same source (bucket and key).
     pub sequencer: Option<String>,
-    /// The message that asks for this job alone, by a name that no other message has.
+    /// Unique identifier of a message that requests this job alone.
     pub message_id: Option<String>,
-    /// How long it may take altogether, waiting included.
+    /// Maximum time for the whole job, including waiting.
     pub time_limit: Option<Duration>,
-    /// How long it may take from when work on it first begins.
+    /// Maximum time from the start of the first attempt.
     pub work_limit: Option<Duration>,
-    /// Why it is failed from the start, if it is.
+    /// Error with which the job fails at once, if any.
     pub rejection: Option<JobError>,
 }
 
-/// A job as it stands.
+/// The current state of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VideoJob {
-    /// Its name.
+    /// Identifier of the job.
     pub id: JobId,
-    /// Where it is.
+    /// Status of the job.
     pub status: JobStatus,
-    /// What its worker is doing.
+    /// Stage of the current attempt.
     pub stage: Option<Stage>,
-    /// Pictures that are in the archive.
+    /// Number of pictures in the archive so far.
     pub frames_done: u64,
-    /// Pictures that will be; zero while that is not known.
+    /// Expected number of pictures; zero while unknown.
     pub frames_total: u64,
-    /// Attempts that were begun and not handed back.
+    /// Number of attempts that were started and not released.
     pub attempts: u32,
-    /// Attempts whose worker vanished.
+    /// Number of attempts whose worker vanished.
     pub crash_count: u32,
-    /// How often an operator asked for it again.
+    /// Number of retries that operators requested.
     pub generation: u32,
     /// Code of the last error.
     pub error_code: Option<String>,
-    /// The last error in words.
+    /// Message of the last error.
     pub error_message: Option<String>,
-    /// What came out.
+    /// Result of the job.
     pub result: Option<JobResult>,
-    /// Where the video is, as JSON.
+    /// Location of the source, as JSON.
     pub source: Value,
-    /// What is asked of it, as JSON in canonical form.
+    /// Options of the job, as JSON in canonical form.
     pub options: Value,
-    /// Where the result has to go, if the client says so.
+    /// Key for the result, if the client chose one.
     pub output_key: Option<String>,
-    /// Whatever the client wants to read in the notification.
+    /// JSON from the client, repeated in the notification.
     pub client_metadata: Option<Value>,
-    /// Jobs with the same key are the same job.
+    /// Idempotency key; requests with the same key are for the same job.
     pub idempotency_key: String,
-    /// SHA-256 of what was asked.
+    /// SHA-256 of the request.
     pub payload_hash: String,
-    /// Order among the events of one object.
+    /// Sequencer of the event, which orders the events of one object.
     pub sequencer: Option<String>,
-    /// Whether its worker has been asked to stop.
+    /// Whether the worker has been asked to cancel the job.
     pub cancel_requested: bool,
-    /// The latest claim; zero before the first.
+    /// Epoch of the latest claim; zero before the first.
     pub lease_epoch: LeaseEpoch,
-    /// Who holds it.
+    /// Owner of the lease.
     pub lease_owner: Option<String>,
-    /// Until when.
+    /// Expiry of the lease.
     pub lease_expires_at: Option<UnixMillis>,
-    /// How long it may take altogether, in milliseconds from when it was accepted or asked for again.
+    /// Maximum time for the whole job in milliseconds, from its submission or its last retry by an operator.
     pub time_limit_ms: Option<i64>,
-    /// How long it may take from when work on it first begins, in milliseconds.
+    /// Maximum time from the start of the first attempt, in milliseconds.
     pub work_limit_ms: Option<i64>,
-    /// When work on it first began, since it was accepted or asked for again.
+    /// Start of the first attempt since the submission or the last retry by an operator.
     pub begun_at: Option<UnixMillis>,
-    /// When it has to be finished.
+    /// Deadline of the job.
     pub deadline_at: Option<UnixMillis>,
-    /// When its next attempt may begin.
+    /// Earliest start of the next attempt.
     pub next_attempt_at: Option<UnixMillis>,
-    /// When it was accepted.
+    /// Time of the submission.
     pub created_at: UnixMillis,
-    /// When anything last changed.
+    /// Time of the last change.
     pub updated_at: UnixMillis,
-    /// When it became terminal.
+    /// Time at which the job became terminal.
     pub finished_at: Option<UnixMillis>,
 }
 
 impl VideoJob {
-    /// The last error.
+    /// Returns the last error.
     pub fn error(&self) -> Option<JobError> {
         Some(JobError {
             code: self.error_code.clone()?,
@@ -172,35 +174,35 @@ impl VideoJob {
 /// A finished archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
-    /// The bucket that it is in, where the store is called by one.
+    /// Bucket of the archive, if the store has a bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
-    /// Its name in the store.
+    /// Key of the archive in the store.
     pub key: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of the archive, in hexadecimal.
     pub sha256: String,
-    /// Pictures in it.
+    /// Number of pictures in the archive.
     pub frames: u64,
-    /// Whether the source was damaged and pictures may be missing.
+    /// Whether the source is damaged, so that pictures may be missing.
     pub partial: bool,
-    /// Compressed videos beside it, in the order in which they were asked for.
+    /// Renditions, in the order of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renditions: Vec<RenditionResult>,
 }
 
-/// Why a job, or one attempt at it, failed.
+/// The reason why a job or an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobError {
-    /// One of [`ErrorCode`], by name.
+    /// Name of an [`ErrorCode`].
     pub code: String,
-    /// In words for a person.
+    /// Human-readable message.
     pub message: String,
 }
 
 impl JobError {
-    /// An error with a code of ours.
+    /// Returns an error with one of this crate's codes.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code: code.as_str().to_owned(),
@@ -211,15 +213,15 @@ impl JobError {
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
-        /// Stable names of what can go wrong with a job.
+        /// Stable codes for the errors of a job.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode { $($(#[$doc])+ $variant,)+ }
 
         impl ErrorCode {
-            /// Every code.
+            /// All codes.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The name in rows, messages and listings.
+            /// Returns the name of the code in rows, messages and listings.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
@@ -228,50 +230,50 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The request cannot be met by any video.
+    /// No video can satisfy the request.
     InvalidRequest = "INVALID_REQUEST",
-    /// There is no such source.
+    /// The source does not exist.
     SourceNotFound = "SOURCE_NOT_FOUND",
-    /// The store refuses to read the source.
+    /// The store denies access to the source.
     SourceRefused = "SOURCE_REFUSED",
-    /// The source cannot be read for now.
+    /// The source is temporarily unavailable.
     SourceUnavailable = "SOURCE_UNAVAILABLE",
-    /// The source is another one than was asked for, or became one while it was read.
+    /// The source is not the requested version, or changed while it was read.
     InputChanged = "INPUT_CHANGED",
-    /// The source has no bytes.
+    /// The source is empty.
     EmptySource = "EMPTY_SOURCE",
     /// The source is not a video.
     NotAVideo = "NOT_A_VIDEO",
-    /// The source has sound or pictures, but no video.
+    /// The source has audio or pictures, but no video track.
     NoVideoStream = "NO_VIDEO_STREAM",
-    /// The video is damaged or ends too early.
+    /// The video is damaged or truncated.
     DamagedVideo = "DAMAGED_VIDEO",
-    /// The video has no such moments.
+    /// The selection lies outside the video.
     SelectionOutOfRange = "SELECTION_OUT_OF_RANGE",
-    /// This worker's decoder lacks something.
+    /// The decoder of this worker does not support the video.
     Unsupported = "UNSUPPORTED",
-    /// A limit was reached.
+    /// The job exceeded a limit.
     LimitExceeded = "LIMIT_EXCEEDED",
-    /// A rendition that is not optional cannot be made of the video.
+    /// A required rendition cannot be made of the video.
     RenditionFailed = "RENDITION_FAILED",
-    /// Something else lies where the result has to go.
+    /// A different object exists under the key for the result.
     OutputExists = "OUTPUT_EXISTS",
     /// The result cannot be written for now.
     OutputUnavailable = "OUTPUT_UNAVAILABLE",
-    /// No space is left.
+    /// No space is left on the device.
     NoSpace = "NO_SPACE",
     /// The decoder failed.
     DecoderFailed = "DECODER_FAILED",
-    /// The decoder gave no sign of life.
+    /// The decoder made no progress until the stall timeout.
     DecoderStalled = "DECODER_STALLED",
-    /// The time for the whole job is over.
+    /// The deadline of the job passed.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
-    /// Its workers died too often.
+    /// The workers of the job crashed too often.
     WorkerCrashLoop = "WORKER_CRASH_LOOP",
-    /// Someone stopped it.
+    /// The job was cancelled on request.
     Cancelled = "CANCELLED",
-    /// A newer event of the same object took its place.
+    /// A newer event of the same object superseded the job.
     Superseded = "SUPERSEDED",
-    /// A defect of the worker.
+    /// Internal error of the worker.
     Internal = "INTERNAL",
 }

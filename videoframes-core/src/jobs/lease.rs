@@ -1,4 +1,4 @@
-//! Who may work on a job, and which jobs are abandoned. Pure.
+//! Decides who may claim a job and which jobs are abandoned. Pure.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use super::event::superseded;
 use super::{ErrorCode, JobError, JobStatus, Outcome, VideoJob};
 use crate::clock::UnixMillis;
 
-/// What a claim makes of a job.
+/// The outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The claimant gets it; so many workers of it have vanished so far.
+    /// The claimant gets the job, of which `crash_count` workers have vanished so far.
     Take { crash_count: u32 },
-    /// It becomes terminal instead; so many workers of it have vanished.
+    /// The job becomes terminal instead; `crash_count` of its workers have vanished.
     End { outcome: Outcome, crash_count: u32 },
-    /// The claimant has it already.
+    /// The claimant holds the lease already.
     Again,
-    /// Someone else holds it for so much longer.
+    /// Another worker holds the lease for this long.
     Held(Duration),
-    /// Its next attempt is due after so much time.
+    /// The next attempt is due after this time.
     NotDue(Duration),
-    /// It is terminal already.
+    /// The job is terminal already.
     Terminal,
 }
 
-/// A job and what has to be known beside it to decide on it.
+/// A job with the facts that a decision on it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) job: VideoJob,
@@ -33,17 +33,17 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether a newer event takes the job's place. What a person has asked for again stays asked for.
+    /// Returns whether a newer event supersedes the job. A job that an operator retried is never superseded.
     fn is_superseded(&self) -> bool {
         self.outdated && self.job.generation == 0
     }
 }
 
-/// Decides on a claim by `owner` of a job that fails when `crashes` workers have vanished.
+/// Decides on a claim by `owner` of a job that fails once `crashes` of its workers have vanished.
 ///
-/// A lease that lasts protects its holder from everything. Of several reasons to end, the wish of a person
-/// comes first, then a newer event, then the deadline: also that of a job which waits for an attempt that
-/// would come too late.
+/// An unexpired lease protects its holder from everything else. Of several reasons to end a job, a request to
+/// cancel takes precedence, then a newer event, then the deadline. The deadline also ends a job that waits
+/// for an attempt which would start too late.
 pub(crate) fn decide_claim(standing: &Standing, owner: &str, crashes: u32) -> Decision {
     match decide(standing, crashes) {
         Decision::Held(_) if standing.job.lease_owner.as_deref() == Some(owner) => Decision::Again,
@@ -51,7 +51,7 @@ pub(crate) fn decide_claim(standing: &Standing, owner: &str, crashes: u32) -> De
     }
 }
 
-/// The same for whoever has no lease of it.
+/// Decides as [`decide_claim`] does, for a claimant without a lease of the job.
 pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
     let (job, now) = (&standing.job, standing.now);
     if job.status.is_terminal() {
@@ -70,11 +70,11 @@ pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
         return end(superseded());
     }
     if job.deadline_at.is_some_and(|deadline| deadline <= now) {
-        let error = JobError::new(ErrorCode::DeadlineExceeded, "the time for the whole job is over");
+        let error = JobError::new(ErrorCode::DeadlineExceeded, "the deadline of the job passed");
         return end(Outcome::Failed(error));
     }
     if in_work && crash_count >= crashes {
-        let message = format!("{crash_count} of its workers vanished");
+        let message = format!("{crash_count} workers of the job crashed");
         return end(Outcome::Failed(JobError::new(
             ErrorCode::WorkerCrashLoop,
             message,
@@ -86,13 +86,17 @@ pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
     }
 }
 
-/// How a job ends that someone stopped.
+/// Returns the outcome of a job that was cancelled on request.
 pub(crate) fn cancelled() -> Outcome {
-    Outcome::Cancelled(JobError::new(ErrorCode::Cancelled, "it was stopped"))
+    Outcome::Cancelled(JobError::new(
+        ErrorCode::Cancelled,
+        "the job was cancelled on request",
+    ))
 }
 
-/// Since when, as far as its row tells, a job could have been claimed; `None` for a terminal one. Lies in
-/// the future for one that is held or not due.
+/// Returns the time from which a job can be claimed according to its row; `None` for a terminal job.
+///
+/// The time lies in the future while a job is held or not due.
 pub(crate) fn due_since(job: &VideoJob) -> Option<UnixMillis> {
     match job.status {
         JobStatus::Pending => Some(job.updated_at),
@@ -102,8 +106,10 @@ pub(crate) fn due_since(job: &VideoJob) -> Option<UnixMillis> {
     }
 }
 
-/// The deadline of a job on which work begins at `now`: that of its client, and the end of the time for the
-/// work, which is set once.
+/// Returns the deadline of a job on which work begins at `now`.
+///
+/// The deadline is the earlier of the client's deadline and the end of the time for the work, which is set
+/// once.
 pub(crate) fn deadline_of_work(job: &VideoJob, now: UnixMillis) -> Option<UnixMillis> {
     let limit = job.work_limit_ms.filter(|_| job.begun_at.is_none());
     let end = limit.map(|limit| UnixMillis(now.0.saturating_add(limit)));
@@ -113,20 +119,21 @@ pub(crate) fn deadline_of_work(job: &VideoJob, now: UnixMillis) -> Option<UnixMi
     }
 }
 
-/// What is known of the workers' queue and of the outbox.
+/// The state of the workers' queue and of the outbox, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) now: UnixMillis,
-    /// When the oldest of the jobs was accepted that are in work by their first message.
+    /// Submission time of the oldest job that was claimed by its first message and is still being processed.
     pub(crate) in_work: Option<UnixMillis>,
-    /// How long ago the queue was last found empty.
+    /// Time since the queue was last found empty.
     pub(crate) drained: Option<Duration>,
-    /// When the oldest message was written that waits in the outbox.
+    /// Time at which the oldest unsent message was written to the outbox.
     pub(crate) unsent: Option<UnixMillis>,
 }
 
-/// Jobs that wait since before this moment are abandoned: messages that were written `overdue` later have
-/// been received, and all older ones have been sent. `None` where that is not known of any moment.
+/// Returns the time before which waiting jobs are abandoned, or `None` where no such time is known.
+///
+/// Messages written `overdue` after that time have been received, and all older ones have been sent.
 pub(crate) fn abandoned_before(delivery: &Delivery, overdue: Duration) -> Option<UnixMillis> {
     let drained = delivery.drained.map(|ago| delivery.now.before(ago));
     let received = drained.max(delivery.in_work)?;
@@ -196,7 +203,7 @@ mod tests {
         )
     }
 
-    /// The code with which a job ends instead of being claimed.
+    /// Returns the error code with which a job ends instead of being claimed.
     fn end(job: &VideoJob) -> Option<String> {
         code(decided(job, 3))
     }
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_lasts_protects_its_holder() {
+    fn an_unexpired_lease_protects_its_holder() {
         let held = VideoJob {
             lease_expires_at: LATER,
             deadline_at: EARLIER,
@@ -224,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_asked_again_has_its_lease_while_that_lasts() {
+    fn a_repeated_claim_returns_the_same_lease_until_expiry() {
         let mut held = VideoJob {
             lease_expires_at: LATER,
             lease_owner: Some("worker/1".to_owned()),
@@ -252,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_out_lease_counts_as_a_crash() {
+    fn an_expired_lease_counts_as_a_crash() {
         let mut lost = VideoJob {
             lease_expires_at: EARLIER,
             ..job(JobStatus::Processing)
@@ -260,7 +267,7 @@ mod tests {
         assert_eq!(decided(&lost, 3), Decision::Take { crash_count: 1 });
         lost.crash_count = 2;
         assert_eq!(end(&lost).as_deref(), Some("WORKER_CRASH_LOOP"));
-        // Crashes do not count while nobody works on it: the last attempt was handed back or failed.
+        // Crashes do not count while no worker processes the job: the last attempt was released or failed.
         lost.status = JobStatus::Pending;
         assert_eq!(decided(&lost, 2), Decision::Take { crash_count: 2 });
     }
@@ -278,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_stop_comes_before_the_deadline() {
+    fn a_cancel_request_takes_precedence_over_the_deadline() {
         for status in [JobStatus::Pending, JobStatus::RetryWait, JobStatus::Processing] {
             let unwanted = VideoJob {
                 cancel_requested: true,
@@ -290,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_event_ends_what_nobody_holds_and_nobody_asked_for_again() {
+    fn a_newer_event_supersedes_jobs_that_are_neither_held_nor_retried() {
         for status in [JobStatus::Pending, JobStatus::RetryWait, JobStatus::Processing] {
             let mut older = VideoJob {
                 deadline_at: EARLIER,
@@ -314,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn terminal_jobs_stay_as_they_are() {
+    fn terminal_jobs_do_not_change() {
         for status in JobStatus::ALL {
             let decision = decided(&job(status), 3);
             assert_eq!(decision == Decision::Terminal, status.is_terminal(), "{status}");
@@ -331,7 +338,7 @@ mod tests {
             (Some(5_000), None, None, at(1_005_000)),
             (Some(5_000), None, at(1_001_000), at(1_001_000)),
             (Some(5_000), None, at(2_000_000), at(1_005_000)),
-            // A later attempt has what is left.
+            // A later attempt has the remaining time.
             (Some(5_000), at(999_000), at(1_004_000), at(1_004_000)),
             (Some(i64::MAX), None, None, at(i64::MAX)),
         ] {
@@ -350,21 +357,21 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_merely_waits_is_not_abandoned() {
+    fn a_waiting_job_is_not_abandoned() {
         let (at, seconds) = (|millis| Some(UnixMillis(millis)), Duration::from_secs);
         let overdue = seconds(100);
         for (in_work, drained, unsent, expected) in [
-            // Nothing is known: the workers are busy with other things, or there are none.
+            // Nothing is known: the workers are busy with other jobs, or there are none.
             (None, None, None, None),
             (None, None, at(1), None),
             // The queue was empty.
             (None, Some(seconds(0)), None, at(900_000)),
             (None, Some(seconds(30)), None, at(870_000)),
-            // Whatever is in work was accepted later.
+            // All jobs that are being processed were submitted later.
             (at(500_000), None, None, at(400_000)),
             (at(500_000), Some(seconds(30)), None, at(870_000)),
             (at(990_000), Some(seconds(30)), None, at(890_000)),
-            // What the relay has not sent cannot have been received.
+            // A message that the relay has not sent cannot have been received.
             (None, Some(seconds(0)), at(300_000), at(300_000)),
             (None, Some(seconds(0)), at(950_000), at(900_000)),
         ] {

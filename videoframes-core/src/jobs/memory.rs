@@ -22,7 +22,7 @@ use super::{
 use crate::clock::{Clock, UnixMillis, millis};
 use crate::pipeline::Progress;
 
-/// A map as a [`JobRepo`], by a [`Clock`]. What it holds is gone with the process.
+/// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
 pub struct MemoryJobRepo {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -32,37 +32,37 @@ pub struct MemoryJobRepo {
 struct State {
     rows: HashMap<JobId, Row>,
     keys: HashMap<String, JobId>,
-    /// By the message that asked.
+    /// Jobs by the identifier of the message that requested them.
     messages: HashMap<String, JobId>,
-    /// What has not been sent yet, oldest first.
-    outbox: Vec<Letter>,
+    /// Unsent messages, oldest first.
+    outbox: Vec<OutboxEntry>,
 }
 
 struct Row {
     job: VideoJob,
-    /// When a message for the workers was last on its way.
+    /// Time of the last message for the workers.
     enqueued_at: UnixMillis,
     work: Option<WorkHash>,
     event: Option<EventOrder>,
     message: Option<String>,
 }
 
-struct Letter {
+struct OutboxEntry {
     message: OutboxMessage,
     since: UnixMillis,
     taken_at: Option<UnixMillis>,
-    /// Why its queue refused it for good.
+    /// Reason why the queue rejected the message permanently.
     refused: Option<String>,
 }
 
-impl Letter {
-    fn waits(&self) -> bool {
+impl OutboxEntry {
+    fn is_unsent(&self) -> bool {
         self.refused.is_none()
     }
 }
 
 impl MemoryJobRepo {
-    /// A repository without jobs.
+    /// Returns an empty repository.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -70,7 +70,7 @@ impl MemoryJobRepo {
         }
     }
 
-    /// The state for one change, and the moment of it.
+    /// Returns the state for one change, and the time of the change.
     fn begin(&self) -> (MutexGuard<'_, State>, UnixMillis) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state, self.clock.now())
@@ -83,7 +83,7 @@ impl fmt::Debug for MemoryJobRepo {
     }
 }
 
-/// The row of a job that was accepted at `now`.
+/// Returns the row of a job that was submitted at `now`.
 fn accepted(new: &NewJob, now: UnixMillis) -> VideoJob {
     let time_limit_ms = new.time_limit.map(millis);
     VideoJob {
@@ -125,7 +125,7 @@ fn deadline(time_limit_ms: Option<i64>, now: UnixMillis) -> Option<UnixMillis> {
 }
 
 impl VideoJob {
-    /// Moves to the state after `event`, without what belonged to the one before: a worker, or a wait.
+    /// Enters the state after `event`, and clears the worker or the wait of the previous state.
     fn enter(&mut self, event: JobEvent, now: UnixMillis) -> Result<(), JobRepoError> {
         self.status = self
             .status
@@ -146,11 +146,11 @@ impl VideoJob {
 }
 
 impl State {
-    /// Refuses a batch of which any job cannot be accepted.
+    /// Fails if any job of a batch cannot be submitted.
     fn check(&self, jobs: &[NewJob]) -> Result<(), JobRepoError> {
         let (mut asked, mut ids) = (HashMap::new(), HashSet::new());
         for job in jobs {
-            if self.of_message(job).is_some() {
+            if self.job_of_message(job).is_some() {
                 continue;
             }
             let key = job.idempotency_key.as_str();
@@ -163,8 +163,8 @@ impl State {
                 }
                 None if self.rows.contains_key(&job.id) || !ids.insert(job.id) => {
                     return Err(JobRepoError::Unavailable {
-                        action: "accept a job",
-                        source: format!("the id {} is taken", job.id).into(),
+                        action: "submit jobs",
+                        source: format!("the job id {} exists already", job.id).into(),
                     });
                 }
                 _ => {}
@@ -174,7 +174,7 @@ impl State {
     }
 
     fn accept(&mut self, new: &NewJob, now: UnixMillis) -> Result<Submitted, JobRepoError> {
-        let known = self.of_message(new);
+        let known = self.job_of_message(new);
         if let Some(id) = known.or_else(|| self.keys.get(&new.idempotency_key).copied()) {
             return Ok(Submitted { id, created: false });
         }
@@ -187,7 +187,7 @@ impl State {
             job: accepted(new, now),
             enqueued_at: now,
             work: None,
-            event: EventOrder::of(new),
+            event: EventOrder::from_job(new),
             message,
         };
         self.rows.insert(new.id, row);
@@ -201,13 +201,14 @@ impl State {
         })
     }
 
-    /// The job that this message has asked for before. It asks the same whenever it comes.
-    fn of_message(&self, new: &NewJob) -> Option<JobId> {
+    /// Returns the job that an earlier delivery of this message requested. A message always requests the
+    /// same.
+    fn job_of_message(&self, new: &NewJob) -> Option<JobId> {
         let job = &self.rows.get(self.messages.get(new.message_id.as_ref()?)?)?.job;
         (job.payload_hash == new.payload_hash).then_some(job.id)
     }
 
-    /// Whether a newer event of the same object is there.
+    /// Returns whether a newer event of the same object exists.
     fn is_outdated(&self, id: JobId) -> bool {
         let Some(event) = self.rows.get(&id).and_then(|row| row.event.as_ref()) else {
             return false;
@@ -218,16 +219,16 @@ impl State {
             .any(|other| other.order > event.order)
     }
 
-    /// How a job stands.
+    /// Returns a job with the facts for a decision.
     fn standing(&self, id: JobId, now: UnixMillis) -> Option<Standing> {
         let job = self.rows.get(&id)?.job.clone();
         let outdated = self.is_outdated(id);
         Some(Standing { job, outdated, now })
     }
 
-    /// Ends the waiting jobs of an object whose events are older than another.
+    /// Ends waiting jobs of an object whose events are older than the newest one.
     fn supersede(&mut self, new: &NewJob, now: UnixMillis) -> Result<(), JobRepoError> {
-        let Some(event) = EventOrder::of(new) else {
+        let Some(event) = EventOrder::from_job(new) else {
             return Ok(());
         };
         let same = |row: &&Row| {
@@ -239,13 +240,13 @@ impl State {
         let rows = self.rows.values().filter(same).filter(waiting);
         let ids: Vec<JobId> = rows.map(|row| row.job.id).collect();
         for id in ids {
-            self.end_if_hopeless(id, now, u32::MAX)?;
+            self.end_without_claim(id, now, u32::MAX)?;
         }
         Ok(())
     }
 
-    /// Makes a job terminal that a claim would; how it then is, if it was one.
-    fn end_if_hopeless(
+    /// Ends a job that a claim would end, and returns its new status in that case.
+    fn end_without_claim(
         &mut self,
         id: JobId,
         now: UnixMillis,
@@ -262,7 +263,7 @@ impl State {
         self.conclude(id, &outcome, now).map(|job| Some(job.status))
     }
 
-    /// Makes a job terminal, with its notification.
+    /// Makes a job terminal and writes its notification.
     fn conclude(&mut self, id: JobId, outcome: &Outcome, now: UnixMillis) -> Result<VideoJob, JobRepoError> {
         let row = self.rows.get_mut(&id).ok_or(JobRepoError::LeaseLost)?;
         let job = &mut row.job;
@@ -288,7 +289,7 @@ impl State {
         Ok(job)
     }
 
-    /// The job of a lease that is still the latest.
+    /// Returns the job of a lease that is still the latest.
     fn held(&mut self, lease: &Lease) -> Result<&mut VideoJob, JobRepoError> {
         let job = self.rows.get_mut(&lease.job).map(|row| &mut row.job);
         job.filter(|job| job.status == JobStatus::Processing && job.lease_epoch == lease.epoch)
@@ -296,7 +297,7 @@ impl State {
     }
 
     fn post(&mut self, message: OutboxMessage, now: UnixMillis) {
-        self.outbox.push(Letter {
+        self.outbox.push(OutboxEntry {
             message,
             since: now,
             taken_at: None,
@@ -304,10 +305,15 @@ impl State {
         });
     }
 
-    fn end_hopeless(&mut self, now: UnixMillis, crashes: u32, swept: &mut Swept) -> Result<(), JobRepoError> {
+    fn end_all_without_claim(
+        &mut self,
+        now: UnixMillis,
+        crashes: u32,
+        swept: &mut Swept,
+    ) -> Result<(), JobRepoError> {
         let ids: Vec<JobId> = self.rows.keys().copied().collect();
         for id in ids {
-            match self.end_if_hopeless(id, now, crashes)? {
+            match self.end_without_claim(id, now, crashes)? {
                 Some(JobStatus::Cancelled) => swept.cancelled += 1,
                 Some(_) => swept.failed += 1,
                 None => {}
@@ -316,24 +322,24 @@ impl State {
         Ok(())
     }
 
-    /// What is known of the delivery of messages to the workers.
+    /// Returns the state of the delivery of messages to the workers.
     fn delivery(&self, now: UnixMillis, terms: &SweepTerms) -> Delivery {
         let in_work = self.rows.values().filter(|row| {
             let held = row.job.lease_expires_at.is_some_and(|expiry| expiry > now);
             held && row.message.is_none() && row.enqueued_at == row.job.created_at
         });
-        let mut unsent = self.outbox.iter().filter(|letter| letter.waits());
+        let mut unsent = self.outbox.iter().filter(|entry| entry.is_unsent());
         Delivery {
             now,
             in_work: in_work.map(|row| row.job.created_at).min(),
             drained: terms.drained,
             unsent: unsent
-                .find(|letter| letter.message.destination == OutboxDestination::Input)
-                .map(|letter| letter.since),
+                .find(|entry| entry.message.destination == OutboxDestination::Input)
+                .map(|entry| entry.since),
         }
     }
 
-    /// Enqueues abandoned jobs, those that have waited longest first.
+    /// Enqueues abandoned jobs, starting with those that have waited longest.
     fn enqueue_abandoned(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
         let Some(before) = abandoned_before(&self.delivery(now, terms), terms.overdue) else {
             return 0;
@@ -341,16 +347,16 @@ impl State {
         let announced: HashSet<JobId> = self
             .outbox
             .iter()
-            .filter(|letter| letter.waits() && letter.message.destination == OutboxDestination::Input)
-            .map(|letter| letter.message.job)
+            .filter(|entry| entry.is_unsent() && entry.message.destination == OutboxDestination::Input)
+            .map(|entry| entry.message.job)
             .collect();
-        let thinned = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
+        let backed_off = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
             .filter(|row| row.enqueued_at < before && !announced.contains(&row.job.id))
             .filter_map(|row| Some((row, due_since(&row.job)?)))
-            .filter(|(row, since)| *since < before && thinned(row, *since))
+            .filter(|(row, since)| *since < before && backed_off(row, *since))
             .map(|(row, since)| (since, row.job.id))
             .collect();
         due.sort_unstable();
@@ -364,21 +370,21 @@ impl State {
         due.len() as u64
     }
 
-    /// Forgets terminal jobs past their retention, the oldest first, unless something is left to be told.
-    fn forget(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
-        let waiting = self.outbox.iter().filter(|letter| letter.waits());
-        let untold: HashSet<JobId> = waiting.map(|letter| letter.message.job).collect();
+    /// Deletes terminal jobs past their retention, oldest first, unless a message about them is unsent.
+    fn delete_expired(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let waiting = self.outbox.iter().filter(|entry| entry.is_unsent());
+        let unsent: HashSet<JobId> = waiting.map(|entry| entry.message.job).collect();
         let mut old: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
-            .filter(|row| row.job.status.is_terminal() && !untold.contains(&row.job.id))
+            .filter(|row| row.job.status.is_terminal() && !unsent.contains(&row.job.id))
             .filter_map(|row| Some((row.job.finished_at?, row.job.id)))
             .filter(|(finished, _)| now.since(*finished) > terms.retention)
             .collect();
         old.sort_unstable();
         old.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
         for (_, id) in &old {
-            self.outbox.retain(|letter| letter.message.job != *id);
+            self.outbox.retain(|entry| entry.message.job != *id);
             if let Some(row) = self.rows.remove(id) {
                 self.keys.remove(&row.job.idempotency_key);
                 if let Some(message) = &row.message {
@@ -586,33 +592,31 @@ impl JobRepo for MemoryJobRepo {
         Ok(rows.filter(|row| !row.job.status.is_terminal()).count() as u64)
     }
 
-    async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+    async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
         let (mut state, now) = self.begin();
-        let free = |letter: &&mut Letter| {
-            letter.waits() && letter.taken_at.is_none_or(|taken| taken.after(hold) <= now)
+        let free = |entry: &&mut OutboxEntry| {
+            entry.is_unsent() && entry.taken_at.is_none_or(|taken| taken.after(hold) <= now)
         };
         let taken = state.outbox.iter_mut().filter(free);
         Ok(taken
-            .take(usize::try_from(most).unwrap_or(usize::MAX))
-            .map(|letter| {
-                letter.taken_at = Some(now);
-                letter.message.clone()
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .map(|entry| {
+                entry.taken_at = Some(now);
+                entry.message.clone()
             })
             .collect())
     }
 
     async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
         let (mut state, _) = self.begin();
-        state
-            .outbox
-            .retain(|letter| !messages.contains(&letter.message.id));
+        state.outbox.retain(|entry| !messages.contains(&entry.message.id));
         Ok(())
     }
 
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
         let (state, now) = self.begin();
-        let mut waiting = state.outbox.iter().filter(|letter| letter.waits());
-        let oldest = waiting.next().map(|letter| now.since(letter.since));
+        let mut waiting = state.outbox.iter().filter(|entry| entry.is_unsent());
+        let oldest = waiting.next().map(|entry| now.since(entry.since));
         let pending = waiting.count() as u64 + u64::from(oldest.is_some());
         Ok(Backlog {
             pending,
@@ -624,9 +628,9 @@ impl JobRepo for MemoryJobRepo {
     async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
         let (mut state, _) = self.begin();
         for (id, reason) in messages {
-            let mut letters = state.outbox.iter_mut();
-            if let Some(letter) = letters.find(|letter| letter.message.id == *id) {
-                letter.refused.get_or_insert_with(|| reason.clone());
+            let mut entries = state.outbox.iter_mut();
+            if let Some(entry) = entries.find(|entry| entry.message.id == *id) {
+                entry.refused.get_or_insert_with(|| reason.clone());
             }
         }
         Ok(())
@@ -634,10 +638,10 @@ impl JobRepo for MemoryJobRepo {
 
     async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
         let (state, _) = self.begin();
-        let refused = state.outbox.iter().filter_map(|letter| {
+        let refused = state.outbox.iter().filter_map(|entry| {
             Some(RefusedMessage {
-                reason: letter.refused.clone()?,
-                message: letter.message.clone(),
+                reason: entry.refused.clone()?,
+                message: entry.message.clone(),
             })
         });
         Ok(refused
@@ -648,9 +652,9 @@ impl JobRepo for MemoryJobRepo {
     async fn resend_refused(&self) -> Result<u64, JobRepoError> {
         let (mut state, _) = self.begin();
         let mut again = 0;
-        for letter in &mut state.outbox {
-            if letter.refused.take().is_some() {
-                letter.taken_at = None;
+        for entry in &mut state.outbox {
+            if entry.refused.take().is_some() {
+                entry.taken_at = None;
                 again += 1;
             }
         }
@@ -660,9 +664,9 @@ impl JobRepo for MemoryJobRepo {
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
         let (mut state, now) = self.begin();
         let mut swept = Swept::default();
-        state.end_hopeless(now, terms.crashes, &mut swept)?;
+        state.end_all_without_claim(now, terms.crashes, &mut swept)?;
         swept.enqueued = state.enqueue_abandoned(now, terms);
-        swept.forgotten = state.forget(now, terms);
+        swept.forgotten = state.delete_expired(now, terms);
         Ok(swept)
     }
 }

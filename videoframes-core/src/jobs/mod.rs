@@ -1,8 +1,8 @@
-//! Jobs: what was asked for by message, how far it has come, and what came out.
+//! Jobs: requests received as messages, their progress and their results.
 //!
-//! A [`VideoJob`] is a row. Whoever works on it holds its [`Lease`], and every change that the holder
-//! makes is guarded by the lease's epoch: a worker that lost it changes nothing any more. What has to
-//! be told to the world is written into the outbox in the same transaction as the change itself.
+//! A [`VideoJob`] is a row. The worker that processes a job holds its [`Lease`], and the lease's epoch guards
+//! every change that this worker makes: a worker that lost its lease can change nothing any more. Messages
+//! about a change go into the outbox in the same transaction as the change.
 
 mod event;
 mod job;

@@ -1,16 +1,17 @@
-//! What clients are told: one event for every time a job becomes terminal.
+//! Notifications for clients: one event for each time a job becomes terminal.
 
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{JobId, JobMessage, OutboxDestination, OutboxMessage, VideoJob};
 
-/// Namespace of the ids of notifications.
+/// Namespace of the identifiers of notifications.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_9a52_93c4_4b0e_8a55_2f0e_77c1_d3aa);
 
 impl OutboxMessage {
-    /// The notification of a terminal job: a CloudEvent (version 1.0, JSON) whose id depends on job,
-    /// generation and status alone, so that whoever gets it twice can tell.
+    /// Returns the notification of a terminal job: a CloudEvent (version 1.0, JSON).
+    ///
+    /// Its identifier depends only on job, generation and status, so that recipients can detect a redelivery.
     pub fn notification(job: &VideoJob) -> Self {
         let name = format!("{}/{}/{}", job.id, job.generation, job.status);
         let id = Uuid::new_v5(&NAMESPACE, name.as_bytes());
@@ -38,11 +39,11 @@ impl OutboxMessage {
             id,
             destination: OutboxDestination::Notifier,
             job: job.id,
-            body: sendable(event.to_string()),
+            body: xml_safe(event.to_string()),
         }
     }
 
-    /// The message that brings a job to the workers.
+    /// Returns a message that enqueues a job for the workers.
     pub fn to_workers(job: JobId) -> Self {
         Self {
             id: Uuid::now_v7(),
@@ -53,9 +54,10 @@ impl OutboxMessage {
     }
 }
 
-/// The same JSON without characters that are legal in JSON but not in XML, which SQS wants: what a client
-/// or a key brought along must not keep a notification from being sent.
-fn sendable(json: String) -> String {
+/// Escapes characters that are legal in JSON but not in XML, which SQS requires.
+///
+/// Client metadata or keys with such characters must not prevent the delivery of a notification.
+fn xml_safe(json: String) -> String {
     if !json.contains(['\u{fffe}', '\u{ffff}']) {
         return json;
     }
@@ -69,9 +71,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_can_be_sent_and_comes_back() {
+    fn every_character_can_be_sent_and_round_trips() {
         let all: String = ('\0'..=char::MAX).collect();
-        let sent = sendable(Value::from(all.as_str()).to_string());
+        let sent = xml_safe(Value::from(all.as_str()).to_string());
         let legal = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
         assert!(sent.chars().all(legal));
         assert_eq!(serde_json::from_str::<Value>(&sent).ok(), Some(Value::from(all)));

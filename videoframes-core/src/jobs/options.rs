@@ -1,4 +1,4 @@
-//! What is asked of a video, as JSON: read from messages, kept in rows in one canonical form.
+//! Options of a job as JSON: read from messages, and stored in rows in one canonical form.
 
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -16,24 +16,24 @@ use crate::select::{End, Position, Range, Selection};
 use crate::units::{FrameRate, Rational, approximate_seconds, parse_time};
 use crate::video::StreamChoice;
 
-/// What is asked of a video.
+/// The options of a job.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobOptions {
-    /// Which video stream; the one that a player shows where not given.
+    /// Video stream; by default the stream that a player shows.
     pub stream: Option<StreamChoice>,
-    /// Which moments.
+    /// Selection of pictures.
     pub selection: Option<Selection>,
-    /// Of which part.
+    /// Range of the video.
     pub range: Range,
-    /// As what pictures.
+    /// Options of the pictures.
     pub picture: PictureOptions,
-    /// Under which names.
+    /// Names of the pictures in the archive.
     pub names: NameTemplate,
-    /// What if the source is damaged.
+    /// Behaviour for a damaged source.
     pub on_damage: OnDamage,
-    /// At which cost at most; a worker's own limits hold too.
+    /// Limits that the client requests; the limits of the worker apply too.
     pub limits: RequestedLimits,
-    /// Compressed videos that are made beside the archive.
+    /// Renditions to make in addition to the archive.
     pub renditions: Vec<RenditionRequest>,
 }
 
@@ -41,44 +41,44 @@ pub struct JobOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestedLimits {
-    /// Largest source, in bytes.
+    /// Maximum size of the source in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_bytes: Option<NonZeroU64>,
-    /// Largest picture, in pixels.
+    /// Maximum size of a picture in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels: Option<NonZeroU64>,
-    /// Longest video, in seconds.
+    /// Maximum duration of the video in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<NonZeroU64>,
-    /// Most pictures.
+    /// Maximum number of pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<NonZeroU64>,
-    /// Largest archive, in bytes.
+    /// Maximum size of the archive in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<NonZeroU64>,
-    /// Longest time of one attempt, in seconds.
+    /// Maximum time of one attempt in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_s: Option<NonZeroU64>,
-    /// Longest time from submission to result, in seconds.
+    /// Maximum time from submission to result in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_s: Option<NonZeroU64>,
 }
 
 impl RequestedLimits {
-    /// The stricter of both, for each.
+    /// Returns, for each limit, the stricter of the requested limit and `own`.
     pub fn within(&self, own: &Limits) -> Limits {
-        let least = |asked: Option<NonZeroU64>, own: u64| asked.map_or(own, |asked| asked.get().min(own));
+        let min = |asked: Option<NonZeroU64>, own: u64| asked.map_or(own, |asked| asked.get().min(own));
         let seconds = |asked: Option<NonZeroU64>, own: Duration| {
             asked.map_or(own, |asked| Duration::from_secs(asked.get()).min(own))
         };
         Limits {
-            input_bytes: least(self.input_bytes, own.input_bytes),
-            pixels: least(self.pixels, own.pixels),
+            input_bytes: min(self.input_bytes, own.input_bytes),
+            pixels: min(self.pixels, own.pixels),
             duration: seconds(self.duration_s, own.duration),
-            frames: least(self.frames, own.frames),
-            // A client that says how many pictures it wants at most means them.
+            frames: min(self.frames, own.frames),
+            // A client that requests a maximum number of pictures accepts that many.
             grid_per_frame: self.frames.map_or(own.grid_per_frame, |_| u64::MAX),
-            output_bytes: least(self.output_bytes, own.output_bytes),
+            output_bytes: min(self.output_bytes, own.output_bytes),
             wall_time: seconds(self.attempt_s, own.wall_time),
             stall: own.stall,
             memory: own.memory,
@@ -86,30 +86,36 @@ impl RequestedLimits {
     }
 }
 
-/// A value of the options that cannot be met.
+/// Error for invalid options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidOptions(String);
 
 impl JobOptions {
-    /// Reads the fields of a message or a row. Unknown fields are left alone, for newer senders.
+    /// Reads the options from the fields of a message or a row. Ignores unknown fields, which newer clients
+    /// may send.
     ///
     /// # Errors
-    /// For values that mean nothing, with the field's name.
+    /// Fails for an invalid value, with the name of the field.
     pub fn from_json(value: &Value) -> Result<Self, InvalidOptions> {
         let form: Form =
             serde_path_to_error::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
         let selection = form.selection.map(SelectionForm::read).transpose()?;
         let range = form.range.read()?;
         if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
-            return Err(InvalidOptions("a selection 'at' times takes no range".to_owned()));
+            return Err(InvalidOptions(
+                "a selection 'at' times cannot have a range".to_owned(),
+            ));
         }
         if form.renditions.len() > MOST_RENDITIONS {
-            return Err(invalid("renditions", format!("are more than {MOST_RENDITIONS}")));
+            return Err(invalid(
+                "renditions",
+                format!("must have at most {MOST_RENDITIONS} entries"),
+            ));
         }
-        let renditions = form.renditions.iter().enumerate().map(|(place, form)| {
+        let renditions = form.renditions.iter().enumerate().map(|(index, form)| {
             form.read()
-                .map_err(|(field, why)| invalid(&format!("renditions[{place}].{field}"), why))
+                .map_err(|(field, why)| invalid(&format!("renditions[{index}].{field}"), why))
         });
         Ok(Self {
             stream: form.stream.map(|stream| stream.read("stream")).transpose()?,
@@ -129,11 +135,11 @@ impl JobOptions {
         })
     }
 
-    /// The canonical form: equal options give equal JSON.
+    /// Returns the canonical form: equal options give equal JSON.
     pub fn to_json(&self) -> Value {
         let form = Form {
             stream: self.stream.map(|stream| Text(stream.to_string())),
-            selection: Some(SelectionForm::of(self.selection.as_ref())),
+            selection: Some(SelectionForm::new(self.selection.as_ref())),
             range: RangeForm {
                 start: self.range.start.map(|start| Text(start.to_string())),
                 end: match self.range.end {
@@ -145,19 +151,19 @@ impl JobOptions {
                     _ => None,
                 },
             },
-            picture: PictureForm::of(&self.picture),
+            picture: PictureForm::new(&self.picture),
             names: Some(self.names.to_string()),
             on_damage: match self.on_damage {
                 OnDamage::Fail => OnDamageForm::Fail,
                 OnDamage::Partial => OnDamageForm::Partial,
             },
             limits: self.limits,
-            renditions: self.renditions.iter().map(RenditionForm::of).collect(),
+            renditions: self.renditions.iter().map(RenditionForm::new).collect(),
         };
         serde_json::to_value(form).unwrap_or_default()
     }
 
-    /// What a result depends on: the canonical form without limits.
+    /// Returns the part of the options that affects the result: the canonical form without limits.
     pub fn work_json(&self) -> Value {
         Self {
             limits: RequestedLimits::default(),
@@ -166,7 +172,7 @@ impl JobOptions {
         .to_json()
     }
 
-    /// What the pipeline is asked, under the stricter of the limits.
+    /// Returns the request for the pipeline.
     pub fn request(&self) -> Request {
         let default = Request::default();
         Request {
@@ -204,7 +210,7 @@ struct Form {
     renditions: Vec<RenditionForm>,
 }
 
-/// A number or a text, as people write times and rates.
+/// A number or a string, the two ways in which clients write times and rates.
 #[derive(Serialize, Clone)]
 #[serde(transparent)]
 struct Text(String);
@@ -237,7 +243,7 @@ impl Text {
         if approximate_seconds(length) > 0.0 {
             Ok(length)
         } else {
-            Err(invalid(field, "has to be more than nothing"))
+            Err(invalid(field, "must be greater than zero"))
         }
     }
 }
@@ -259,7 +265,7 @@ impl<'de> Deserialize<'de> for True {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match bool::deserialize(deserializer)? {
             true => Ok(Self(true)),
-            false => Err(de::Error::custom("'all' is true or not there")),
+            false => Err(de::Error::custom("'all' must be true or absent")),
         }
     }
 }
@@ -273,24 +279,26 @@ impl SelectionForm {
                 let rate = FrameRate::every(length);
                 Selection::Fps(rate.ok_or_else(|| invalid("selection.every", "is out of range"))?)
             }
-            Self::At(places) if places.is_empty() => {
-                return Err(invalid("selection.at", "names no time"));
+            Self::At(positions) if positions.is_empty() => {
+                return Err(invalid("selection.at", "must contain at least one time"));
             }
-            Self::At(places) => {
-                let places = places.iter().map(|place| place.read("selection.at"));
-                Selection::At(places.collect::<Result<_, _>>()?)
+            Self::At(positions) => {
+                let positions = positions.iter().map(|position| position.read("selection.at"));
+                Selection::At(positions.collect::<Result<_, _>>()?)
             }
             Self::Count(count) => Selection::Count(count.get()),
             Self::All(_) => Selection::All,
         })
     }
 
-    fn of(selection: Option<&Selection>) -> Self {
+    fn new(selection: Option<&Selection>) -> Self {
         match selection {
             None => Self::Fps(Text("1".to_owned())),
             Some(Selection::Fps(rate)) => Self::Fps(Text(rate.to_string())),
-            Some(Selection::At(places)) => Self::At(places.iter().map(|p| Text(p.to_string())).collect()),
-            // A selection of none is refused by every video.
+            Some(Selection::At(positions)) => {
+                Self::At(positions.iter().map(|p| Text(p.to_string())).collect())
+            }
+            // Every video rejects a selection of zero pictures.
             Some(Selection::Count(count)) => Self::Count(NonZeroU64::new(*count).unwrap_or(NonZeroU64::MAX)),
             Some(Selection::All) => Self::All(True(true)),
         }
@@ -312,7 +320,10 @@ impl RangeForm {
         let start = self.start.as_ref().map(|t| t.read::<Position>("range.start"));
         let end = match (&self.end, &self.duration) {
             (Some(_), Some(_)) => {
-                return Err(invalid("range", "has either an end or a duration, not both"));
+                return Err(invalid(
+                    "range",
+                    "must have either an end or a duration, not both",
+                ));
             }
             (Some(end), None) => Some(End::At(end.read("range.end")?)),
             (None, Some(length)) => Some(End::After(length.length("range.duration")?)),
@@ -341,12 +352,12 @@ struct PictureForm {
 
 impl Default for PictureForm {
     fn default() -> Self {
-        Self::of(&PictureOptions::default())
+        Self::new(&PictureOptions::default())
     }
 }
 
 impl PictureForm {
-    fn of(options: &PictureOptions) -> Self {
+    fn new(options: &PictureOptions) -> Self {
         Self {
             format: options.format.extension().to_owned(),
             quality: options.quality.get(),
@@ -368,7 +379,7 @@ impl PictureForm {
     fn read(&self) -> Result<PictureOptions, InvalidOptions> {
         let side = |name, side: Option<u32>| match side {
             Some(side) if !(1..=65_535).contains(&side) => {
-                Err(invalid(name, format!("{side} is not from 1 to 65535")))
+                Err(invalid(name, format!("must be from 1 to 65535, not {side}")))
             }
             side => Ok(side),
         };
@@ -376,7 +387,7 @@ impl PictureForm {
         let quality = Quality::new(self.quality);
         Ok(PictureOptions {
             format,
-            quality: quality.ok_or_else(|| invalid("picture.quality", "is not from 1 to 100"))?,
+            quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,
             max_width: side("picture.max_width", self.max_width)?,
             max_height: side("picture.max_height", self.max_height)?,
             rotate: self.rotate,
@@ -424,7 +435,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_the_same_after_a_round_through_their_canonical_form() {
+    fn options_round_trip_through_their_canonical_form() {
         for value in [
             json!({}),
             json!({"stream": 1}),
@@ -450,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn different_words_for_the_same_options_have_one_canonical_form() {
+    fn equivalent_options_have_the_same_canonical_form() {
         let canonical = |value| JobOptions::from_json(&value).unwrap().to_json();
         assert_eq!(
             canonical(json!({})),
@@ -463,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_mean_nothing_are_named() {
+    fn errors_name_the_invalid_field() {
         for (value, word) in [
             (json!({"selection": {"fps": "fast"}}), "selection.fps"),
             (json!({"selection": {"fps": 0}}), "selection.fps"),
@@ -505,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stricter_limit_holds() {
+    fn the_stricter_limit_applies() {
         let asked = RequestedLimits {
             frames: NonZeroU64::new(10),
             pixels: NonZeroU64::new(u64::MAX),

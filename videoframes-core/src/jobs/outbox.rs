@@ -1,4 +1,4 @@
-//! What has to be told to the world, written with the change that it tells of.
+//! Outbox messages, written in the same transaction as the change that they report.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::JobId;
 
-/// Which queue a message goes to.
+/// The queue that a message is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutboxDestination {
-    /// The one that clients listen to.
+    /// Queue of the clients.
     Notifier,
-    /// The one that workers listen to.
+    /// Queue of the workers.
     Input,
 }
 
 impl OutboxDestination {
-    /// The name in rows and logs.
+    /// Returns the name of the destination in rows and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Notifier => "notifier",
@@ -25,26 +25,26 @@ impl OutboxDestination {
     }
 }
 
-/// A message that waits to be sent.
+/// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxMessage {
-    /// Its name. The same event has the same name, however often it is sent.
+    /// Identifier of the message. The same event has the same identifier, however often it is sent.
     pub id: Uuid,
-    /// Where it goes.
+    /// Destination of the message.
     pub destination: OutboxDestination,
-    /// The job that it is about.
+    /// Identifier of the job that the message is about.
     pub job: JobId,
-    /// What is sent.
+    /// Body of the message.
     pub body: String,
 }
 
-/// What waits to be sent.
+/// The size and age of the unsent part of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// How many messages.
+    /// Number of unsent messages.
     pub pending: u64,
-    /// How long the oldest has waited.
+    /// Age of the oldest unsent message.
     pub oldest: Duration,
-    /// How many messages were given up beside these, since their queue refused them for good.
+    /// Number of further messages that their queue rejected permanently.
     pub refused: u64,
 }

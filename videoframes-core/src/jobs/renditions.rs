@@ -1,4 +1,4 @@
-//! Compressed videos that a job makes beside its archive: as asked for, and as they were made.
+//! Compressed videos that a job makes in addition to its archive: requests and results.
 
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 use crate::compress::{AudioMode, Codec, CompressOptions, Compressed, Container};
 use crate::extract::Quality;
 
-/// Most renditions of one job.
+/// Maximum number of renditions of one job.
 pub const MOST_RENDITIONS: usize = 8;
 
-/// One that is asked for.
+/// A request for a rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RenditionRequest {
-    /// What it is to be.
+    /// Options of the rendition.
     pub options: CompressOptions,
-    /// Whether the job is completed without it, where it cannot be made.
+    /// Whether the job completes without the rendition if the rendition cannot be made.
     pub optional: bool,
 }
 
-/// What became of one that was asked for.
+/// The result of a requested rendition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum RenditionResult {
-    /// It is there.
+    /// The rendition is in the store.
     Made(RenditionObject),
-    /// It is optional, and could not be made.
+    /// The rendition is optional and could not be made.
     Failed {
-        /// Why, in words for a person.
+        /// Human-readable reason.
         message: String,
     },
 }
@@ -36,33 +36,33 @@ pub enum RenditionResult {
 /// A compressed video in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenditionObject {
-    /// Its name in the store, in the bucket of the archive.
+    /// Key in the bucket of the archive.
     pub key: String,
-    /// What is said of it.
+    /// Properties of the video.
     #[serde(flatten)]
     pub video: RenditionVideo,
 }
 
-/// What is said of a compressed video.
+/// The properties of a compressed video.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenditionVideo {
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Its media type.
+    /// Media type.
     pub media_type: String,
-    /// The codec of its pictures.
+    /// Video codec.
     pub codec: String,
-    /// Width in samples, upright.
+    /// Width in pixels, after rotation.
     pub width: u32,
-    /// Height in samples.
+    /// Height in pixels, after rotation.
     pub height: u32,
-    /// Presented frames.
+    /// Number of presented frames.
     pub frames: u64,
-    /// `encoded`, or `remuxed` where the source was small already and its own streams were taken.
+    /// `encoded`, or `remuxed` if the source was already small enough and its streams were copied.
     pub origin: String,
-    /// Whether its source is damaged, where that was allowed.
+    /// Whether the source is damaged, which the request allowed.
     #[serde(default)]
     pub partial: bool,
 }
@@ -83,7 +83,7 @@ impl RenditionVideo {
     }
 }
 
-/// A request as JSON. Unknown fields are left alone, for newer senders.
+/// A request as JSON. Unknown fields are ignored, since newer clients may send them.
 #[derive(Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct RenditionForm {
@@ -103,13 +103,13 @@ pub(super) struct RenditionForm {
 
 impl Default for RenditionForm {
     fn default() -> Self {
-        Self::of(&RenditionRequest::default())
+        Self::new(&RenditionRequest::default())
     }
 }
 
 impl RenditionForm {
-    /// The canonical form: what does not matter is not there, and what is the default is.
-    pub(super) fn of(request: &RenditionRequest) -> Self {
+    /// Returns the canonical form: without irrelevant fields, but with defaults.
+    pub(super) fn new(request: &RenditionRequest) -> Self {
         let options = &request.options;
         Self {
             codec: options.codec.to_string(),
@@ -127,7 +127,7 @@ impl RenditionForm {
     }
 
     /// # Errors
-    /// The field and what is wrong with it.
+    /// Returns the name and the error of the invalid field.
     pub(super) fn read(&self) -> Result<RenditionRequest, (&'static str, String)> {
         fn parse<T: FromStr<Err: std::fmt::Display>>(
             field: &'static str,
@@ -141,19 +141,19 @@ impl RenditionForm {
             None => None,
             Some("mp4") => Some(Container::Mp4),
             Some("webm") => Some(Container::WebM),
-            Some(other) => return Err(("container", format!("'{other}' is not mp4 or webm"))),
+            Some(other) => return Err(("container", format!("must be mp4 or webm, not '{other}'"))),
         };
         if let Some(container) = container.filter(|container| !container.holds(codec)) {
-            let text = format!("{} does not hold {codec}", container.extension());
+            let text = format!("{} does not support {codec}", container.extension());
             return Err(("container", text));
         }
         let heights = CompressOptions::LEAST_HEIGHT..=65_535;
         if let Some(height) = self.max_height.filter(|height| !heights.contains(height)) {
-            return Err(("max_height", format!("{height} is not from 16 to 65535")));
+            return Err(("max_height", format!("must be from 16 to 65535, not {height}")));
         }
         let quality = match self.quality {
             None => default.quality,
-            Some(quality) => Quality::new(quality).ok_or(("quality", "is not from 1 to 100".to_owned()))?,
+            Some(quality) => Quality::new(quality).ok_or(("quality", "must be from 1 to 100".to_owned()))?,
         };
         Ok(RenditionRequest {
             options: CompressOptions {

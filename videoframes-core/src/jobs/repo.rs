@@ -1,4 +1,4 @@
-//! Where jobs are kept.
+//! Storage of jobs.
 
 use std::time::Duration;
 
@@ -11,219 +11,227 @@ use super::{
 use crate::clock::UnixMillis;
 use crate::pipeline::Progress;
 
-/// Whether a submitted job's message is on its way already.
+/// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enqueue {
-    /// A message for the workers is written into the outbox.
+    /// Writes a message for the workers to the outbox.
     ThroughOutbox,
-    /// The caller holds the message that asked for it.
+    /// Writes no message: the caller holds the message that requested the job.
     AlreadyQueued,
 }
 
-/// What became of a submitted job.
+/// The result of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
-    /// The job: the new one, or the one that has had this key before.
+    /// Identifier of the new job, or of the existing job with the same idempotency key.
     pub id: JobId,
-    /// Whether it is new.
+    /// Whether the submission created the job.
     pub created: bool,
 }
 
-/// Under which terms a job may be claimed.
+/// Terms of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimTerms {
-    /// How long the lease lasts unless it is renewed.
+    /// Duration of the lease unless it is renewed.
     pub lease: Duration,
-    /// How many of its workers may vanish before it fails.
+    /// Number of crashed workers at which the job fails.
     pub crashes: u32,
 }
 
-/// What a claim found.
+/// The outcome of a claim.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant)] // One of them lives as long as a job takes.
+#[allow(clippy::large_enum_variant)] // Short-lived: one per processed job.
 pub enum Claim {
-    /// It is the caller's, until the lease runs out.
+    /// The caller holds the job until the lease expires.
     Claimed(Lease, VideoJob),
-    /// Someone else holds it for so much longer.
+    /// Another worker holds the job for this long.
     Held(Duration),
-    /// Its next attempt is due after so much time.
+    /// The next attempt is due after this time.
     NotDue(Duration),
-    /// Nothing is left to do, perhaps only since this claim looked.
+    /// The job is terminal, possibly as a result of this claim.
     Terminal(VideoJob),
-    /// There is no such job.
+    /// The job does not exist.
     Missing,
 }
 
-/// What a renewed lease says.
+/// The result of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Renewal {
-    /// Whether someone asked for the job to be stopped.
+    /// Whether someone asked for the job to be cancelled.
     pub cancel_requested: bool,
 }
 
-/// How a claimed job ends.
+/// The outcome of a claimed job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With a result, and with the hash under which others may use it.
+    /// The job has a result, with the hash under which other jobs may reuse the result.
     Completed(JobResult, Option<WorkHash>),
-    /// Without one.
+    /// The job failed.
     Failed(JobError),
-    /// Stopped.
+    /// The job was cancelled.
     Cancelled(JobError),
 }
 
 /// Which jobs to list, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Only these.
+    /// Only jobs with this status.
     pub status: Option<JobStatus>,
-    /// Only those that come after this position: see [`JobPage::next`].
+    /// Only jobs after this position: see [`JobPage::next`].
     pub after: Option<JobCursor>,
-    /// At most this many rows; all where not given.
+    /// Maximum number of rows; unlimited by default.
     pub limit: Option<u32>,
 }
 
-/// A position in a list of jobs. Jobs that are accepted or forgotten meanwhile do not move it.
+/// A position in a list of jobs, unaffected by jobs that are submitted or deleted in the meantime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobCursor {
-    /// When the job at this position was accepted.
+    /// Submission time of the job at this position.
     pub created_at: UnixMillis,
-    /// Its id.
+    /// Identifier of the job at this position.
     pub id: JobId,
 }
 
-/// Jobs of a list.
+/// One page of a list of jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobPage {
-    /// Those that this version can read.
+    /// Jobs that this version can read.
     pub jobs: Vec<VideoJob>,
-    /// The others.
+    /// Jobs that this version cannot read.
     pub unreadable: Vec<UnreadableJob>,
-    /// Where the next page begins, where there may be one.
+    /// Position of the next page, if there may be more jobs.
     pub next: Option<JobCursor>,
 }
 
-/// A job whose row this version cannot read; a newer one may have written it.
+/// A job whose row this version cannot read; a newer version may have written the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableJob {
-    /// The job.
+    /// Identifier of the job.
     pub id: JobId,
-    /// What is wrong with the row.
+    /// Reason why the row cannot be read.
     pub reason: String,
 }
 
-/// A message of the outbox that its queue refused for good.
+/// An outbox message that its queue rejected permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedMessage {
     /// The message.
     pub message: OutboxMessage,
-    /// Why the queue refused it.
+    /// Reason of the queue for the rejection.
     pub reason: String,
 }
 
-/// Under which terms a sweep tidies up.
+/// Terms of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepTerms {
-    /// By how much a job's message has to be older than messages that were received, before the job counts as
-    /// abandoned.
+    /// How much older than received messages a job's message has to be before the job counts as abandoned.
     pub overdue: Duration,
-    /// How long ago the workers' queue was last found empty, where that is known.
+    /// Time since the workers' queue was last found empty, if known.
     pub drained: Option<Duration>,
-    /// How many of a job's workers may vanish before it fails.
+    /// Number of crashed workers at which a job fails.
     pub crashes: u32,
-    /// How long terminal jobs and sent outbox messages are kept.
+    /// Retention of terminal jobs and of sent outbox messages.
     pub retention: Duration,
-    /// Most jobs that are enqueued again, and that are forgotten, in one go.
+    /// Maximum number of jobs that one sweep enqueues, and that one sweep deletes.
     pub most: u32,
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Jobs that were enqueued again.
+    /// Number of jobs that were enqueued again.
     pub enqueued: u64,
-    /// Jobs that failed: their deadline had passed, or their workers kept dying.
+    /// Number of jobs that failed: their deadline had passed, or their workers crashed too often.
     pub failed: u64,
-    /// Jobs that were to be stopped and whose worker was gone.
+    /// Number of jobs that were cancelled because of a pending request and a lost worker.
     pub cancelled: u64,
-    /// Jobs past their retention that were forgotten.
+    /// Number of jobs that were deleted after their retention.
     pub forgotten: u64,
 }
 
-/// Why a repository did not do as asked.
+/// Errors of a job repository.
 #[derive(Debug, thiserror::Error)]
 pub enum JobRepoError {
-    /// Someone else holds the job, or nobody does any more. Nothing was changed.
+    /// Another worker holds the job, or no worker holds the job any more. Nothing was changed.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The key is that of another request. Nothing was changed.
+    /// The idempotency key belongs to a different request. Nothing was changed.
     #[error("the idempotency key '{0}' belongs to another request")]
     IdempotencyConflict(String),
-    /// The job is not in a state in which that can happen. Nothing was changed.
+    /// The state of the job does not allow the operation. Nothing was changed.
     #[error("the job is {0}")]
     WrongState(JobStatus),
-    /// The job is there, but not as this version writes jobs: a newer one may have written it. Nothing was
+    /// This version cannot read the row of the job; a newer version may have written the row. Nothing was
     /// changed.
     #[error("the job cannot be read: {0}")]
     Unreadable(String),
-    /// The database cannot be reached, or does not answer as it should. Whether anything was changed is
-    /// not known: read again.
-    #[error("cannot {action}")]
+    /// The database is unreachable or returned an unexpected answer.
+    ///
+    /// The change may or may not have happened: read the job again.
+    #[error("failed to {action}")]
     Unavailable {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What its client said.
+        /// Error of the database client.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl JobRepoError {
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Returns whether the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 }
 
-/// A place where jobs are kept, with their outbox.
+/// A store of jobs and of their outbox.
 ///
-/// Callers may rely on every change being whole or not at all, on time being the repository's own, and
-/// on a terminal job having exactly one notification per generation in the outbox, written with the
-/// change that made it terminal.
+/// Callers may rely on the following:
+/// - every change is atomic;
+/// - the clock is the repository's own;
+/// - a terminal job has exactly one notification per generation in the outbox, written with the change that
+///   made the job terminal.
 ///
-/// Implementers guard every change by [`JobStatus::after`], and every change that needs a [`Lease`] by
-/// its epoch and by the job being in work. Ids of notifications are those of
-/// [`OutboxMessage::notification`], ids of messages to workers are random.
+/// Implementers guard every change by [`JobStatus::after`]. They guard every change that needs a [`Lease`] by
+/// its epoch and by the status [`JobStatus::Processing`]. Identifiers of notifications are those of
+/// [`OutboxMessage::notification`]; identifiers of messages to workers are random.
 #[async_trait]
 pub trait JobRepo: Send + Sync + 'static {
-    /// Accepts jobs, all or none; one answer for each, in order. Idempotent by key, within a batch too: a
-    /// known job stays as it is and is not enqueued again. A job with a rejection is failed from the start,
-    /// and is not enqueued. A message that has asked for a job gives that one, if it asks for the same
-    /// (by the payload hash), whatever its key is now.
+    /// Submits jobs, all or none, and returns one answer per job, in order.
     ///
-    /// Of the events of an object, jobs of older ones that wait for a worker are superseded: cancelled, a new
-    /// one from the start. Those of jobs that are terminal count as well. What an operator has asked for
-    /// again is not superseded.
+    /// Idempotent by idempotency key, within a batch too: an existing job does not change and is not enqueued
+    /// again. A job with a rejection fails at once, and is not enqueued. A message that already requested a
+    /// job returns that job if the payload hash is the same, whatever the idempotency key is now.
+    ///
+    /// A newer event of an object supersedes jobs of older events that wait for a worker. Such jobs are
+    /// cancelled, a new job at once. Events of terminal jobs count as well. A job that an operator retried is
+    /// never superseded.
     ///
     /// # Errors
-    /// [`JobRepoError::IdempotencyConflict`] for a known key with another payload hash.
+    /// Returns [`JobRepoError::IdempotencyConflict`] for an existing key with another payload hash.
     async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError>;
 
-    /// Takes a job that is pending, due for another attempt, or whose lease has run out; counts an
-    /// attempt and raises the epoch. One whose deadline has passed, whose workers vanished too often
-    /// (a run-out lease counts as one), that a newer event has superseded, or that was to be stopped while
-    /// nobody held it, becomes terminal instead; so does one that waits for an attempt which would come behind its deadline, once that has
-    /// passed. A lease that lasts protects its holder from all of this. Changes nothing where it does not
-    /// take the job or end it. Missing jobs are [`Claim::Missing`].
+    /// Claims a job that is pending, due for another attempt, or whose lease has expired.
     ///
-    /// Every claim has an `owner` of its own: one whose answer was lost is asked for again by the same owner,
-    /// and gets the lease that it has, as long as that lasts, with nothing changed.
+    /// A successful claim counts an attempt and increments the epoch. Some jobs become terminal instead:
+    /// - a job whose deadline has passed, even if its next attempt is not due yet;
+    /// - a job whose workers crashed too often, where an expired lease counts as a crash;
+    /// - a job that a newer event superseded;
+    /// - a job with a request to cancel and without a lease.
+    ///
+    /// An unexpired lease protects its holder from all of this. A claim that neither takes nor ends the job
+    /// changes nothing. The claim of a missing job is [`Claim::Missing`].
+    ///
+    /// Every claim has a unique `owner`. A claim whose answer was lost may be repeated by the same owner:
+    /// until the lease expires, the repetition returns the same lease and changes nothing.
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;
 
-    /// Holds a job for `lease` from now, and writes down how far it is. A lease that has run out and that
-    /// nobody has claimed since is renewed too. Idempotent.
+    /// Extends the lease to `duration` from now, and records stage and progress.
+    ///
+    /// An expired lease is renewed too, unless another worker has claimed the job since. Idempotent.
     ///
     /// # Errors
-    /// [`JobRepoError::LeaseLost`].
+    /// Returns [`JobRepoError::LeaseLost`] if the lease is lost.
     async fn renew(
         &self,
         lease: &Lease,
@@ -232,94 +240,106 @@ pub trait JobRepo: Send + Sync + 'static {
         progress: Progress,
     ) -> Result<Renewal, JobRepoError>;
 
-    /// Makes a job terminal, with its notification. Works on a lease that has run out as long as nobody
-    /// has claimed the job since. Not idempotent: the second call is [`JobRepoError::LeaseLost`].
+    /// Makes a job terminal and writes its notification.
+    ///
+    /// Accepts an expired lease, unless another worker has claimed the job since. Not idempotent: the second
+    /// call returns [`JobRepoError::LeaseLost`].
     ///
     /// # Errors
-    /// [`JobRepoError::LeaseLost`].
+    /// Returns [`JobRepoError::LeaseLost`] if the lease is lost.
     async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError>;
 
-    /// Gives a job up until `delay` is over, remembering why. Its attempt stays counted.
+    /// Gives up the lease, records the error, and schedules another attempt after `delay`. The attempt stays
+    /// counted.
     ///
     /// # Errors
-    /// [`JobRepoError::LeaseLost`].
+    /// Returns [`JobRepoError::LeaseLost`] if the lease is lost.
     async fn retry_later(&self, lease: &Lease, error: &JobError, delay: Duration)
     -> Result<(), JobRepoError>;
 
-    /// Does the same as [`JobRepo::retry_later`], and takes the attempt back: for an outage, which is not the job's
-    /// fault.
+    /// Does the same as [`JobRepo::retry_later`] without counting the attempt: for outages, which are not the
+    /// job's fault.
     ///
     /// # Errors
-    /// [`JobRepoError::LeaseLost`].
+    /// Returns [`JobRepoError::LeaseLost`] if the lease is lost.
     async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
 
-    /// Hands a job back as if it had not been claimed, but for the epoch, and the crash that a claim of a
-    /// run-out lease has counted.
+    /// Returns a job to its state before the claim. Only the epoch stays, and the crash that the claim of an
+    /// expired lease counted.
     ///
     /// # Errors
-    /// [`JobRepoError::LeaseLost`].
+    /// Returns [`JobRepoError::LeaseLost`] if the lease is lost.
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
 
-    /// A job as it stands.
+    /// Returns a job, or `None` if it does not exist.
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// Jobs as they stand, newest first. A row that cannot be read does not keep the others from being listed.
+    /// Returns jobs, newest first. An unreadable row does not prevent the listing of others.
     async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
 
-    /// Stops a job: at once where nobody holds it (a lease that has run out holds nothing), else by asking
-    /// its worker, which may still finish it. Idempotent, also for one that is cancelled already. Gives the job as it then stands, `None` for a missing one.
+    /// Cancels a job: at once if no worker holds an unexpired lease, else by a request to the worker, which
+    /// may still finish the job.
+    ///
+    /// Idempotent, also for a cancelled job. Returns the job after the change, or `None` if the job does not
+    /// exist.
     ///
     /// # Errors
-    /// [`JobRepoError::WrongState`] for one that is completed or failed.
+    /// Returns [`JobRepoError::WrongState`] for a completed or failed job.
     async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// Starts a failed or cancelled job again, as a new generation with new attempts, crashes and time and
-    /// without error, progress or wish to stop, and enqueues it. Epochs go on. `None` for a missing one.
+    /// Retries a failed or cancelled job: starts a new generation and enqueues the job.
+    ///
+    /// The new generation has new counts of attempts and crashes and a new deadline. Error, progress and
+    /// request to cancel are cleared; epochs continue. Returns `None` if the job does not exist.
     ///
     /// # Errors
-    /// [`JobRepoError::WrongState`] for one in any other state.
+    /// Returns [`JobRepoError::WrongState`] for a job in any other state.
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// The result of the completed job that was latest to finish with this hash.
+    /// Returns the result of the job with this hash that completed last.
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
 
-    /// Whether any job has this key as its result.
+    /// Returns whether any job has this key as its result.
     async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
 
-    /// How many jobs are not terminal.
+    /// Returns the number of jobs that are not terminal.
     async fn unfinished(&self) -> Result<u64, JobRepoError>;
 
-    /// Takes up to `most` messages of the outbox, oldest first, that nobody has taken within `hold`.
-    async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;
+    /// Takes up to `limit` messages from the outbox, oldest first, that nobody has taken within `hold`.
+    async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;
 
-    /// Marks messages as sent, taken or not. Idempotent; unknown ones are no error.
+    /// Marks messages as sent, whether or not they were taken. Idempotent; ignores unknown messages.
     async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;
 
-    /// Gives up messages that their queue refused for good, each with the reason: they are kept, and sent only
-    /// after [`JobRepo::resend_refused`]. Idempotent; unknown and sent ones are no error.
+    /// Marks messages as rejected permanently by their queue, each with the reason.
+    ///
+    /// Such messages are kept, and are sent only after [`JobRepo::resend_refused`]. Idempotent; ignores
+    /// unknown and sent messages.
     async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError>;
 
-    /// Up to `limit` messages that were given up, oldest first.
+    /// Returns up to `limit` rejected messages, oldest first.
     async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError>;
 
-    /// Makes all messages that were given up wait to be sent again. Returns their number.
+    /// Schedules all rejected messages to be sent again, and returns their number.
     async fn resend_refused(&self) -> Result<u64, JobRepoError>;
 
-    /// What waits in the outbox, taken or not.
+    /// Returns the size and age of the unsent part of the outbox, whether or not messages were taken.
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
 
-    /// Finds abandoned jobs: enqueues those whose message to the workers was lost, makes terminal those that
-    /// [`JobRepo::claim`] would, and forgets those that are past their retention. Idempotent; safe while
-    /// others do the same. Reads none of the jobs that merely wait.
+    /// Finds abandoned jobs, and deletes jobs past their retention.
     ///
-    /// A job waits since its last message to the workers was written, and since it is due: since it was
-    /// accepted, asked for again or handed back, since its next attempt, or since the end of its lease. It is
-    /// abandoned if messages that were written [`SweepTerms::overdue`] later have been received: if the queue
-    /// was empty then ([`SweepTerms::drained`]), or if every job that is in work by its first message was
-    /// accepted later. Where neither is known no job is abandoned, however long it waits.
+    /// Enqueues jobs whose message to the workers was lost, and ends jobs that [`JobRepo::claim`] would end.
+    /// Idempotent; safe to run concurrently. Reads none of the jobs that only wait.
     ///
-    /// An abandoned job is enqueued unless a message to the workers that is as old waits in the outbox. If it
-    /// stays abandoned it is enqueued again after twice the time each time. A job is never forgotten, with its
-    /// key and its result, while a message of its own waits there.
+    /// The wait of a job starts when its last message to the workers was written, or when the job became due
+    /// if that is later. A job is due from its submission, retry or release, from its next attempt, or from
+    /// the end of its lease. A waiting job is abandoned if messages written [`SweepTerms::overdue`] later
+    /// have been received. They have been received if the queue was empty then ([`SweepTerms::drained`]), or
+    /// if every job that is being processed by its first message was submitted later. Where neither is known
+    /// no job is abandoned, however long the wait.
+    ///
+    /// An abandoned job is enqueued unless a message to the workers of the same age waits in the outbox.
+    /// While the job stays abandoned, the interval to the next message doubles. A job with its key and result
+    /// is never deleted while a message about the job waits in the outbox.
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
 }

@@ -1,49 +1,49 @@
-//! The states of a job and the ways between them. Pure.
+//! The states of a job and their transitions. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job is.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
-    /// It waits for a worker.
+    /// The job waits for a worker.
     Pending,
-    /// A worker holds its lease.
+    /// A worker holds the lease of the job.
     Processing,
-    /// An attempt failed; it waits for the next.
+    /// An attempt failed, and the job waits for the next attempt.
     RetryWait,
-    /// It has its result.
+    /// The job has a result.
     Completed,
-    /// It has no result and will have none unless someone asks for a retry.
+    /// The job failed for good, unless someone requests a retry.
     Failed,
-    /// Someone stopped it, or a newer event took its place.
+    /// The job was cancelled on request, or superseded by a newer event.
     Cancelled,
 }
 
-/// What happens to a job.
+/// An event in the life of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEvent {
-    /// A worker takes it.
+    /// A worker claims the job.
     Claim,
     /// The worker has the result.
     Complete,
     /// The attempt failed, and another may succeed.
     RetryLater,
-    /// It cannot succeed.
+    /// The job cannot succeed.
     Fail,
-    /// The worker hands it back unfinished.
+    /// The worker releases the job unfinished.
     Release,
-    /// Someone stops it.
+    /// The job is cancelled.
     Cancel,
-    /// Someone wants it once more.
+    /// Someone requests a retry.
     Retry,
 }
 
 impl JobStatus {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 6] = [
         Self::Pending,
         Self::Processing,
@@ -53,21 +53,21 @@ impl JobStatus {
         Self::Cancelled,
     ];
 
-    /// Whether nothing happens any more unless someone asks.
+    /// Returns whether the state is final unless someone requests a retry.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// The state after `event`; `None` where that cannot happen in this one.
+    /// Returns the state after `event`, or `None` if `event` cannot happen in this state.
     pub fn after(self, event: JobEvent) -> Option<Self> {
         use JobEvent::{Cancel, Claim, Complete, Fail, Release, Retry, RetryLater};
         match (self, event) {
-            // A lease that has run out is claimed out of `Processing`.
+            // A job with an expired lease is still in `Processing` when it is claimed.
             (Self::Pending | Self::RetryWait | Self::Processing, Claim) => Some(Self::Processing),
             (Self::Processing, Complete) => Some(Self::Completed),
             (Self::Processing, RetryLater) => Some(Self::RetryWait),
             (Self::Processing, Release) => Some(Self::Pending),
-            // What waits can fail too: its deadline passes, or its workers keep dying.
+            // A waiting job fails when its deadline passes or its workers keep crashing.
             (Self::Pending | Self::RetryWait | Self::Processing, Fail) => Some(Self::Failed),
             (Self::Pending | Self::RetryWait | Self::Processing, Cancel) => Some(Self::Cancelled),
             (Self::Failed | Self::Cancelled, Retry) => Some(Self::Pending),
@@ -75,7 +75,7 @@ impl JobStatus {
         }
     }
 
-    /// The name in rows, messages and listings.
+    /// Returns the name of the state in rows, messages and listings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -94,7 +94,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// A text that names no [`JobStatus`] or [`Stage`].
+/// Error for a text that names no [`JobStatus`] or [`Stage`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is none of {names}", names = JobStatus::ALL.map(JobStatus::as_str).join(", "))]
 pub struct UnknownStatus(String);
@@ -108,22 +108,22 @@ impl FromStr for JobStatus {
     }
 }
 
-/// What a worker is doing with a job that it holds.
+/// The stage of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Looking at what it takes: source, limits, earlier results.
+    /// Checking the source, limits and earlier results.
     Prepare,
-    /// Turning frames into pictures and writing them to the store.
+    /// Converting frames to pictures and writing the archive to the store.
     Extract,
-    /// Making compressed videos that do not come of the decode of the pictures.
+    /// Encoding renditions that do not share the decode of the pictures.
     Compress,
-    /// Writing down the outcome.
+    /// Recording the outcome.
     Commit,
 }
 
 impl Stage {
-    /// The name in rows and logs.
+    /// Returns the name of the stage in rows and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
@@ -149,9 +149,9 @@ impl FromStr for Stage {
 mod tests {
     use super::*;
 
-    /// Every pair of state and event, one line a state.
+    /// Every pair of state and event, with one line per state.
     #[test]
-    fn every_transition_is_as_the_protocol_says() {
+    fn transitions_follow_the_table() {
         use JobEvent::*;
         use JobStatus::*;
         let events = [Claim, Complete, RetryLater, Fail, Release, Cancel, Retry];
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for status in JobStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));

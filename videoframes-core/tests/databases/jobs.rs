@@ -225,7 +225,7 @@ async fn without_its_tables_a_repository_is_unavailable() {
         let repo = SeaOrmJobRepo::new(own.connect().await);
         let error = repo.unfinished().await.unwrap_err();
         assert!(matches!(error, JobRepoError::Unavailable { .. }), "{error}");
-        assert_eq!(error.to_string(), "cannot count unfinished jobs");
+        assert_eq!(error.to_string(), "failed to count unfinished jobs");
     }
 }
 

@@ -1,7 +1,8 @@
-//! What stores tell of their objects: S3's own notifications, S3 by EventBridge, and the envelope of SNS.
+//! Event messages of object stores: S3 event notifications, S3 events from EventBridge, and the SNS envelope.
 //!
-//! The forms are those of the user guides: "Event message structure" and "EventBridge event message
-//! structure" of S3, "HTTP/HTTPS notification JSON format" of SNS. Only the former encodes keys.
+//! The formats are those of the user guides: "Event message structure" and "EventBridge event message
+//! structure" of S3, and "HTTP/HTTPS notification JSON format" of SNS. Only S3 event notifications encode
+//! keys.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -10,79 +11,84 @@ use super::request::KEY_BYTES;
 use super::{JobMessage, Poison, shown};
 use crate::storage::ObjectVersion;
 
-/// Most objects that one message may tell of. S3 tells of one.
+/// Maximum number of records in one message. S3 sends one.
 const RECORDS: usize = 1000;
 
-/// An object that is new, or new in this version.
+/// A new object, or a new version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEvent {
-    /// Where it is.
+    /// Bucket of the object.
     pub bucket: String,
-    /// Its name, decoded. It need not be a valid [`crate::storage::ObjectKey`].
+    /// Decoded key of the object, which is not necessarily a valid [`crate::storage::ObjectKey`].
     pub key: String,
-    /// Which version the event is about.
+    /// Version of the object that the event is about.
     pub version: ObjectVersion,
-    /// Length in bytes, where it is told.
+    /// Size in bytes, if the event contains one.
     pub size: Option<u64>,
-    /// Order among the events of one object.
+    /// Sequencer, which orders the events of one object.
     pub sequencer: Option<String>,
 }
 
-/// What one message tells of.
+/// The events of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Events {
     /// New objects.
     pub created: Vec<ObjectEvent>,
-    /// What is wrong with the first record that cannot be read, if one cannot. The others are as good as
-    /// without it.
+    /// Error of the first invalid record, if any. Invalid records do not affect the others.
     pub broken: Option<String>,
 }
 
-/// What an SNS envelope holds, if this is one.
+/// Returns the content of an SNS envelope, or `None` if the message is not an envelope.
 pub(super) fn enveloped(fields: &Map<String, Value>) -> Result<Option<&str>, Poison> {
     match (text(fields, "Type"), text(fields, "Message")) {
         (Some("Notification"), Some(message)) => Ok(Some(message)),
         (Some(kind @ ("SubscriptionConfirmation" | "UnsubscribeConfirmation")), Some(_)) => Err(
-            Poison::Event(format!("it is a {kind} of SNS, which a person has to answer")),
+            Poison::Event(format!("a {kind} from SNS needs an answer by a person")),
         ),
         _ => Ok(None),
     }
 }
 
-/// Reads what is in none of our own forms; nothing where it is in none of these either.
+/// Reads a message that is not in this crate's own format; `None` if the format is unknown.
 pub(super) fn read(fields: &Map<String, Value>) -> Result<Option<JobMessage>, Poison> {
     if let Some(records) = fields.get("Records").and_then(Value::as_array) {
-        return of_records(records).map(Some);
+        return read_records(records).map(Some);
     }
     if text(fields, "Event") == Some("s3:TestEvent") {
         return Ok(Some(JobMessage::Nothing));
     }
     if let (Some(source), Some(kind)) = (text(fields, "source"), text(fields, "detail-type")) {
-        return of_event_bridge(source, kind, fields.get("detail").unwrap_or(&Value::Null)).map(Some);
+        return read_event_bridge(source, kind, fields.get("detail").unwrap_or(&Value::Null)).map(Some);
     }
     if enveloped(fields)?.is_some() {
-        return Err(Poison::Event("it is an envelope in an envelope".to_owned()));
+        return Err(Poison::Event(
+            "an SNS envelope cannot contain another envelope".to_owned(),
+        ));
     }
     Ok(None)
 }
 
-fn of_records(records: &[Value]) -> Result<JobMessage, Poison> {
+fn read_records(records: &[Value]) -> Result<JobMessage, Poison> {
     if records.len() > RECORDS {
-        return Err(Poison::Event(format!("it has more than {RECORDS} records")));
+        return Err(Poison::Event(format!(
+            "the message has more than {RECORDS} records"
+        )));
     }
-    // Stores that speak as S3 does have names of their own.
-    let of_store = |record: &&Value| record["eventSource"].as_str().is_some_and(|s| s.ends_with(":s3"));
+    // Stores that are compatible with S3 use prefixes of their own.
+    let from_store = |record: &&Value| record["eventSource"].as_str().is_some_and(|s| s.ends_with(":s3"));
     let created = |record: &&Value| {
         let name = record["eventName"].as_str().unwrap_or_default();
         name.strip_prefix("s3:")
             .unwrap_or(name)
             .starts_with("ObjectCreated:")
     };
-    let mut of_store = records.iter().filter(of_store).peekable();
-    if of_store.peek().is_none() {
-        return Err(Poison::Event("it has no record of an object store".to_owned()));
+    let mut from_store = records.iter().filter(from_store).peekable();
+    if from_store.peek().is_none() {
+        return Err(Poison::Event(
+            "the message has no record of an object store".to_owned(),
+        ));
     }
-    told(of_store.filter(created).map(|record| {
+    to_message(from_store.filter(created).map(|record| {
         let s3 = &record["s3"];
         let object = &s3["object"];
         let key = form_decoded(string(&object["key"], "s3.object.key")?)?;
@@ -90,22 +96,25 @@ fn of_records(records: &[Value]) -> Result<JobMessage, Poison> {
     }))
 }
 
-fn of_event_bridge(source: &str, kind: &str, detail: &Value) -> Result<JobMessage, Poison> {
+fn read_event_bridge(source: &str, kind: &str, detail: &Value) -> Result<JobMessage, Poison> {
     if source != "aws.s3" {
-        return Err(Poison::Event(format!("it is of {}", shown(&source.into()))));
+        return Err(Poison::Event(format!(
+            "the source of the event is {}",
+            shown(&source.into())
+        )));
     }
     if kind != "Object Created" {
         return Ok(JobMessage::Nothing);
     }
     let object = &detail["object"];
-    told(std::iter::once_with(|| {
+    to_message(std::iter::once_with(|| {
         let key = string(&object["key"], "detail.object.key")?.to_owned();
         event(&detail["bucket"], key, object, ["etag", "version-id"])
     }))
 }
 
-/// The message that tells of these.
-fn told(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result<JobMessage, Poison> {
+/// Converts events to a message.
+fn to_message(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result<JobMessage, Poison> {
     let mut events = Events::default();
     for event in read {
         match event {
@@ -123,7 +132,7 @@ fn told(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result<JobMe
     }
 }
 
-/// Whether it is what consoles put where people see a folder.
+/// Returns whether the object is a placeholder for a folder, as storage consoles create.
 fn is_folder(event: &ObjectEvent) -> bool {
     event.key.ends_with('/') && event.size == Some(0)
 }
@@ -146,7 +155,7 @@ fn event(bucket: &Value, key: String, object: &Value, names: [&str; 2]) -> Resul
     })
 }
 
-/// A text that a record has to have. Keys are looked at later: those have bounds of their own.
+/// Returns a required string of a record. Keys are validated later, with limits of their own.
 fn string<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
     match value.as_str() {
         Some("") | None => Err(format!("a record has no {name}")),
@@ -157,8 +166,8 @@ fn string<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
     }
 }
 
-/// A key as S3's own notifications have it. What is no code of a byte stays as it is, for stores that do
-/// not encode.
+/// Decodes a key of an S3 event notification. An invalid percent sequence stays as it is, for stores that do
+/// not encode keys.
 fn form_decoded(key: &str) -> Result<String, String> {
     let spaced = key.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
@@ -179,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// A record as S3's user guide has it ("Event message structure").
+    /// A record as in the S3 user guide ("Event message structure").
     fn record(name: &str, key: &str) -> Value {
         json!({
             "eventVersion": "2.1",
@@ -212,7 +221,7 @@ mod tests {
         })
     }
 
-    /// An event as S3's user guide has it ("EventBridge event message structure").
+    /// An event as in the S3 user guide ("EventBridge event message structure").
     fn event_bridge(kind: &str, key: &str) -> Value {
         json!({
             "version": "0",
@@ -241,7 +250,7 @@ mod tests {
         })
     }
 
-    /// The envelope that SNS puts around what it sends to a queue.
+    /// The envelope that SNS adds to messages for a queue.
     fn sns(message: &Value) -> Value {
         json!({
             "Type": "Notification",
@@ -273,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_a_notification_says_of_an_object_is_read() {
+    fn all_fields_of_a_notification_are_read() {
         let message = json!({"Records": [record("ObjectCreated:Put", "happyface.jpg")]});
         let expected = ObjectEvent {
             bucket: "amzn-s3-demo-bucket".to_owned(),
@@ -289,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_form_decoded_in_notifications_and_taken_as_they_are_from_event_bridge() {
+    fn keys_are_decoded_in_notifications_but_not_in_event_bridge_events() {
         for (encoded, key) in [
             ("red+flower.jpg", "red flower.jpg"),
             ("1%2B1%3D2+100%25.mp4", "1+1=2 100%.mp4"),
@@ -304,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_by_event_bridge_says_the_same() {
+    fn event_bridge_events_have_the_same_fields() {
         let event = events(&event_bridge("Object Created", "example-key"))
             .created
             .remove(0);
@@ -324,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_holds_any_other_form_once() {
+    fn an_envelope_may_contain_any_other_format_but_no_envelope() {
         let own = json!({"version": 1, "source": {"key": "v.mp4"}});
         assert!(matches!(parse(&sns(&own)), Ok(JobMessage::Asked(_))));
         let records = json!({"Records": [record("ObjectCreated:Put", "v.mp4")]});
@@ -339,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_of_no_new_object_is_nothing() {
+    fn messages_without_a_new_object_are_ignored() {
         let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2014-10-13T15:57:02.089Z",
             "Bucket": "amzn-s3-demo-bucket", "RequestId": "5582815E1AEA5ADF", "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR"});
         let mut folder = record("ObjectCreated:Put", "uploads/");
@@ -356,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_records_the_new_objects_count() {
+    fn only_new_objects_among_several_records_count() {
         let message = json!({"Records": [
             record("ObjectCreated:Put", "a.mp4"),
             record("ObjectRemoved:Delete", "b.mp4"),
@@ -369,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_record_is_told_of_and_spoils_no_other() {
+    fn an_invalid_record_is_reported_and_does_not_affect_others() {
         let mut broken = record("ObjectCreated:Put", "a.mp4");
         broken["s3"]["object"]["key"] = json!(7);
         let message = json!({"Records": [broken, record("ObjectCreated:Put", "b.mp4")]});
@@ -380,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_say_too_little_or_too_much_are_poison() {
+    fn events_with_missing_or_oversized_fields_are_poison() {
         let without = |path: &str| {
             let mut record = record("ObjectCreated:Put", "a.mp4");
             *record.pointer_mut(path).unwrap() = Value::Null;
@@ -420,7 +429,7 @@ mod tests {
         }
     }
 
-    /// Any JSON, with names that mean something here more often than not.
+    /// Returns arbitrary JSON, mostly with names that the parser knows.
     fn json() -> impl Strategy<Value = Value> {
         let names = prop::sample::select(vec![
             "Records",
@@ -489,7 +498,7 @@ mod tests {
         }
 
         #[test]
-        fn no_record_makes_the_parser_panic_and_what_it_reads_becomes_a_job(object in json(), bucket in json()) {
+        fn no_record_makes_the_parser_panic_and_every_event_becomes_a_job(object in json(), bucket in json()) {
             let mut record = record("ObjectCreated:Put", "a.mp4");
             record["s3"] = json!({"object": object, "bucket": bucket});
             if let Ok(JobMessage::Events(events)) = parse(&json!({"Records": [record]})) {
@@ -503,7 +512,7 @@ mod tests {
         }
 
         #[test]
-        fn any_key_is_read_back(key in "[^\0]{1,40}") {
+        fn any_key_round_trips(key in "[^\0]{1,40}") {
             let encoded: String = key.bytes().map(|byte| match byte {
                 b' ' => "+".to_owned(),
                 byte => format!("%{byte:02X}"),

@@ -1,4 +1,4 @@
-//! The messages that workers understand: our own, and what stores tell of objects.
+//! Messages that workers understand: the crate's own format, and events of object stores.
 
 mod events;
 mod request;
@@ -14,51 +14,51 @@ pub use self::rules::Rules;
 use super::JobId;
 use crate::limits::MESSAGE_BYTES;
 
-/// Version of our own form; raised when a reader would have to change.
+/// Version of the message format; increases with incompatible changes.
 pub const MESSAGE_VERSION: u64 = 1;
 
-/// Why a message cannot even become a failed job.
+/// The reason why a message cannot even become a failed job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Poison {
-    /// It is larger than messages may be.
-    #[error("the message has {bytes} bytes, more than the {MESSAGE_BYTES} that are accepted")]
+    /// The message exceeds the maximum size.
+    #[error("the message has {bytes} bytes, more than the limit of {MESSAGE_BYTES}")]
     TooLarge {
-        /// Its bytes.
+        /// Size of the message in bytes.
         bytes: usize,
     },
-    /// It is not a JSON object, or one that names a field twice.
-    #[error("it is not a JSON object: {0}")]
+    /// The message is not a JSON object, or contains a duplicate field.
+    #[error("the message is not a JSON object: {0}")]
     NotJson(String),
-    /// Its version is not one of ours.
-    #[error("its version {0} is not known here, {MESSAGE_VERSION} is")]
+    /// The version of the message is not supported.
+    #[error("message version {0} is not supported, expected {MESSAGE_VERSION}")]
     UnknownVersion(String),
-    /// It names neither a job nor a source.
-    #[error("it names neither a job nor a source")]
+    /// The message names neither a job nor a source.
+    #[error("the message names neither a job nor a source")]
     NoSource,
-    /// It tells of something else, or not all that is needed.
-    #[error("no job can be made of this event: {0}")]
+    /// The message is about something else, or lacks a required field.
+    #[error("cannot create a job from this event: {0}")]
     Event(String),
 }
 
 /// A message to the workers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobMessage {
-    /// About a job that is known.
+    /// Names an existing job.
     Known(JobId),
-    /// That asks for a job.
+    /// Requests a job.
     Asked(Box<JobRequest>),
-    /// That tells of new objects: what is asked of them is a matter of [`Rules`].
+    /// Reports new objects; [`Rules`] decide what to do with them.
     Events(Events),
-    /// That tells of nothing new: a test of a store's settings, or an object that is gone.
+    /// Reports nothing new: a test of a store's notification settings, or a deleted object.
     Nothing,
 }
 
 impl JobMessage {
-    /// Reads a message: our own form, an S3 event notification, an event of S3 by EventBridge, or one of
-    /// these in the envelope of SNS.
+    /// Parses a message: the crate's own format, an S3 event notification, an S3 event from EventBridge, or
+    /// one of these in an SNS envelope.
     ///
     /// # Errors
-    /// [`Poison`] for what can become no job at all. Values that mean nothing make a job that fails.
+    /// Returns [`Poison`] for a message that cannot become a job. Invalid values create a job that fails.
     pub fn parse(body: &str) -> Result<Self, Poison> {
         if body.len() > MESSAGE_BYTES {
             return Err(Poison::TooLarge { bytes: body.len() });
@@ -87,7 +87,7 @@ impl JobMessage {
         Ok(Self::Asked(Box::new(JobRequest::read(source, fields))))
     }
 
-    /// The body of a message about a job that is known.
+    /// Returns the body of a message that names an existing job.
     pub fn known(job: JobId) -> String {
         json!({"version": MESSAGE_VERSION, "job_id": job}).to_string()
     }
@@ -96,12 +96,12 @@ impl JobMessage {
 fn object(body: &str) -> Result<Map<String, Value>, Poison> {
     match strict::parse(body) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Poison::NotJson("it is another kind of value".to_owned())),
+        Ok(_) => Err(Poison::NotJson("found another type".to_owned())),
         Err(error) => Err(Poison::NotJson(error.to_string())),
     }
 }
 
-/// A value as it may stand in a reason.
+/// Returns the value as text for an error message, truncated.
 fn shown(value: &Value) -> String {
     value.to_string().chars().take(40).collect()
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_become_no_job_is_poison() {
+    fn messages_that_cannot_become_a_job_are_poison() {
         for (body, expected) in [
             ("frames, please", "not a JSON object"),
             ("[1]", "not a JSON object"),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_any_legal_size_is_read_and_a_larger_one_refused() {
+    fn messages_above_the_size_limit_are_rejected() {
         let sized = |bytes: usize| {
             let body = r#"{"version": 1, "source": {"key": "v.mp4"}, "client_metadata": "#;
             let padding = " ".repeat(bytes - body.len() - 2);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_about_a_known_job_is_read_back() {
+    fn a_message_about_an_existing_job_round_trips() {
         let id = JobId::random();
         assert_eq!(
             JobMessage::parse(&JobMessage::known(id)),

@@ -1,4 +1,4 @@
-//! What is asked of one video.
+//! The request for one job.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob};
 use crate::limits::LONGEST_DEADLINE;
 use crate::storage::{ObjectKey, ObjectVersion};
 
-/// Longest idempotency key, in bytes.
+/// Maximum length of an idempotency key in bytes.
 pub(super) const KEY_BYTES: usize = 256;
-/// Most bytes of client metadata.
+/// Maximum size of client metadata in bytes.
 const METADATA_BYTES: usize = 16 << 10;
 
-/// A job as a message asks for it.
+/// A request for a job, as read from a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRequest {
-    /// Hash of all that was asked.
+    /// Hash of the whole request.
     raw: String,
     source: Value,
     content: Result<Content, String>,
@@ -35,19 +35,19 @@ struct Content {
     output_key: Option<ObjectKey>,
 }
 
-/// Where a video is.
+/// Location of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRef {
-    /// The bucket that it is in, where that is not the one of the results.
+    /// Bucket of the source, if it differs from the bucket of the results.
     pub bucket: Option<String>,
-    /// Its name in the store.
+    /// Key of the source in the store.
     pub key: ObjectKey,
-    /// The only version of it that is meant, if that matters.
+    /// Required version of the source, if any.
     pub version: ObjectVersion,
 }
 
 impl SourceRef {
-    /// The current version of an object in the store of the results.
+    /// Returns the current version of an object in the store of the results.
     pub fn current(key: ObjectKey) -> Self {
         Self {
             bucket: None,
@@ -59,7 +59,7 @@ impl SourceRef {
     /// Reads the `source` of a message or a row.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// Returns a description of the invalid field.
     pub fn from_json(value: &Value) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Form {
@@ -75,7 +75,7 @@ impl SourceRef {
             ("version", &form.version),
         ] {
             if text.as_ref().is_some_and(|text| text.len() > KEY_BYTES) {
-                return Err(format!("source.{name}: has more than {KEY_BYTES} bytes"));
+                return Err(format!("source.{name}: must have at most {KEY_BYTES} bytes"));
             }
         }
         Ok(Self {
@@ -88,7 +88,7 @@ impl SourceRef {
         })
     }
 
-    /// The `source` of a message or a row.
+    /// Returns the `source` for a message or a row.
     pub fn to_json(&self) -> Value {
         let mut source = json!({"key": self.key.as_str()});
         for (name, text) in [
@@ -105,12 +105,12 @@ impl SourceRef {
 }
 
 impl JobRequest {
-    /// What is asked of `source`, in the words of a message's fields.
+    /// Returns a request for `source` with the fields of a message.
     pub fn new(source: &SourceRef, fields: Map<String, Value>) -> Self {
         Self::read(source.to_json(), fields)
     }
 
-    /// The same of a source that may not be one.
+    /// Reads a request whose source may be invalid.
     pub(super) fn read(source: Value, mut fields: Map<String, Value>) -> Self {
         let raw = hash(&json!([source, fields]));
         let mut wrong = None;
@@ -118,7 +118,7 @@ impl JobRequest {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if !text.is_empty() && text.len() <= KEY_BYTES => Some(text),
             Some(_) => {
-                wrong = Some(format!("{name}: is not a text of 1 to {KEY_BYTES} bytes"));
+                wrong = Some(format!("{name}: must be a string of 1 to {KEY_BYTES} bytes"));
                 None
             }
         };
@@ -130,7 +130,9 @@ impl JobRequest {
             .is_some_and(|value| value.to_string().len() > METADATA_BYTES)
         {
             client_metadata = None;
-            wrong = Some(format!("client_metadata: has more than {METADATA_BYTES} bytes"));
+            wrong = Some(format!(
+                "client_metadata: must have at most {METADATA_BYTES} bytes"
+            ));
         }
         let content = match wrong {
             Some(wrong) => Err(wrong),
@@ -146,25 +148,28 @@ impl JobRequest {
         }
     }
 
-    /// The source, where it can be named.
+    /// Returns the source, if it is valid.
     pub fn source(&self) -> Option<&SourceRef> {
         self.content.as_ref().ok().map(|content| &content.source)
     }
 
-    /// Whether it asks for videos at keys of the client's, where events of new objects may tell of them.
+    /// Returns whether the request writes videos under keys that the client chose, where store events may
+    /// report them as new objects.
     pub(crate) fn writes_videos(&self) -> bool {
         let content = self.content.as_ref();
         content.is_ok_and(|content| content.output_key.is_some() && !content.options.renditions.is_empty())
     }
 
-    /// What is wrong with it, if anything.
+    /// Returns the reason why the request is invalid, if it is.
     pub fn rejection(&self) -> Option<&str> {
         self.content.as_ref().err().map(String::as_str)
     }
 
-    /// The job. `etag` is that of the source as it is now, where there is one: the same message about
-    /// another version of the source asks for another job. The client's own deadline counts from submission;
-    /// `longest` is how long the work may take from when it first begins.
+    /// Converts the request to a job.
+    ///
+    /// `etag` is the current ETag of the source, if any: the same message about another version of the source
+    /// requests another job. The client's own deadline counts from submission; `longest` limits the time from
+    /// the start of the first attempt.
     pub fn into_job(self, etag: Option<String>, longest: Duration) -> NewJob {
         let Self {
             raw,
@@ -174,8 +179,8 @@ impl JobRequest {
             client_metadata,
             sequencer,
         } = self;
-        // What was asked: the version that is found now is no part of it, so that the same message is the
-        // same request whatever becomes of the source.
+        // The current version is not part of the request, so that the same message is the same request
+        // whatever happens to the source.
         let asked_source = content.as_ref().ok().map(|content| content.source.to_json());
         let (source, options, output_key, rejection) = match content {
             Ok(mut content) => {
@@ -185,7 +190,7 @@ impl JobRequest {
                 (content.source.to_json(), options, content.output_key, None)
             }
             Err(message) => {
-                // What cannot be understood is not kept whole either: it has to fit a notification.
+                // An invalid request is truncated: it has to fit into a notification.
                 let cut = |text: &str| text.chars().take(1024).collect::<String>();
                 let source = json!({"key": cut(source["key"].as_str().unwrap_or_default())});
                 let rejection = JobError::new(ErrorCode::InvalidRequest, cut(&message));
@@ -220,13 +225,14 @@ impl JobRequest {
     }
 }
 
-/// Whether a key lies where archives go that have no key of a client's, or where submitted videos are.
-fn is_of_a_job(key: &ObjectKey) -> bool {
+/// Returns whether a key is in a folder of a job: for archives without a key of the client, or for submitted
+/// videos.
+fn is_in_job_folder(key: &ObjectKey) -> bool {
     let mut parts = key.as_str().split('/');
     matches!((parts.next(), parts.next()), (Some(folder), Some(name)) if is_job_folder(folder, name))
 }
 
-/// Whether these two components of a key are those of a job's own folder.
+/// Returns whether two components of a key name a job's own folder.
 pub(super) fn is_job_folder(folder: &str, name: &str) -> bool {
     match folder {
         "results" => name.parse::<JobId>().is_ok(),
@@ -241,15 +247,15 @@ impl Content {
             Value::Null => None,
             output => match output["key"].as_str() {
                 Some(key) => Some(key.parse().map_err(|e| format!("output.key: {e}"))?),
-                None => return Err("output: has no key".to_owned()),
+                None => return Err("output: must have a key".to_owned()),
             },
         };
         let source = SourceRef::from_json(source)?;
-        if output_key.as_ref().is_some_and(is_of_a_job) {
-            return Err("output.key: is below a job's own folder".to_owned());
+        if output_key.as_ref().is_some_and(is_in_job_folder) {
+            return Err("output.key: must not be in a job's own folder".to_owned());
         }
         if output_key.as_ref() == Some(&source.key) {
-            return Err("output.key: is that of the source".to_owned());
+            return Err("output.key: must differ from the key of the source".to_owned());
         }
         Ok(Self {
             source,
@@ -260,7 +266,7 @@ impl Content {
     }
 }
 
-/// SHA-256 of a value whose objects are sorted by name, in hexadecimal.
+/// Returns the SHA-256 of a value, with the fields of objects sorted by name, in hexadecimal.
 pub(crate) fn hash(value: &Value) -> String {
     hex(&Sha256::digest(value.to_string()))
 }
@@ -279,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_make_a_job_that_is_failed_from_the_start() {
+    fn invalid_values_create_a_job_that_fails_at_once() {
         for (field, value, word) in [
             ("source", json!({"key": "../../etc/passwd"}), "source.key"),
             ("output", json!({"key": "/root"}), "output.key"),
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_bad_request_fits_a_notification_and_tells_requests_apart() {
+    fn an_invalid_request_fits_into_a_notification_and_stays_distinguishable() {
         let bad = |size: usize, quality: u32| {
             let body = json!({"version": 1, "source": {"key": "x".repeat(size), "etag": "e".repeat(size)},
                 "picture": {"format": "f".repeat(size), "quality": quality}});
@@ -321,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_without_a_key_of_their_own_are_known_by_what_they_ask() {
+    fn requests_without_an_idempotency_key_are_identified_by_content() {
         let key = |body: Value, etag: &str| {
             asked(body)
                 .into_job(Some(etag.to_owned()), Duration::MAX)

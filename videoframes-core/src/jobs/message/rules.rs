@@ -1,4 +1,4 @@
-//! What is asked of a new object, by where it is.
+//! Rules that decide which job a new object gets.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,8 @@ use super::events::ObjectEvent;
 use super::request::{JobRequest, SourceRef, is_job_folder};
 use crate::storage::ObjectKey;
 
-/// Fields that a request of a rule may have: those of our own message that are not about one video only.
+/// Fields that the request of a rule may have: those of the message format that are not specific to one
+/// video.
 const FIELDS: [&str; 9] = [
     "selection",
     "range",
@@ -19,18 +20,21 @@ const FIELDS: [&str; 9] = [
     "client_metadata",
     "renditions",
 ];
-/// Stands for the key of the source in the key of an output.
+/// Placeholder for the key of the source in an output key.
 const KEY: &str = "{key}";
-/// Stands for the version of the source: its id where the bucket keeps versions, else its etag and the event's sequencer.
+/// Placeholder for the version of the source: its version id in a versioned bucket, else its ETag and the
+/// event's sequencer.
 const VERSION: &str = "{version}";
 
-/// Says what is asked of new objects. The first rule that an object meets holds; of an object that meets
-/// none nothing is asked.
+/// Rules that decide which job a new object gets.
 ///
-/// As JSON it is a list of `{"bucket", "prefix", "suffix", "request"}`, in which `bucket`, `prefix` and
-/// `suffix` may be left out and `request` has fields of our own message: all but `version`, `source`,
-/// `idempotency_key` and `sequencer`. In `output.key`, `{key}` is the key of the source and `{version}` its version. Both have
-/// to be there: a new version of an object has a result of its own, and never meets that of an earlier one.
+/// The first matching rule applies; an object that matches no rule gets no job.
+///
+/// In JSON, the rules are a list of `{"bucket", "prefix", "suffix", "request"}`. `bucket`, `prefix` and
+/// `suffix` are optional. `request` may have all fields of the message format except `version`, `source`,
+/// `idempotency_key` and `sequencer`. In `output.key`, `{key}` stands for the key of the source and
+/// `{version}` for its version. Both are required: the result of a new version of an object must not collide
+/// with the result of an earlier version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -49,11 +53,11 @@ struct Rule {
 }
 
 impl Rules {
-    /// Reads rules.
+    /// Parses rules.
     ///
     /// # Errors
-    /// In words, what is wrong with which rule, counted from 0: a request that can be met by no video, or
-    /// a field that is not known.
+    /// Returns the index of the invalid rule, counted from 0, and the reason: an unknown field, or a request
+    /// that no video can satisfy.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let rules: Result<Vec<Rule>, _> = serde_path_to_error::deserialize(&mut deserializer);
@@ -69,25 +73,28 @@ impl Rules {
         Ok(Self { rules })
     }
 
-    /// Whether nothing is ever asked.
+    /// Returns whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// What is asked of a new object, if anything. Never of what lies where workers keep results and
-    /// submitted videos: else a result could ask for the next one.
+    /// Returns the request for a new object, if any rule matches.
+    ///
+    /// Never matches objects where workers keep results and submitted videos, since a result could otherwise
+    /// request the next one.
     pub fn request(&self, event: &ObjectEvent) -> Option<JobRequest> {
-        // At any depth: results may lie below a prefix of their bucket.
+        // At any depth: the results may be under a prefix of their bucket.
         let parts: Vec<&str> = event.key.split('/').collect();
         if parts.windows(2).any(|pair| is_job_folder(pair[0], pair[1])) {
             return None;
         }
-        let rule = self.rules.iter().find(|rule| rule.meets(event))?;
+        let rule = self.rules.iter().find(|rule| rule.matches(event))?;
         Some(rule.request(event))
     }
 }
 
-/// What tells the version of an event's object from others. An etag alone comes again with the same content.
+/// Returns a text that identifies the version of an event's object. An ETag alone repeats with the same
+/// content.
 fn version(event: &ObjectEvent) -> String {
     if let Some(id) = &event.version.id {
         return id.clone();
@@ -97,11 +104,11 @@ fn version(event: &ObjectEvent) -> String {
 }
 
 impl Rule {
-    fn meets(&self, event: &ObjectEvent) -> bool {
+    fn matches(&self, event: &ObjectEvent) -> bool {
         self.bucket.as_ref().is_none_or(|bucket| *bucket == event.bucket)
             && event.key.starts_with(&self.prefix)
             && event.key.ends_with(&self.suffix)
-            // Neither may be part of the other.
+            // Prefix and suffix must not overlap.
             && event.key.len() >= self.prefix.len() + self.suffix.len()
     }
 
@@ -119,7 +126,7 @@ impl Rule {
         JobRequest::read(source, fields)
     }
 
-    /// The fields of a message about this key.
+    /// Returns the message fields for this key.
     fn fields(&self, key: &str, version: &str) -> Map<String, Value> {
         let mut fields = self.request.clone();
         if let Some(Value::String(output)) = fields.get_mut("output").and_then(|output| output.get_mut("key"))
@@ -132,18 +139,18 @@ impl Rule {
     fn check(&self) -> Result<(), String> {
         if let Some(unknown) = self.request.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             let known = FIELDS.join(", ");
-            return Err(format!("'{unknown}' is none of {known}"));
+            return Err(format!("unknown field '{unknown}', expected one of {known}"));
         }
         let output = self.request.get("output").unwrap_or(&Value::Null);
         if let Some(key) = output["key"].as_str() {
             if !key.contains(KEY) {
                 return Err(format!(
-                    "output.key: has no {KEY}, so that all results would have one key"
+                    "output.key: must contain {KEY}, or all results would have the same key"
                 ));
             }
             if !key.contains(VERSION) {
                 return Err(format!(
-                    "output.key: has no {VERSION}, so that a new version of an object would meet the result of an earlier one"
+                    "output.key: must contain {VERSION}, or a new version of an object would have the result key of an earlier one"
                 ));
             }
         }
@@ -185,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_an_object_meets_holds() {
+    fn the_first_matching_rule_applies() {
         let rules = json!([
             {"bucket": "b", "prefix": "uploads/", "suffix": ".mp4", "request": {"selection": {"fps": 2}}},
             {"prefix": "uploads/", "request": {"selection": {"fps": 3}}},
@@ -201,16 +208,16 @@ mod tests {
         assert_eq!(
             asked("b", "uploads/a.MP4").as_deref(),
             Some("3"),
-            "names are compared as they are"
+            "names are case-sensitive"
         );
-        assert_eq!(asked("b", "a.mp4"), None, "prefix and suffix share nothing");
+        assert_eq!(asked("b", "a.mp4"), None, "prefix and suffix must not overlap");
         assert_eq!(asked("b", "a.mpmp4").as_deref(), Some("1"));
         assert_eq!(asked("b", "other/a.mp4"), None);
         assert!(job(&Rules::default(), &event("b", "uploads/a.mp4")).is_none());
     }
 
     #[test]
-    fn what_workers_keep_asks_for_nothing() {
+    fn objects_of_the_workers_request_no_jobs() {
         let rules = Rules::from_json("[{}]").unwrap();
         let hash = "0".repeat(64);
         for own in [
@@ -224,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_about_the_version_that_the_event_is_about() {
+    fn a_request_is_about_the_version_in_the_event() {
         let rules =
             json!([{"request": {"output": {"key": "frames/{key}/{version}.zip"}, "client_metadata": [1]}}]);
         let rules = Rules::from_json(&rules.to_string()).unwrap();
@@ -255,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_of_an_object_has_a_result_of_its_own() {
+    fn every_version_of_an_object_has_a_separate_result() {
         let rules = json!([{"request": {"output": {"key": "{key}/{version}.zip"}}}]);
         let rules = Rules::from_json(&rules.to_string()).unwrap();
         let output = |id: Option<&str>, etag: &str, sequencer: &str| {
@@ -273,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_of_ours_makes_a_job_that_is_failed_from_the_start() {
+    fn an_invalid_key_creates_a_job_that_fails_at_once() {
         let rules = Rules::from_json("[{}]").unwrap();
         for key in ["a//b.mp4", "../a.mp4", "/a.mp4", &"x".repeat(5000)] {
             let job = job(&rules, &event("b", key)).unwrap();
@@ -282,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_can_never_work_are_refused_with_their_place() {
+    fn invalid_rules_are_rejected_with_their_index() {
         for (rules, words) in [
             ("{}", ["rules", "sequence"]),
             ("[", ["rules", "EOF"]),

@@ -1,11 +1,11 @@
-//! JSON in which no object names a field twice: readers differ in which of the two they take.
+//! Parses JSON and rejects duplicate fields, since parsers differ in which value they use.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a value.
+/// Parses a value.
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text).map(|Strict(value)| value)
 }
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for AnyValue {
             if object.contains_key(&name) {
                 let name: String = name.chars().take(40).collect();
                 return Err(A::Error::custom(format!(
-                    "an object has the field '{name}' twice"
+                    "an object contains the field '{name}' twice"
                 )));
             }
             let Strict(value) = fields.next_value()?;

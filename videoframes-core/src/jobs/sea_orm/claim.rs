@@ -1,9 +1,9 @@
-//! Who gets a job.
+//! Claims of jobs.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 
 use super::entity::video_job::Column;
-use super::{Stop, finish, row};
+use super::{CallError, finish, row};
 use crate::database::{Database, Session, text};
 use crate::jobs::lease::{Decision, Standing, deadline_of_work, decide_claim};
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage};
@@ -13,7 +13,7 @@ pub(super) async fn claim(
     job: JobId,
     owner: &str,
     terms: &ClaimTerms,
-) -> Result<Claim, Stop> {
+) -> Result<Claim, CallError> {
     let transaction = database.begin().await?;
     let Some(standing) = row::lock(database, &transaction, job).await? else {
         return Ok(Claim::Missing);
@@ -28,12 +28,12 @@ pub(super) async fn claim(
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {
-            let taking = Taking {
+            let params = TakeParams {
                 owner,
                 terms,
                 crash_count,
             };
-            take(database, &transaction, &standing, &taking).await?
+            take(database, &transaction, &standing, &params).await?
         }
         Decision::End { outcome, crash_count } => {
             Claim::Terminal(finish::end(database, &transaction, job, &outcome, crash_count).await?)
@@ -43,8 +43,8 @@ pub(super) async fn claim(
     Ok(claim)
 }
 
-/// How a job is taken.
-struct Taking<'a> {
+/// Parameters of [`take`].
+struct TakeParams<'a> {
     owner: &'a str,
     terms: &'a ClaimTerms,
     crash_count: u32,
@@ -54,8 +54,8 @@ async fn take(
     database: &Database,
     transaction: &Session,
     standing: &Standing,
-    taking: &Taking<'_>,
-) -> Result<Claim, Stop> {
+    params: &TakeParams<'_>,
+) -> Result<Claim, CallError> {
     let job = &standing.job;
     let begun_at = job.begun_at.unwrap_or(standing.now);
     let deadline_at = deadline_of_work(job, standing.now);
@@ -68,12 +68,12 @@ async fn take(
         .value(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .value(Column::BegunAt, begun_at.0)
         .value(Column::DeadlineAt, deadline_at.map(|deadline| deadline.0))
-        .value(Column::CrashCount, row::small(taking.crash_count))
+        .value(Column::CrashCount, row::small(params.crash_count))
         .value(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1_i64))
-        .value(Column::LeaseOwner, text(taking.owner))
-        .value(Column::LeaseExpiresAt, database.later(taking.terms.lease))
+        .value(Column::LeaseOwner, text(params.owner))
+        .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
-    // The row is locked: only a defect can make this fail.
+    // The row is locked: only a bug can make this fail.
     let job = row::apply(transaction, &change)
         .await?
         .ok_or(JobRepoError::LeaseLost)?;

@@ -1,4 +1,4 @@
-//! The tables as sea-orm sees them, and rows as the rest of the library does.
+//! The tables as sea-orm entities, and the conversion of their rows.
 
 use std::str::FromStr;
 
@@ -159,7 +159,7 @@ impl TryFrom<outbox::Model> for OutboxMessage {
         Ok(Self {
             id: row.id,
             destination: destination
-                .ok_or_else(|| DbErr::Type(format!("'{}' is no destination", row.destination)))?,
+                .ok_or_else(|| DbErr::Type(format!("unknown destination '{}'", row.destination)))?,
             job: JobId(row.job_id),
             body: row.body,
         })
@@ -175,7 +175,7 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T, DbErr> {
     serde_json::from_str(text).map_err(|e| DbErr::Json(e.to_string()))
 }
 
-/// What was written is never negative.
+/// Stored numbers are never negative.
 fn count(number: i64) -> u64 {
     number.unsigned_abs()
 }

@@ -1,9 +1,9 @@
-//! The ends of a job, each with its notification.
+//! Makes jobs terminal, each with its notification.
 
 use sea_orm::sea_query::Cond;
 
 use super::entity::video_job::Column;
-use super::{Stop, outbox, row};
+use super::{CallError, outbox, row};
 use crate::database::{Database, Session, text};
 use crate::jobs::{
     JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, RenditionResult, VideoJob,
@@ -11,21 +11,25 @@ use crate::jobs::{
 };
 
 /// Ends a job for the holder of its lease.
-pub(super) async fn finish(database: &Database, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, Stop> {
+pub(super) async fn finish(
+    database: &Database,
+    lease: &Lease,
+    outcome: &Outcome,
+) -> Result<VideoJob, CallError> {
     let transaction = database.begin().await?;
     let job = write(database, &transaction, row::held_by(lease), outcome, None).await?;
     transaction.commit().await?;
     Ok(job)
 }
 
-/// Ends a job that nobody holds and that is locked.
+/// Ends a locked job that no worker holds.
 pub(super) async fn end(
     database: &Database,
     transaction: &Session,
     job: &VideoJob,
     outcome: &Outcome,
     crash_count: u32,
-) -> Result<VideoJob, Stop> {
+) -> Result<VideoJob, CallError> {
     let event = match outcome {
         Outcome::Completed(..) => JobEvent::Complete,
         Outcome::Failed(_) => JobEvent::Fail,
@@ -41,7 +45,7 @@ async fn write(
     guard: Cond,
     outcome: &Outcome,
     crash_count: Option<u32>,
-) -> Result<VideoJob, Stop> {
+) -> Result<VideoJob, CallError> {
     let (status, error) = match outcome {
         Outcome::Completed(..) => (JobStatus::Completed, None),
         Outcome::Failed(error) => (JobStatus::Failed, Some(error)),
@@ -49,7 +53,7 @@ async fn write(
     };
     let part = |part: fn(&JobError) -> &str| error.map(|error| text(part(error)));
     let mut change = row::change(database, guard);
-    row::let_go(&mut change)
+    row::clear_lease(&mut change)
         .value(Column::Status, status.as_str())
         .value(Column::NextAttemptAt, Option::<i64>::None)
         .value(Column::ErrorCode, part(|error| &error.code))
@@ -76,7 +80,7 @@ async fn write(
     Ok(job)
 }
 
-/// As JSON, where there are any.
+/// Serializes renditions to JSON; `None` if there are none.
 fn renditions(results: &[RenditionResult]) -> Option<String> {
     let json = (!results.is_empty()).then(|| serde_json::to_string(results));
     json.transpose().ok().flatten().map(|json| text(&json))

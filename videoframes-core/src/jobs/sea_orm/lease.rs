@@ -1,11 +1,11 @@
-//! What the holder of a lease does with it, short of finishing.
+//! Operations of a lease holder other than finishing the job.
 
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 
 use super::entity::video_job::{Column, Entity};
-use super::{Stop, row};
+use super::{CallError, row};
 use crate::database::{Database, text};
 use crate::jobs::{JobError, JobRepoError, JobStatus, Lease, Renewal, Stage};
 use crate::pipeline::Progress;
@@ -16,7 +16,7 @@ pub(super) async fn renew(
     duration: Duration,
     stage: Stage,
     progress: Progress,
-) -> Result<Renewal, Stop> {
+) -> Result<Renewal, CallError> {
     let renewal = Query::update()
         .table(Entity)
         .value(Column::UpdatedAt, database.now())
@@ -39,8 +39,8 @@ pub(super) async fn retry_later(
     lease: &Lease,
     error: &JobError,
     delay: Duration,
-) -> Result<(), Stop> {
-    alone(database, &wait(database, lease, error, delay)).await
+) -> Result<(), CallError> {
+    apply_silently(database, &wait(database, lease, error, delay)).await
 }
 
 pub(super) async fn defer(
@@ -48,16 +48,16 @@ pub(super) async fn defer(
     lease: &Lease,
     error: &JobError,
     delay: Duration,
-) -> Result<(), Stop> {
+) -> Result<(), CallError> {
     let mut change = wait(database, lease, error, delay);
     change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    alone(database, &change).await
+    apply_silently(database, &change).await
 }
 
-/// Has a job wait for its next attempt.
+/// Builds the change after which a job waits for its next attempt.
 fn wait(database: &Database, lease: &Lease, error: &JobError, delay: Duration) -> UpdateStatement {
     let mut change = row::change(database, row::held_by(lease));
-    row::let_go(&mut change)
+    row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::RetryWait.as_str())
         .value(Column::NextAttemptAt, database.later(delay))
         .value(Column::ErrorCode, text(&error.code))
@@ -65,16 +65,16 @@ fn wait(database: &Database, lease: &Lease, error: &JobError, delay: Duration) -
     change
 }
 
-pub(super) async fn release(database: &Database, lease: &Lease) -> Result<(), Stop> {
+pub(super) async fn release(database: &Database, lease: &Lease) -> Result<(), CallError> {
     let mut change = row::change(database, row::held_by(lease));
-    row::let_go(&mut change)
+    row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::Pending.as_str())
         .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    alone(database, &change).await
+    apply_silently(database, &change).await
 }
 
-/// Makes a change that nothing has to be told of.
-async fn alone(database: &Database, change: &UpdateStatement) -> Result<(), Stop> {
+/// Applies a change without a message.
+async fn apply_silently(database: &Database, change: &UpdateStatement) -> Result<(), CallError> {
     match database.run(change).await?.is_empty() {
         false => Ok(()),
         true => Err(JobRepoError::LeaseLost.into()),

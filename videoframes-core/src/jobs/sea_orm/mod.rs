@@ -1,8 +1,7 @@
 //! Jobs in a database.
 //!
-//! Every change is one short transaction, guarded by what the row has to be for it. Where more than a
-//! guard is needed to decide, the row is locked, the pure rules of `lease.rs` decide, and the guarded
-//! change follows in the same transaction.
+//! Every change is one short transaction, with a guard on the row. Where the decision needs more than a
+//! guard, the transaction locks the row, applies the pure rules of `lease.rs`, and makes the guarded change.
 
 mod claim;
 mod entity;
@@ -29,14 +28,14 @@ use super::{
 use crate::database::{Database, within};
 use crate::pipeline::Progress;
 
-/// A [`Database`] as a [`JobRepo`]; its schema has to be up to date.
+/// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
 #[derive(Debug, Clone)]
 pub struct SeaOrmJobRepo {
     database: Database,
 }
 
 impl SeaOrmJobRepo {
-    /// The jobs in `database`.
+    /// Returns a repository of the jobs in `database`.
     pub fn new(database: Database) -> Self {
         Self { database }
     }
@@ -44,13 +43,13 @@ impl SeaOrmJobRepo {
     async fn call<T>(
         &self,
         action: &'static str,
-        work: impl Future<Output = Result<T, Stop>>,
+        work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, JobRepoError> {
         within(self.database.patience(), work)
             .await
-            .map_err(|stop| match stop {
-                Stop::Refused(error) => error,
-                Stop::Database(source) => JobRepoError::Unavailable {
+            .map_err(|error| match error {
+                CallError::Repo(error) => error,
+                CallError::Database(source) => JobRepoError::Unavailable {
                     action,
                     source: source.into(),
                 },
@@ -58,22 +57,22 @@ impl SeaOrmJobRepo {
     }
 }
 
-/// Why a change was not made.
-enum Stop {
-    Refused(JobRepoError),
+/// The reason why a call failed.
+enum CallError {
+    Repo(JobRepoError),
     Database(DbErr),
 }
 
-impl From<JobRepoError> for Stop {
+impl From<JobRepoError> for CallError {
     fn from(error: JobRepoError) -> Self {
-        Self::Refused(error)
+        Self::Repo(error)
     }
 }
 
-impl From<DbErr> for Stop {
+impl From<DbErr> for CallError {
     fn from(error: DbErr) -> Self {
         match error {
-            DbErr::Type(what) | DbErr::Json(what) => Self::Refused(JobRepoError::Unreadable(what)),
+            DbErr::Type(what) | DbErr::Json(what) => Self::Repo(JobRepoError::Unreadable(what)),
             error => Self::Database(error),
         }
     }
@@ -114,7 +113,7 @@ impl JobRepo for SeaOrmJobRepo {
         delay: Duration,
     ) -> Result<(), JobRepoError> {
         let work = lease::retry_later(&self.database, lease, error, delay);
-        self.call("put the job off", work).await
+        self.call("schedule another attempt of the job", work).await
     }
 
     async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
@@ -124,7 +123,7 @@ impl JobRepo for SeaOrmJobRepo {
 
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         let work = lease::release(&self.database, lease);
-        self.call("hand the job back", work).await
+        self.call("release the job", work).await
     }
 
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
@@ -147,12 +146,12 @@ impl JobRepo for SeaOrmJobRepo {
 
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {
         let work = read::find_result(&self.database, work);
-        self.call("look for an earlier result", work).await
+        self.call("search for an earlier result", work).await
     }
 
     async fn is_result(&self, key: &str) -> Result<bool, JobRepoError> {
         let work = read::is_result(&self.database, key);
-        self.call("look for a result's job", work).await
+        self.call("search for the job of a result", work).await
     }
 
     async fn unfinished(&self) -> Result<u64, JobRepoError> {
@@ -160,8 +159,8 @@ impl JobRepo for SeaOrmJobRepo {
             .await
     }
 
-    async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
-        let work = outbox::take(&self.database, most, hold);
+    async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+        let work = outbox::take(&self.database, limit, hold);
         self.call("take messages from the outbox", work).await
     }
 
@@ -172,21 +171,21 @@ impl JobRepo for SeaOrmJobRepo {
 
     async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
         let work = outbox::refused(&self.database, messages);
-        self.call("give messages up", work).await
+        self.call("mark messages as rejected", work).await
     }
 
     async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
         let work = outbox::list_refused(&self.database, limit);
-        self.call("read refused messages", work).await
+        self.call("read rejected messages", work).await
     }
 
     async fn resend_refused(&self) -> Result<u64, JobRepoError> {
         let work = outbox::resend_refused(&self.database);
-        self.call("send refused messages again", work).await
+        self.call("reschedule rejected messages", work).await
     }
 
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
-        self.call("count the outbox", outbox::backlog(&self.database))
+        self.call("count messages in the outbox", outbox::backlog(&self.database))
             .await
     }
 

@@ -1,14 +1,14 @@
-//! What people ask of a job.
+//! Operations for operators.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 
 use super::entity::video_job::Column;
-use super::{Stop, finish, outbox, row};
+use super::{CallError, finish, outbox, row};
 use crate::database::Database;
 use crate::jobs::lease::{Decision, Standing, cancelled, decide};
 use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
 
-pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
+pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let transaction = database.begin().await?;
     let Some(standing) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
@@ -32,7 +32,7 @@ pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<Vid
     Ok(job)
 }
 
-pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
+pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let transaction = database.begin().await?;
     let Some(Standing { job, .. }) = row::lock(database, &transaction, job).await? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What has to be told, until it has been.
+//! The outbox: messages from their creation until the end of their retention.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use sea_orm::sea_query::{
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Iterable, QueryResult};
 use uuid::Uuid;
 
-use super::Stop;
+use super::CallError;
 use super::entity::outbox::{Column, Entity, Model};
 use crate::database::{Database, Session, text};
 use crate::jobs::{Backlog, OutboxMessage, RefusedMessage};
 
-/// Messages written by one statement: its parameters are limited.
+/// Number of messages per statement, whose parameters are limited.
 const CHUNK: usize = 500;
 
 pub(super) async fn add(
@@ -32,7 +32,7 @@ pub(super) async fn add(
                 Column::Body,
                 Column::CreatedAt,
             ])
-            // An event that is there has been told of, or will be.
+            // An event with this identifier has been sent or will be.
             .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
             .to_owned();
         for message in messages {
@@ -49,7 +49,11 @@ pub(super) async fn add(
     Ok(())
 }
 
-pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, Stop> {
+pub(super) async fn take(
+    database: &Database,
+    limit: u32,
+    hold: Duration,
+) -> Result<Vec<OutboxMessage>, CallError> {
     let free = || {
         Query::select()
             .column(Column::Seq)
@@ -62,7 +66,7 @@ pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Resu
                     .add(Expr::col(Column::TakenAt).lte(database.earlier(hold))),
             )
             .order_by(Column::Seq, Order::Asc)
-            .limit(most.into())
+            .limit(limit.into())
             .to_owned()
     };
     if database.has_none(&free()).await? {
@@ -86,22 +90,24 @@ pub(super) async fn take(database: &Database, most: u32, hold: Duration) -> Resu
     Ok(rows.into_iter().map(|(_, message)| message).collect())
 }
 
-/// A message with its place. One that this version cannot read, as a newer one may have written it, stays
-/// taken for a while like any other, so that it keeps none of those behind it.
+/// Returns a message and its position in the outbox.
+///
+/// A message that this version cannot read, since a newer version may have written it, is skipped. The
+/// message stays taken for a while like any other, so that it does not block those behind it.
 fn message(row: &QueryResult) -> Option<(i64, OutboxMessage)> {
     let read = Model::from_query_result(row, "").and_then(|row| Ok((row.seq, row.try_into()?)));
     match read {
         Ok(message) => Some(message),
         Err(error) => {
             let seq: Option<i64> = row.try_get("", "seq").ok();
-            tracing::warn!(seq, %error, "a message of the outbox that cannot be read is passed over");
+            tracing::warn!(seq, %error, "skipped unreadable message in the outbox");
             None
         }
     }
 }
 
-/// A query that is asked once: as a subquery, Postgres may ask it again for every row, and then takes
-/// more than its limit.
+/// Wraps a query so that it runs once: Postgres may run a subquery again for every row, and then take more
+/// rows than the limit.
 fn once(name: &'static str, select: SelectStatement) -> WithClause {
     let query = CommonTableExpression::new()
         .table_name(name)
@@ -110,7 +116,7 @@ fn once(name: &'static str, select: SelectStatement) -> WithClause {
     Query::with().cte(query).to_owned()
 }
 
-pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), Stop> {
+pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), CallError> {
     for messages in messages.chunks(CHUNK) {
         let mark = Query::update()
             .table(Entity)
@@ -123,7 +129,7 @@ pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), S
     Ok(())
 }
 
-pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) -> Result<(), Stop> {
+pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) -> Result<(), CallError> {
     for (id, reason) in messages {
         let refuse = Query::update()
             .table(Entity)
@@ -138,7 +144,7 @@ pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) ->
     Ok(())
 }
 
-pub(super) async fn list_refused(database: &Database, limit: u32) -> Result<Vec<RefusedMessage>, Stop> {
+pub(super) async fn list_refused(database: &Database, limit: u32) -> Result<Vec<RefusedMessage>, CallError> {
     let refused = Query::select()
         .columns(Column::iter())
         .from(Entity)
@@ -156,7 +162,7 @@ pub(super) async fn list_refused(database: &Database, limit: u32) -> Result<Vec<
     Ok(rows.iter().filter_map(read).collect())
 }
 
-pub(super) async fn resend_refused(database: &Database) -> Result<u64, Stop> {
+pub(super) async fn resend_refused(database: &Database) -> Result<u64, CallError> {
     let again = Query::update()
         .table(Entity)
         .value(Column::RefusedAt, Option::<i64>::None)
@@ -168,7 +174,7 @@ pub(super) async fn resend_refused(database: &Database) -> Result<u64, Stop> {
     Ok(database.run(&again).await?.len() as u64)
 }
 
-pub(super) async fn backlog(database: &Database) -> Result<Backlog, Stop> {
+pub(super) async fn backlog(database: &Database) -> Result<Backlog, CallError> {
     let waited = database.now().sub(Expr::col(Column::CreatedAt).min());
     let count = Query::select()
         .expr_as(Expr::col(Column::Seq).count(), "pending")

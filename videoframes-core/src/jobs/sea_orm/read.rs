@@ -1,9 +1,9 @@
-//! Questions that change nothing.
+//! Read-only queries.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Stop;
+use super::CallError;
 use super::entity::video_job::{Column, Entity};
 use crate::clock::UnixMillis;
 use crate::database::Database;
@@ -11,12 +11,12 @@ use crate::jobs::{
     JobCursor, JobFilter, JobId, JobPage, JobResult, JobStatus, UnreadableJob, VideoJob, WorkHash,
 };
 
-pub(super) async fn get(database: &Database, job: JobId) -> Result<Option<VideoJob>, Stop> {
+pub(super) async fn get(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let row = Entity::find_by_id(job.0).one(&database.reader().await?).await?;
     Ok(row.map(VideoJob::try_from).transpose()?)
 }
 
-pub(super) async fn list(database: &Database, filter: &JobFilter) -> Result<JobPage, Stop> {
+pub(super) async fn list(database: &Database, filter: &JobFilter) -> Result<JobPage, CallError> {
     let mut jobs = Entity::find()
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
@@ -50,7 +50,10 @@ pub(super) async fn list(database: &Database, filter: &JobFilter) -> Result<JobP
     Ok(page)
 }
 
-pub(super) async fn find_result(database: &Database, work: &WorkHash) -> Result<Option<JobResult>, Stop> {
+pub(super) async fn find_result(
+    database: &Database,
+    work: &WorkHash,
+) -> Result<Option<JobResult>, CallError> {
     let latest = Entity::find()
         .filter(Column::WorkHash.eq(work.0.as_str()))
         .filter(Column::Status.eq(JobStatus::Completed.as_str()))
@@ -60,7 +63,7 @@ pub(super) async fn find_result(database: &Database, work: &WorkHash) -> Result<
     Ok(row.map(|row| row.result()).transpose()?.flatten())
 }
 
-pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, Stop> {
+pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, CallError> {
     let job = Entity::find()
         .select_only()
         .column(Column::Id)
@@ -70,7 +73,7 @@ pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, St
     Ok(id.is_some())
 }
 
-pub(super) async fn unfinished(database: &Database) -> Result<u64, Stop> {
+pub(super) async fn unfinished(database: &Database) -> Result<u64, CallError> {
     let jobs = Entity::find().filter(Column::FinishedAt.is_null());
     Ok(jobs.count(&database.reader().await?).await?)
 }

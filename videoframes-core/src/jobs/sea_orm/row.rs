@@ -1,4 +1,4 @@
-//! One row: how it is locked, guarded, changed and read back.
+//! Locks, guards, changes and reads a single row.
 
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, Query, UpdateStatement};
 use sea_orm::{
@@ -12,12 +12,12 @@ use crate::database::{Database, Session};
 use crate::jobs::lease::Standing;
 use crate::jobs::{JobEvent, JobId, JobStatus, Lease, VideoJob};
 
-/// Under which name a query gives the time along with the rows.
+/// Name of the result column with the current time.
 const NOW: &str = "now";
-/// Under which name a query tells of each row whether a newer event of its object is there.
+/// Name of the result column that tells whether a newer event of the row's object exists.
 const OUTDATED: &str = "outdated";
 
-/// How the job stands, to be changed by nobody else until the end of the transaction.
+/// Locks a job until the end of the transaction, and returns it with the facts for a decision.
 pub(super) async fn lock(
     database: &Database,
     transaction: &Session,
@@ -28,11 +28,11 @@ pub(super) async fn lock(
     row.as_ref().map(standing).transpose()
 }
 
-/// Up to `most` jobs, for [`standing`]; those that others are changing right now are passed over.
-pub(super) fn lock_some(database: &Database, condition: Cond, most: u64) -> Select<Entity> {
+/// Selects and locks up to `limit` jobs for [`standing`], skipping jobs that other transactions have locked.
+pub(super) fn lock_some(database: &Database, condition: Cond, limit: u64) -> Select<Entity> {
     use sea_orm::sea_query::{LockBehavior, LockType};
     with_standing(database, Entity::find().filter(condition))
-        .limit(most)
+        .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
@@ -48,21 +48,21 @@ pub(super) fn standing(row: &QueryResult) -> Result<Standing, DbErr> {
     })
 }
 
-/// Whether a newer event takes a job's place, as [`decide`](crate::jobs::lease::decide) sees it.
+/// Returns whether a newer event supersedes a job, by the rule of [`decide`](crate::jobs::lease::decide).
 pub(super) fn superseded() -> Expr {
     Column::Generation.eq(0).and(outdated())
 }
 
-/// Whether a newer event of a row's object is there.
+/// Returns whether a newer event of the row's object exists.
 fn outdated() -> Expr {
     let newer = Alias::new("newer");
-    let of_newer = |column| Expr::col((newer.clone(), column));
+    let newer_col = |column| Expr::col((newer.clone(), column));
     Expr::exists(
         Query::select()
             .expr(Expr::val(1))
             .from_as(Entity, newer.clone())
-            .and_where(of_newer(Column::SourceObject).equals((Entity, Column::SourceObject)))
-            .and_where(of_newer(Column::EventOrder).gt(Expr::col((Entity, Column::EventOrder))))
+            .and_where(newer_col(Column::SourceObject).equals((Entity, Column::SourceObject)))
+            .and_where(newer_col(Column::EventOrder).gt(Expr::col((Entity, Column::EventOrder))))
             .to_owned(),
     )
 }
@@ -71,14 +71,14 @@ pub(super) fn job(row: &QueryResult) -> Result<VideoJob, DbErr> {
     Model::from_query_result(row, "")?.try_into()
 }
 
-/// The states in which `event` can happen.
+/// Returns the states in which `event` can happen.
 pub(super) fn before(event: JobEvent) -> Vec<&'static str> {
     let states = JobStatus::ALL.into_iter();
     let states = states.filter(|status| status.after(event).is_some());
     states.map(JobStatus::as_str).collect()
 }
 
-/// What a row has to be for the holder of `lease` to change it.
+/// Returns the guard for changes by the holder of `lease`.
 pub(super) fn held_by(lease: &Lease) -> Cond {
     Cond::all()
         .add(Column::Id.eq(lease.job.0))
@@ -86,7 +86,7 @@ pub(super) fn held_by(lease: &Lease) -> Cond {
         .add(Column::Status.eq(JobStatus::Processing.as_str()))
 }
 
-/// What the row of `job` has to be for `event` to happen to it as it was read.
+/// Returns the guard under which `event` can happen to the row of `job` as it was read.
 pub(super) fn unchanged(job: &VideoJob, event: JobEvent) -> Cond {
     Cond::all()
         .add(Column::Id.eq(job.id.0))
@@ -94,7 +94,7 @@ pub(super) fn unchanged(job: &VideoJob, event: JobEvent) -> Cond {
         .add(Column::Status.is_in(before(event)))
 }
 
-/// A change of whatever rows fit the guard, which gives them as they then stand.
+/// Builds a change of the rows that match `guard`; the statement returns the changed rows.
 pub(super) fn change(database: &Database, guard: Cond) -> UpdateStatement {
     Query::update()
         .table(Entity)
@@ -104,15 +104,15 @@ pub(super) fn change(database: &Database, guard: Cond) -> UpdateStatement {
         .to_owned()
 }
 
-/// Takes the job out of its holder's hands.
-pub(super) fn let_go(change: &mut UpdateStatement) -> &mut UpdateStatement {
+/// Clears the lease.
+pub(super) fn clear_lease(change: &mut UpdateStatement) -> &mut UpdateStatement {
     change
         .value(Column::Stage, Option::<String>::None)
         .value(Column::LeaseOwner, Option::<String>::None)
         .value(Column::LeaseExpiresAt, Option::<i64>::None)
 }
 
-/// The job as the change left it; `None` where the guard held it back.
+/// Applies a change and returns the changed job, or `None` if the guard did not match.
 pub(super) async fn apply(
     transaction: &Session,
     change: &UpdateStatement,
@@ -121,7 +121,7 @@ pub(super) async fn apply(
     row.as_ref().map(job).transpose()
 }
 
-/// The deadline of a job that is given its time now.
+/// Returns the deadline of a job whose time starts now.
 pub(super) fn deadline(database: &Database) -> Expr {
     database.now().add(Expr::col(Column::TimeLimitMs))
 }

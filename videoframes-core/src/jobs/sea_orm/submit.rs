@@ -1,4 +1,4 @@
-//! New jobs.
+//! Submission of jobs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use uuid::Uuid;
 
 use super::entity::video_job::{Column, Entity};
-use super::{Stop, finish, outbox, row};
+use super::{CallError, finish, outbox, row};
 use crate::clock::millis;
 use crate::database::{Database, Session, text};
 use crate::jobs::event::EventOrder;
@@ -15,21 +15,20 @@ use crate::jobs::lease::{Decision, decide};
 use crate::jobs::{Enqueue, JobId, JobRepoError, JobStatus, NewJob, OutboxMessage, Submitted, VideoJob};
 use crate::storage::ObjectKey;
 
-/// Jobs written by one statement: its parameters are limited.
+/// Number of jobs per statement, whose parameters are limited.
 const CHUNK: usize = 100;
-/// Jobs that end at once by newer events; claims and sweeps see to more.
-const MOST_SUPERSEDED: u64 = 1000;
+/// Maximum number of jobs that a submission supersedes at once; claims and sweeps end the rest.
+const MAX_SUPERSEDED: u64 = 1000;
 
 pub(super) async fn submit(
     database: &Database,
     jobs: &[NewJob],
     enqueue: Enqueue,
-) -> Result<Vec<Submitted>, Stop> {
+) -> Result<Vec<Submitted>, CallError> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    // Everyone goes through the keys in the same order: two who bring the same ones wait for each other
-    // once, and not both for ever.
+    // All submissions insert keys in the same order, so that submissions with the same keys do not deadlock.
     let mut ordered: Vec<&NewJob> = jobs.iter().collect();
     ordered.sort_by(|a, b| a.idempotency_key.cmp(&b.idempotency_key));
     let transaction = database.begin().await?;
@@ -71,14 +70,15 @@ pub(super) async fn submit(
     Ok(answers)
 }
 
-/// Ends the waiting jobs of these jobs' objects, these ones among them, whose events are older than another.
-/// One that others are changing right now is left to its next claim.
+/// Ends waiting jobs of the same objects whose events are older than the newest one, new jobs included.
+///
+/// Skips jobs that are locked by other transactions; their next claim ends them.
 async fn supersede(
     database: &Database,
     transaction: &Session,
     jobs: &[NewJob],
-) -> Result<HashSet<JobId>, Stop> {
-    let events = jobs.iter().filter_map(EventOrder::of);
+) -> Result<HashSet<JobId>, CallError> {
+    let events = jobs.iter().filter_map(EventOrder::from_job);
     let objects: Vec<String> = events.map(|event| text(&event.object)).collect();
     let mut superseded = HashSet::new();
     for objects in objects.chunks(CHUNK) {
@@ -87,7 +87,7 @@ async fn supersede(
             .add(Column::SourceObject.is_in(objects.iter().map(String::as_str)))
             .add(Column::Status.is_in(waiting))
             .add(row::superseded());
-        let select = row::lock_some(database, condition, MOST_SUPERSEDED).into_query();
+        let select = row::lock_some(database, condition, MAX_SUPERSEDED).into_query();
         for row in transaction.query_all(&select).await? {
             let standing = row::standing(&row)?;
             if let Decision::End { outcome, crash_count } = decide(&standing, u32::MAX) {
@@ -132,7 +132,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Column::MessageId,
             Column::WorkLimitMs,
         ])
-        // Of the key as well as of the message.
+        // Conflicts of the idempotency key and of the message.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .returning_all()
         .to_owned();
@@ -142,7 +142,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Some(_) => JobStatus::Failed,
             None => JobStatus::Pending,
         };
-        let (object, order) = EventOrder::of(job)
+        let (object, order) = EventOrder::from_job(job)
             .map(|event| (text(&event.object), event.order))
             .unzip();
         let never = || Expr::val(Option::<i64>::None);
@@ -180,7 +180,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
     insert
 }
 
-/// What new jobs have to be told of.
+/// Returns the messages for new jobs.
 fn messages(new: &[VideoJob], enqueue: Enqueue) -> Vec<OutboxMessage> {
     let message = |job: &VideoJob| match (job.status.is_terminal(), enqueue) {
         (true, _) => Some(OutboxMessage::notification(job)),
@@ -190,14 +190,14 @@ fn messages(new: &[VideoJob], enqueue: Enqueue) -> Vec<OutboxMessage> {
     new.iter().filter_map(message).collect()
 }
 
-/// A job that is there, and the hash of what was asked of it.
-type Same = (JobId, String);
+/// Identifier of an existing job, and the hash of its request.
+type Existing = (JobId, String);
 
-/// What is there of the jobs that are submitted.
+/// Existing jobs that match submitted ones.
 #[derive(Default)]
 struct Known {
-    keys: HashMap<String, Same>,
-    messages: HashMap<String, Same>,
+    keys: HashMap<String, Existing>,
+    messages: HashMap<String, Existing>,
 }
 
 impl Known {
@@ -217,29 +217,31 @@ impl Known {
         Ok(())
     }
 
-    /// The job that this message has asked for before. It asks the same whenever it comes: another message
-    /// has taken the name of one that asked for something else.
-    fn of_message(&self, job: &NewJob) -> Option<JobId> {
+    /// Returns the job that an earlier delivery of this message requested.
+    ///
+    /// A message always requests the same: with another payload hash, a different message has the same
+    /// identifier.
+    fn job_of_message(&self, job: &NewJob) -> Option<JobId> {
         let (id, payload) = self.messages.get(&message(job)?)?;
         (*payload == text(&job.payload_hash)).then_some(*id)
     }
 
     fn has_message(&self, job: &NewJob) -> bool {
-        self.of_message(job).is_some()
+        self.job_of_message(job).is_some()
     }
 
-    /// What is to be remembered of the message; nothing where another one has its name.
+    /// Returns the message identifier to store; `None` if another message has the same identifier.
     fn new_message(&self, job: &NewJob) -> Option<String> {
         message(job).filter(|message| !self.messages.contains_key(message))
     }
 
-    fn answer(&self, job: &NewJob, created: &mut HashSet<JobId>) -> Result<Submitted, Stop> {
-        if let Some(id) = self.of_message(job) {
+    fn answer(&self, job: &NewJob, created: &mut HashSet<JobId>) -> Result<Submitted, CallError> {
+        if let Some(id) = self.job_of_message(job) {
             let created = created.remove(&id);
             return Ok(Submitted { id, created });
         }
         let key = text(&job.idempotency_key);
-        // Missing where the old job with this key is being forgotten at this moment.
+        // Missing if the old job with this key is deleted at this moment.
         let (id, payload) = self.keys.get(&key).ok_or_else(|| DbErr::RecordNotFound(key))?;
         if *payload != text(&job.payload_hash) {
             return Err(JobRepoError::IdempotencyConflict(job.idempotency_key.clone()).into());
@@ -255,12 +257,12 @@ fn message(job: &NewJob) -> Option<String> {
     job.message_id.as_deref().map(text)
 }
 
-/// Every job that has one of the values in a column of texts, by it.
+/// Returns the jobs with one of the values in a text column, together with the value.
 async fn read(
     transaction: &Session,
     column: Column,
     values: impl IntoIterator<Item = String>,
-) -> Result<Vec<(String, Same)>, DbErr> {
+) -> Result<Vec<(String, Existing)>, DbErr> {
     let rows: Vec<(String, Uuid, String)> = Entity::find()
         .select_only()
         .columns([column, Column::Id, Column::PayloadHash])

@@ -1,7 +1,7 @@
-//! Abandoned jobs, jobs that end without a worker, and rows past their retention.
+//! Finds abandoned jobs, ends jobs without a worker, and deletes rows past their retention.
 //!
-//! Every query follows an index in the order of its key and reads on behind the last row that it saw: rows
-//! of jobs that merely wait are not read, and rows that cannot be read hold up nothing.
+//! Every query follows an index in key order and continues after the last row of the previous query. This way
+//! it neither reads rows of jobs that only wait, nor is blocked by unreadable rows.
 
 use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, Iden, QueryOrder, QueryResult, QueryTrait};
@@ -9,18 +9,18 @@ use uuid::Uuid;
 
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
-use super::{Stop, finish, outbox, row};
+use super::{CallError, finish, outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
 use crate::jobs::lease::{Decision, Delivery, Standing, abandoned_before, decide};
 use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
 
-/// Rows that one transaction holds at most.
+/// Maximum number of rows that one transaction locks.
 const BATCH: u64 = 200;
-/// Batches that one sweep looks at for one purpose; the next sweep goes on.
+/// Maximum number of batches per kind of row in one sweep; the next sweep continues.
 const BATCHES: usize = 20;
 
-pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swept, Stop> {
+pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swept, CallError> {
     let mut sweep = Sweep {
         database,
         terms,
@@ -41,38 +41,38 @@ pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swe
         ..
     } = sweep;
     if let Some(first) = unreadable.first() {
-        tracing::warn!(job.id = %first, count = unreadable.len(), "jobs that cannot be read are left alone");
+        tracing::warn!(job.id = %first, count = unreadable.len(), "skipped unreadable jobs");
     }
-    swept.forgotten = batches(terms, |most| forget_some(database, terms, most)).await?;
-    batches(terms, |most| forget_sent(database, terms, most)).await?;
+    swept.forgotten = batches(terms, |limit| delete_jobs(database, terms, limit)).await?;
+    batches(terms, |limit| delete_sent(database, terms, limit)).await?;
     Ok(swept)
 }
 
-/// Rows to look at, in the order of an index on a time and the id.
+/// A query for rows, in the order of an index on a time and the id.
 struct Rows {
     condition: Cond,
     key: Column,
 }
 
-/// Whether a job that need not end is to be enqueued.
+/// Whether to enqueue jobs that do not end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Abandoned {
     Yes,
     No,
 }
 
-fn is(status: JobStatus) -> Expr {
-    // A constant, since partial indexes do not serve parameters.
+fn has_status(status: JobStatus) -> Expr {
+    // A constant, since the planner does not use partial indexes for parameters.
     Expr::col((Entity, Column::Status)).eq(Expr::cust(format!("'{}'", status.as_str())))
 }
 
-/// Whether nobody holds a lease that lasts.
+/// Returns the condition that no worker holds an unexpired lease.
 fn not_held(database: &Database) -> Expr {
     let held = Expr::col((Entity, Column::LeaseExpiresAt)).gt(database.now());
-    is(JobStatus::Processing).and(held).not()
+    has_status(JobStatus::Processing).and(held).not()
 }
 
-/// Jobs past their deadline.
+/// Selects jobs past their deadline.
 fn late(database: &Database) -> Rows {
     Rows {
         condition: Cond::all()
@@ -82,7 +82,7 @@ fn late(database: &Database) -> Rows {
     }
 }
 
-/// Jobs that were to be stopped.
+/// Selects jobs with a request to cancel.
 fn to_be_cancelled() -> Rows {
     Rows {
         condition: Cond::all()
@@ -92,19 +92,19 @@ fn to_be_cancelled() -> Rows {
     }
 }
 
-/// Jobs whose workers vanished, perhaps too often: among all that are in work, which are not many.
+/// Selects jobs that may have lost too many workers: all jobs that are being processed, which are few.
 fn without_worker() -> Rows {
     Rows {
-        condition: Cond::all().add(is(JobStatus::Processing)),
+        condition: Cond::all().add(has_status(JobStatus::Processing)),
         key: Column::CreatedAt,
     }
 }
 
-/// Jobs that wait for a message since before a moment, by the reason for which they wait.
+/// Selects jobs that have waited for a message since before a moment, by the reason for the wait.
 fn abandoned(database: &Database, before: UnixMillis) -> [Rows; 3] {
-    let of = |status, since, key| {
+    let waiting_since = |status, since, key| {
         let col = |column| Expr::col((Entity, column));
-        // Since its last message it has waited longer than before.
+        // The job has waited longer since its last message than before that message.
         let longer = col(Column::EnqueuedAt)
             .sub(col(since))
             .lt(database.now().sub(col(Column::EnqueuedAt)));
@@ -113,7 +113,7 @@ fn abandoned(database: &Database, before: UnixMillis) -> [Rows; 3] {
             .to_owned();
         Rows {
             condition: Cond::all()
-                .add(is(status))
+                .add(has_status(status))
                 .add(Column::EnqueuedAt.lt(before.0))
                 .add(col(since).lt(before.0))
                 .add(longer)
@@ -122,20 +122,20 @@ fn abandoned(database: &Database, before: UnixMillis) -> [Rows; 3] {
         }
     };
     [
-        of(JobStatus::Pending, Column::UpdatedAt, Column::EnqueuedAt),
-        of(JobStatus::RetryWait, Column::NextAttemptAt, Column::NextAttemptAt),
-        of(JobStatus::Processing, Column::LeaseExpiresAt, Column::CreatedAt),
+        waiting_since(JobStatus::Pending, Column::UpdatedAt, Column::EnqueuedAt),
+        waiting_since(JobStatus::RetryWait, Column::NextAttemptAt, Column::NextAttemptAt),
+        waiting_since(JobStatus::Processing, Column::LeaseExpiresAt, Column::CreatedAt),
     ]
 }
 
-/// What is known of the delivery of messages to the workers.
-async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, Stop> {
+/// Returns the state of the delivery of messages to the workers.
+async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, CallError> {
     let col = |column| Expr::col((Entity, column));
-    // Only those that were received by their first message: of others it is not known when theirs was written.
+    // Only jobs claimed by their first message: for other jobs, the time of their message is unknown.
     let in_work = Query::select()
         .column((Entity, Column::CreatedAt))
         .from(Entity)
-        .and_where(is(JobStatus::Processing))
+        .and_where(has_status(JobStatus::Processing))
         .and_where(col(Column::LeaseExpiresAt).gt(database.now()))
         .and_where(col(Column::EnqueuedAt).eq(col(Column::CreatedAt)))
         .and_where(Column::MessageId.is_null())
@@ -152,12 +152,12 @@ async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, S
         .order_by(Message::Seq, Order::Asc)
         .limit(1)
         .to_owned();
-    let asked = Query::select()
+    let facts = Query::select()
         .expr_as(database.now(), "now")
         .expr_as(subquery(in_work), "in_work")
         .expr_as(subquery(unsent), "unsent")
         .to_owned();
-    let row = database.reader().await?.query_one(&asked).await?;
+    let row = database.reader().await?.query_one(&facts).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
     let time = |name| Ok::<_, DbErr>(row.try_get::<Option<i64>>("", name)?.map(UnixMillis));
     Ok(Delivery {
@@ -176,13 +176,13 @@ struct Sweep<'a> {
     database: &'a Database,
     terms: &'a SweepTerms,
     swept: Swept,
-    /// Jobs that this version cannot read: a newer one may have written them.
+    /// Jobs that this version cannot read: a newer version may have written them.
     unreadable: Vec<Uuid>,
 }
 
 impl Sweep<'_> {
-    /// Makes those jobs terminal that a claim would, and enqueues the others where they are abandoned.
-    async fn each(&mut self, rows: &Rows, abandoned: Abandoned) -> Result<(), Stop> {
+    /// Ends jobs that a claim would end, and enqueues the others if they are abandoned.
+    async fn each(&mut self, rows: &Rows, abandoned: Abandoned) -> Result<(), CallError> {
         let mut after = None;
         for _ in 0..BATCHES {
             let (last, full) = self.batch(rows, abandoned, after).await?;
@@ -194,13 +194,14 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// One transaction; the position of its last row, and whether there may be more.
+    /// Processes one batch in one transaction; returns the position of the last row, and whether there may be
+    /// more rows.
     async fn batch(
         &mut self,
         rows: &Rows,
         abandoned: Abandoned,
         after: Option<(i64, Uuid)>,
-    ) -> Result<(Option<(i64, Uuid)>, bool), Stop> {
+    ) -> Result<(Option<(i64, Uuid)>, bool), CallError> {
         let position = Expr::tuple([Expr::col((Entity, rows.key)), Expr::col((Entity, Column::Id))]);
         let mut condition = rows.condition.clone().add(not_held(self.database));
         if let Some((key, id)) = after {
@@ -250,13 +251,13 @@ impl Sweep<'_> {
         Ok((last.transpose()?, full))
     }
 
-    /// How a row stands, if it can be read.
+    /// Returns the job of a row with the facts for a decision, or `None` if the row is unreadable.
     fn standing(&mut self, row: &QueryResult) -> Result<Option<Standing>, DbErr> {
         match row::standing(row) {
             Ok(standing) => Ok(Some(standing)),
             Err(error) => {
                 let id: Uuid = row.try_get("", "id")?;
-                tracing::debug!(job.id = %id, %error, "a job cannot be read");
+                tracing::debug!(job.id = %id, %error, "failed to read job");
                 if !self.unreadable.contains(&id) {
                     self.unreadable.push(id);
                 }
@@ -266,61 +267,61 @@ impl Sweep<'_> {
     }
 }
 
-/// Works in batches until one of them is not full, or [`SweepTerms::most`] is reached.
-async fn batches<F: Future<Output = Result<u64, Stop>>>(
+/// Runs batches until a batch is not full, or until [`SweepTerms::most`] is reached.
+async fn batches<F: Future<Output = Result<u64, CallError>>>(
     terms: &SweepTerms,
     some: impl Fn(u64) -> F,
-) -> Result<u64, Stop> {
+) -> Result<u64, CallError> {
     let mut done = 0;
     loop {
-        let most = std::cmp::min(BATCH, u64::from(terms.most) - done);
-        if most == 0 {
+        let limit = std::cmp::min(BATCH, u64::from(terms.most) - done);
+        if limit == 0 {
             return Ok(done);
         }
-        let batch = some(most).await?;
+        let batch = some(limit).await?;
         done += batch;
-        if batch < most {
+        if batch < limit {
             return Ok(done);
         }
     }
 }
 
-/// Forgets some that are past their retention, with what was told of them.
-async fn forget_some(database: &Database, terms: &SweepTerms, most: u64) -> Result<u64, Stop> {
+/// Deletes a batch of jobs past their retention, with their messages.
+async fn delete_jobs(database: &Database, terms: &SweepTerms, limit: u64) -> Result<u64, CallError> {
     let condition = Cond::all()
         .add(Column::FinishedAt.is_not_null())
         .add(Expr::col(Column::FinishedAt).lt(database.earlier(terms.retention)))
         .add(Expr::exists(messages_of_job()).not());
     let transaction = database.begin().await?;
-    let some = row::lock_some(database, condition, most).order_by_asc(Column::FinishedAt);
+    let some = row::lock_some(database, condition, limit).order_by_asc(Column::FinishedAt);
     let rows = transaction.query_all(&some.into_query()).await?;
     let jobs = rows.iter().map(|row| row.try_get("", "id"));
     let jobs = jobs.collect::<Result<Vec<Uuid>, _>>()?;
     if !jobs.is_empty() {
-        let told = delete(Outbox, Expr::col(Message::JobId).is_in(jobs.iter().copied()));
-        transaction.execute(&told).await?;
-        let told = delete(Entity, Column::Id.is_in(jobs.iter().copied()));
-        transaction.execute(&told).await?;
+        let messages = delete(Outbox, Expr::col(Message::JobId).is_in(jobs.iter().copied()));
+        transaction.execute(&messages).await?;
+        let rows = delete(Entity, Column::Id.is_in(jobs.iter().copied()));
+        transaction.execute(&rows).await?;
         transaction.commit().await?;
     }
     Ok(jobs.len() as u64)
 }
 
-/// Forgets sent messages that are past their retention, of jobs that may live on.
-async fn forget_sent(database: &Database, terms: &SweepTerms, most: u64) -> Result<u64, Stop> {
+/// Deletes a batch of sent messages past their retention, even if their jobs still exist.
+async fn delete_sent(database: &Database, terms: &SweepTerms, limit: u64) -> Result<u64, CallError> {
     let old = Query::select()
         .column(Message::Seq)
         .from(Outbox)
         .and_where(Expr::col(Message::SentAt).is_not_null())
         .and_where(Expr::col(Message::SentAt).lt(database.earlier(terms.retention)))
-        .limit(most)
+        .limit(limit)
         .to_owned();
-    let mut forget = delete(Outbox, Expr::col(Message::Seq).in_subquery(old));
-    let forgotten = database.run(forget.returning_col(Message::Seq)).await?;
-    Ok(forgotten.len() as u64)
+    let mut delete = delete(Outbox, Expr::col(Message::Seq).in_subquery(old));
+    let deleted = database.run(delete.returning_col(Message::Seq)).await?;
+    Ok(deleted.len() as u64)
 }
 
-/// The unsent messages of the job that the query around it looks at.
+/// Selects the unsent messages of the outer query's job.
 fn messages_of_job() -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))

@@ -1,4 +1,4 @@
-//! From a message to the jobs that it is about.
+//! Turns a message into jobs.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use super::telemetry;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
 use crate::storage::ObjectInfo;
 
-/// Receipts of a message for which its source may fail to answer while other objects do. Then the message becomes a
-/// job, which tells.
+/// Number of receipts for which the source of a message may fail to answer while other objects do. Then the
+/// message becomes a job, which reports the error.
 const UNANSWERED: u32 = 3;
 
-/// What a message turned out to be.
+/// The result of the validation of a message.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    /// About this job.
+    /// The message is about this job.
     Job(JobId),
-    /// All that it asks is done, or on its way in messages of its own.
+    /// Everything that the message requests is done, or was enqueued in separate messages.
     Done,
-    /// Nothing that can be worked on; it is buried.
-    Buried,
-    /// It cannot be told for now.
+    /// The message was invalid and went to the dead-letter queue.
+    DeadLettered,
+    /// The store does not answer for now.
     NotNow,
 }
 
 impl Parts {
-    /// Validates a message; one that asks for jobs makes them, or finds them made. `deadline` is how long
-    /// each may take at most.
+    /// Validates a message, and submits the jobs that it requests. `deadline` is the maximum time of each
+    /// job.
     ///
     /// # Errors
-    /// Of the repository, where it does not answer.
+    /// Returns the error of the repository.
     pub(super) async fn accept(
         &self,
         receipt: &Receipt,
@@ -42,19 +42,19 @@ impl Parts {
         let (requests, broken) = match JobMessage::parse(&receipt.message().body) {
             Ok(JobMessage::Known(job)) => return Ok(Accepted::Job(job)),
             Ok(JobMessage::Asked(request)) => (vec![*request], None),
-            Ok(JobMessage::Events(events)) => match self.asked_of(&events.created, receipts).await {
+            Ok(JobMessage::Events(events)) => match self.requests_for(&events.created, receipts).await {
                 Some(asked) => (asked, events.broken),
                 None => return Ok(Accepted::NotNow),
             },
             Ok(JobMessage::Nothing) => return Ok(Accepted::Done),
             Err(poison) => {
-                receipt.bury("malformed", &poison.to_string()).await;
-                return Ok(Accepted::Buried);
+                receipt.dead_letter("malformed", &poison.to_string()).await;
+                return Ok(Accepted::DeadLettered);
             }
         };
         let mut jobs = Vec::with_capacity(requests.len());
         for request in requests {
-            let Some(etag) = self.etag_of(&request, receipts).await else {
+            let Some(etag) = self.current_etag(&request, receipts).await else {
                 return Ok(Accepted::NotNow);
             };
             jobs.push(request.into_job(etag, deadline));
@@ -62,7 +62,7 @@ impl Parts {
         if jobs.is_empty() && broken.is_none() {
             return Ok(Accepted::Done);
         }
-        // One job is worked on by whoever holds its message; several get messages of their own.
+        // A single job is processed by the worker that holds its message; several jobs get separate messages.
         let alone = jobs.len() == 1 && broken.is_none();
         let enqueue = match alone {
             true => Enqueue::AlreadyQueued,
@@ -71,16 +71,16 @@ impl Parts {
         if let [job] = jobs.as_mut_slice()
             && alone
         {
-            // Whatever becomes of the source, the same message asks for the same job.
+            // Makes the same message request the same job, whatever happens to the source.
             job.message_id = Some(format!("{}/{}", self.input.name(), receipt.message().id));
         }
         let submitted = match self.repo.submit(&jobs, enqueue).await {
             Ok(submitted) => submitted,
             Err(error @ JobRepoError::IdempotencyConflict(_)) => {
                 receipt
-                    .bury("idempotency_conflict", &format!("IDEMPOTENCY_CONFLICT: {error}"))
+                    .dead_letter("idempotency_conflict", &format!("IDEMPOTENCY_CONFLICT: {error}"))
                     .await;
-                return Ok(Accepted::Buried);
+                return Ok(Accepted::DeadLettered);
             }
             Err(error) => return Err(error),
         };
@@ -90,21 +90,23 @@ impl Parts {
         }
         self.outbox.notify_one();
         match broken {
-            // What could be read of it has its jobs; when it is sent again they are found made.
+            // The valid records have jobs. When the message is sent again, the submission finds those jobs.
             Some(wrong) => {
-                receipt.bury("malformed", &Poison::Event(wrong).to_string()).await;
-                Ok(Accepted::Buried)
+                receipt
+                    .dead_letter("malformed", &Poison::Event(wrong).to_string())
+                    .await;
+                Ok(Accepted::DeadLettered)
             }
             None => Ok(Accepted::Done),
         }
     }
 
-    /// What the rules ask of new objects; `None` where the store does not answer.
-    async fn asked_of(&self, created: &[ObjectEvent], receipts: u32) -> Option<Vec<JobRequest>> {
+    /// Returns the requests that the rules create for new objects; `None` if the store does not answer.
+    async fn requests_for(&self, created: &[ObjectEvent], receipts: u32) -> Option<Vec<JobRequest>> {
         let mut asked = Vec::with_capacity(created.len());
         for event in created {
             let request = match self.rules.request(event) {
-                Some(request) if self.feeds_itself(&request, receipts).await? => None,
+                Some(request) if self.would_loop(&request, receipts).await? => None,
                 request => request,
             };
             telemetry::object_event(request.is_some());
@@ -112,7 +114,7 @@ impl Parts {
                 tracing::info!(
                     input.bucket = event.bucket,
                     input.key = event.key,
-                    "a new object of which no rule asks anything"
+                    "no rule matches the new object"
                 );
             }
             asked.extend(request);
@@ -120,12 +122,12 @@ impl Parts {
         Some(asked)
     }
 
-    /// Whether a rule would make renditions of a rendition, and of those the next ones; `None` where the
-    /// store does not answer.
-    async fn feeds_itself(&self, request: &JobRequest, receipts: u32) -> Option<bool> {
+    /// Returns whether a rule would create renditions of a rendition, in an endless loop; `None` if the store
+    /// does not answer.
+    async fn would_loop(&self, request: &JobRequest, receipts: u32) -> Option<bool> {
         match request.writes_videos() {
             true => Some(
-                self.source_of(request, receipts)
+                self.head_source(request, receipts)
                     .await?
                     .is_some_and(|found| is_rendition(&found)),
             ),
@@ -133,24 +135,27 @@ impl Parts {
         }
     }
 
-    /// The version of the source that is there now: `Some(None)` where there is none or where another is
-    /// meant, `None` where the store does not answer.
-    async fn etag_of(&self, request: &JobRequest, receipts: u32) -> Option<Option<String>> {
+    /// Returns the ETag of the current version of the source.
+    ///
+    /// Returns `Some(None)` if there is no source or if the request names a version, and `None` if the store
+    /// does not answer.
+    async fn current_etag(&self, request: &JobRequest, receipts: u32) -> Option<Option<String>> {
         let version = request.source().map(|source| &source.version);
         match version {
             Some(version) if version.id.is_none() && version.etag.is_none() => {
-                Some(self.source_of(request, receipts).await?.map(|found| found.etag))
+                Some(self.head_source(request, receipts).await?.map(|found| found.etag))
             }
             _ => Some(None),
         }
     }
 
-    /// The source, where it is there; `None` where the store does not answer.
-    async fn source_of(&self, request: &JobRequest, receipts: u32) -> Option<Option<ObjectInfo>> {
+    /// Returns the metadata of the source, `Some(None)` if there is no source, and `None` if the store does
+    /// not answer.
+    async fn head_source(&self, request: &JobRequest, receipts: u32) -> Option<Option<ObjectInfo>> {
         let Some(source) = request.source() else {
             return Some(None);
         };
-        // A bucket that is not known makes a job that fails.
+        // An unknown bucket creates a job that fails.
         let bucket = source.bucket.as_deref();
         let Ok(storage) = self.stores.source(bucket) else {
             return Some(None);
@@ -161,13 +166,13 @@ impl Parts {
         }
         match storage.head(&source.key, &source.version).await {
             Ok(found) => Some(Some(found)),
-            // The job says so, as of a version that is gone.
+            // The job reports the error, as for a version that is gone.
             Err(error) if !error.is_retryable() => Some(None),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     input.key = %source.key,
-                    "failed to look at a source"
+                    "failed to read the metadata of a source"
                 );
                 let outage = self.is_outage(&reads).await;
                 (!outage && receipts >= UNANSWERED).then_some(None)

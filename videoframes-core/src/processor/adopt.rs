@@ -1,4 +1,4 @@
-//! Archives of earlier attempts: complete ones are results.
+//! Adopts archives of earlier attempts: a complete archive is a result.
 
 use std::io;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::circuit::Operation;
-use super::mark;
-use super::renditions::{beside, is_archive};
+use super::ownership;
+use super::renditions::{is_archive, of_archive};
 use super::verdict::{Suspect, Verdict};
 use super::work::result_folder;
 use crate::archive::{MANIFEST_NAME, Manifest, hex};
@@ -15,39 +15,39 @@ use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
 
-/// Bytes that are read at once.
+/// Size of one read in bytes.
 const CHUNK: usize = 4 << 20;
-/// Objects that are looked at together.
+/// Number of objects per list request.
 const PAGE: usize = 100;
-/// Largest manifest that is read.
+/// Maximum size of a manifest in bytes.
 const MANIFEST_BYTES: u64 = 1 << 30;
 
-/// Takes over the object at a key that the client chose, if this job wrote it.
+/// Adopts the object under a key that the client chose, if this job wrote the object.
 ///
 /// # Errors
-/// `OUTPUT_EXISTS` for any other object, which is left alone.
+/// Returns `OUTPUT_EXISTS` for any other object, and leaves the object unchanged.
 pub(super) async fn adopt(
     stores: &Stores,
     key: &ObjectKey,
     found: &ObjectInfo,
     job: &VideoJob,
 ) -> Result<JobResult, Verdict> {
-    if !mark::is_on(found, job) {
+    if !ownership::is_tagged(found, job) {
         let message = format!("'{key}' exists and was not written by this job");
         return Err(Verdict::permanent(ErrorCode::OutputExists, message));
     }
-    tracing::info!(%key, "an earlier attempt wrote the archive; it is adopted");
+    tracing::info!(%key, "adopting the archive of an earlier attempt");
     read(stores, key, found, job).await
 }
 
-/// Takes over the archive of an earlier claim of this job, if one was finished.
+/// Adopts the archive of an earlier claim of this job, if there is a complete one.
 pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Option<JobResult>, Verdict> {
     let folder = result_folder(job.id);
     let storage = stores.results();
     let mut after: Option<ObjectKey> = None;
     loop {
         let page = storage.list(&folder, after.as_ref(), PAGE).await;
-        let page = page.map_err(|e| Verdict::of_results(&e, Operation::List))?;
+        let page = page.map_err(|e| Verdict::from_results_error(&e, Operation::List))?;
         let Some(last) = page.last() else {
             return Ok(None);
         };
@@ -56,27 +56,27 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
             let found = match storage.head(&object.key, &ObjectVersion::CURRENT).await {
                 Ok(found) => found,
                 Err(StorageError::NotFound(_)) => continue,
-                Err(error) => return Err(Verdict::of_results(&error, Operation::Read)),
+                Err(error) => return Err(Verdict::from_results_error(&error, Operation::Read)),
             };
-            // The key alone says whose it is; what was asked may have been noted beside it.
-            if mark::may_be_on(&found, job)
+            // The key alone identifies the job; the metadata may contain the payload hash.
+            if ownership::may_belong_to(&found, job)
                 && let Ok(result) = read(stores, &object.key, &found, job).await
             {
-                tracing::info!(key = %object.key, "an earlier attempt finished the archive; it is adopted");
+                tracing::info!(key = %object.key, "adopting the archive of an earlier attempt");
                 return Ok(Some(result));
             }
         }
     }
 }
 
-/// Reads a whole archive: what it holds, and its checksum. Renditions lie beside it.
+/// Reads a whole archive and returns its content and checksum, with the renditions next to it.
 async fn read(
     stores: &Stores,
     key: &ObjectKey,
     found: &ObjectInfo,
     job: &VideoJob,
 ) -> Result<JobResult, Verdict> {
-    let renditions = beside(stores, job, key).await?;
+    let renditions = of_archive(stores, job, key).await?;
     let unreadable = |message: String| {
         Verdict::retryable(ErrorCode::OutputUnavailable, message)
             .suspecting(Suspect::Results(Operation::Read))
@@ -86,7 +86,7 @@ async fn read(
         .open(key, &ObjectVersion::with_etag(&found.etag))
         .await;
     let source = source
-        .map_err(|e| Verdict::of_results(&e, Operation::Read))?
+        .map_err(|e| Verdict::from_results_error(&e, Operation::Read))?
         .source;
     let mut digest = Sha256::new();
     let mut verifier = source.verifier();
@@ -95,7 +95,7 @@ async fn read(
         let bytes = source.read_at(offset, CHUNK).await;
         let bytes = bytes.map_err(|e| unreadable(format!("'{key}': {e}")))?;
         if bytes.is_empty() {
-            return Err(unreadable(format!("'{key}' ends too early")));
+            return Err(unreadable(format!("'{key}' is truncated")));
         }
         digest.update(&bytes);
         if let Some(verifier) = &mut verifier {
@@ -122,7 +122,7 @@ async fn read(
     })
 }
 
-/// The manifest of a complete archive.
+/// Returns the manifest of a complete archive.
 async fn manifest(source: Arc<dyn Source>) -> io::Result<Manifest> {
     let runtime = tokio::runtime::Handle::current();
     let read = move || {
@@ -140,7 +140,7 @@ async fn manifest(source: Arc<dyn Source>) -> io::Result<Manifest> {
         .map_err(io::Error::other)?
 }
 
-/// A source for readers that block, on a thread that may.
+/// A [`Source`] for blocking readers, on a thread that may block.
 struct Reader {
     source: Arc<dyn Source>,
     runtime: tokio::runtime::Handle,

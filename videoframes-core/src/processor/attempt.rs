@@ -1,4 +1,4 @@
-//! A claimed job, held by its heartbeat until its outcome is written down.
+//! One attempt at a claimed job, from the claim to the recorded outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::circuit::{Operation, StoreUse};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::{Held, State, beat};
-use super::leftovers;
+use super::orphans;
 use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
@@ -24,25 +24,25 @@ use crate::error::chain;
 use crate::jobs::{ErrorCode, JobError, JobRepoError, JobStatus, Lease, Outcome, Stage, VideoJob};
 use crate::storage::ObjectKey;
 
-/// How long a worker that was cut off tries to hand its job back.
-const HAND_BACK: Duration = Duration::from_secs(300);
+/// Maximum time for which a fenced worker tries to release its job.
+const RELEASE_TIME: Duration = Duration::from_secs(300);
 
-/// What is to become of the message when the attempt is over.
+/// What happens to the message after the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Afterwards {
-    /// The job is terminal.
+pub(super) enum MessageAction {
+    /// The job is terminal: delete the message.
     Delete,
-    /// It is to come again after this time.
-    Again(Duration),
-    /// It is another worker's business.
+    /// Receive the message again after this time.
+    Redeliver(Duration),
+    /// Another worker is responsible for the message.
     Leave,
 }
 
-/// What the attempt's outcome asks to be written.
+/// The change that the outcome of an attempt requires.
 enum Ending {
     Finish(Outcome, Vec<ObjectKey>),
     RetryLater(JobError, Duration),
-    /// The same without counting the attempt: a dependency is out of order.
+    /// Like `RetryLater` without counting the attempt: a dependency has an outage.
     Defer(JobError, Duration),
     Release,
     Nothing,
@@ -53,26 +53,26 @@ pub(super) struct Attempt {
     pub(super) config: Arc<ProcessorConfig>,
     pub(super) job: VideoJob,
     pub(super) lease: Lease,
-    /// When the claim was asked for: the lease began then at the earliest.
+    /// Time of the claim request, which is the earliest start of the lease.
     pub(super) claimed: Instant,
     pub(super) receipt: Receipt,
     pub(super) stop: Stop,
 }
 
 impl Attempt {
-    /// Works on the job and writes down the outcome. The lease is held until that is done. Whatever ends
-    /// this early, a panic too, ends heartbeat and work.
-    pub(super) async fn run(self) -> Afterwards {
+    /// Processes the job and records the outcome, holding the lease until then. An early end, even by a
+    /// panic, also ends heartbeat and work.
+    pub(super) async fn run(self) -> MessageAction {
         fault::reached(Point::Claimed);
         let _counted = telemetry::InFlight::new();
         let began = Instant::now();
         telemetry::waited(self.job.updated_at.since(self.job.created_at));
         let state = Arc::new(State::new());
         let done = CancellationToken::new();
-        let heart = self.heart(&state, &done);
+        let heartbeat = self.start_heartbeat(&state, &done);
         let _deadline = self.watch_deadline();
         let outcome = match self.blocked().await {
-            Some(suspect) => Err(Verdict::of_outage(suspect)),
+            Some(suspect) => Err(Verdict::from_outage(suspect)),
             None => self.work(&state).await,
         };
         let outage = match &outcome {
@@ -81,19 +81,19 @@ impl Attempt {
         };
         state.enter(Stage::Commit);
         let ending = self.ending(outcome, outage);
-        let afterwards = self.write(&ending, began).await;
+        let action = self.write(&ending, began).await;
         fault::reached(Point::Committed);
-        // The heartbeat in flight is waited for, so that nothing touches the message behind its end.
+        // Waits for a renewal in flight, so that nothing changes the message after the end of the attempt.
         done.cancel();
-        let _ = heart.await;
-        afterwards
+        let _ = heartbeat.await;
+        action
     }
 
     fn bucket(&self) -> Option<&str> {
         self.job.source["bucket"].as_str()
     }
 
-    /// What this job needs and is known to be out of order.
+    /// Returns a required dependency with an outage, if any.
     async fn blocked(&self) -> Option<Suspect> {
         let needed = [Suspect::SourceRead]
             .into_iter()
@@ -112,7 +112,7 @@ impl Attempt {
         None
     }
 
-    /// Whether what failed fails for every job, and not for this one alone.
+    /// Returns whether the failure affects every job rather than this one alone.
     async fn is_outage(&self, verdict: &Verdict) -> bool {
         let Some(suspect) = verdict.suspect else {
             return false;
@@ -125,7 +125,7 @@ impl Attempt {
         }
     }
 
-    fn heart(&self, state: &Arc<State>, done: &CancellationToken) -> AbortOnDropHandle<()> {
+    fn start_heartbeat(&self, state: &Arc<State>, done: &CancellationToken) -> AbortOnDropHandle<()> {
         let (repo, lease) = (Arc::clone(&self.parts.repo), self.lease.clone());
         let (receipt, state) = (self.receipt.clone(), Arc::clone(state));
         let (stop, timing) = (self.stop.clone(), self.config.timing);
@@ -144,16 +144,16 @@ impl Attempt {
 
     fn watch_deadline(&self) -> Option<AbortOnDropHandle<()>> {
         let deadline = self.job.deadline_at?;
-        // The claim has just set the job's time of change: both are the repository's own time.
+        // The claim has just set `updated_at`: both times are from the repository's clock.
         let left = deadline.since(self.job.updated_at);
         let stop = self.stop.clone();
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::time::sleep(left).await;
-            stop.because(Reason::Deadline);
+            stop.request(Reason::Deadline);
         })))
     }
 
-    /// Does the work in a task of its own: a panic costs this attempt only.
+    /// Runs the work in a separate task: a panic costs only this attempt.
     async fn work(&self, state: &Arc<State>) -> Result<Done, Verdict> {
         let work = Work {
             parts: Arc::clone(&self.parts),
@@ -167,7 +167,7 @@ impl Attempt {
         match task.await {
             Ok(outcome) => outcome,
             Err(error) => {
-                let message = format!("a defect of the worker ended the attempt: {error}");
+                let message = format!("an internal error of the worker ended the attempt: {error}");
                 tracing::error!(message);
                 Err(Verdict::retryable(ErrorCode::Internal, message))
             }
@@ -180,17 +180,17 @@ impl Attempt {
             _ if self.stop.is_fenced() => return Ending::Release,
             (Ok((result, hash)), _) => return Ending::Finish(Outcome::Completed(result, hash), Vec::new()),
             (Err(_), Some(Reason::Cancelled)) => {
-                let error = JobError::new(ErrorCode::Cancelled, "someone stopped the job");
+                let error = JobError::new(ErrorCode::Cancelled, "the job was cancelled on request");
                 return Ending::Finish(Outcome::Cancelled(error), Vec::new());
             }
             (Err(_), Some(Reason::Deadline)) => {
-                let message = "the time for the whole job is over";
+                let message = "the deadline of the job passed";
                 let error = JobError::new(ErrorCode::DeadlineExceeded, message);
                 return Ending::Finish(Outcome::Failed(error), Vec::new());
             }
             (Err(_), Some(Reason::Shutdown)) => return Ending::Release,
             (Err(_), Some(Reason::Defect)) => {
-                let message = "a defect of the worker ended the heartbeat";
+                let message = "an internal error of the worker ended the heartbeat";
                 Verdict::retryable(ErrorCode::Internal, message)
             }
             (Err(verdict), _) => verdict,
@@ -203,7 +203,7 @@ impl Attempt {
                 error.r#type = code,
                 message = verdict.error.message,
                 ?pause,
-                "deferred until the dependency works again; the attempt is not counted"
+                "deferred job because of an outage, without counting the attempt"
             );
             return Ending::Defer(verdict.error, pause);
         }
@@ -214,7 +214,7 @@ impl Attempt {
                     error.r#type = code,
                     message = verdict.error.message,
                     ?pause,
-                    "to be tried again"
+                    "attempt failed; scheduled another"
                 );
                 Ending::RetryLater(verdict.error, pause)
             }
@@ -222,9 +222,11 @@ impl Attempt {
         }
     }
 
-    /// Writes the ending down, again and again while the repository does not answer. Once the lease has ended
-    /// here, the job is handed back instead, unless another worker has it by then: nobody has vanished.
-    async fn write(&self, mut ending: &Ending, began: Instant) -> Afterwards {
+    /// Records the ending, with retries while the repository does not answer.
+    ///
+    /// After the lease has expired, the job is released instead, unless another worker holds it: this worker
+    /// has not crashed.
+    async fn write(&self, mut ending: &Ending, began: Instant) -> MessageAction {
         let mut backoff = Backoff::default();
         let mut until = None;
         loop {
@@ -240,11 +242,11 @@ impl Attempt {
             let error = match written {
                 Ok(()) => {
                     self.discard(ending).await;
-                    return self.told(ending, began);
+                    return self.report(ending, began);
                 }
                 Err(error) => error,
             };
-            // Another holder, or our own change whose answer was lost: the row tells which.
+            // Another holder, or an own change whose answer was lost: the row distinguishes the two.
             if matches!(error, JobRepoError::LeaseLost) {
                 let row = self.parts.repo.get(self.lease.job).await;
                 return match row {
@@ -252,7 +254,7 @@ impl Attempt {
                         if job.status != JobStatus::Completed {
                             self.discard(ending).await;
                         }
-                        Afterwards::Delete
+                        MessageAction::Delete
                     }
                     _ => {
                         telemetry::stale_commit();
@@ -262,37 +264,34 @@ impl Attempt {
             }
             if self.stop.is_fenced() {
                 ending = &Ending::Release;
-                if *until.get_or_insert_with(|| Instant::now() + HAND_BACK) <= Instant::now() {
+                if *until.get_or_insert_with(|| Instant::now() + RELEASE_TIME) <= Instant::now() {
                     return self.lost();
                 }
             }
             if self.stop.is_lost() {
                 return self.lost();
             }
-            tracing::warn!(
-                error = chain(&error),
-                "the outcome cannot be written down for now"
-            );
+            tracing::warn!(error = chain(&error), "failed to record the outcome; retrying");
             tokio::time::sleep(backoff.failed()).await;
         }
     }
 
-    /// Removes what a job has written that has failed for it.
+    /// Removes the outputs of a failed job.
     async fn discard(&self, ending: &Ending) {
         let Ending::Finish(outcome, keys) = ending else {
             return;
         };
         for key in keys {
             if let Err(error) = self.parts.stores.results().delete(key).await {
-                tracing::warn!(error = chain(&error), %key, "an object that must not stay cannot be removed");
+                tracing::warn!(error = chain(&error), %key, "failed to delete an invalid object");
             }
         }
         if !matches!(outcome, Outcome::Completed(..)) {
-            leftovers::remove(&self.parts, &self.job).await;
+            orphans::remove(&self.parts, &self.job).await;
         }
     }
 
-    fn told(&self, ending: &Ending, began: Instant) -> Afterwards {
+    fn report(&self, ending: &Ending, began: Instant) -> MessageAction {
         let took = began.elapsed();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match ending {
@@ -304,7 +303,7 @@ impl Attempt {
                             output.key = result.key,
                             frames = result.frames,
                             bytes = result.size,
-                            "completed"
+                            "job completed"
                         );
                         ("completed", None)
                     }
@@ -314,38 +313,38 @@ impl Attempt {
                             duration_ms,
                             error.r#type = code,
                             message = error.message,
-                            "failed"
+                            "job failed"
                         );
                         ("failed", Some(code))
                     }
                     Outcome::Cancelled(error) => {
-                        tracing::info!(duration_ms, "cancelled");
+                        tracing::info!(duration_ms, "job cancelled");
                         ("cancelled", Some(error.code.as_str()))
                     }
                 };
                 telemetry::job_ended(name, error, took);
                 self.parts.outbox.notify_one();
-                Afterwards::Delete
+                MessageAction::Delete
             }
             Ending::RetryLater(error, pause) => {
                 telemetry::job_ended("retried", Some(&error.code), took);
-                Afterwards::Again(*pause)
+                MessageAction::Redeliver(*pause)
             }
             Ending::Defer(error, pause) => {
                 telemetry::job_ended("deferred", Some(&error.code), took);
-                Afterwards::Again(*pause)
+                MessageAction::Redeliver(*pause)
             }
             Ending::Release => {
-                tracing::info!("handed back");
+                tracing::info!("released job");
                 telemetry::job_ended("released", None, took);
-                Afterwards::Again(Duration::ZERO)
+                MessageAction::Redeliver(Duration::ZERO)
             }
-            Ending::Nothing => Afterwards::Leave,
+            Ending::Nothing => MessageAction::Leave,
         }
     }
 
-    fn lost(&self) -> Afterwards {
-        tracing::warn!("the lease is lost: what was done here counts no more");
-        Afterwards::Leave
+    fn lost(&self) -> MessageAction {
+        tracing::warn!("lost the lease; discarding this attempt");
+        MessageAction::Leave
     }
 }

@@ -1,8 +1,8 @@
-//! Circuit breakers: no work begins while what it needs is out of order.
+//! Circuit breakers: no work starts during an outage of a required dependency.
 //!
-//! Each dependency has one circuit for each kind of operation, and stores have them for each bucket. A circuit
-//! closes only when the kind of operation that failed succeeds again. The decisions are pure ([`Breaker`]); what
-//! tries an operation again is in `probe.rs`.
+//! Each dependency has one circuit per kind of operation, and stores have separate circuits per bucket. A
+//! circuit closes only when the kind of operation that failed succeeds again. Decisions are pure
+//! ([`Breaker`]); `probe.rs` retries operations.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,23 +13,23 @@ use tokio::time::Instant;
 use super::retry::RetryPolicy;
 use super::telemetry;
 
-/// Pauses between two tries of an operation that fails.
+/// Pauses between retries of a failing operation.
 const PAUSES: RetryPolicy = RetryPolicy {
     attempts: u32::MAX,
     first: Duration::from_millis(200),
     longest: Duration::from_secs(20),
 };
-/// The longest time that a probe may take.
+/// Maximum time of a probe.
 pub(super) const PROBE_TIME: Duration = Duration::from_secs(30);
 
-/// What a circuit is for.
+/// The subject of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Dependency {
     /// Receiving from the input queue.
     Queue,
-    /// Accepting and claiming jobs.
+    /// Submitting and claiming jobs.
     Database,
-    /// Taking messages out of the outbox.
+    /// Taking messages from the outbox.
     Outbox,
     /// One kind of operation on one store.
     Store(StoreUse),
@@ -38,12 +38,12 @@ pub(super) enum Dependency {
 /// One kind of operation on one store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StoreUse {
-    /// The bucket of sources; `None` for the store of the results.
+    /// Bucket of the sources; `None` for the store of the results.
     pub(super) bucket: Option<String>,
     pub(super) operation: Operation,
 }
 
-/// Operations that a store may refuse each on its own.
+/// Operations that a store may deny independently of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operation {
     Read,
@@ -72,31 +72,33 @@ impl StoreUse {
     }
 }
 
-/// Whether an operation may begin.
+/// Whether an operation may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It works, as far as is known.
+    /// No outage is known.
     Closed,
-    /// It failed, and is not tried before this moment.
+    /// The operation failed, and is not retried before this time.
     Open(Instant),
-    /// It failed, and the caller is to try it for all.
+    /// The operation failed, and the caller has to probe it on behalf of all callers.
     Probe,
 }
 
 /// The state of one circuit. Pure.
 #[derive(Debug, Default)]
 struct Breaker {
-    /// Failures in a row, each of them a try.
+    /// Number of consecutive failures, one per probe.
     failures: u32,
-    /// When to try again, while the circuit is open.
+    /// Time of the next probe, while the circuit is open.
     retry_at: Option<Instant>,
-    /// Until when somebody is trying.
+    /// Time until which a caller is probing.
     probing_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Whether an operation may begin. Of several that ask for an open circuit that is due, one gets to probe; the
-    /// others look again after the first pause.
+    /// Returns whether an operation may start.
+    ///
+    /// If a probe of an open circuit is due, one caller gets to probe; the others check again after the first
+    /// pause.
     fn admit(&mut self, now: Instant) -> Admission {
         match (self.retry_at, self.probing_until) {
             (None, _) => Admission::Closed,
@@ -109,8 +111,8 @@ impl Breaker {
         }
     }
 
-    /// Notes a failure, and gives the pause until the next try; `None` for a failure that belongs to one noted
-    /// before. `jitter` is from 0 to 1.
+    /// Records a failure and returns the pause until the next probe. Returns `None` for a failure that
+    /// belongs to an earlier one. `jitter` is from 0 to 1.
     fn failed(&mut self, now: Instant, jitter: f64) -> Option<Duration> {
         if self.retry_at.is_some_and(|retry_at| retry_at > now) {
             return None;
@@ -122,7 +124,7 @@ impl Breaker {
         Some(pause)
     }
 
-    /// Notes a success; whether the circuit was open.
+    /// Records a success, and returns whether the circuit was open.
     fn succeeded(&mut self) -> bool {
         let was_open = self.retry_at.is_some();
         *self = Self::default();
@@ -141,14 +143,14 @@ impl Circuits {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an operation may begin: see [`Breaker::admit`].
+    /// Returns whether an operation may start: see [`Breaker::admit`].
     pub(super) fn admit(&self, dependency: &Dependency) -> Admission {
         let mut breakers = self.breakers();
         let breaker = breakers.get_mut(dependency);
         breaker.map_or(Admission::Closed, |breaker| breaker.admit(Instant::now()))
     }
 
-    /// When to try again, while a circuit is open and that moment is to come.
+    /// Returns the time of the next probe, if the circuit is open and that time has not come.
     pub(super) fn open_until(&self, dependency: &Dependency) -> Option<Instant> {
         let breakers = self.breakers();
         let retry_at = breakers.get(dependency).and_then(|breaker| breaker.retry_at);
@@ -166,7 +168,7 @@ impl Circuits {
         if opens {
             telemetry::circuit(dependency, true);
         }
-        tracing::warn!(?dependency, error = why, ?pause, "dependency failed; waiting");
+        tracing::warn!(?dependency, error = why, ?pause, "dependency failed");
     }
 
     pub(super) fn succeeded(&self, dependency: &Dependency) {
@@ -177,7 +179,7 @@ impl Circuits {
         {
             drop(breakers);
             telemetry::circuit(dependency, false);
-            tracing::info!(?dependency, "dependency works again");
+            tracing::info!(?dependency, "dependency recovered");
         }
     }
 }
@@ -193,7 +195,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         assert_eq!(breaker.admit(now), Admission::Closed);
-        assert!(!breaker.succeeded(), "it was never open");
+        assert!(!breaker.succeeded(), "the circuit was never open");
         let pause = breaker.failed(now, 1.0);
         assert_eq!(pause, Some(200 * MILLISECOND));
         assert_eq!(breaker.admit(now), Admission::Open(now + 200 * MILLISECOND));
@@ -209,7 +211,7 @@ mod tests {
         now += 200 * MILLISECOND;
         assert_eq!(breaker.admit(now), Admission::Probe);
         assert_eq!(breaker.admit(now), Admission::Open(now + PAUSES.first));
-        // A prober that vanished is in the way no longer than a probe may take.
+        // A prober that crashed blocks others no longer than the maximum time of a probe.
         now += PROBE_TIME;
         assert_eq!(breaker.admit(now), Admission::Probe);
         assert_eq!(breaker.failed(now, 1.0), Some(400 * MILLISECOND));
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_at_the_same_time_count_once_and_pauses_grow() {
+    fn concurrent_failures_count_once_and_pauses_grow() {
         let mut now = Instant::now();
         let mut breaker = Breaker::default();
         let mut pauses = Vec::new();
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_of_operation_that_works_does_not_close_the_circuit_of_another() {
+    fn a_success_does_not_close_the_circuit_of_another_operation() {
         let circuits = Circuits::default();
         let of = |bucket: Option<&str>, operation| {
             let bucket = bucket.map(str::to_owned);

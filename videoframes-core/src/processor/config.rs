@@ -1,32 +1,32 @@
-//! How a processor works: times, bounds and policies.
+//! Configuration of a processor: times, limits and policies.
 
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
 use crate::limits::Limits;
 
-/// How a [`super::Processor`] works. The defaults are those of a deployed worker.
+/// Configuration of a [`super::Processor`]. The defaults suit a deployed worker.
 #[derive(Debug, Clone)]
 pub struct ProcessorConfig {
-    /// Who holds the leases: a name that no other running processor has.
+    /// Owner of the leases; must be unique among running processors.
     pub owner: String,
-    /// Jobs that are worked on at once.
+    /// Number of jobs that are processed concurrently.
     pub concurrency: usize,
-    /// Times that have to fit each other.
+    /// Times that depend on each other.
     pub timing: Timing,
-    /// When a failed attempt is repeated.
+    /// Policy for the retry of failed attempts.
     pub retry: RetryPolicy,
-    /// Workers of one job that may vanish before it fails.
+    /// Number of crashed workers at which a job fails.
     pub crashes: u32,
-    /// What a job may cost at most, whatever it asks for.
+    /// Upper limits for every job, whatever its own limits are.
     pub limits: Limits,
-    /// Longest time from submission to result for jobs that set none.
+    /// Maximum time from submission to result for jobs without a deadline.
     pub deadline: Duration,
-    /// Whether a job takes over the archive of an earlier one that asked the same of the same source.
+    /// Whether a job reuses the archive of an earlier job with the same source and options.
     pub reuse: bool,
-    /// Most jobs that are begun in a minute.
+    /// Maximum number of jobs started per minute.
     pub jobs_per_minute: Option<u32>,
-    /// Most bytes of sources a second, on the average.
+    /// Maximum average number of source bytes read per second.
     pub bytes_per_second: Option<u64>,
 }
 
@@ -54,33 +54,33 @@ impl Default for ProcessorConfig {
     }
 }
 
-/// Times that have to fit each other: see [`Timing::check`].
+/// Times that depend on each other: see [`Timing::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How often a lease is renewed.
+    /// Interval between renewals of a lease.
     pub heartbeat: Duration,
-    /// How long a lease lasts.
+    /// Duration of a lease.
     pub lease: Duration,
-    /// How much longer than the lease the message stays hidden, so that it comes back to a job that can
-    /// be claimed.
+    /// Time by which the visibility timeout exceeds the lease, so that a redelivered message finds a job that
+    /// can be claimed.
     pub visibility_margin: Duration,
-    /// How long before the lease's end a worker that cannot renew it stops itself.
+    /// Time before the end of an unrenewed lease at which a worker stops itself.
     pub fence_margin: Duration,
-    /// How long a receive waits for a message.
+    /// Maximum time for which a receive waits for a message.
     pub long_poll: Duration,
-    /// How often the outbox is looked at when nothing says that something is in it.
+    /// Interval between reads of the outbox without a notification of new messages.
     pub relay: Duration,
-    /// How long a message of the outbox is the relay's that took it.
+    /// Time for which a relay keeps the messages that it took from the outbox.
     pub relay_hold: Duration,
-    /// How often jobs that nobody looks after are looked for.
+    /// Interval between searches for abandoned jobs.
     pub sweep: Duration,
-    /// How long a job may be due before it is enqueued again.
+    /// Time for which a job may be due before it is enqueued again.
     pub overdue: Duration,
-    /// How long finished jobs and their results are kept.
+    /// Retention of terminal jobs and of their results.
     pub retention: Duration,
-    /// How old a result that no job has must be before it is removed.
+    /// Minimum age of an orphaned result before it is deleted.
     pub orphan: Duration,
-    /// How long running jobs may go on once the processor is to stop.
+    /// Maximum time for running jobs after the processor was asked to stop.
     pub drain: Duration,
 }
 
@@ -105,15 +105,15 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// How long a message stays hidden after a heartbeat.
+    /// Returns the visibility timeout of a message after a heartbeat.
     pub fn visibility(&self) -> Duration {
         self.lease + self.visibility_margin
     }
 
-    /// What does not fit, in words.
+    /// Checks that the times are consistent.
     ///
     /// # Errors
-    /// One sentence for each.
+    /// Returns a description of each inconsistency.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut wrong = Vec::new();
         for (what, time) in [
@@ -124,17 +124,17 @@ impl Timing {
             ("sweep interval", self.sweep),
         ] {
             if time.is_zero() {
-                wrong.push(format!("the {what} has to be longer than nothing"));
+                wrong.push(format!("the {what} must be greater than zero"));
             }
         }
         if self.heartbeat * 2 + self.fence_margin > self.lease {
             wrong.push(format!(
-                "the lease ({:?}) has to last two heartbeats ({:?}) and the fence margin ({:?})",
+                "the lease ({:?}) must cover two heartbeats ({:?}) and the fence margin ({:?})",
                 self.lease, self.heartbeat, self.fence_margin
             ));
         }
         if self.visibility() > crate::queue::LONGEST_VISIBILITY {
-            wrong.push("lease and visibility margin together are longer than 12 hours".to_owned());
+            wrong.push("lease and visibility margin together must not exceed 12 hours".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_has_to_outlast_a_missed_heartbeat() {
+    fn a_lease_must_outlast_a_missed_heartbeat() {
         assert_eq!(Timing::default().check(), Ok(()));
         let tight = Timing {
             heartbeat: Duration::from_secs(40),

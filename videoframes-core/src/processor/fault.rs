@@ -1,6 +1,6 @@
-//! Places where a test can make a worker die, hang or panic. Nothing at all in other builds.
+//! Fault points, where a test can make a worker crash, hang or panic. Compiled out of other builds.
 
-/// Where a step of the protocol has just been done.
+/// A step of the protocol that has just been completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Point {
     Received,
@@ -9,9 +9,9 @@ pub(super) enum Point {
     Heartbeat,
     Prepared,
     Extracting,
-    /// The first rendition is made and not yet in its place.
+    /// The first rendition is encoded and not yet stored.
     Compressed,
-    /// The first rendition is in its place, and the next one is made.
+    /// The first rendition is stored, and the next one is encoded.
     Beside,
     Uploaded,
     Committed,
@@ -21,8 +21,8 @@ pub(super) enum Point {
     Swept,
 }
 
-/// Does what `VF_FAULT` says, `point=action`, once in the life of the process: `kill`, `stop` and `term`
-/// are signals to itself, `panic` panics.
+/// Performs the fault in `VF_FAULT` (`point=action`) once per process. `kill`, `stop` and `term` send the
+/// process that signal; `panic` panics.
 #[cfg(feature = "fault-points")]
 pub(super) fn reached(point: Point) {
     use rustix::process::{Signal, getpid, kill_process};
@@ -43,10 +43,10 @@ pub(super) fn reached(point: Point) {
         "kill" => Signal::KILL,
         "stop" => Signal::STOP,
         "term" => Signal::TERM,
-        _ => panic!("the fault that was asked for at {point:?}"),
+        _ => panic!("the requested fault at {point:?}"),
     };
-    tracing::warn!(?point, ?signal, "a fault that was asked for");
-    // It can only fail for a process that is not there.
+    tracing::warn!(?point, ?signal, "injecting a fault");
+    // Fails only for a process that does not exist.
     let _ = kill_process(getpid(), signal);
 }
 

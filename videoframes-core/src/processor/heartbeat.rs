@@ -1,4 +1,4 @@
-//! Holds a job while it is worked on: the lease first, then the message.
+//! The heartbeat of an attempt: renews the lease, then the visibility timeout of the message.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,7 +14,7 @@ use super::telemetry;
 use crate::jobs::{JobRepo, JobRepoError, Lease, Stage};
 use crate::pipeline::Progress;
 
-/// How far work on a job is; written by the work, read by the heartbeat.
+/// Progress of an attempt, written by the work and read by the heartbeat.
 #[derive(Debug)]
 pub(super) struct State {
     inner: Mutex<(Stage, Progress, Instant)>,
@@ -44,7 +44,7 @@ impl State {
         }
         telemetry::stage_took(inner.0.as_str(), inner.2.elapsed());
         (inner.0, inner.2) = (stage, Instant::now());
-        tracing::debug!(stage = stage.as_str(), "entered");
+        tracing::debug!(stage = stage.as_str(), "entered stage");
     }
 
     pub(super) fn progress(&self, progress: Progress) {
@@ -52,7 +52,7 @@ impl State {
     }
 }
 
-/// What is held.
+/// The job and the message that a heartbeat holds.
 pub(super) struct Held<'a> {
     pub(super) repo: &'a dyn JobRepo,
     pub(super) lease: &'a Lease,
@@ -60,7 +60,7 @@ pub(super) struct Held<'a> {
     pub(super) state: &'a State,
 }
 
-/// Ends the work with the heartbeat, also where a panic ends that: what nobody holds must not go on.
+/// Stops the work when the heartbeat ends, even by a panic: a job without a lease must not be processed.
 struct StopUnlessDone<'a> {
     stop: &'a Stop,
     done: &'a CancellationToken,
@@ -69,14 +69,15 @@ struct StopUnlessDone<'a> {
 impl Drop for StopUnlessDone<'_> {
     fn drop(&mut self) {
         if !self.done.is_cancelled() {
-            self.stop.because(Reason::Defect);
+            self.stop.request(Reason::Defect);
         }
     }
 }
 
-/// Renews until `done` or until the lease is lost; what is on its way is always waited for. Ends the work
-/// by `stop` where the lease is lost, cannot be renewed in time, or where someone asked for the job to be
-/// stopped. `claimed` is when the claim was asked for.
+/// Renews the lease until `done` or until the lease is lost.
+///
+/// Waits for a renewal in flight before it returns. Stops the work through `stop` if the lease is lost or
+/// cannot be renewed in time, or on a request to cancel the job. `claimed` is the time of the claim request.
 pub(super) async fn beat(
     held: &Held<'_>,
     claimed: Instant,
@@ -99,7 +100,7 @@ pub(super) async fn beat(
         let (stage, progress) = held.state.read();
         let renewal = held.repo.renew(held.lease, timing.lease, stage, progress);
         let renewed = tokio::time::timeout_at(fence, renewal).await.ok();
-        // Once the outcome is written, what the lease says no longer matters.
+        // After the outcome has been recorded, the state of the lease is irrelevant.
         if done.is_cancelled() {
             return;
         }
@@ -109,29 +110,29 @@ pub(super) async fn beat(
                 held_from = asked_at;
                 next = asked_at + timing.heartbeat;
                 if renewal.cancel_requested {
-                    stop.because(Reason::Cancelled);
+                    stop.request(Reason::Cancelled);
                 }
-                // A queue that hangs must not hold up the next renewal.
-                let hiding = held.receipt.hide(timing.visibility());
-                if tokio::time::timeout_at(next, hiding).await.is_err() {
+                // A queue that hangs must not delay the next renewal.
+                let extension = held.receipt.extend_visibility(timing.visibility());
+                if tokio::time::timeout_at(next, extension).await.is_err() {
                     telemetry::visibility_extended("timeout");
                 }
             }
             Some(Err(JobRepoError::LeaseLost)) => {
                 telemetry::lease_renewed("lost");
                 telemetry::lease_lost("taken");
-                stop.because(Reason::LeaseLost);
+                stop.request(Reason::LeaseLost);
                 return;
             }
             failed => {
                 telemetry::lease_renewed("error");
                 if let Some(Err(error)) = failed {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the lease cannot be renewed for now");
+                    tracing::warn!(error, "failed to renew lease");
                 }
                 if Instant::now() >= fence {
                     telemetry::lease_lost("fenced");
-                    stop.because(Reason::Fenced);
+                    stop.request(Reason::Fenced);
                     return;
                 }
                 next = (Instant::now() + timing.heartbeat / 8).min(fence);

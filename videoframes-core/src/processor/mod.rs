@@ -1,14 +1,15 @@
-//! Messages in, results out: receive → validate → claim → work → commit → notify.
+//! Processes messages into results: receive → validate → claim → work → commit → notify.
 //!
-//! A [`Processor`] takes messages from the input queue and works on the jobs that they are about. The
-//! protocol's promise: every accepted job becomes terminal exactly once and is told of at least once,
-//! whatever dies on the way. One step a file, in the order of the steps:
+//! A [`Processor`] receives messages from the input queue and processes their jobs. The protocol guarantees
+//! that every submitted job becomes terminal exactly once, and that its notification is delivered at least
+//! once, whichever component crashes. Each step has a file:
 //!
-//! 1. [`Processor::run`] receives, only with a slot free and nothing broken that it needs;
-//! 2. `accept` turns a message into its jobs, or buries it;
-//! 3. `attempt` holds the claimed job by its heartbeat, has the work done, and writes the outcome down;
-//! 4. `work` looks, extracts and writes the archive under a key that no other claim writes;
-//! 5. `relay` brings what the outbox holds to its queues, `sweep` sees after what nobody looks after.
+//! 1. [`Processor::run`] receives messages, only with a free slot and without an outage of a required
+//!    dependency;
+//! 2. `accept` turns a message into its jobs, or dead-letters it;
+//! 3. `attempt` holds the claimed job by a heartbeat, runs the work, and records the outcome;
+//! 4. `work` checks the source, extracts, and writes the archive under a key that no other claim uses;
+//! 5. `relay` sends the messages of the outbox, `sweep` handles abandoned jobs.
 
 mod accept;
 mod adopt;
@@ -18,8 +19,8 @@ mod config;
 mod drained;
 mod fault;
 mod heartbeat;
-mod leftovers;
-mod mark;
+mod orphans;
+mod ownership;
 mod probe;
 mod rate;
 mod receipt;
@@ -57,23 +58,23 @@ use crate::pipeline::Scratch;
 use crate::queue::Queue;
 use crate::storage::{ObjectKey, Storage, Stores};
 
-/// What a processor works with.
+/// The dependencies of a processor.
 pub struct Parts {
-    /// Where messages come from.
+    /// Queue of incoming messages.
     input: Arc<dyn Queue>,
-    /// Where clients are told.
+    /// Queue of the notifications for clients.
     notifier: Arc<dyn Queue>,
-    /// Where jobs are kept.
+    /// Repository of the jobs.
     repo: Arc<dyn JobRepo>,
-    /// Where sources are and results go.
+    /// Stores of the sources and results.
     stores: Stores,
-    /// What turns frames into pictures.
+    /// Extractor of pictures.
     extractor: Arc<dyn FrameExtractor>,
-    /// What makes compressed videos, if anything does.
+    /// Encoder of renditions, if any.
     compressor: Option<Arc<dyn Compressor>>,
-    /// Where copies of sources go that a decoder needs as files.
+    /// Directory for local copies of sources, for decoders that need files.
     scratch: Scratch,
-    /// What is asked of new objects.
+    /// Rules for new objects.
     rules: Rules,
     outbox: Notify,
     rates: Rates,
@@ -83,7 +84,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// All of them, with scratch in the system's folder.
+    /// Returns parts with a scratch directory in the system's temporary directory.
     pub fn new(
         input: Arc<dyn Queue>,
         notifier: Arc<dyn Queue>,
@@ -108,12 +109,12 @@ impl Parts {
         }
     }
 
-    /// The same with more than one store.
+    /// Replaces the store with several stores.
     pub fn with_stores(self, stores: Stores) -> Self {
         Self { stores, ..self }
     }
 
-    /// The same with what makes renditions. Without it, jobs that ask for some are left to other workers.
+    /// Adds an encoder of renditions. Without an encoder, jobs with renditions are left to other workers.
     pub fn with_compressor(self, compressor: Arc<dyn Compressor>) -> Self {
         Self {
             compressor: Some(compressor),
@@ -121,50 +122,50 @@ impl Parts {
         }
     }
 
-    /// The same with another place for copies of sources.
+    /// Replaces the scratch directory.
     pub fn with_scratch(self, scratch: Scratch) -> Self {
         Self { scratch, ..self }
     }
 
-    /// The same with rules for events of new objects. Without any, nothing is asked of them.
+    /// Replaces the rules for new objects. Without rules, new objects create no jobs.
     pub fn with_rules(self, rules: Rules) -> Self {
         Self { rules, ..self }
     }
 }
 
-/// When [`Processor::run`] ends by itself.
+/// The condition on which [`Processor::run`] ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// Never.
+    /// Runs until stopped.
     Stopped,
-    /// When every job is terminal, the outbox is empty and no message can be received.
+    /// Runs until every job is terminal, the outbox is empty, and no message can be received.
     Idle,
 }
 
-/// How long the end waits for a queue.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum wait for a queue during shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Works on jobs until it is told to stop.
+/// Processes jobs until it is stopped.
 #[derive(Clone)]
 pub struct Processor {
     parts: Arc<Parts>,
     config: Arc<ProcessorConfig>,
 }
 
-/// What the loops of a processor share.
+/// State that the loops of a processor share.
 struct Shared {
     parts: Arc<Parts>,
     config: Arc<ProcessorConfig>,
-    /// No new work.
+    /// Cancelled when no new work may start.
     stopping: CancellationToken,
-    /// No work at all.
-    hand_back: CancellationToken,
-    /// No work is left.
+    /// Cancelled when running work has to be released.
+    release: CancellationToken,
+    /// Cancelled when no work is left.
     ended: CancellationToken,
 }
 
 impl Processor {
-    /// A processor of these parts. It does nothing before [`Processor::run`].
+    /// Returns a processor with these parts, which does nothing before [`Processor::run`].
     pub fn new(mut parts: Parts, config: ProcessorConfig) -> Self {
         parts.rates = Rates::new(&config);
         Self {
@@ -173,78 +174,81 @@ impl Processor {
         }
     }
 
-    /// Works until `stop` is cancelled, or as `until` says. Then begins nothing new, lets running jobs
-    /// go on for [`Timing::drain`], hands back those that are not done by then, and tells of what is.
+    /// Processes jobs until `stop` is cancelled, or until the condition of `until` holds.
     ///
-    /// Dropping the future instead is safe and rude: jobs and messages come back when their leases end.
+    /// Then starts no new jobs, waits for running jobs up to [`Timing::drain`], releases unfinished jobs, and
+    /// sends the notifications of finished jobs.
+    ///
+    /// Dropping the future instead is safe but slow: other workers get the jobs and messages when their
+    /// leases expire.
     pub async fn run(&self, until: Until, stop: &CancellationToken) {
         tracing::info!(
             owner = self.config.owner,
             concurrency = self.config.concurrency,
-            "working"
+            "processor started"
         );
         while !self.work(until, stop).await {}
         self.flush().await;
-        tracing::info!("stopped");
+        tracing::info!("processor stopped");
     }
 
-    /// Works until there is a reason to stop; `false` where there was none after all.
+    /// Works until there is a reason to stop; returns `false` if that reason no longer holds.
     async fn work(&self, until: Until, stop: &CancellationToken) -> bool {
         let shared = Arc::new(Shared {
             parts: Arc::clone(&self.parts),
             config: Arc::clone(&self.config),
             stopping: stop.child_token(),
-            hand_back: CancellationToken::new(),
+            release: CancellationToken::new(),
             ended: CancellationToken::new(),
         });
-        let relay = shared.keep("relay", Shared::relay);
+        let relay = shared.supervise("relay", Shared::relay);
         let mut helpers = JoinSet::new();
-        helpers.spawn(shared.keep("sweep", Shared::sweep));
-        helpers.spawn(shared.keep("sweep of results", Shared::sweep_results));
+        helpers.spawn(shared.supervise("sweep", Shared::sweep));
+        helpers.spawn(shared.supervise("sweep of results", Shared::sweep_results));
         if until == Until::Idle {
-            helpers.spawn(shared.keep("watch", Shared::watch_idle));
+            helpers.spawn(shared.supervise("watch", Shared::watch_idle));
         }
         let mut slots = JoinSet::new();
         for _ in 0..self.config.concurrency.max(1) {
             slots.spawn(Slot::new(Arc::clone(&shared)).run());
         }
         shared.stopping.cancelled().await;
-        tracing::info!("no new work");
+        tracing::info!("accepting no new work");
         let drained = async { while slots.join_next().await.is_some() {} };
         if tokio::time::timeout(self.config.timing.drain, drained)
             .await
             .is_err()
         {
-            shared.hand_back.cancel();
-            // What cannot even be handed back comes back by itself when its lease ends.
-            let patience = PATIENCE.max(self.config.timing.fence_margin);
-            let handed_back = async { while slots.join_next().await.is_some() {} };
-            if tokio::time::timeout(patience, handed_back).await.is_err() {
+            shared.release.cancel();
+            // A job that cannot even be released is claimed again when its lease expires.
+            let patience = SHUTDOWN_TIMEOUT.max(self.config.timing.fence_margin);
+            let released = async { while slots.join_next().await.is_some() {} };
+            if tokio::time::timeout(patience, released).await.is_err() {
                 slots.shutdown().await;
             }
         }
         helpers.shutdown().await;
-        // What the relay has taken is its own for a while: it is let finish.
+        // The relay holds the messages that it took, and gets time to send them.
         shared.ended.cancel();
-        if tokio::time::timeout(PATIENCE, relay).await.is_err() {
-            tracing::warn!("a queue does not answer; what was to be sent is sent later");
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, relay).await.is_err() {
+            tracing::warn!("queue does not answer; leaving messages in the outbox");
         }
-        // What a slot had just received was not seen by whoever looked whether anything is left.
+        // The idle check did not see a message that a slot had just received.
         stop.is_cancelled() || until != Until::Idle || shared.is_idle().await
     }
 
-    /// Tells of what was done last.
+    /// Sends the last notifications.
     async fn flush(&self) {
-        let relayed = tokio::time::timeout(PATIENCE, self.parts.relay(self.config.timing.relay_hold));
+        let relayed = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.parts.relay(self.config.timing.relay_hold));
         if !matches!(relayed.await, Ok(Ok(_))) {
-            tracing::warn!("not all notifications were sent; another worker sends them");
+            tracing::warn!("failed to send all notifications; leaving them to another worker");
         }
     }
 }
 
 impl Shared {
-    /// Runs a loop that has to go on: a panic costs one round of it.
-    fn keep<F>(self: &Arc<Self>, what: &'static str, work: fn(Arc<Self>) -> F) -> AbortOnDropHandle<()>
+    /// Runs a loop and restarts it after a panic.
+    fn supervise<F>(self: &Arc<Self>, what: &'static str, work: fn(Arc<Self>) -> F) -> AbortOnDropHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -254,7 +258,7 @@ impl Shared {
                 let round = AbortOnDropHandle::new(tokio::spawn(work(Arc::clone(&shared))));
                 match round.await {
                     Err(error) if error.is_panic() => {
-                        tracing::error!(what, %error, "a defect of the worker; it starts again");
+                        tracing::error!(what, %error, "task panicked; restarting it");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                     _ => return,
@@ -291,13 +295,13 @@ impl Shared {
         loop {
             match sweep::sweep_jobs(&self.parts, &self.config).await {
                 Ok(()) => self.parts.outbox.notify_one(),
-                Err(error) => tracing::warn!(error = chain(&error), "the jobs cannot be swept"),
+                Err(error) => tracing::warn!(error = chain(&error), "failed to sweep jobs"),
             }
             self.pause(self.config.timing.sweep).await;
         }
     }
 
-    /// Every result is looked at: seldom, and without holding up what looks after jobs.
+    /// Checks every result, rarely and without delaying the sweep of jobs.
     async fn sweep_results(self: Arc<Self>) {
         let timing = self.config.timing;
         loop {
@@ -306,7 +310,7 @@ impl Shared {
         }
     }
 
-    /// Workers that were started together drift apart.
+    /// Waits for a random time around `about`, so that workers that started together diverge.
     async fn pause(&self, about: Duration) {
         tokio::time::sleep(about.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
     }

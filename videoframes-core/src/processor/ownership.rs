@@ -1,32 +1,33 @@
-//! The mark by which an object is known as the work of a job.
+//! The ownership tag, by which an object is recognized as the output of a job.
 
 use std::collections::BTreeMap;
 
 use crate::jobs::VideoJob;
 use crate::storage::ObjectInfo;
 
-/// Metadata: the job that made it.
+/// Metadata name of the job identifier.
 const JOB: &str = "vf-job";
-/// Metadata: what was asked, as the job's payload hash.
+/// Metadata name of the job's payload hash.
 const PAYLOAD: &str = "vf-payload";
 
-/// The mark of `job`.
-pub(super) fn of(job: &VideoJob) -> BTreeMap<String, String> {
+/// Returns the ownership tag of `job`.
+pub(super) fn tag(job: &VideoJob) -> BTreeMap<String, String> {
     BTreeMap::from([
         (JOB.to_owned(), job.id.to_string()),
         (PAYLOAD.to_owned(), job.payload_hash.clone()),
     ])
 }
 
-/// Whether an object bears the mark of `job`.
-pub(super) fn is_on(found: &ObjectInfo, job: &VideoJob) -> bool {
-    of(job)
+/// Returns whether an object has the ownership tag of `job`.
+pub(super) fn is_tagged(found: &ObjectInfo, job: &VideoJob) -> bool {
+    tag(job)
         .iter()
         .all(|(name, value)| found.metadata.get(name) == Some(value))
 }
 
-/// Whether an object does not say that something else was asked. That it is the job's its key has to say.
-pub(super) fn may_be_on(found: &ObjectInfo, job: &VideoJob) -> bool {
+/// Returns whether an object has no payload hash of a different request. The caller has to recognize the job
+/// by the object's key.
+pub(super) fn may_belong_to(found: &ObjectInfo, job: &VideoJob) -> bool {
     found
         .metadata
         .get(PAYLOAD)

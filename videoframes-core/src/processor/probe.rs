@@ -1,4 +1,4 @@
-//! Tries an operation of a store that failed: only the same kind of operation tells whether it works again.
+//! Probes store operations that failed: only the same kind of operation shows whether the outage is over.
 
 use std::io;
 
@@ -12,17 +12,20 @@ use crate::error::chain;
 use crate::jobs::JobId;
 use crate::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
 
-/// What a probe writes.
+/// Content of a probe object.
 const CONTENT: &[u8] = b"videoframes probe";
 
-/// The key of a processor's probes: that of a result which no job has. The sweep removes such an object if a
-/// worker died between writing and deleting it, and no rule for events matches it.
+/// Returns the key of a processor's probes: the key of a result without a job.
+///
+/// The sweep removes such an object if a worker crashed between writing and deleting it, and no rule for
+/// events matches it.
 pub(super) fn key() -> Option<ObjectKey> {
     format!("{}probe", result_folder(JobId::random())).parse().ok()
 }
 
 impl Parts {
-    /// The reads of a bucket of sources. The bucket of the results may be named, and is the same store then.
+    /// Returns the read operation on a bucket of sources. A request may name the bucket of the results, which
+    /// is the same store then.
     pub(super) fn source_reads(&self, bucket: Option<&str>) -> StoreUse {
         StoreUse {
             bucket: bucket
@@ -32,7 +35,7 @@ impl Parts {
         }
     }
 
-    /// What a failed attempt at a job with a source in `bucket` blames.
+    /// Returns the operation that a failed attempt blames, for a source in `bucket`.
     pub(super) fn suspected(&self, suspect: Suspect, bucket: Option<&str>) -> StoreUse {
         match suspect {
             Suspect::SourceRead => self.source_reads(bucket),
@@ -40,26 +43,26 @@ impl Parts {
         }
     }
 
-    /// Whether an operation of a store may begin. Tries it where its circuit is due for that.
+    /// Returns whether a store operation may start, after a probe if one is due.
     pub(super) async fn admits(&self, used: &StoreUse) -> bool {
         match self.circuits.admit(&Dependency::Store(used.clone())) {
             Admission::Closed => true,
             Admission::Open(_) => false,
-            Admission::Probe => self.tried(used).await,
+            Admission::Probe => self.probe_circuit(used).await,
         }
     }
 
-    /// Whether an operation that just failed fails for every object, and not for the one that it was about. Opens
-    /// the circuit if so.
+    /// Returns whether an operation that just failed fails for every object rather than for one object. Opens
+    /// the circuit in that case.
     pub(super) async fn is_outage(&self, used: &StoreUse) -> bool {
         match self.circuits.admit(&Dependency::Store(used.clone())) {
             Admission::Open(_) => true,
-            Admission::Closed | Admission::Probe => !self.tried(used).await,
+            Admission::Closed | Admission::Probe => !self.probe_circuit(used).await,
         }
     }
 
-    /// Tries an operation and tells its circuit.
-    pub(super) async fn tried(&self, used: &StoreUse) -> bool {
+    /// Probes an operation and reports the result to its circuit.
+    pub(super) async fn probe_circuit(&self, used: &StoreUse) -> bool {
         let dependency = Dependency::Store(used.clone());
         let probe = tokio::time::timeout(PROBE_TIME, self.probe(used)).await;
         let probe = probe.unwrap_or_else(|_| {
@@ -79,7 +82,7 @@ impl Parts {
     async fn probe(&self, used: &StoreUse) -> Result<(), StorageError> {
         let storage = match &used.bucket {
             None => self.stores.results(),
-            // A bucket that is not known has no circuit.
+            // An unknown bucket has no circuit.
             Some(bucket) => match self.stores.source(Some(bucket)) {
                 Ok(storage) => storage,
                 Err(_) => return Ok(()),
@@ -90,7 +93,7 @@ impl Parts {
         };
         match used.operation {
             Operation::Read => match storage.head(key, &ObjectVersion::CURRENT).await {
-                // That the object is missing, or may not be seen, is an answer.
+                // A missing or inaccessible object is an answer.
                 Err(error) if error.is_retryable() => Err(error),
                 _ => Ok(()),
             },
@@ -106,7 +109,7 @@ async fn write(storage: &dyn Storage, key: &ObjectKey) -> Result<(), StorageErro
     sink.write(Bytes::from_static(CONTENT)).await?;
     sink.finish().await?;
     if let Err(error) = storage.delete(key).await {
-        tracing::debug!(error = chain(&error), %key, "failed to delete a probe; the sweep removes it");
+        tracing::debug!(error = chain(&error), %key, "failed to delete a probe; leaving it to the sweep");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How much is begun: jobs a minute, bytes a second.
+//! Rate limits: jobs per minute, bytes per second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::config::ProcessorConfig;
 
-/// How much may be begun.
+/// The rate limits of a processor.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     pub(super) jobs: Option<Rate>,
@@ -25,7 +25,8 @@ impl Rates {
     }
 }
 
-/// Work is paid for when it begins; debts are waited off before the next begins.
+/// A token bucket that may be overdrawn: work takes its tokens at the start, and the next work waits until
+/// the debt is paid.
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second: f64,
@@ -33,7 +34,8 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// So much a second, and no more than one second's worth (at least one) at once.
+    /// Returns a bucket that gains `per_second` tokens a second and holds at most one second's worth (at
+    /// least one token).
     pub(super) fn new(per_second: f64) -> Self {
         Self {
             per_second,
@@ -41,7 +43,7 @@ impl Rate {
         }
     }
 
-    /// Takes `amount`, and says how long to wait before it is there.
+    /// Takes `amount` tokens and returns the time until the bucket is out of debt.
     pub(super) fn take(&self, amount: f64) -> Duration {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -54,8 +56,8 @@ impl Rate {
         Duration::try_from_secs_f64(-level / self.per_second).unwrap_or(Duration::MAX)
     }
 
-    /// Gives back what was taken and not used.
-    pub(super) fn give_back(&self, amount: f64) {
+    /// Returns unused tokens.
+    pub(super) fn refund(&self, amount: f64) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).0 += amount;
     }
 }
@@ -71,7 +73,7 @@ mod tests {
         assert_eq!(rate.take(4.0), Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(rate.take(1.0), Duration::from_millis(500));
-        rate.give_back(1.0);
+        rate.refund(1.0);
         assert_eq!(rate.take(0.0), Duration::ZERO);
     }
 }

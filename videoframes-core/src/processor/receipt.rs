@@ -1,4 +1,4 @@
-//! The one hand that holds a message.
+//! The ownership of a received message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::telemetry;
 use crate::queue::{Message, Queue, QueueError};
 
-/// A received message: extended, given back or deleted by one owner at a time.
+/// A received message, which one owner at a time extends, returns or deletes.
 #[derive(Clone)]
 pub(super) struct Receipt {
     queue: Arc<dyn Queue>,
@@ -25,15 +25,16 @@ impl Receipt {
         &self.message
     }
 
-    /// Keeps it hidden for `time` from now. That it worked proves nothing, so nobody is told.
-    pub(super) async fn hide(&self, time: Duration) {
+    /// Sets the visibility timeout to `time` from now. Callers do not learn the result, since a success
+    /// proves nothing.
+    pub(super) async fn extend_visibility(&self, time: Duration) {
         let result = match self.queue.set_visibility(&self.message.receipt, time).await {
             Ok(()) => "ok",
             Err(QueueError::ReceiptLost) => "lost",
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the message cannot be held"
+                    "failed to extend the visibility of a message"
                 );
                 "error"
             }
@@ -41,29 +42,26 @@ impl Receipt {
         telemetry::visibility_extended(result);
     }
 
-    /// Deletes it. Where that fails it comes again, to a job that is over.
+    /// Deletes the message. If that fails, the message is redelivered for a terminal job.
     pub(super) async fn delete(&self) {
         let receipts = [self.message.receipt.clone()];
         let deleted = self.queue.delete(&receipts).await;
         if let Err(error) = deleted.and_then(|each| each.into_iter().next().unwrap_or(Ok(()))) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the message cannot be deleted; it comes again"
+                "failed to delete a message; it will be redelivered"
             );
         }
     }
 
-    /// Puts it among the dead letters.
-    pub(super) async fn bury(&self, kind: &'static str, reason: &str) {
-        tracing::warn!(
-            reason,
-            "a message that cannot be worked on goes to the dead letters"
-        );
+    /// Sends the message to the dead-letter queue.
+    pub(super) async fn dead_letter(&self, kind: &'static str, reason: &str) {
+        tracing::warn!(reason, "dead-lettering an invalid message");
         match self.queue.dead_letter(&self.message, reason).await {
             Ok(()) => telemetry::dead_letter(kind),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the dead letters do not take it; it comes again"
+                "failed to dead-letter a message; it will be redelivered"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! The outbox, brought to its queues.
+//! Sends the messages of the outbox to their queues.
 
 use std::time::Duration;
 
@@ -11,25 +11,27 @@ use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};
 use crate::queue::{Outgoing, Queue, QueueError};
 
-/// Messages that are sent together.
+/// Number of messages per batch.
 const BATCH: u32 = 10;
 
-/// What one pass did.
+/// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Relayed {
-    /// Messages that were sent.
+    /// Number of sent messages.
     pub sent: u64,
-    /// Messages that no queue took for now; they wait until nobody holds them any more.
+    /// Number of messages that no queue accepted for now; they are retried after their hold expires.
     pub failed: u64,
-    /// Messages that their queue refused for good; they are given up.
+    /// Number of messages that their queue rejected permanently.
     pub refused: u64,
 }
 
-/// Sends what waits in the outbox, until nothing does. A message is marked only after it was sent, so
-/// it may be sent twice, under the same id. One that its queue refuses for good is given up.
+/// Sends messages from the outbox until none is left.
+///
+/// A message is marked only after it was sent, so it may be sent twice with the same identifier. A message
+/// that its queue rejects permanently is not retried.
 ///
 /// # Errors
-/// Of the repository. What a queue does not take is counted.
+/// Returns errors of the repository. Errors of a queue are counted.
 pub async fn relay(
     repo: &dyn JobRepo,
     input: &dyn Queue,
@@ -80,11 +82,11 @@ pub async fn relay(
     }
 }
 
-/// What became of messages.
+/// The answers of the queues.
 #[derive(Default)]
 struct Answers {
     sent: Vec<Uuid>,
-    /// With the reason of each.
+    /// With the reason for each message.
     refused: Vec<(Uuid, String)>,
     failed: u64,
 }
@@ -104,7 +106,7 @@ async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers
                 answers.add(queue, message, answer);
             }
         }
-        // Which of them it refuses is known only of each alone.
+        // Only separate sends show which of the messages the queue rejects.
         Err(error) if batch.len() > 1 && !error.is_retryable() => {
             for (message, outgoing) in batch.iter().zip(outgoing) {
                 let sent = queue.send(&[outgoing]).await;
@@ -122,7 +124,7 @@ async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers
             tracing::warn!(
                 error,
                 queue = queue.name(),
-                "failed to send messages of the outbox"
+                "failed to send messages from the outbox"
             );
             answers.failed += batch.len() as u64;
         }
@@ -138,7 +140,7 @@ impl Answers {
         let (name, job) = (queue.name(), message.job);
         if error.is_retryable() {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, queue = name, "failed to send a message of the outbox");
+            tracing::warn!(error, queue = name, "failed to send a message from the outbox");
             self.failed += 1;
         } else {
             let reason = chain(&error);
@@ -146,7 +148,7 @@ impl Answers {
                 error = reason,
                 queue = name,
                 job.id = %job,
-                "a message was refused for good and is not sent again: 'vf-worker notifications --refused' shows it"
+                "queue rejected a message permanently; run 'vf-worker notifications --refused' to list such messages"
             );
             self.refused.push((message.id, reason));
         }

@@ -1,11 +1,11 @@
-//! Compressed videos of a job: where they go, and those of earlier attempts.
+//! Renditions of a job: their keys, and those of earlier attempts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::circuit::Operation;
 use super::fault::{self, Point};
-use super::mark;
+use super::ownership;
 use super::verdict::Verdict;
 use super::work::object_key;
 use crate::compress::{Compressed, VideoTarget};
@@ -15,55 +15,58 @@ use crate::jobs::{
 use crate::pipeline::{Rendition, RenditionOutcome};
 use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, StorageError, Stores};
 
-/// Metadata of a rendition: what is said of it, as JSON.
+/// Metadata name of a rendition's properties, as JSON.
 const RENDITION: &str = "vf-rendition";
-/// What the archive's key ends in, and those beside it do not.
+/// Suffix of an archive key, which renditions do not have.
 const ARCHIVE: &str = ".zip";
 
-/// The key of the rendition at `place` among those of a job, beside its archive: `3.zip`, `3.1.mp4`.
+/// Returns the key of the rendition at `index`, next to the archive: `3.zip`, `3.1.mp4`.
 pub(super) fn key(
     archive: &ObjectKey,
-    place: usize,
+    index: usize,
     request: &RenditionRequest,
 ) -> Result<ObjectKey, Verdict> {
     let archive = archive.as_str();
     let stem = archive.strip_suffix(ARCHIVE).unwrap_or(archive);
     let extension = request.options.container().extension();
-    object_key(&format!("{stem}.{}.{extension}", place + 1))
+    object_key(&format!("{stem}.{}.{extension}", index + 1))
 }
 
-/// The key of the archive that an object in the folder of a job's results lies beside; its own, where it is
-/// one. `None` for what is neither.
-pub(super) fn archive_beside(key: &ObjectKey) -> Option<String> {
+/// Returns the key of the archive that belongs to an object in the result folder of a job; for an archive,
+/// its own key.
+///
+/// Returns `None` for an object that is neither archive nor rendition.
+pub(super) fn archive_of(key: &ObjectKey) -> Option<String> {
     let (folder, name) = key.as_str().rsplit_once('/')?;
     let epoch = name.split('.').next()?;
     Some(format!("{folder}/{epoch}{ARCHIVE}"))
 }
 
-/// Whether an object is a rendition of some job, wherever it lies.
+/// Returns whether an object is a rendition of any job, under any key.
 pub(super) fn is_rendition(object: &ObjectInfo) -> bool {
     object.metadata.contains_key(RENDITION)
 }
 
-/// Whether a key in the folder of a job's results is an archive's.
+/// Returns whether a key in the result folder of a job is an archive.
 pub(super) fn is_archive(key: &ObjectKey) -> bool {
     key.as_str().ends_with(ARCHIVE)
 }
 
-/// The renditions of a claim: those that an earlier attempt has made, and those that are to be made.
-pub(super) struct Wanted {
+/// The renditions of a claim: existing ones of an earlier attempt, and missing ones.
+pub(super) struct RenditionSet {
     keys: Vec<ObjectKey>,
     found: Vec<Option<RenditionObject>>,
-    /// Those that are to be made, in order.
+    /// Renditions to make, in order.
     pub(super) missing: Vec<Rendition>,
 }
 
-impl Wanted {
-    /// Looks for what is there at keys that the client chose; at a claim's own keys there is nothing.
+impl RenditionSet {
+    /// Searches for existing renditions under keys that the client chose. A claim's own keys are always
+    /// unused.
     ///
     /// # Errors
-    /// `OUTPUT_EXISTS` where something else is there.
-    pub(super) async fn of(
+    /// Returns `OUTPUT_EXISTS` if a key belongs to another object.
+    pub(super) async fn new(
         stores: &Stores,
         job: &VideoJob,
         options: &JobOptions,
@@ -74,8 +77,8 @@ impl Wanted {
             found: Vec::new(),
             missing: Vec::new(),
         };
-        for (place, request) in options.renditions.iter().enumerate() {
-            let key = key(archive, place, request)?;
+        for (index, request) in options.renditions.iter().enumerate() {
+            let key = key(archive, index, request)?;
             let found = match job.output_key.is_some() {
                 true => find(stores, job, &key).await?,
                 false => None,
@@ -84,7 +87,7 @@ impl Wanted {
                 wanted.missing.push(Rendition {
                     options: request.options,
                     optional: request.optional,
-                    target: target(stores, job, &key, request, place),
+                    target: target(stores, job, &key, request, index),
                 });
             }
             wanted.keys.push(key);
@@ -93,20 +96,20 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// Where all of them are.
+    /// Returns the keys of all renditions.
     pub(super) fn keys(&self) -> &[ObjectKey] {
         &self.keys
     }
 
-    /// What became of all of them, once the missing ones were made.
+    /// Returns the results of all renditions, given the outcomes of the missing ones.
     pub(super) fn results(
         self,
         requests: &[RenditionRequest],
         made: Vec<RenditionOutcome>,
     ) -> Vec<RenditionResult> {
         let mut made = made.into_iter();
-        let places = self.keys.into_iter().zip(self.found).zip(requests);
-        let results = places.map(|((key, found), request)| {
+        let slots = self.keys.into_iter().zip(self.found).zip(requests);
+        let results = slots.map(|((key, found), request)| {
             Some(match found {
                 Some(object) => RenditionResult::Made(object),
                 None => match made.next()? {
@@ -122,12 +125,12 @@ impl Wanted {
     }
 }
 
-/// The renditions that lie beside an archive, as the attempt that wrote it left them: they were in their
-/// places before it was.
+/// Returns the renditions that belong to an existing archive. The attempt that wrote the archive stored its
+/// renditions before.
 ///
 /// # Errors
-/// Where one is missing that is not optional, or is another's.
-pub(super) async fn beside(
+/// Fails if a required rendition is missing, or if a key belongs to another object.
+pub(super) async fn of_archive(
     stores: &Stores,
     job: &VideoJob,
     archive: &ObjectKey,
@@ -135,15 +138,15 @@ pub(super) async fn beside(
     let options = JobOptions::from_json(&job.options)
         .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
     let mut results = Vec::with_capacity(options.renditions.len());
-    for (place, request) in options.renditions.iter().enumerate() {
-        let key = key(archive, place, request)?;
+    for (index, request) in options.renditions.iter().enumerate() {
+        let key = key(archive, index, request)?;
         results.push(match find(stores, job, &key).await? {
             Some(object) => RenditionResult::Made(object),
             None if request.optional => RenditionResult::Failed {
-                message: "the attempt that wrote the archive could not make it".to_owned(),
+                message: "the attempt that wrote the archive failed to make the rendition".to_owned(),
             },
             None => {
-                let message = format!("'{key}' is no longer there");
+                let message = format!("'{key}' no longer exists");
                 return Err(Verdict::permanent(ErrorCode::RenditionFailed, message));
             }
         });
@@ -151,11 +154,11 @@ pub(super) async fn beside(
     Ok(results)
 }
 
-/// Whether the renditions of a result are still there as they were.
-pub(super) async fn are_there(stores: &Stores, results: &[RenditionResult]) -> bool {
+/// Returns whether the renditions of a result still exist unchanged.
+pub(super) async fn still_exist(stores: &Stores, results: &[RenditionResult]) -> bool {
     for result in results {
         let RenditionResult::Made(object) = result else {
-            // What could not be made once may be made now.
+            // A rendition that failed earlier may succeed now.
             return false;
         };
         let Ok(key) = object.key.parse::<ObjectKey>() else {
@@ -169,20 +172,20 @@ pub(super) async fn are_there(stores: &Stores, results: &[RenditionResult]) -> b
     true
 }
 
-/// A rendition of this job, if it is there.
+/// Returns a rendition of this job, if it exists.
 async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option<RenditionObject>, Verdict> {
     let found = match stores.results().head(key, &ObjectVersion::CURRENT).await {
         Ok(found) => found,
         Err(StorageError::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(Verdict::of_results(&error, Operation::Read)),
+        Err(error) => return Err(Verdict::from_results_error(&error, Operation::Read)),
     };
     let video = found
         .metadata
         .get(RENDITION)
-        .and_then(|said| serde_json::from_str::<RenditionVideo>(said).ok())
+        .and_then(|json| serde_json::from_str::<RenditionVideo>(json).ok())
         .filter(|video| video.size == found.size);
     match video {
-        Some(video) if mark::is_on(&found, job) => Ok(Some(RenditionObject {
+        Some(video) if ownership::is_tagged(&found, job) => Ok(Some(RenditionObject {
             key: key.to_string(),
             video,
         })),
@@ -198,23 +201,23 @@ fn target(
     job: &VideoJob,
     key: &ObjectKey,
     request: &RenditionRequest,
-    place: usize,
+    index: usize,
 ) -> VideoTarget {
     let container = request.options.container();
     let describe = move |video: &Compressed| {
-        fault::reached(match place {
+        fault::reached(match index {
             0 => Point::Compressed,
             _ => Point::Beside,
         });
-        let said = serde_json::to_string(&RenditionVideo::new(video, container)).unwrap_or_default();
-        BTreeMap::from([(RENDITION.to_owned(), said)])
+        let json = serde_json::to_string(&RenditionVideo::new(video, container)).unwrap_or_default();
+        BTreeMap::from([(RENDITION.to_owned(), json)])
     };
     VideoTarget::Object {
         storage: Arc::clone(stores.results()),
         key: key.clone(),
         options: PutOptions {
             if_exists: IfExists::Refuse,
-            metadata: mark::of(job),
+            metadata: ownership::tag(job),
         },
         describe: Some(Arc::new(describe)),
     }
@@ -227,7 +230,7 @@ mod tests {
     use crate::compress::{Codec, CompressOptions};
 
     #[test]
-    fn renditions_lie_beside_their_archive() {
+    fn renditions_have_keys_next_to_their_archive() {
         let vp9 = RenditionRequest {
             options: CompressOptions {
                 codec: Codec::Vp9,
@@ -249,13 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_beside_a_rendition_is_found() {
+    fn the_archive_of_a_rendition_is_found() {
         for (key, archive) in [
             ("results/j/3.zip", "results/j/3.zip"),
             ("results/j/12.1.mp4", "results/j/12.zip"),
             ("results/j/odd", "results/j/odd.zip"),
         ] {
-            assert_eq!(archive_beside(&key.parse().unwrap()).as_deref(), Some(archive));
+            assert_eq!(archive_of(&key.parse().unwrap()).as_deref(), Some(archive));
         }
     }
 }

@@ -1,15 +1,15 @@
-//! When a failed attempt is repeated.
+//! The retry policy for failed attempts.
 
 use std::time::Duration;
 
-/// Attempts and the pauses between them.
+/// Number of attempts, and the pauses between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Attempts in all.
+    /// Maximum number of attempts.
     pub attempts: u32,
-    /// The pause after the first; it doubles from attempt to attempt.
+    /// Pause after the first attempt; doubles with every attempt.
     pub first: Duration,
-    /// The longest pause.
+    /// Maximum pause.
     pub longest: Duration,
 }
 
@@ -24,8 +24,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after `attempt` (from 1), or `None` where that was the last one. `jitter`, from 0 to 1,
-    /// spreads it over its upper half.
+    /// Returns the pause after `attempt` (from 1), or `None` after the last attempt. `jitter`, from 0 to 1,
+    /// spreads the pause over its upper half.
     pub fn pause(&self, attempt: u32, jitter: f64) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;
@@ -37,18 +37,20 @@ impl RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause of a job or a message that an outage keeps waiting. Grows from receipt to receipt, so that an
-    /// outage does not use up a queue's patience; an attempt is never counted, so that there is no last one.
+    /// Returns the pause of a job or message during an outage.
+    ///
+    /// The pause grows with every receipt, so that an outage does not exhaust the maximum receive count of a
+    /// queue. Attempts are not counted, so there is no last one.
     pub(super) fn deferral(&self, receipts: u32, jitter: f64) -> Duration {
-        let patient = Self {
+        let unlimited = Self {
             attempts: u32::MAX,
             ..*self
         };
-        patient.pause(receipts.max(1), jitter).unwrap_or(self.longest)
+        unlimited.pause(receipts.max(1), jitter).unwrap_or(self.longest)
     }
 }
 
-/// Grows from failure to failure, and starts anew after a success: for loops that have to go on.
+/// A pause that grows with every failure and resets on success, for loops that run forever.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -65,7 +67,7 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// How long to wait after one more failure.
+    /// Returns the pause after another failure.
     pub(super) fn failed(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let pause = Self::POLICY.pause(self.failures, fastrand::f64());

@@ -1,4 +1,4 @@
-//! One place to work: receives a message only when it has nothing else to do.
+//! A slot: receives a message only when it is idle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::accept::Accepted;
-use super::attempt::{Afterwards, Attempt};
+use super::attempt::{Attempt, MessageAction};
 use super::circuit::{Admission, Dependency, Operation, StoreUse};
 use super::fault::{self, Point};
-use super::leftovers;
+use super::orphans;
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
@@ -21,8 +21,8 @@ use crate::error::chain;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
 use crate::queue::Message;
 
-/// The longest for which a message is hidden because of something that may end at any time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+/// Maximum time for which a message stays hidden because of a condition that may end at any time.
+const MAX_PAUSE: Duration = Duration::from_secs(900);
 
 pub(super) struct Slot {
     shared: Arc<Shared>,
@@ -43,7 +43,7 @@ impl Slot {
             };
             let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
             if self.shared.stopping.is_cancelled() {
-                receipt.hide(Duration::ZERO).await;
+                receipt.extend_visibility(Duration::ZERO).await;
                 return;
             }
             let span = tracing::info_span!(
@@ -51,16 +51,16 @@ impl Slot {
                 messaging.message.id = receipt.message().id,
                 receive_count = receipt.message().receive_count
             );
-            // A slot outlives whatever happens to one message.
+            // A panic while a message is handled does not end the slot.
             let shared = Arc::clone(&self.shared);
             let handling = async move { Slot { shared }.handle(&receipt).await };
             if let Err(error) = tokio::spawn(handling.instrument(span)).await {
-                tracing::error!(%error, "a defect of the worker; the message comes again");
+                tracing::error!(%error, "message handler panicked; the message will be redelivered");
             }
         }
     }
 
-    /// Waits until something may begin. `false` after a wait, to look again.
+    /// Waits until a job may start; returns `false` after a wait, to check again.
     async fn ready(&self) -> bool {
         let shared = &self.shared;
         let circuits = &shared.parts.circuits;
@@ -83,28 +83,28 @@ impl Slot {
                 }
                 Admission::Probe => {
                     tokio::select! {
-                        _ = shared.parts.tried(&used) => {}
+                        _ = shared.parts.probe_circuit(&used) => {}
                         () = shared.stopping.cancelled() => {}
                     }
                     return false;
                 }
             }
         }
-        let owed =
+        let debt =
             |rate: &Option<Rate>, amount| rate.as_ref().map_or(Duration::ZERO, |rate| rate.take(amount));
-        let pause = owed(&shared.parts.rates.jobs, 1.0).max(owed(&shared.parts.rates.bytes, 0.0));
+        let pause = debt(&shared.parts.rates.jobs, 1.0).max(debt(&shared.parts.rates.bytes, 0.0));
         if pause.is_zero() {
             return true;
         }
-        self.not_begun();
+        self.refund_job();
         self.wait_until(Instant::now() + pause).await;
         false
     }
 
-    /// What was taken from the rate for a job that was none.
-    fn not_begun(&self) {
+    /// Refunds the rate limit for a job that was not started.
+    fn refund_job(&self) {
         if let Some(rate) = &self.shared.parts.rates.jobs {
-            rate.give_back(1.0);
+            rate.refund(1.0);
         }
     }
 
@@ -115,7 +115,8 @@ impl Slot {
         }
     }
 
-    /// A poll is never broken off: what it brings would be hidden until its time is over.
+    /// Receives a message. A poll is never cancelled: its messages would stay hidden until their visibility
+    /// timeout.
     async fn receive(&self) -> Option<Message> {
         let timing = &self.shared.config.timing;
         let input = &self.shared.parts.input;
@@ -129,7 +130,7 @@ impl Slot {
                 match &message {
                     Some(message) => telemetry::received(message.receive_count),
                     None => {
-                        self.not_begun();
+                        self.refund_job();
                         if !timing.long_poll.is_zero() {
                             self.shared.parts.drained.found(asked);
                         }
@@ -138,7 +139,7 @@ impl Slot {
                 message
             }
             Err(error) => {
-                self.not_begun();
+                self.refund_job();
                 self.shared
                     .parts
                     .circuits
@@ -150,41 +151,42 @@ impl Slot {
 
     async fn handle(&self, receipt: &Receipt) {
         fault::reached(Point::Received);
-        let afterwards = match self.job_of(receipt).await {
-            Ok(afterwards) => afterwards,
+        let action = match self.process(receipt).await {
+            Ok(action) => action,
             Err(error @ JobRepoError::Unreadable(_)) => {
-                self.not_begun();
+                self.refund_job();
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "left to a worker that can read it");
-                Afterwards::Again(Self::growing(receipt))
+                tracing::warn!(error, "leaving the message to a worker that can read the job");
+                MessageAction::Redeliver(Self::redelivery_pause(receipt))
             }
             Err(error) => {
-                // Nothing is wrong with the message: it waits for the database.
-                self.not_begun();
+                // The message is valid and waits for the database.
+                self.refund_job();
                 self.shared
                     .parts
                     .circuits
                     .failed(&Dependency::Database, &chain(&error));
-                Afterwards::Again(Self::growing(receipt))
+                MessageAction::Redeliver(Self::redelivery_pause(receipt))
             }
         };
-        match afterwards {
-            Afterwards::Delete => {
+        match action {
+            MessageAction::Delete => {
                 receipt.delete().await;
                 fault::reached(Point::Deleted);
             }
-            Afterwards::Again(pause) => receipt.hide(pause.min(LONGEST_PAUSE)).await,
-            Afterwards::Leave => {}
+            MessageAction::Redeliver(pause) => receipt.extend_visibility(pause.min(MAX_PAUSE)).await,
+            MessageAction::Leave => {}
         }
     }
 
-    /// A pause that grows from receipt to receipt, so that an outage does not use up a queue's patience.
-    fn growing(receipt: &Receipt) -> Duration {
+    /// Returns a pause that grows with every receipt, so that an outage does not exhaust the maximum receive
+    /// count of a queue.
+    fn redelivery_pause(receipt: &Receipt) -> Duration {
         let doublings = receipt.message().receive_count.saturating_sub(1).min(10);
-        Duration::from_secs(1 << doublings).min(LONGEST_PAUSE)
+        Duration::from_secs(1 << doublings).min(MAX_PAUSE)
     }
 
-    async fn job_of(&self, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
+    async fn process(&self, receipt: &Receipt) -> Result<MessageAction, JobRepoError> {
         let accepted = self
             .shared
             .parts
@@ -193,37 +195,37 @@ impl Slot {
         match accepted {
             Accepted::Job(job) => self.claim(job, receipt).await,
             Accepted::Done => {
-                self.not_begun();
-                Ok(Afterwards::Delete)
+                self.refund_job();
+                Ok(MessageAction::Delete)
             }
-            Accepted::Buried => {
-                self.not_begun();
-                Ok(Afterwards::Leave)
+            Accepted::DeadLettered => {
+                self.refund_job();
+                Ok(MessageAction::Leave)
             }
             Accepted::NotNow => {
-                self.not_begun();
+                self.refund_job();
                 let receipts = receipt.message().receive_count;
                 let pause = self.shared.config.retry.deferral(receipts, fastrand::f64());
-                Ok(Afterwards::Again(pause))
+                Ok(MessageAction::Redeliver(pause))
             }
         }
     }
 
-    async fn claim(&self, job: JobId, receipt: &Receipt) -> Result<Afterwards, JobRepoError> {
+    async fn claim(&self, job: JobId, receipt: &Receipt) -> Result<MessageAction, JobRepoError> {
         let config = &self.shared.config;
         let terms = ClaimTerms {
             lease: config.timing.lease,
             crashes: config.crashes,
         };
         let claimed = Instant::now();
-        let claim = self.ask(job, &terms, claimed).await?;
+        let claim = self.claim_with_retries(job, &terms, claimed).await?;
         self.shared.parts.circuits.succeeded(&Dependency::Database);
         if !matches!(claim, Claim::Claimed(..)) {
-            self.not_begun();
+            self.refund_job();
         }
-        // Those that wait for the same moment come one after the other.
+        // Spreads messages that wait for the same time.
         let spread = |pause: Duration| {
-            Afterwards::Again(pause + config.timing.heartbeat.mul_f64(fastrand::f64() / 4.0))
+            MessageAction::Redeliver(pause + config.timing.heartbeat.mul_f64(fastrand::f64() / 4.0))
         };
         Ok(match claim {
             Claim::Claimed(lease, row) => {
@@ -244,7 +246,7 @@ impl Slot {
                     receipt: receipt.clone(),
                     stop: stop.clone(),
                 };
-                self.until_handed_back(attempt.run(), &stop)
+                self.run_until_release(attempt.run(), &stop)
                     .instrument(span)
                     .await
             }
@@ -258,26 +260,33 @@ impl Slot {
             }
             Claim::Terminal(row) => {
                 telemetry::duplicate("terminal");
-                tracing::debug!(job.id = %job, status = %row.status, "nothing is left to do");
+                tracing::debug!(job.id = %job, status = %row.status, "job is terminal already");
                 if row.status != JobStatus::Completed {
-                    leftovers::remove(&self.shared.parts, &row).await;
+                    orphans::remove(&self.shared.parts, &row).await;
                 }
                 self.shared.parts.outbox.notify_one();
-                Afterwards::Delete
+                MessageAction::Delete
             }
             Claim::Missing => {
-                tracing::warn!(job.id = %job, "a message about a job that is not known, or no longer");
-                Afterwards::Delete
+                tracing::warn!(job.id = %job, "received a message about an unknown or deleted job");
+                MessageAction::Delete
             }
         })
     }
 
-    /// Claims a job, again and again while the repository does not answer: what was answered last may have
-    /// been lost, and would be held by nobody until its lease ends. Not longer than a lease that began with
-    /// the first question can be renewed.
-    async fn ask(&self, job: JobId, terms: &ClaimTerms, since: Instant) -> Result<Claim, JobRepoError> {
+    /// Claims a job, with retries while the repository does not answer.
+    ///
+    /// The answer of a successful claim may have been lost, and the job would then be held by nobody until
+    /// the lease expires. Retries end while a lease that started with the first request could still be
+    /// renewed.
+    async fn claim_with_retries(
+        &self,
+        job: JobId,
+        terms: &ClaimTerms,
+        since: Instant,
+    ) -> Result<Claim, JobRepoError> {
         let config = &self.shared.config;
-        // No other claim has this name, not even one of the same worker.
+        // Unique among all claims, even those of the same worker.
         let owner = format!("{}/{:08x}", config.owner, fastrand::u32(..));
         let end = since + terms.lease.saturating_sub(config.timing.fence_margin * 2);
         let mut backoff = Backoff::default();
@@ -286,7 +295,7 @@ impl Slot {
                 Err(error) if error.is_retryable() => error,
                 answer => return answer,
             };
-            // The other slots wait too.
+            // Makes the other slots wait too.
             self.shared
                 .parts
                 .circuits
@@ -297,17 +306,21 @@ impl Slot {
             }
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
-                () = self.shared.hand_back.cancelled() => return Err(error),
+                () = self.shared.release.cancelled() => return Err(error),
             }
         }
     }
 
-    /// Stops the attempt when it has to be handed back.
-    async fn until_handed_back(&self, attempt: impl Future<Output = Afterwards>, stop: &Stop) -> Afterwards {
+    /// Stops the attempt when its job has to be released.
+    async fn run_until_release(
+        &self,
+        attempt: impl Future<Output = MessageAction>,
+        stop: &Stop,
+    ) -> MessageAction {
         tokio::pin!(attempt);
         tokio::select! {
-            afterwards = &mut attempt => return afterwards,
-            () = self.shared.hand_back.cancelled() => stop.because(Reason::Shutdown),
+            action = &mut attempt => return action,
+            () = self.shared.release.cancelled() => stop.request(Reason::Shutdown),
         }
         attempt.await
     }

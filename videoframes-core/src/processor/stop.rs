@@ -1,40 +1,40 @@
-//! Why work on a job is broken off: the first reason counts.
+//! Requests to stop the work on a job: the first reason counts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-/// Why work on a job is broken off.
+/// The reason why the work on a job is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     /// Another worker holds the job.
     LeaseLost,
     /// The lease could not be renewed in time.
     Fenced,
-    /// The heartbeat ended by a defect.
+    /// An internal error ended the heartbeat.
     Defect,
-    /// Someone asked for it.
+    /// Someone cancelled the job.
     Cancelled,
-    /// The time for the whole job is over.
+    /// The deadline of the job passed.
     Deadline,
-    /// The processor stops.
+    /// The processor shuts down.
     Shutdown,
 }
 
-/// Tells work to stop, and why.
+/// A request to stop, with its reason.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop {
     token: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
-    /// Whether another worker has the lease, for whatever reason the work was broken off before.
+    /// Whether another worker holds the lease, even if the work was stopped for another reason before.
     taken: Arc<AtomicBool>,
-    /// Whether the lease has ended here, likewise.
+    /// Whether the lease expired without a renewal, even if the work was stopped for another reason before.
     fenced: Arc<AtomicBool>,
 }
 
 impl Stop {
-    pub(super) fn because(&self, reason: Reason) {
+    pub(super) fn request(&self, reason: Reason) {
         match reason {
             Reason::LeaseLost => self.taken.store(true, Ordering::SeqCst),
             Reason::Fenced => self.fenced.store(true, Ordering::SeqCst),
@@ -49,12 +49,12 @@ impl Stop {
         self.reason.get().copied()
     }
 
-    /// Whether nothing that is done here counts any more.
+    /// Returns whether another worker holds the job, so that this attempt has no effect any more.
     pub(super) fn is_lost(&self) -> bool {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// Whether the job may be another worker's by now, and is to be handed back if it is not.
+    /// Returns whether another worker may hold the job. If none does, the job has to be released.
     pub(super) fn is_fenced(&self) -> bool {
         self.fenced.load(Ordering::SeqCst)
     }

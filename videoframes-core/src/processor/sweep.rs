@@ -1,23 +1,23 @@
-//! Finds abandoned jobs, and removes results that no job refers to.
+//! Finds abandoned jobs, and deletes orphaned results.
 
 use std::time::{Duration, SystemTime};
 
 use super::Parts;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
-use super::renditions::archive_beside;
+use super::renditions::archive_of;
 use super::telemetry;
 use super::work::RESULTS;
 use crate::error::chain;
 use crate::jobs::{JobId, JobRepoError, JobStatus, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};
 
-/// Objects that are looked at together.
+/// Number of objects per list request.
 const PAGE: usize = 1000;
-/// Most jobs that one sweep enqueues, and that it forgets.
+/// Maximum number of jobs that one sweep enqueues, and that it deletes.
 const JOBS: u32 = 1000;
 
-/// One pass over the jobs: see [`crate::jobs::JobRepo::sweep`].
+/// Sweeps the jobs once: see [`crate::jobs::JobRepo::sweep`].
 pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Result<(), JobRepoError> {
     let terms = SweepTerms {
         overdue: config.timing.overdue,
@@ -44,7 +44,7 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
     Ok(())
 }
 
-/// One pass over the results: removes what no job refers to, once it is older than `orphan`.
+/// Sweeps the results once: deletes results without a job that are older than `orphan`.
 pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
     let mut after: Option<ObjectKey> = None;
     loop {
@@ -52,7 +52,7 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
         let page = match parts.stores.results().list(&prefix, after.as_ref(), PAGE).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the results cannot be listed");
+                tracing::warn!(error = chain(&error), "failed to list results");
                 return;
             }
         };
@@ -63,17 +63,14 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
         for object in page {
             match is_orphan(parts, &object, orphan).await {
                 Ok(true) => {
-                    tracing::info!(key = %object.key, "a result that no job has is removed");
+                    tracing::info!(key = %object.key, "deleting an orphaned result");
                     if let Err(error) = parts.stores.results().delete(&object.key).await {
-                        tracing::warn!(error = chain(&error), "it cannot be removed");
+                        tracing::warn!(error = chain(&error), "failed to delete an orphaned result");
                     }
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(
-                        error = chain(&error),
-                        "the results cannot be compared with the jobs"
-                    );
+                    tracing::warn!(error = chain(&error), "failed to find the job of a result");
                     return;
                 }
             }
@@ -97,7 +94,7 @@ async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Res
     let Some(job) = job else {
         return Ok(false);
     };
-    // Of a job that is still to be worked on it may be adopted.
+    // A job that is not terminal may still adopt the object.
     let over = match parts.repo.get(job).await? {
         Some(job) => matches!(
             job.status,
@@ -105,8 +102,8 @@ async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Res
         ),
         None => true,
     };
-    // A rendition is part of the result whose archive it lies beside.
-    let Some(archive) = archive_beside(&object.key) else {
+    // A rendition belongs to the same result as its archive.
+    let Some(archive) = archive_of(&object.key) else {
         return Ok(false);
     };
     Ok(over && !parts.repo.is_result(&archive).await?)

@@ -1,4 +1,4 @@
-//! What is counted, through the facade of the `metrics` crate: whoever installs a recorder sees it.
+//! Metrics, through the facade of the `metrics` crate: visible to any installed recorder.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Durati
     histogram!("videoframes_job_duration_seconds").record(took);
 }
 
-/// A job that is worked on, for as long as this lives.
+/// Counts a job in flight until it is dropped.
 pub(super) struct InFlight;
 
 impl InFlight {

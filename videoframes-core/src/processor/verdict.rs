@@ -1,4 +1,4 @@
-//! What an error means for its job: try again, or never.
+//! Classifies errors: whether an attempt may be repeated.
 
 use super::circuit::Operation;
 use crate::archive::ArchiveError;
@@ -7,24 +7,24 @@ use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
 use crate::storage::{ObjectKey, StorageError};
 
-/// Why an attempt has no result.
+/// The reason why an attempt has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) error: JobError,
-    /// Whether another attempt may succeed without anyone changing anything.
+    /// Whether another attempt may succeed without any change.
     pub(super) retryable: bool,
-    /// What failed, where that may be out of order for every job.
+    /// Dependency that may have an outage, if any.
     pub(super) suspect: Option<Suspect>,
-    /// Objects of this attempt that must not stay, once the job has failed for it.
+    /// Objects of this attempt to delete if the job fails because of this error.
     pub(super) discard: Vec<ObjectKey>,
 }
 
-/// What may be out of order for every job.
+/// A dependency that may have an outage, which affects every job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspect {
-    /// Reading from the store of the source.
+    /// Reads from the store of the source.
     SourceRead,
-    /// An operation of the store of the results.
+    /// An operation on the store of the results.
     Results(Operation),
 }
 
@@ -47,7 +47,7 @@ impl Verdict {
         }
     }
 
-    /// The same, where this may be out of order for every job.
+    /// Adds a dependency that may have an outage.
     pub(super) fn suspecting(self, suspect: Suspect) -> Self {
         Self {
             suspect: Some(suspect),
@@ -55,8 +55,8 @@ impl Verdict {
         }
     }
 
-    /// Of a dependency that is known to be out of order.
-    pub(super) fn of_outage(suspect: Suspect) -> Self {
+    /// Returns the verdict for a dependency with a known outage.
+    pub(super) fn from_outage(suspect: Suspect) -> Self {
         let (code, message) = match suspect {
             Suspect::SourceRead => (
                 ErrorCode::SourceUnavailable,
@@ -70,27 +70,27 @@ impl Verdict {
         Self::retryable(code, message).suspecting(suspect)
     }
 
-    /// Of a failed extraction.
-    pub(super) fn of(error: &Error) -> Self {
+    /// Returns the verdict for a failed extraction.
+    pub(super) fn from_pipeline_error(error: &Error) -> Self {
         let message = kept_chain(error);
         match error {
             Error::Source(source) | Error::Extract(ExtractError::SourceFailed(source)) => {
                 match StorageError::of_read(source) {
-                    Some(error) => Self::of_source(error),
+                    Some(error) => Self::from_source_error(error),
                     None => {
                         Self::retryable(ErrorCode::SourceUnavailable, message).suspecting(Suspect::SourceRead)
                     }
                 }
             }
             Error::Archive(ArchiveError::Storage(error)) | Error::Video(error) => {
-                Self::of_output(error, message, Operation::Write)
+                Self::from_output_error(error, message, Operation::Write)
             }
-            error => Self::of_kind(error.kind(), message),
+            error => Self::from_kind(error.kind(), message),
         }
     }
 
-    /// The only table from kinds of errors to error codes of jobs.
-    fn of_kind(kind: ErrorKind, message: String) -> Self {
+    /// Returns the verdict for a kind of error: the only table from kinds to error codes of jobs.
+    fn from_kind(kind: ErrorKind, message: String) -> Self {
         let (code, retryable) = match kind {
             ErrorKind::SourceUnavailable => (ErrorCode::SourceUnavailable, true),
             ErrorKind::EmptySource => (ErrorCode::EmptySource, false),
@@ -121,7 +121,7 @@ impl Verdict {
         }
     }
 
-    fn of_output(error: &StorageError, message: String, operation: Operation) -> Self {
+    fn from_output_error(error: &StorageError, message: String, operation: Operation) -> Self {
         let suspect = Suspect::Results(operation);
         match error {
             StorageError::AlreadyExists(_) => Self::permanent(ErrorCode::OutputExists, message),
@@ -132,22 +132,22 @@ impl Verdict {
         }
     }
 
-    /// Of a source that cannot be looked at.
-    pub(super) fn of_source(error: &StorageError) -> Self {
+    /// Returns the verdict for a source whose metadata cannot be read.
+    pub(super) fn from_source_error(error: &StorageError) -> Self {
         let message = kept_chain(error);
         match error {
             StorageError::NotFound(_) => Self::permanent(ErrorCode::SourceNotFound, message),
             StorageError::Changed(_) => Self::permanent(ErrorCode::InputChanged, message),
             StorageError::Invalid { .. } => Self::permanent(ErrorCode::InvalidRequest, message),
-            // Rights take some time to spread.
+            // Changes of permissions take some time to propagate.
             StorageError::Refused { .. } => Self::retryable(ErrorCode::SourceRefused, message),
             _ => Self::retryable(ErrorCode::SourceUnavailable, message).suspecting(Suspect::SourceRead),
         }
     }
 
-    /// Of an operation of the store of the results that failed.
-    pub(super) fn of_results(error: &StorageError, operation: Operation) -> Self {
-        Self::of_output(error, kept_chain(error), operation)
+    /// Returns the verdict for a failed operation on the store of the results.
+    pub(super) fn from_results_error(error: &StorageError, operation: Operation) -> Self {
+        Self::from_output_error(error, kept_chain(error), operation)
     }
 }
 
@@ -156,9 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_succeed_is_not_repeated() {
+    fn permanent_errors_are_not_retried() {
         let code = |error: Error| {
-            let verdict = Verdict::of(&error);
+            let verdict = Verdict::from_pipeline_error(&error);
             (verdict.error.code, verdict.retryable)
         };
         let named = |name: &str, retryable| (name.to_owned(), retryable);
@@ -186,13 +186,13 @@ mod tests {
         );
     }
     #[test]
-    fn only_what_may_fail_for_every_job_is_suspected() {
+    fn only_outages_have_a_suspect() {
         let refused = || StorageError::Refused {
             action: "look at",
             name: String::new(),
             source: std::io::ErrorKind::PermissionDenied.into(),
         };
-        let silent = || StorageError::from_io("look at", "v.mp4", std::io::ErrorKind::TimedOut.into());
+        let unavailable = || StorageError::from_io("look at", "v.mp4", std::io::ErrorKind::TimedOut.into());
         let source = Some(Suspect::SourceRead);
         for (error, code, retryable, suspect) in [
             (
@@ -208,9 +208,9 @@ mod tests {
                 None,
             ),
             (refused(), "SOURCE_REFUSED", true, None),
-            (silent(), "SOURCE_UNAVAILABLE", true, source),
+            (unavailable(), "SOURCE_UNAVAILABLE", true, source),
         ] {
-            let verdict = Verdict::of_source(&error);
+            let verdict = Verdict::from_source_error(&error);
             assert_eq!(
                 (verdict.error.code.as_str(), verdict.retryable, verdict.suspect),
                 (code, retryable, suspect)
@@ -220,9 +220,9 @@ mod tests {
         for (error, code, suspect) in [
             (refused(), "OUTPUT_UNAVAILABLE", None),
             (StorageError::AlreadyExists(String::new()), "OUTPUT_EXISTS", None),
-            (silent(), "OUTPUT_UNAVAILABLE", write),
+            (unavailable(), "OUTPUT_UNAVAILABLE", write),
         ] {
-            let verdict = Verdict::of(&Error::Archive(ArchiveError::Storage(error)));
+            let verdict = Verdict::from_pipeline_error(&Error::Archive(ArchiveError::Storage(error)));
             assert_eq!((verdict.error.code.as_str(), verdict.suspect), (code, suspect));
         }
     }

@@ -1,4 +1,4 @@
-//! One attempt at a claimed job: look, extract, write. Nothing here touches the job's row.
+//! The work of one attempt at a claimed job: check, extract, write. Does not change the row of the job.
 
 use std::iter;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::circuit::Operation;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
-use super::mark;
-use super::renditions::{self, Wanted};
+use super::ownership;
+use super::renditions::{self, RenditionSet};
 use super::stop::Stop;
 use super::telemetry;
 use super::verdict::Verdict;
@@ -27,13 +27,13 @@ use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
 
-/// Folder of the store that results without a key of their own go to.
+/// Folder of results without a key of the client.
 pub(super) const RESULTS: &str = "results";
 
-/// A result, and under which hash others may use it.
+/// A result, and the hash under which other jobs may reuse it.
 pub(super) type Done = (JobResult, Option<WorkHash>);
 
-/// An attempt.
+/// The work of an attempt.
 pub(super) struct Work {
     pub(super) parts: Arc<Parts>,
     pub(super) config: Arc<ProcessorConfig>,
@@ -44,7 +44,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Does it. Whatever was begun and not finished leaves nothing behind.
+    /// Runs the work. An unfinished attempt leaves no objects behind.
     pub(super) async fn run(self) -> Result<Done, Verdict> {
         let invalid = |message: String| Verdict::permanent(ErrorCode::InvalidRequest, message);
         let source = SourceRef::from_json(&self.job.source).map_err(invalid)?;
@@ -53,25 +53,25 @@ impl Work {
             .map_err(|e| invalid(format!("source.bucket: {e}")))?
             .as_ref();
         let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
-        // An archive that is there is the result, whatever has become of the source since.
-        if let Some(done) = self.unless_stopped(self.earlier()).await? {
+        // An existing archive is the result, whatever has happened to the source since.
+        if let Some(done) = self.unless_stopped(self.adopt_existing()).await? {
             return Ok((done, None));
         }
         let Opened { info, source: video } = storage
             .open(&source.key, &source.version)
             .await
-            .map_err(|e| Verdict::of_source(&e))?;
+            .map_err(|e| Verdict::from_source_error(&e))?;
         self.check_size(&source, &info)?;
         if let Some(rate) = &self.parts.rates.bytes {
-            // The next job waits for it.
+            // The next job waits for the bytes of this one.
             rate.take(info.size as f64);
         }
         let hash = work_hash(&source, &info, &options);
-        if let Some(done) = self.of_another(&hash, &options).await {
+        if let Some(done) = self.reusable_result(&hash, &options).await {
             return Ok((done, Some(hash)));
         }
         if self.parts.compressor.is_none() && !options.renditions.is_empty() {
-            let message = "this worker makes no renditions";
+            let message = "this worker does not support renditions";
             return Err(Verdict::retryable(ErrorCode::Unsupported, message));
         }
         fault::reached(Point::Prepared);
@@ -79,14 +79,14 @@ impl Work {
         self.state.enter(Stage::Extract);
         let key = self.target()?;
         let target = self.archive(&key);
-        let wanted = self.unless_stopped(Wanted::of(&self.parts.stores, &self.job, &options, &key));
+        let wanted = self.unless_stopped(RenditionSet::new(&self.parts.stores, &self.job, &options, &key));
         let wanted = wanted.await?;
         let pipeline = self.pipeline(&options);
         let request = options.request();
         let run = pipeline.extract_with_renditions(video, &request, &wanted.missing, &target);
         let summary = match run.await {
             Ok(summary) => summary,
-            Err(error) => return self.unless_stopped(self.refused(&key, &error)).await,
+            Err(error) => return self.unless_stopped(self.recover(&key, &error)).await,
         };
         let Some(written) = target.written() else {
             return Err(Verdict::retryable(
@@ -96,20 +96,17 @@ impl Work {
         };
         fault::reached(Point::Uploaded);
         let objects = iter::once(&key).chain(wanted.keys());
-        self.check_afterwards(storage, &source, &info, objects).await?;
+        self.check_source_unchanged(storage, &source, &info, objects)
+            .await?;
         let frames = summary.manifest.frames.len() as u64;
         telemetry::extracted(frames, summary.work.bytes_read, written.size);
         for warning in &summary.warnings {
-            tracing::warn!(warning, "done otherwise than asked");
+            tracing::warn!(warning, "result differs from the request");
         }
         for rendition in &summary.renditions {
             if let RenditionOutcome::Made(video) = rendition {
                 for warning in &video.warnings {
-                    tracing::warn!(
-                        warning,
-                        codec = video.codec,
-                        "a rendition is otherwise than asked"
-                    );
+                    tracing::warn!(warning, codec = video.codec, "rendition differs from the request");
                 }
             }
         }
@@ -131,7 +128,7 @@ impl Work {
         });
         if info.size > limit {
             let message = format!(
-                "'{}' has {} bytes, more than the {limit} allowed",
+                "'{}' has {} bytes, more than the limit of {limit}",
                 source.key, info.size
             );
             return Err(Verdict::permanent(ErrorCode::LimitExceeded, message));
@@ -139,26 +136,26 @@ impl Work {
         Ok(())
     }
 
-    /// What `work` gives, unless the attempt is broken off before.
+    /// Returns the output of `work`, unless the attempt is stopped before.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Verdict>>) -> Result<T, Verdict> {
         tokio::select! {
             biased;
             () = self.stop.token().cancelled() => {
-                Err(Verdict::retryable(ErrorCode::Internal, "the attempt was broken off"))
+                Err(Verdict::retryable(ErrorCode::Internal, "the attempt was stopped"))
             }
             outcome = work => outcome,
         }
     }
 
-    /// An archive that an earlier attempt at this job has finished.
-    async fn earlier(&self) -> Result<Option<JobResult>, Verdict> {
+    /// Returns the archive that an earlier attempt at this job completed, if any.
+    async fn adopt_existing(&self) -> Result<Option<JobResult>, Verdict> {
         let stores = &self.parts.stores;
         if self.job.output_key.is_some() {
             let key = self.target()?;
             return match stores.results().head(&key, &ObjectVersion::CURRENT).await {
                 Ok(found) => adopt(stores, &key, &found, &self.job).await.map(Some),
                 Err(StorageError::NotFound(_)) => Ok(None),
-                Err(error) => Err(Verdict::of_results(&error, Operation::Read)),
+                Err(error) => Err(Verdict::from_results_error(&error, Operation::Read)),
             };
         }
         match self.lease.epoch.0 {
@@ -167,20 +164,20 @@ impl Work {
         }
     }
 
-    /// The archive of another job that asked the same of the same source. Reuse spares work; where it
-    /// cannot be had, the work is done.
-    async fn of_another(&self, hash: &WorkHash, options: &JobOptions) -> Option<JobResult> {
+    /// Returns the archive of another job with the same source and options. Reuse is an optimization: on any
+    /// error the work is done again.
+    async fn reusable_result(&self, hash: &WorkHash, options: &JobOptions) -> Option<JobResult> {
         if !self.config.reuse || self.job.output_key.is_some() {
             return None;
         }
         let result = self.parts.repo.find_result(hash).await.ok().flatten()?;
-        // What lies at a key of a client's is the client's.
+        // An object under a key that a client chose belongs to that client.
         let ours = result.key.starts_with(&format!("{RESULTS}/"));
         let limits = options.limits.within(&self.config.limits);
         if !ours || result.frames > limits.frames || result.size > limits.output_bytes {
             return None;
         }
-        if !renditions::are_there(&self.parts.stores, &result.renditions).await {
+        if !renditions::still_exist(&self.parts.stores, &result.renditions).await {
             return None;
         }
         let key: ObjectKey = result.key.parse().ok()?;
@@ -191,17 +188,17 @@ impl Work {
             .head(&key, &ObjectVersion::CURRENT)
             .await
             .ok()?;
-        // One that is about to be forgotten with its job may be gone before this job has it.
+        // A result near the end of its retention may be deleted before this job completes.
         let kept = self.config.timing.retention.mul_f64(0.9);
         let young = info.modified.elapsed().unwrap_or_default() < kept;
         let usable = young && info.size == result.size;
         if usable {
-            tracing::info!(key = result.key, "an earlier result of the same work is used");
+            tracing::info!(key = result.key, "reusing an earlier result of the same work");
         }
         usable.then_some(result)
     }
 
-    /// Where the archive goes: a key that no other claim writes, unless the client chose one.
+    /// Returns the key of the archive: the client's key, or a key that no other claim uses.
     fn target(&self) -> Result<ObjectKey, Verdict> {
         match &self.job.output_key {
             Some(key) => object_key(key),
@@ -216,7 +213,7 @@ impl Work {
     fn archive(&self, key: &ObjectKey) -> ZipObject {
         let options = PutOptions {
             if_exists: IfExists::Refuse,
-            metadata: mark::of(&self.job),
+            metadata: ownership::tag(&self.job),
         };
         ZipObject::new(Arc::clone(self.parts.stores.results()), key.clone(), options)
     }
@@ -243,8 +240,9 @@ impl Work {
         }
     }
 
-    /// An extraction that failed, unless only its place was taken by an earlier attempt of this job.
-    async fn refused(&self, key: &ObjectKey, error: &Error) -> Result<Done, Verdict> {
+    /// Handles a failed extraction: adopts the archive of an earlier attempt of this job if only the key was
+    /// taken.
+    async fn recover(&self, key: &ObjectKey, error: &Error) -> Result<Done, Verdict> {
         use crate::archive::ArchiveError;
         let taken = matches!(
             error,
@@ -256,44 +254,44 @@ impl Work {
                 .results()
                 .head(key, &ObjectVersion::CURRENT)
                 .await
-                .map_err(|e| Verdict::of_results(&e, Operation::Read))?;
+                .map_err(|e| Verdict::from_results_error(&e, Operation::Read))?;
             return Ok((adopt(stores, key, &found, &self.job).await?, None));
         }
-        // An earlier attempt of this job that was not quite dead may have put a rendition there meanwhile:
-        // the next attempt finds it. What is somebody else's says so here.
+        // A slow earlier attempt of this job may have stored a rendition in the meantime, which the next
+        // attempt finds. An object of another job fails here.
         if let (Error::Video(StorageError::AlreadyExists(_)), Some(_)) = (error, &self.job.output_key) {
             let options = JobOptions::from_json(&self.job.options)
                 .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
-            Wanted::of(&self.parts.stores, &self.job, &options, key).await?;
-            let message = "an earlier attempt wrote a rendition meanwhile";
+            RenditionSet::new(&self.parts.stores, &self.job, &options, key).await?;
+            let message = "an earlier attempt wrote a rendition in the meantime";
             return Err(Verdict::retryable(ErrorCode::Internal, message));
         }
-        Err(Verdict::of(error))
+        Err(Verdict::from_pipeline_error(error))
     }
 
-    /// A source that was replaced while it was read gives no result.
-    async fn check_afterwards(
+    /// Fails if the source was replaced while it was read.
+    async fn check_source_unchanged(
         &self,
         storage: &dyn Storage,
         source: &SourceRef,
         before: &ObjectInfo,
         written: impl Iterator<Item = &ObjectKey>,
     ) -> Result<(), Verdict> {
-        // A version that was asked for by its name is the same for good.
+        // A named version never changes.
         if source.version.id.is_some() {
             return Ok(());
         }
         let unchanged = match storage.head(&source.key, &ObjectVersion::CURRENT).await {
             Ok(after) => after.etag == before.etag,
-            // A source that is gone was read to its end before that.
+            // The source was read completely before it was deleted.
             Err(StorageError::NotFound(_)) => true,
-            Err(error) => return Err(Verdict::of_source(&error)),
+            Err(error) => return Err(Verdict::from_source_error(&error)),
         };
         if unchanged {
             return Ok(());
         }
         let message = format!("'{}' was replaced while it was read", source.key);
-        // Only the holder of the lease may say that they count no more: another may have adopted them.
+        // Only the holder of the lease may discard these objects: another attempt may have adopted them.
         Err(Verdict {
             discard: written.cloned().collect(),
             ..Verdict::permanent(ErrorCode::InputChanged, message)
@@ -301,13 +299,13 @@ impl Work {
     }
 }
 
-/// A text as a key, which only a client's own may fail to be.
+/// Parses a key, which can fail only for a key of the client.
 pub(super) fn object_key(key: &str) -> Result<ObjectKey, Verdict> {
     let key = key.parse::<ObjectKey>();
     key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
 }
 
-/// Where the archives of a job go, one for each claim.
+/// Returns the folder of a job's archives, one per claim.
 pub(super) fn result_folder(job: JobId) -> String {
     format!("{RESULTS}/{job}/")
 }

@@ -118,7 +118,7 @@ fn a_panic_costs_one_attempt_and_the_worker_goes_on() {
         "{id}"
     );
     assert!(
-        worker.log().contains("a defect of the worker"),
+        worker.log().contains("an internal error of the worker"),
         "{}",
         worker.log()
     );
@@ -152,7 +152,7 @@ fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
         let mut worker = place.worker(&[("VF_FAULT", &fault)], &[]);
         place.wait_for(&id, |job| job["status"] == "completed");
         wait("a second round", || {
-            worker.log().contains("a defect of the worker") && place.notifications().len() == 1
+            worker.log().contains("task panicked") && place.notifications().len() == 1
         });
         assert!(
             worker.log().contains(&format!("what=\"{what}\"")),

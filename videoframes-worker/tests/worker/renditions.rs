@@ -124,7 +124,7 @@ fn a_frozen_worker_changes_no_rendition_when_it_wakes() {
         let job = place.wait_for(&id, |job| job["status"] == "completed");
         frozen.signal("CONT");
         wait("it sees that the job is another's", || {
-            frozen.log().contains("the lease is lost")
+            frozen.log().contains("lost the lease")
         });
         for worker in [&mut frozen, &mut other] {
             worker.signal("TERM");

@@ -13,7 +13,7 @@ fn an_idle_worker_stops_at_once() {
     let place = Place::sqlite();
     for signal in ["TERM", "INT"] {
         let mut worker = place.worker(&[], &[]);
-        wait("it works", || worker.log().contains("working"));
+        wait("it works", || worker.log().contains("processor started"));
         worker.signal(signal);
         assert!(worker.wait().success(), "{}", worker.log());
     }
@@ -117,7 +117,7 @@ fn a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes() {
         drop(other);
         zombie.signal("CONT");
         wait("its commit hits nothing", || {
-            zombie.log().contains("the lease is lost")
+            zombie.log().contains("lost the lease")
         });
         zombie.signal("TERM");
         assert!(zombie.wait().success(), "{}", zombie.log());
@@ -137,7 +137,7 @@ fn a_worker_frozen_in_the_middle_of_extraction_stops_itself_when_it_wakes() {
     let other = place.worker(&[], &[]);
     let done = place.wait_for(&id, |job| job["status"] == "completed");
     zombie.signal("CONT");
-    wait("it notices", || zombie.log().contains("the lease is lost"));
+    wait("it notices", || zombie.log().contains("lost the lease"));
     zombie.signal("TERM");
     assert!(zombie.wait().success());
     drop(other);

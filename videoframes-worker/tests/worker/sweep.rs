@@ -42,7 +42,7 @@ fn an_archive_that_another_job_uses_outlives_its_own_job() {
     assert!(key.as_str().unwrap().contains(&first));
     let env = [("VF_ORPHAN_AGE", "1s")];
     let worker = place.worker(&env, &[]);
-    wait("it swept", || worker.log().contains("working"));
+    wait("it swept", || worker.log().contains("processor started"));
     // Where an archive that nobody has is gone, all others have been looked at.
     let orphan = place
         .objects()

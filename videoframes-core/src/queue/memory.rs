@@ -15,16 +15,16 @@ use super::{
 };
 use crate::clock::{Clock, UnixMillis};
 
-/// Most messages that one receive gives.
-const MOST: usize = 10;
-/// How often a waiting receive looks whether a hidden message is due: a clock tells nobody when it moves.
+/// Maximum number of messages per receive.
+const MAX_RECEIVE: usize = 10;
+/// Interval at which a waiting receive checks for due messages: a clock does not notify when it advances.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A list as a [`Queue`]; clones share their messages.
+/// A [`Queue`] in memory; clones share their messages.
 ///
-/// Delivers again, counts and delays as SQS does, by a [`Clock`]; only what `receive` waits is real time.
-/// Hides nothing for longer than [`LONGEST_VISIBILITY`]. Tells stale receipts from valid ones. Of messages
-/// with the same deduplication id it keeps the first, as long as that one has not been deleted.
+/// Redelivers, counts and delays messages as SQS does, with time from a [`Clock`]; only the wait in `receive`
+/// is real time. Limits visibility timeouts to [`LONGEST_VISIBILITY`]. Detects stale receipts. Of messages
+/// with the same deduplication id, the queue keeps the first until it is deleted.
 #[derive(Clone)]
 pub struct MemoryQueue {
     shared: Arc<Shared>,
@@ -39,7 +39,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// In the order in which they came.
+    /// In order of arrival.
     entries: Vec<Entry>,
     dead_letters: Option<DeadLetters>,
 }
@@ -53,14 +53,14 @@ struct DeadLetters {
 struct Entry {
     id: String,
     message: Outgoing,
-    /// When it can be received.
+    /// Time from which the message can be received.
     due: UnixMillis,
     receipt: Option<ReceiptHandle>,
     receive_count: u32,
 }
 
 impl MemoryQueue {
-    /// An empty queue without dead letters.
+    /// Returns an empty queue without a dead-letter queue.
     pub fn new(name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -72,8 +72,8 @@ impl MemoryQueue {
         }
     }
 
-    /// Moves messages that have been received `max_receives` times (at least once) to `queue`, another
-    /// one than this, instead of delivering them once more. Holds for all clones.
+    /// Moves messages that have been received `max_receives` times (at least once) to `queue`, which must be
+    /// a different queue, instead of redelivering them. Applies to all clones.
     #[must_use]
     pub fn with_dead_letters(self, queue: Self, max_receives: u32) -> Self {
         self.state().dead_letters = Some(DeadLetters {
@@ -91,7 +91,7 @@ impl MemoryQueue {
         self.shared.clock.now()
     }
 
-    /// Adds a message; one that this queue holds already by its deduplication id is dropped.
+    /// Adds a message, unless the queue holds a message with the same deduplication id.
     fn push(&self, message: Outgoing) {
         let due = self.now().after(message.delay.min(LONGEST_VISIBILITY));
         let mut state = self.state();
@@ -110,14 +110,14 @@ impl MemoryQueue {
         self.shared.changed.notify_waiters();
     }
 
-    /// What can be received now, and whether anything is left that may be later.
-    fn take(&self, most: usize, visibility: Duration) -> (Vec<Message>, bool) {
+    /// Receives messages that are due, and returns whether any messages are left that may become due.
+    fn take(&self, max_messages: usize, visibility: Duration) -> (Vec<Message>, bool) {
         let now = self.now();
         let mut state = self.state();
-        state.bury_spent(now);
+        state.dead_letter_exhausted(now);
         let due = state.entries.iter_mut().filter(|entry| entry.due <= now);
         let taken = due
-            .take(most.clamp(1, MOST))
+            .take(max_messages.clamp(1, MAX_RECEIVE))
             .map(|entry| entry.receive(now.after(visibility.min(LONGEST_VISIBILITY))))
             .collect();
         (taken, !state.entries.is_empty())
@@ -143,19 +143,19 @@ impl State {
             .retain(|entry| entry.receipt.as_ref() != Some(receipt));
     }
 
-    /// Moves what has been delivered often enough to the dead letters.
-    fn bury_spent(&mut self, now: UnixMillis) {
+    /// Moves messages that have been delivered too often to the dead-letter queue.
+    fn dead_letter_exhausted(&mut self, now: UnixMillis) {
         let Some(dead) = self.dead_letters.clone() else {
             return;
         };
-        // Both queues are locked here, so that nobody sees such a message in neither.
+        // Both queues are locked here, so that such a message is always visible in one of them.
         self.entries.retain(|entry| {
-            let spent = entry.due <= now && entry.receive_count >= dead.max_receives;
-            if spent {
+            let exhausted = entry.due <= now && entry.receive_count >= dead.max_receives;
+            if exhausted {
                 let reason = format!("received {} times", entry.receive_count);
                 dead.queue.push(dead_letter(&entry.message, &reason));
             }
-            !spent
+            !exhausted
         });
     }
 }
@@ -176,7 +176,7 @@ impl Entry {
     }
 }
 
-/// The same message, to be kept among the dead letters whatever else is there.
+/// Returns the message for the dead-letter queue, without its deduplication id so that it is always kept.
 fn dead_letter(message: &Outgoing, reason: &str) -> Outgoing {
     let mut attributes = message.attributes.clone();
     attributes.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
@@ -217,16 +217,16 @@ impl Queue for MemoryQueue {
 
     async fn receive(
         &self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError> {
-        // Nothing is awaited between taking messages and handing them out: a call that is dropped while it
-        // waits has taken none.
+        // No await point between taking messages and returning them: a call that is dropped while it waits
+        // has taken none.
         let arrival = async {
             loop {
                 let changed = self.shared.changed.notified();
-                let (messages, more) = self.take(most, visibility);
+                let (messages, more) = self.take(max_messages, visibility);
                 if !messages.is_empty() {
                     return messages;
                 }
@@ -264,7 +264,7 @@ impl Queue for MemoryQueue {
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let mut state = self.state();
         let Some(dead) = state.dead_letters.clone() else {
-            return Err(self.unavailable("move a message to the dead letters of", "it has none"));
+            return Err(self.unavailable("move a message to the dead-letter queue of", "there is none"));
         };
         let entry = state.find(&message.receipt).ok_or(QueueError::ReceiptLost)?;
         dead.queue.push(dead_letter(&entry.message, reason));
@@ -294,7 +294,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn queue(clock: &Arc<ManualClock>) -> MemoryQueue {
         MemoryQueue::new("work", Arc::clone(clock) as Arc<dyn Clock>)
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_hidden_for_more_than_twelve_hours() {
+    async fn visibility_timeouts_are_limited_to_twelve_hours() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);
         queue.send(&[Outgoing::new("a")]).await.unwrap();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_spent_message_says_so_among_the_dead_letters() {
+    async fn an_exhausted_message_is_dead_lettered_with_the_reason() {
         let clock = Arc::new(ManualClock::default());
         let dead = queue(&clock);
         let queue = queue(&clock).with_dead_letters(dead.clone(), 2);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_dead_letters_a_message_stays() {
+    async fn without_a_dead_letter_queue_a_message_stays() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);
         queue.send(&[Outgoing::new("a")]).await.unwrap();
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receipt_whose_time_is_over_holds_nothing() {
+    async fn an_expired_receipt_is_lost() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);
         queue.send(&[Outgoing::new("a")]).await.unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_receive_sees_the_clock_move() {
+    async fn a_waiting_receive_notices_when_the_clock_advances() {
         let clock = Arc::new(ManualClock::default());
         let queue = queue(&clock);
         let delayed = Outgoing {
@@ -363,7 +363,7 @@ mod tests {
             ..Outgoing::new("a")
         };
         queue.send(&[delayed]).await.unwrap();
-        let (received, ()) = tokio::join!(queue.receive(1, HOUR, PATIENCE), async { clock.advance(HOUR) });
+        let (received, ()) = tokio::join!(queue.receive(1, HOUR, TIMEOUT), async { clock.advance(HOUR) });
         assert_eq!(received.unwrap().len(), 1);
     }
 }

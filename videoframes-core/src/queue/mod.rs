@@ -1,4 +1,4 @@
-//! Messages that come again until they are deleted.
+//! Queues with at-least-once delivery.
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod database;
@@ -18,28 +18,29 @@ pub use memory::MemoryQueue;
 #[cfg(feature = "sqs")]
 pub use sqs::{SqsOptions, SqsQueue};
 
-/// Longest time for which a message can be hidden or delayed, as SQS has it.
+/// Maximum visibility timeout and delay of a message, as in SQS.
 pub const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
-/// Attribute of a dead letter that says why it is one.
+/// Attribute with the reason why a message was dead-lettered.
 pub const DEAD_LETTER_REASON: &str = "reason";
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outgoing {
-    /// What is sent.
+    /// Body of the message.
     pub body: String,
-    /// Short facts beside the body.
+    /// Attributes of the message.
     pub attributes: BTreeMap<String, String>,
-    /// How long until it can be received. SQS takes at most 15 minutes, and none in FIFO queues.
+    /// Delay before the message can be received. SQS allows at most 15 minutes, and no delay in FIFO queues.
     pub delay: Duration,
-    /// Of two messages with the same id, a queue that can tell keeps one.
+    /// Identifier for deduplication: a queue that supports it keeps one of two messages with the same
+    /// identifier.
     pub deduplication_id: Option<String>,
-    /// A queue that keeps order keeps it among the messages of a group.
+    /// Message group: a queue that supports ordering preserves the order within a group.
     pub group: Option<String>,
 }
 
 impl Outgoing {
-    /// A message that can be received at once.
+    /// Returns a message without delay.
     pub fn new(body: impl Into<String>) -> Self {
         Self {
             body: body.into(),
@@ -47,7 +48,7 @@ impl Outgoing {
         }
     }
 
-    /// Bytes that count towards [`MESSAGE_BYTES`].
+    /// Returns the number of bytes that count towards [`MESSAGE_BYTES`].
     pub fn bytes(&self) -> usize {
         let attributes = self.attributes.iter();
         self.body.len()
@@ -57,73 +58,73 @@ impl Outgoing {
     }
 }
 
-/// What a received message is deleted and held by. Changes with every receipt.
+/// Handle with which a received message is deleted or its visibility changed; every receipt has a new handle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReceiptHandle(pub String);
 
-/// A message as it was received.
+/// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The queue's name for it; another one after a redrive.
+    /// Identifier of the message in the queue, which changes with a redrive.
     pub id: String,
-    /// What was sent.
+    /// Body of the message.
     pub body: String,
-    /// Short facts beside the body.
+    /// Attributes of the message.
     pub attributes: BTreeMap<String, String>,
-    /// By what this receipt is answered.
+    /// Handle of this receipt.
     pub receipt: ReceiptHandle,
-    /// How often it has been received, this time included.
+    /// Number of times that the message has been received, including this one.
     pub receive_count: u32,
 }
 
-/// How many messages wait.
+/// The number of messages in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// That can be received now.
+    /// Messages that can be received now.
     pub visible: u64,
-    /// That were received and may come back.
+    /// Messages that were received and may be redelivered.
     pub in_flight: u64,
-    /// That were sent with a delay which is not over.
+    /// Messages whose delay has not passed.
     pub delayed: u64,
 }
 
-/// Why a queue did not do as asked.
+/// Errors of a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The receipt is no longer the message's: it was received again, deleted, or its time is over.
-    #[error("the message is no longer held by this receipt")]
+    /// The receipt is stale: the message was received again or deleted, or its visibility timeout expired.
+    #[error("the receipt of the message is no longer valid")]
     ReceiptLost,
-    /// A message that no queue would take.
-    #[error("the message has {bytes} bytes, more than the {limit} that the queue takes")]
+    /// The message exceeds the maximum size of any queue.
+    #[error("the message has {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
-        /// Its bytes.
+        /// Size of the message in bytes.
         bytes: usize,
-        /// The most that are taken.
+        /// Maximum size in bytes.
         limit: usize,
     },
-    /// A message that this queue never takes as it is.
-    #[error("the message is none that the queue takes: {0}")]
+    /// The queue never accepts this message.
+    #[error("the queue does not accept the message: {0}")]
     Refused(String),
-    /// The queue cannot be reached, or does not answer as it should.
-    #[error("cannot {action} the queue '{queue}'")]
+    /// The queue is unreachable or returned an unexpected answer.
+    #[error("failed to {action} the queue '{queue}'")]
     Unavailable {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The queue.
+        /// Name of the queue.
         queue: String,
-        /// What its client said.
+        /// Error of the client.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl QueueError {
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Returns whether the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// Whether the server is silent, unreachable or busy, which may pass by itself. An answer that the queue is missing or
-    /// that the caller is refused is none.
+    /// Returns whether the server is silent, unreachable or busy, which may be temporary. A missing queue or
+    /// denied access is not an outage.
     pub fn is_outage(&self) -> bool {
         match self {
             #[cfg(feature = "sqs")]
@@ -139,51 +140,60 @@ impl QueueError {
 
 /// A queue with at-least-once delivery.
 ///
-/// Callers may rely on a sent message being received again and again, each time hidden for as long
-/// as was asked, until it is deleted by the handle of its latest receipt; never on its order or on its
-/// coming only once.
+/// A sent message is redelivered until it is deleted with the handle of its latest receipt, each time after
+/// the visibility timeout. Callers may not rely on order or on exactly-once delivery.
 ///
-/// Implementers count receipts, and treat any doubt about a handle as [`QueueError::ReceiptLost`] or
-/// as success, never as another error. A queue with a limit on receipts moves the message to its dead
-/// letters instead of delivering it once more.
+/// Implementers count receipts. In any doubt about a handle they return [`QueueError::ReceiptLost`] or
+/// success, never another error. A queue with a limit on receipts moves a message to its dead-letter queue
+/// instead of exceeding the limit.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// What the queue is called, for people.
+    /// Returns the human-readable name of the queue.
     fn name(&self) -> &str;
 
-    /// Sends messages; one answer for each, in order. Not idempotent, not atomic: some may be sent.
+    /// Sends messages and returns one answer per message, in order. Neither idempotent nor atomic: some
+    /// messages may be sent.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] where not even that is known. Then any of them may have been sent.
+    /// Returns [`QueueError::Unavailable`] if the answers are unknown. Any of the messages may have been
+    /// sent.
     async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Up to `most` (1 to 10) messages, hidden from others for `visibility`; waits up to `wait` for the
-    /// first one. Cancel-safe: what was received by a dropped call comes again.
+    /// Receives up to `max_messages` (1 to 10) messages, and hides them from others for `visibility`.
+    ///
+    /// Waits up to `wait` for the first message. Cancel-safe: messages received by a dropped call are
+    /// redelivered.
     async fn receive(
         &self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError>;
 
-    /// Hides a received message for `timeout` from now; zero gives it back at once. Idempotent. A success
-    /// proves nothing: some queues accept stale handles.
+    /// Changes the visibility timeout of a received message to `timeout` from now; zero makes the message
+    /// visible at once.
+    ///
+    /// Idempotent. A success does not prove that the handle is valid: some queues accept stale handles.
     ///
     /// # Errors
-    /// [`QueueError::ReceiptLost`] where a queue can tell that the handle is stale.
+    /// Returns [`QueueError::ReceiptLost`] if the queue detects a stale handle.
     async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError>;
 
-    /// Deletes received messages; one answer for each, in order. Idempotent: a message that is gone is
-    /// no error. A stale handle deletes nothing, and may be answered by success.
+    /// Deletes received messages and returns one answer per message, in order.
+    ///
+    /// Idempotent: a missing message is not an error. A stale handle deletes nothing, and may be answered
+    /// with success.
     async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Puts a received message among the dead letters with the reason, then deletes it. Not atomic: it
-    /// may be in both places for a while, never in neither.
+    /// Sends a received message to the dead-letter queue with the reason, then deletes the message.
+    ///
+    /// Not atomic: the message may be in both queues for a while, but is never lost.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] also where the queue has no dead letters. Then the message is as it was.
+    /// Returns [`QueueError::Unavailable`] also if there is no dead-letter queue. The message is unchanged
+    /// then.
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError>;
 
-    /// About how many messages wait.
+    /// Returns the approximate number of messages.
     async fn depth(&self) -> Result<Depth, QueueError>;
 }

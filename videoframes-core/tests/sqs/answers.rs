@@ -361,7 +361,7 @@ async fn a_message_that_the_dead_letters_do_not_take_is_not_deleted() {
     let told_why = chain(&buried.unwrap_err());
     assert_eq!(
         told_why,
-        "cannot send to the queue 'letters': AccessDenied: not authorized to perform: sqs:sendmessage"
+        "failed to send to the queue 'letters': AccessDenied: not authorized to perform: sqs:sendmessage"
     );
     assert_eq!(told.asked("DeleteMessageBatch").len(), 0);
 }
@@ -380,7 +380,7 @@ async fn wrong_credentials_are_told_in_one_line() {
     let text = chain(&queue.check().await.unwrap_err());
     assert_eq!(
         text,
-        "cannot find the queue 'told': InvalidClientTokenId: The security token included in the request is invalid."
+        "failed to find the queue 'told': InvalidClientTokenId: The security token included in the request is invalid."
     );
     assert_eq!(told.asked("GetQueueAttributes").len(), 1, "it is not tried again");
     assert!(begun.elapsed() < Duration::from_secs(10));
@@ -398,12 +398,12 @@ async fn a_server_that_is_not_there_is_told_in_one_line() {
     let error = queue.check().await.unwrap_err();
     assert!(error.is_retryable());
     let text = chain(&error);
-    assert!(text.starts_with("cannot find the queue 'gone': "), "{text}");
+    assert!(text.starts_with("failed to find the queue 'gone': "), "{text}");
     assert!(text.contains("refused"), "{text}");
     assert!(
         text.len() < 500 && !text.contains('\n') && !text.contains("secret"),
         "{text}"
     );
     let named = SqsQueue::connect(&config(&endpoint), "by-name", &SqsOptions::default()).await;
-    assert!(chain(&named.unwrap_err()).starts_with("cannot find the queue 'by-name': "));
+    assert!(chain(&named.unwrap_err()).starts_with("failed to find the queue 'by-name': "));
 }

@@ -1,4 +1,4 @@
-//! The table as sea-orm sees it, and rows as messages.
+//! The table as a sea-orm entity, and the conversion of its rows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use crate::queue::{Message, ReceiptHandle};
 
-#[allow(unreachable_pub)] // What is derived for the row is pub.
+#[allow(unreachable_pub)] // The derived items are pub.
 pub(super) mod row {
     use sea_orm::entity::prelude::*;
 
@@ -30,8 +30,8 @@ pub(super) mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What a handle says: which message, and which of its receipts. The count never goes down, so that each
-/// receipt has a handle of its own.
+/// The content of a handle: the message and its receive count. The count never decreases, so every receipt
+/// has a unique handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) seq: i64,
@@ -43,7 +43,7 @@ impl Receipt {
         ReceiptHandle(format!("{}/{}", self.seq, self.count))
     }
 
-    /// `None` for a handle that no such queue has given.
+    /// Parses a handle; `None` if the handle is not from a database queue.
     pub(super) fn read(handle: &ReceiptHandle) -> Option<Self> {
         let (seq, count) = handle.0.split_once('/')?;
         Some(Self {

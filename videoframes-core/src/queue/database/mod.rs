@@ -1,4 +1,4 @@
-//! Messages in a database, for those who have one and need no broker.
+//! Messages in a database, for deployments without a message broker.
 
 mod entity;
 mod view;
@@ -26,19 +26,18 @@ use crate::database::{Database, Session, text, within};
 
 pub use view::{Arrival, Waiting};
 
-/// Most messages that one receive gives.
-const MOST: usize = 10;
-/// Messages written by one statement: its parameters are limited.
+/// Maximum number of messages per receive.
+const MAX_RECEIVE: usize = 10;
+/// Number of messages per statement, whose parameters are limited.
 const CHUNK: usize = 500;
-/// How often a waiting receive looks for what other programs sent: at first, and at last.
+/// First and last interval at which a waiting receive checks for messages from other processes.
 const POLL: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
-/// A [`Database`]'s messages of one name as a [`Queue`]; its schema has to be up to date.
+/// A [`Queue`] in a [`Database`] with an up-to-date schema; the messages of one name form a queue.
 ///
-/// Delivers again, counts and delays by the database's time. Stale receipts are told from valid ones. Of
-/// messages with the same deduplication id it keeps one as long as that one has not been deleted. What
-/// this program sends wakes its own waiting receives at once; for what others send they look again and
-/// again.
+/// Redelivers, counts and delays messages by the database's time. Detects stale receipts. Of messages with
+/// the same deduplication id, the queue keeps one until it is deleted. A message from this process wakes its
+/// own waiting receives at once; they poll for messages from other processes.
 #[derive(Debug, Clone)]
 pub struct DatabaseQueue {
     database: Database,
@@ -54,7 +53,7 @@ struct DeadLetters {
 }
 
 impl DatabaseQueue {
-    /// The messages of that name in `database`, without dead letters.
+    /// Returns the queue of that name in `database`, without a dead-letter queue.
     pub fn new(database: Database, name: impl Into<String>) -> Self {
         let name = name.into();
         Self {
@@ -65,8 +64,8 @@ impl DatabaseQueue {
         }
     }
 
-    /// Moves messages that have been received `max_receives` times (at least once) to the queue of that
-    /// name, another one than this, instead of delivering them once more.
+    /// Moves messages that have been received `max_receives` times (at least once) to the queue of that name,
+    /// which must be a different queue, instead of redelivering them.
     #[must_use]
     pub fn with_dead_letters(self, queue: impl Into<String>, max_receives: u32) -> Self {
         let dead_letters = Some(DeadLetters {
@@ -79,12 +78,12 @@ impl DatabaseQueue {
     async fn call<T>(
         &self,
         action: &'static str,
-        work: impl Future<Output = Result<T, Stop>>,
+        work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, QueueError> {
         let done = within(self.database.patience(), work).await;
-        done.map_err(|stop| match stop {
-            Stop::Lost => QueueError::ReceiptLost,
-            Stop::Database(source) => self.unavailable(action, source),
+        done.map_err(|error| match error {
+            CallError::Lost => QueueError::ReceiptLost,
+            CallError::Database(source) => self.unavailable(action, source),
         })
     }
 
@@ -100,49 +99,52 @@ impl DatabaseQueue {
         }
     }
 
-    /// This queue's messages.
-    fn ours(&self) -> Cond {
+    /// Selects the messages of this queue.
+    fn own_messages(&self) -> Cond {
         Cond::all().add(Column::Queue.eq(self.name.as_str()))
     }
 
-    /// The message of a receipt, as long as that is its latest.
+    /// Selects the message of a receipt, if this is the latest receipt.
     fn held(&self, receipt: Receipt) -> Cond {
-        self.ours()
+        self.own_messages()
             .add(Column::Seq.eq(receipt.seq))
             .add(Column::ReceiveCount.eq(receipt.count))
     }
 
-    /// Receives what can be received now.
-    async fn take(&self, most: usize, visibility: Duration) -> Result<Vec<Model>, Stop> {
+    /// Receives messages that are due.
+    async fn take(&self, max_messages: usize, visibility: Duration) -> Result<Vec<Model>, CallError> {
         if self.database.has_none(&self.due(1)).await? {
             return Ok(Vec::new());
         }
-        let rows = self.database.run(&self.taking(most, visibility)).await?;
+        let rows = self
+            .database
+            .run(&self.take_statement(max_messages, visibility))
+            .await?;
         let rows = rows.iter().map(|row| Model::from_query_result(row, ""));
         let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
         rows.sort_by_key(|row| row.seq);
         Ok(rows)
     }
 
-    /// What can be received now, what has waited longest first.
-    fn due(&self, most: usize) -> SelectStatement {
+    /// Selects messages that are due, starting with those that have waited longest.
+    fn due(&self, max_messages: usize) -> SelectStatement {
         Query::select()
             .column(Column::Seq)
             .from(Entity)
-            .cond_where(self.ours())
+            .cond_where(self.own_messages())
             .and_where(Expr::col(Column::VisibleAt).lte(self.database.now()))
             .order_by(Column::VisibleAt, Order::Asc)
             .order_by(Column::Seq, Order::Asc)
-            .limit(most.clamp(1, MOST) as u64)
+            .limit(max_messages.clamp(1, MAX_RECEIVE) as u64)
             .to_owned()
     }
 
-    fn taking(&self, most: usize, visibility: Duration) -> WithQuery {
+    fn take_statement(&self, max_messages: usize, visibility: Duration) -> WithQuery {
         let due = self
-            .due(most)
+            .due(max_messages)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .to_owned();
-        // As a subquery, Postgres might ask it for every row anew, and take more than its limit.
+        // Postgres might run a subquery again for every row, and take more rows than the limit.
         let due = CommonTableExpression::new()
             .table_name("due")
             .query(due)
@@ -161,39 +163,44 @@ impl DatabaseQueue {
             .with(Query::with().cte(due).to_owned())
     }
 
-    /// Moves what has been delivered often enough to the dead letters and gives the rest, and whether anything
-    /// was moved. It was received once more for that, which hides it meanwhile.
-    async fn bury_spent(&self, rows: Vec<Model>) -> (Vec<Message>, bool) {
-        let spent = |row: &Model| {
+    /// Moves messages that have been delivered too often to the dead-letter queue. Returns the others, and
+    /// whether any were moved.
+    ///
+    /// This receipt was one more than the limit, and hides the messages in the meantime.
+    async fn dead_letter_exhausted(&self, rows: Vec<Model>) -> (Vec<Message>, bool) {
+        let exhausted = |row: &Model| {
             let dead = self.dead_letters.as_ref();
             dead.is_some_and(|dead| row.receive_count.unsigned_abs() > dead.max_receives)
         };
         let (mut messages, mut any) = (Vec::new(), false);
         for row in rows {
             let seq = row.seq;
-            if spent(&row) {
+            if exhausted(&row) {
                 any = true;
                 let reason = format!("received {} times", row.receive_count - 1);
-                // What cannot be moved now comes again, and its neighbours are not held up.
-                if let Err(Stop::Database(error)) = self.bury(row.receipt(), &reason).await {
-                    tracing::warn!(queue = self.name, %error, "cannot move a message to the dead letters");
+                // A message that cannot be moved now is redelivered, and does not delay the others.
+                if let Err(CallError::Database(error)) =
+                    self.move_to_dead_letters(row.receipt(), &reason).await
+                {
+                    tracing::warn!(queue = self.name, %error, "failed to dead-letter a message");
                 }
                 continue;
             }
             match row.message() {
                 Ok(message) => messages.push(message),
-                // It is hidden like any other, and a dead letter once it has come often enough.
+                // An unreadable message is hidden like any other, and is dead-lettered after its last
+                // receipt.
                 Err(error) => {
-                    tracing::warn!(queue = self.name, seq, %error, "a message that cannot be read is passed over");
+                    tracing::warn!(queue = self.name, seq, %error, "skipped unreadable message");
                 }
             }
         }
         (messages, any)
     }
 
-    async fn bury(&self, receipt: Receipt, reason: &str) -> Result<(), Stop> {
+    async fn move_to_dead_letters(&self, receipt: Receipt, reason: &str) -> Result<(), CallError> {
         let Some(dead) = &self.dead_letters else {
-            return Err(DbErr::Custom("it has no dead letters".to_owned()).into());
+            return Err(DbErr::Custom("there is no dead-letter queue".to_owned()).into());
         };
         let remove = Query::delete()
             .from_table(Entity)
@@ -201,41 +208,47 @@ impl DatabaseQueue {
             .returning_all()
             .to_owned();
         let transaction = self.database.begin().await?;
-        let row = transaction.query_one(&remove).await?.ok_or(Stop::Lost)?;
+        let row = transaction.query_one(&remove).await?.ok_or(CallError::Lost)?;
         let row = Model::from_query_result(&row, "")?;
-        // Whatever is wrong with them, it has to go.
+        // Unreadable attributes do not prevent the move.
         let mut attributes = row.attributes().unwrap_or_default();
         attributes.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
-        let letter = Outgoing {
+        let dead_letter = Outgoing {
             body: row.body,
             attributes,
             ..Outgoing::default()
         };
-        insert(&self.database, &transaction, &dead.queue, &[&letter]).await?;
+        insert(&self.database, &transaction, &dead.queue, &[&dead_letter]).await?;
         transaction.commit().await?;
         self.database.arrivals(&dead.queue).notify_waiters();
         Ok(())
     }
 
-    async fn receive_now(&self, most: usize, visibility: Duration) -> Result<Vec<Message>, QueueError> {
+    async fn receive_now(
+        &self,
+        max_messages: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
         loop {
-            let taken = self.call("receive from", self.take(most, visibility)).await?;
-            let sorted = async { Ok(self.bury_spent(taken).await) };
-            let (messages, buried) = self.call("receive from", sorted).await?;
-            if !buried || !messages.is_empty() {
+            let taken = self
+                .call("receive from", self.take(max_messages, visibility))
+                .await?;
+            let sorted = async { Ok(self.dead_letter_exhausted(taken).await) };
+            let (messages, moved) = self.call("receive from", sorted).await?;
+            if !moved || !messages.is_empty() {
                 return Ok(messages);
             }
         }
     }
 }
 
-/// Why nothing was done.
-enum Stop {
+/// The reason why a call failed.
+enum CallError {
     Lost,
     Database(DbErr),
 }
 
-impl From<DbErr> for Stop {
+impl From<DbErr> for CallError {
     fn from(error: DbErr) -> Self {
         Self::Database(error)
     }
@@ -311,22 +324,22 @@ impl Queue for DatabaseQueue {
 
     async fn receive(
         &self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError> {
         let end = Instant::now() + wait;
         let mut poll = POLL[0];
         loop {
-            // Listens before it looks: what is sent in between is not missed.
+            // Subscribes before the check, so that no message in between is missed.
             let arrival = self.arrivals.notified();
             tokio::pin!(arrival);
             arrival.as_mut().enable();
-            let messages = self.receive_now(most, visibility).await?;
+            let messages = self.receive_now(max_messages, visibility).await?;
             if !messages.is_empty() || Instant::now() >= end {
                 return Ok(messages);
             }
-            // Not all at the same moment.
+            // Spreads the polls of several receivers.
             let pause = poll.mul_f64(0.75 + 0.5 * fastrand::f64());
             let _ = timeout_at(end.min(Instant::now() + pause), arrival).await;
             poll = POLL[1].min(poll.mul_f64(1.5));
@@ -335,7 +348,7 @@ impl Queue for DatabaseQueue {
 
     async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
         let receipt = Receipt::read(receipt).ok_or(QueueError::ReceiptLost)?;
-        let hide = Query::update()
+        let update = Query::update()
             .table(Entity)
             .value(
                 Column::VisibleAt,
@@ -344,9 +357,9 @@ impl Queue for DatabaseQueue {
             .cond_where(self.held(receipt))
             .returning_col(Column::Seq)
             .to_owned();
-        self.call("hide a message of", async {
-            match self.database.run(&hide).await?.is_empty() {
-                true => Err(Stop::Lost),
+        self.call("change the visibility of a message in", async {
+            match self.database.run(&update).await?.is_empty() {
+                true => Err(CallError::Lost),
                 false => Ok(()),
             }
         })
@@ -366,7 +379,7 @@ impl Queue for DatabaseQueue {
             });
             let delete = Query::delete()
                 .from_table(Entity)
-                .cond_where(self.ours().add(held))
+                .cond_where(self.own_messages().add(held))
                 .returning_col(Column::Seq)
                 .to_owned();
             self.call("delete from", async { Ok(self.database.run(&delete).await?) })
@@ -377,8 +390,9 @@ impl Queue for DatabaseQueue {
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let receipt = Receipt::read(&message.receipt).ok_or(QueueError::ReceiptLost)?;
-        let bury = self.bury(receipt, reason);
-        self.call("move a message to the dead letters of", bury).await
+        let work = self.move_to_dead_letters(receipt, reason);
+        self.call("move a message to the dead-letter queue of", work)
+            .await
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
@@ -393,12 +407,12 @@ impl Queue for DatabaseQueue {
             .expr_as(count(hidden().and(received())), "in_flight")
             .expr_as(count(hidden().and(received().not())), "delayed")
             .from(Entity)
-            .cond_where(self.ours())
+            .cond_where(self.own_messages())
             .to_owned();
-        self.call("count", async {
+        self.call("measure", async {
             let row = self.database.reader().await?.query_one(&depth).await?;
             let row = row.ok_or_else(|| DbErr::RecordNotFound("the count".to_owned()))?;
-            // The sum of no rows is no number.
+            // The sum of no rows is null.
             let number = |name| {
                 row.try_get::<Option<i64>>("", name)
                     .map(Option::unwrap_or_default)

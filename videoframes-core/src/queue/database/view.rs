@@ -1,4 +1,4 @@
-//! What an operator sees of a queue, and may do to it.
+//! Operations for operators: reading, purging and cleaning up a queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,38 +11,38 @@ use super::entity::row::{Column, Entity, Model};
 use crate::clock::UnixMillis;
 use crate::queue::QueueError;
 
-/// A place in a queue's order of arrival.
+/// A position in a queue's order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arrival(pub i64);
 
-/// A message as it lies in the queue.
+/// A message in the queue, read without receiving it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its place.
+    /// Position of the message.
     pub arrival: Arrival,
-    /// What was sent.
+    /// Body of the message.
     pub body: String,
-    /// Short facts beside the body; none where they cannot be read.
+    /// Attributes of the message; empty if they are unreadable.
     pub attributes: BTreeMap<String, String>,
-    /// When it came.
+    /// Time at which the message was sent.
     pub sent_at: UnixMillis,
-    /// From when on it can be received.
+    /// Time from which the message can be received.
     pub visible_at: UnixMillis,
-    /// How often it has been received.
+    /// Number of times that the message has been received.
     pub receive_count: u32,
 }
 
 impl DatabaseQueue {
-    /// Up to `most` messages that came behind `after`, or from the first on, in order of arrival. They
-    /// are not received by it.
+    /// Returns up to `limit` messages after position `after`, or from the start, in order of arrival. Does
+    /// not receive them.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`].
-    pub async fn browse(&self, after: Option<Arrival>, most: u32) -> Result<Vec<Waiting>, QueueError> {
+    /// Returns [`QueueError::Unavailable`] if the database does not answer.
+    pub async fn browse(&self, after: Option<Arrival>, limit: u32) -> Result<Vec<Waiting>, QueueError> {
         let mut messages = Entity::find()
             .filter(Column::Queue.eq(self.name.as_str()))
             .order_by_asc(Column::Seq)
-            .limit(u64::from(most));
+            .limit(u64::from(limit));
         if let Some(Arrival(after)) = after {
             messages = messages.filter(Column::Seq.gt(after));
         }
@@ -53,35 +53,36 @@ impl DatabaseQueue {
         .await
     }
 
-    /// Deletes messages that were sent longer ago; how many there were. For queues that nobody may listen to.
+    /// Deletes messages older than `older_than` and returns their number. For queues that may have no
+    /// consumer.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`].
+    /// Returns [`QueueError::Unavailable`] if the database does not answer.
     pub async fn forget(&self, older_than: Duration) -> Result<u64, QueueError> {
         let old = || Expr::col(Column::SentAt).lt(self.database.earlier(older_than));
-        // The oldest is the first to go: where it stays, nobody has to wait for a look at all others.
+        // The oldest message expires first: if it stays, the scan of all others is unnecessary.
         let first = Entity::find()
             .filter(Column::Queue.eq(self.name.as_str()))
             .order_by_asc(Column::Seq)
             .expr_as(old(), "old")
             .limit(1)
             .into_query();
-        let any = self.call("look into", async {
+        let any = self.call("read", async {
             let row = self.database.reader().await?.query_one(&first).await?;
             Ok(row.map_or(Ok(false), |row| row.try_get("", "old"))?)
         });
         if !any.await? {
             return Ok(0);
         }
-        self.remove("tidy up", Some(old())).await
+        self.remove("delete old messages from", Some(old())).await
     }
 
-    /// Deletes all messages, received ones too; how many there were.
+    /// Deletes all messages, including received ones, and returns their number.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`].
+    /// Returns [`QueueError::Unavailable`] if the database does not answer.
     pub async fn purge(&self) -> Result<u64, QueueError> {
-        self.remove("empty", None).await
+        self.remove("purge", None).await
     }
 
     async fn remove(&self, action: &'static str, which: Option<Expr>) -> Result<u64, QueueError> {
@@ -104,7 +105,7 @@ impl DatabaseQueue {
 
 fn waiting(row: Model) -> Waiting {
     let attributes = row.attributes().unwrap_or_else(|error| {
-        tracing::warn!(seq = row.seq, %error, "a message's attributes cannot be read");
+        tracing::warn!(seq = row.seq, %error, "failed to read the attributes of a message");
         BTreeMap::new()
     });
     Waiting {

@@ -1,4 +1,4 @@
-//! The requests to one queue.
+//! Requests to one queue.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,20 +18,20 @@ use uuid::Uuid;
 use super::BATCH;
 use super::deletes::Answers;
 use super::failure::Failure;
-use super::takes::{self, STRING};
+use super::validate::{self, STRING};
 use crate::queue::{Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, QueueError, ReceiptHandle};
 
-/// Longest that a receive waits for messages.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Maximum wait of a receive.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Where a queue is.
+/// The address of a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     url: String,
 }
 
 impl Address {
-    /// Of a name or a URL.
+    /// Resolves a name or a URL.
     pub(super) async fn find(config: &SdkConfig, queue: &str, timeout: Duration) -> Result<Self, QueueError> {
         if queue.contains("://") {
             return Ok(Self {
@@ -44,8 +44,10 @@ impl Address {
             .send()
             .await;
         let failed = |failure: Failure| failure.unavailable("find", queue);
-        let url = asked.map_err(|error| failed(Failure::of(&error)))?.queue_url;
-        let none = || failed(Failure::new("", "the answer names no queue"));
+        let url = asked
+            .map_err(|error| failed(Failure::from_sdk(&error)))?
+            .queue_url;
+        let none = || failed(Failure::new("", "the response contains no queue URL"));
         url.map(|url| Self { url }).ok_or_else(none)
     }
 
@@ -55,7 +57,7 @@ impl Address {
     }
 }
 
-/// A client whose requests take at most `timeout` each, with connections of its own.
+/// Returns a client with separate connections, whose requests take at most `timeout` each.
 fn client(config: &SdkConfig, timeout: Duration) -> Client {
     let timeouts = config.timeout_config().map(TimeoutConfig::to_builder);
     let timeouts = timeouts
@@ -72,7 +74,7 @@ pub(super) struct Calls {
     address: Arc<Address>,
     fifo: bool,
     client: Client,
-    /// For requests that wait.
+    /// Client for requests that wait.
     polls: Client,
 }
 
@@ -82,7 +84,7 @@ impl Calls {
             fifo: address.name().ends_with(".fifo"),
             address: Arc::new(address),
             client: client(config, timeout),
-            polls: client(config, LONGEST_WAIT + timeout),
+            polls: client(config, MAX_WAIT + timeout),
         }
     }
 
@@ -96,20 +98,21 @@ impl Calls {
 
     pub(super) async fn receive(
         &self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError> {
         let request = self.polls.receive_message().queue_url(self.url());
         let received = request
-            .max_number_of_messages(i32::try_from(most).unwrap_or(1))
+            .max_number_of_messages(i32::try_from(max_messages).unwrap_or(1))
             .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
-            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .wait_time_seconds(seconds(wait.min(MAX_WAIT)))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_attribute_names("All")
             .send()
             .await;
-        let received = received.map_err(|e| Failure::of(&e).unavailable("receive from", self.name()))?;
+        let received =
+            received.map_err(|e| Failure::from_sdk(&e).unavailable("receive from", self.name()))?;
         Ok(received
             .messages
             .unwrap_or_default()
@@ -118,18 +121,19 @@ impl Calls {
             .collect())
     }
 
-    /// Sends messages, one answer for each. Where a request fails after others succeeded, its messages and
-    /// those behind it have the error.
+    /// Sends messages and returns one answer per message.
+    ///
+    /// If a request fails after others succeeded, its messages and all later ones get the error.
     pub(super) async fn send(
         &self,
         messages: &[Outgoing],
     ) -> Result<Vec<Result<(), QueueError>>, QueueError> {
         let mut answers = Vec::with_capacity(messages.len());
         for message in messages {
-            answers.push(takes::check(message, self.fifo));
+            answers.push(validate::check(message, self.fifo));
         }
         let good: Vec<usize> = (0..messages.len()).filter(|n| answers[*n].is_ok()).collect();
-        let sizes: Vec<usize> = good.iter().map(|n| takes::bytes(&messages[*n])).collect();
+        let sizes: Vec<usize> = good.iter().map(|n| validate::bytes(&messages[*n])).collect();
         let mut failed: Option<Failure> = None;
         for (nth, batch) in batches(&sizes).into_iter().enumerate() {
             let batch = &good[batch];
@@ -154,14 +158,14 @@ impl Calls {
         Ok(answers)
     }
 
-    /// Sends one message, whatever its size.
+    /// Sends one message of any size.
     pub(super) async fn send_one(&self, message: &Outgoing) -> Result<(), Failure> {
         let mut answers = self.send_batch(std::iter::once(message)).await?;
         answers.pop().unwrap_or_else(unanswered)
     }
 
     fn not_sent(&self, failure: Failure) -> QueueError {
-        if failure.is_of_message() {
+        if failure.is_invalid_message() {
             QueueError::Refused(failure.to_string())
         } else {
             failure.unavailable("send to", self.name())
@@ -174,7 +178,7 @@ impl Calls {
         let count = entries.len();
         let request = self.client.send_message_batch().queue_url(self.url());
         let sent = request.set_entries(Some(entries)).send().await;
-        let sent = sent.map_err(|error| Failure::of(&error))?;
+        let sent = sent.map_err(|error| Failure::from_sdk(&error))?;
         Ok(each(
             count,
             sent.successful.iter().map(|entry| entry.id.as_str()),
@@ -199,7 +203,7 @@ impl Calls {
         }
         let own = || Uuid::new_v4().to_string();
         let id = message.deduplication_id.clone().unwrap_or_else(own);
-        // Without a group of its own it waits for nobody.
+        // A unique group, so that the message does not wait for others.
         let group = message.group.clone().unwrap_or_else(own);
         entry.message_deduplication_id(id).message_group_id(group).build()
     }
@@ -215,10 +219,10 @@ impl Calls {
             .visibility_timeout(seconds(timeout.min(LONGEST_VISIBILITY)))
             .send()
             .await;
-        set.map(|_| ()).map_err(|error| Failure::of(&error))
+        set.map(|_| ()).map_err(|error| Failure::from_sdk(&error))
     }
 
-    /// Deletes at most [`BATCH`] messages; one answer for each, in order.
+    /// Deletes at most [`BATCH`] messages and returns one answer per message, in order.
     pub(super) async fn delete(&self, receipts: &[ReceiptHandle]) -> Answers {
         let all = |failure: Failure| vec![Err(failure); receipts.len()];
         let entries = receipts.iter().enumerate().map(|(n, receipt)| {
@@ -236,11 +240,11 @@ impl Calls {
                 deleted.successful.iter().map(|entry| entry.id.as_str()),
                 &deleted.failed,
             ),
-            Err(error) => all(Failure::of(&error)),
+            Err(error) => all(Failure::from_sdk(&error)),
         }
     }
 
-    /// How many messages wait; `action` is what is said to have failed.
+    /// Returns the number of messages; `action` names the failed action in errors.
     pub(super) async fn depth(&self, action: &'static str) -> Result<Depth, QueueError> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -249,7 +253,7 @@ impl Calls {
         ];
         let request = self.client.get_queue_attributes().queue_url(self.url());
         let asked = request.set_attribute_names(Some(names.to_vec())).send().await;
-        let asked = asked.map_err(|error| Failure::of(&error).unavailable(action, self.name()))?;
+        let asked = asked.map_err(|error| Failure::from_sdk(&error).unavailable(action, self.name()))?;
         let counts = asked.attributes.unwrap_or_default();
         let [visible, in_flight, delayed] = names.map(|name| {
             counts
@@ -265,13 +269,13 @@ impl Calls {
     }
 }
 
-/// Whole seconds, rounded up.
+/// Rounds up to whole seconds.
 fn seconds(time: Duration) -> i32 {
     let whole = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-/// Messages of these sizes in batches that one request takes, in order.
+/// Splits messages of these sizes into batches that fit into one request, in order.
 fn batches(sizes: &[usize]) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
@@ -288,7 +292,7 @@ fn batches(sizes: &[usize]) -> Vec<Range<usize>> {
     batches
 }
 
-/// The answers of a batch whose entries were named by their number.
+/// Returns the answers of a batch whose entries have their index as id.
 fn each<'a>(
     count: usize,
     successful: impl Iterator<Item = &'a str>,
@@ -298,8 +302,8 @@ fn each<'a>(
     answers.resize_with(count, unanswered);
     let mut set = |id: &str, answer| {
         let number = id.parse::<usize>().ok();
-        if let Some(place) = number.and_then(|number| answers.get_mut(number)) {
-            *place = answer;
+        if let Some(slot) = number.and_then(|number| answers.get_mut(number)) {
+            *slot = answer;
         }
     };
     successful.for_each(|id| set(id, Ok(())));
@@ -311,7 +315,10 @@ fn each<'a>(
 }
 
 fn unanswered() -> Result<(), Failure> {
-    Err(Failure::new("", "the answer says nothing of it"))
+    Err(Failure::new(
+        "",
+        "the response contains no result for the message",
+    ))
 }
 
 fn unbuilt(error: BuildError) -> Failure {
@@ -326,7 +333,7 @@ fn message(received: types::Message) -> Message {
         id: received.message_id.unwrap_or_default(),
         body: received.body.unwrap_or_default(),
         receive_count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
-        // Bytes mean nothing to us.
+        // Ignores binary attributes.
         attributes: attributes
             .filter_map(|(name, value)| Some((name, value.string_value?)))
             .collect(),
@@ -339,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_hold_ten_messages_and_no_more_bytes_than_one_may_have() {
+    fn batches_have_at_most_ten_messages_and_the_size_of_one() {
         assert_eq!(batches(&[]), []);
         assert_eq!(batches(&[1; 25]), [0..10, 10..20, 20..25]);
         let half = MESSAGE_BYTES / 2;
@@ -361,11 +368,11 @@ mod tests {
         assert_eq!(answers[0], Ok(()));
         assert_eq!(answers[1], Err(Failure::new("InternalError", "")));
         assert_eq!(answers[2], Ok(()));
-        assert_eq!(answers[3], unanswered(), "what is not mentioned was not done");
+        assert_eq!(answers[3], unanswered(), "an entry without a result failed");
     }
 
     #[test]
-    fn times_are_whole_seconds_and_never_shorter_than_asked() {
+    fn times_are_rounded_up_to_whole_seconds() {
         assert_eq!(seconds(Duration::ZERO), 0);
         assert_eq!(seconds(Duration::from_millis(1)), 1);
         assert_eq!(seconds(Duration::from_millis(2000)), 2);

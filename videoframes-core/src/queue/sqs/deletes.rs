@@ -1,4 +1,4 @@
-//! Deletes of many callers, sent together.
+//! Batches the deletes of many callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::BATCH;
 use super::failure::Failure;
 use crate::queue::ReceiptHandle;
 
-/// How long a delete waits for others while an earlier request is on its way.
+/// Maximum time for which a delete waits for others while an earlier request is in flight.
 const WINDOW: Duration = Duration::from_millis(25);
-/// Deletes that wait to be gathered; more callers than that wait for a place.
+/// Capacity of the channel; further callers wait.
 const WAITING: usize = 256;
 
-/// What a request said of each receipt, in order.
+/// The answers of a request, one per receipt, in order.
 pub(super) type Answers = Vec<Result<(), Failure>>;
 
 struct Entry {
@@ -23,61 +23,62 @@ struct Entry {
     answer: oneshot::Sender<Result<(), Failure>>,
 }
 
-/// Gathers deletes while requests are on their way. One that comes when nothing is under way goes at once,
-/// so that a queue at rest is as fast as without.
+/// Batches deletes while requests are in flight. Without a request in flight a delete is sent at once, so an
+/// idle queue has no extra latency.
 #[derive(Clone)]
 pub(super) struct Deletes {
     entries: mpsc::Sender<Entry>,
 }
 
 impl Deletes {
-    /// Sends by `request`, from a task that ends with the last clone, when all is sent.
+    /// Sends batches with `request`, from a task that ends after the last clone is dropped and everything is
+    /// sent.
     pub(super) fn new<F>(request: impl Fn(Vec<ReceiptHandle>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answers> + Send + 'static,
     {
         let (entries, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(gather(waiting, Arc::new(request)));
+        tokio::spawn(send_batches(waiting, Arc::new(request)));
         Self { entries }
     }
 
-    /// Deletes one message. Once it is gathered it is sent, whether or not the caller is still there.
+    /// Deletes one message. The delete is sent even if the caller is dropped.
     pub(super) async fn delete(&self, receipt: ReceiptHandle) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
         let entry = Entry { receipt, answer };
-        let gone = || Failure::new("", "the task that sends deletes is gone");
+        let gone = || Failure::new("", "the task that sends deletes has ended");
         self.entries.send(entry).await.map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-async fn gather<R, F>(mut waiting: mpsc::Receiver<Entry>, request: Arc<R>)
+async fn send_batches<R, F>(mut waiting: mpsc::Receiver<Entry>, request: Arc<R>)
 where
     R: Fn(Vec<ReceiptHandle>) -> F + Send + Sync + 'static,
     F: Future<Output = Answers> + Send + 'static,
 {
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     while let Some(first) = waiting.recv().await {
         let mut batch = vec![first];
         while let Some(entry) = (batch.len() < BATCH).then(|| waiting.try_recv().ok()).flatten() {
             batch.push(entry);
         }
-        while under_way.try_join_next().is_some() {}
+        while in_flight.try_join_next().is_some() {}
         let window = tokio::time::sleep(WINDOW);
         tokio::pin!(window);
-        while batch.len() < BATCH && !under_way.is_empty() {
+        while batch.len() < BATCH && !in_flight.is_empty() {
             tokio::select! {
                 entry = waiting.recv() => match entry {
                     Some(entry) => batch.push(entry),
                     None => break,
                 },
-                _ = under_way.join_next() => {}
+                _ = in_flight.join_next() => {}
                 () = &mut window => break,
             }
         }
-        under_way.spawn(send(batch, Arc::clone(&request)));
+        in_flight.spawn(send(batch, Arc::clone(&request)));
     }
-    while under_way.join_next().await.is_some() {}
+    while in_flight.join_next().await.is_some() {}
 }
 
 async fn send<R, F>(batch: Vec<Entry>, request: Arc<R>)
@@ -87,7 +88,7 @@ where
 {
     let receipts = batch.iter().map(|entry| entry.receipt.clone()).collect();
     for (entry, answer) in batch.into_iter().zip(request(receipts).await) {
-        // A caller that is gone needs none.
+        // A dropped caller needs no answer.
         let _ = entry.answer.send(answer);
     }
 }
@@ -101,7 +102,8 @@ mod tests {
 
     use super::*;
 
-    /// Requests as they came, each answered when the gate lets it: errors for receipts that start with `x`.
+    /// Records requests, and answers each when the gate opens: with an error for receipts that start with
+    /// `x`.
     struct Server {
         requests: Mutex<Vec<Vec<String>>>,
         gate: Semaphore,
@@ -132,7 +134,7 @@ mod tests {
             names.iter().map(answer).collect()
         }
 
-        /// Lets others go on until requests of these sizes have come, without time passing.
+        /// Yields until requests of these sizes have arrived, without advancing the time.
         async fn until<const N: usize>(&self, sizes: [usize; N]) {
             for _ in 0..10_000 {
                 if self.sizes() == sizes {
@@ -140,7 +142,7 @@ mod tests {
                 }
                 tokio::task::yield_now().await;
             }
-            panic!("{:?} came, not {sizes:?}", self.sizes());
+            panic!("received {:?}, expected {sizes:?}", self.sizes());
         }
 
         fn sizes(&self) -> Vec<usize> {
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delete_at_rest_goes_at_once_and_others_gather_while_it_is_on_its_way() {
+    async fn the_first_delete_is_sent_at_once_and_later_ones_are_batched() {
         let (server, deletes) = Server::new(0);
         let begun = tokio::time::Instant::now();
         let spawn = |name: String| {
@@ -167,19 +169,27 @@ mod tests {
             .map(|n| spawn(if n == 3 { "x3".to_owned() } else { n.to_string() }))
             .collect();
         server.until([1, 10]).await;
-        assert_eq!(begun.elapsed(), Duration::ZERO, "a full batch waits for nobody");
+        assert_eq!(begun.elapsed(), Duration::ZERO, "a full batch does not wait");
         tokio::time::sleep(WINDOW * 2).await;
-        assert_eq!(server.sizes(), [1, 10, 4], "nobody waits longer than the window");
+        assert_eq!(
+            server.sizes(),
+            [1, 10, 4],
+            "no delete waits longer than the window"
+        );
         server.gate.add_permits(3);
         first.await.unwrap().unwrap();
         for (n, other) in others.into_iter().enumerate() {
             let answer = other.await.unwrap();
-            assert_eq!(answer.is_err(), n == 3, "each has its own answer: {n} {answer:?}");
+            assert_eq!(
+                answer.is_err(),
+                n == 3,
+                "every delete has its own answer: {n} {answer:?}"
+            );
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_dropped_caller_asked_for_is_sent() {
+    async fn deletes_of_dropped_callers_are_sent() {
         let (server, deletes) = Server::new(0);
         for name in ["first", "second"] {
             let dropped = tokio::time::timeout(Duration::from_millis(1), deletes.delete(receipt(name)));

@@ -1,4 +1,4 @@
-//! What the client says of a call that failed, in words that can be kept and shown.
+//! Errors of the SQS client, reduced to a code and a message.
 
 use std::error::Error;
 use std::fmt;
@@ -7,10 +7,10 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use crate::queue::QueueError;
 
-/// Longest text of a failure, in characters.
-const LONGEST: usize = 400;
+/// Maximum length of a code or message in characters.
+const MAX_CHARS: usize = 400;
 
-/// Why a call, or one entry of a batch, failed.
+/// The reason why a call or an entry of a batch failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::queue) struct Failure {
     code: String,
@@ -18,7 +18,7 @@ pub(in crate::queue) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn of<E, R>(error: &SdkError<E, R>) -> Self
+    pub(super) fn from_sdk<E, R>(error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
         R: fmt::Debug,
@@ -35,7 +35,7 @@ impl Failure {
     pub(super) fn new(code: &str, message: &str) -> Self {
         let one_line = |text: &str| -> String {
             let text = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-            text.take(LONGEST).collect()
+            text.take(MAX_CHARS).collect()
         };
         Self {
             code: one_line(code),
@@ -43,20 +43,19 @@ impl Failure {
         }
     }
 
-    /// Whether it says that a receipt handle is no longer, or never was, that of a message. Servers say so
-    /// in different ways.
-    pub(super) fn is_of_receipt(&self) -> bool {
+    /// Returns whether a receipt handle is stale or invalid. Servers report this in different ways.
+    pub(super) fn is_stale_receipt(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         let names_receipt = ["receipthandle", "receipt handle"]
             .iter()
             .any(|name| message.contains(name));
-        self.is("MessageNotInflight")
-            || self.is("ReceiptHandleIsInvalid")
-            || (self.is("InvalidParameterValue") && names_receipt)
+        self.has_code("MessageNotInflight")
+            || self.has_code("ReceiptHandleIsInvalid")
+            || (self.has_code("InvalidParameterValue") && names_receipt)
     }
 
-    /// Whether the same message will never be taken.
-    pub(super) fn is_of_message(&self) -> bool {
+    /// Returns whether the queue will never accept the same message.
+    pub(super) fn is_invalid_message(&self) -> bool {
         [
             "BatchRequestTooLong",
             "InvalidMessageContents",
@@ -64,10 +63,10 @@ impl Failure {
             "MissingParameter",
         ]
         .iter()
-        .any(|code| self.is(code))
+        .any(|code| self.has_code(code))
     }
 
-    /// Whether the server did not answer, or answered that it cannot for now.
+    /// Returns whether the server did not answer, or reported a temporary failure.
     pub(in crate::queue) fn is_outage(&self) -> bool {
         let busy = [
             "Throttl",
@@ -76,11 +75,11 @@ impl Failure {
             "InternalFailure",
             "no code",
         ];
-        self.code.is_empty() || busy.iter().any(|code| self.is(code))
+        self.code.is_empty() || busy.iter().any(|code| self.has_code(code))
     }
 
-    /// Codes come with prefixes (`AWS.SimpleQueueService.`) and suffixes (`Exception`), or without.
-    fn is(&self, code: &str) -> bool {
+    /// Codes may have prefixes (`AWS.SimpleQueueService.`) and suffixes (`Exception`).
+    fn has_code(&self, code: &str) -> bool {
         self.code.contains(code)
     }
 
@@ -105,7 +104,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// The causes of an error in one line, from the outermost.
+/// Returns the chain of causes in one line, outermost first.
 fn chain(mut error: Option<&dyn Error>) -> String {
     let mut text = String::new();
     while let Some(cause) = error {
@@ -117,7 +116,7 @@ fn chain(mut error: Option<&dyn Error>) -> String {
         error = cause.source();
     }
     if text.is_empty() {
-        "it does not answer".to_owned()
+        "no answer".to_owned()
     } else {
         text
     }
@@ -128,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_say_that_a_receipt_is_stale_is_understood() {
+    fn all_errors_for_stale_receipts_are_recognized() {
         for (code, message) in [
             ("ReceiptHandleIsInvalid", "The input receipt handle is invalid."),
             ("AWS.SimpleQueueService.MessageNotInflight", ""),
@@ -143,16 +142,16 @@ mod tests {
                 "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.",
             ),
         ] {
-            assert!(Failure::new(code, message).is_of_receipt(), "{code}");
+            assert!(Failure::new(code, message).is_stale_receipt(), "{code}");
         }
         let too_long = "Value 43200 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout \
                         for the message is beyond the limit [43200 seconds]";
-        assert!(!Failure::new("InvalidParameterValue", too_long).is_of_receipt());
-        assert!(!Failure::new("QueueDoesNotExist", "").is_of_receipt());
+        assert!(!Failure::new("InvalidParameterValue", too_long).is_stale_receipt());
+        assert!(!Failure::new("QueueDoesNotExist", "").is_stale_receipt());
     }
 
     #[test]
-    fn texts_are_one_bounded_line() {
+    fn messages_are_one_line_of_limited_length() {
         let text = Failure::new("SignatureDoesNotMatch", &"a\nb".repeat(1000)).to_string();
         assert!(text.len() < 450 && !text.contains('\n'), "{text}");
     }

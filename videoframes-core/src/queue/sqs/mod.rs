@@ -1,10 +1,10 @@
-//! Messages in SQS, and in what speaks as it does.
+//! Messages in SQS and compatible servers.
 
 mod calls;
+mod dead_letter;
 mod deletes;
 mod failure;
-mod letter;
-mod takes;
+mod validate;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 
 use self::calls::{Address, Calls};
+use self::dead_letter::dead_letter;
 use self::deletes::Deletes;
 pub(super) use self::failure::Failure;
-use self::letter::letter;
 use super::{Depth, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
-/// Most entries of one request.
+/// Maximum number of entries per request.
 const BATCH: usize = 10;
-/// Largest message that any SQS queue takes.
-const LETTER_BYTES: usize = 1 << 20;
+/// Maximum size of a message in any SQS queue.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// How an SQS queue is used.
+/// Options of an SQS queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqsOptions {
-    /// Name or URL of the queue for dead letters; without one, none are sent there. That of a FIFO queue
-    /// is a FIFO queue.
+    /// Name or URL of the dead-letter queue; if absent, dead-lettering fails. The dead-letter queue of a FIFO
+    /// queue is a FIFO queue.
     pub dead_letters: Option<String>,
-    /// How long one attempt at a request may take, besides what a receive waits for messages.
+    /// Maximum time of one attempt at a request, in addition to the wait of a receive.
     pub timeout: Duration,
 }
 
@@ -43,17 +43,19 @@ impl Default for SqsOptions {
     }
 }
 
-/// An SQS queue as a [`Queue`]; clones share connections.
+/// A [`Queue`] in SQS; clones share connections.
 ///
-/// A queue whose name ends with `.fifo` keeps order within a group. There a message without a group is one
-/// by itself, no message has a delay of its own, and a deduplication id holds for five minutes; elsewhere
-/// both ids are ignored. What SQS would refuse is [`QueueError::Refused`] before it is sent. SQS counts in
-/// seconds: times are rounded up, and a receive that waits at all waits for a second at least, since only
-/// then all of a queue's servers are asked.
+/// A queue whose name ends with `.fifo` preserves order within a group. In a FIFO queue, a message without a
+/// group forms its own group, messages have no delay, and a deduplication id applies for five minutes. Other
+/// queues ignore both ids. Messages that SQS would reject fail with [`QueueError::Refused`] before they are
+/// sent.
 ///
-/// How often messages are delivered before they become dead letters is a setting of the queue itself.
-/// Requests are tried again by the client as its configuration says, and by nobody else. Receives have
-/// connections of their own: nothing waits behind them.
+/// SQS counts in seconds: times are rounded up. A receive that waits does so for at least a second, since
+/// only then all servers of a queue are queried.
+///
+/// The queue itself defines how often messages are delivered before they are dead-lettered. Only the client
+/// retries requests, as configured. Receives have separate connections, so other requests do not wait for
+/// them.
 #[derive(Clone)]
 pub struct SqsQueue {
     name: Arc<str>,
@@ -63,11 +65,13 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// The queue of this name or URL. A name is looked up, a URL is taken as it is: see
-    /// [`SqsQueue::check`]. Needs a tokio runtime, and is used in that one.
+    /// Connects to the queue with this name or URL.
+    ///
+    /// A name is resolved, a URL is used as it is: see [`SqsQueue::check`]. Needs a tokio runtime, and must
+    /// be used within that runtime.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] where a name cannot be looked up.
+    /// Returns [`QueueError::Unavailable`] if a name cannot be resolved.
     pub async fn connect(config: &SdkConfig, queue: &str, options: &SqsOptions) -> Result<Self, QueueError> {
         let address = Address::find(config, queue, options.timeout).await?;
         let dead_letters = match &options.dead_letters {
@@ -90,16 +94,15 @@ impl SqsQueue {
         })
     }
 
-    /// Where it is.
+    /// Returns the URL of the queue.
     pub fn url(&self) -> &str {
         self.calls.url()
     }
 
-    /// Asks whether the queue, and that of its dead letters, are there and may be used with these
-    /// credentials.
+    /// Checks that the queue and its dead-letter queue exist and are accessible with these credentials.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`], with what the server said.
+    /// Returns [`QueueError::Unavailable`] with the error of the server.
     pub async fn check(&self) -> Result<(), QueueError> {
         self.calls.depth("find").await?;
         if let Some(dead_letters) = &self.dead_letters {
@@ -108,18 +111,20 @@ impl SqsQueue {
         Ok(())
     }
 
-    fn of_receipt(&self, action: &'static str, failure: Failure) -> QueueError {
-        if failure.is_of_receipt() {
+    fn receipt_error(&self, action: &'static str, failure: Failure) -> QueueError {
+        if failure.is_stale_receipt() {
             QueueError::ReceiptLost
         } else {
             failure.unavailable(action, &self.name)
         }
     }
 
-    /// That a handle is stale is no failure: the message is gone, or someone else's.
+    /// A stale handle is not an error: the message was deleted or received again.
     fn deleted(&self, answer: Result<(), Failure>) -> Result<(), QueueError> {
         match answer {
-            Err(failure) if !failure.is_of_receipt() => Err(failure.unavailable("delete from", &self.name)),
+            Err(failure) if !failure.is_stale_receipt() => {
+                Err(failure.unavailable("delete from", &self.name))
+            }
             _ => Ok(()),
         }
     }
@@ -145,16 +150,18 @@ impl Queue for SqsQueue {
 
     async fn receive(
         &self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError> {
-        self.calls.receive(most.clamp(1, BATCH), visibility, wait).await
+        self.calls
+            .receive(max_messages.clamp(1, BATCH), visibility, wait)
+            .await
     }
 
     async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
         let set = self.calls.set_visibility(receipt, timeout).await;
-        set.map_err(|failure| self.of_receipt("hold a message of", failure))
+        set.map_err(|failure| self.receipt_error("change the visibility of a message in", failure))
     }
 
     async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
@@ -172,16 +179,17 @@ impl Queue for SqsQueue {
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let Some(dead_letters) = &self.dead_letters else {
-            let none = Failure::new("", "it has none");
-            return Err(none.unavailable("move a message to the dead letters of", &self.name));
+            let none = Failure::new("", "there is none");
+            return Err(none.unavailable("move a message to the dead-letter queue of", &self.name));
         };
-        // Whole where the queue takes it, else what every queue takes.
+        // The whole message if the queue accepts that size, else truncated to the size that every queue
+        // accepts.
         match dead_letters
-            .send_one(&letter(message, reason, LETTER_BYTES))
+            .send_one(&dead_letter(message, reason, MAX_MESSAGE_BYTES))
             .await
         {
-            Err(failure) if failure.is_of_message() => {
-                let cut = letter(message, reason, MESSAGE_BYTES);
+            Err(failure) if failure.is_invalid_message() => {
+                let cut = dead_letter(message, reason, MESSAGE_BYTES);
                 dead_letters.send_one(&cut).await
             }
             sent => sent,

@@ -1,36 +1,36 @@
-//! What SQS takes, checked before anything is sent: one bad message must not cost its batch.
+//! Validates messages by the limits of SQS before they are sent: one invalid message must not fail its batch.
 //!
-//! The rules are those of SendMessage and MessageAttributeValue in the API reference of SQS.
+//! The rules are those of SendMessage and MessageAttributeValue in the SQS API reference.
 
 use std::time::Duration;
 
 use crate::queue::{MESSAGE_BYTES, Outgoing, QueueError};
 
-/// Most attributes of one message.
+/// Maximum number of attributes per message.
 pub(super) const ATTRIBUTES: usize = 10;
-/// Type of every attribute. It counts towards a message's size.
+/// Data type of every attribute, which counts towards the size of a message.
 pub(super) const STRING: &str = "String";
-/// Longest delay of a message.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
-/// Longest name of an attribute.
+/// Maximum delay of a message.
+const MAX_DELAY: Duration = Duration::from_secs(900);
+/// Maximum length of an attribute name in bytes.
 const NAME_BYTES: usize = 256;
-/// Longest id of a group, and for deduplication.
+/// Maximum length of a group or deduplication id in bytes.
 const ID_BYTES: usize = 128;
 
-/// Bytes of a message as SQS counts them.
+/// Returns the size of a message as SQS counts it.
 pub(super) fn bytes(message: &Outgoing) -> usize {
     message.bytes() + message.attributes.len() * STRING.len()
 }
 
-/// Whether SQS takes a character: what XML 1.0 does.
+/// Returns whether SQS accepts a character: the characters of XML 1.0.
 pub(super) fn legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Checks a message for a queue that keeps order (`fifo`), or for one that does not.
+/// Validates a message for a FIFO queue (`fifo`) or a standard queue.
 ///
 /// # Errors
-/// [`QueueError::TooLarge`] and [`QueueError::Refused`].
+/// Returns [`QueueError::TooLarge`] or [`QueueError::Refused`].
 pub(super) fn check(message: &Outgoing, fifo: bool) -> Result<(), QueueError> {
     let too_large = |bytes| QueueError::TooLarge {
         bytes,
@@ -48,30 +48,33 @@ pub(super) fn check(message: &Outgoing, fifo: bool) -> Result<(), QueueError> {
 
 fn wrong(message: &Outgoing, fifo: bool) -> Option<String> {
     if message.body.is_empty() {
-        return Some("its body is empty".to_owned());
+        return Some("the body is empty".to_owned());
     }
     if let Some(c) = message.body.chars().find(|c| !legal(*c)) {
-        return Some(format!("its body has the character {}", c.escape_unicode()));
+        return Some(format!("the body contains the character {}", c.escape_unicode()));
     }
     if message.attributes.len() > ATTRIBUTES {
-        return Some(format!("it has more than {ATTRIBUTES} attributes"));
+        return Some(format!("there are more than {ATTRIBUTES} attributes"));
     }
     for (name, value) in &message.attributes {
         let shown: String = name.chars().take(80).collect();
         if !is_name(name) {
-            return Some(format!("'{}' is no name of an attribute", shown.escape_debug()));
+            return Some(format!(
+                "'{}' is not a valid attribute name",
+                shown.escape_debug()
+            ));
         }
         if value.is_empty() || !value.chars().all(legal) {
             return Some(format!(
-                "its attribute '{shown}' is empty, or has a character that XML has not"
+                "the attribute '{shown}' is empty, or contains a character that XML does not allow"
             ));
         }
     }
     if fifo && !message.delay.is_zero() {
-        return Some("in a FIFO queue no message has a delay of its own".to_owned());
+        return Some("messages in a FIFO queue cannot have a delay".to_owned());
     }
-    if message.delay > LONGEST_DELAY {
-        return Some(format!("its delay is longer than {LONGEST_DELAY:?}"));
+    if message.delay > MAX_DELAY {
+        return Some(format!("the delay is longer than {MAX_DELAY:?}"));
     }
     let ids = [&message.group, &message.deduplication_id];
     let bad = |id: &&String| {
@@ -79,7 +82,7 @@ fn wrong(message: &Outgoing, fifo: bool) -> Option<String> {
     };
     if fifo && ids.into_iter().flatten().any(|id| bad(&id)) {
         return Some(format!(
-            "its group or deduplication id is not of 1 to {ID_BYTES} printable characters"
+            "group and deduplication id must have 1 to {ID_BYTES} printable characters"
         ));
     }
     None
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_would_refuse_is_refused_before_it_is_sent() {
+    fn messages_that_sqs_rejects_are_rejected_before_they_are_sent() {
         let delayed = |seconds| Outgoing {
             delay: Duration::from_secs(seconds),
             ..Outgoing::new("x")
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_attributes_count_towards_the_size() {
+    fn attribute_types_count_towards_the_size() {
         let mut message = with(&[("a", "b")]);
         message.body = "x".repeat(MESSAGE_BYTES - 2);
         let too_large = check(&message, false);

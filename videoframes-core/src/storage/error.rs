@@ -1,56 +1,55 @@
-//! Why a store did not do as asked.
+//! Errors of a store.
 
 use std::io;
 
 use crate::error::ErrorKind;
 
-/// Why a store did not do as asked.
+/// Errors of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// No object, or no folder to put it in.
+    /// The object, or the folder for the object, does not exist.
     #[error("'{0}' does not exist")]
     NotFound(String),
-    /// The object is there and was not to be replaced.
-    #[error("'{0}' exists already")]
+    /// The object exists and was not to be replaced.
+    #[error("'{0}' already exists")]
     AlreadyExists(String),
-    /// The object is not the one that was meant: it was replaced or altered.
+    /// The object is not the expected version: it was replaced or modified.
     #[error("'{0}' has changed")]
     Changed(String),
-    /// What was asked for is never possible in this store.
+    /// The store can never perform the request.
     #[error("'{name}' {reason}")]
     Invalid {
-        /// The object.
+        /// Name of the object.
         name: String,
-        /// What is wrong with it.
+        /// Reason, as a predicate of the object.
         reason: &'static str,
     },
-    /// The store answers, and refuses this object: access is denied, or it cannot make sense of the request.
-    /// Other objects may be fine.
-    #[error("cannot {action} '{name}'")]
+    /// The store denies access to this object or rejects the request. Other objects may be accessible.
+    #[error("failed to {action} '{name}'")]
     Refused {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The object.
+        /// Name of the object.
         name: String,
-        /// What the store said.
+        /// Error of the store.
         source: io::Error,
     },
     /// No space is left.
     #[error("no space is left for '{name}'")]
     NoSpace {
-        /// The object.
+        /// Name of the object.
         name: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// Anything else that the store reports.
-    #[error("cannot {action} '{name}'")]
+    /// Any other error of the store.
+    #[error("failed to {action} '{name}'")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The object.
+        /// Name of the object.
         name: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
@@ -92,13 +91,13 @@ impl StorageError {
         }
     }
 
-    /// What a failed read of an object that a store has opened says about it, if it says more than
-    /// that the read failed: [`StorageError::Changed`] above all.
+    /// Returns the storage error inside an error of a [`Source`](crate::source::Source) that a store opened,
+    /// if there is one: above all [`StorageError::Changed`].
     pub fn of_read(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Returns whether the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::NoSpace { .. } | Self::Io { .. })
     }

@@ -1,4 +1,4 @@
-//! A file as a sink, wherever its path leads.
+//! A sink that writes a file at any path.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,8 +11,10 @@ use tempfile::NamedTempFile;
 use super::{IfExists, Sink, StorageError};
 use crate::stale;
 
-/// A file that appears under its name only when it is complete; until then it is a temporary file
-/// in the same folder. What a killed process left of others there is removed.
+/// A file that appears under its name only when it is complete.
+///
+/// Until then it is a temporary file in the same folder. Creating a sink also deletes temporary files of
+/// killed processes in that folder.
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
@@ -21,25 +23,25 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Starts a temporary file beside `path`, whose folder must exist.
+    /// Creates a temporary file next to `path`, whose folder must exist.
     ///
     /// # Errors
-    /// [`StorageError::AlreadyExists`] at once where `path` is there and must not be replaced;
-    /// [`StorageError::Invalid`] where it is a device, a pipe or a symbolic link, which somebody else may have
+    /// Returns [`StorageError::AlreadyExists`] at once if `path` exists and must not be replaced. Returns
+    /// [`StorageError::Invalid`] for a device, a pipe or a symbolic link, which another user may have
     /// planted.
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, StorageError> {
         let path = path.into();
         let name = path.to_string_lossy().into_owned();
         match path.symlink_metadata() {
             Ok(_) if if_exists == IfExists::Refuse => return Err(StorageError::AlreadyExists(name)),
-            // Its temporary file has another name and would not tell.
+            // The temporary file has a shorter name, so its creation would not fail.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 return Err(StorageError::from_io("write", &name, error));
             }
             Ok(meta) if meta.is_symlink() => {
                 return Err(StorageError::invalid(
                     &name,
-                    "is a symbolic link, which is not replaced",
+                    "is a symbolic link, which cannot be replaced",
                 ));
             }
             Ok(meta) if !meta.is_file() && !meta.is_dir() => {
@@ -66,7 +68,7 @@ impl FileSink {
         })
     }
 
-    /// The temporary file, for those who write to it by its name and not by this sink.
+    /// Returns the path of the temporary file, for writers that bypass this sink.
     pub(crate) fn partial_path(&self) -> &Path {
         self.file.as_ref().map_or(Path::new(""), NamedTempFile::path)
     }
@@ -111,7 +113,7 @@ impl Sink for FileSink {
                 IfExists::Replace => file.persist(&path).map(drop),
             }
             .map_err(|e| e.error)?;
-            // A folder that may be written to and not read keeps its new name without us.
+            // A folder may be writable but not readable; then the new name is not synced.
             match File::open(folder_of(&path)) {
                 Ok(folder) => sync_folder(&folder),
                 Err(_) => Ok(()),
@@ -124,7 +126,7 @@ impl Sink for FileSink {
     async fn abort(self: Box<Self>) {}
 }
 
-/// Makes the names in a folder last, on file systems that can be asked to.
+/// Syncs the names in a folder, if the file system supports that.
 pub(super) fn sync_folder(folder: impl std::os::fd::AsFd) -> io::Result<()> {
     use rustix::io::Errno;
     match rustix::fs::fsync(folder) {

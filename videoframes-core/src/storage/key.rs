@@ -1,16 +1,17 @@
-//! Names of objects.
+//! Keys of objects.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::text::printable;
 
-/// The name of an object: `/`-separated components, none of them empty, `.` or `..`, without control
-/// characters and backslashes. Keys are ordered by their bytes.
+/// The key of an object: components separated by `/`, which are not empty, `.` or `..`.
+///
+/// Keys contain no control characters or backslashes, and are ordered by their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
-/// A text that is no valid [`ObjectKey`].
+/// Error for a text that is not a valid [`ObjectKey`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{}' is not a valid object key", printable(.0))]
 pub struct InvalidKey(String);
@@ -30,12 +31,12 @@ impl FromStr for ObjectKey {
 }
 
 impl ObjectKey {
-    /// The key as text.
+    /// Returns the key as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The last component.
+    /// Returns the last component.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_hold_no_control_characters() {
+    fn keys_contain_no_control_characters() {
         for good in ["a/b c.mp4", "ü/日本/🎬.mp4", "a:b?*<>|", "\u{202e}x"] {
             assert!(good.parse::<ObjectKey>().is_ok(), "{good}");
         }

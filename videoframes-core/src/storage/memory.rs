@@ -26,7 +26,7 @@ struct Object {
 #[derive(Debug, Default)]
 struct Objects {
     by_key: BTreeMap<ObjectKey, Object>,
-    /// Versions that were ever written, of all objects.
+    /// Number of versions written so far, over all objects.
     versions: u64,
 }
 
@@ -62,7 +62,7 @@ impl Objects {
     }
 }
 
-/// A map as a [`Storage`]; clones share their objects.
+/// A [`Storage`] in memory; clones share their objects.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
     objects: Arc<Mutex<Objects>>,
@@ -107,7 +107,7 @@ impl Storage for MemoryStorage {
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
         let objects = lock(&self.objects);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -120,7 +120,7 @@ impl Storage for MemoryStorage {
             size: object.info.size,
             modified: object.info.modified,
         };
-        Ok(found.take(most).map(entry).collect())
+        Ok(found.take(limit).map(entry).collect())
     }
 
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {

@@ -1,4 +1,4 @@
-//! Where results go and sources come from: named objects, written whole or not at all.
+//! Stores of sources and results: named objects, written atomically.
 
 mod error;
 mod file;
@@ -30,20 +30,20 @@ pub use stores::{Stores, UnknownBucket};
 
 use crate::source::Source;
 
-/// Which version of an object is meant: the current one, unless this says more.
+/// The version of an object that a request is about: by default the current version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ObjectVersion {
-    /// The store's name for a version that it keeps beside the current one.
+    /// Identifier of a version in a versioned store.
     pub id: Option<String>,
-    /// The [`ObjectInfo::etag`] that it has to have.
+    /// Required [`ObjectInfo::etag`].
     pub etag: Option<String>,
 }
 
 impl ObjectVersion {
-    /// Whatever is there now.
+    /// The current version.
     pub const CURRENT: Self = Self { id: None, etag: None };
 
-    /// The version with this etag, as long as it is the current one.
+    /// Returns the version with this ETag, which has to be the current version.
     pub fn with_etag(etag: impl Into<String>) -> Self {
         Self {
             id: None,
@@ -52,110 +52,122 @@ impl ObjectVersion {
     }
 }
 
-/// What a store knows of an object without reading it.
+/// The metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// Length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The store's name for this version, where it keeps versions.
+    /// Identifier of this version, if the store is versioned.
     pub version: Option<String>,
-    /// Stands for this version of the object: another content under the same key has another one.
+    /// ETag of this version; different content under the same key has a different ETag.
     pub etag: String,
-    /// When it was written.
+    /// Time of the last modification.
     pub modified: SystemTime,
-    /// What its writer wanted kept beside it.
+    /// Metadata set by the writer.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// An object that was opened.
+/// An open object.
 #[derive(Clone)]
 pub struct Opened {
-    /// What is known of it.
+    /// Metadata of the object.
     pub info: ObjectInfo,
-    /// Its bytes.
+    /// Content of the object.
     pub source: Arc<dyn Source>,
 }
 
-/// One line of a list.
+/// An entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEntry {
-    /// The object.
+    /// Key of the object.
     pub key: ObjectKey,
-    /// Length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When it was written.
+    /// Time of the last modification.
     pub modified: SystemTime,
 }
 
-/// The place where one object is being written.
+/// A writer for one object.
 ///
-/// Callers may rely on nothing being visible under the object's name before [`Sink::finish`] was
-/// called, on it being visible whole and for good once that has returned `Ok`, and on a dropped sink
-/// leaving nothing behind. Only a process that is killed leaves something, which is no object.
+/// Callers may rely on the following:
+/// - no object is visible under the key before [`Sink::finish`] is called;
+/// - the object is complete and durable once [`Sink::finish`] has returned `Ok`;
+/// - a dropped sink leaves nothing behind. Only a killed process may leave temporary data, which is not an
+///   object.
 ///
-/// Implementers must make `finish` atomic and durable, and must remove what was written on `abort` and
-/// on drop.
+/// Implementers make `finish` atomic and durable, and delete the written data on `abort` and on drop.
 #[async_trait]
 pub trait Sink: Send {
     /// Appends bytes. Not idempotent; after an error or a cancelled call only `abort` is allowed.
     async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError>;
 
-    /// Makes the object visible, whole. With [`IfExists::Refuse`] an object that has appeared
-    /// meanwhile stays, and this fails with [`StorageError::AlreadyExists`]: of several writers exactly
-    /// one succeeds. After any other error, and when the call was dropped, the object is there whole
-    /// or not at all.
+    /// Makes the complete object visible.
+    ///
+    /// With [`IfExists::Refuse`], an object that was created in the meantime stays, and this call fails with
+    /// [`StorageError::AlreadyExists`]: exactly one of several writers succeeds. After any other error or a
+    /// cancelled call, the object is either complete or does not exist.
     async fn finish(self: Box<Self>) -> Result<(), StorageError>;
 
-    /// Forgets everything that was written. Idempotent with a drop.
+    /// Deletes the written data, like a drop, but waits for the deletion.
     async fn abort(self: Box<Self>);
 }
 
 /// A store of objects.
 ///
-/// Callers may rely on reading what a finished [`Sink`] wrote, byte by byte, and on every call seeing
-/// all that was finished or deleted before it began.
+/// Callers may rely on reading exactly the bytes that a finished [`Sink`] wrote. Every call sees all objects
+/// that were finished or deleted before the call.
 ///
-/// Implementers keep every key inside their root, whatever is in there, and check [`PutOptions`] before
-/// they write. A key that they can never hold is [`StorageError::Invalid`] where it would be written
-/// and [`StorageError::NotFound`] or `Invalid` where it would be read.
+/// Implementers keep every key inside their root, whatever the root contains, and check [`PutOptions`] before
+/// they write. A key that the store can never hold fails with [`StorageError::Invalid`] on write, and with
+/// `Invalid` or [`StorageError::NotFound`] on read.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// What is known of an object. A missing one is [`StorageError::NotFound`], and so is a version that
-    /// the store does not keep; one of another etag is [`StorageError::Changed`]. Idempotent.
+    /// Returns the metadata of an object. Idempotent.
+    ///
+    /// # Errors
+    /// Returns [`StorageError::NotFound`] for a missing object or version, and [`StorageError::Changed`] if
+    /// the ETag differs.
     async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError>;
 
-    /// Opens an object for reading, with the same errors as [`Storage::head`], and reads nothing of it yet.
-    /// Idempotent.
+    /// Opens an object for reading, without reading its content yet. Idempotent.
     ///
-    /// Reads give bytes of the version that was opened or fail; [`StorageError::of_read`] tells when
-    /// they do because it has changed. Whoever opens [`Source::local_path`] again may find another
-    /// version there, and compares etags afterwards.
+    /// Reads return bytes of the opened version or fail; [`StorageError::of_read`] shows whether the object
+    /// has changed. A caller that reopens [`Source::local_path`] may find another version there, and has to
+    /// compare ETags afterwards.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`Storage::head`].
     async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError>;
 
-    /// Starts to write an object. With [`IfExists::Refuse`] an existing one is
-    /// [`StorageError::AlreadyExists`] here where that costs nothing, else with [`Sink::finish`]: whoever
-    /// has much to do before that asks [`Storage::head`].
+    /// Starts to write an object.
+    ///
+    /// With [`IfExists::Refuse`], an existing object fails with [`StorageError::AlreadyExists`] here if the
+    /// check is free, else in [`Sink::finish`]. Call [`Storage::head`] before expensive work.
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
 
-    /// Removes an object. Idempotent: a missing one is no error.
+    /// Deletes an object. Idempotent: a missing object is not an error.
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError>;
 
-    /// The objects whose keys begin with `prefix`, in order of their keys, from the first one behind
-    /// `after` on: `most` of them, and fewer only where there are no more. A prefix is a text and not
-    /// a folder; an empty one means all. What is not finished does not appear. What is written or
-    /// deleted meanwhile may appear or not. Idempotent.
+    /// Returns the objects whose keys start with `prefix`, in key order, from the first key after `after`.
+    /// Idempotent.
+    ///
+    /// Returns `limit` objects, or fewer only if there are no more. A prefix is a string rather than a
+    /// folder; an empty prefix matches all objects. Unfinished objects do not appear. Objects that are
+    /// written or deleted concurrently may appear or not.
     async fn list(
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError>;
 
-    /// Makes an object of a regular file of this machine, which stays; without copying it, where the
-    /// store can do that. Appears as [`Sink::finish`] says, with the same errors; a file that is missing
-    /// is [`StorageError::NotFound`] with its path.
+    /// Creates an object from a regular local file, without a copy if the store supports that. The file
+    /// stays.
     ///
-    /// The caller leaves the file as it is. If it is altered all the same, the object is either not
-    /// touched by that or gets another etag.
+    /// The object appears as in [`Sink::finish`], with the same errors; a missing file is
+    /// [`StorageError::NotFound`] with its path.
+    ///
+    /// The caller must not modify the file afterwards. If the file is modified anyway, the object is either
+    /// unaffected or gets another ETag.
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError>;
 }

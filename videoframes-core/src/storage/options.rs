@@ -1,31 +1,32 @@
-//! How an object is written.
+//! Options for writing an object.
 
 use std::collections::BTreeMap;
 
 use super::{ObjectKey, StorageError};
 
-/// Bytes of an object's metadata at most: all names and values together. S3 keeps 2 KiB, of which a
-/// little is for what a store itself notes there.
+/// Maximum size of an object's metadata in bytes, names and values together. S3 allows 2 KiB, of which a
+/// store needs some bytes for its own metadata.
 pub const METADATA_BYTES: usize = 1984;
 
-/// What to do when an object of that name is there already.
+/// Behaviour if an object with the same key exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfExists {
-    /// Leave it and fail with [`StorageError::AlreadyExists`].
+    /// Fails with [`StorageError::AlreadyExists`] and keeps the object.
     #[default]
     Refuse,
-    /// Replace it, atomically, when the new one is complete.
+    /// Replaces the object atomically when the new object is complete.
     Replace,
 }
 
-/// How an object is written.
+/// Options for writing an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PutOptions {
-    /// What if one is there.
+    /// Behaviour if the object exists.
     pub if_exists: IfExists,
-    /// What [`super::Storage::head`] tells of it: at most [`METADATA_BYTES`]. Names are of `[a-z0-9-]`;
-    /// values are of printable ASCII, without a space at either end, since some stores keep them in
-    /// HTTP headers.
+    /// Metadata for [`super::Storage::head`], of at most [`METADATA_BYTES`].
+    ///
+    /// Names consist of `[a-z0-9-]`. Values consist of printable ASCII without leading or trailing spaces,
+    /// since some stores keep them in HTTP headers.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -39,10 +40,10 @@ impl From<IfExists> for PutOptions {
 }
 
 impl PutOptions {
-    /// Checks the bounds of the metadata; every store does so before it writes anything.
+    /// Checks the limits of the metadata. Every store calls this before a write.
     ///
     /// # Errors
-    /// [`StorageError::Invalid`].
+    /// Returns [`StorageError::Invalid`] if the metadata exceeds a limit.
     pub fn check(&self, key: &ObjectKey) -> Result<(), StorageError> {
         let invalid = |reason| Err(StorageError::invalid(key.as_str(), reason));
         let mut bytes = 0;
@@ -50,14 +51,14 @@ impl PutOptions {
             bytes += name.len() + value.len();
             let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             if name.is_empty() || !name.bytes().all(known) {
-                return invalid("has metadata with a name that is not of a-z, 0-9 and '-'");
+                return invalid("has metadata with a name other than a-z, 0-9 and '-'");
             }
             if value.trim() != value || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-                return invalid("has metadata with a value that is not of printable ASCII");
+                return invalid("has metadata with a value other than printable ASCII");
             }
         }
         if bytes > METADATA_BYTES {
-            return invalid("has more metadata than 1984 bytes");
+            return invalid("has more than 1984 bytes of metadata");
         }
         Ok(())
     }

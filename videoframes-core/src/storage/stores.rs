@@ -1,4 +1,4 @@
-//! More than one store, by the names of their buckets.
+//! Several stores, by the names of their buckets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::Storage;
 
-/// A source lies in a bucket that may not be read from here.
+/// Error for a bucket that is not configured for sources.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the bucket '{0}' is none that sources may come from")]
+#[error("the bucket '{0}' is not configured for sources")]
 pub struct UnknownBucket(String);
 
-/// The store that results go to, and those that sources may come from.
+/// The store of the results, and the stores of the sources.
 #[derive(Clone)]
 pub struct Stores {
     results: Arc<dyn Storage>,
@@ -20,7 +20,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// One store for everything.
+    /// Returns a single store for sources and results.
     pub fn one(storage: Arc<dyn Storage>) -> Self {
         Self {
             results: storage,
@@ -29,7 +29,7 @@ impl Stores {
         }
     }
 
-    /// The same, with the bucket in which clients find results.
+    /// Sets the name of the bucket in which clients find the results.
     pub fn in_bucket(self, bucket: impl Into<String>) -> Self {
         Self {
             bucket: Some(bucket.into()),
@@ -37,26 +37,26 @@ impl Stores {
         }
     }
 
-    /// The same, with one more bucket that sources may come from.
+    /// Adds a bucket of sources.
     pub fn with_source(mut self, bucket: impl Into<String>, storage: Arc<dyn Storage>) -> Self {
         self.sources.insert(bucket.into(), storage);
         self
     }
 
-    /// Where results go.
+    /// Returns the store of the results.
     pub fn results(&self) -> &Arc<dyn Storage> {
         &self.results
     }
 
-    /// The bucket in which clients find results, if it is called one.
+    /// Returns the bucket of the results, if its name is known.
     pub fn bucket(&self) -> Option<&str> {
         self.bucket.as_deref()
     }
 
-    /// Where the sources of a bucket are; without one, they lie where results go.
+    /// Returns the store for sources in `bucket`; without a bucket, the store of the results.
     ///
     /// # Errors
-    /// [`UnknownBucket`] for one that was not named.
+    /// Returns [`UnknownBucket`] if the bucket is not configured.
     pub fn source(&self, bucket: Option<&str>) -> Result<&Arc<dyn Storage>, UnknownBucket> {
         let Some(bucket) = bucket else {
             return Ok(&self.results);

@@ -1,4 +1,4 @@
-//! Objects in order of their keys, by folders that are looked into only where one of them may be.
+//! Lists objects in key order, reading only folders that may contain matching objects.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,26 +9,27 @@ use rustix::io::Errno;
 use super::{PARTIAL_FOLDER, tree};
 use crate::storage::{ObjectEntry, ObjectKey};
 
-/// A page that is being filled.
+/// A page of a list.
 pub(super) struct Page<'a> {
     pub(super) prefix: &'a str,
     pub(super) after: Option<&'a str>,
-    pub(super) most: usize,
+    pub(super) limit: usize,
     pub(super) found: Vec<ObjectEntry>,
 }
 
 impl Page<'_> {
-    /// Adds what is below `folder`, whose own key is `path` with a slash behind it, or nothing.
+    /// Adds the objects below `folder`. `path` is the key of the folder with a trailing slash, or empty for
+    /// the root.
     pub(super) fn fill(&mut self, folder: &OwnedFd, path: &str) -> rustix::io::Result<()> {
-        if self.found.len() >= self.most {
+        if self.found.len() >= self.limit {
             return Ok(());
         }
         for (key, is_folder) in self.names(folder, path)? {
-            if self.found.len() >= self.most {
+            if self.found.len() >= self.limit {
                 return Ok(());
             }
             let name = key[path.len()..].trim_end_matches('/');
-            // What has gone since is not there.
+            // Skips entries that were deleted in the meantime.
             if is_folder {
                 match tree::open_folder(folder, name) {
                     Ok(inner) => self.fill(&inner, &key)?,
@@ -53,8 +54,8 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Keys of files and folders that matter, folders with a slash behind them: with it they are in
-    /// the order of the keys below them.
+    /// Returns the keys of relevant files and folders. Folders have a trailing slash, which sorts them like
+    /// the keys below them.
     fn names(&self, folder: &OwnedFd, path: &str) -> rustix::io::Result<Vec<(String, bool)>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(folder)? {
@@ -75,12 +76,12 @@ impl Page<'_> {
                 _ => {}
             }
         }
-        names.retain(|(key, is_folder)| self.matters(key, *is_folder));
+        names.retain(|(key, is_folder)| self.may_match(key, *is_folder));
         names.sort_unstable();
         Ok(names)
     }
 
-    fn matters(&self, key: &str, is_folder: bool) -> bool {
+    fn may_match(&self, key: &str, is_folder: bool) -> bool {
         let within = key.starts_with(self.prefix) || is_folder && self.prefix.starts_with(key);
         let behind = self
             .after

@@ -1,4 +1,4 @@
-//! Objects as files below a folder of this machine.
+//! Objects as files below a local folder.
 
 mod list;
 mod partial;
@@ -26,43 +26,43 @@ use super::{
 };
 use crate::source::{Source, Verifier};
 
-/// Where unfinished objects are, below the root. No key may begin with it.
+/// Folder of unfinished objects, below the root. No key may start with this name.
 const PARTIAL_FOLDER: &str = ".vf-partial";
 
-/// A folder as a [`Storage`].
+/// A [`Storage`] in a local folder.
 ///
-/// A key is a path below the root, which is all on one file system. Links below the root are neither
-/// followed nor listed. No object can have the name of a folder of others, and no component of a key
-/// more than 255 bytes. A folder goes with the last object in it.
+/// A key is a path below the root, all on one file system. Symbolic links below the root are neither followed
+/// nor listed. No object can have the name of a folder of other objects, and no component of a key can exceed
+/// 255 bytes. A folder is deleted with its last object.
 ///
-/// An etag covers size, time of modification in nanoseconds and inode: it changes when another file
-/// takes the name, and also when somebody writes to the file, which may be imported and have a second
-/// name elsewhere. Only a write of the same size within one tick of the file system's clock, some
-/// milliseconds, goes unnoticed.
+/// An ETag consists of size, modification time in nanoseconds, and inode. It changes when another file takes
+/// the name, and also when the file is modified, possibly through a second name of an imported file. Only a
+/// modification that keeps the size within one tick of the file system's clock, some milliseconds, is not
+/// detected.
 ///
-/// Metadata is kept in an extended attribute; where the file system has none it is silently empty
-/// ([`LocalStorage::keeps_metadata`]).
+/// Metadata is stored in an extended attribute. On file systems without extended attributes the metadata is
+/// silently empty ([`LocalStorage::keeps_metadata`]).
 ///
-/// Folders and objects are created for their owner alone (0700 and 0600), whatever the umask. A file that is
-/// imported as a link keeps the permissions that it has.
+/// Folders and objects are created with access for their owner only (0700 and 0600), whatever the umask. A
+/// file that is imported as a hard link keeps its permissions.
 ///
-/// Unfinished objects are files in `.vf-partial` below the root. A process that is killed leaves them
-/// there, and [`LocalStorage::sweep`] removes them.
+/// Unfinished objects are files in `.vf-partial` below the root. A killed process leaves them there, and
+/// [`LocalStorage::sweep`] deletes them.
 #[derive(Debug, Clone)]
 pub struct LocalStorage {
     root: PathBuf,
 }
 
 impl LocalStorage {
-    /// Objects below `root`, which is created when the first object is.
+    /// Returns a store of objects below `root`, which is created with the first object.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Whether metadata is kept below the root. Tries it out with a file.
+    /// Returns whether the store keeps metadata, by a test with a file.
     ///
     /// # Errors
-    /// As [`Storage::create`].
+    /// Returns the same errors as [`Storage::create`].
     pub async fn keeps_metadata(&self) -> Result<bool, StorageError> {
         let root = self.root.clone();
         let tried = blocking_io(move || {
@@ -72,12 +72,13 @@ impl LocalStorage {
         tried.await.map_err(|e| self.failed("write to", e))
     }
 
-    /// Removes unfinished objects that nobody has touched for a time and that no living process of this
-    /// machine works on, and gives their number. The time protects what other machines write to a
-    /// shared folder.
+    /// Deletes unfinished objects of killed processes, and returns their number.
+    ///
+    /// Skips objects that were modified within `older_than`, and objects that a running process on this
+    /// machine writes. The age protects the objects of other machines in a shared folder.
     ///
     /// # Errors
-    /// What the system says of the folder.
+    /// Returns the error of the system.
     pub async fn sweep(&self, older_than: Duration) -> Result<u64, StorageError> {
         let root = self.root.clone();
         let swept = blocking_io(move || Ok(partial::sweep(&root, older_than)?));
@@ -113,7 +114,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StorageError> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|e| StorageError::from_io("work on", key.as_str(), io::Error::other(e)))?
+        .map_err(|e| StorageError::from_io("access", key.as_str(), io::Error::other(e)))?
 }
 
 fn open(root: &Path, key: &ObjectKey) -> Result<File, StorageError> {
@@ -128,7 +129,7 @@ fn open(root: &Path, key: &ObjectKey) -> Result<File, StorageError> {
     }
 }
 
-/// There is only the current version.
+/// Only the current version exists.
 fn check_version(wanted: &ObjectVersion, key: &ObjectKey, etag: &str) -> Result<(), StorageError> {
     if wanted.id.is_some() {
         return Err(StorageError::NotFound(key.to_string()));
@@ -139,7 +140,7 @@ fn check_version(wanted: &ObjectVersion, key: &ObjectKey, etag: &str) -> Result<
     }
 }
 
-/// Refuses at once what would be refused at the end.
+/// Fails early for a write that would fail at the end.
 fn check_new(root: &Path, key: &ObjectKey, options: &PutOptions) -> Result<(), StorageError> {
     tree::check(key)?;
     options.check(key)?;
@@ -165,13 +166,13 @@ fn check_new(root: &Path, key: &ObjectKey, options: &PutOptions) -> Result<(), S
 impl Storage for LocalStorage {
     async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<ObjectInfo, StorageError> {
         let version = version.clone();
-        let look = move |root: &Path, key: &ObjectKey| {
+        let head = move |root: &Path, key: &ObjectKey| {
             let info = version::info(&open(root, key)?);
-            let info = info.map_err(|e| StorageError::from_io("look at", key.as_str(), e))?;
+            let info = info.map_err(|e| StorageError::from_io("read the metadata of", key.as_str(), e))?;
             check_version(&version, key, &info.etag)?;
             Ok(info)
         };
-        self.with(key, look).await
+        self.with(key, head).await
     }
 
     async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
@@ -225,7 +226,7 @@ impl Storage for LocalStorage {
                 ) => return Ok(()),
                 other => other?,
             };
-            // Some systems remove folders by `unlink`, and others call that not permitted.
+            // Some systems delete folders with `unlink`, and others fail with EPERM.
             if tree::kind(&folder, key.name()) == Some(rustix::fs::FileType::Directory) {
                 return Ok(());
             }
@@ -243,14 +244,14 @@ impl Storage for LocalStorage {
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
         let (root, prefix, after) = (self.root.clone(), prefix.to_owned(), after.cloned());
         let listed = blocking_io(move || {
             let mut page = Page {
                 prefix: &prefix,
                 after: after.as_ref().map(ObjectKey::as_str),
-                most,
+                limit,
                 found: Vec::new(),
             };
             match tree::open_root(&root) {
@@ -262,8 +263,8 @@ impl Storage for LocalStorage {
         listed.await.map_err(|e| self.failed("list", e))
     }
 
-    /// Shares the file's blocks where the file system can do that; else links the file, if neither it
-    /// nor the object has metadata; else copies it.
+    /// Clones the file's blocks if the file system supports that. Otherwise creates a hard link if neither
+    /// the file nor the object has metadata. Otherwise copies the file.
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
         let (path, options) = (path.to_owned(), options.clone());
         let import = move |root: &Path, key: &ObjectKey| {
@@ -297,8 +298,8 @@ fn share_blocks(_: &File, _: &File) -> bool {
     false
 }
 
-/// A second name for the file, if it can have one. Attributes belong to the file and not to a name:
-/// with metadata on either side there would be that of another.
+/// Creates a hard link to the file, if possible. Attributes belong to the file rather than to a name: with
+/// metadata on either side, one would overwrite the other.
 fn link(root: &Path, path: &Path, file: &File, options: &PutOptions) -> Option<Partial> {
     let plain = options.metadata.is_empty() && version::info(file).ok()?.metadata.is_empty();
     if !plain {
@@ -312,7 +313,7 @@ fn copy(mut from: File, mut partial: Partial, key: &ObjectKey) -> Result<Partial
     Ok(partial)
 }
 
-/// An object that is open. Every read looks whether it is still the same.
+/// An open object. Every read checks that the object is unchanged.
 #[derive(Debug)]
 struct FileObject {
     path: PathBuf,

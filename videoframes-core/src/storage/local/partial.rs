@@ -1,4 +1,4 @@
-//! Files that are no objects yet: in a folder of their own, where no key leads.
+//! Unfinished objects: files in a separate folder that no key can name.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -19,10 +19,10 @@ use super::{PARTIAL_FOLDER, blocking, tree, version};
 use crate::storage::file::sync_folder;
 use crate::storage::{IfExists, ObjectKey, PutOptions, Sink, StorageError};
 
-/// How often a folder is made again that somebody removes, empty, before an object gets into it.
+/// Maximum number of attempts to recreate a folder that is concurrently deleted while it is empty.
 const RACES: usize = 100;
 
-/// A file that becomes an object or goes.
+/// A file that becomes an object, or is deleted on drop.
 #[derive(Debug)]
 pub(super) struct Partial {
     folder: OwnedFd,
@@ -35,7 +35,7 @@ fn random_name() -> String {
 }
 
 impl Partial {
-    /// A new, empty file. It is locked, which says that somebody is at work on it.
+    /// Creates an empty file with a lock, which shows that a process is writing the file.
     pub(super) fn create(root: &Path) -> io::Result<Self> {
         let folder = tree::make_folder(tree::make_root(root)?, PARTIAL_FOLDER)?;
         let name = random_name();
@@ -46,12 +46,12 @@ impl Partial {
             flags,
             Mode::from_raw_mode(tree::PRIVATE_FILE),
         )?);
-        // Where files cannot be locked, their age alone protects them.
+        // Without file locks, only the age of a file protects it.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Self { folder, name, file })
     }
 
-    /// Another name for the file at `path`, which has to be `file`.
+    /// Creates a hard link to the file at `path`, which has to be `file`.
     pub(super) fn link(root: &Path, path: &Path, file: File) -> io::Result<Self> {
         let folder = tree::make_folder(tree::make_root(root)?, PARTIAL_FOLDER)?;
         let name = random_name();
@@ -60,12 +60,12 @@ impl Partial {
         let linked = statat(&partial.folder, &partial.name, AtFlags::SYMLINK_NOFOLLOW)?;
         let opened = rustix::fs::fstat(&partial.file)?;
         if (linked.st_dev, linked.st_ino) != (opened.st_dev, opened.st_ino) {
-            return Err(io::Error::other("another file took its name"));
+            return Err(io::Error::other("the file was replaced"));
         }
         Ok(partial)
     }
 
-    /// Gives it its name.
+    /// Renames the file to its key.
     pub(super) fn persist(
         self,
         root: &Path,
@@ -87,7 +87,7 @@ impl Partial {
             match self.rename(&folder, key.name(), if_exists) {
                 Err(Errno::NOENT) => continue,
                 Err(error) if tree::kind(&folder, key.name()) == Some(FileType::Directory) => {
-                    tracing::debug!(%error, %key, "a folder is in the way");
+                    tracing::debug!(%error, %key, "failed to write object over a folder");
                     let reason = "has the name of a folder of other objects";
                     return Err(StorageError::invalid(key.as_str(), reason));
                 }
@@ -106,25 +106,25 @@ impl Partial {
         {
             use rustix::fs::{RenameFlags, renameat_with};
             match renameat_with(&self.folder, &self.name, folder, name, RenameFlags::NOREPLACE) {
-                // Not every file system can.
+                // Not every file system supports this flag.
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
                 other => return other,
             }
         }
-        // The old name goes with this value.
+        // Drop deletes the old name.
         linkat(&self.folder, &self.name, folder, name, AtFlags::empty())
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Missing where it was renamed. The name is random enough to be nobody else's, and there still
-        // where the object was linked, or was another name of the same file and rename left both.
+        // The name is missing after a rename. It still exists after a hard link, or if rename found two names
+        // of the same file and kept both. The name is random enough not to be another process's.
         let _ = unlinkat(&self.folder, &self.name, AtFlags::empty());
     }
 }
 
-/// Removes what killed processes have left. Gives how many.
+/// Deletes the files of killed processes, and returns their number.
 pub(super) fn sweep(root: &Path, older_than: Duration) -> rustix::io::Result<u64> {
     let folder = match tree::open_root(root).and_then(|root| tree::open_folder(root, PARTIAL_FOLDER)) {
         Err(Errno::NOENT) => return Ok(0),
@@ -137,7 +137,7 @@ pub(super) fn sweep(root: &Path, older_than: Duration) -> rustix::io::Result<u64
         let Ok(stat) = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
             continue;
         };
-        // The change of the inode: a linked file brings its own time of modification.
+        // The change time of the inode: a hard link keeps the file's own modification time.
         let changed = Duration::new(
             u64::try_from(stat.st_ctime).unwrap_or(0),
             u32::try_from(stat.st_ctime_nsec).unwrap_or(0),
@@ -160,7 +160,7 @@ pub(super) fn sweep(root: &Path, older_than: Duration) -> rustix::io::Result<u64
     Ok(removed)
 }
 
-/// An object that is being written.
+/// A writer for one object.
 #[derive(Debug)]
 pub(super) struct ObjectSink {
     root: PathBuf,

@@ -1,4 +1,5 @@
-//! Folders below a root, opened one by one: no link leads out of it, whoever makes one and whenever.
+//! Folders below a root, opened one at a time, so that no symbolic link leads out of the root, even one
+//! created concurrently.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -13,44 +14,45 @@ use super::PARTIAL_FOLDER;
 use crate::storage::file::sync_folder;
 use crate::storage::{ObjectKey, StorageError};
 
-/// Why there can be no object below another.
-pub(super) const NO_FOLDER: &str = "is below something that is no folder";
+/// Reason why no object can be below another object.
+pub(super) const NO_FOLDER: &str = "is below something that is not a folder";
 
-/// Permissions of folders that are made here: the owner's alone.
+/// Permissions of new folders: for the owner only.
 const PRIVATE_FOLDER: u32 = 0o700;
-/// Permissions of objects, likewise.
+/// Permissions of new objects: for the owner only.
 pub(super) const PRIVATE_FILE: u32 = 0o600;
 
-/// Bytes of a component at most, on every file system that Unixes have.
+/// Maximum size of a component in bytes, on all Unix file systems.
 const COMPONENT_BYTES: usize = 255;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// What went wrong with `key`.
+/// Returns a function that converts an error of an action on `key`.
 pub(super) fn failed(action: &'static str, key: &ObjectKey) -> impl Fn(Errno) -> StorageError {
     move |error| StorageError::from_io(action, key.as_str(), error.into())
 }
 
-/// Refuses keys that no file here can have.
+/// Fails for keys that cannot be file names here.
 pub(super) fn check(key: &ObjectKey) -> Result<(), StorageError> {
     let invalid = |reason| Err(StorageError::invalid(key.as_str(), reason));
     if key.as_str().split('/').any(|part| part.len() > COMPONENT_BYTES) {
-        return invalid("has a part of more than 255 bytes");
+        return invalid("has a component of more than 255 bytes");
     }
     let first = key.as_str().split('/').next().unwrap_or_default();
-    // Not every file system tells large letters from small ones.
+    // Some file systems ignore case.
     if first.eq_ignore_ascii_case(PARTIAL_FOLDER) {
         return invalid("has the name of the folder of unfinished objects");
     }
     Ok(())
 }
 
-/// Opens the root, which an operator may have made a link.
+/// Opens the root, which may be a symbolic link of the operator.
 pub(super) fn open_root(root: &Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, root, FOLDER, Mode::empty())
 }
 
-/// Opens the root, making it where it is missing. What is made here is for this user alone, whatever the umask.
+/// Opens the root, and creates it if missing. New folders are accessible to this user only, whatever the
+/// umask.
 pub(super) fn make_root(root: &Path) -> io::Result<OwnedFd> {
     DirBuilder::new()
         .recursive(true)
@@ -59,12 +61,12 @@ pub(super) fn make_root(root: &Path) -> io::Result<OwnedFd> {
     Ok(open_root(root)?)
 }
 
-/// Opens a folder in another, if it is one and no link.
+/// Opens a folder in another, if it is not a symbolic link.
 pub(super) fn open_folder(parent: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// Opens a folder in another, making it where it is missing.
+/// Opens a folder in another, and creates it if missing.
 pub(super) fn make_folder(parent: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     match open_folder(&parent, name) {
         Err(Errno::NOENT) => {}
@@ -78,7 +80,7 @@ pub(super) fn make_folder(parent: impl AsFd, name: &str) -> rustix::io::Result<O
     open_folder(parent, name)
 }
 
-/// Opens the folder that holds `key`, through whatever opens one folder in another.
+/// Opens the folder that contains `key`, with `open` for each step.
 pub(super) fn folder_of(
     root: OwnedFd,
     key: &ObjectKey,
@@ -92,10 +94,10 @@ pub(super) fn folder_of(
         }
         folder = match open(&folder, part) {
             Ok(inner) => inner,
-            // A link is one or the other, depending on the system.
+            // A symbolic link causes either error, depending on the system.
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let reason = match kind(&folder, part) {
-                    Some(FileType::Symlink) => "leads through a link",
+                    Some(FileType::Symlink) => "leads through a symbolic link",
                     _ => NO_FOLDER,
                 };
                 return Err(StorageError::invalid(key.as_str(), reason));
@@ -106,33 +108,33 @@ pub(super) fn folder_of(
     Ok(folder)
 }
 
-/// What a name in a folder stands for, if anything.
+/// Returns the type of a directory entry, if it exists.
 pub(super) fn kind(folder: impl AsFd, name: &str) -> Option<FileType> {
     let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     Some(FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Opens a regular file, never waiting for the other end of a FIFO.
+/// Opens a regular file, without blocking on a FIFO.
 pub(super) fn open_file(folder: impl AsFd, key: &ObjectKey) -> Result<File, StorageError> {
     match kind(&folder, key.name()) {
         None | Some(FileType::RegularFile) => {}
         // A folder of other objects.
         Some(FileType::Directory) => return Err(StorageError::NotFound(key.to_string())),
-        Some(FileType::Symlink) => return Err(StorageError::invalid(key.as_str(), "is a link")),
-        Some(_) => return Err(StorageError::invalid(key.as_str(), "is no regular file")),
+        Some(FileType::Symlink) => return Err(StorageError::invalid(key.as_str(), "is a symbolic link")),
+        Some(_) => return Err(StorageError::invalid(key.as_str(), "is not a regular file")),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(folder, key.name(), flags, Mode::empty()).map_err(failed("open", key))?);
     let regular = file.metadata().is_ok_and(|meta| meta.is_file());
     regular
         .then_some(file)
-        .ok_or_else(|| StorageError::invalid(key.as_str(), "is no regular file"))
+        .ok_or_else(|| StorageError::invalid(key.as_str(), "is not a regular file"))
 }
 
-/// Opens a regular file by its path, never waiting for the other end of a FIFO.
+/// Opens a regular file by its path, without blocking on a FIFO.
 pub(in crate::storage) fn open_regular(path: &Path) -> io::Result<File> {
     let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file");
-    // Looked at first, since to open a device can have effects.
+    // Checked before the open, since opening a device can have side effects.
     if !std::fs::metadata(path)?.is_file() {
         return Err(irregular());
     }
@@ -145,7 +147,7 @@ pub(in crate::storage) fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Removes the folders of `key` that are empty now, from the inside out.
+/// Deletes the folders of `key` that are now empty, innermost first.
 pub(super) fn prune(root: &OwnedFd, key: &ObjectKey) {
     let mut rest = key.as_str();
     while let Some((folders, _)) = rest.rsplit_once('/') {

@@ -1,4 +1,4 @@
-//! What a file says of itself: size, etag, time and metadata.
+//! Metadata of a file: size, ETag, time and attributes.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::storage::ObjectInfo;
 
-/// Covers what changes when another file takes the name, and when the same file is written to.
+/// Changes when another file takes the name, and when the file is modified.
 pub(super) fn etag(meta: &Metadata) -> String {
     let (size, inode) = (meta.size(), meta.ino());
     format!("{size:x}-{:x}.{:x}-{inode:x}", meta.mtime(), meta.mtime_nsec())
@@ -24,12 +24,12 @@ pub(super) fn info(file: &File) -> io::Result<ObjectInfo> {
     })
 }
 
-/// One attribute for all of it, `name:value` a line: it is set at once, and a file system that counts
-/// attributes counts one.
+/// One extended attribute with `name:value` lines: a single call sets all metadata, and a limit on the number
+/// of attributes counts one.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const ATTRIBUTE: &str = "user.videoframes.metadata";
 
-/// Keeps metadata with a file. Gives whether that is possible here.
+/// Writes metadata to a file, and returns whether the file system supports that.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(super) fn write_metadata(file: &File, metadata: &BTreeMap<String, String>) -> io::Result<bool> {
     use rustix::fs::{XattrFlags, fsetxattr};
@@ -40,7 +40,7 @@ pub(super) fn write_metadata(file: &File, metadata: &BTreeMap<String, String>) -
         .collect();
     match fsetxattr(file, ATTRIBUTE, lines.as_bytes(), XattrFlags::empty()) {
         Ok(()) => Ok(true),
-        // Not permitted is what some file systems say that have none for users.
+        // Some file systems without user attributes return EPERM.
         Err(Errno::NOTSUP | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -50,13 +50,13 @@ pub(super) fn write_metadata(file: &File, metadata: &BTreeMap<String, String>) -
 fn read_metadata(file: &File) -> io::Result<BTreeMap<String, String>> {
     use rustix::fs::fgetxattr;
     use rustix::io::Errno;
-    // Four times of what the metadata may be, for what stands between it.
+    // Four times the limit, which leaves space for separators.
     let mut buffer = vec![0; 4 * crate::storage::METADATA_BYTES];
     let length = match fgetxattr(file, ATTRIBUTE, &mut buffer[..]) {
         Ok(length) => length,
         #[cfg(target_vendor = "apple")]
         Err(Errno::NOATTR) => return Ok(BTreeMap::new()),
-        // Too large is not ours.
+        // An attribute of that size was not written by this store.
         Err(Errno::NOTSUP | Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::RANGE) => {
             return Ok(BTreeMap::new());
         }

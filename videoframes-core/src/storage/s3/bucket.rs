@@ -1,4 +1,4 @@
-//! The bucket, and how it is asked about one object.
+//! The bucket, and requests for one object.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,25 +18,25 @@ use super::{S3Encryption, S3Options};
 use crate::aws::SdkConfig;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
 
-/// Metadata that says which upload an object came from.
+/// Metadata name of the upload that created an object.
 pub(super) const UPLOAD: &str = "vf-upload";
-/// Bytes of a key in a bucket at most.
+/// Maximum size of a key in bytes.
 const KEY_BYTES: usize = 1024;
-/// How names of buckets end whose etags are never an MD5 (S3 Express).
+/// Suffix of directory buckets (S3 Express), whose ETags are never an MD5.
 const DIRECTORY_BUCKET: &str = "--x-s3";
 
-/// A bucket, or what is below a prefix in it.
+/// A bucket, or the objects under a prefix of a bucket.
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) client: Client,
     pub(super) options: S3Options,
 }
 
-/// What the store says of an object.
+/// The result of a HEAD request.
 pub(super) struct Head {
     pub(super) info: ObjectInfo,
     pub(super) checksum: Option<WholeChecksum>,
-    /// The upload that it came from, where that was ours.
+    /// Upload that created the object, if it was written by this store.
     pub(super) upload: Option<String>,
 }
 
@@ -55,8 +55,7 @@ impl Bucket {
             .timeout_config(timeouts)
             .stalled_stream_protection(stall.build())
             .retry_classifier(Expired)
-            // Checksums are ours: those that the client would send behind a body are more than some
-            // stores understand.
+            // Checksums are computed here: many stores do not support the trailing checksums of the client.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
@@ -70,7 +69,7 @@ impl Bucket {
         &self.options.bucket
     }
 
-    /// What an object is called in the bucket.
+    /// Returns the name of an object in the bucket.
     pub(super) fn key(&self, key: &ObjectKey) -> Result<String, StorageError> {
         let name = format!("{}{key}", self.options.prefix);
         if name.len() > KEY_BYTES {
@@ -86,10 +85,10 @@ impl Bucket {
     where
         E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
     {
-        Refusal::of(error, self.name())
+        Refusal::from_sdk(error, self.name())
     }
 
-    /// The encryption to ask for, and its key.
+    /// Returns the encryption to request, and its key.
     pub(super) fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         match &self.options.encryption {
             S3Encryption::Bucket => (None, None),
@@ -98,8 +97,8 @@ impl Bucket {
         }
     }
 
-    /// Looks at an object, without asking why where the store does not tell.
-    pub(super) async fn look(&self, key: &str, id: Option<&str>) -> Result<Head, Refusal> {
+    /// Sends a HEAD request, without a further request for a missing reason.
+    pub(super) async fn try_head(&self, key: &str, id: Option<&str>) -> Result<Head, Refusal> {
         let head = self
             .client
             .head_object()
@@ -112,19 +111,19 @@ impl Bucket {
         Ok(self.head_of(head))
     }
 
-    /// Looks at a version of an object.
+    /// Returns the metadata of a version of an object.
     pub(super) async fn head(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Head, StorageError> {
         let name = self.key(key)?;
         let id = version.id.as_deref();
-        let head = match self.look(&name, id).await {
+        let head = match self.try_head(&name, id).await {
             Ok(head) => head,
             Err(refusal) if refusal.is_unexplained() => {
                 return Err(self
                     .explain(&name, id, refusal)
                     .await
-                    .into_error("look at", key.as_str()));
+                    .into_error("read the metadata of", key.as_str()));
             }
-            Err(refusal) => return Err(refusal.into_error("look at", key.as_str())),
+            Err(refusal) => return Err(refusal.into_error("read the metadata of", key.as_str())),
         };
         match &version.etag {
             Some(etag) if unquoted(etag) != head.info.etag => Err(StorageError::Changed(key.to_string())),
@@ -132,8 +131,8 @@ impl Bucket {
         }
     }
 
-    /// Why the store refuses to tell of an object: a request for headers is answered without a reason,
-    /// and so a missing bucket like a missing object.
+    /// Returns the reason of a failed HEAD request. Its response has no body, so a missing bucket and a
+    /// missing object look the same.
     async fn explain(&self, key: &str, id: Option<&str>, refusal: Refusal) -> Refusal {
         let byte = self
             .client
@@ -149,7 +148,7 @@ impl Bucket {
         }
     }
 
-    /// Asks for a list of one object: that takes the bucket, its region and the credentials being right.
+    /// Lists one object, which fails if bucket, region or credentials are wrong.
     pub(super) async fn check(&self) -> Result<(), StorageError> {
         let list = self
             .client
@@ -160,12 +159,12 @@ impl Bucket {
             .send();
         match list.await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refusal(error).into_failure("use the bucket", self.name())),
+            Err(error) => Err(self.refusal(error).into_failure("access the bucket", self.name())),
         }
     }
 
     fn head_of(&self, head: HeadObjectOutput) -> Head {
-        let checksum = WholeChecksum::of(&head, !self.name().ends_with(DIRECTORY_BUCKET));
+        let checksum = WholeChecksum::from_head(&head, !self.name().ends_with(DIRECTORY_BUCKET));
         let mut metadata: std::collections::BTreeMap<String, String> = head
             .metadata
             .into_iter()
@@ -178,7 +177,7 @@ impl Bucket {
                 .content_length
                 .and_then(|size| u64::try_from(size).ok())
                 .unwrap_or(0),
-            // Objects from before a bucket kept versions have this one.
+            // The version of objects that were written before the bucket was versioned.
             version: head.version_id.filter(|id| id != "null"),
             etag: unquoted(head.e_tag.as_deref().unwrap_or_default()).to_owned(),
             modified: time(head.last_modified.as_ref()),
@@ -192,14 +191,14 @@ impl Bucket {
     }
 }
 
-/// Etags are told with quotes here and without them there.
+/// Strips the quotes of an ETag, which some responses have and others lack.
 pub(super) fn unquoted(etag: &str) -> &str {
     etag.strip_prefix('"')
         .and_then(|etag| etag.strip_suffix('"'))
         .unwrap_or(etag)
 }
 
-/// In whole seconds, which is what headers have.
+/// Converts a time to whole seconds, the precision of HTTP headers.
 pub(super) fn time(time: Option<&DateTime>) -> SystemTime {
     let seconds = time.map_or(0, DateTime::secs);
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))

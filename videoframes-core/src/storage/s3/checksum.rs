@@ -1,4 +1,4 @@
-//! Checksums: those that go with what is written, and those that copies are checked against.
+//! Checksums: for writes, and for the verification of copies.
 
 use std::io;
 
@@ -28,7 +28,7 @@ impl S3Checksum {
         })
     }
 
-    /// As the store writes it.
+    /// Formats the checksum for a request.
     pub(super) fn text(self, digest: &Digest) -> String {
         let sum = digest.finalize().to_be_bytes();
         match self {
@@ -38,7 +38,7 @@ impl S3Checksum {
     }
 }
 
-/// What a store knows of all the bytes of an object.
+/// A checksum of the whole object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WholeChecksum {
     Crc64Nvme(u64),
@@ -49,9 +49,9 @@ pub(super) enum WholeChecksum {
 }
 
 impl WholeChecksum {
-    /// The best of those that the store tells, if it tells one. A checksum of the checksums of parts
-    /// is none.
-    pub(super) fn of(head: &HeadObjectOutput, etag_is_md5: bool) -> Option<Self> {
+    /// Returns the best checksum in the response, if any. A checksum of the checksums of parts does not
+    /// count.
+    pub(super) fn from_head(head: &HeadObjectOutput, etag_is_md5: bool) -> Option<Self> {
         let whole = |text: Option<&str>| {
             let whole = match head.checksum_type() {
                 Some(kind) => *kind == ChecksumType::FullObject,
@@ -76,8 +76,7 @@ impl WholeChecksum {
     }
 }
 
-/// The etag, where it is the MD5 of the object: not where it was written in parts or is encrypted with a
-/// key of the key service.
+/// Returns the ETag if it is the MD5 of the object: not for a multipart upload or encryption with a KMS key.
 fn md5_of_etag(head: &HeadObjectOutput) -> Option<[u8; 16]> {
     let plain = matches!(
         head.server_side_encryption(),
@@ -97,7 +96,7 @@ enum Hasher {
     Md5(Md5),
 }
 
-/// A copy that is being checked.
+/// Verifies a copy.
 pub(super) struct CopyVerifier {
     name: String,
     expected: WholeChecksum,
@@ -163,9 +162,9 @@ mod tests {
     const TEXT: &[u8] = b"123456789";
 
     #[test]
-    fn checksums_are_those_of_the_catalogue() {
+    fn checksums_match_the_catalogue() {
         // Check values: https://reveng.sourceforge.io/crc-catalogue/all.htm
-        let of = |kind: S3Checksum| {
+        let checksum = |kind: S3Checksum| {
             let (mut first, mut second) = (kind.digest(), kind.digest());
             first.update(&TEXT[..4]);
             second.update(&TEXT[4..]);
@@ -173,17 +172,17 @@ mod tests {
             kind.text(&first)
         };
         assert_eq!(
-            of(S3Checksum::Crc64Nvme),
+            checksum(S3Checksum::Crc64Nvme),
             STANDARD.encode(0xae8b_1486_0a79_9888_u64.to_be_bytes())
         );
         assert_eq!(
-            of(S3Checksum::Crc32),
+            checksum(S3Checksum::Crc32),
             STANDARD.encode(0xcbf4_3926_u32.to_be_bytes())
         );
     }
 
     #[test]
-    fn copies_are_those_of_the_object_or_fail() {
+    fn a_copy_with_another_checksum_fails() {
         let sha = Sha256::digest(TEXT).into();
         let md5 = Md5::digest(TEXT).into();
         for expected in [
@@ -200,16 +199,16 @@ mod tests {
             };
             assert!(check(TEXT).is_ok(), "{expected:?}");
             for bad in [&b"123456788"[..], b"12345678", b"1234567890", b""] {
-                let error = check(bad).expect_err("another text");
+                let error = check(bad).expect_err("different content");
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData);
             }
         }
     }
 
     #[test]
-    fn only_checksums_of_the_whole_count() {
+    fn only_checksums_of_the_whole_object_count() {
         let head = |head: aws_sdk_s3::operation::head_object::builders::HeadObjectOutputBuilder| {
-            WholeChecksum::of(&head.build(), true)
+            WholeChecksum::from_head(&head.build(), true)
         };
         let new = HeadObjectOutput::builder;
         let crc = STANDARD.encode(5u32.to_be_bytes());
@@ -225,6 +224,6 @@ mod tests {
             .e_tag(md5)
             .server_side_encryption(ServerSideEncryption::AwsKms);
         assert_eq!(head(kms), None);
-        assert_eq!(WholeChecksum::of(&new().e_tag(md5).build(), false), None);
+        assert_eq!(WholeChecksum::from_head(&new().e_tag(md5).build(), false), None);
     }
 }

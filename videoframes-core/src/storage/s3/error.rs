@@ -1,4 +1,4 @@
-//! What an answer of the store means, in words that hold no address, signature or key.
+//! Classifies responses of the store, with messages that contain no address, signature or key.
 
 use std::error::Error;
 use std::io;
@@ -8,10 +8,10 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::storage::StorageError;
 
-/// Longest text of the store's that is passed on.
+/// Maximum length of a message from the store in characters.
 const TEXT: usize = 300;
 
-/// An answer that is no success.
+/// An unsuccessful response.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: Option<u16>,
@@ -20,7 +20,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn of<E>(error: SdkError<E, HttpResponse>, bucket: &str) -> Self
+    pub(super) fn from_sdk<E>(error: SdkError<E, HttpResponse>, bucket: &str) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -29,7 +29,7 @@ impl Refusal {
         let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
         let service = error.as_service_error();
         let code = service.and_then(|error| error.code()).map(bounded);
-        let said = Said {
+        let response = Response {
             status,
             code: code.as_deref(),
             message: service.and_then(|error| error.message()),
@@ -37,46 +37,46 @@ impl Refusal {
             bucket,
         };
         let error = match &error {
-            SdkError::ServiceError(_) => said.error(),
+            SdkError::ServiceError(_) => response.error(),
             SdkError::TimeoutError(_) => {
-                io::Error::new(io::ErrorKind::TimedOut, "the store is silent or too slow")
+                io::Error::new(io::ErrorKind::TimedOut, "the store did not answer in time")
             }
             error => io::Error::other(causes(error)),
         };
         Self { status, code, error }
     }
 
-    /// Whether what there is does not meet the condition of the request.
+    /// Returns whether a precondition of the request failed.
     pub(super) fn is_unmet(&self) -> bool {
-        self.status == Some(412) || self.is("PreconditionFailed")
+        self.status == Some(412) || self.has_code("PreconditionFailed")
     }
 
-    /// Whether another request to write the same was in the way.
+    /// Returns whether the request conflicted with another write.
     pub(super) fn is_conflict(&self) -> bool {
-        self.is("ConditionalRequestConflict") || self.status == Some(409)
+        self.has_code("ConditionalRequestConflict") || self.status == Some(409)
     }
 
-    /// Whether there is no such object or version, as far as the answer says.
+    /// Returns whether the object or version does not exist, according to the response.
     pub(super) fn is_missing(&self) -> bool {
         let unsaid = self.code.is_none() && matches!(self.status, Some(404 | 405));
-        // A marker that the object was deleted is answered with 405.
+        // The status for a delete marker is 405.
         unsaid
             || ["NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed"]
                 .iter()
-                .any(|code| self.is(code))
+                .any(|code| self.has_code(code))
     }
 
-    /// Whether there is no such upload.
+    /// Returns whether the upload does not exist.
     pub(super) fn is_missing_upload(&self) -> bool {
-        self.is("NoSuchUpload")
+        self.has_code("NoSuchUpload")
     }
 
-    /// Whether there is nothing at or behind the first byte that was asked for.
-    pub(super) fn is_beyond_end(&self) -> bool {
+    /// Returns whether the requested range starts at or after the end of the object.
+    pub(super) fn is_past_end(&self) -> bool {
         self.status == Some(416)
     }
 
-    /// Whether the store answered and did not say why: it cannot, where only headers were asked for.
+    /// Returns whether the response has no reason, as for HEAD requests.
     pub(super) fn is_unexplained(&self) -> bool {
         let code = self.code.as_deref();
         matches!(self.status, Some(400..=405))
@@ -86,26 +86,26 @@ impl Refusal {
             )
     }
 
-    fn is(&self, code: &str) -> bool {
+    fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether the store refuses this object and nothing else. Credentials, clock, region, bucket and load
-    /// concern every object.
-    fn is_of_the_object(&self) -> bool {
-        let cause = Cause::of(self.code.as_deref().unwrap_or_default(), self.status);
+    /// Returns whether the store denies access to this object only. Credentials, clock, region, bucket and
+    /// load concern every object.
+    fn concerns_object(&self) -> bool {
+        let cause = Cause::from_code(self.code.as_deref().unwrap_or_default(), self.status);
         matches!(cause, Cause::Denied | Cause::Other)
             && matches!(self.status, Some(400..=499))
             && !matches!(self.status, Some(408 | 409 | 425 | 429))
-            && !self.code.as_deref().is_some_and(is_of_load)
+            && !self.code.as_deref().is_some_and(is_overload)
     }
 
-    /// The error of a request that reads an object.
+    /// Returns the error for a request that reads an object.
     pub(super) fn into_error(self, action: &'static str, name: &str) -> StorageError {
         if self.is_missing() {
             return StorageError::NotFound(name.to_owned());
         }
-        if self.is_of_the_object() {
+        if self.concerns_object() {
             return StorageError::Refused {
                 action,
                 name: name.to_owned(),
@@ -115,7 +115,7 @@ impl Refusal {
         failure(action, name, self.error)
     }
 
-    /// The error of a request that is for no object that could be missing.
+    /// Returns the error for a request where the object cannot be missing.
     pub(super) fn into_failure(self, action: &'static str, name: &str) -> StorageError {
         failure(action, name, self.error)
     }
@@ -129,7 +129,7 @@ pub(super) fn failure(action: &'static str, name: &str, source: io::Error) -> St
     }
 }
 
-/// What an answer is about, where that is more than one object.
+/// The cause of an error, if it concerns more than one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     /// The bucket does not exist.
@@ -142,14 +142,14 @@ enum Cause {
     Clock,
     /// The bucket is in another region.
     Region,
-    /// Access is denied, which may hold for one object.
+    /// Access is denied, possibly to one object only.
     Denied,
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
 impl Cause {
-    fn of(code: &str, status: Option<u16>) -> Self {
+    fn from_code(code: &str, status: Option<u16>) -> Self {
         match (code, status) {
             ("NoSuchBucket", _) => Self::Bucket,
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
@@ -181,8 +181,8 @@ impl Cause {
     }
 }
 
-/// Whether a code says that the store has too much to do, which some stores answer with a status of 400.
-fn is_of_load(code: &str) -> bool {
+/// Returns whether a code means that the store is overloaded, which some stores report with status 400.
+fn is_overload(code: &str) -> bool {
     let parts = [
         "SlowDown",
         "Throttl",
@@ -193,8 +193,8 @@ fn is_of_load(code: &str) -> bool {
     parts.iter().any(|part| code.contains(part))
 }
 
-/// What the store said.
-struct Said<'a> {
+/// The relevant parts of a response.
+struct Response<'a> {
     status: Option<u16>,
     code: Option<&'a str>,
     message: Option<&'a str>,
@@ -202,11 +202,11 @@ struct Said<'a> {
     bucket: &'a str,
 }
 
-impl Said<'_> {
+impl Response<'_> {
     fn error(&self) -> io::Error {
         let denied = |text: String| io::Error::new(io::ErrorKind::PermissionDenied, text);
         let (bucket, code) = (self.bucket, self.code.unwrap_or_default());
-        match Cause::of(code, self.status) {
+        match Cause::from_code(code, self.status) {
             Cause::Bucket => {
                 let text = format!("the bucket '{bucket}' does not exist");
                 io::Error::new(io::ErrorKind::NotFound, text)
@@ -222,15 +222,15 @@ impl Said<'_> {
                     .or_else(|| self.message.map(|message| format!(": {}", bounded(message))))
                     .unwrap_or_default();
                 io::Error::other(format!(
-                    "the bucket '{bucket}' is in another region than asked{region}"
+                    "the bucket '{bucket}' is in another region{region}"
                 ))
             }
             Cause::Denied => denied(
-                "access is denied; without permission to list the bucket a missing object is answered like that"
+                "access is denied; without permission to list the bucket, this is also the answer for a missing object"
                     .to_owned(),
             ),
             Cause::Other => {
-                let mut text = "the store answers".to_owned();
+                let mut text = "the store returned".to_owned();
                 for word in [self.status.map(|status| status.to_string()), Some(code.to_owned())] {
                     if let Some(word) = word.filter(|word| !word.is_empty()) {
                         text = format!("{text} {word}");
@@ -268,18 +268,18 @@ mod tests {
     use super::*;
 
     fn said(code: &str, status: u16, message: &str) -> String {
-        let said = Said {
+        let response = Response {
             status: Some(status),
             code: (!code.is_empty()).then_some(code),
             message: (!message.is_empty()).then_some(message),
             region: None,
             bucket: "videos",
         };
-        said.error().to_string()
+        response.error().to_string()
     }
 
     #[test]
-    fn what_an_operator_can_do_something_about_is_said_clearly() {
+    fn errors_that_an_operator_can_fix_have_clear_messages() {
         assert_eq!(
             said("NoSuchBucket", 404, ""),
             "the bucket 'videos' does not exist"
@@ -294,13 +294,13 @@ mod tests {
         assert!(said("PermanentRedirect", 301, "").contains("another region"));
         assert_eq!(
             said("SlowDown", 503, "Reduce"),
-            "the store answers 503 SlowDown: Reduce"
+            "the store returned 503 SlowDown: Reduce"
         );
-        assert_eq!(said("", 500, ""), "the store answers 500");
+        assert_eq!(said("", 500, ""), "the store returned 500");
     }
 
     #[test]
-    fn only_a_refusal_of_the_object_is_the_objects() {
+    fn only_denied_access_to_the_object_concerns_the_object() {
         for (status, code, refused) in [
             (403, "AccessDenied", true),
             (403, "", true),
@@ -326,7 +326,7 @@ mod tests {
                 code: (!code.is_empty()).then(|| code.to_owned()),
                 error: io::Error::other("said"),
             };
-            let error = refusal.into_error("look at", "video.mp4");
+            let error = refusal.into_error("read", "video.mp4");
             let is_refused = matches!(error, StorageError::Refused { .. });
             assert_eq!(is_refused, refused, "{status} {code}: {error:?}");
             assert_eq!(error.is_retryable(), !refused, "{status} {code}");
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_the_store_are_bounded() {
+    fn messages_of_the_store_are_truncated() {
         let text = said("Odd", 400, &"x\n".repeat(10_000));
         assert!(text.len() < 400 && !text.contains('\n'));
     }

@@ -1,11 +1,11 @@
-//! Lists: of objects, and of uploads that nobody has finished.
+//! Lists objects and unfinished uploads.
 
 use std::time::{Duration, SystemTime};
 
 use super::bucket::{Bucket, time};
 use crate::storage::{ObjectEntry, ObjectKey, StorageError};
 
-/// Objects of one page at most.
+/// Maximum number of objects per page.
 const PAGE: usize = 1000;
 
 impl Bucket {
@@ -14,25 +14,25 @@ impl Bucket {
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
         let own = &self.options.prefix;
         let mut found = Vec::new();
         let mut after = after.map(|key| format!("{own}{key}"));
-        while found.len() < most {
-            let asked = (most - found.len()).min(PAGE);
+        while found.len() < limit {
+            let page_limit = (limit - found.len()).min(PAGE);
             let page = self
                 .client
                 .list_objects_v2()
                 .bucket(self.name())
                 .prefix(format!("{own}{prefix}"))
                 .set_start_after(after)
-                .max_keys(i32::try_from(asked).unwrap_or(i32::MAX))
+                .max_keys(i32::try_from(page_limit).unwrap_or(i32::MAX))
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list", self.name()))?;
             for object in page.contents() {
-                // Others may have written what is no key here, such as the markers of folders.
+                // Skips names that are not valid keys, such as placeholders for folders.
                 let key = object.key().and_then(|key| key.strip_prefix(own.as_str()));
                 if let Some(key) = key.and_then(|key| key.parse().ok()) {
                     found.push(ObjectEntry {
@@ -45,15 +45,15 @@ impl Bucket {
                     });
                 }
             }
-            // Some stores call a full page the last one.
-            let more = page.is_truncated() == Some(true) || page.contents().len() >= asked;
+            // Some stores report a full page as the last one.
+            let more = page.is_truncated() == Some(true) || page.contents().len() >= page_limit;
             let last = page.contents().last().and_then(|object| object.key());
             match last {
                 Some(last) if more => after = Some(last.to_owned()),
                 _ => break,
             }
         }
-        found.truncate(most);
+        found.truncate(limit);
         Ok(found)
     }
 

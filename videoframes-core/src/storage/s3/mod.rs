@@ -1,4 +1,4 @@
-//! Objects in S3, and in stores that speak as it does.
+//! Objects in S3 and compatible stores.
 
 mod bucket;
 mod checksum;
@@ -31,71 +31,74 @@ use super::{
 };
 use crate::aws::SdkConfig;
 
-/// Most bytes that a store copies in one request.
+/// Maximum size of an object that the store copies in one request.
 const COPY_BYTES: u64 = 5 << 30;
-/// Bytes of a file that are read at once.
+/// Size of one read of a local file in bytes.
 const READ: usize = 1 << 20;
-/// What stays as it is in the name of the object that is copied.
+/// Characters that stay unencoded in the name of the copied object.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
     .remove(b'_')
     .remove(b'.');
 
-/// A bucket, or what is below a prefix in it, as a [`Storage`]; clones share their connections.
+/// A [`Storage`] in a bucket or under a prefix of a bucket; clones share their connections.
 ///
-/// An etag is that of S3, without quotes, and given with or without them. Requests are repeated as the
-/// [`SdkConfig`] says; only a read whose answer breaks off and a write that is in another's way are
-/// repeated here. [`super::StorageError::Io`] says in its source what the store answered; its kind is
-/// `PermissionDenied` where credentials, rights or the clock are wrong, `NotFound` where the bucket is
-/// missing and `TimedOut` where the store is silent. A read that the store refuses for one object (403 or 400) is
+/// An ETag is that of S3, without quotes; callers may pass it with or without quotes. The client retries
+/// requests as the [`SdkConfig`] says. This type only retries reads whose response was interrupted, and
+/// writes that conflicted with another write.
+///
+/// The source of a [`super::StorageError::Io`] is the answer of the store. Its kind is `PermissionDenied` for
+/// wrong credentials, permissions or clocks, `NotFound` for a missing bucket, and `TimedOut` for a store that
+/// does not answer. A read that the store denies for one object (403 or 400) is
 /// [`super::StorageError::Refused`].
 ///
-/// [`super::IfExists::Refuse`] is asked of the store with the request that makes the object visible
-/// (`If-None-Match`), and not before: a store that does not know the condition replaces what is there.
+/// [`super::IfExists::Refuse`] is a condition of the request that makes the object visible (`If-None-Match`),
+/// and is not checked before. A store that ignores the condition replaces an existing object.
 ///
-/// Every object that is written has one more name in its metadata, `vf-upload`, by which it is known
-/// again when the answer to its last request was lost. No other may be called so, and
-/// [`Storage::head`] does not tell it.
+/// Every written object has an additional metadata entry, `vf-upload`. It identifies the upload if the
+/// response to its last request was lost. The name is reserved, and [`Storage::head`] does not return it.
 ///
-/// Large objects are written in parts. A writer that fails, is aborted or dropped aborts its upload;
-/// one that ends with its process leaves it to [`S3Storage::abort_uploads`].
+/// Large objects are written in parts. A writer that fails, is aborted or is dropped aborts its upload. The
+/// upload of a killed process is left to [`S3Storage::abort_uploads`].
 #[derive(Debug, Clone)]
 pub struct S3Storage {
     bucket: Arc<Bucket>,
 }
 
 impl S3Storage {
-    /// A bucket, which nobody is asked about yet.
+    /// Returns a store for a bucket, without any request.
     pub fn new(config: &SdkConfig, options: S3Options) -> Self {
         Self {
             bucket: Arc::new(Bucket::new(config, options)),
         }
     }
 
-    /// Tries out whether the bucket can be used: that there is one in this region, and that it lets
-    /// these credentials list it.
+    /// Checks that the bucket exists in this region and that these credentials may list it.
     ///
     /// # Errors
-    /// [`StorageError::Io`] with what is wrong.
+    /// Returns [`StorageError::Io`] with the reason.
     pub async fn check(&self) -> Result<(), StorageError> {
         self.bucket.check().await
     }
 
-    /// Aborts uploads to keys that begin with `below` and that began that long ago, and gives their number:
-    /// those of processes that were killed. Idempotent. An upload that still goes on fails.
+    /// Aborts uploads of killed processes, and returns their number. Idempotent.
+    ///
+    /// Aborts uploads to keys that start with `below` and that started at least `older_than` ago. An upload
+    /// that is still running fails.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Returns the error of the store.
     pub async fn abort_uploads(&self, below: &str, older_than: Duration) -> Result<u64, StorageError> {
         self.bucket.abort_uploads(below, older_than).await
     }
 
-    /// Copies an object within the store, with its metadata, and replaces what is there. Idempotent,
+    /// Copies an object within the store, with its metadata, and replaces an existing object. Idempotent and
     /// atomic.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`]; [`StorageError::Invalid`] for one of more than 5 GiB.
+    /// Returns [`StorageError::NotFound`] for a missing object, and [`StorageError::Invalid`] for an object
+    /// of more than 5 GiB.
     pub async fn copy(&self, from: &ObjectKey, to: &ObjectKey) -> Result<(), StorageError> {
         let bucket = &self.bucket;
         let (source, target) = (bucket.key(from)?, bucket.key(to)?);
@@ -103,7 +106,7 @@ impl S3Storage {
         if found.info.size > COPY_BYTES {
             return Err(StorageError::invalid(
                 from.as_str(),
-                "has more than 5 GiB, which the store does not copy at once",
+                "has more than 5 GiB, which the store cannot copy in one request",
             ));
         }
         let (encryption, key) = bucket.encryption();
@@ -126,14 +129,16 @@ impl S3Storage {
         }
     }
 
-    /// An address at which anybody can read the object for that long, up to a week; less, where the
-    /// credentials expire before. Nobody looks whether there is one. The address is a secret.
+    /// Returns a presigned URL, with which anyone can read the object for up to a week, or until the
+    /// credentials expire.
+    ///
+    /// Does not check that the object exists. The URL is a secret.
     ///
     /// # Errors
-    /// [`StorageError::Invalid`] for more than a week; [`StorageError::Io`] without credentials.
+    /// Returns [`StorageError::Invalid`] for more than a week, and [`StorageError::Io`] without credentials.
     pub async fn presign(&self, key: &ObjectKey, expires: Duration) -> Result<String, StorageError> {
         let config = PresigningConfig::expires_in(expires)
-            .map_err(|_| StorageError::invalid(key.as_str(), "cannot be shared for that long"))?;
+            .map_err(|_| StorageError::invalid(key.as_str(), "cannot be presigned for that long"))?;
         let request = self
             .bucket
             .client
@@ -143,7 +148,7 @@ impl S3Storage {
             .presigned(config);
         match request.await {
             Ok(request) => Ok(request.uri().to_owned()),
-            Err(error) => Err(self.bucket.refusal(error).into_failure("share", key.as_str())),
+            Err(error) => Err(self.bucket.refusal(error).into_failure("presign", key.as_str())),
         }
     }
 
@@ -199,9 +204,9 @@ impl Storage for S3Storage {
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
-        self.bucket.list(prefix, after, most).await
+        self.bucket.list(prefix, after, limit).await
     }
 
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {
@@ -217,7 +222,7 @@ impl Storage for S3Storage {
     }
 }
 
-/// A file of this machine, piece by piece.
+/// Reads a local file in chunks.
 struct FileReader {
     path: String,
     file: Option<std::fs::File>,
@@ -236,7 +241,7 @@ impl FileReader {
         })
     }
 
-    /// Some bytes, and none at the end.
+    /// Returns the next chunk, which is empty at the end.
     async fn next(&mut self) -> Result<Bytes, StorageError> {
         let Some(mut file) = self.file.take() else {
             return Ok(Bytes::new());

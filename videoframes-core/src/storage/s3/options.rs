@@ -1,57 +1,59 @@
-//! What an S3 store is told.
+//! Options of an S3 store.
 
 use std::time::Duration;
 
-/// Which bucket, and how it is spoken to.
+/// The bucket, and options of its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Options {
-    /// Its name.
+    /// Name of the bucket.
     pub bucket: String,
-    /// What the bucket has before every key, as it is: `videos/` with its slash.
+    /// Prefix of every key, including any slash: `videos/`.
     pub prefix: String,
-    /// Whether the bucket is named in the path and not in the host, as most stores but AWS want it.
+    /// Whether the bucket name is in the path rather than in the host name, as most stores other than AWS
+    /// require.
     pub path_style: bool,
-    /// How what is written is encrypted.
+    /// Encryption of written objects.
     pub encryption: S3Encryption,
-    /// What the store checks what it gets against.
+    /// Checksum that the store verifies on a write.
     pub checksum: S3Checksum,
-    /// How long one try of a request may take, with all that it sends or gets.
+    /// Maximum time of one attempt at a request, including the transfer of the body.
     pub attempt_timeout: Duration,
-    /// How long all tries of a request may take.
+    /// Maximum time of all attempts at a request.
     pub operation_timeout: Duration,
-    /// How long a connection may be silent in the middle of a request.
+    /// Maximum time without progress during a transfer.
     pub stall: Duration,
-    /// Bytes of a part of an upload. S3 wants 5 MiB at least; parts grow as there are more of them. What
-    /// fits into one is written by a single request.
+    /// Size of a part of an upload in bytes. S3 requires at least 5 MiB; later parts are larger. A smaller
+    /// object is written in a single request.
     pub part_size: usize,
-    /// Parts of an object that are sent at the same time. One more is in memory.
+    /// Number of parts that are sent concurrently. One more part is in memory.
     pub parallel_parts: usize,
 }
 
-/// How a store encrypts what it keeps.
+/// Server-side encryption.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum S3Encryption {
-    /// As the bucket says.
+    /// Default encryption of the bucket.
     #[default]
     Bucket,
-    /// With a key of the store (AES-256).
+    /// Encryption with a key of the store (AES-256).
     S3,
-    /// With a key of the key service: this one, or that of the account.
+    /// Encryption with a KMS key: this key, or the default key of the account.
     Kms(Option<String>),
 }
 
-/// Which checksum goes with what is written.
+/// Checksum for writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum S3Checksum {
-    /// CRC-64/NVME, which AWS prefers.
+    /// CRC-64/NVME, which AWS recommends.
     #[default]
     Crc64Nvme,
-    /// CRC-32, which stores have had for longer.
+    /// CRC-32, which older stores support too.
     Crc32,
 }
 
 impl S3Options {
-    /// For this bucket, and else what suits AWS: the attempt takes an 8 MiB part at 1 Mbit/s.
+    /// Returns options for this bucket with defaults for AWS. The timeout of an attempt allows for an 8 MiB
+    /// part at 1 Mbit/s.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),

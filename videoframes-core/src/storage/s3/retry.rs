@@ -1,10 +1,9 @@
-//! What the client does not know that it may repeat.
+//! Additional retryable errors.
 
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 
-/// Credentials that ran out between the moment they were taken and the moment they were looked at. The
-/// next try is signed anew.
+/// Retries requests whose credentials expired between signing and verification. The retry is signed again.
 #[derive(Debug)]
 pub(super) struct Expired;
 

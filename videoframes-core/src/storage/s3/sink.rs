@@ -1,4 +1,4 @@
-//! Writing an object whose length is not known: in one request where it is small, else in parts.
+//! Writes an object of unknown size: in one request if it is small, else in parts.
 
 use std::io;
 use std::sync::Arc;
@@ -14,32 +14,33 @@ use super::error::Refusal;
 use super::upload::{Target, Upload};
 use crate::storage::{IfExists, Sink, StorageError};
 
-/// Most parts of an upload.
+/// Maximum number of parts of an upload.
 const PARTS: i32 = 10_000;
-/// Parts after which they become twice as large. The first 4,500 hold 84 GiB of the usual size.
+/// Number of parts after which the part size doubles. The first 4,500 parts hold 84 GiB with the default
+/// size.
 const GROWTH: i32 = 1500;
-/// Largest part.
+/// Maximum size of a part.
 const PART_BYTES: usize = 5 << 30;
-/// Waits before what was in another writer's way is sent again.
-const CONFLICTS: [Duration; 3] = [
+/// Pauses before retries of a conflicting write.
+const CONFLICT_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
 ];
 
-/// Holds one part and the ones on their way.
+/// Buffers one part, and the parts in flight.
 pub(super) struct S3Sink {
     target: Arc<Target>,
     buffer: BytesMut,
-    /// Of all bytes that were sent or are on their way.
+    /// Checksum of all bytes that were sent or are in flight.
     digest: Digest,
     size: u64,
-    /// Parts that were sent or are on their way.
+    /// Number of parts that were sent or are in flight.
     sent: i32,
     sending: JoinSet<Result<CompletedPart, StorageError>>,
     done: Vec<CompletedPart>,
     upload: Option<Upload>,
-    /// Between the beginning of a write and its end, and for good after one that failed.
+    /// Set during a write, and for good after a failed write.
     broken: bool,
 }
 
@@ -69,19 +70,19 @@ impl S3Sink {
                 self.send().await?;
                 continue;
             }
-            let room = full - self.buffer.len();
+            let space = full - self.buffer.len();
             self.buffer
-                .extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+                .extend_from_slice(&bytes.split_to(space.min(bytes.len())));
         }
         Ok(())
     }
 
-    /// Sends what is there as a part, once there are fewer on their way.
+    /// Sends the buffer as a part, after waiting for a free slot.
     async fn send(&mut self) -> Result<(), StorageError> {
         if self.sent == PARTS {
             return Err(StorageError::invalid(
                 self.target.name.as_str(),
-                "is larger than 10,000 parts",
+                "has more than 10,000 parts",
             ));
         }
         if self.upload.is_none() {
@@ -108,7 +109,7 @@ impl S3Sink {
         Ok(())
     }
 
-    /// Takes bytes into the checksum and the size of the whole.
+    /// Adds bytes to the checksum and the size of the object.
     fn count(&mut self, bytes: &Bytes) -> Digest {
         let mut digest = self.target.bucket.options.checksum.digest();
         digest.update(bytes);
@@ -128,12 +129,12 @@ impl S3Sink {
         Ok(())
     }
 
-    /// Has the store make an object of what it was sent.
+    /// Completes the object.
     async fn commit(&mut self) -> Result<(), StorageError> {
         let Err(mut refusal) = self.try_commit().await else {
             return Ok(());
         };
-        for wait in CONFLICTS {
+        for wait in CONFLICT_PAUSES {
             if !refusal.is_conflict() {
                 break;
             }
@@ -153,17 +154,17 @@ impl S3Sink {
         }
     }
 
-    /// Finds out what became of an object whose last request failed, or seemed to.
+    /// Determines the result of a completion that failed or whose response was lost.
     async fn settle(&mut self, refusal: Refusal) -> Result<(), StorageError> {
         let target = Arc::clone(&self.target);
-        // Then nothing comes of it any more behind our back.
+        // The upload cannot complete later after this.
         if let Some(upload) = self.upload.take() {
             upload.abort().await;
         }
         let (bucket, name) = (&target.bucket, target.name.as_str());
-        match bucket.look(&target.key, None).await {
+        match bucket.try_head(&target.key, None).await {
             Ok(found) if found.upload.as_ref() == Some(&target.token) && found.info.size == self.size => {
-                tracing::info!(key = name, "the object was written, though the answer was lost");
+                tracing::info!(key = name, "object was written although the response was lost");
                 Ok(())
             }
             Ok(_) if target.options.if_exists == IfExists::Refuse => {
@@ -174,7 +175,7 @@ impl S3Sink {
     }
 }
 
-/// Bytes of the part that comes after that many.
+/// Returns the size of the part after `sent` parts.
 fn part_size(first: usize, sent: i32) -> usize {
     let doublings = u32::try_from(sent / GROWTH).unwrap_or(0);
     first.max(1).saturating_mul(1 << doublings).min(PART_BYTES)
@@ -223,7 +224,7 @@ impl Sink for S3Sink {
 
 impl Drop for S3Sink {
     fn drop(&mut self) {
-        // A part that arrives after the upload was aborted would be kept.
+        // The store would keep a part that arrives after the upload was aborted.
         if let Some(upload) = self.upload.take() {
             let mut sending = std::mem::take(&mut self.sending);
             upload.runtime().spawn(async move {
@@ -239,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_grow_so_that_large_objects_fit() {
+    fn part_sizes_grow_so_that_large_objects_fit() {
         let mut total = 0;
         let mut at_64_gib = None;
         for sent in 0..PARTS {
@@ -253,7 +254,7 @@ mod tests {
         assert_eq!(
             at_64_gib,
             Some(32 << 20),
-            "memory stays small where results are large"
+            "part sizes stay small for large results"
         );
         assert!(total > 1 << 40, "{total}");
     }

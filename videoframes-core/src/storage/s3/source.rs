@@ -1,4 +1,4 @@
-//! Reading an object in ranges.
+//! Reads an object in ranges.
 
 use std::io;
 use std::ops::Range;
@@ -17,14 +17,12 @@ use crate::source::content_range::ContentRange;
 use crate::source::{Source, Verifier};
 use crate::storage::{ObjectKey, StorageError};
 
-/// Bytes that are asked for at least, since the next read is near, often: an index is read in small
-/// pieces.
+/// Minimum size of a request in bytes: the next read is often close, since an index is read in small pieces.
 const WINDOW: u64 = 64 << 10;
-/// Bytes that one request asks for at most.
+/// Maximum size of a request in bytes.
 const REQUEST: u64 = 8 << 20;
-/// Waits before an answer that broke off is asked for again. Answers that never came are the client's
-/// to repeat.
-const AGAIN: [Duration; 3] = [
+/// Pauses before retries of an interrupted response. The client retries requests without a response.
+const RETRY_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
@@ -34,7 +32,7 @@ const AGAIN: [Duration; 3] = [
 #[derive(Debug)]
 pub(super) struct S3Source {
     pub(super) bucket: Arc<Bucket>,
-    /// As it is called in the bucket.
+    /// Name of the object in the bucket.
     pub(super) object: String,
     pub(super) key: ObjectKey,
     pub(super) id: Option<String>,
@@ -44,7 +42,7 @@ pub(super) struct S3Source {
     pub(super) window: Mutex<Window>,
 }
 
-/// What the last small read got beyond what it was for.
+/// The remainder of the last small read.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     offset: u64,
@@ -60,11 +58,11 @@ impl Window {
     }
 }
 
-/// Why a request gave no bytes.
+/// The reason why a request returned no bytes.
 enum Fault {
-    /// It is over.
+    /// A permanent error.
     Final(StorageError),
-    /// The answer broke off.
+    /// The response was interrupted.
     Broken(io::Error),
 }
 
@@ -77,9 +75,9 @@ impl S3Source {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A range of at most [`REQUEST`] bytes.
+    /// Returns a range of at most [`REQUEST`] bytes.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, StorageError> {
-        let mut waits = AGAIN.into_iter();
+        let mut waits = RETRY_PAUSES.into_iter();
         loop {
             let error = match self.try_get(&range).await {
                 Ok(bytes) => return Ok(bytes),
@@ -89,7 +87,7 @@ impl S3Source {
             let Some(wait) = waits.next() else {
                 return Err(failure("read", self.key.as_str(), error));
             };
-            tracing::debug!(%error, key = %self.key, "an answer broke off");
+            tracing::debug!(%error, key = %self.key, "response was interrupted");
             tokio::time::sleep(wait).await;
         }
     }
@@ -107,7 +105,7 @@ impl S3Source {
             .send();
         let answer = sent.await.map_err(|error| {
             let refusal = self.bucket.refusal(error);
-            Fault::Final(if refusal.is_unmet() || refusal.is_beyond_end() {
+            Fault::Final(if refusal.is_unmet() || refusal.is_past_end() {
                 self.changed()
             } else {
                 refusal.into_error("read", self.key.as_str())
@@ -118,12 +116,13 @@ impl S3Source {
         tokio::time::timeout(self.bucket.options.attempt_timeout, body)
             .await
             .unwrap_or_else(|_| {
-                let error = io::Error::new(io::ErrorKind::TimedOut, "the store is too slow");
+                let error =
+                    io::Error::new(io::ErrorKind::TimedOut, "the store did not send the body in time");
                 Err(Fault::Broken(error))
             })
     }
 
-    /// Looks whether an answer is what was asked for.
+    /// Checks that a response is for the requested version and range.
     fn check(&self, answer: &GetObjectOutput, range: &Range<u64>) -> Result<(), Fault> {
         let etag = answer.e_tag().map(unquoted);
         if etag.is_some_and(|etag| etag != self.etag) {
@@ -134,7 +133,7 @@ impl S3Source {
             Some(given) if given.length != self.length => Err(Fault::Final(self.changed())),
             Some(given) if given.bytes == *range => Ok(()),
             _ => {
-                let error = io::Error::other("the answer is another range than asked for");
+                let error = io::Error::other("the response has another range than requested");
                 Err(Fault::Final(failure("read", self.key.as_str(), error)))
             }
         }
@@ -147,13 +146,13 @@ impl S3Source {
         while let Some(bytes) = stream.next().await {
             let bytes = bytes.map_err(|error| Fault::Broken(io::Error::other(error)))?;
             if bytes.len() > length - body.len() {
-                let error = io::Error::other("the answer is longer than it says");
+                let error = io::Error::other("the response is longer than its range");
                 return Err(Fault::Broken(error));
             }
             body.extend_from_slice(&bytes);
         }
         if body.len() < length {
-            let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the answer ended early");
+            let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the response ended early");
             return Err(Fault::Broken(error));
         }
         Ok(body.freeze())

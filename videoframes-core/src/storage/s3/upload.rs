@@ -1,4 +1,4 @@
-//! An upload in parts, which is completed or aborted.
+//! A multipart upload, which is completed or aborted.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use super::bucket::{Bucket, UPLOAD};
 use super::error::Refusal;
 use crate::storage::{IfExists, ObjectKey, PutOptions, StorageError};
 
-/// Where an object is being written to.
+/// The destination of an object.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) bucket: Arc<Bucket>,
-    /// As it is called in the bucket.
+    /// Name of the object in the bucket.
     pub(super) key: String,
-    /// As it is called outside.
+    /// Key of the object in the store.
     pub(super) name: ObjectKey,
     pub(super) options: PutOptions,
-    /// Tells this upload from all others.
+    /// Unique identifier of this upload.
     pub(super) token: String,
 }
 
@@ -36,7 +36,7 @@ impl Target {
         if options.metadata.contains_key(UPLOAD) {
             return Err(StorageError::invalid(
                 name.as_str(),
-                "has metadata with a name that the store uses itself",
+                "has metadata with a reserved name",
             ));
         }
         Ok(Self {
@@ -48,7 +48,7 @@ impl Target {
         })
     }
 
-    /// What the object must meet to be written.
+    /// Returns the precondition for the write.
     fn if_none_match(&self) -> Option<String> {
         (self.options.if_exists == IfExists::Refuse).then(|| "*".to_owned())
     }
@@ -58,7 +58,7 @@ impl Target {
         self.options.metadata.clone().into_iter().chain([own])
     }
 
-    /// Writes all of the object at once.
+    /// Writes the whole object in one request.
     pub(super) async fn put(&self, bytes: Bytes, digest: &Digest) -> Result<(), Refusal> {
         let (encryption, key) = self.bucket.encryption();
         let checksum = self.bucket.options.checksum;
@@ -78,13 +78,13 @@ impl Target {
             S3Checksum::Crc64Nvme => put.checksum_crc64_nvme(sum),
             S3Checksum::Crc32 => put.checksum_crc32(sum),
         };
-        // The checksum is signed, and stands for the bytes.
+        // The signature covers the checksum, which covers the bytes.
         let sent = put.customize().disable_payload_signing().send().await;
         sent.map(drop).map_err(|e| self.bucket.refusal(e))
     }
 }
 
-/// An upload that the store knows of. Dropped before it is completed, it is aborted.
+/// A multipart upload, aborted when it is dropped before completion.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) target: Arc<Target>,
@@ -94,7 +94,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Starts one, in a task of its own: a caller that goes away must not take the id with it.
+    /// Starts an upload in a separate task, so that a dropped caller does not lose the upload id.
     pub(super) async fn start(target: Arc<Target>) -> Result<Self, StorageError> {
         let name = target.name.clone();
         let started = tokio::spawn(Self::create(target)).await;
@@ -119,7 +119,7 @@ impl Upload {
         let failed = |refusal: Refusal| refusal.into_failure("write", target.name.as_str());
         let created = created.await.map_err(|e| failed(bucket.refusal(e)))?;
         let Some(id) = created.upload_id else {
-            let error = std::io::Error::other("the store gives the upload no name");
+            let error = std::io::Error::other("the response contains no upload id");
             return Err(StorageError::from_io("write", target.name.as_str(), error));
         };
         Ok(Self {
@@ -130,7 +130,7 @@ impl Upload {
         })
     }
 
-    /// Sends a part. The future outlives this.
+    /// Sends a part. The future does not borrow the upload.
     pub(super) fn part(
         &self,
         number: i32,
@@ -162,7 +162,7 @@ impl Upload {
         }
     }
 
-    /// Makes the parts an object.
+    /// Completes the object from its parts.
     pub(super) async fn complete(
         &self,
         parts: &[CompletedPart],
@@ -195,18 +195,17 @@ impl Upload {
             .map_err(|e| target.bucket.refusal(e))
     }
 
-    /// Where it is aborted when it is dropped.
+    /// Returns the runtime on which a dropped upload is aborted.
     pub(super) fn runtime(&self) -> Handle {
         self.runtime.clone()
     }
 
-    /// Has it that the store knows of it no more.
+    /// Records that the upload is complete.
     pub(super) fn completed(mut self) {
         self.open = false;
     }
 
-    /// Aborts it. One that the store does not let go of is left to
-    /// [`super::S3Storage::abort_uploads`].
+    /// Aborts the upload. If that fails, the upload is left to [`super::S3Storage::abort_uploads`].
     pub(super) async fn abort(mut self) {
         self.target.abort(&self.id).await;
         self.open = false;
@@ -217,13 +216,13 @@ impl Target {
     async fn abort(&self, id: &str) {
         if let Err(refusal) = self.bucket.abort(&self.key, id).await {
             let error = refusal.into_failure("abort the upload of", self.name.as_str());
-            tracing::warn!(error = &error as &dyn std::error::Error, "parts of it are left");
+            tracing::warn!(error = &error as &dyn std::error::Error, "failed to abort upload");
         }
     }
 }
 
 impl Bucket {
-    /// Aborts an upload; one that is gone is no error.
+    /// Aborts an upload; a missing upload is not an error.
     pub(super) async fn abort(&self, key: &str, id: &str) -> Result<(), Refusal> {
         let abort = self
             .client

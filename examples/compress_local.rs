@@ -3,13 +3,10 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{
-    CompressJob, Rendition, RenditionOutcome, Renditions, Request, compress, run_with_renditions,
-};
+use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, RenditionOutcome, Request};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
@@ -18,8 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: compress_local VIDEO")?;
     let source = Arc::new(FileSource::open(path)?);
     let extractor = FfmpegExtractor::default();
-    let compressor = FfmpegCompressor::new(&extractor);
-    let cancel = CancellationToken::new();
+    let pipeline = Pipeline::new(extractor.clone()).compressor(FfmpegCompressor::new(&extractor));
     let file = |name: &str| VideoTarget::File {
         path: name.into(),
         if_exists: IfExists::Replace,
@@ -34,26 +30,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         optional: false,
         target: file("beside.mp4"),
     }];
-    let renditions = Renditions {
-        compressor: &compressor,
-        wanted: &wanted,
-        progress: &|_| {},
-    };
     let frames = ZipFile {
         path: "frames.zip".into(),
         if_exists: IfExists::Replace,
     };
-    let request = Request::default();
-    let summary = run_with_renditions(
-        source.clone(),
-        &request,
-        renditions,
-        &extractor,
-        &frames,
-        &|_| {},
-        &cancel,
-    )
-    .await?;
+    let summary = pipeline
+        .extract_with_renditions(source.clone(), &Request::default(), &wanted, &frames)
+        .await?;
     println!("frames.zip: {} pictures", summary.manifest.frames.len());
     for outcome in summary.renditions {
         match outcome {
@@ -62,21 +45,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    let job = CompressJob {
-        options: low,
-        measure: true,
-        ..CompressJob::default()
-    };
-    let alone = compress(
-        source,
-        &job,
-        &extractor,
-        &compressor,
-        &file("alone.mp4"),
-        &|_| {},
-        &cancel,
-    )
-    .await?;
+    let job = CompressJob::new(low).measured();
+    let alone = pipeline.compress(source, &job, &file("alone.mp4")).await?;
     println!(
         "alone.mp4: {} bytes of {}, SSIM {:?}",
         alone.bytes, alone.source_bytes, alone.ssim

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{Request, run};
+use videoframes_core::pipeline::{Pipeline, Request};
 use videoframes_core::source::{Source, Verifier};
 use videoframes_core::storage::{
     MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
@@ -104,9 +103,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let source = storage.open(&key, &ObjectVersion::CURRENT).await?.source;
     let target = ZipObject::new(Arc::clone(&storage), "frames.zip".parse()?, PutOptions::default());
-    let extractor = FfmpegExtractor::default();
-    let cancel = CancellationToken::new();
-    let summary = run(source, &Request::default(), &extractor, &target, &|_| {}, &cancel).await?;
+    let pipeline = Pipeline::new(FfmpegExtractor::default());
+    let summary = pipeline.extract(source, &Request::default(), &target).await?;
     println!(
         "{} pictures, {} bytes of the video read, {:?}",
         summary.manifest.frames.len(),

@@ -16,12 +16,11 @@ use std::time::{Duration, Instant};
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, json};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{Enqueue, JobFilter, JobRepo, JobRequest, JobStatus, SeaOrmJobRepo, SourceRef};
-use videoframes_core::pipeline::{self, Request};
+use videoframes_core::pipeline::{Pipeline, Request};
 use videoframes_core::processor::relay;
 use videoframes_core::queue::{DatabaseQueue, Queue};
 use videoframes_core::select::Selection;
@@ -112,10 +111,7 @@ impl Parts {
 }
 
 fn request() -> Request {
-    Request {
-        selection: Selection::Count(3),
-        ..Request::default()
-    }
+    Request::new(Selection::Count(3))
 }
 
 /// The extractions without jobs, into the same kind of store.
@@ -134,9 +130,8 @@ async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
                 let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
                 let archive = format!("results/{job}.zip").parse().unwrap();
                 let target = ZipObject::new(Arc::clone(&storage), archive, PutOptions::default());
-                let cancel = CancellationToken::new();
-                let done =
-                    pipeline::run(source, &request(), extractor.as_ref(), &target, &|_| {}, &cancel).await;
+                let pipeline = Pipeline::new(extractor.clone());
+                let done = pipeline.extract(source, &request(), &target).await;
                 assert_eq!(done.unwrap().manifest.frames.len(), 3);
             }
         });

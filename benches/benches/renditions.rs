@@ -9,11 +9,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{self, CompressJob, Rendition, Renditions, Request};
+use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, Request};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
@@ -27,7 +26,6 @@ struct Place {
     extractor: FfmpegExtractor,
     compressor: FfmpegCompressor,
     options: CompressOptions,
-    cancel: CancellationToken,
 }
 
 impl Place {
@@ -36,32 +34,12 @@ impl Place {
     }
 
     async fn apart(&self) {
+        let pipeline = self.pipeline();
         let request = Request::default();
-        pipeline::run(
-            self.source(),
-            &request,
-            &self.extractor,
-            &self.archive,
-            &|_| {},
-            &self.cancel,
-        )
-        .await
-        .unwrap();
-        let job = CompressJob {
-            options: self.options,
-            ..CompressJob::default()
-        };
-        pipeline::compress(
-            self.source(),
-            &job,
-            &self.extractor,
-            &self.compressor,
-            &self.small,
-            &|_| {},
-            &self.cancel,
-        )
-        .await
-        .unwrap();
+        let extraction = pipeline.extract(self.source(), &request, &self.archive);
+        extraction.await.unwrap();
+        let job = CompressJob::new(self.options);
+        pipeline.compress(self.source(), &job, &self.small).await.unwrap();
     }
 
     async fn together(&self) {
@@ -70,22 +48,14 @@ impl Place {
             optional: false,
             target: self.small.clone(),
         }];
-        let renditions = Renditions {
-            compressor: &self.compressor,
-            wanted: &wanted,
-            progress: &|_| {},
-        };
-        pipeline::run_with_renditions(
-            self.source(),
-            &Request::default(),
-            renditions,
-            &self.extractor,
-            &self.archive,
-            &|_| {},
-            &self.cancel,
-        )
-        .await
-        .unwrap();
+        let pipeline = self.pipeline();
+        let request = Request::default();
+        let extraction = pipeline.extract_with_renditions(self.source(), &request, &wanted, &self.archive);
+        extraction.await.unwrap();
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::new(self.extractor.clone()).compressor(self.compressor.clone())
     }
 }
 
@@ -115,7 +85,6 @@ async fn main() {
                 max_height,
                 ..CompressOptions::default()
             },
-            cancel: CancellationToken::new(),
         };
         let (mut apart, mut together) = (Vec::new(), Vec::new());
         for _ in 0..rounds {

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline;
+use videoframes_core::pipeline::Pipeline;
 use videoframes_core::storage::IfExists;
 use videoframes_core::text::printable;
 
@@ -22,7 +23,8 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let path = output(&args);
     let container = container(&path)?;
-    let mut job = args.job(container);
+    let job = args.job(container);
+    let mut limits = args.limits();
     if !container.holds(job.options.codec) {
         let (codec, extension) = (job.options.codec, container.extension());
         let text = format!("a .{extension} file cannot contain {codec}");
@@ -33,22 +35,20 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     target.check().map_err(|error| Failure::of_output(&error))?;
     let opened = args
         .file
-        .open(&mut job.limits, addresses(args.network), &cancel)
+        .open(&mut limits, addresses(args.network), &cancel)
         .await?;
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let compressor = FfmpegCompressor::new(&extractor);
     let report = args.output.report;
-    let reporter = Reporter::new(report.progress, report.quiet);
-    let outcome = pipeline::compress(
-        opened.source(),
-        &job,
-        &extractor,
-        &compressor,
-        &target,
-        &|progress| reporter.show(progress.frames, progress.total, None),
-        &cancel,
-    )
-    .await;
+    let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
+    let shown = Arc::clone(&reporter);
+    let outcome = Pipeline::new(extractor)
+        .compressor(compressor)
+        .limits(limits)
+        .cancel(cancel.clone())
+        .on_compress_progress(move |progress| shown.show(progress.frames, progress.total, None))
+        .compress(opened.source(), &job, &target)
+        .await;
     reporter.done();
     let compressed = outcome.map_err(|error| match cancel.is_cancelled() {
         true => failure::cancelled(),

@@ -1,12 +1,13 @@
 //! `vf extract`.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
-use videoframes_core::extract::ExtractError;
+use videoframes_core::error::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Error, Summary};
+use videoframes_core::pipeline::{Pipeline, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::SelectError;
 use videoframes_core::text::printable;
@@ -23,33 +24,38 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let started = Instant::now();
     let output = Output::from_args(&args)?;
-    let mut request = args.request(output.format())?;
+    let request = args.request(output.format())?;
     if args.output.dry_run {
-        let (ffmpeg, json) = (args.ffmpeg.ffmpeg, args.output.report.json);
-        return plan::show(&args.file, request, args.network, ffmpeg, json).await;
+        let (limits, json) = (args.limits(), args.output.report.json);
+        let question = plan::Question {
+            request,
+            limits,
+            network: args.network,
+            ffmpeg: args.ffmpeg.ffmpeg,
+        };
+        return plan::show(&args.file, question, json).await;
     }
+    let mut limits = args.limits();
     if output.is_picture() {
-        request.limits.frames = 1;
+        limits.frames = 1;
     }
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let destination = output.open(&args).await?;
     destination.check().map_err(|error| failure::of_archive(&error))?;
     let opened = args
         .file
-        .open(&mut request.limits, addresses(args.network), &cancel)
+        .open(&mut limits, addresses(args.network), &cancel)
         .await?;
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let report = args.output.report;
-    let reporter = Reporter::new(report.progress, report.quiet);
-    let outcome = pipeline::run(
-        opened.source(),
-        &request,
-        &extractor,
-        destination.as_ref(),
-        &|progress| reporter.show(progress.frames, progress.total, Some(progress.bytes)),
-        &cancel,
-    )
-    .await;
+    let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
+    let shown = Arc::clone(&reporter);
+    let outcome = Pipeline::new(extractor)
+        .limits(limits)
+        .cancel(cancel.clone())
+        .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)))
+        .extract(opened.source(), &request, destination.as_ref())
+        .await;
     reporter.done();
     let summary = outcome.map_err(|error| match cancel.is_cancelled() {
         true => failure::cancelled(),
@@ -73,12 +79,8 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
                 .hint("select one picture, with --at TIME or -n 1, or give -o frames.zip or -o frames/")
         }
         // A streamed ZIP file cannot be restarted; a file can.
-        Error::Extract(ExtractError::TimelineMismatch(_) | ExtractError::PlanFailed(_))
-            if *output == Output::StdoutZip =>
-        {
-            failure::of(error, &args.file)
-                .hint("write to a file instead of stdout, so that the extraction can be restarted")
-        }
+        Error::Inconsistent(_) if *output == Output::StdoutZip => failure::of(error, &args.file)
+            .hint("write to a file instead of stdout, so that the extraction can be restarted"),
         _ => failure::of(error, &args.file),
     }
 }

@@ -5,9 +5,8 @@ use std::error::Error as StdError;
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
 use videoframes_core::archive::ArchiveError;
 use videoframes_core::compress::CompressError;
-use videoframes_core::error::chain;
+use videoframes_core::error::{Error, ErrorKind, chain};
 use videoframes_core::extract::ExtractError;
-use videoframes_core::pipeline::Error;
 use videoframes_core::select::SelectError;
 
 use crate::input::VideoInput;
@@ -32,81 +31,71 @@ pub(crate) fn about(code: u8, input: &VideoInput, error: &dyn StdError) -> Failu
     Failure::new(code, format!("{input}: {}", chain(error)))
 }
 
+/// Returns the exit code for a kind of error: the only table from kinds to exit codes.
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::SourceUnavailable => exit::NOT_FOUND,
+        ErrorKind::EmptySource | ErrorKind::NotAVideo => exit::NOT_A_VIDEO,
+        ErrorKind::NoVideoStream => exit::NO_VIDEO_STREAM,
+        ErrorKind::Damaged => exit::DAMAGED,
+        ErrorKind::SelectionOutOfRange => exit::USAGE,
+        ErrorKind::LimitExceeded | ErrorKind::StatisticsTooLarge => exit::LIMIT,
+        ErrorKind::OutputExists => exit::OUTPUT_EXISTS,
+        ErrorKind::NoSpace
+        | ErrorKind::InvalidName
+        | ErrorKind::StoreUnavailable
+        | ErrorKind::ArchiveFailed => exit::OUTPUT,
+        ErrorKind::DecoderMissing | ErrorKind::DecoderUnsupported => exit::FFMPEG,
+        ErrorKind::DecoderFailed | ErrorKind::DecoderStalled | ErrorKind::VerificationFailed => exit::DECODER,
+        ErrorKind::NotPlannable | ErrorKind::NotCompressible => exit::UNSUPPORTED,
+        ErrorKind::Cancelled => exit::CANCELLED,
+        _ => exit::INTERNAL,
+    }
+}
+
+/// Returns a hint for an error that has one.
+fn hint(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Copy { .. } => TEMPORARY,
+        Error::Select(SelectError::TooManyFrames { .. }) => "raise --max-frames, or select fewer frames",
+        Error::Select(SelectError::TooFine { .. }) => {
+            "select fewer pictures, or set --max-frames to allow this number"
+        }
+        Error::Select(SelectError::EmptyRange { .. }) => "--end must be after --start",
+        Error::Select(SelectError::BeyondEnd { .. } | SelectError::BeforeStart { .. }) => {
+            "'vf probe' shows the duration of the video"
+        }
+        Error::NotPlannable(_) => "--strategy auto selects a strategy that is possible",
+        Error::Damaged(_) => "--on-error partial keeps the frames that decode",
+        Error::Compress(CompressError::StatisticsTooLarge(_)) => "use --quality instead of --max-size",
+        Error::Compress(CompressError::SizeOutOfReach { .. }) => {
+            "give a larger --max-size, a --max-height, or --audio none"
+        }
+        Error::Compress(CompressError::NotHeld(_)) => "give another -o, --codec or --audio",
+        Error::Extract(ExtractError::DecoderMissing { .. }) => {
+            return Some(format!("{INSTALL_FFMPEG}, or give --ffmpeg PATH"));
+        }
+        Error::Extract(ExtractError::Unsupported(_)) => "'vf doctor' shows what this ffmpeg can do",
+        Error::Extract(ExtractError::Stalled(_)) => "--stall-timeout sets the maximum time without progress",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
 /// Converts an error of the pipeline for `input`.
 pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
-    let about_input = |code| about(code, input, error);
-    match error {
-        Error::Source(_) => about_input(exit::NOT_FOUND),
-        Error::Copy { .. } => about_input(exit::OUTPUT).hint(TEMPORARY),
-        Error::Empty => about_input(exit::NOT_A_VIDEO),
-        Error::Select(SelectError::TooManyFrames { .. }) => {
-            about_input(exit::LIMIT).hint("raise --max-frames, or select fewer frames")
-        }
-        Error::Select(SelectError::TooFine { .. }) => {
-            about_input(exit::LIMIT).hint("select fewer pictures, or set --max-frames to allow this number")
-        }
-        Error::Select(SelectError::EmptyRange { .. }) => {
-            about_input(exit::USAGE).hint("--end must be after --start")
-        }
-        Error::Select(SelectError::OutOfRange) => about_input(exit::USAGE),
-        Error::Select(SelectError::BeyondEnd { .. } | SelectError::BeforeStart { .. }) => {
-            about_input(exit::USAGE).hint("'vf probe' shows the duration of the video")
-        }
-        Error::LimitExceeded(_) => about_input(exit::LIMIT),
-        Error::NotPlannable(_) => {
-            about_input(exit::UNSUPPORTED).hint("--strategy auto selects a strategy that is possible")
-        }
-        Error::Damaged(_) => {
-            about_input(exit::DAMAGED).hint("--on-error partial keeps the frames that decode")
-        }
-        Error::Extract(error) => of_decoder(error, input),
-        Error::Archive(error) => of_archive(error),
-        Error::Compress(error) => of_compression(error, input),
-        Error::Video(error) => Failure::of_output(error),
-    }
-}
-
-fn of_compression(error: &CompressError, input: &VideoInput) -> Failure {
-    let about_input = |code| about(code, input, error);
-    match error {
-        CompressError::Decoder(error) => of_decoder(error, input),
-        CompressError::Output(_) => Failure::new(exit::OUTPUT, chain(error)),
-        CompressError::TooLarge(_) => about_input(exit::LIMIT),
-        CompressError::NotesTooLarge(_) => {
-            about_input(exit::LIMIT).hint("use --quality instead of --max-size")
-        }
-        CompressError::SizeOutOfReach { .. } => {
-            about_input(exit::UNSUPPORTED).hint("give a larger --max-size, a --max-height, or --audio none")
-        }
-        CompressError::NotHeld(_) => {
-            about_input(exit::UNSUPPORTED).hint("give another -o, --codec or --audio")
-        }
-        CompressError::Differs(_) | CompressError::Apart(_) => about_input(exit::DECODER),
-    }
-}
-
-fn of_decoder(error: &ExtractError, input: &VideoInput) -> Failure {
-    let about_input = |code| about(code, input, error);
-    match error {
-        ExtractError::DecoderMissing { .. } => {
-            Failure::new(exit::FFMPEG, chain(error)).hint(format!("{INSTALL_FFMPEG}, or give --ffmpeg PATH"))
-        }
-        ExtractError::Unsupported(_) => {
-            Failure::new(exit::FFMPEG, chain(error)).hint("'vf doctor' shows what this ffmpeg can do")
-        }
-        ExtractError::NotAVideo(_) => about_input(exit::NOT_A_VIDEO),
-        ExtractError::NoVideoStream | ExtractError::NoSuchStream(_) => about_input(exit::NO_VIDEO_STREAM),
-        ExtractError::Damaged(_) => about_input(exit::DAMAGED),
-        ExtractError::LimitExceeded(_) => about_input(exit::LIMIT),
-        ExtractError::TimelineMismatch(_) => about_input(exit::DECODER),
-        ExtractError::Cancelled => cancelled(),
-        ExtractError::Stalled(_) => {
-            about_input(exit::DECODER).hint("--stall-timeout sets the maximum time without progress")
-        }
-        ExtractError::SourceFailed(_) => about_input(exit::NOT_FOUND),
-        ExtractError::Interlaced | ExtractError::PlanFailed(_) | ExtractError::DecoderFailed(_) => {
-            about_input(exit::DECODER)
-        }
+    let failure = match error {
+        Error::Archive(error) => return of_archive(error),
+        Error::Video(error) => return Failure::of_output(error),
+        Error::Extract(ExtractError::Cancelled) => return cancelled(),
+        // Errors that do not concern the input.
+        Error::Extract(ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_))
+        | Error::Compress(CompressError::Output(_)) => Failure::new(code(error.kind()), chain(error)),
+        error => about(code(error.kind()), input, error),
+    };
+    match hint(error) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use videoframes_console::options::NetworkArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json, warn};
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Outline, Request};
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{Outline, Pipeline, Request};
 
 use crate::args::{PlanArgs, addresses};
 use crate::extract::PATIENCE;
@@ -14,31 +15,37 @@ use crate::failure;
 use crate::input::VideoInput;
 
 pub(crate) async fn run(args: PlanArgs) -> Result<u8, Failure> {
-    let request = args.request();
-    show(
-        &args.file,
-        request,
-        args.network,
-        args.ffmpeg.ffmpeg,
-        args.json.json,
-    )
-    .await
+    let question = Question {
+        request: args.request(),
+        limits: args.limits(),
+        network: args.network,
+        ffmpeg: args.ffmpeg.ffmpeg,
+    };
+    show(&args.file, question, args.json.json).await
+}
+
+/// A request to plan, and how its video is read.
+pub(crate) struct Question {
+    pub(crate) request: Request,
+    pub(crate) limits: Limits,
+    pub(crate) network: NetworkArgs,
+    pub(crate) ffmpeg: Option<PathBuf>,
 }
 
 /// Prints the plan of `request`.
-pub(crate) async fn show(
-    file: &VideoInput,
-    mut request: Request,
-    network: NetworkArgs,
-    ffmpeg: Option<PathBuf>,
-    as_json: bool,
-) -> Result<u8, Failure> {
+pub(crate) async fn show(file: &VideoInput, question: Question, as_json: bool) -> Result<u8, Failure> {
+    let Question {
+        request,
+        mut limits,
+        network,
+        ffmpeg,
+    } = question;
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
-    let opened = file
-        .open(&mut request.limits, addresses(network), &cancel)
-        .await?;
-    let extractor = FfmpegExtractor::new(ffmpeg);
-    let outline = pipeline::outline(opened.source(), &request, &extractor, &cancel)
+    let opened = file.open(&mut limits, addresses(network), &cancel).await?;
+    let outline = Pipeline::new(FfmpegExtractor::new(ffmpeg))
+        .limits(limits)
+        .cancel(cancel)
+        .plan(opened.source(), &request)
         .await
         .map_err(|error| failure::of(&error, file))?;
     outline.warnings.iter().for_each(|warning| warn(warning));
@@ -52,7 +59,7 @@ pub(crate) async fn show(
 fn json(outline: &Outline) -> serde_json::Value {
     serde_json::json!({
         "strategy": outline.strategy.to_string(),
-        "reason": outline.reason,
+        "reason": outline.reason.as_ref().map(ToString::to_string),
         "pictures": outline.pictures,
         "frames": outline.frames,
         "runs": outline.runs,

@@ -3,7 +3,7 @@
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Scratch};
+use videoframes_core::pipeline::Pipeline;
 use videoframes_core::text::printable;
 use videoframes_core::units::approximate_seconds;
 use videoframes_core::video::VideoStream;
@@ -22,16 +22,12 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         .source();
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg);
     let size = source.len();
-    let probe = pipeline::probe(
-        source,
-        args.stream.stream,
-        &extractor,
-        &limits,
-        &Scratch::default(),
-        &cancel,
-    )
-    .await
-    .map_err(|error| failure::of(&error, &args.file))?;
+    let probe = Pipeline::new(extractor)
+        .limits(limits)
+        .cancel(cancel)
+        .probe(source, args.stream.stream)
+        .await
+        .map_err(|error| failure::of(&error, &args.file))?;
     let video = &probe.video;
     let (width, height) = video.display_size(true);
     let timeline = probe.timeline.as_ref();

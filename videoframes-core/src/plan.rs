@@ -274,8 +274,11 @@ mod tests {
     #[test]
     fn a_hindrance_is_told() {
         let mut hindered = index(&CLOSED);
-        hindered.hindrance = Some("because");
-        assert_eq!(DecodePlan::new(&hindered, &[0]), Err("because"));
+        hindered.not_plannable = Some("because");
+        assert_eq!(
+            DecodePlan::new(&hindered, &[0]),
+            Err(NotPlannable::Structure("because"))
+        );
         let unstarted = index(&[(0, false), (1, true)]);
         assert!(DecodePlan::new(&unstarted, &[0]).is_err());
     }

@@ -52,7 +52,7 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         .unwrap()
         .video;
     let timeline = extractor
-        .promise(&video, &info, &limits, &cancel)
+        .packet_timeline(&video, &info, &limits, &cancel)
         .await
         .unwrap()
         .unwrap()
@@ -66,11 +66,12 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
             ..PictureOptions::default()
         },
         deinterlace: false,
+        limits,
     };
     let input = Input::File(video);
 
     let (sender, mut receiver) = mpsc::channel(1);
-    let extraction = extractor.extract(&input, request.clone(), &limits, sender, &cancel);
+    let extraction = extractor.extract(&input, request.clone(), sender, &cancel);
     let stopping = async {
         assert!(receiver.recv().await.is_some());
         assert!(!children().is_empty(), "the decoder runs");
@@ -93,7 +94,7 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         frames: (0..4).collect(),
         ..request.clone()
     };
-    let extraction = extractor.extract(&input, few, &limits, sender, &cancel);
+    let extraction = extractor.extract(&input, few, sender, &cancel);
     let stopping = async {
         wait_for(|| children().iter().any(|child| child.contains("\nState:\tZ"))).await;
         cancel.cancel();
@@ -107,7 +108,7 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
     // A future that is dropped cannot wait, but its decoder goes all the same.
     let (sender, mut receiver) = mpsc::channel(1);
     let cancel = CancellationToken::new();
-    let extraction = extractor.extract(&input, request, &limits, sender, &cancel);
+    let extraction = extractor.extract(&input, request, sender, &cancel);
     tokio::select! {
         _ = extraction => panic!("it ended by itself"),
         picture = receiver.recv() => assert!(picture.is_some()),

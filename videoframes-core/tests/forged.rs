@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{
-    self, CompressJob, Rendition, RenditionOutcome, Renditions, Request, Summary,
-};
+use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, RenditionOutcome, Request, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::Selection;
 use videoframes_core::source::FileSource;
@@ -101,11 +98,7 @@ impl Place {
     }
 
     fn request() -> Request {
-        Request {
-            selection: Selection::All,
-            strategy: Strategy::Plain,
-            ..Request::default()
-        }
+        Request::new(Selection::All).strategy(Strategy::Plain)
     }
 
     async fn extract(&self, video: &Path, request: &Request, wanted: &[Rendition]) -> Summary {
@@ -114,29 +107,21 @@ impl Place {
             if_exists: IfExists::Replace,
         };
         let source = Arc::new(FileSource::open(video).unwrap());
-        let compressor = FfmpegCompressor::new(&self.extractor);
-        let renditions = Renditions {
-            compressor: &compressor,
-            wanted,
-            progress: &|_| {},
-        };
-        let cancel = CancellationToken::new();
-        let summary = pipeline::run_with_renditions(
-            source,
-            request,
-            renditions,
-            &self.extractor,
-            &target,
-            &|_| {},
-            &cancel,
-        );
-        let summary = summary.await.unwrap();
+        let pipeline = self.pipeline();
+        let extraction = pipeline
+            .extract_with_renditions(source, request, wanted, &target)
+            .await;
+        let summary = extraction.unwrap();
         assert_eq!(
             (&summary.damage, summary.warnings.len()),
             (&None, 0),
             "{summary:?}"
         );
         summary
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::new(self.extractor.clone()).compressor(FfmpegCompressor::new(&self.extractor))
     }
 
     fn target(&self, name: &str) -> VideoTarget {
@@ -192,10 +177,7 @@ async fn forged_lines_change_neither_pictures_nor_videos() {
             let pictures = place.extract(&forged, &Place::request(), &[]).await;
             assert_eq!(pictures.manifest.frames.len(), 20);
             assert_eq!(hashes(&pictures), hashes(&plain));
-            let auto = Request {
-                strategy: Strategy::Auto,
-                ..Place::request()
-            };
+            let auto = Place::request().strategy(Strategy::Auto);
             let automatic = place.extract(&forged, &auto, &[]).await;
             assert_eq!(hashes(&automatic), hashes(&plain));
             for options in options() {
@@ -209,24 +191,13 @@ async fn forged_lines_change_neither_pictures_nor_videos() {
                 assert!(matches!(&both.renditions[..], [RenditionOutcome::Made(made)] if made.frames == 20));
             }
             for options in options() {
-                let job = CompressJob {
-                    options,
-                    measure: true,
-                    ..CompressJob::default()
-                };
-                let (compressor, target) =
-                    (FfmpegCompressor::new(&place.extractor), place.target("small.mp4"));
-                let cancel = CancellationToken::new();
-                let compressed = pipeline::compress(
-                    Arc::new(FileSource::open(&forged).unwrap()),
-                    &job,
-                    &place.extractor,
-                    &compressor,
-                    &target,
-                    &|_| {},
-                    &cancel,
-                );
-                let compressed = compressed.await.unwrap();
+                let job = CompressJob::new(options).measured();
+                let source = FileSource::open(&forged).unwrap();
+                let compressed = place
+                    .pipeline()
+                    .compress(source, &job, &place.target("small.mp4"))
+                    .await;
+                let compressed = compressed.unwrap();
                 assert_eq!((compressed.frames, &compressed.damage), (20, &None));
                 assert!(compressed.ssim.unwrap() > 0.8, "{compressed:?}");
             }

@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
+use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Error, Scratch};
+use videoframes_core::pipeline::Pipeline;
 use videoframes_core::source::{Source, Verifier};
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 
@@ -157,16 +156,9 @@ impl Source for Scattered {
 #[tokio::test]
 async fn an_index_in_a_million_pieces_is_not_read_from_afar() {
     let source = Arc::new(Scattered(AtomicUsize::new(0)));
-    let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
-    let probed = pipeline::probe(
-        source.clone(),
-        None,
-        &ffmpeg,
-        &Limits::default(),
-        &Scratch::default(),
-        &cancel,
-    )
-    .await;
+    let probed = Pipeline::new(FfmpegExtractor::default())
+        .probe(source.clone(), None)
+        .await;
     assert!(matches!(probed, Err(Error::Source(_))), "{probed:?}");
     let reads = source.0.load(Ordering::Relaxed);
     assert!((1000..10_000).contains(&reads), "{reads} reads");

@@ -44,7 +44,7 @@ async fn helper() {
         .unwrap()
         .video;
     let timeline = extractor
-        .promise(&video, &info, &limits, &cancel)
+        .packet_timeline(&video, &info, &limits, &cancel)
         .await
         .unwrap()
         .unwrap()
@@ -58,10 +58,11 @@ async fn helper() {
             ..PictureOptions::default()
         },
         deinterlace: false,
+        limits,
     };
     let (sender, mut receiver) = mpsc::channel(1);
     let input = Input::File(video);
-    let extraction = extractor.extract(&input, request, &limits, sender, &cancel);
+    let extraction = extractor.extract(&input, request, sender, &cancel);
     let reading = async {
         assert!(receiver.recv().await.is_some());
         say("started\n");

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use num_rational::Ratio;
-use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
-use videoframes_core::extract::{ExtractError, ExtractReport, Picture, Promise, Scan};
-use videoframes_core::pipeline::{self, Error, OnDamage, Request, Summary};
+use videoframes_core::extract::{Decoded, ExtractReport, PacketTimeline, Picture, Scan, Surprise};
+use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{OnDamage, Pipeline, Request, Summary};
 use videoframes_core::select::Selection;
 use videoframes_core::source::MemorySource;
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Storage};
 use videoframes_core::testing::MockFrameExtractor;
 use videoframes_core::units::TimeBase;
 use videoframes_core::video::{Colour, Described, Orientation, Timeline, VideoInfo};
+use videoframes_core::{Error, ErrorKind};
 
 fn video() -> VideoInfo {
     VideoInfo {
@@ -50,8 +51,8 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
             streams: Vec::new(),
         })
     });
-    mock.expect_promise()
-        .returning(|_, _, _, _| Ok(Some(Promise::from(timeline(5)))));
+    mock.expect_packet_timeline()
+        .returning(|_, _, _, _| Ok(Some(PacketTimeline::from(timeline(5)))));
     mock.expect_scan().returning(move |_, _, _, _| {
         Ok(Scan {
             timeline: timeline(decodable),
@@ -60,59 +61,61 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
             damage: damage.map(str::to_owned),
         })
     });
-    mock.expect_extract()
-        .returning(move |_, request, _, pictures, _| {
-            let (good, wrong): (Vec<usize>, Vec<usize>) = request
-                .frames
-                .iter()
-                .partition(|&&frame| (frame as i64) < decodable);
-            // The receiver shares this task, so that the pictures have to come from elsewhere.
-            std::thread::spawn(move || {
-                for frame in good {
-                    let bytes = Bytes::from(vec![frame as u8; 100]);
-                    if pictures
-                        .blocking_send(Picture {
-                            frame,
-                            bytes,
-                            width: 16,
-                            height: 16,
-                        })
-                        .is_err()
-                    {
-                        return;
-                    }
+    mock.expect_extract().returning(move |_, request, pictures, _| {
+        let (good, wrong): (Vec<usize>, Vec<usize>) = request
+            .frames
+            .iter()
+            .partition(|&&frame| (frame as i64) < decodable);
+        // The receiver shares this task, so that the pictures have to come from elsewhere.
+        std::thread::spawn(move || {
+            for frame in good {
+                let bytes = Bytes::from(vec![frame as u8; 100]);
+                if pictures
+                    .blocking_send(Picture {
+                        frame,
+                        bytes,
+                        width: 16,
+                        height: 16,
+                    })
+                    .is_err()
+                {
+                    return;
                 }
-            });
-            if wrong.is_empty() {
-                Ok(ExtractReport::default())
-            } else {
-                Err(ExtractError::TimelineMismatch("as told".to_owned()))
             }
         });
+        if wrong.is_empty() {
+            Ok(Decoded::Complete(ExtractReport::default()))
+        } else {
+            Ok(Decoded::Surprise(Surprise::TimelineMismatch(
+                "as told".to_owned(),
+            )))
+        }
+    });
     mock
 }
 
 async fn run(mock: MockFrameExtractor, request: Request) -> (Result<Summary, Error>, bool) {
+    run_within(mock, request, Limits::default()).await
+}
+
+async fn run_within(
+    mock: MockFrameExtractor,
+    request: Request,
+    limits: Limits,
+) -> (Result<Summary, Error>, bool) {
     let storage = Arc::new(MemoryStorage::default());
     let key: videoframes_core::storage::ObjectKey = "out.zip".parse().unwrap();
     let destination = ZipObject::new(storage.clone(), key.clone(), IfExists::Refuse);
     let source = Arc::new(MemorySource::new("v.mp4", &b"bytes"[..]));
-    let cancel = CancellationToken::new();
-    let outcome =
-        tokio::spawn(
-            async move { pipeline::run(source, &request, &mock, &destination, &|_| {}, &cancel).await },
-        )
-        .await
-        .unwrap();
+    let pipeline = Pipeline::new(mock).limits(limits);
+    let extraction = async move { pipeline.extract(source, &request, &destination).await };
+    let outcome = tokio::spawn(extraction).await.unwrap();
     let written = storage.open(&key, &ObjectVersion::CURRENT).await.is_ok();
     (outcome, written)
 }
 
 fn all() -> Request {
-    Request {
-        selection: Selection::All,
-        ..Request::default()
-    }
+    Request::new(Selection::All)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,10 +133,7 @@ async fn frames_that_the_index_promised_wrongly_are_learnt_by_a_scan() {
 async fn damage_fails_and_leaves_nothing_unless_partial_results_are_wanted() {
     let (outcome, written) = run(extractor(3, Some("broken slice")), all()).await;
     assert!(matches!(outcome, Err(Error::Damaged(_))) && !written);
-    let partial = Request {
-        on_damage: OnDamage::Partial,
-        ..all()
-    };
+    let partial = all().on_damage(OnDamage::Partial);
     let (outcome, written) = run(extractor(3, Some("broken slice")), partial).await;
     assert!(outcome.unwrap().manifest.partial && written);
 }
@@ -141,10 +141,13 @@ async fn damage_fails_and_leaves_nothing_unless_partial_results_are_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_leave_nothing() {
     for (frames, output_bytes) in [(4, u64::MAX), (100, 250)] {
-        let mut request = all();
-        request.limits.frames = frames;
-        request.limits.output_bytes = output_bytes;
-        let (outcome, written) = run(extractor(5, None), request).await;
-        assert!(outcome.is_err() && !written);
+        let limits = Limits {
+            frames,
+            output_bytes,
+            ..Limits::default()
+        };
+        let (outcome, written) = run_within(extractor(5, None), all(), limits).await;
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), written), (ErrorKind::LimitExceeded, false));
     }
 }

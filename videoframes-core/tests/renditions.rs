@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use videoframes_core::Error;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{
     Codec, CompressError, CompressOptions, CompressRequest, Compressor, Origin, VideoTarget,
 };
-use videoframes_core::extract::FrameExtractor;
+use videoframes_core::extract::{Decoded, FrameExtractor};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{
-    self, Error, Rendition, RenditionOutcome, Renditions, Request, Scratch, Summary,
-};
+use videoframes_core::pipeline::{Pipeline, Rendition, RenditionOutcome, Request, Scratch, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::{Position, Selection};
 use videoframes_core::source::{FileSource, MemorySource, Source};
@@ -28,7 +27,8 @@ struct Place {
     folder: tempfile::TempDir,
     extractor: FfmpegExtractor,
     /// Frames of a rendition that was made once the pictures were, as it told of them.
-    heard: AtomicU64,
+    heard: Arc<AtomicU64>,
+    scratch: Scratch,
 }
 
 impl Place {
@@ -36,7 +36,8 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             extractor: FfmpegExtractor::new(ffmpeg),
-            heard: AtomicU64::new(0),
+            heard: Arc::default(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -76,23 +77,14 @@ impl Place {
             path: self.path(archive),
             if_exists: IfExists::Replace,
         };
-        let cancel = CancellationToken::new();
-        let compressor = FfmpegCompressor::new(&self.extractor);
-        let renditions = Renditions {
-            compressor: &compressor,
-            wanted: renditions,
-            progress: &|progress| self.heard.store(progress.frames, Ordering::Relaxed),
-        };
-        let run = pipeline::run_with_renditions(
-            source,
-            request,
-            renditions,
-            &self.extractor,
-            &target,
-            &|_| {},
-            &cancel,
-        );
-        run.await
+        let heard = Arc::clone(&self.heard);
+        let pipeline = Pipeline::new(self.extractor.clone())
+            .compressor(FfmpegCompressor::new(&self.extractor))
+            .scratch(self.scratch.clone())
+            .on_compress_progress(move |progress| heard.store(progress.frames, Ordering::Relaxed));
+        pipeline
+            .extract_with_renditions(source, request, renditions, &target)
+            .await
     }
 
     fn left(&self) -> Vec<String> {
@@ -179,10 +171,7 @@ async fn a_plan_that_is_insisted_on_is_kept_to_and_the_rendition_made_afterwards
     let place = Place::new(None);
     let clip = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -g 5 -crf 8", "plain.mp4");
     let source = Arc::new(FileSource::open(&clip).unwrap());
-    let request = Request {
-        strategy: Strategy::Planned,
-        ..Request::default()
-    };
+    let request = Request::default().strategy(Strategy::Planned);
     let wanted = [place.rendition("a.mp4", low())];
     let summary = place.run(source, &request, &wanted, "with.zip").await.unwrap();
     assert_eq!(summary.work.strategy, Strategy::Planned);
@@ -260,7 +249,7 @@ async fn one_that_fails_ends_it_all_unless_it_is_optional() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
-    let place = Place::new(None);
+    let mut place = Place::new(None);
     let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let bytes = std::fs::read(&clip).unwrap();
     let folder = place.path("scratch");
@@ -277,15 +266,10 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
         },
     };
     // Room for one such job at a time: two of them wait for each other and both come to their ends.
-    let request = Request {
-        scratch: Scratch::new(&folder, 70 << 20),
-        ..Request::default()
-    };
+    place.scratch = Scratch::new(&folder, 70 << 20);
+    let request = Request::default();
     let source = |name: &str| Arc::new(MemorySource::new(name, bytes.clone())) as Arc<dyn Source>;
-    let plain = Request {
-        strategy: Strategy::Plain,
-        ..request.clone()
-    };
+    let plain = request.clone().strategy(Strategy::Plain);
     let alone = place
         .run(source("alone.mp4"), &plain, &[], "alone.zip")
         .await
@@ -301,12 +285,9 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
         assert_eq!(summary.work, alone.work);
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-    let tight = Request {
-        scratch: Scratch::new(&folder, 10 << 20),
-        ..Request::default()
-    };
+    place.scratch = Scratch::new(&folder, 10 << 20);
     let refused = place
-        .run(source("x.mp4"), &tight, &[object("c.mp4")], "x.zip")
+        .run(source("x.mp4"), &request, &[object("c.mp4")], "x.zip")
         .await;
     assert!(matches!(refused, Err(Error::LimitExceeded(_))), "{refused:?}");
 }
@@ -323,10 +304,10 @@ async fn damage_behind_the_pictures_costs_only_the_renditions() {
     bytes[end - 40_000..end - 10_000].fill(0x5a);
     std::fs::write(&clip, bytes).unwrap();
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
-    let request = Request {
-        selection: Selection::At(vec![Position::Time(1.into()), Position::Time(2.into())]),
-        ..Request::default()
-    };
+    let request = Request::new(Selection::At(vec![
+        Position::Time(1.into()),
+        Position::Time(2.into()),
+    ]));
     let mut wanted = [place.rendition("a.mp4", low())];
     let failed = place.run(open(), &request, &wanted, "out.zip").await;
     assert!(matches!(failed, Err(Error::Damaged(_))), "{failed:?}");
@@ -374,22 +355,22 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
             workspace: notes.clone(),
             ceiling: 1 << 30,
             // All of them are some 100,000.
-            notes_ceiling: 60_000,
+            statistics_ceiling: 60_000,
+            limits,
         };
         let progress = watch::Sender::default();
-        let made = compressor
-            .compress(&clip, &request, &limits, &progress, &cancel)
-            .await;
-        assert_eq!(made.unwrap().timeline.pts().len(), 300);
+        let made = compressor.compress(&clip, &request, &progress, &cancel).await;
+        let Ok(Decoded::Complete(made)) = made else {
+            panic!("{made:?}");
+        };
+        assert_eq!(made.timeline.pts().len(), 300);
         let size = request.output.metadata().unwrap().len();
         assert!((388_000..=400_000).contains(&size), "{codec}: {size}");
 
-        request.notes_ceiling = 10_000;
-        let refused = compressor
-            .compress(&clip, &request, &limits, &progress, &cancel)
-            .await;
+        request.statistics_ceiling = 10_000;
+        let refused = compressor.compress(&clip, &request, &progress, &cancel).await;
         assert!(
-            matches!(refused, Err(CompressError::NotesTooLarge(10_000))),
+            matches!(refused, Err(CompressError::StatisticsTooLarge(10_000))),
             "{refused:?}"
         );
     }
@@ -407,10 +388,7 @@ async fn a_sound_that_pauses_for_too_long_costs_only_the_rendition() {
         let source = Arc::new(FileSource::open(&clip).unwrap());
         let mut wanted = [place.rendition("a.mp4", low())];
         wanted[0].optional = true;
-        let request = Request {
-            selection: Selection::Count(10),
-            ..Request::default()
-        };
+        let request = Request::new(Selection::Count(10));
         let summary = place.run(source, &request, &wanted, "out.zip").await.unwrap();
         assert_eq!(summary.manifest.frames.len(), 10);
         assert!(

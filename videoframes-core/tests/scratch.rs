@@ -9,10 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use videoframes_core::Error;
 use videoframes_core::extract::ExtractError;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Error, Probe, Scratch};
+use videoframes_core::pipeline::{Pipeline, Probe, Scratch};
 use videoframes_core::source::{MemorySource, Source, Verifier};
 use videoframes_core::testing::MockFrameExtractor;
 
@@ -36,9 +36,8 @@ fn extractor(folder: &Path) -> MockFrameExtractor {
 }
 
 async fn probe(source: Arc<dyn Source>, scratch: &Scratch) -> Result<Probe, Error> {
-    let cancel = CancellationToken::new();
-    let extractor = extractor(scratch.folder());
-    pipeline::probe(source, None, &extractor, &Limits::default(), scratch, &cancel).await
+    let pipeline = Pipeline::new(extractor(scratch.folder())).scratch(scratch.clone());
+    pipeline.probe(source, None).await
 }
 
 fn was_copied(outcome: &Result<Probe, Error>) -> bool {
@@ -137,13 +136,16 @@ async fn a_second_copy_waits_for_the_room_of_one_that_is_dropped() {
     let mut first = until(first, &gate.reached).await;
     assert_eq!(names(folder.path()).len(), 1);
 
-    let cancel = CancellationToken::new();
     let limits = Limits {
         wall_time: std::time::Duration::ZERO,
         ..Limits::default()
     };
     let idle = MockFrameExtractor::new();
-    let late = pipeline::probe(Arc::new(source()), None, &idle, &limits, &scratch, &cancel).await;
+    let late = Pipeline::new(idle)
+        .limits(limits)
+        .scratch(scratch.clone())
+        .probe(source(), None)
+        .await;
     assert!(
         matches!(late, Err(Error::LimitExceeded(_))),
         "waiting takes time: {late:?}"

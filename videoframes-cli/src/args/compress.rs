@@ -10,6 +10,7 @@ use videoframes_console::options::{
 };
 use videoframes_core::compress::{AudioMode, Codec, CompressOptions, Container};
 use videoframes_core::extract::Quality;
+use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::CompressJob;
 
 use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
@@ -116,27 +117,29 @@ struct CompressLimitArgs {
 impl CompressArgs {
     /// Returns the job for an output in `container`.
     pub(crate) fn job(&self, container: Container) -> CompressJob {
-        let default = CompressJob::default();
         let video = &self.video;
         let codec = video.codec.unwrap_or(match container {
             Container::Mp4 => Codec::H264,
             Container::WebM => Codec::Vp9,
         });
-        CompressJob {
-            stream: self.stream.stream,
-            options: CompressOptions {
-                codec,
-                container: Some(container),
-                quality: video.quality.unwrap_or(default.options.quality),
-                max_height: video.max_height,
-                max_bytes: video.max_size,
-                audio: video.audio,
-                keep_metadata: video.keep_metadata,
-            },
-            on_damage: self.output.damage.on_error,
-            measure: video.measure,
-            limits: self.limit.output.over(self.limit.read.over(default.limits)),
-            scratch: default.scratch,
-        }
+        let mut job = CompressJob::default();
+        job.stream = self.stream.stream;
+        job.options = CompressOptions {
+            codec,
+            container: Some(container),
+            quality: video.quality.unwrap_or(job.options.quality),
+            max_height: video.max_height,
+            max_bytes: video.max_size,
+            audio: video.audio,
+            keep_metadata: video.keep_metadata,
+        };
+        job.on_damage = self.output.damage.on_error;
+        job.measure = video.measure;
+        job
+    }
+
+    /// Returns the limits of the compression.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limit.output.over(self.limit.read.over(Limits::default()))
     }
 }

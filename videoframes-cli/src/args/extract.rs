@@ -10,6 +10,7 @@ use videoframes_console::options::{
     ReportArgs, SelectArgs, StreamArgs,
 };
 use videoframes_core::extract::{PictureFormat, PictureOptions};
+use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
 
 use super::work::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
@@ -131,37 +132,45 @@ impl ExtractArgs {
     /// # Errors
     /// Fails if options contradict each other.
     pub(crate) fn request(&self, implied: Option<PictureFormat>) -> Result<Request, Failure> {
-        let default = Request::default();
-        Ok(Request {
-            stream: self.stream.stream,
-            selection: self.select.selection().unwrap_or(default.selection),
-            range: self.select.range(),
-            picture: self.picture.options(implied)?,
-            names: self.output.name.name.clone().unwrap_or_default(),
-            on_damage: self.output.damage.on_error,
-            limits: self.stall.over(self.limit.over(default.limits)),
-            strategy: self.strategy.strategy,
-            jobs: self.jobs.jobs,
-            scratch: default.scratch,
-        })
+        let mut request = self
+            .select
+            .selection()
+            .map_or_else(Request::default, Request::new);
+        request.stream = self.stream.stream;
+        request.range = self.select.range();
+        request.picture = self.picture.options(implied)?;
+        request.names = self.output.name.name.clone().unwrap_or_default();
+        request.on_damage = self.output.damage.on_error;
+        request.strategy = self.strategy.strategy;
+        request.jobs = self.jobs.jobs;
+        Ok(request)
+    }
+
+    /// Returns the limits of the extraction.
+    pub(crate) fn limits(&self) -> Limits {
+        self.stall.over(self.limit.over(Limits::default()))
     }
 }
 
 impl PlanArgs {
     /// Returns the request to plan.
     pub(crate) fn request(&self) -> Request {
-        let default = Request::default();
-        Request {
-            stream: self.stream.stream,
-            selection: self.select.selection().unwrap_or(default.selection.clone()),
-            range: self.select.range(),
-            picture: PictureOptions {
-                deinterlace: self.deinterlace.deinterlace.deinterlace,
-                ..PictureOptions::default()
-            },
-            limits: self.stall.over(self.limit.over(default.limits)),
-            strategy: self.strategy.strategy,
-            ..default
-        }
+        let mut request = self
+            .select
+            .selection()
+            .map_or_else(Request::default, Request::new);
+        request.stream = self.stream.stream;
+        request.range = self.select.range();
+        request.picture = PictureOptions {
+            deinterlace: self.deinterlace.deinterlace.deinterlace,
+            ..PictureOptions::default()
+        };
+        request.strategy = self.strategy.strategy;
+        request
+    }
+
+    /// Returns the limits of the plan.
+    pub(crate) fn limits(&self) -> Limits {
+        self.stall.over(self.limit.over(Limits::default()))
     }
 }

@@ -452,7 +452,6 @@ mod tests {
             let canonical = options.to_json();
             let again = JobOptions::from_json(&canonical).unwrap();
             assert_eq!(again.to_json(), canonical, "{value}");
-            let limits = Limits::default();
             assert_eq!(
                 format!("{:?}", again.request()),
                 format!("{:?}", options.request()),

@@ -105,3 +105,228 @@ pub(super) fn packets_are_frames(video: &VideoInfo) -> bool {
     let container = video.container.as_str();
     (container.starts_with("mov,") || container.starts_with("matroska")) && video.codec != "vp8"
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::units::{Rational, TimeBase};
+    use crate::video::{Coding, Colour, Orientation, Sample, Timeline, Track};
+
+    const FRAMES: usize = 100;
+
+    fn timeline() -> Timeline {
+        Timeline::new(
+            TimeBase::new(1, 30).unwrap(),
+            (0..FRAMES as i64).collect(),
+            Some(1),
+        )
+        .unwrap()
+    }
+
+    fn facts() -> Facts {
+        let video = VideoInfo {
+            stream: 0,
+            first_keyframe: None,
+            alpha: false,
+            container: "mov,mp4".to_owned(),
+            codec: "h264".to_owned(),
+            width: 16,
+            height: 16,
+            sample_aspect: Rational::from_integer(1),
+            orientation: Orientation::Upright,
+            pixel_format: "yuv420p".to_owned(),
+            colour: Colour::default(),
+            interlaced: false,
+            frame_rate: None,
+            duration: None,
+            time_base: timeline().time_base(),
+        };
+        Facts::new(video, Some(timeline()))
+    }
+
+    /// Returns an index with a sync sample at every tenth frame.
+    fn index() -> Result<Arc<VideoIndex>, NoIndex> {
+        let samples = (0..FRAMES as u32).map(|order| Sample {
+            offset: u64::from(order) * 10,
+            size: 10,
+            order,
+            sync: order % 10 == 0,
+        });
+        Ok(Arc::new(VideoIndex {
+            video: None,
+            stream: 0,
+            streams: Vec::new(),
+            timeline: timeline(),
+            edited: None,
+            samples: samples.collect(),
+            first_presented: 0,
+            track: Track {
+                coding: Coding::Opaque,
+                sample_description: Bytes::new(),
+                size: (16, 16),
+            },
+            not_plannable: None,
+        }))
+    }
+
+    struct Case {
+        facts: Facts,
+        index: Result<Arc<VideoIndex>, NoIndex>,
+        frames: Vec<usize>,
+        strategy: Strategy,
+        deinterlace: Deinterlace,
+        is_local: bool,
+        worth_copying: bool,
+        can_combine: bool,
+    }
+
+    impl Default for Case {
+        /// Returns a local video of which one frame of a hundred is selected.
+        fn default() -> Self {
+            Self {
+                facts: facts(),
+                index: index(),
+                frames: vec![50],
+                strategy: Strategy::Auto,
+                deinterlace: Deinterlace::Auto,
+                is_local: true,
+                worth_copying: false,
+                can_combine: false,
+            }
+        }
+    }
+
+    impl Case {
+        fn choose(&self) -> Result<Pass, Error> {
+            let conditions = Conditions {
+                index: &self.index,
+                frames: &self.frames,
+                strategy: self.strategy,
+                deinterlace: self.deinterlace,
+                is_local: self.is_local,
+                is_worth_copying: &|_| self.worth_copying,
+                can_combine: self.can_combine,
+            };
+            Pass::choose(&self.facts, &conditions)
+        }
+
+        fn name(&self) -> String {
+            match self.choose().unwrap() {
+                Pass::Planned { copied: true, .. } => "planned, copied".to_owned(),
+                Pass::Planned { copied: false, .. } => "planned".to_owned(),
+                Pass::Whole(reason) => reason.to_string(),
+                Pass::Combined => "combined".to_owned(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_is_chosen_where_it_saves_work() {
+        let all = || (0..FRAMES).collect::<Vec<_>>();
+        let case = Case::default;
+        assert_eq!(case().name(), "planned");
+        let whole = "nearly all samples are needed";
+        assert_eq!(
+            Case {
+                frames: all(),
+                ..case()
+            }
+            .name(),
+            whole
+        );
+        let remote = |worth_copying| Case {
+            frames: all(),
+            is_local: false,
+            worth_copying,
+            ..case()
+        };
+        assert_eq!(remote(false).name(), "planned", "only needed ranges are read");
+        assert_eq!(remote(true).name(), whole, "the copy is decoded");
+        let part = Case {
+            is_local: false,
+            worth_copying: true,
+            ..case()
+        };
+        assert_eq!(part.name(), "planned, copied");
+        let planned = Case {
+            frames: all(),
+            strategy: Strategy::Planned,
+            ..case()
+        };
+        assert_eq!(planned.name(), "planned");
+    }
+
+    #[test]
+    fn a_reason_against_a_plan_means_the_whole_file_or_an_error() {
+        let no_index = || Err(NoIndex::new("it has no index"));
+        let cases: [(&str, fn(&mut Case)); 5] = [
+            ("its index is not what decodes", |case| case.facts.scanned = true),
+            ("a sample is missing", |case| {
+                case.facts.failed_plan = Some("a sample is missing".to_owned())
+            }),
+            ("frames that are deinterlaced need their neighbours", |case| {
+                case.facts.interlaced = true
+            }),
+            ("frames that are deinterlaced need their neighbours", |case| {
+                case.deinterlace = Deinterlace::On
+            }),
+            ("its parts overlap", |case| {
+                let mut index = index().unwrap().as_ref().clone();
+                index.not_plannable = Some("its parts overlap");
+                case.index = Ok(Arc::new(index));
+            }),
+        ];
+        for (reason, change) in cases {
+            let mut case = Case::default();
+            change(&mut case);
+            assert_eq!(case.name(), reason);
+            case.strategy = Strategy::Planned;
+            let error = case.choose().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotPlannable);
+            assert_eq!(error.to_string(), format!("it cannot be planned: {reason}"));
+            case.strategy = Strategy::Plain;
+            assert_eq!(case.name(), "it was asked for");
+        }
+        let case = Case {
+            index: no_index(),
+            ..Case::default()
+        };
+        assert_eq!(case.choose().unwrap().strategy(), Strategy::Plain);
+        let interlaced = Case {
+            deinterlace: Deinterlace::Off,
+            ..Case::default()
+        };
+        assert_eq!(interlaced.name(), "planned");
+    }
+
+    #[test]
+    fn renditions_share_the_decode_unless_something_forbids_it() {
+        let case = || Case {
+            can_combine: true,
+            ..Case::default()
+        };
+        assert_eq!(case().name(), "combined");
+        let plain = Case {
+            strategy: Strategy::Plain,
+            ..case()
+        };
+        assert_eq!(plain.name(), "combined");
+        let planned = Case {
+            strategy: Strategy::Planned,
+            ..case()
+        };
+        assert_eq!(planned.name(), "planned");
+        let mut separate = case();
+        separate.facts.separate = true;
+        assert_eq!(separate.name(), "planned");
+        let nothing = Case {
+            frames: Vec::new(),
+            ..case()
+        };
+        assert_ne!(nothing.name(), "combined");
+    }
+}

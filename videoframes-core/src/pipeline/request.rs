@@ -67,6 +67,55 @@ impl Request {
             jobs: None,
         }
     }
+
+    /// Selects the video stream.
+    #[must_use]
+    pub fn stream(mut self, stream: StreamChoice) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
+    /// Sets the part of the video that the selection applies to.
+    #[must_use]
+    pub fn range(mut self, range: Range) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// Sets format, size and look of the pictures.
+    #[must_use]
+    pub fn picture(mut self, picture: PictureOptions) -> Self {
+        self.picture = picture;
+        self
+    }
+
+    /// Sets the names of the pictures.
+    #[must_use]
+    pub fn names(mut self, names: NameTemplate) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Sets what to do with a damaged source.
+    #[must_use]
+    pub fn on_damage(mut self, on_damage: OnDamage) -> Self {
+        self.on_damage = on_damage;
+        self
+    }
+
+    /// Sets how the samples to decode are chosen.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Sets the number of decoders that run side by side.
+    #[must_use]
+    pub fn jobs(mut self, jobs: NonZeroUsize) -> Self {
+        self.jobs = Some(jobs);
+        self
+    }
 }
 
 /// Request for one compressed video.
@@ -81,4 +130,21 @@ pub struct CompressJob {
     pub on_damage: OnDamage,
     /// Whether to compare the result with its source.
     pub measure: bool,
+}
+
+impl CompressJob {
+    /// Creates a request for a compressed video.
+    pub fn new(options: CompressOptions) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Compares the result with its source, and reports the similarity.
+    #[must_use]
+    pub fn measured(mut self) -> Self {
+        self.measure = true;
+        self
+    }
 }

@@ -17,7 +17,7 @@ pub use jobs::{JobRepoHarness, job_repo_conformance};
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
 #[cfg(feature = "jobs")]
 pub use mocks::{MockJobRepo, MockQueue};
-pub use proxy::{Fault, Proxy, Request};
+pub use proxy::{Fault, ProxiedRequest, Proxy};
 #[cfg(feature = "jobs")]
 pub use queue::{QueueAbilities, QueueHarness, queue_conformance};
 pub use source::source_conformance;

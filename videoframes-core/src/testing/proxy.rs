@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 /// What the server is asked, as far as tests tell requests apart.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ProxiedRequest {
     /// `GET` and so on.
     pub method: String,
     /// Path and query.
@@ -19,7 +19,7 @@ pub struct Request {
     pub head: String,
 }
 
-impl Request {
+impl ProxiedRequest {
     fn parse(head: &str) -> Self {
         let mut words = head.split(' ');
         Self {
@@ -88,7 +88,7 @@ pub enum Fault {
     Silence,
 }
 
-type Rule = dyn Fn(&Request) -> Fault + Send + Sync;
+type Rule = dyn Fn(&ProxiedRequest) -> Fault + Send + Sync;
 
 /// A proxy for HTTP on loopback, one request a connection, until it is dropped. What is asked and answered is held in
 /// memory.
@@ -96,7 +96,7 @@ type Rule = dyn Fn(&Request) -> Fault + Send + Sync;
 pub struct Proxy {
     /// Where it listens: `http://host:port`.
     pub address: String,
-    seen: Arc<Mutex<Vec<Request>>>,
+    seen: Arc<Mutex<Vec<ProxiedRequest>>>,
     held: Arc<Semaphore>,
     _serving: JoinSet<()>,
 }
@@ -106,7 +106,10 @@ impl Proxy {
     ///
     /// # Panics
     /// Where it cannot listen.
-    pub async fn start(server: &str, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        server: &str,
+        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port is free on loopback");
         let own = listener.local_addr().expect("it listens somewhere");
@@ -145,7 +148,7 @@ impl Proxy {
     }
 
     /// How many requests there were of a kind.
-    pub fn count(&self, kind: impl Fn(&Request) -> bool) -> usize {
+    pub fn count(&self, kind: impl Fn(&ProxiedRequest) -> bool) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|request| kind(request)).count()
     }
@@ -155,13 +158,13 @@ async fn serve(
     mut client: TcpStream,
     server: &str,
     rule: &Rule,
-    log: &Mutex<Vec<Request>>,
+    log: &Mutex<Vec<ProxiedRequest>>,
     hold: &Semaphore,
 ) -> io::Result<()> {
     let Some((head, mut body)) = read_head(&mut client).await? else {
         return Ok(());
     };
-    let request = Request::parse(&head);
+    let request = ProxiedRequest::parse(&head);
     log.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(request.clone());
@@ -243,7 +246,7 @@ async fn forward(server: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// An error as the server would say it: S3 in XML, SQS in JSON.
-async fn answer(client: &mut TcpStream, request: &Request, status: u16, code: &str) -> io::Result<()> {
+async fn answer(client: &mut TcpStream, request: &ProxiedRequest, status: u16, code: &str) -> io::Result<()> {
     let json = request
         .head
         .contains("\r\ncontent-type: application/x-amz-json-1.0");

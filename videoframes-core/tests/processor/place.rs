@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::ManualClock;
 use videoframes_core::extract::{
-    ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Promise, Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
+    Scan,
 };
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
@@ -295,14 +296,14 @@ impl FrameExtractor for Counting {
         self.inner.describe(input, stream, limits, cancel).await
     }
 
-    async fn promise(
+    async fn packet_timeline(
         &self,
         input: &Path,
         video: &VideoInfo,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<Promise>, ExtractError> {
-        self.inner.promise(input, video, limits, cancel).await
+    ) -> Result<Option<PacketTimeline>, ExtractError> {
+        self.inner.packet_timeline(input, video, limits, cancel).await
     }
 
     async fn scan(
@@ -319,12 +320,11 @@ impl FrameExtractor for Counting {
         &self,
         input: &Input,
         request: ExtractRequest,
-        limits: &Limits,
         pictures: mpsc::Sender<Picture>,
         cancel: &CancellationToken,
-    ) -> Result<ExtractReport, ExtractError> {
+    ) -> Result<Decoded<ExtractReport>, ExtractError> {
         self.running.fetch_add(1, Ordering::SeqCst);
         let _running = Running(Arc::clone(&self.running));
-        self.inner.extract(input, request, limits, pictures, cancel).await
+        self.inner.extract(input, request, pictures, cancel).await
     }
 }

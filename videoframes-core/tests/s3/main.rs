@@ -13,7 +13,7 @@ use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::storage::{IfExists, ObjectKey, S3Options, S3Storage, Storage, StorageError};
 
-use videoframes_core::testing::{Fault, Proxy, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
 /// The smallest part there can be.
 const PART: usize = 5 << 20;
@@ -60,14 +60,17 @@ impl Own {
     }
 
     /// The same store, with something on the way to it.
-    async fn behind(&self, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> (Proxy, S3Storage) {
+    async fn behind(
+        &self,
+        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
+    ) -> (Proxy, S3Storage) {
         self.behind_with(self.options(), rule).await
     }
 
     async fn behind_with(
         &self,
         options: S3Options,
-        rule: impl Fn(&Request) -> Fault + Send + Sync + 'static,
+        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
     ) -> (Proxy, S3Storage) {
         let proxy = Proxy::start(&self.address, rule).await;
         let config = config(&proxy.address, "videoframes-secret").await;

@@ -14,7 +14,7 @@ use videoframes_core::storage::{
 use videoframes_core::testing::{StorageCapabilities, storage_conformance};
 
 use super::{Own, PART, config, content, key, write};
-use videoframes_core::testing::{Fault, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest};
 
 /// SeaweedFS lists as a file system does, a folder where its name would be, and forgets empty values.
 const SEAWEEDFS: StorageCapabilities = StorageCapabilities {
@@ -292,7 +292,7 @@ impl ProvideCredentials for Renewing {
 #[tokio::test]
 async fn credentials_that_end_are_taken_anew() {
     let Some(own) = Own::new().await else { return };
-    let ended = |request: &Request| match request.head.contains("credential=ended/") {
+    let ended = |request: &ProxiedRequest| match request.head.contains("credential=ended/") {
         true => Fault::Answer(400, "ExpiredToken"),
         false => Fault::None,
     };
@@ -306,7 +306,7 @@ async fn credentials_that_end_are_taken_anew() {
         .unwrap();
     assert!(proxy.count(|request| request.head.contains("credential=ended/")) > 0);
 
-    let never = |_: &Request| Fault::Answer(400, "ExpiredToken");
+    let never = |_: &ProxiedRequest| Fault::Answer(400, "ExpiredToken");
     let (_proxy, storage) = own.behind(never).await;
     let error = storage
         .head(&key("object"), &ObjectVersion::CURRENT)

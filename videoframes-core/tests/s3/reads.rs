@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use videoframes_core::Error;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{self, Error, Scratch, Summary};
+use videoframes_core::pipeline::{Pipeline, Request, Scratch, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::Selection;
 use videoframes_core::source::Source;
@@ -18,7 +17,7 @@ use videoframes_core::storage::{
 };
 
 use super::{Own, PART, content, key, write};
-use videoframes_core::testing::{Fault, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest};
 
 #[tokio::test]
 async fn answers_that_break_off_are_asked_for_again() {
@@ -36,7 +35,8 @@ async fn answers_that_break_off_are_asked_for_again() {
         Fault::Answer(503, "SlowDown"),
     ] {
         let met = AtomicUsize::new(0);
-        let twice = move |request: &Request| match request.is_read() && met.fetch_add(1, Ordering::SeqCst) < 2
+        let twice = move |request: &ProxiedRequest| match request.is_read()
+            && met.fetch_add(1, Ordering::SeqCst) < 2
         {
             true => fault,
             false => Fault::None,
@@ -51,7 +51,7 @@ async fn answers_that_break_off_are_asked_for_again() {
             source.read_at(0, bytes.len()).await.unwrap() == bytes,
             "{fault:?}"
         );
-        assert_eq!(proxy.count(Request::is_read), 3, "{fault:?}");
+        assert_eq!(proxy.count(ProxiedRequest::is_read), 3, "{fault:?}");
     }
 }
 
@@ -68,7 +68,7 @@ async fn reads_that_never_go_well_end() {
         Fault::Answer(503, "SlowDown"),
         Fault::Silence,
     ] {
-        let always = move |request: &Request| if request.is_read() { fault } else { Fault::None };
+        let always = move |request: &ProxiedRequest| if request.is_read() { fault } else { Fault::None };
         let options = S3Options {
             stall: Duration::from_millis(300),
             attempt_timeout: Duration::from_secs(1),
@@ -79,7 +79,7 @@ async fn reads_that_never_go_well_end() {
         let error = source.read_at(0, bytes.len()).await.unwrap_err();
         let error = StorageError::of_read(&error).expect("the store's error");
         assert!(error.is_retryable(), "{fault:?}: {error:?}");
-        assert!(proxy.count(Request::is_read) <= 4, "{fault:?}");
+        assert!(proxy.count(ProxiedRequest::is_read) <= 4, "{fault:?}");
     }
 }
 
@@ -121,7 +121,7 @@ async fn small_reads_beside_each_other_are_few_requests() {
         let read = source.read_at(at as u64, 100).await.unwrap();
         assert!(read == bytes[at..at + 100], "{at}");
     }
-    let reads = proxy.count(Request::is_read);
+    let reads = proxy.count(ProxiedRequest::is_read);
     assert!(reads <= 5, "{reads} reads of 300 kB");
 }
 
@@ -135,7 +135,7 @@ async fn large_reads_are_several_requests() {
     let (proxy, storage) = own.behind(|_| Fault::None).await;
     let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     assert!(source.read_at(1, bytes.len()).await.unwrap() == bytes[1..]);
-    assert_eq!(proxy.count(Request::is_read), 3);
+    assert_eq!(proxy.count(ProxiedRequest::is_read), 3);
 }
 
 /// A text, which is copied before ffmpeg is asked about it.
@@ -156,7 +156,7 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
     for name in ["small", "large", "plain"] {
         let corrupt = Arc::new(AtomicBool::new(true));
         let on = Arc::clone(&corrupt);
-        let rule = move |request: &Request| match request.is_read() && on.load(Ordering::SeqCst) {
+        let rule = move |request: &ProxiedRequest| match request.is_read() && on.load(Ordering::SeqCst) {
             true => Fault::Corrupt,
             false => Fault::None,
         };
@@ -168,16 +168,9 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
             .source;
         assert!(source.verifier().is_some(), "{name}");
         let probe = async |source: Arc<dyn Source>| {
-            let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
-            pipeline::probe(
-                source,
-                None,
-                &ffmpeg,
-                &Limits::default(),
-                &Scratch::default(),
-                &cancel,
-            )
-            .await
+            Pipeline::new(FfmpegExtractor::default())
+                .probe(source, None)
+                .await
         };
         let outcome = probe(Arc::clone(&source)).await;
         let Err(Error::Source(error)) = outcome else {
@@ -207,14 +200,18 @@ async fn video(own: &Own) -> ObjectKey {
     key
 }
 
-async fn extract(source: Arc<dyn Source>, request: &pipeline::Request) -> Result<(Summary, Vec<u8>), Error> {
+async fn extract(
+    source: Arc<dyn Source>,
+    request: &Request,
+    scratch: Scratch,
+) -> Result<(Summary, Vec<u8>), Error> {
     let folder = tempfile::tempdir().unwrap();
     let target = ZipFile {
         path: folder.path().join("frames.zip"),
         if_exists: IfExists::Refuse,
     };
-    let (ffmpeg, cancel) = (FfmpegExtractor::default(), CancellationToken::new());
-    let summary = pipeline::run(source, request, &ffmpeg, &target, &|_| {}, &cancel).await?;
+    let pipeline = Pipeline::new(FfmpegExtractor::default()).scratch(scratch);
+    let summary = pipeline.extract(source, request, &target).await?;
     Ok((summary, std::fs::read(&target.path).unwrap()))
 }
 
@@ -224,30 +221,27 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
     let key = video(&own).await;
     let corrupt = Arc::new(AtomicBool::new(false));
     let on = Arc::clone(&corrupt);
-    let rule = move |request: &Request| match request.is_read() && on.load(Ordering::SeqCst) {
+    let rule = move |request: &ProxiedRequest| match request.is_read() && on.load(Ordering::SeqCst) {
         true => Fault::Corrupt,
         false => Fault::None,
     };
     let (_proxy, storage) = own.behind(rule).await;
-    let request = pipeline::Request {
-        selection: Selection::All,
-        ..pipeline::Request::default()
-    };
+    let request = Request::new(Selection::All);
     let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
-    let (summary, whole) = extract(Arc::clone(&source), &request).await.unwrap();
+    let (summary, whole) = extract(Arc::clone(&source), &request, Scratch::default())
+        .await
+        .unwrap();
     assert!(summary.work.bytes_read >= source.len(), "it was copied");
-    let planned = pipeline::Request {
-        strategy: Strategy::Planned,
-        ..request.clone()
-    };
-    let (_, ranged) = extract(Arc::clone(&source), &planned).await.unwrap();
+    let planned = request.clone().strategy(Strategy::Planned);
+    let (_, ranged) = extract(Arc::clone(&source), &planned, Scratch::default())
+        .await
+        .unwrap();
     assert!(whole == ranged, "the way makes no difference");
 
-    let without_room = pipeline::Request {
-        scratch: Scratch::new(std::env::temp_dir(), 10),
-        ..request.clone()
-    };
-    let (summary, ranged) = extract(Arc::clone(&source), &without_room).await.unwrap();
+    let without_room = Scratch::new(std::env::temp_dir(), 10);
+    let (summary, ranged) = extract(Arc::clone(&source), &request, without_room)
+        .await
+        .unwrap();
     assert_eq!(
         summary.work.strategy,
         Strategy::Planned,
@@ -258,7 +252,7 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
     // The index, which is read first, is in the window already; the rest comes to harm.
     source.read_at(0, 10).await.unwrap();
     corrupt.store(true, Ordering::SeqCst);
-    let error = extract(source, &request).await.unwrap_err();
+    let error = extract(source, &request, Scratch::default()).await.unwrap_err();
     let Error::Source(error) = error else {
         panic!("{error:?}")
     };
@@ -275,11 +269,9 @@ async fn of_what_is_wanted_in_part_only_that_is_read() {
         .await
         .unwrap()
         .source;
-    let request = pipeline::Request {
-        selection: Selection::Count(1),
-        scratch: Scratch::new("/nowhere", 1 << 30),
-        ..pipeline::Request::default()
-    };
-    let (summary, _) = extract(source, &request).await.unwrap();
+    let request = Request::new(Selection::Count(1));
+    let (summary, _) = extract(source, &request, Scratch::new("/nowhere", 1 << 30))
+        .await
+        .unwrap();
     assert_eq!(summary.work.strategy, Strategy::Planned);
 }

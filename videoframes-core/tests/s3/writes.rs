@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, StorageError};
 
 use super::{Own, PART, content, key, write};
-use videoframes_core::testing::{Fault, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest};
 
-type Kind = fn(&Request) -> bool;
+type Kind = fn(&ProxiedRequest) -> bool;
 
 /// The first `times` requests of a kind meet with a fault.
-fn first(times: usize, kind: Kind, fault: Fault) -> impl Fn(&Request) -> Fault + Send + Sync {
+fn first(times: usize, kind: Kind, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault + Send + Sync {
     let met = AtomicUsize::new(0);
     move |request| {
         let meets = kind(request) && met.fetch_add(1, Ordering::SeqCst) < times;
@@ -25,10 +25,10 @@ async fn large_objects_are_written_in_parts_and_small_ones_at_once() {
     let (proxy, storage) = own.behind(|_| Fault::None).await;
     for (length, parts) in [(0, 0), (1, 0), (PART, 0), (PART + 1, 2), (3 * PART, 3)] {
         let (key, bytes) = (key(&format!("of-{length}")), content(length));
-        let before = proxy.count(Request::is_part);
+        let before = proxy.count(ProxiedRequest::is_part);
         write(&storage, &key, IfExists::Refuse, &bytes).await.unwrap();
         own.holds(&key, &bytes).await;
-        assert_eq!(proxy.count(Request::is_part) - before, parts, "{length}");
+        assert_eq!(proxy.count(ProxiedRequest::is_part) - before, parts, "{length}");
     }
     assert_eq!(own.open_uploads().await, 0);
 }
@@ -37,10 +37,10 @@ async fn large_objects_are_written_in_parts_and_small_ones_at_once() {
 async fn a_busy_store_is_asked_again() {
     let Some(own) = Own::new().await else { return };
     let kinds: [Kind; 4] = [
-        Request::is_part,
-        Request::is_put,
-        Request::starts_upload,
-        Request::completes_upload,
+        ProxiedRequest::is_part,
+        ProxiedRequest::is_put,
+        ProxiedRequest::starts_upload,
+        ProxiedRequest::completes_upload,
     ];
     for (at, kind) in kinds.into_iter().enumerate() {
         let (_proxy, storage) = own.behind(first(2, kind, Fault::Answer(503, "SlowDown"))).await;
@@ -56,10 +56,11 @@ async fn a_busy_store_is_asked_again() {
 #[tokio::test]
 async fn a_part_that_fails_for_good_leaves_nothing() {
     let Some(own) = Own::new().await else { return };
-    let second = |request: &Request| match request.is_part() && request.target.contains("partNumber=2&") {
-        true => Fault::Answer(500, "InternalError"),
-        false => Fault::None,
-    };
+    let second =
+        |request: &ProxiedRequest| match request.is_part() && request.target.contains("partNumber=2&") {
+            true => Fault::Answer(500, "InternalError"),
+            false => Fault::None,
+        };
     let (_proxy, storage) = own.behind(second).await;
     let key = key("never");
     let error = write(&storage, &key, IfExists::Refuse, &content(4 * PART))
@@ -79,7 +80,7 @@ async fn an_upload_that_cannot_be_completed_leaves_nothing() {
         Fault::Answer(403, "AccessDenied"),
     ] {
         let (_proxy, storage) = own
-            .behind(first(usize::MAX, Request::completes_upload, fault))
+            .behind(first(usize::MAX, ProxiedRequest::completes_upload, fault))
             .await;
         let key = key("never");
         let error = write(&storage, &key, IfExists::Refuse, &content(PART + 1))
@@ -192,15 +193,15 @@ async fn writers_that_go_away_leave_no_upload() {
 async fn calls_that_are_dropped_leave_no_upload() {
     let Some(own) = Own::new().await else { return };
     let kinds: [(Kind, Fault); 3] = [
-        (Request::is_part, Fault::Silence),
-        (Request::completes_upload, Fault::Silence),
+        (ProxiedRequest::is_part, Fault::Silence),
+        (ProxiedRequest::completes_upload, Fault::Silence),
         // The answer with the upload's name is late, and comes all the same.
-        (Request::starts_upload, Fault::Hold),
+        (ProxiedRequest::starts_upload, Fault::Hold),
     ];
     for (kind, fault) in kinds {
         let reached = Arc::new(tokio::sync::Notify::new());
         let tell = Arc::clone(&reached);
-        let rule = move |request: &Request| {
+        let rule = move |request: &ProxiedRequest| {
             if !kind(request) {
                 return Fault::None;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
-use videoframes_core::testing::{Fault, Proxy, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
 use super::place::{Kind, Place, Worker, extract, wait};
 use super::video;
@@ -19,7 +19,7 @@ struct Between {
 }
 
 impl Between {
-    fn start(server: &str, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    fn start(server: &str, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -31,11 +31,11 @@ impl Between {
         }
     }
 
-    fn to_store(place: &Place, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    fn to_store(place: &Place, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         Self::start(&place.cloud.as_ref().unwrap().s3, rule)
     }
 
-    fn to_queues(place: &Place, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    fn to_queues(place: &Place, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         Self::start(&place.cloud.as_ref().unwrap().sqs, rule)
     }
 }
@@ -58,7 +58,11 @@ impl Enough {
 }
 
 /// Spoils the first requests.
-fn first(number: usize, spoil: impl Fn(&Request) -> bool, fault: Fault) -> impl Fn(&Request) -> Fault {
+fn first(
+    number: usize,
+    spoil: impl Fn(&ProxiedRequest) -> bool,
+    fault: Fault,
+) -> impl Fn(&ProxiedRequest) -> Fault {
     let seen = AtomicUsize::new(0);
     move |request| match spoil(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
         true => fault,
@@ -127,11 +131,11 @@ fn a_copy_that_came_to_harm_on_its_way_is_never_decoded() {
     };
     // All its frames are wanted: it is copied, and so small that one read is all of it.
     place.submit(video::short(), &["--fps", "10"]);
-    let between = Between::to_store(&place, first(1, Request::is_read, Fault::Corrupt));
+    let between = Between::to_store(&place, first(1, ProxiedRequest::is_read, Fault::Corrupt));
     let worker = worker_behind(&place, &between);
     let job = only_job(&place, worker);
     // The store is probed in between.
-    let of_video = |request: &Request| request.is_read() && !request.target.contains("/probe");
+    let of_video = |request: &ProxiedRequest| request.is_read() && !request.target.contains("/probe");
     assert_eq!(between.proxy.count(of_video), 2, "it is copied again");
     is_completed_after(&job, 2);
     let expected = place.folder.path().join("expected.zip");
@@ -148,7 +152,7 @@ fn reads_that_are_cut_or_stall_are_taken_up_again() {
             return;
         };
         place.submit(video::long(), &["-n", "5"]);
-        let between = Between::to_store(&place, first(reads, Request::is_read, fault));
+        let between = Between::to_store(&place, first(reads, ProxiedRequest::is_read, fault));
         let worker = worker_behind(&place, &between);
         is_completed_after(&only_job(&place, worker), 1);
     }
@@ -170,7 +174,9 @@ fn a_video_that_is_replaced_while_it_is_read_gives_no_result() {
         }
     });
     let worker = worker_behind(&place, &between);
-    wait("it is being read", || between.proxy.count(Request::is_read) > 3);
+    wait("it is being read", || {
+        between.proxy.count(ProxiedRequest::is_read) > 3
+    });
     place.put("v.mp4", &std::fs::read(video::short()).unwrap());
     between.proxy.release();
     let job = only_job(&place, worker);
@@ -183,7 +189,7 @@ fn a_video_that_is_replaced_while_it_is_read_gives_no_result() {
 }
 
 /// Requests of one kind fail until an attempt has failed for it: nothing of that attempt stays.
-fn an_attempt_fails_for(of_a_kind: fn(&Request) -> bool, fault: Fault) {
+fn an_attempt_fails_for(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -209,12 +215,15 @@ fn an_attempt_fails_for(of_a_kind: fn(&Request) -> bool, fault: Fault) {
 
 #[test]
 fn a_part_that_fails_ends_the_attempt_and_its_upload() {
-    an_attempt_fails_for(Request::is_part, Fault::Answer(500, "InternalError"));
+    an_attempt_fails_for(ProxiedRequest::is_part, Fault::Answer(500, "InternalError"));
 }
 
 #[test]
 fn an_error_in_a_successful_answer_is_an_error() {
-    an_attempt_fails_for(Request::completes_upload, Fault::Answer(200, "InternalError"));
+    an_attempt_fails_for(
+        ProxiedRequest::completes_upload,
+        Fault::Answer(200, "InternalError"),
+    );
 }
 
 #[test]
@@ -223,12 +232,15 @@ fn an_object_that_was_made_and_whose_answer_was_lost_is_the_result() {
         return;
     };
     place.submit(video::long(), LARGE);
-    let between = Between::to_store(&place, first(1, Request::completes_upload, Fault::LoseAnswer));
+    let between = Between::to_store(
+        &place,
+        first(1, ProxiedRequest::completes_upload, Fault::LoseAnswer),
+    );
     let worker = worker_behind(&place, &between);
     let job = only_job(&place, worker);
     is_completed_after(&job, 1);
     assert!(
-        between.proxy.count(Request::completes_upload) > 1,
+        between.proxy.count(ProxiedRequest::completes_upload) > 1,
         "it asked again"
     );
     assert_eq!(place.archives(), [job["result"]["key"].as_str().unwrap()]);
@@ -293,7 +305,7 @@ fn credentials_that_expire_while_it_works_are_waited_for() {
     let expired = Arc::new(AtomicBool::new(false));
     let rule = |expired: &Arc<AtomicBool>| {
         let expired = Arc::clone(expired);
-        move |_: &Request| match expired.load(Ordering::SeqCst) {
+        move |_: &ProxiedRequest| match expired.load(Ordering::SeqCst) {
             true => Fault::Answer(403, "ExpiredToken"),
             false => Fault::None,
         }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{self, Request};
+use videoframes_core::pipeline::{Pipeline, Request};
 use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Depth, Outgoing, Queue, Waiting};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, LocalStorage, ObjectVersion, Storage, StorageError};
@@ -581,29 +581,17 @@ fn named(server: &str, name: &str) -> String {
 
 /// What `vf extract --fps FPS` makes of a video.
 pub(crate) fn extract(video: &Path, fps: i128, archive: &Path) {
-    let request = Request {
-        selection: videoframes_core::select::Selection::Fps(FrameRate::new(fps.into()).unwrap()),
-        ..Request::default()
-    };
+    let request = Request::new(videoframes_core::select::Selection::Fps(
+        FrameRate::new(fps.into()).unwrap(),
+    ));
     let target = ZipFile {
         path: archive.to_owned(),
         if_exists: IfExists::Refuse,
     };
-    let source = std::sync::Arc::new(FileSource::open(video).unwrap());
-    let (extractor, cancel) = (
-        FfmpegExtractor::default(),
-        tokio_util::sync::CancellationToken::new(),
-    );
-    runtime()
-        .block_on(pipeline::run(
-            source,
-            &request,
-            &extractor,
-            &target,
-            &|_| {},
-            &cancel,
-        ))
-        .unwrap();
+    let source = FileSource::open(video).unwrap();
+    let pipeline = Pipeline::new(FfmpegExtractor::default());
+    let extraction = pipeline.extract(source, &request, &target);
+    runtime().block_on(extraction).unwrap();
 }
 
 /// Until something is so.

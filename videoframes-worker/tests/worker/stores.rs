@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use videoframes_core::testing::{Fault, Proxy, Request};
+use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
 use super::place::{Kind, Place, wait};
 use super::video;
@@ -21,7 +21,7 @@ struct Spoiled {
 }
 
 impl Spoiled {
-    fn start(place: &Place, spoil: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+    fn start(place: &Place, spoil: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -30,7 +30,7 @@ impl Spoiled {
         let active = Arc::new(AtomicBool::new(true));
         let spoils = Arc::clone(&active);
         let server = place.cloud.as_ref().unwrap().s3.clone();
-        let rule = move |request: &Request| match spoils.load(Ordering::SeqCst) {
+        let rule = move |request: &ProxiedRequest| match spoils.load(Ordering::SeqCst) {
             true => spoil(request),
             false => Fault::None,
         };
@@ -83,7 +83,7 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     for count in 1..=6 {
         place.submit(video::short(), &["-n", &count.to_string()]);
     }
-    let writes = |request: &Request| ["PUT", "POST"].contains(&request.method.as_str());
+    let writes = |request: &ProxiedRequest| ["PUT", "POST"].contains(&request.method.as_str());
     let store = Spoiled::start(&place, move |request| match writes(request) {
         true => Fault::Answer(503, "SlowDown"),
         false => Fault::None,
@@ -94,7 +94,8 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     );
     wait("jobs are deferred", || statuses(&place.jobs(), "retry_wait") >= 2);
     // The outage lasts for three probes.
-    let probes = |request: &Request| writes(request) && request.target.ends_with("/probe?x-id=PutObject");
+    let probes =
+        |request: &ProxiedRequest| writes(request) && request.target.ends_with("/probe?x-id=PutObject");
     let (since, probed) = (Instant::now(), store.proxy.count(probes));
     wait("the store is probed", || store.proxy.count(probes) >= probed + 9);
     let rows = place.jobs();
@@ -152,7 +153,7 @@ fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing
     }
     let others = [7, 8].map(|count| place.submit(video::short(), &["-n", &count.to_string()]));
     let path = format!("/{bucket}/");
-    let of_bucket = move |request: &Request| request.target.starts_with(&path);
+    let of_bucket = move |request: &ProxiedRequest| request.target.starts_with(&path);
     let down = of_bucket.clone();
     let store = Spoiled::start(&place, move |request| match down(request) {
         true => Fault::Answer(503, "SlowDown"),

@@ -338,6 +338,7 @@ mod tests {
             frames: frames.to_vec(),
             picture: PictureOptions::default(),
             deinterlace: false,
+            limits: crate::limits::Limits::default(),
         }
     }
 

@@ -1,7 +1,7 @@
-//! The tables in which videoframes keeps jobs, outbox and queues, on Postgres and SQLite.
+//! Schema migrations of videoframes for jobs, outbox and queues, on Postgres and SQLite.
 //!
-//! What has been applied is written down in a table of its own (`videoframes_migrations`), so that the
-//! tables can share a database with an application that has migrations too.
+//! Applied migrations are recorded in a separate table (`videoframes_migrations`), so that the tables can
+//! share a database with an application that has its own migrations.
 
 mod lock;
 mod m20261124_000001_jobs;
@@ -14,7 +14,7 @@ use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 
 pub use sea_orm_migration::MigrationStatus;
 
-/// Every migration, the oldest first.
+/// All migrations, oldest first.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -34,30 +34,30 @@ impl MigratorTrait for Migrator {
 }
 
 const TABLE: &str = "videoframes_migrations";
-/// Says, in one row, which programs can work with the schema.
+/// Table with one row that names the programs compatible with the schema.
 const SCHEMA: &str = "videoframes_schema";
 
-/// Why a database is not, or cannot be made, as this program needs it.
+/// Errors of the schema and its migrations.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// Another version of the program has changed the schema in ways that this one does not know.
-    #[error("the database's schema is newer than this program: it does not know {}", unknown.join(", "))]
+    /// A newer version of the program has changed the schema incompatibly.
+    #[error("the database schema is newer than this program, which does not know {}", unknown.join(", "))]
     SchemaNewer {
         /// Migrations that only the database knows.
         unknown: Vec<String>,
     },
     /// The schema lacks changes that this program needs.
-    #[error("the database's schema is older than this program: run the migrations {}", pending.join(", "))]
+    #[error("the database schema is older than this program: run the migrations {}", pending.join(", "))]
     SchemaOlder {
-        /// Migrations that are still to be run.
+        /// Pending migrations.
         pending: Vec<String>,
     },
-    /// The database cannot be reached, or refused.
-    #[error("cannot {action}")]
+    /// The database is unreachable or rejected a statement.
+    #[error("failed to {action}")]
     Database {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What its client said.
+        /// Error of the client.
         source: DbErr,
     },
 }
@@ -68,21 +68,21 @@ impl MigrationError {
     }
 }
 
-/// A migration, and whether the database has it.
+/// A migration and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationState {
-    /// Its name.
+    /// Name of the migration.
     pub name: String,
-    /// Whether the database has it.
+    /// Whether the migration is applied to the database.
     pub status: MigrationStatus,
-    /// Whether this program has it.
+    /// Whether this program knows the migration.
     pub known: bool,
 }
 
-/// Every migration that the program or the database has, the oldest first. Changes nothing.
+/// Returns all migrations that the program or the database knows, oldest first. Changes nothing.
 ///
 /// # Errors
-/// [`MigrationError::Database`].
+/// Returns [`MigrationError::Database`] if the database does not answer.
 pub async fn status<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, MigrationError> {
     states(db)
         .await
@@ -109,7 +109,7 @@ async fn states<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, DbErr
         known: false,
     });
     let mut states: Vec<_> = ours.chain(theirs).collect();
-    // Names begin with a date.
+    // Names start with a date.
     states.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(states)
 }
@@ -127,7 +127,7 @@ async fn applied<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
     rows.iter().map(|row| row.try_get("", "version")).collect()
 }
 
-/// Whether a table is there that statements without a schema's name would find.
+/// Returns whether a table exists in the search path.
 async fn has_table<C: ConnectionTrait>(db: &C, name: &'static str) -> Result<bool, DbErr> {
     let found = match db.get_database_backend() {
         DbBackend::Postgres => Query::select()
@@ -144,7 +144,7 @@ async fn has_table<C: ConnectionTrait>(db: &C, name: &'static str) -> Result<boo
     row.map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
-/// The oldest program that can work with the schema, by its newest migration, where the database says so.
+/// Returns the newest migration of the oldest compatible program, if the schema records that.
 async fn compatible_since<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
     if !has_table(db, SCHEMA).await? {
         return Ok(None);
@@ -154,17 +154,20 @@ async fn compatible_since<C: ConnectionTrait>(db: &C) -> Result<Option<String>, 
     row.map(|row| row.try_get("", "compatible_since")).transpose()
 }
 
-/// Whether a program with these migrations can work with a schema whose migrations it does not all know:
-/// it has every migration up to the one that the schema names. Names begin with a date.
+/// Returns whether a program is compatible with a schema that has unknown migrations.
+///
+/// A compatible program has every migration up to the one that the schema names. Names start with a date.
 fn is_compatible(newest: Option<&str>, since: Option<&str>) -> bool {
     matches!((newest, since), (Some(newest), Some(since)) if newest >= since)
 }
 
-/// Whether this program can work with the schema: it has all that the program needs, and nothing that the
-/// program does not know unless the schema says that this is safe. Changes nothing.
+/// Checks that this program is compatible with the schema. Changes nothing.
+///
+/// The schema has all migrations that the program needs, and either no unknown ones or a record that they are
+/// compatible.
 ///
 /// # Errors
-/// [`MigrationError::SchemaNewer`] and [`MigrationError::SchemaOlder`] where it cannot.
+/// Returns [`MigrationError::SchemaNewer`] or [`MigrationError::SchemaOlder`] for an incompatible schema.
 pub async fn check<C: ConnectionTrait>(db: &C) -> Result<(), MigrationError> {
     let states = status(db).await?;
     if let Err(newer) = refuse_newer(&states) {
@@ -172,7 +175,7 @@ pub async fn check<C: ConnectionTrait>(db: &C) -> Result<(), MigrationError> {
         let newest = known.map(|state| state.name.as_str()).max();
         let since = compatible_since(db)
             .await
-            .map_err(MigrationError::database("read which programs the schema is for"))?;
+            .map_err(MigrationError::database("read the compatibility of the schema"))?;
         if !is_compatible(newest, since.as_deref()) {
             return Err(newer);
         }
@@ -198,24 +201,25 @@ fn refuse_newer(states: &[MigrationState]) -> Result<(), MigrationError> {
     }
 }
 
-/// Runs the pending migrations. Idempotent; any number of programs may do so at once, and each returns
-/// when the schema is complete. Takes locks of a session: needs a connection
-/// that no pooler shares out.
+/// Runs the pending migrations. Idempotent.
+///
+/// Any number of processes may call this concurrently; each call returns when the schema is complete. Takes
+/// session locks, so the connection must not go through a transaction pooler.
 ///
 /// # Errors
-/// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program cannot work with.
+/// Returns [`MigrationError::SchemaNewer`] for an incompatible schema, and changes nothing then.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), MigrationError> {
-    // Whoever finds nothing to do waits for nobody.
+    // Does not wait for the lock if there is nothing to do.
     if !matches!(check(db).await, Err(MigrationError::SchemaOlder { .. })) {
         return check(db).await;
     }
     lock::with(db, lock::Work::Up).await
 }
 
-/// Takes the last `steps` migrations back, with all data in the tables that they made.
+/// Reverts the last `steps` migrations, with all data in the tables that they created.
 ///
 /// # Errors
-/// [`MigrationError::SchemaNewer`], with nothing changed, for a schema that this program does not know.
+/// Returns [`MigrationError::SchemaNewer`] for a schema with unknown migrations, and changes nothing then.
 pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), MigrationError> {
     lock::with(db, lock::Work::Down(steps)).await
 }
@@ -225,7 +229,7 @@ mod tests {
     use super::is_compatible;
 
     #[test]
-    fn a_program_works_with_a_newer_schema_that_says_so() {
+    fn a_program_accepts_a_newer_schema_that_is_marked_compatible() {
         let (ours, later) = (Some("m20270101_000005_ours"), Some("m20270201_000006_later"));
         for (newest, since, expected) in [
             (ours, ours, true),

@@ -1,4 +1,4 @@
-//! One migrator at a time.
+//! A lock, so that only one migrator runs at a time.
 
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(unused))]
 
@@ -54,18 +54,18 @@ mod postgres {
 
     use super::{DbErr, MigrationError, Work};
 
-    /// Any number that others are unlikely to take.
+    /// An arbitrary key that others are unlikely to use.
     const KEY: i64 = 0x7666_6d69_6772_6174;
 
-    /// The lock is a session's, on a connection of its own: whatever becomes of this program, the lock
-    /// ends with the connection, and migrations may use transactions as they like.
+    /// Runs `work` under a session lock on a separate connection: the lock ends with the connection, even
+    /// after a crash, and migrations may use their own transactions.
     pub(super) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
         let mut lock = take(db).await.map_err(|source| MigrationError::Database {
             action: "lock the schema",
             source: DbErr::Conn(RuntimeErr::SqlxError(source.into())),
         })?;
         let done = work.run(db).await;
-        // The end of the connection is the end of the lock, however it ends.
+        // Closing the connection releases the lock in any case.
         let _ = sqlx::query("SELECT pg_advisory_unlock($1)")
             .bind(KEY)
             .execute(&mut lock)
@@ -77,7 +77,7 @@ mod postgres {
     async fn take(db: &DatabaseConnection) -> Result<PgConnection, sqlx::Error> {
         let options = db.get_postgres_connection_pool().connect_options();
         let mut lock = PgConnection::connect_with(&options).await?;
-        // Another migrator may take longer than a statement is usually given.
+        // Another migrator may take longer than the usual statement timeout.
         sqlx::query("SET statement_timeout = 0")
             .execute(&mut lock)
             .await?;
@@ -97,8 +97,8 @@ mod sqlite {
 
     use super::{MigrationError, Work};
 
-    /// One immediate transaction is the lock: others wait for it as long as their busy timeout lets
-    /// them. Each migration is a savepoint in it.
+    /// Runs `work` in one immediate transaction, which serves as the lock: others wait up to their busy
+    /// timeout. Each migration is a savepoint in the transaction.
     pub(super) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

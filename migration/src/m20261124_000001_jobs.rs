@@ -1,8 +1,7 @@
-//! Jobs, the outbox and queues.
+//! Tables for jobs, the outbox and queues.
 //!
-//! Times are milliseconds since the epoch in a bigint, so that both databases compare them alike; JSON
-//! is text, since nothing is asked of it in SQL. Indexes that serve one question hold only the rows
-//! that it is about.
+//! Times are milliseconds since the epoch in a bigint, which both databases compare alike. JSON is text,
+//! since no SQL queries it. Indexes for a single query are partial, with only the rows that it needs.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -32,7 +31,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// On SQLite too, where it is not the default: half a schema is none.
+    /// On SQLite too, where it is not the default: a partial schema is unusable.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -75,7 +74,7 @@ async fn video_jobs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(big_integer(Job::CreatedAt))
         .col(big_integer(Job::UpdatedAt))
         .col(big_integer_null(Job::FinishedAt))
-        // When a message for the workers was last written or known to be on its way.
+        // Time at which a message for the workers was last written or known to be in the queue.
         .col(big_integer(Job::EnqueuedAt))
         .to_owned();
     manager.create_table(table).await?;
@@ -187,7 +186,7 @@ async fn queue_messages(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Counts rows in the order in which they came; no number is ever given twice.
+/// Numbers rows in order of insertion; numbers are never reused.
 fn sequence(name: impl IntoIden) -> ColumnDef {
     ColumnDef::new(name)
         .big_integer()

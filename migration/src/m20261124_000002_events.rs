@@ -1,6 +1,7 @@
-//! Order among the events of an object, the message that asked for a job, and the bucket of its result.
+//! Columns for the order of an object's events, for the message that requested a job, and for the bucket of
+//! its result.
 //!
-//! Every column may be empty: a worker that knows none of them goes on beside one that does.
+//! All columns are nullable: a worker that does not know them can run concurrently with one that does.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text_null;
@@ -14,7 +15,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut order = text_null(VideoJobs::EventOrder);
         if manager.get_database_backend() == DbBackend::Postgres {
-            // Compared byte by byte, whatever the database's language.
+            // Compared by bytes, whatever the database's locale.
             order.extra("COLLATE \"C\"");
         }
         let columns = [
@@ -23,7 +24,7 @@ impl MigrationTrait for Migration {
             text_null(VideoJobs::MessageId),
             text_null(VideoJobs::ResultBucket),
         ];
-        // SQLite adds one column at a time.
+        // SQLite adds one column per statement.
         for column in columns {
             let alter = Table::alter()
                 .table(VideoJobs::Table)
@@ -52,7 +53,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for name in INDEXES {
-            // SQLite drops no column that an index has.
+            // SQLite does not drop an indexed column.
             let drop = Index::drop().name(name).table(VideoJobs::Table).to_owned();
             manager.drop_index(drop).await?;
         }
@@ -72,7 +73,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// On SQLite too, where it is not the default: half a schema is none.
+    /// On SQLite too, where it is not the default: a partial schema is unusable.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -83,12 +84,12 @@ const INDEXES: [&str; 2] = ["video_jobs_events", "video_jobs_message_id"];
 #[derive(DeriveIden)]
 enum VideoJobs {
     Table,
-    /// The bucket and key of an event's object.
+    /// Bucket and key of the event's object.
     SourceObject,
-    /// Where the event stands among those of its object; greater is newer.
+    /// Position among the events of the object; greater is newer.
     EventOrder,
-    /// The message that asked for the job.
+    /// Message that requested the job.
     MessageId,
-    /// The bucket in which clients find the result.
+    /// Bucket in which clients find the result.
     ResultBucket,
 }

@@ -1,6 +1,6 @@
-//! Compressed videos beside the archive.
+//! A column for the renditions of a result.
 //!
-//! The column may be empty: a worker that does not know it goes on beside one that does.
+//! The column is nullable: a worker that does not know it can run concurrently with one that does.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text_null;
@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
         manager.alter_table(alter).await
     }
 
-    /// On SQLite too, where it is not the default: half a schema is none.
+    /// On SQLite too, where it is not the default: a partial schema is unusable.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -35,6 +35,6 @@ impl MigrationTrait for Migration {
 #[derive(DeriveIden)]
 enum VideoJobs {
     Table,
-    /// What became of each rendition that was asked for, as JSON.
+    /// Results of the requested renditions, as JSON.
     ResultRenditions,
 }

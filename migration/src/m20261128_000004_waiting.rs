@@ -1,7 +1,7 @@
-//! Long backlogs: indexes by which waiting, late and refused rows are found without reading the others, the
-//! time limit of the work alone, and the oldest program that can work with the schema.
+//! Support for long backlogs: indexes that find waiting, late and rejected rows without a scan, the time
+//! limit for the work alone, and the oldest compatible program.
 //!
-//! Every column may be empty: a worker that does not know these columns works beside one that does.
+//! All columns are nullable: a worker that does not know them can run concurrently with one that does.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, integer, text, text_null};
@@ -9,8 +9,8 @@ use sea_orm_migration::schema::{big_integer_null, integer, text, text_null};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The oldest program that can work with this schema, by its newest migration. A later migration raises it
-/// only where it takes away something that this program needs.
+/// Newest migration of the oldest program that is compatible with this schema. A later migration increases it
+/// only if it removes something that this program needs.
 const COMPATIBLE_SINCE: &str = "m20261128_000004_waiting";
 
 #[async_trait::async_trait]
@@ -46,7 +46,7 @@ impl MigrationTrait for Migration {
         manager
             .drop_table(Table::drop().table(Schema::Table).to_owned())
             .await?;
-        // SQLite drops no column that an index has.
+        // SQLite does not drop an indexed column.
         for name in JOB_INDEXES {
             let drop = Index::drop().name(name).table(VideoJobs::Table).to_owned();
             manager.drop_index(drop).await?;
@@ -64,13 +64,13 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// On SQLite too, where it is not the default: half a schema is none.
+    /// On SQLite too, where it is not the default: a partial schema is unusable.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 }
 
-/// SQLite adds one column at a time.
+/// SQLite adds one column per statement.
 async fn add(
     manager: &SchemaManager<'_>,
     table: impl IntoIden,
@@ -107,11 +107,11 @@ fn indexes() -> [IndexCreateStatement; 6] {
     use VideoJobs as Job;
     let of_jobs = |name: &str| Index::create().name(name).table(Job::Table).to_owned();
     let of_outbox = |name: &str| Index::create().name(name).table(Outbox::Table).to_owned();
-    // Constants and no parameters: a partial index serves only queries that say the same.
+    // Constants rather than parameters: a partial index serves only queries with the same condition.
     let is = |status: &'static str| Expr::col(Job::Status).eq(Expr::cust(format!("'{status}'")));
     [
         of_jobs(JOB_INDEXES[0])
-            // SQLite prefers the index on status alone to one that does not begin with status.
+            // SQLite prefers the index on status alone to an index that does not start with status.
             .col(Job::Status)
             .col(Job::EnqueuedAt)
             .col(Job::Id)
@@ -159,9 +159,9 @@ enum VideoJobs {
     CreatedAt,
     FinishedAt,
     EnqueuedAt,
-    /// How long the job may take from when work on it first began.
+    /// Maximum time from the start of the first attempt.
     WorkLimitMs,
-    /// When work on it first began, since it was accepted or asked for again.
+    /// Start of the first attempt since the submission or the last retry by an operator.
     BegunAt,
 }
 
@@ -171,9 +171,9 @@ enum Outbox {
     Seq,
     Destination,
     SentAt,
-    /// When its queue refused the message for good.
+    /// Time at which the queue rejected the message permanently.
     RefusedAt,
-    /// Why.
+    /// Reason of the rejection.
     RefusedBecause,
 }
 

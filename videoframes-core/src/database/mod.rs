@@ -1,7 +1,7 @@
-//! Databases that jobs and queues are kept in: Postgres, or a SQLite file.
+//! Databases for jobs and queues: Postgres, or a SQLite file.
 //!
-//! Time is the database's own, read inside the statement that compares or writes it: programs on several
-//! machines agree on it, whatever their clocks say.
+//! The time is the database's own, read inside the statement that compares or writes it. This way processes
+//! on several machines agree on the time, whatever their clocks show.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -26,27 +26,27 @@ pub use videoframes_migration as migration;
 pub(crate) use self::session::Session;
 use crate::clock::millis;
 
-/// More than this is not waited for an answer, whatever the options say.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Upper limit of the configured patience.
+const MAX_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// How a database is used.
+/// Options of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseOptions {
-    /// Most connections, besides the one that is kept for renewing leases. At least one.
+    /// Maximum number of connections, in addition to the one reserved for lease renewals. At least one.
     pub connections: u32,
-    /// How long one call may take altogether before it counts as failed.
+    /// Maximum time of one call.
     pub patience: Duration,
-    /// The connection pooler in front of Postgres, if any.
+    /// Connection pooler in front of Postgres, if any.
     pub pooler: Pooler,
 }
 
 /// The connection pooler in front of a Postgres server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooler {
-    /// To be found out when connecting: a server takes a parameter that poolers refuse or ignore.
+    /// Detects a pooler while connecting: a server accepts a parameter that poolers reject or ignore.
     #[default]
     Detect,
-    /// A pooler such as PgBouncer, which may give each transaction another session.
+    /// A transaction pooler such as PgBouncer, which may run each transaction in a different session.
     Transaction,
 }
 
@@ -60,27 +60,26 @@ impl Default for DatabaseOptions {
     }
 }
 
-/// Why there is no connection. Never shows a password.
+/// Errors of a connection. Never contain a password.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The address is of no kind that this program was built for.
+    /// The type of the address is unknown, or not supported by this build.
     #[error(
-        "the database's address is neither postgres://… nor sqlite:… nor the path of a file, or support for \
-         it was not built in"
+        "the database address is neither postgres://… nor sqlite:… nor a file path, or this build does not support it"
     )]
     Unsupported,
-    /// The address cannot be read.
-    #[error("the database's address cannot be read")]
+    /// The address cannot be parsed.
+    #[error("the database address is invalid")]
     InvalidAddress {
-        /// What is wrong with it.
+        /// Error of the parser.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The database cannot be reached, or does not answer as it should.
-    #[error("cannot connect to the database {database}")]
+    /// The database is unreachable or returned an unexpected answer.
+    #[error("failed to connect to the database {database}")]
     Unavailable {
-        /// The database, without a password.
+        /// Name of the database, without a password.
         database: String,
-        /// What its client said.
+        /// Error of the client.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -94,22 +93,22 @@ pub struct Database {
 struct Shared {
     name: String,
     pool: DatabaseConnection,
-    /// One connection that nothing else can keep busy: a lease that is not renewed is lost work.
+    /// Connection reserved for lease renewals: a lease that is not renewed in time is lost work.
     reserved: DatabaseConnection,
-    /// Whether a pooler gives each transaction another session.
+    /// Whether a pooler may run each transaction in a different session.
     shared: bool,
     patience: Duration,
-    /// SQLite has one writer at a time. Inside this program they queue here, which is fair and wakes the
-    /// next one at once; its own waiting is neither.
-    turns: Option<Arc<Mutex<()>>>,
-    /// By queue: tells those who wait for a message in this program that there is one.
+    /// Lock for SQLite, which has one writer at a time. Writers in this process queue here, which is fair and
+    /// wakes the next writer at once; SQLite's own busy handler is neither.
+    write_lock: Option<Arc<Mutex<()>>>,
+    /// Notifies receives in this process of new messages, by queue.
     arrivals: std::sync::Mutex<HashMap<String, Arc<Notify>>>,
     #[cfg(feature = "testing")]
     offset: std::sync::atomic::AtomicI64,
 }
 
-/// What a backend gives: its name for people, the pool, the reserved connection, and whether a pooler gives
-/// each transaction another session.
+/// The connections of a backend: its display name, the pool, the reserved connection, and whether a pooler
+/// may run each transaction in a different session.
 struct Opened {
     name: String,
     pool: DatabaseConnection,
@@ -118,15 +117,15 @@ struct Opened {
 }
 
 impl Database {
-    /// Connects to `postgres://user:password@host:port/database?…`, or opens `sqlite:path` or just a path;
-    /// a missing file is made.
+    /// Connects to `postgres://user:password@host:port/database?…`, or opens `sqlite:path` or a plain path.
+    /// Creates a missing file.
     ///
     /// # Errors
-    /// [`DatabaseError`]; of these only [`DatabaseError::Unavailable`] may go away by itself.
+    /// Returns a [`DatabaseError`]; only [`DatabaseError::Unavailable`] may be temporary.
     pub async fn connect(address: &str, options: &DatabaseOptions) -> Result<Self, DatabaseError> {
         let options = &DatabaseOptions {
-            // Both databases count milliseconds in an `i32`, and Postgres takes none for no limit.
-            patience: options.patience.clamp(Duration::from_millis(1), LONGEST_PATIENCE),
+            // Both databases store milliseconds in an `i32`, and Postgres treats zero as unlimited.
+            patience: options.patience.clamp(Duration::from_millis(1), MAX_PATIENCE),
             ..*options
         };
         let opened = open(address, options).await?;
@@ -138,7 +137,7 @@ impl Database {
                 reserved: opened.reserved,
                 shared: opened.shared,
                 patience: options.patience,
-                turns: sqlite.then(Arc::default),
+                write_lock: sqlite.then(Arc::default),
                 arrivals: std::sync::Mutex::default(),
                 #[cfg(feature = "testing")]
                 offset: std::sync::atomic::AtomicI64::new(0),
@@ -146,11 +145,11 @@ impl Database {
         })
     }
 
-    /// Brings the schema up to date; see [`migration::migrate`]. Does nothing where that is not needed.
+    /// Updates the schema if necessary; see [`migration::migrate`].
     ///
     /// # Errors
-    /// [`migration::MigrationError`]; [`migration::MigrationError::SchemaOlder`] through a pooler, which has no
-    /// session to migrate in.
+    /// Returns a [`migration::MigrationError`]: [`migration::MigrationError::SchemaOlder`] through a pooler,
+    /// since a migration needs a session.
     pub async fn migrate(&self) -> Result<(), migration::MigrationError> {
         match self.shared.shared {
             true => self.check_schema().await,
@@ -158,10 +157,10 @@ impl Database {
         }
     }
 
-    /// Whether this program can work with the schema; see [`migration::check`].
+    /// Checks that this program is compatible with the schema; see [`migration::check`].
     ///
     /// # Errors
-    /// [`migration::MigrationError`].
+    /// Returns a [`migration::MigrationError`] if it is not.
     pub async fn check_schema(&self) -> Result<(), migration::MigrationError> {
         let reader = self.reader().await;
         let reader = reader.map_err(|source| migration::MigrationError::Database {
@@ -171,20 +170,20 @@ impl Database {
         migration::check(&reader).await
     }
 
-    /// Whether a pooler gives each transaction another session.
+    /// Returns whether a pooler may run each transaction in a different session.
     pub fn is_pooled(&self) -> bool {
         self.shared.shared
     }
 
-    /// The pool, for what this library does not do itself.
+    /// Returns the pool, for statements outside this library.
     pub fn connection(&self) -> &DatabaseConnection {
         &self.shared.pool
     }
 
-    /// Asks for an answer.
+    /// Pings the database.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// Returns [`DatabaseError::Unavailable`] if the database does not answer.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
         let answer = within(self.shared.patience, self.shared.pool.ping()).await;
         answer.map_err(|source| DatabaseError::Unavailable {
@@ -193,25 +192,25 @@ impl Database {
         })
     }
 
-    /// Waits for what is under way and closes all connections. Calls that come later fail.
+    /// Waits for running statements and closes all connections. Later calls fail.
     pub async fn close(&self) {
         for pool in [&self.shared.pool, &self.shared.reserved] {
-            // It closes them in any case; what a connection still has to say helps nobody.
+            // The connections close in any case; an error here has no consequence.
             let _ = pool.clone().close().await;
         }
     }
 
-    /// Moves this database's time forward, for this value and its clones only.
+    /// Advances the time of this value and its clones.
     #[cfg(feature = "testing")]
     pub fn advance(&self, by: Duration) {
         let offset = &self.shared.offset;
         offset.fetch_add(millis(by), std::sync::atomic::Ordering::SeqCst);
     }
 
-    /// The database's time in milliseconds since the epoch: the same everywhere in one statement.
+    /// Returns the database's time in milliseconds since the epoch, constant within one statement.
     ///
-    /// Of Postgres' clocks `statement_timestamp()` is read: a transaction's would stand still, and
-    /// `clock_timestamp()` would give one row several times that should be one.
+    /// On Postgres this is `statement_timestamp()`: the time of a transaction would not advance, and
+    /// `clock_timestamp()` would change within a statement.
     pub(crate) fn now(&self) -> Expr {
         let now = match self.shared.pool.get_database_backend() {
             DbBackend::Postgres => {
@@ -224,12 +223,12 @@ impl Database {
         now
     }
 
-    /// The time in so much time.
+    /// Returns the time `by` from now.
     pub(crate) fn later(&self, by: Duration) -> Expr {
         self.now().add(millis(by.min(FAR)))
     }
 
-    /// The time so much time ago.
+    /// Returns the time `by` ago.
     pub(crate) fn earlier(&self, by: Duration) -> Expr {
         self.now().sub(millis(by.min(FAR)))
     }
@@ -244,19 +243,19 @@ impl Database {
         if self.shared.shared {
             return self.begin_shared(&self.shared.pool).await;
         }
-        let turn = self.turn().await;
-        // Without it, SQLite refuses to make a writer of a reader whose view is old, however long it
-        // may wait.
-        let immediate = turn.is_some().then_some(SqliteTransactionMode::Immediate);
+        let write_guard = self.write_guard().await;
+        // With a deferred transaction, SQLite does not upgrade a reader with an old snapshot to a writer,
+        // however long the busy timeout is.
+        let immediate = write_guard.is_some().then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions {
             sqlite_transaction_mode: immediate,
             ..TransactionOptions::default()
         };
         let transaction = self.shared.pool.begin_with_options(options).await?;
-        Ok(Session::transaction(transaction, turn))
+        Ok(Session::transaction(transaction, write_guard))
     }
 
-    /// Where to read from.
+    /// Returns a session for reads.
     pub(crate) async fn reader(&self) -> Result<Session, DbErr> {
         #[cfg(feature = "postgres")]
         if self.shared.shared {
@@ -272,16 +271,16 @@ impl Database {
         transaction.map(Session::shared).map_err(session::query_error)
     }
 
-    /// Runs one statement that writes, as a transaction of its own, and gives what it returns.
+    /// Runs one write statement in its own transaction, and returns its rows.
     pub(crate) async fn run<S: StatementBuilder + Sync>(
         &self,
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let _turn = self.turn().await;
+        let _write_guard = self.write_guard().await;
         self.run_on(&self.shared.pool, statement).await
     }
 
-    /// Like [`Self::run`], on the connection that nothing else uses.
+    /// Runs like [`Self::run`], on the reserved connection.
     pub(crate) async fn run_reserved<S: StatementBuilder + Sync>(
         &self,
         statement: &S,
@@ -301,25 +300,25 @@ impl Database {
             session.commit().await?;
             return Ok(rows);
         }
-        // All rows, even where there can be but one: only behind the last one it is known that the
-        // commit was no failure.
+        // Fetches all rows, even if there can be only one: the commit has succeeded only after the last row.
         pool.query_all(statement).await
     }
 
-    /// Whether it is not even worth to ask for a change, as `look` finds nothing that would be changed. Only
-    /// asked of SQLite, where whoever wants to write keeps all others from writing.
-    pub(crate) async fn has_none<S: StatementBuilder + Sync>(&self, look: &S) -> Result<bool, DbErr> {
-        Ok(self.shared.turns.is_some() && self.shared.pool.query_one(look).await?.is_none())
+    /// Returns whether `query` finds no rows, so that the write can be skipped.
+    ///
+    /// Queries only SQLite, where every writer blocks all others.
+    pub(crate) async fn has_none<S: StatementBuilder + Sync>(&self, query: &S) -> Result<bool, DbErr> {
+        Ok(self.shared.write_lock.is_some() && self.shared.pool.query_one(query).await?.is_none())
     }
 
-    async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
-        match &self.shared.turns {
-            Some(turns) => Some(Arc::clone(turns).lock_owned().await),
+    async fn write_guard(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.shared.write_lock {
+            Some(write_lock) => Some(Arc::clone(write_lock).lock_owned().await),
             None => None,
         }
     }
 
-    /// What tells this program of messages that it sends to `queue` itself.
+    /// Returns the notifier for messages that this process sends to `queue`.
     pub(crate) fn arrivals(&self, queue: &str) -> Arc<Notify> {
         let mut arrivals = self
             .shared
@@ -338,10 +337,10 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A thousand years: what is added to or taken from the time cannot overflow it.
+/// A thousand years: adding or subtracting this cannot overflow the time.
 const FAR: Duration = Duration::from_secs(1000 * 366 * 24 * 3600);
 
-/// What `work` gives, or an error where it takes too long: a peer that vanished does not say so.
+/// Returns the output of `work`, or an error after `patience`: a vanished peer does not close its connection.
 pub(crate) async fn within<T, E: From<DbErr>>(
     patience: Duration,
     work: impl Future<Output = Result<T, E>>,
@@ -352,7 +351,7 @@ pub(crate) async fn within<T, E: From<DbErr>>(
     }
 }
 
-/// A text as both databases can keep it: Postgres has no zero bytes.
+/// Replaces zero bytes, which Postgres cannot store.
 pub(crate) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -366,7 +365,7 @@ async fn open(address: &str, options: &DatabaseOptions) -> Result<Opened, Databa
     if let Some(path) = sqlite::path(address) {
         return sqlite::open(path, options).await;
     }
-    // Not shown: it may be an address with a password and a spelling mistake.
+    // The address is not shown: it may contain a password and a typing error.
     let _ = options;
     Err(DatabaseError::Unsupported)
 }

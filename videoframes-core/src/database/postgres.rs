@@ -1,4 +1,4 @@
-//! Connections to Postgres, directly or through a pooler.
+//! Connections to Postgres, direct or through a pooler.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{DatabaseError, DatabaseOptions, Opened, Pooler};
 
-/// How long a connection may have been idle before it is asked whether it still works.
-const TRUSTED: Duration = Duration::from_secs(5);
-/// The longest that the first connection is waited for.
-const CONNECTING: Duration = Duration::from_secs(15);
-/// How long the server may be silent before a log line says so.
-const SILENCE: Duration = Duration::from_secs(3);
+/// Idle time after which a connection is tested before use.
+const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
+/// Maximum wait for the first connection.
+const MAX_CONNECT_TIME: Duration = Duration::from_secs(15);
+/// Time without an answer after which a warning is logged.
+const WARN_AFTER: Duration = Duration::from_secs(3);
 
 pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Opened, DatabaseError> {
     let connect: PgConnectOptions =
@@ -28,7 +28,7 @@ pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Ope
         None => connect.application_name("videoframes"),
     };
     let name = name(&connect);
-    let first = announced(&name, first(connect, options)).await;
+    let first = warn_if_slow(&name, connect_first(connect, options)).await;
     let (connect, shared) = first.map_err(|source| DatabaseError::Unavailable {
         database: name.clone(),
         source,
@@ -45,24 +45,24 @@ pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Ope
     })
 }
 
-/// Logs once that a server is silent while it is waited for.
-async fn announced<T>(name: &str, connected: impl Future<Output = T>) -> T {
+/// Logs a warning if the server does not answer for a while.
+async fn warn_if_slow<T>(name: &str, connected: impl Future<Output = T>) -> T {
     tokio::pin!(connected);
     tokio::select! {
         done = &mut connected => return done,
-        () = sleep(SILENCE) => {}
+        () = sleep(WARN_AFTER) => {}
     }
-    tracing::warn!(database = name, "the database does not answer yet, still trying");
+    tracing::warn!(database = name, "the database does not answer yet; still trying");
     connected.await
 }
 
-/// Connects once: how to connect again, and whether a pooler shares sessions out by the transaction. Tries
-/// again for a while where that may help.
-async fn first(
+/// Connects once. Returns the options for further connections, and whether a pooler shares sessions between
+/// transactions. Retries transient errors for a while.
+async fn connect_first(
     mut connect: PgConnectOptions,
     options: &DatabaseOptions,
 ) -> Result<(PgConnectOptions, bool), Box<dyn std::error::Error + Send + Sync>> {
-    let limit = options.patience.min(CONNECTING);
+    let limit = options.patience.min(MAX_CONNECT_TIME);
     let end = Instant::now() + limit;
     let mut shared = options.pooler == Pooler::Transaction;
     let mut pause = Duration::from_millis(50);
@@ -87,7 +87,7 @@ async fn first(
             Ok(Err(error)) => error,
             Err(_) => return Err(format!("no answer within {limit:?}").into()),
         };
-        if !may_pass(&error) || Instant::now() + pause >= end {
+        if !is_transient(&error) || Instant::now() + pause >= end {
             return Err(error.into());
         }
         sleep(pause).await;
@@ -95,18 +95,19 @@ async fn first(
     }
 }
 
-/// The client asks for more digits of floating-point numbers than is the default, and needs none of them.
+/// The client requests more digits of floating-point numbers than the default, which this crate does not
+/// need.
 fn without_parameters(connect: PgConnectOptions) -> PgConnectOptions {
     connect.extra_float_digits(None)
 }
 
-/// PgBouncer refuses parameters that it does not pass on to the server.
+/// PgBouncer rejects parameters that it does not pass on to the server.
 fn refuses_parameters(error: &sqlx::Error) -> bool {
     let refusal = error.as_database_error().map(|error| error.message());
     refusal.is_some_and(|message| message.contains("unsupported startup parameter"))
 }
 
-/// PgBouncer ignores such parameters where it is told to (`ignore_startup_parameters`).
+/// PgBouncer ignores parameters that its configuration lists in `ignore_startup_parameters`.
 async fn ignores_parameters(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::raw_sql("SHOW extra_float_digits")
         .fetch_one(connection)
@@ -114,8 +115,9 @@ async fn ignores_parameters(connection: &mut PgConnection) -> Result<bool, sqlx:
     Ok(row.try_get::<String, _>(0)? != "2")
 }
 
-/// Whether connecting may succeed later: nothing answers, or a server that starts, stops or is full.
-fn may_pass(error: &sqlx::Error) -> bool {
+/// Returns whether a later connection may succeed: the server does not answer, starts, stops or has no free
+/// connections.
+fn is_transient(error: &sqlx::Error) -> bool {
     const CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
     match error {
         sqlx::Error::Io(_) => true,
@@ -127,8 +129,8 @@ fn may_pass(error: &sqlx::Error) -> bool {
 }
 
 fn pool(options: &DatabaseOptions, connections: u32, shared: bool) -> PgPoolOptions {
-    // The server too gives up: what nobody waits for any more must not keep rows locked. Plans are made for
-    // the values at hand: a plan for any value may read a whole backlog.
+    // Times out on the server too: an abandoned statement must not keep rows locked. Plans are made for the
+    // actual values: a generic plan may read a whole backlog.
     let patience = options.patience.as_millis();
     let session = format!(
         "SET statement_timeout = {patience}; SET idle_in_transaction_session_timeout = {patience}; \
@@ -140,7 +142,7 @@ fn pool(options: &DatabaseOptions, connections: u32, shared: bool) -> PgPoolOpti
         .test_before_acquire(false)
         .before_acquire(|connection, state| {
             Box::pin(async move {
-                if state.idle_for >= TRUSTED {
+                if state.idle_for >= TEST_AFTER_IDLE {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -156,7 +158,7 @@ fn pool(options: &DatabaseOptions, connections: u32, shared: bool) -> PgPoolOpti
     })
 }
 
-/// Begins a transaction in a session that is another's after it.
+/// Begins a transaction in a session that other clients use afterwards.
 pub(super) async fn begin_shared(
     pool: &PgPool,
     patience: Duration,

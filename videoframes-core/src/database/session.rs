@@ -1,4 +1,4 @@
-//! Where statements run: on any connection of a pool, or inside one transaction.
+//! Sessions that run statements: on any connection of a pool, or inside one transaction.
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -9,44 +9,48 @@ use sea_orm::{
 use sea_orm::{RuntimeErr, sqlx};
 use tokio::sync::OwnedMutexGuard;
 
-/// A transaction, or for reading a pool. A transaction is rolled back when it is dropped.
+/// A transaction, or a pool for reads. A transaction is rolled back on drop.
 pub(crate) struct Session {
     connection: Connection,
-    /// Held by the one writer that SQLite has at a time.
-    _turn: Option<OwnedMutexGuard<()>>,
+    /// Held by the single writer of SQLite.
+    _write_guard: Option<OwnedMutexGuard<()>>,
 }
 
 enum Connection {
     Pool(DatabaseConnection),
     Transaction(DatabaseTransaction),
-    /// Through a pooler that gives every transaction another session: nothing may outlive the transaction.
+    /// Through a pooler that runs every transaction in a different session: nothing may outlive the
+    /// transaction.
     #[cfg(feature = "postgres")]
     Shared(tokio::sync::Mutex<sqlx::Transaction<'static, sqlx::Postgres>>),
 }
 
 impl Session {
-    /// Every statement for itself.
+    /// Returns a session that runs every statement separately.
     pub(super) fn pool(pool: &DatabaseConnection) -> Self {
-        Self::of(Connection::Pool(pool.clone()), None)
+        Self::new(Connection::Pool(pool.clone()), None)
     }
 
-    pub(super) fn transaction(transaction: DatabaseTransaction, turn: Option<OwnedMutexGuard<()>>) -> Self {
-        Self::of(Connection::Transaction(transaction), turn)
+    pub(super) fn transaction(
+        transaction: DatabaseTransaction,
+        write_guard: Option<OwnedMutexGuard<()>>,
+    ) -> Self {
+        Self::new(Connection::Transaction(transaction), write_guard)
     }
 
     #[cfg(feature = "postgres")]
     pub(super) fn shared(transaction: sqlx::Transaction<'static, sqlx::Postgres>) -> Self {
-        Self::of(Connection::Shared(tokio::sync::Mutex::new(transaction)), None)
+        Self::new(Connection::Shared(tokio::sync::Mutex::new(transaction)), None)
     }
 
-    fn of(connection: Connection, turn: Option<OwnedMutexGuard<()>>) -> Self {
+    fn new(connection: Connection, write_guard: Option<OwnedMutexGuard<()>>) -> Self {
         Self {
             connection,
-            _turn: turn,
+            _write_guard: write_guard,
         }
     }
 
-    /// Commits a transaction; there is nothing to commit of a pool.
+    /// Commits a transaction; does nothing for a pool.
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
         match self.connection {
             Connection::Pool(_) => Ok(()),
@@ -123,7 +127,7 @@ impl ConnectionTrait for Session {
     }
 }
 
-/// A statement without a name: a name would stay in a session that others get next.
+/// Converts to an unnamed statement: a named statement would stay in a session that other clients use next.
 #[cfg(feature = "postgres")]
 fn unnamed(statement: Statement) -> sqlx::query::Query<'static, sqlx::Postgres, sea_query_sqlx::SqlxValues> {
     let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));

@@ -11,21 +11,21 @@ use sea_orm::sqlx::{self, SqlitePool};
 
 use super::{DatabaseError, DatabaseOptions, Opened};
 
-/// The path that an address names, if it is one of a file.
+/// Returns the path of a file address; `None` for other addresses.
 pub(super) fn path(address: &str) -> Option<PathBuf> {
     let path = match address.strip_prefix("sqlite:") {
         Some(path) => path.strip_prefix("//").unwrap_or(path),
-        // Whatever has a colon is more likely an address of another kind.
+        // A text with a colon is more likely another type of address.
         None if address.contains(':') => return None,
         None => address,
     };
-    // A database in memory is another one for each connection.
+    // An in-memory database would be separate for each connection.
     let file = !path.is_empty() && path != ":memory:";
     file.then(|| PathBuf::from(path))
 }
 
-/// Creates a missing file for its owner alone, whatever the umask. SQLite gives the permissions of the database to the
-/// files that it keeps beside it. What is wrong with the path SQLite tells.
+/// Creates a missing file with access for its owner only, whatever the umask. SQLite copies the permissions
+/// of the database to its auxiliary files, and reports errors of the path.
 fn create_private(path: &Path) {
     let mut file = File::options();
     let created = file.write(true).create_new(true).mode(0o600).open(path);
@@ -41,9 +41,9 @@ pub(super) async fn open(path: PathBuf, options: &DatabaseOptions) -> Result<Ope
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // With less, a power failure may take back what was committed.
+        // With less, a power failure may revert a commit.
         .synchronous(SqliteSynchronous::Full)
-        // Shorter than a call may take, so that its error says why.
+        // Shorter than the maximum time of a call, so that the error states the reason.
         .busy_timeout(options.patience / 2);
     let unavailable = |source: sqlx::Error| DatabaseError::Unavailable {
         database: format!("'{}'", path.display()),
@@ -66,8 +66,8 @@ fn pool(options: &DatabaseOptions, connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Changing a new file's journal mode needs it alone, and does not wait for that: when several programs
-/// start at once, all but one have to try again.
+/// Changing the journal mode of a new file needs exclusive access, and does not wait for it: of several
+/// processes that start at once, all but one have to retry.
 async fn connect_first(
     options: &DatabaseOptions,
     connect: &SqliteConnectOptions,
@@ -84,7 +84,7 @@ async fn connect_first(
     }
 }
 
-/// `SQLITE_BUSY` or one of its extended codes, whose lowest byte is the same.
+/// `SQLITE_BUSY` or one of its extended codes, which have the same lowest byte.
 fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: u32 = 5;
     let code = error.as_database_error().and_then(|error| error.code());
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_files_are_told_from_others() {
+    fn file_addresses_are_distinguished_from_others() {
         for (address, expected) in [
             ("sqlite:jobs.db", Some("jobs.db")),
             ("sqlite:///var/lib/jobs.db", Some("/var/lib/jobs.db")),

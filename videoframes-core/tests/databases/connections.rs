@@ -35,7 +35,7 @@ async fn errors_never_show_a_password() {
     assert!(matches!(error, DatabaseError::Unavailable { .. }));
     assert_eq!(
         error.to_string(),
-        "cannot connect to the database 'jobs' at 127.0.0.1:1"
+        "failed to connect to the database 'jobs' at 127.0.0.1:1"
     );
 }
 

@@ -238,7 +238,7 @@ fn a_database_server_that_does_not_answer_is_named_soon_and_given_up() {
     assert!(stderr.contains("the database does not answer yet"), "{stderr}");
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error:")).collect();
     let expected =
-        format!("error: cannot connect to the database 'db' at 127.0.0.1:{port}: no answer within 15s");
+        format!("error: failed to connect to the database 'db' at 127.0.0.1:{port}: no answer within 15s");
     assert_eq!(errors, [expected]);
 }
 

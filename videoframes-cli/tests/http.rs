@@ -146,7 +146,7 @@ fn this_machine_is_not_read_from_unasked() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{stderr}");
         assert!(
-            stderr.contains("not public") && stderr.contains(ALLOW),
+            stderr.contains("no public address") && stderr.contains(ALLOW),
             "{stderr}"
         );
     }

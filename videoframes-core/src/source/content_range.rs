@@ -1,8 +1,8 @@
-//! The header that says which part of a whole an answer is.
+//! The `Content-Range` header of a partial response.
 
 use std::ops::Range;
 
-/// `Content-Range: bytes 0-99/1234`.
+/// A parsed header such as `Content-Range: bytes 0-99/1234`.
 pub(crate) struct ContentRange {
     pub(crate) bytes: Range<u64>,
     pub(crate) length: u64,
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_ranges_are_distrusted() {
+    fn invalid_content_ranges_are_rejected() {
         let range = ContentRange::parse("bytes 0-99/1234").expect("a range");
         assert_eq!((range.bytes, range.length), (0..100, 1234));
         for bad in [

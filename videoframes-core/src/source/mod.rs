@@ -1,4 +1,4 @@
-//! Where a video's bytes come from.
+//! Sources of video bytes.
 
 #[cfg(any(feature = "http", feature = "s3"))]
 pub(crate) mod content_range;
@@ -14,37 +14,38 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// Random access to the bytes of one video: a file, an object, a buffer.
+/// Random access to the bytes of one video: a file, an object or a buffer.
 ///
-/// Callers may rely on the length being fixed for the life of the value, and on reads being
-/// independent of each other and safe to drop at any point.
+/// Callers may rely on a constant length, and on reads that are independent of each other and cancel-safe.
 ///
-/// Implementers must return exactly the bytes asked for or an error; a read that reaches beyond
-/// the end is cut there, and one that starts at or beyond it is empty.
+/// Implementers return exactly the requested bytes or an error. A read beyond the end is truncated, and a
+/// read that starts at or after the end is empty.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// The last path component of where this came from; shown to people and kept in manifests.
+    /// Returns the last path component, for display and for manifests.
     fn name(&self) -> &str;
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     fn len(&self) -> u64;
 
-    /// Whether there is not a single byte.
+    /// Returns whether the source has no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The file that holds these bytes, when there is one on this machine.
+    /// Returns the path of a local file with these bytes, if there is one.
     fn local_path(&self) -> Option<&Path>;
 
-    /// What a copy of all the bytes can be checked against, where their store keeps a checksum of them.
-    /// A wrapper that gives the bytes on unaltered gives this on too.
+    /// Returns a verifier for a copy of all bytes, if the store has a checksum of them. A wrapper that does
+    /// not change the bytes forwards this call.
     fn verifier(&self) -> Option<Box<dyn Verifier>>;
 
-    /// Up to `length` bytes from `offset`, or an error, in bounded time: nobody else watches over it.
+    /// Returns up to `length` bytes from `offset`, or an error.
+    ///
+    /// Implementers limit the time of a read: callers have no timeout.
     ///
     /// # Errors
-    /// Whatever the underlying store reports.
+    /// Returns the error of the underlying store.
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
 }
 
@@ -71,19 +72,19 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     }
 }
 
-/// Checks whether the bytes of a copy are those of its source.
+/// Verifies a copy against the checksum of its source.
 pub trait Verifier: Send {
-    /// Takes the next bytes of the copy; all of them, in order, each once.
+    /// Adds the next bytes of the copy: all bytes in order, each once.
     fn update(&mut self, bytes: &[u8]);
 
-    /// Says whether all that was taken is what the store has.
+    /// Compares the checksums.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] where it is not.
+    /// Returns [`io::ErrorKind::InvalidData`] if they differ.
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
-/// A regular file on this machine.
+/// A regular local file.
 #[derive(Debug)]
 pub struct FileSource {
     path: PathBuf,
@@ -96,7 +97,7 @@ impl FileSource {
     /// Opens `path`, which must be a regular file; never blocks on a FIFO or device.
     ///
     /// # Errors
-    /// `NotFound` and its kin from the system; `InvalidInput` for anything but a regular file.
+    /// Returns the error of the system, or `InvalidInput` for anything but a regular file.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let given: PathBuf = path.into();
         let kind = std::fs::metadata(&given)?.file_type();
@@ -109,7 +110,7 @@ impl FileSource {
                 "is not a regular file",
             ));
         }
-        // A path such as /dev/stdin means another file to another process.
+        // A path such as /dev/stdin means a different file in another process.
         let path = given.canonicalize()?;
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
@@ -166,7 +167,7 @@ pub struct MemorySource {
 }
 
 impl MemorySource {
-    /// Wraps `bytes` under a name.
+    /// Returns a source with a name and its bytes.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         Self {
             name: name.into(),

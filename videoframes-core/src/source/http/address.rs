@@ -1,9 +1,9 @@
-//! Which addresses are of the public internet. Pure.
+//! Classifies addresses of the public internet. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether `address` is one that anybody can reach: none of this machine, of a local network, or set
-/// apart for another use (the registries of special purpose addresses, RFC 6890).
+/// Returns whether `address` is global: not of this machine or a local network, nor reserved for another use
+/// (the special-purpose address registries, RFC 6890).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -18,9 +18,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (0 | 10 | 127 | 224.., _, _) => true,
         // Shared by carriers, link local, private use.
         (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
-        // Where a cloud's machines find their host.
+        // Virtual host address inside a cloud (168.63.129.16).
         (168, 63, 129) => true,
-        // Protocol assignments, old relays, benchmarks, documentation.
+        // Protocol assignments, deprecated relays, benchmarks, documentation.
         (192, 0, 0 | 2) | (192, 88, 99) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => true,
         _ => false,
     };
@@ -38,7 +38,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         }
         // Protocol assignments and tunnels, documentation, and tunnels to IPv4.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002 | 0x3fff, ..] => false,
-        // All that is given out as global unicast.
+        // The range that is assigned as global unicast.
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }

@@ -1,4 +1,4 @@
-//! One request, wherever it is led to.
+//! Sends a request and follows its redirects.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -21,11 +21,11 @@ pub(super) struct Client {
     admits: Admits,
 }
 
-/// Which addresses may be connected to.
+/// Decides whether an address may be connected to.
 type Admits = fn(IpAddr) -> bool;
 
 impl Client {
-    /// One that gives a server up that is silent for `idle`.
+    /// Returns a client that fails if a server sends nothing for `idle`.
     pub(super) fn new(addresses: Addresses, idle: Duration) -> Result<Self, HttpError> {
         let admits: Admits = match addresses {
             Addresses::Public => |address| is_public(address) && !is_own(address),
@@ -38,7 +38,7 @@ impl Client {
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("videoframes/", env!("CARGO_PKG_VERSION")))
-                // Every hop is looked at, and a proxy would connect to what could not be looked at.
+                // Every hop is checked, and a proxy would connect to unchecked addresses.
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
@@ -46,18 +46,18 @@ impl Client {
                 .read_timeout(idle)
                 .dns_resolver(Resolver { admits })
         };
-        // A machine without certificates of authorities still reads by plain HTTP.
+        // A machine without CA certificates can still read over plain HTTP.
         let http = builder()
             .build()
             .or_else(|error| {
-                tracing::debug!(%error, "no authority is trusted");
+                tracing::debug!(%error, "no CA certificates found");
                 builder().tls_certs_only([]).build()
             })
             .map_err(HttpError::Transport)?;
         Ok(Self { http, admits })
     }
 
-    /// Asks for a range that is not empty, and says at which address the answer was.
+    /// Requests a range that is not empty, and returns the response with its final URL.
     pub(super) async fn get(
         &self,
         url: &HttpUrl,
@@ -73,22 +73,20 @@ impl Client {
                 .header(ACCEPT_ENCODING, "identity")
                 .send()
                 .await
-                .map_err(|error| HttpError::of(error, url.host()))?;
+                .map_err(|error| HttpError::from_request(error, url.host()))?;
             if !is_redirect(response.status()) {
                 check_encoding(&response)?;
                 return Ok((response, url));
             }
             let location = response.headers().get(LOCATION);
             let location = location.and_then(|l| std::str::from_utf8(l.as_bytes()).ok());
-            url =
-                url.join(location.ok_or_else(|| HttpError::Answer("it redirects to nowhere".to_owned()))?)?;
+            url = url
+                .join(location.ok_or_else(|| HttpError::Answer("redirect without a location".to_owned()))?)?;
         }
-        Err(HttpError::Answer(format!(
-            "it redirects more than {HTTP_REDIRECTS} times"
-        )))
+        Err(HttpError::Answer(format!("more than {HTTP_REDIRECTS} redirects")))
     }
 
-    /// Looks at an address that is written as a number; names are looked at as they are resolved.
+    /// Checks a literal address; names are checked during resolution.
     fn admit(&self, url: &HttpUrl) -> Result<(), HttpError> {
         let host = url.host().trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>() {
@@ -98,13 +96,13 @@ impl Client {
     }
 }
 
-/// Whether an address is one of this machine, which no other has to have let in.
+/// Returns whether an address belongs to this machine, whose services may trust local clients.
 fn is_own(address: IpAddr) -> bool {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    // Nothing is sent: the system only says from which address it would be.
+    // Sends nothing: the system only selects the source address.
     let from = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((address, 9))?;
         socket.local_addr()
@@ -116,18 +114,18 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// What a page that tells an error looks like does not matter.
+/// The encoding of an error page is irrelevant.
 fn check_encoding(response: &Response) -> Result<(), HttpError> {
     match response.headers().get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" && response.status().is_success() => {
-            Err(HttpError::Answer("it is compressed unasked".to_owned()))
+            Err(HttpError::Answer("unexpected content encoding".to_owned()))
         }
         _ => Ok(()),
     }
 }
 
-/// The system's resolver without addresses that are not allowed. What it gives is what is connected
-/// to, so that a name cannot mean one address when it is looked at and another one later.
+/// The system's resolver without disallowed addresses. The client connects to the checked addresses, so a
+/// name cannot resolve differently after the check.
 struct Resolver {
     admits: Admits,
 }
@@ -153,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with a redirect, and gives its own address.
+    /// Answers one request with a redirect, and returns the address of the server.
     fn redirecting(to: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -169,8 +167,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_hop_is_looked_at() {
-        // Stands in for an address that is public: tests have none.
+    async fn every_redirect_is_checked() {
+        // Stands in for a public address, which tests do not have.
         let admits: Admits = |address| address == IpAddr::from([127, 0, 0, 1]);
         let client = Client::admitting(admits, CONNECT).expect("a client");
         for to in [
@@ -191,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_knows_its_own_addresses() {
+    fn addresses_of_this_machine_are_recognized() {
         assert!(is_own([127, 0, 0, 1].into()));
         assert!(!is_own([192, 0, 2, 1].into()));
     }
 
     #[tokio::test]
-    async fn names_are_looked_at_by_their_addresses() {
+    async fn names_are_checked_by_their_addresses() {
         let client = Client::new(Addresses::Public, CONNECT).expect("a client");
         for host in ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "0"] {
             let url = format!("http://{host}:9/").parse().expect("an address");

@@ -1,51 +1,51 @@
-//! Why a video could not be had by HTTP.
+//! Errors of an HTTP source.
 
 use std::error::Error;
 use std::io;
 
 use reqwest::StatusCode;
 
-/// Why a video could not be had by HTTP.
+/// Errors of an HTTP source.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The address is none of a video by HTTP.
+    /// The URL is invalid.
     #[error("{0}")]
     InvalidUrl(String),
-    /// The host is of this machine or of a local network, and that was not allowed.
-    #[error("'{0}' is at an address that is not public")]
+    /// The host has an address of this machine or of a local network, which is not allowed.
+    #[error("'{0}' has no public address")]
     PrivateAddress(String),
-    /// There is nothing, or nothing for us.
-    #[error("the server answers {0}")]
+    /// The server returned an error status.
+    #[error("the server returned {0}")]
     Status(StatusCode),
-    /// It is longer than allowed.
-    #[error("it is larger than the limit of {0} bytes")]
+    /// The video exceeds the size limit.
+    #[error("the video is larger than the limit of {0} bytes")]
     TooLarge(u64),
-    /// It was silent, or sent less than it has to in that time.
+    /// The server was silent, or slower than the minimum rate.
     #[error("the server is too slow")]
     TooSlow,
-    /// All of it took longer than allowed.
-    #[error("it took longer than allowed")]
+    /// The download exceeded the time limit.
+    #[error("the download exceeded the time limit")]
     TimeLimit,
-    /// The server does not do what HTTP says.
-    #[error("the server's answer cannot be used: {0}")]
+    /// The response violates HTTP.
+    #[error("the server sent an invalid response: {0}")]
     Answer(String),
-    /// What is there is not what was there.
-    #[error("it changed while it was read")]
+    /// The video changed while it was read.
+    #[error("the video changed while it was read")]
     Changed,
-    /// The connection.
+    /// The connection failed.
     #[error("the connection failed")]
     Transport(#[source] reqwest::Error),
-    /// The answer ended before its end.
-    #[error("the connection ended early")]
+    /// The response is incomplete.
+    #[error("the connection was closed early")]
     Truncated,
-    /// What a server only gives as a whole could not be kept.
-    #[error("no copy of it can be kept in {}", std::env::temp_dir().display())]
+    /// A temporary file for a server without ranges could not be written.
+    #[error("failed to write a copy to {}", std::env::temp_dir().display())]
     Copy(#[source] io::Error),
 }
 
 impl HttpError {
-    /// What a failed request means.
-    pub(super) fn of(error: reqwest::Error, host: &str) -> Self {
+    /// Converts the error of a request.
+    pub(super) fn from_request(error: reqwest::Error, host: &str) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(inner) = cause {
             if inner.is::<NotPublic>() {
@@ -56,11 +56,11 @@ impl HttpError {
         if error.is_timeout() && !error.is_connect() {
             return Self::TooSlow;
         }
-        // An address can carry what only its owner should know.
+        // A URL may contain secrets.
         Self::Transport(error.without_url())
     }
 
-    /// Whether another try may go better.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(_) | Self::Truncated | Self::TooSlow => true,
@@ -82,7 +82,7 @@ impl From<HttpError> for io::Error {
     }
 }
 
-/// No address of a name is public.
+/// A name has no public address.
 #[derive(Debug, thiserror::Error)]
-#[error("no address of it is public")]
+#[error("the name has no public address")]
 pub(super) struct NotPublic;

@@ -27,55 +27,56 @@ use super::{FileSource, Source, Verifier};
 use crate::limits::{HTTP_BYTES_PER_SECOND, Limits};
 use crate::stale;
 
-/// Bytes that are asked for first: where an index begins, often.
+/// Size of the first request, which often contains the start of the index.
 const FIRST: u64 = 64 << 10;
-/// Most bytes that are reserved because a server says they come.
+/// Maximum allocation based on a length that a server announces.
 const RESERVE: usize = 1 << 20;
-/// Further tries of a read, and the wait before the first of them, which doubles.
+/// Maximum number of retries of a read, and the pause before the first retry, which doubles.
 const TRIES: u32 = 4;
 const BACKOFF: Duration = Duration::from_millis(250);
-/// Which addresses may be connected to.
+/// The addresses that may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Addresses {
-    /// Those that anybody can reach: for videos that strangers name.
+    /// Public addresses only, for URLs from untrusted clients.
     #[default]
     Public,
-    /// Those of this machine and of local networks too.
+    /// Addresses of this machine and of local networks too.
     Any,
 }
 
-/// A video on an HTTP server. Read in ranges where the server has them; copied to a temporary file
-/// first where it does not.
+/// A video on an HTTP server.
 ///
-/// A read that fails is tried again a few times. A video that changes meanwhile is an error.
+/// Read in ranges if the server supports them, otherwise downloaded to a temporary file first. Failed reads
+/// are retried a few times. A video that changes while it is read is an error.
 #[derive(Debug)]
 pub struct HttpSource {
     name: String,
     length: u64,
     client: Client,
-    /// As it was asked for.
+    /// Original URL.
     origin: HttpUrl,
-    /// Where the last answer came from.
-    place: Mutex<HttpUrl>,
+    /// Final URL of the last response.
+    location: Mutex<HttpUrl>,
     version: Version,
     idle: Duration,
     first: Bytes,
-    copy: Option<Copy>,
+    copy: Option<LocalCopy>,
     transferred: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Copy {
+struct LocalCopy {
     source: FileSource,
-    /// Removes the file when dropped.
+    /// Deletes the file on drop.
     _path: TempPath,
-    /// Its lock tells sweeps that the file is in use.
+    /// Lock that shows sweeps that the file is in use.
     _locked: File,
 }
 
 impl HttpSource {
-    /// Asks the server for the start of the video. Of `limits`, those on input, wall time (where the
-    /// server gives the video only as a whole) and silence hold.
+    /// Requests the start of the video.
+    ///
+    /// Applies the limits on input size, stall time, and wall time (for a complete download) of `limits`.
     ///
     /// # Errors
     /// See [`HttpError`].
@@ -85,7 +86,7 @@ impl HttpSource {
             length: 0,
             client: Client::new(addresses, limits.stall)?,
             origin: url.clone(),
-            place: Mutex::new(url.clone()),
+            location: Mutex::new(url.clone()),
             version: Version::default(),
             idle: limits.stall,
             first: Bytes::new(),
@@ -107,15 +108,15 @@ impl HttpSource {
         Ok(source)
     }
 
-    /// Bytes that came over the network so far.
+    /// Returns the number of bytes transferred over the network so far.
     pub fn transferred(&self) -> u64 {
         self.transferred.load(Ordering::Relaxed)
     }
 
     async fn begin(&mut self, limits: &Limits) -> Result<(), HttpError> {
-        let (response, place) = self.client.get(&self.origin, 0..FIRST).await?;
-        self.place = Mutex::new(place);
-        self.version = Version::of(&response);
+        let (response, location) = self.client.get(&self.origin, 0..FIRST).await?;
+        self.location = Mutex::new(location);
+        self.version = Version::from_response(&response);
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = content_range(&response)?;
@@ -123,7 +124,7 @@ impl HttpSource {
                     return Err(HttpError::TooLarge(limits.input_bytes));
                 }
                 if range.bytes != (0..range.length.min(FIRST)) {
-                    return Err(HttpError::Answer("it is another range than asked for".to_owned()));
+                    return Err(HttpError::Answer("the range differs from the request".to_owned()));
                 }
                 self.length = range.length;
                 self.first = self.body(response, range.bytes.end).await?;
@@ -135,22 +136,26 @@ impl HttpSource {
                 self.copy = Some(copy);
                 Ok(())
             }
-            // What is empty has no range.
+            // An empty video has no satisfiable range.
             StatusCode::RANGE_NOT_SATISFIABLE if is_empty(&response) => Ok(()),
             status => Err(HttpError::Status(status)),
         }
     }
 
-    /// The bytes of an answer, of which there have to be `length`.
+    /// Reads a response body, which must have exactly `length` bytes.
     async fn body(&self, mut response: Response, length: u64) -> Result<Bytes, HttpError> {
         let host = self.origin.host();
         let all = async {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             let mut body = BytesMut::with_capacity(length.min(RESERVE));
-            while let Some(chunk) = response.chunk().await.map_err(|e| HttpError::of(e, host))? {
+            while let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|e| HttpError::from_request(e, host))?
+            {
                 self.transferred.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 if chunk.len() > length - body.len() {
-                    return Err(HttpError::Answer("it is longer than it says".to_owned()));
+                    return Err(HttpError::Answer("the body is longer than announced".to_owned()));
                 }
                 body.extend_from_slice(&chunk);
             }
@@ -159,20 +164,21 @@ impl HttpSource {
             }
             Ok(body.freeze())
         };
-        let longest = self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND);
-        tokio::time::timeout(longest, all)
+        let limit = self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND);
+        tokio::time::timeout(limit, all)
             .await
             .unwrap_or(Err(HttpError::TooSlow))
     }
 
-    /// Keeps what a server only gives as a whole.
-    async fn download(&self, mut response: Response, most: u64) -> Result<Copy, HttpError> {
-        tracing::info!("the server has no ranges; downloading all of it");
+    /// Downloads the video from a server without ranges.
+    async fn download(&self, mut response: Response, limit: u64) -> Result<LocalCopy, HttpError> {
+        tracing::info!("server does not support ranges; downloading the whole video");
         let expected = response.content_length();
-        if expected.is_some_and(|length| length > most) {
-            return Err(HttpError::TooLarge(most));
+        if expected.is_some_and(|length| length > limit) {
+            return Err(HttpError::TooLarge(limit));
         }
-        // The path stays here, so that the file goes with this future, whatever thread still writes it.
+        // The path stays here, so that dropping this future deletes the file, even while a thread still
+        // writes to it.
         let (mut file, path) = stale::SCRATCH
             .builder()
             .tempfile()
@@ -182,11 +188,15 @@ impl HttpSource {
         let started = Instant::now();
         let mut length = 0;
         let host = self.origin.host();
-        while let Some(chunk) = response.chunk().await.map_err(|e| HttpError::of(e, host))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|e| HttpError::from_request(e, host))?
+        {
             length += chunk.len() as u64;
             self.transferred.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            if length > most {
-                return Err(HttpError::TooLarge(most));
+            if length > limit {
+                return Err(HttpError::TooLarge(limit));
             }
             if started.elapsed() > self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND) {
                 return Err(HttpError::TooSlow);
@@ -198,7 +208,7 @@ impl HttpSource {
                 .map_err(HttpError::Copy)?;
         }
         let source = FileSource::open(&path).map_err(HttpError::Copy)?;
-        Ok(Copy {
+        Ok(LocalCopy {
             source,
             _path: path,
             _locked: file,
@@ -208,47 +218,49 @@ impl HttpSource {
     async fn read(&self, range: Range<u64>) -> Result<Bytes, HttpError> {
         let mut tries = 0;
         loop {
-            let place = self.place().clone();
-            let error = match self.read_once(&place, range.clone()).await {
+            let location = self.location().clone();
+            let error = match self.read_once(&location, range.clone()).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            // Where a redirect led once may be a place that was only lent.
-            let lent = matches!(error, HttpError::Status(_)) && place != self.origin;
-            if tries == TRIES || !(lent || error.is_retryable()) {
+            // The target of an earlier redirect may have expired.
+            let expired = matches!(error, HttpError::Status(_)) && location != self.origin;
+            if tries == TRIES || !(expired || error.is_retryable()) {
                 return Err(error);
             }
-            tracing::debug!(%error, tries, "a read failed");
-            self.origin.clone_into(&mut self.place());
+            tracing::debug!(%error, tries, "read failed; retrying");
+            self.origin.clone_into(&mut self.location());
             tokio::time::sleep(BACKOFF * (1 << tries)).await;
             tries += 1;
         }
     }
 
-    async fn read_once(&self, place: &HttpUrl, range: Range<u64>) -> Result<Bytes, HttpError> {
-        let (response, place) = self.client.get(place, range.clone()).await?;
+    async fn read_once(&self, location: &HttpUrl, range: Range<u64>) -> Result<Bytes, HttpError> {
+        let (response, location) = self.client.get(location, range.clone()).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {}
             StatusCode::OK => {
-                return Err(HttpError::Answer("it has no ranges any more".to_owned()));
+                return Err(HttpError::Answer(
+                    "the server no longer supports ranges".to_owned(),
+                ));
             }
             StatusCode::RANGE_NOT_SATISFIABLE => return Err(HttpError::Changed),
             status => return Err(HttpError::Status(status)),
         }
         let given = content_range(&response)?;
-        if given.length != self.length || Version::of(&response) != self.version {
+        if given.length != self.length || Version::from_response(&response) != self.version {
             return Err(HttpError::Changed);
         }
         if given.bytes != range {
-            return Err(HttpError::Answer("it is another range than asked for".to_owned()));
+            return Err(HttpError::Answer("the range differs from the request".to_owned()));
         }
         let bytes = self.body(response, range.end - range.start).await?;
-        *self.place() = place;
+        *self.location() = location;
         Ok(bytes)
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, HttpUrl> {
-        self.place
+    fn location(&self) -> std::sync::MutexGuard<'_, HttpUrl> {
+        self.location
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -287,7 +299,7 @@ impl Source for HttpSource {
     }
 }
 
-/// What tells one version of a video from another, as far as the server says.
+/// Identifies a version of the video, as far as the server provides one.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Version {
     etag: Option<HeaderValue>,
@@ -295,7 +307,7 @@ struct Version {
 }
 
 impl Version {
-    fn of(response: &Response) -> Self {
+    fn from_response(response: &Response) -> Self {
         let header = |name| response.headers().get(name).cloned();
         Self {
             etag: header(ETAG),
@@ -304,12 +316,12 @@ impl Version {
     }
 }
 
-/// The part of the video that an answer says it is.
+/// Returns the range of a response.
 fn content_range(response: &Response) -> Result<ContentRange, HttpError> {
     let header = response.headers().get(CONTENT_RANGE);
     header
         .and_then(|header| ContentRange::parse(header.to_str().ok()?))
-        .ok_or_else(|| HttpError::Answer("it does not say which range it is".to_owned()))
+        .ok_or_else(|| HttpError::Answer("missing Content-Range header".to_owned()))
 }
 
 fn is_empty(response: &Response) -> bool {

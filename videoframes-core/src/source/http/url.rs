@@ -1,4 +1,4 @@
-//! The address of a video.
+//! The URL of a video.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,13 @@ use reqwest::Url;
 
 use super::HttpError;
 
-/// The address of a video: `http` or `https`. Shown without what may be secret in it (credentials and
-/// query).
+/// The URL of a video, with scheme `http` or `https`. Displayed without parts that may be secret (credentials
+/// and query).
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
 
 impl HttpUrl {
-    /// The last component of the path, decoded; the host where there is none.
+    /// Returns the last component of the path, decoded; the host if the path is empty.
     pub fn name(&self) -> String {
         let last = self
             .0
@@ -22,7 +22,7 @@ impl HttpUrl {
             .and_then(|mut segments| segments.next_back())
             .unwrap_or_default();
         let decoded = percent_decode_str(last).decode_utf8_lossy();
-        // Decoding can bring back what separates paths, and what steers terminals.
+        // Decoding can produce path separators and terminal control characters.
         let clean = decoded.replace(|c: char| c.is_control() && c != '\0', "_");
         let name = clean.rsplit(['/', '\\', '\0']).next().unwrap_or_default();
         match name {
@@ -39,39 +39,36 @@ impl HttpUrl {
         &self.0
     }
 
-    /// Where a redirect of this address leads.
+    /// Resolves a redirect of this URL.
     pub(super) fn join(&self, location: &str) -> Result<Self, HttpError> {
         let next = self
             .0
             .join(location)
-            .map_err(|error| HttpError::Answer(format!("it redirects to no address ({error})")))?;
+            .map_err(|error| HttpError::Answer(format!("redirect to an invalid URL ({error})")))?;
         if self.0.scheme() == "https" && next.scheme() == "http" {
-            return Err(HttpError::Answer("it redirects from https to http".to_owned()));
+            return Err(HttpError::Answer("redirect from https to http".to_owned()));
         }
         let mut next =
-            Self::admit(next).map_err(|error| HttpError::Answer(format!("it redirects: {error}")))?;
-        // Who asks is told to the origin that was meant, and to no other.
+            Self::admit(next).map_err(|error| HttpError::Answer(format!("invalid redirect: {error}")))?;
+        // Credentials are only sent to the original origin.
         let (user, password) = match next.0.origin() == self.0.origin() {
             true => (self.0.username(), self.0.password()),
             false => ("", None),
         };
-        let told = next.0.set_username(user);
-        told.and_then(|()| next.0.set_password(password))
-            .map_err(|()| HttpError::Answer("it redirects to no host".to_owned()))?;
+        let set = next.0.set_username(user);
+        set.and_then(|()| next.0.set_password(password))
+            .map_err(|()| HttpError::Answer("redirect without a host".to_owned()))?;
         Ok(next)
     }
 
     fn admit(url: Url) -> Result<Self, HttpError> {
         if !matches!(url.scheme(), "http" | "https") {
-            let text = format!(
-                "'{}' is no scheme that is read here (http and https are)",
-                url.scheme()
-            );
+            let text = format!("unsupported scheme '{}', expected http or https", url.scheme());
             return Err(HttpError::InvalidUrl(text));
         }
         match url.host_str() {
             Some(host) if !host.is_empty() => Ok(Self(url)),
-            _ => Err(HttpError::InvalidUrl("it names no host".to_owned())),
+            _ => Err(HttpError::InvalidUrl("the URL has no host".to_owned())),
         }
     }
 }
@@ -81,7 +78,7 @@ impl FromStr for HttpUrl {
 
     fn from_str(text: &str) -> Result<Self, HttpError> {
         let url = Url::parse(text)
-            .map_err(|error| HttpError::InvalidUrl(format!("it is no address of a video ({error})")))?;
+            .map_err(|error| HttpError::InvalidUrl(format!("the URL is invalid ({error})")))?;
         Self::admit(url)
     }
 }
@@ -112,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_secret_is_not_shown() {
+    fn secrets_are_not_displayed() {
         let shown = url("https://user:secret@host:8443/a/b.mp4?token=secret#secret").to_string();
         assert_eq!(shown, "https://host:8443/a/b.mp4");
         assert_eq!(format!("{:?}", url("http://u:p@h/x?y")), "http://h/x");
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_is_an_address() {
+    fn only_http_urls_are_accepted() {
         for bad in [
             "",
             "video.mp4",

@@ -1,4 +1,4 @@
-//! Where an archive goes: something that can start one, and start it again.
+//! Destinations of archives, which start an archive and can restart it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,32 +10,32 @@ use sha2::{Digest, Sha256};
 use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, ZipArchive, hex};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
-/// A place for one result.
+/// The destination of one result.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Fails at once where nothing can be written: a result exists, a folder is missing.
+    /// Fails early if nothing can be written: a result exists, or a folder is missing.
     fn check(&self) -> Result<(), ArchiveError>;
 
-    /// Whether an aborted archive leaves no trace, so that another may be started.
+    /// Returns whether an aborted archive leaves nothing behind, so that another can be started.
     fn can_restart(&self) -> bool;
 
     /// Starts the archive.
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError>;
 }
 
-/// A ZIP file on this machine.
+/// A local ZIP file.
 #[derive(Debug, Clone)]
 pub struct ZipFile {
-    /// Its path.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Whether it may replace another.
+    /// Whether to replace an existing file.
     pub if_exists: IfExists,
 }
 
 #[async_trait]
 impl Destination for ZipFile {
     fn check(&self) -> Result<(), ArchiveError> {
-        // A temporary file is made and removed: the folder exists and can be written to.
+        // Creates and deletes a temporary file: the folder exists and is writable.
         FileSink::create(&self.path, self.if_exists)?;
         Ok(())
     }
@@ -52,15 +52,15 @@ impl Destination for ZipFile {
     }
 }
 
-/// One picture as a file on this machine, without a manifest.
+/// A single picture as a local file, without a manifest.
 ///
-/// Set [`crate::limits::Limits::frames`] to 1, so that a selection of several pictures fails before anything is
-/// decoded.
+/// Set [`crate::limits::Limits::frames`] to 1, so that a selection of several pictures fails before anything
+/// is decoded.
 #[derive(Debug, Clone)]
 pub struct PictureFile {
-    /// The path.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Whether it may replace another file.
+    /// Whether to replace an existing file.
     pub if_exists: IfExists,
 }
 
@@ -81,12 +81,12 @@ impl Destination for PictureFile {
     }
 }
 
-/// A folder on this machine.
+/// A local folder.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    /// Its path.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// Whether it may replace an earlier result.
+    /// Whether to replace an earlier result.
     pub if_exists: IfExists,
 }
 
@@ -106,7 +106,7 @@ impl Destination for Directory {
     }
 }
 
-/// A ZIP as an object of a [`Storage`].
+/// A ZIP archive as an object of a [`Storage`].
 pub struct ZipObject {
     storage: Arc<dyn Storage>,
     key: ObjectKey,
@@ -114,17 +114,17 @@ pub struct ZipObject {
     written: Arc<Mutex<Option<Written>>>,
 }
 
-/// An object that was written, by what went into it.
+/// Size and checksum of a written object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// Its length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of the object, in hexadecimal.
     pub sha256: String,
 }
 
 impl ZipObject {
-    /// The object `key` of `storage`.
+    /// Returns a destination for the object `key` in `storage`.
     pub fn new(storage: Arc<dyn Storage>, key: ObjectKey, options: impl Into<PutOptions>) -> Self {
         Self {
             storage,
@@ -134,8 +134,8 @@ impl ZipObject {
         }
     }
 
-    /// The object, once its archive is finished; `None` before, and again as soon as another is
-    /// started. It is not read for that.
+    /// Returns the written object, without reading it, once its archive is finished. Returns `None` before
+    /// that, and after another archive is started.
     pub fn written(&self) -> Option<Written> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.clone()
@@ -164,7 +164,7 @@ impl Destination for ZipObject {
     }
 }
 
-/// A sink that tells what it has written when it is finished.
+/// A sink that computes size and checksum.
 struct HashingSink {
     inner: Box<dyn Sink>,
     hash: Sha256,

@@ -1,4 +1,4 @@
-//! Frames as a folder of files, swapped into place when it is complete.
+//! An archive as a folder of files, renamed to its path when it is complete.
 
 use std::fs::File;
 use std::io;
@@ -13,26 +13,29 @@ use super::{Archive, ArchiveError, MANIFEST_NAME};
 use crate::stale;
 use crate::storage::{IfExists, StorageError};
 
-/// Writes into a temporary folder beside `path` and renames it at the end.
+/// Writes to a temporary folder next to `path`, and renames the folder at the end.
 #[derive(Debug)]
 pub struct DirectoryArchive {
-    /// Where it goes, without a link or `..` in it: it has to be found again when folders are moved.
+    /// Target path without symbolic links or `..`, which stays valid when folders are moved.
     path: PathBuf,
-    /// The path as it was given.
+    /// Path as given by the caller.
     shown: PathBuf,
     if_exists: IfExists,
     staging: TempDir,
-    /// Locked, so that no sweep takes the folder for a dead process's.
+    /// Lock that protects the folder from sweeps.
     _lock: Option<File>,
     size: u64,
 }
 
 impl DirectoryArchive {
-    /// Starts a folder that will be `path`: absent, empty, or, with [`IfExists::Replace`], one that
-    /// holds a manifest of ours. Anything else is refused and never deleted.
+    /// Creates a temporary folder that will be renamed to `path`.
+    ///
+    /// `path` must be missing, empty, or, with [`IfExists::Replace`], a folder with a manifest of this crate.
+    /// Any other folder is rejected and never deleted.
     ///
     /// # Errors
-    /// [`StorageError::AlreadyExists`], [`ArchiveError::ForeignDirectory`] or what the system says.
+    /// Returns [`StorageError::AlreadyExists`], [`ArchiveError::ForeignDirectory`] or the error of the
+    /// system.
     pub fn create(path: impl Into<PathBuf>, if_exists: IfExists) -> Result<Self, ArchiveError> {
         let shown = path.into();
         let path = real_target(&shown)?;
@@ -66,12 +69,12 @@ fn failed(action: &'static str, path: &Path, error: io::Error) -> StorageError {
     StorageError::from_io(action, &path.to_string_lossy(), error)
 }
 
-/// The folder's own path: that of its parent without links, and its name in there.
+/// Returns the target path: the parent without symbolic links, and the name of the folder.
 fn real_target(path: &Path) -> Result<PathBuf, ArchiveError> {
     let Some(name) = path.file_name() else {
         return Err(ArchiveError::NotReplaceable {
             path: path.to_string_lossy().into_owned(),
-            reason: "has no name of its own",
+            reason: "has no file name",
         });
     };
     let parent = path
@@ -80,7 +83,7 @@ fn real_target(path: &Path) -> Result<PathBuf, ArchiveError> {
         .unwrap_or(Path::new("."));
     let real = parent.canonicalize().map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => StorageError::NotFound(parent.to_string_lossy().into_owned()),
-        _ => failed("look at", parent, e),
+        _ => failed("read the metadata of", parent, e),
     })?;
     Ok(real.join(name))
 }
@@ -90,14 +93,14 @@ fn check_target(path: &Path, shown: &Path, if_exists: IfExists) -> Result<(), Ar
     let not_replaceable = |reason| ArchiveError::NotReplaceable { path: name(), reason };
     let meta = match path.symlink_metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(failed("look at", shown, e).into()),
-        Ok(meta) if meta.is_symlink() => return Err(not_replaceable("is a link")),
-        Ok(meta) if !meta.is_dir() => return Err(not_replaceable("is no folder")),
+        Err(e) => return Err(failed("read the metadata of", shown, e).into()),
+        Ok(meta) if meta.is_symlink() => return Err(not_replaceable("is a symbolic link")),
+        Ok(meta) if !meta.is_dir() => return Err(not_replaceable("is not a folder")),
         Ok(meta) => meta,
     };
     let parent = path.parent().map(Path::metadata);
     if parent.is_some_and(|parent| parent.is_ok_and(|parent| parent.dev() != meta.dev())) {
-        return Err(not_replaceable("is where something is mounted"));
+        return Err(not_replaceable("is a mount point"));
     }
     let mut entries = std::fs::read_dir(path).map_err(|e| failed("list", shown, e))?;
     if entries.next().is_none() {
@@ -112,7 +115,7 @@ fn check_target(path: &Path, shown: &Path, if_exists: IfExists) -> Result<(), Ar
     }
 }
 
-/// Whether everything in the folder is listed in a manifest that this tool wrote.
+/// Returns whether a manifest of this crate lists everything in the folder.
 fn holds_our_manifest(path: &Path) -> bool {
     let Ok(text) = std::fs::read(path.join(MANIFEST_NAME)) else {
         return false;
@@ -173,13 +176,13 @@ impl Archive for DirectoryArchive {
         };
         if let Err(e) = std::fs::rename(self.staging.path(), &self.path) {
             if replaced {
-                // Put back what was there; the first error is the one to report.
+                // Restores the old folder; the first error is the one to report.
                 let _ = std::fs::rename(&old, &self.path);
             }
             return Err(failed("write", &self.shown, e).into());
         }
         if replaced && let Err(e) = std::fs::remove_dir_all(&old) {
-            // Files of somebody else: the old result has to stay, and so it stays where it was.
+            // The old result contains files of another user and cannot be deleted, so it is restored.
             let swapped = std::fs::rename(&self.path, self.staging.path());
             if swapped.and_then(|()| std::fs::rename(&old, &self.path)).is_err() {
                 let _ = self.staging.keep();

@@ -1,28 +1,28 @@
-//! What the pictures are: written as the last entry of every archive.
+//! The manifest: metadata of the pictures, written as the last entry of every archive.
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the manifest's form; raised when a reader would have to change.
+/// Version of the manifest schema; increases with incompatible changes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The manifest. Nothing in it depends on where or how fast it was made.
+/// The manifest. Independent of where and how fast the archive was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// Who wrote it.
+    /// Program that wrote the archive.
     pub generator: Generator,
     /// The video.
     pub source: SourceInfo,
-    /// What was asked for, in canonical form.
+    /// The request, in canonical form.
     pub request: RequestInfo,
-    /// Whether the source was damaged, so that frames may be missing or spoiled.
+    /// Whether the source was damaged, so that frames may be missing or corrupted.
     pub partial: bool,
-    /// One entry per picture, in order.
+    /// Pictures, in order.
     pub frames: Vec<FrameInfo>,
 }
 
-/// Versions of what made the pictures.
+/// Versions of the programs that made the pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
     /// `videoframes-core`.
@@ -33,24 +33,24 @@ pub struct Generator {
     pub decoder: String,
 }
 
-/// The video that the pictures come from.
+/// The source video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceInfo {
-    /// Last component of its path.
+    /// Last component of the path.
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Container, as ffmpeg names it.
+    /// Container, by ffmpeg's name.
     pub container: String,
-    /// Codec, as ffmpeg names it.
+    /// Codec, by ffmpeg's name.
     pub codec: String,
-    /// Stored width in samples.
+    /// Stored width in pixels.
     pub width: u32,
-    /// Stored height in samples.
+    /// Stored height in pixels.
     pub height: u32,
-    /// Clockwise degrees from stored to displayed.
+    /// Rotation from stored to displayed frame, in degrees clockwise.
     pub rotation: u32,
-    /// Average frame rate that the container claims, an exact rational.
+    /// Average frame rate according to the container, an exact rational.
     pub frame_rate: Option<String>,
     /// Seconds from the first presented frame to the end of the last.
     pub duration_s: f64,
@@ -81,16 +81,16 @@ pub struct RequestInfo {
     pub tonemap: String,
 }
 
-/// One picture.
+/// A picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrameInfo {
-    /// Place in the archive, from 0.
+    /// Index in the archive, from 0.
     pub index: usize,
     /// Name of the entry.
     pub file: String,
-    /// The time asked for in seconds from the first frame, an exact rational.
+    /// Requested time in seconds from the first frame, an exact rational.
     pub target: String,
-    /// The frame's own timestamp in the stream's ticks.
+    /// Timestamp of the frame in the stream's ticks.
     pub pts: i64,
     /// Seconds per tick.
     pub time_base: String,
@@ -102,10 +102,10 @@ pub struct FrameInfo {
     pub width: u32,
     /// Height of the picture.
     pub height: u32,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Whether it is the same frame as the picture before it.
+    /// Whether the picture shows the same frame as the previous one.
     pub repeated: bool,
 }

@@ -1,4 +1,4 @@
-//! Pictures and their manifest as one deterministic result.
+//! Archives of pictures with a manifest, written deterministically.
 
 mod destination;
 mod directory;
@@ -20,35 +20,35 @@ pub use zip::ZipArchive;
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 
-/// Name of the manifest, always the last entry.
+/// Name of the manifest, which is always the last entry.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
-/// Why an archive could not be written.
+/// Errors of an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The place where it goes failed.
+    /// The storage of the archive failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A folder is there that holds something else than frames of ours.
-    #[error("'{0}' is not empty and holds no manifest of this tool")]
+    /// The folder exists and contains other files than an archive of this crate.
+    #[error("'{0}' is not empty and has no manifest of this tool")]
     ForeignDirectory(String),
-    /// A place that no folder can be swapped into.
+    /// The path cannot be replaced by a folder.
     #[error("'{path}' {reason}")]
     NotReplaceable {
-        /// The path.
+        /// Path of the folder.
         path: String,
-        /// What it is.
+        /// Reason, as a predicate of the path.
         reason: &'static str,
     },
-    /// A result that holds exactly one picture was given another number of them.
-    #[error("{0} pictures were made for a file that holds one")]
+    /// A destination for exactly one picture received another number of pictures.
+    #[error("{0} pictures were made for a file of one picture")]
     NotOnePicture(&'static str),
-    /// The format cannot hold it.
-    #[error("cannot add '{name}' to the archive")]
+    /// The format cannot represent the entry.
+    #[error("failed to add '{name}' to the archive")]
     Format {
-        /// The entry.
+        /// Name of the entry.
         name: String,
-        /// What the ZIP writer said.
+        /// Error of the ZIP writer.
         source: ::zip::result::ZipError,
     },
 }
@@ -64,23 +64,23 @@ impl ArchiveError {
     }
 }
 
-/// Bytes in hexadecimal, as digests are shown.
+/// Formats bytes in hexadecimal, as for digests.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Something that takes complete files in order and becomes visible as a whole.
+/// A writer for complete files in order, which become visible together.
 ///
-/// Callers may rely on nothing being visible before `finish` and nothing remaining after `abort`
-/// or a drop. Names are unique and relative, and may contain `/`.
+/// Callers may rely on nothing being visible before `finish`, and on nothing remaining after `abort` or a
+/// drop. Names are unique and relative, and may contain `/`.
 #[async_trait]
 pub trait Archive: Send {
-    /// Appends a complete file. Returns the bytes that this added to the result.
+    /// Appends a complete file, and returns the number of bytes that it adds to the result.
     async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError>;
 
-    /// Completes the result and makes it visible. Returns its whole size in bytes.
+    /// Completes the result, makes it visible, and returns its total size in bytes.
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError>;
 
-    /// Removes what was written.
+    /// Deletes the written files.
     async fn abort(self: Box<Self>);
 }

@@ -8,11 +8,17 @@ use crate::text::is_unprintable;
 
 /// A template such as `{stem}_{index:06}_{ms}`, without the extension.
 ///
-/// `{index}` counts from 0, `{stem}` is the source's name without extension, `{time}` the picture's own time as
-/// `00-01-10.123`, `{ms}` the same in milliseconds (both rounded down), `{pts}` its timestamp in the stream's
-/// ticks. A width such as `:06` pads numbers with zeros.
+/// Fields:
+/// - `{index}`: index of the picture, from 0;
+/// - `{stem}`: name of the source without its extension;
+/// - `{time}`: timestamp of the picture as `00-01-10.123`, rounded down;
+/// - `{ms}`: timestamp in milliseconds, rounded down;
+/// - `{pts}`: timestamp in the stream's ticks.
 ///
-/// Rendered names are valid on every system: `CON` or a folder that ends with a dot get an underscore.
+/// A width such as `:06` pads numbers with zeros.
+///
+/// Rendered names are valid on every system: reserved names such as `CON`, and folders that end with a dot,
+/// get an underscore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTemplate {
     text: String,
@@ -34,9 +40,9 @@ enum Number {
     Pts,
 }
 
-/// A template that cannot name entries.
+/// Error for an invalid template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{template}' is not a name template: {reason}")]
+#[error("'{template}' is not a valid name template: {reason}")]
 pub struct InvalidTemplate {
     template: String,
     reason: &'static str,
@@ -68,16 +74,19 @@ impl FromStr for NameTemplate {
             let close = rest
                 .find('}')
                 .filter(|&c| c > open)
-                .ok_or_else(|| fail("a '{' is not closed"))?;
+                .ok_or_else(|| fail("a '{' has no matching '}'"))?;
             let (field, width) = match rest[open + 1..close].split_once(':') {
                 None => (&rest[open + 1..close], 0),
                 Some((field, width)) => {
                     let width = width.parse().ok().filter(|&w| w <= 20);
-                    (field, width.ok_or_else(|| fail("a width is a number up to 20"))?)
+                    (
+                        field,
+                        width.ok_or_else(|| fail("a width must be a number up to 20"))?,
+                    )
                 }
             };
             parts.push(match field {
-                "stem" | "time" if width > 0 => return Err(fail("only numbers take a width")),
+                "stem" | "time" if width > 0 => return Err(fail("only numeric fields have a width")),
                 "stem" => Part::Stem,
                 "time" => Part::Time,
                 "index" => Part::Number(Number::Index, width),
@@ -91,21 +100,25 @@ impl FromStr for NameTemplate {
             parts.push(literal(rest).map_err(fail)?);
         }
         if !parts.iter().any(|p| matches!(p, Part::Number(Number::Index, _))) {
-            return Err(fail("it needs {index}, so that no two pictures share a name"));
+            return Err(fail(
+                "{index} is required, so that no two pictures have the same name",
+            ));
         }
         if let Some((_, extension)) = text.rsplit_once('.')
             && extension.parse::<PictureFormat>().is_ok()
         {
-            return Err(fail("it ends with an extension, which the picture format adds"));
+            return Err(fail(
+                "the extension must be left out, since the picture format adds it",
+            ));
         }
         if text.len() > 200 {
-            return Err(fail("it is longer than 200 bytes"));
+            return Err(fail("the template is longer than 200 bytes"));
         }
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(fail("a folder in it is empty, '.' or '..'"));
+            return Err(fail("a folder is empty, '.' or '..'"));
         }
         if text.split('/').next() == Some(super::MANIFEST_NAME) && text.contains('/') {
-            return Err(fail("a folder in it is called as the manifest"));
+            return Err(fail("a folder has the name of the manifest"));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -116,10 +129,10 @@ impl FromStr for NameTemplate {
 
 fn literal(text: &str) -> Result<Part, &'static str> {
     if text.contains('}') {
-        return Err("a '}' was never opened");
+        return Err("a '}' has no matching '{'");
     }
     if text.chars().any(|c| is_hidden(c) || matches!(c, '\\' | ':')) {
-        return Err("it holds a character that not every system allows in a file name");
+        return Err("the template contains a character that some systems do not allow in file names");
     }
     Ok(Part::Literal(text.to_owned()))
 }
@@ -131,7 +144,7 @@ impl fmt::Display for NameTemplate {
 }
 
 impl NameTemplate {
-    /// The name of a picture: no extension, safe inside an archive.
+    /// Returns the name of a picture without its extension, safe inside an archive.
     pub fn render(&self, source_name: &str, index: usize, milliseconds: i128, pts: i64) -> String {
         let mut name = String::new();
         for part in &self.parts {
@@ -151,19 +164,19 @@ impl NameTemplate {
         }
         let last = name.matches('/').count();
         let components = name.split('/').enumerate();
-        let components = components.map(|(place, component)| portable(component, place == last));
+        let components = components.map(|(index, component)| portable(component, index == last));
         components.collect::<Vec<_>>().join("/")
     }
 }
 
-/// `00-01-10.123`: without colons, which not every system allows.
+/// Formats a time as `00-01-10.123`: some systems do not allow colons.
 fn time(milliseconds: i128) -> String {
     let (seconds, rest) = (milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     format!("{hours:02}-{minutes:02}-{:02}.{rest:03}", seconds % 60)
 }
 
-/// The component of a path as every system takes it. An extension follows the last one.
+/// Makes a component of a path valid on every system. An extension follows the last component.
 fn portable(component: &str, is_last: bool) -> String {
     let stem = component.split('.').next().unwrap_or_default();
     let rest = &component[stem.len()..];
@@ -177,7 +190,7 @@ fn portable(component: &str, is_last: bool) -> String {
     name
 }
 
-/// Whether Windows takes the name, with any extension, for a device.
+/// Returns whether Windows reserves the name for a device, with any extension.
 fn is_device(stem: &str) -> bool {
     let stem = stem.to_ascii_uppercase();
     let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
@@ -193,12 +206,12 @@ fn is_device(stem: &str) -> bool {
     })
 }
 
-/// Whether a name should not hold the character, which nobody sees. Joiners are part of words and emoji.
+/// Returns whether a character is invisible and not allowed in names. Joiners are parts of words and emoji.
 fn is_hidden(c: char) -> bool {
     is_unprintable(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// The name without its extension, cut to a sane length, with nothing that could leave a folder.
+/// Returns the name without its extension, limited in length, without path separators.
 fn stem(source_name: &str) -> String {
     let stem = match source_name.rfind('.') {
         Some(dot) if dot > 0 => &source_name[..dot],

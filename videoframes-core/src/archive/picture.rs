@@ -1,4 +1,4 @@
-//! One picture instead of an archive.
+//! A single picture instead of an archive.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,17 +6,17 @@ use bytes::Bytes;
 use super::{Archive, ArchiveError, MANIFEST_NAME};
 use crate::storage::Sink;
 
-/// Writes one picture as it is, and no manifest.
+/// Writes a single picture without a manifest.
 ///
-/// A second picture, or none, is an error; the pipeline's limit of one picture refuses it before anything is
-/// decoded.
+/// Fails for no picture or several. The pipeline's limit of one picture rejects such a selection before
+/// anything is decoded.
 pub struct PictureArchive {
     sink: Box<dyn Sink>,
     size: Option<u64>,
 }
 
 impl PictureArchive {
-    /// Writes to `sink`.
+    /// Returns an archive that writes to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Self {
         Self { sink, size: None }
     }

@@ -1,4 +1,4 @@
-//! A ZIP whose every local header carries real sizes, written front to back.
+//! A ZIP archive with sizes in every local header, written sequentially.
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,11 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use super::{Archive, ArchiveError};
 use crate::storage::Sink;
 
-/// Stored entries, fixed timestamps, ZIP64 where needed: the same files give the same bytes.
+/// A ZIP archive with stored entries, fixed timestamps, and ZIP64 where needed: the same files give the same
+/// bytes.
 ///
-/// Each file is complete when it is added, so no entry needs a data descriptor, and readers that
-/// only stream (Java's `ZipInputStream`, `unzip` on a pipe) can read the result.
+/// Each file is complete when it is added, so entries need no data descriptor. Streaming readers (Java's
+/// `ZipInputStream`, `unzip` on a pipe) can read the result.
 pub struct ZipArchive {
     sink: Box<dyn Sink>,
     writer: ZipWriter<Tail>,
@@ -22,7 +23,7 @@ pub struct ZipArchive {
 }
 
 impl ZipArchive {
-    /// Writes to `sink`.
+    /// Returns an archive that writes to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Self {
         let tail = Tail::default();
         Self {
@@ -90,11 +91,11 @@ impl Archive for ZipArchive {
     }
 }
 
-/// Contents of at least this size are not copied out of the ZIP writer. Headers are smaller.
+/// Minimum size of contents that are not copied through the ZIP writer. Headers are smaller.
 const LARGE: usize = 128 << 10;
 
-/// What the ZIP writer has written and nobody has fetched yet. It can tell where it is, which the
-/// writer asks of a seekable file, and cannot go back, which it never does for prepared entries.
+/// Buffers the output of the ZIP writer until it is fetched. Reports its position, which the writer queries,
+/// but does not seek back, which the writer never does for prepared entries.
 #[derive(Clone, Default)]
 struct Tail(Arc<Mutex<TailState>>);
 
@@ -102,9 +103,9 @@ struct Tail(Arc<Mutex<TailState>>);
 struct TailState {
     position: u64,
     bytes: Vec<u8>,
-    /// Size of the content that is about to be written, if it is large.
+    /// Size of the next content, if it is large.
     expected: Option<usize>,
-    /// Where in `bytes` that content belongs, once it was written.
+    /// Position of that content in `bytes`, once it was written.
     content_at: Option<usize>,
 }
 
@@ -113,12 +114,12 @@ impl Tail {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the size of the next content, which comes in one write.
+    /// Sets the size of the next content, which arrives in one write.
     fn expect(&self, size: usize) {
         self.lock().expected = (size >= LARGE).then_some(size);
     }
 
-    /// What was written, in order; `content` stands for what was written of it.
+    /// Returns the written bytes in order, with `content` in place of its copy.
     fn take(&self, content: Bytes) -> Vec<Bytes> {
         let mut state = self.lock();
         let mut head = Bytes::from(std::mem::take(&mut state.bytes));
@@ -159,7 +160,7 @@ impl Seek for Tail {
             SeekFrom::Start(start) if start == position => Ok(position),
             _ => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "the archive is written front to back",
+                "the archive is written sequentially",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! How AWS, and what speaks as it does, is reached.
+//! Configuration of clients for AWS and compatible services.
 
 use std::time::Duration;
 
@@ -7,18 +7,17 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 
-/// What the environment does not say, or not as it is wanted. Credentials come from where the AWS
-/// command line finds them: environment, profile, container, instance.
+/// Settings that override the environment. Credentials come from the same sources as for the AWS command
+/// line: environment, profile, container, instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsOptions {
-    /// Region; that of the environment or the profile where not given.
+    /// Region; by default from the environment or profile.
     pub region: Option<String>,
-    /// Where to connect to instead of AWS; that of the environment or the profile where not given.
+    /// Endpoint instead of AWS; by default from the environment or profile.
     pub endpoint: Option<String>,
-    /// How long one connection may take to come about.
+    /// Maximum time to establish a connection.
     pub connect_timeout: Duration,
-    /// How often a request is tried, the first time included. Nothing above the client tries again by
-    /// itself.
+    /// Maximum number of attempts per request. Only the client retries requests.
     pub attempts: u32,
 }
 
@@ -33,7 +32,7 @@ impl Default for AwsOptions {
     }
 }
 
-/// Looks the rest up in environment and profile. Credentials are looked up when they are needed.
+/// Loads the remaining settings from environment and profile. Credentials are loaded when they are needed.
 pub async fn sdk_config(options: &AwsOptions) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -48,8 +47,8 @@ pub async fn sdk_config(options: &AwsOptions) -> SdkConfig {
     loader.load().await
 }
 
-/// Whether the environment names another endpoint for S3 than AWS's: such stores mostly want the bucket in
-/// the path.
+/// Returns whether the environment sets an endpoint for S3 other than AWS: such stores usually require the
+/// bucket in the path.
 pub fn s3_endpoint_is_set() -> bool {
     let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());

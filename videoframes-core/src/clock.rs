@@ -1,4 +1,4 @@
-//! Time as rows, messages and leases keep it.
+//! Time in rows, messages and leases.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -9,28 +9,28 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339.
+/// A point in time in milliseconds since 1970-01-01T00:00:00Z. Displayed as RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The moment `delay` later.
+    /// Returns the time `delay` later.
     pub fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(millis(delay)))
     }
 
-    /// The moment `ago` earlier.
+    /// Returns the time `ago` earlier.
     pub fn before(self, ago: Duration) -> Self {
         Self(self.0.saturating_sub(millis(ago)))
     }
 
-    /// How long from `earlier` to this moment; zero where this one is the earlier.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// A duration in whole milliseconds, rounded up.
+/// Returns a duration in whole milliseconds, rounded up.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
 }
@@ -51,15 +51,15 @@ impl Serialize for UnixMillis {
     }
 }
 
-/// What time it is, for implementations that keep time themselves.
+/// A clock, for implementations that keep time themselves.
 ///
-/// Callers may rely on it not going backwards by more than the system's clock does.
+/// Callers may rely on it to go backwards no further than the system's clock does.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// Returns the current time.
     fn now(&self) -> UnixMillis;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -70,14 +70,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved, for tests.
+/// A clock that advances only on request, for tests.
 #[derive(Debug)]
 pub struct ManualClock {
     now: Mutex<UnixMillis>,
 }
 
 impl Default for ManualClock {
-    /// Starts in 2026.
+    /// Returns a clock set to the start of 2026.
     fn default() -> Self {
         Self {
             now: Mutex::new(UnixMillis(1_767_225_600_000)),
@@ -86,7 +86,7 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// Moves the clock forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         *now = now.after(by);
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_shown_as_rfc_3339() {
+    fn times_are_displayed_as_rfc_3339() {
         assert_eq!(
             UnixMillis(1_767_225_600_250).to_string(),
             "2026-01-01T00:00:00.25Z"

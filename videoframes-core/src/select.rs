@@ -1,7 +1,7 @@
-//! What was asked for, and which frames that is.
+//! Selections of frames, and the rule that applies them to a video.
 //!
-//! The rule: the frame displayed at `t` is the last presented frame whose timestamp is at or
-//! before the first frame's timestamp plus `t`. All arithmetic is rational.
+//! The rule: the frame displayed at `t` is the last presented frame whose timestamp is at or before the first
+//! frame's timestamp plus `t`. All arithmetic is rational.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +14,14 @@ use crate::limits::GRID_PICTURES;
 use crate::units::{FrameRate, ParseUnitError, Rational, parse_rational, parse_time};
 use crate::video::Timeline;
 
-/// A time in a video: from its first frame, from its end, or a share of its duration.
+/// A time in a video: from its first frame, from its end, or as a percentage of its duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// Seconds from the first frame.
     Time(Rational),
     /// Seconds before the end.
     BeforeEnd(Rational),
-    /// Percent of the duration, 0 to 100.
+    /// Percentage of the duration, 0 to 100.
     Percent(Rational),
 }
 
@@ -61,93 +61,93 @@ impl fmt::Display for Position {
     }
 }
 
-/// Which moments of a video are asked for.
+/// A selection of times in a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// A grid of `k / rate` seconds from the start of the range.
     Fps(FrameRate),
-    /// These places, in order of time; duplicates count.
+    /// These positions, in order of time; duplicates count.
     At(Vec<Position>),
-    /// This many moments, evenly spaced over the range.
+    /// This number of times, evenly spaced over the range.
     Count(u64),
     /// Every presented frame of the range.
     All,
 }
 
-/// The part of the video that is looked at: from `start` inclusive to `end` exclusive.
+/// The part of the video to select from: from `start` (inclusive) to `end` (exclusive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Range {
-    /// Where it starts; the first frame by default.
+    /// Start of the range; by default the first frame.
     pub start: Option<Position>,
-    /// Where it ends; the end of the video by default. An end beyond that is the end of the video.
+    /// End of the range; by default the end of the video, which is also its maximum.
     pub end: Option<End>,
 }
 
-/// How the end of a [`Range`] is given.
+/// The end of a [`Range`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// At a place of the video.
+    /// A position in the video.
     At(Position),
-    /// This many seconds after the start.
+    /// This number of seconds after the start.
     After(Rational),
 }
 
-/// One asked moment and the frame displayed then.
+/// A requested time and the frame displayed at that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pick {
-    /// The asked time in seconds from the first frame.
+    /// Requested time in seconds from the first frame.
     pub target: Rational,
     /// Index of the frame in the [`Timeline`].
     pub frame: usize,
 }
 
-/// Why a selection cannot be met by a video.
+/// The reason why a selection does not apply to a video.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// A time before the first frame.
+    /// A time is before the first frame.
     #[error("{what} {position} s is before the start of the video ({duration} s)")]
     BeforeStart {
-        /// Which option.
+        /// Name of the option.
         what: &'static str,
-        /// The time asked for.
+        /// Requested time.
         position: String,
-        /// The video's duration.
+        /// Duration of the video.
         duration: String,
     },
-    /// A grid far finer than the frames of the video.
+    /// The grid is much finer than the frames of the video.
     #[error("the selection asks for {pictures} pictures of {frames} frames")]
     TooFine {
-        /// Pictures that the grid asks for.
+        /// Number of pictures in the grid.
         pictures: u64,
-        /// Frames in the range.
+        /// Number of frames in the range.
         frames: u64,
     },
-    /// A time at or beyond the end.
+    /// A time is at or after the end.
     #[error("{what} {position} s is at or beyond the end of the video ({duration} s)")]
     BeyondEnd {
-        /// Which option.
+        /// Name of the option.
         what: &'static str,
-        /// The time asked for.
+        /// Requested time.
         position: String,
-        /// The video's duration.
+        /// Duration of the video.
         duration: String,
     },
-    /// The range has no inside.
+    /// The range is empty.
     #[error("the range from {start} s to {end} s is empty")]
     EmptyRange {
-        /// Its start.
+        /// Start of the range.
         start: String,
-        /// Its end.
+        /// End of the range.
         end: String,
     },
-    /// More moments than allowed.
+    /// The selection exceeds the maximum number of pictures.
     #[error("the selection asks for more than {limit} frames")]
     TooManyFrames {
         /// The limit.
         limit: u64,
     },
-    /// Numbers beyond what exact arithmetic holds.
-    #[error("the times asked for are too fine or too large to be computed exactly")]
+    /// The numbers exceed the range of exact arithmetic.
+    #[error("the requested times are too fine or too large for exact arithmetic")]
     OutOfRange,
 }
 
@@ -161,10 +161,10 @@ impl SelectError {
     }
 }
 
-/// Applies the rule: the picks that `selection` over `range` makes from `timeline`, in order.
+/// Returns the picks of `selection` over `range` in `timeline`, in order.
 ///
 /// # Errors
-/// See [`SelectError`]. More than `max_frames` picks is an error, not a cut.
+/// Returns a [`SelectError`]; more than `max_frames` picks are an error rather than truncated.
 pub fn select(
     timeline: &Timeline,
     selection: &Selection,
@@ -190,11 +190,11 @@ pub fn select(
     }
 }
 
-/// Refuses a grid that asks for more than `per_frame` pictures of each frame of the range, and for more than
-/// [`GRID_PICTURES`]: a mistake, which would fill a disk with repeated frames.
+/// Rejects a grid with more than `per_frame` pictures per frame of the range and more than [`GRID_PICTURES`]
+/// pictures: such a grid is a mistake, and would fill a disk with repeated frames.
 ///
 /// # Errors
-/// [`SelectError::TooFine`], and what is wrong with the range.
+/// Returns [`SelectError::TooFine`], or the error of an invalid range.
 pub fn check_grid(
     timeline: &Timeline,
     selection: &Selection,
@@ -306,7 +306,7 @@ fn push_bounded(picks: &mut Vec<Pick>, pick: Pick, limit: u64) -> Result<(), Sel
     Ok(())
 }
 
-/// Seconds from the first frame; below 0 for a time before it.
+/// Returns seconds from the first frame, which are negative before it.
 fn seconds(position: Position, duration: Rational) -> Result<Rational, SelectError> {
     Ok(match position {
         Position::Time(time) => time,
@@ -315,8 +315,8 @@ fn seconds(position: Position, duration: Rational) -> Result<Rational, SelectErr
     })
 }
 
-/// The range in seconds as it was asked for, before it is cut to the video.
-fn asked(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
+/// Returns the requested range in seconds, before it is clamped to the video.
+fn requested(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
     let zero = Ratio::from_integer(0);
     let start = range.start.map_or(Ok(zero), |start| seconds(start, duration))?;
     let end = match range.end {
@@ -331,9 +331,9 @@ fn asked(range: &Range, duration: Rational) -> Result<(Rational, Rational), Sele
 }
 
 fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
-    let (start, end) = asked(range, duration)?;
+    let (start, end) = requested(range, duration)?;
     let start = start.max(Ratio::from_integer(0));
-    // Without an end the range ends with the video, and a start beyond that is what is wrong.
+    // Without an explicit end, a start after the end of the video is the error to report.
     if range.end.is_some() && end <= start {
         return Err(SelectError::EmptyRange {
             start: decimal(start),
@@ -346,12 +346,12 @@ fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), Se
     Ok((start, end.min(duration)))
 }
 
-/// What a person may not expect of the picks that [`select`] made: a range that was cut to the video, and
-/// pictures that repeat a frame.
+/// Returns notes about unexpected properties of the picks of [`select`]: a range that was clamped to the
+/// video, and pictures that repeat a frame.
 pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &[Pick]) -> Vec<String> {
     let duration = timeline.duration();
     let mut notes = Vec::new();
-    if let Ok((start, end)) = asked(range, duration) {
+    if let Ok((start, end)) = requested(range, duration) {
         let length = decimal(duration);
         if start < Ratio::from_integer(0) {
             notes.push(format!(
@@ -399,8 +399,8 @@ impl fmt::Display for Selection {
             Self::All => f.write_str("all"),
             Self::At(positions) => {
                 f.write_str("at=")?;
-                for (place, position) in positions.iter().enumerate() {
-                    write!(f, "{}{position}", if place == 0 { "" } else { "," })?;
+                for (index, position) in positions.iter().enumerate() {
+                    write!(f, "{}{position}", if index == 0 { "" } else { "," })?;
                 }
                 Ok(())
             }

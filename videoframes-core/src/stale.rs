@@ -1,5 +1,5 @@
-//! Temporary files and folders of processes that died. Their owner holds a lock while it lives, so that a free lock marks
-//! what a killed process left.
+//! Temporary files and folders of dead processes. A running process holds a lock on its files, so an unlocked
+//! file belongs to a dead process.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -9,19 +9,19 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-/// How long a new file may be without its lock.
+/// Maximum time between the creation of a file and its lock.
 const UNLOCKED: Duration = Duration::from_secs(10);
-/// Random characters in the name of a temporary file.
+/// Number of random characters in the name of a temporary file.
 const RANDOM: usize = 6;
 
-/// The names of temporary files of one kind: `prefix`, six random letters and digits, `suffix`.
+/// The naming scheme of one kind of temporary files: `prefix`, six random letters and digits, `suffix`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names {
     pub(crate) prefix: &'static str,
     pub(crate) suffix: &'static str,
 }
 
-/// Outputs that are not finished, beside their places.
+/// Unfinished outputs, next to their targets.
 pub(crate) const PARTIAL: Names = Names {
     prefix: ".vf-",
     suffix: ".partial",
@@ -48,20 +48,23 @@ impl Names {
     }
 }
 
-/// Locks a file or folder that is open, for as long as it stays open.
+/// Locks an open file or folder until it is closed.
 pub(crate) fn lock(file: &File) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Opens a file or folder, and neither follows a link nor waits.
+/// Opens a file or folder without following a symbolic link and without blocking.
 pub(crate) fn open_untouched(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// Removes what processes of this user left in a folder that others may share, and gives its number. What is locked, new,
-/// somebody else's or not a temporary file by its name stays. Whatever cannot be removed stays too.
+/// Deletes temporary files of this user's dead processes in a folder that may be shared, and returns their
+/// number.
+///
+/// Keeps files that are locked, new, owned by another user, or not temporary by their name. Ignores files
+/// that cannot be deleted.
 pub(crate) fn sweep(folder: &Path, names: Names) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let fitting = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| names.fits(name)));
@@ -80,7 +83,7 @@ fn remove(path: &Path) -> io::Result<bool> {
     if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) || lock(&file).is_err() {
         return Ok(false);
     }
-    tracing::debug!(path = %path.display(), "removing what a killed process left");
+    tracing::debug!(path = %path.display(), "deleting temporary file of a dead process");
     match found.is_dir() {
         true => fs::remove_dir_all(path)?,
         false => fs::remove_file(path)?,
@@ -103,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_temporary_files_fit() {
+    fn only_names_of_temporary_files_match() {
         for (name, partial, scratch) in [
             (".vf-a1B2c3.partial", true, false),
             ("vf-scratch-a1B2c3", false, true),
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_locked_new_or_foreign_stays() {
+    fn locked_new_and_foreign_files_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let make = |name: &str| {
             let file = File::create(folder.path().join(name)).unwrap();

@@ -1,15 +1,15 @@
-//! Text from outside, made safe to print.
+//! Makes untrusted text safe to print.
 //!
-//! File names, object keys, URLs and messages may hold control characters that steer a terminal, line
-//! separators that forge a log line, and bidirectional controls that change the order of what a person reads.
+//! File names, object keys, URLs and messages may contain control characters for terminals, line separators
+//! that forge a log line, and bidirectional controls that change the displayed order.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Returns `text` on one line, with every control, separator and format character escaped as `\u{…}`, or as
-/// `\n`, `\r` and `\t`.
+/// Returns `text` on one line, with every control, separator and format character escaped as `\u{…}`, or as `
+/// `, `\r` and `\t`.
 ///
-/// The result is for people: a backslash of `text` itself stays as it is, so the result cannot be reversed.
+/// The result is for display: backslashes of `text` are not escaped, so the result cannot be reversed.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| match c {
         '\n' | '\r' | '\t' => out.extend(c.escape_default()),
@@ -18,7 +18,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the JSON document `json` with every separator and format character, and every control character
-/// beyond ASCII, escaped as `\uXXXX`. The value of the document stays the same.
+/// beyond ASCII, escaped as `\uXXXX`. The value of the document does not change.
 ///
 /// JSON itself escapes the ASCII controls inside strings; line breaks between values stay.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
@@ -34,13 +34,13 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether `c` is unsafe to print: a control (Cc), a line or paragraph separator (Zl, Zp), or a format
-/// character (Cf), among which are the bidirectional controls.
+/// Returns whether `c` is unsafe to print: a control (Cc), a line or paragraph separator (Zl, Zp), or a
+/// format character (Cf) such as the bidirectional controls.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
 }
 
-/// The general category Cf of Unicode 17.
+/// Returns whether `c` is in the general category Cf of Unicode 17.
 fn is_format(c: char) -> bool {
     matches!(
         c,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_is_printed_on_one_line_without_control_or_format_characters() {
+    fn untrusted_text_is_printed_on_one_line_without_control_or_format_characters() {
         for (text, shown) in [
             ("plain ü 日本 \\n 🎬", "plain ü 日本 \\n 🎬"),
             ("a\nb\tc\rd", "a\\nb\\tc\\rd"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_value_and_loses_what_steers_a_terminal() {
+    fn escaped_json_keeps_its_value_and_has_no_terminal_controls() {
         let value = serde_json::json!({
             "key\u{9b}": ["a\u{9b}31m\n", "\u{202e}\u{2028}\u{2029}\u{7f}", "\u{e0041}", "ü 🎬"],
         });

@@ -1,19 +1,19 @@
-//! Rational time: frame rates, time bases and seconds, without a float anywhere.
+//! Rational time: frame rates, time bases and seconds, without floating-point numbers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use num_rational::Ratio;
 
-/// An exact rational number of seconds (or a plain ratio); the currency of all time arithmetic.
+/// An exact rational number of seconds (or a plain ratio), for all time arithmetic.
 pub type Rational = Ratio<i128>;
 
-/// Largest numerator that [`parse_rational`] accepts.
+/// Maximum numerator that [`parse_rational`] accepts.
 const MAX_NUMERATOR: i128 = 1_000_000_000_000;
-/// Largest denominator that [`parse_rational`] accepts (nanoseconds).
+/// Maximum denominator that [`parse_rational`] accepts (nanoseconds).
 const MAX_DENOMINATOR: i128 = 1_000_000_000;
 
-/// A text that is not a number, time or rate.
+/// Error for a text that is not a number, time or rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not {expected}")]
 pub struct ParseUnitError {
@@ -30,10 +30,10 @@ impl ParseUnitError {
     }
 }
 
-/// Reads `7`, `7/3` or `29.97` (a decimal fraction, exactly) as a non-negative rational.
+/// Parses `7`, `7/3` or `29.97` (a decimal fraction, exactly) as a non-negative rational.
 ///
 /// # Errors
-/// Anything else, more than nine decimals, a zero denominator, or a numerator above 10¹².
+/// Fails for anything else, more than nine decimals, a zero denominator, or a numerator above 10¹².
 pub fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
     let fail = || ParseUnitError::new(text, "a non-negative number such as 2, 0.5 or 30000/1001");
     let digits = |part: &str| -> Option<i128> {
@@ -74,10 +74,10 @@ fn bounded(value: Rational) -> Option<Rational> {
         .then_some(value)
 }
 
-/// Reads a number of bytes: `1500`, `25MB`, `2GiB`.
+/// Parses a number of bytes: `1500`, `25MB`, `2GiB`.
 ///
 /// # Errors
-/// Anything else, and what 64 bits do not hold.
+/// Fails for anything else, and for numbers that exceed 64 bits.
 pub fn parse_size(text: &str) -> Result<u64, ParseUnitError> {
     let fail = || ParseUnitError::new(text, "a size such as 1500, 25MB or 2GiB");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -97,10 +97,10 @@ pub fn parse_size(text: &str) -> Result<u64, ParseUnitError> {
         .ok_or_else(fail)
 }
 
-/// Reads a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`).
+/// Parses a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`).
 ///
 /// # Errors
-/// Anything else, and negative times.
+/// Fails for anything else, and for negative times.
 pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
     let fail = || ParseUnitError::new(text, "a time such as 1.5, 00:01:10.123 or 5m2s");
     if text.contains(':') {
@@ -109,10 +109,10 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
             return Err(fail());
         }
         let mut total = Ratio::from_integer(0);
-        for (place, part) in parts.iter().enumerate() {
+        for (index, part) in parts.iter().enumerate() {
             let value = parse_rational(part).map_err(|_| fail())?;
-            let last = place + 1 == parts.len();
-            if (!last && !value.is_integer()) || (place > 0 && value >= Ratio::from_integer(60)) {
+            let last = index + 1 == parts.len();
+            if (!last && !value.is_integer()) || (index > 0 && value >= Ratio::from_integer(60)) {
                 return Err(fail());
             }
             total = total * Ratio::from_integer(60) + value;
@@ -154,17 +154,17 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
 pub struct FrameRate(Rational);
 
 impl FrameRate {
-    /// A rate of `rate` frames per second; `None` unless it is positive.
+    /// Returns a rate of `rate` frames per second; `None` unless `rate` is positive.
     pub fn new(rate: Rational) -> Option<Self> {
         (rate > Ratio::from_integer(0)).then_some(Self(rate))
     }
 
-    /// The rate that shows one frame every `seconds`; `None` unless that is positive.
+    /// Returns the rate of one frame every `seconds`; `None` unless `seconds` is positive.
     pub fn every(seconds: Rational) -> Option<Self> {
         (seconds > Ratio::from_integer(0)).then(|| Self(seconds.recip()))
     }
 
-    /// Seconds between two frames.
+    /// Returns the seconds between two frames.
     pub fn interval(self) -> Rational {
         self.0.recip()
     }
@@ -195,7 +195,7 @@ pub struct TimeBase {
 }
 
 impl TimeBase {
-    /// `None` when either part is 0.
+    /// Returns a time base; `None` if either part is 0.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
         (numerator > 0 && denominator > 0).then_some(Self {
             numerator,
@@ -203,12 +203,12 @@ impl TimeBase {
         })
     }
 
-    /// Ticks of which a whole number make the time base: its denominator.
+    /// Returns the denominator.
     pub fn denominator(self) -> u32 {
         self.denominator
     }
 
-    /// One whose tick is as long as so many of these; `None` where that is out of range.
+    /// Returns a time base whose tick is `ticks` times as long; `None` if it is out of range.
     pub(crate) fn times(self, ticks: u32) -> Option<Self> {
         let tick = Ratio::new(
             u64::from(self.numerator) * u64::from(ticks),
@@ -220,12 +220,12 @@ impl TimeBase {
         )
     }
 
-    /// `ticks` as exact seconds.
+    /// Returns `ticks` as exact seconds.
     pub fn seconds(self, ticks: i128) -> Rational {
         Ratio::new(ticks * i128::from(self.numerator), i128::from(self.denominator))
     }
 
-    /// The number of whole ticks in `seconds`, rounded down; `None` when it does not fit.
+    /// Returns the number of whole ticks in `seconds`, rounded down; `None` if it does not fit.
     pub fn whole_ticks(self, seconds: Rational) -> Option<i128> {
         let scaled = seconds.numer().checked_mul(i128::from(self.denominator))?;
         let per = seconds.denom().checked_mul(i128::from(self.numerator))?;
@@ -249,7 +249,7 @@ impl FromStr for TimeBase {
     }
 }
 
-/// Seconds as a float, for people and for JSON; never used to decide anything.
+/// Returns seconds as a float, for display and JSON only.
 pub fn approximate_seconds(value: Rational) -> f64 {
     *value.numer() as f64 / *value.denom() as f64
 }
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_both_systems() {
+    fn sizes_have_decimal_or_binary_units() {
         for (text, bytes) in [("1500", 1500), ("25MB", 25_000_000), ("2 GiB", 2 << 30), ("0", 0)] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_every_common_form() {
+    fn times_are_parsed_in_every_common_format() {
         for (text, expected) in [
             ("1.5", Ratio::new(3, 2)),
             ("00:01:10.123", Ratio::new(70123, 1000)),

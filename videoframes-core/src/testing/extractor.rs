@@ -1,4 +1,4 @@
-//! What every [`FrameExtractor`] must do.
+//! Conformance suite for [`FrameExtractor`].
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use crate::extract::{
 use crate::limits::Limits;
 use crate::video::Timeline;
 
-/// Checks the contract of [`FrameExtractor`] on an intact video of at least four frames and on a
-/// file that is no video.
+/// Checks the contract of [`FrameExtractor`] with an intact video of at least four frames and a file that is
+/// not a video.
 ///
 /// # Panics
-/// Where the contract is broken.
+/// Panics if the implementation violates the contract.
 pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: &Path, not_a_video: &Path) {
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(!extractor.version().await.expect("a version").is_empty());
@@ -29,7 +29,7 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         .await
         .expect("a video can be described")
         .video;
-    let promised = extractor
+    let packets = extractor
         .packet_timeline(video, &info, &limits, &cancel)
         .await
         .expect("packets can be read");
@@ -38,15 +38,15 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         .await
         .expect("a video can be scanned");
     assert_eq!(scan.damage, None);
-    if let Some(promised) = &promised {
+    if let Some(packets) = &packets {
         assert_eq!(
-            promised.timeline.pts(),
+            packets.timeline.pts(),
             scan.timeline.pts(),
             "packets and frames agree"
         );
     }
     let count = scan.timeline.pts().len();
-    assert!(count >= 4, "the suite wants a video of at least four frames");
+    assert!(count >= 4, "the suite needs a video of at least four frames");
     let request = ExtractRequest {
         video: info,
         timeline: scan.timeline.clone(),
@@ -61,38 +61,38 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     assert_eq!(
         frames,
         Decoded::Complete(request.frames.clone()),
-        "every asked picture comes, in order"
+        "every requested picture is sent, in order"
     );
 
-    // A timeline that is wrong about frame 2 is noticed before any picture from there on is sent.
+    // A timeline without frame 2 is detected before any picture from that frame on is sent.
     let mut pts = scan.timeline.pts().to_vec();
     pts.remove(2);
     let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
-    let lied = ExtractRequest {
+    let request_with_gap = ExtractRequest {
         timeline: wrong,
         frames: vec![0, 2],
         ..request.clone()
     };
-    let mismatch = collect(extractor, video, lied, &cancel).await;
+    let mismatch = collect(extractor, video, request_with_gap, &cancel).await;
     assert!(
         matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
         "{mismatch:?}"
     );
 
-    // A frame that the timeline lacks, right behind the last one asked for: it may be the one that is
-    // displayed, so that the picture before it is not certain.
+    // The timeline lacks the frame directly after the last requested frame. The missing frame may be the
+    // displayed one, so the picture before it is not certain.
     let mut pts = scan.timeline.pts().to_vec();
     pts.remove(2);
     let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
-    let lied = ExtractRequest {
+    let request_with_gap = ExtractRequest {
         timeline: wrong,
         frames: vec![1],
         ..request.clone()
     };
-    let mismatch = collect(extractor, video, lied, &cancel).await;
+    let mismatch = collect(extractor, video, request_with_gap, &cancel).await;
     assert!(
         matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
-        "a picture was let go before the frame behind it was seen: {mismatch:?}"
+        "a picture was sent before the next frame was decoded: {mismatch:?}"
     );
 
     let stopped = CancellationToken::new();
@@ -102,10 +102,13 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
 
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    let unheard = extractor
+    let without_receiver = extractor
         .extract(&Input::File(video.to_owned()), request, sender, &cancel)
         .await;
-    assert!(matches!(unheard, Err(ExtractError::Cancelled)), "{unheard:?}");
+    assert!(
+        matches!(without_receiver, Err(ExtractError::Cancelled)),
+        "{without_receiver:?}"
+    );
 }
 
 async fn collect(

@@ -1,4 +1,4 @@
-//! mockall mocks, for failures that a real implementation cannot be made to show.
+//! mockall mocks, for failures that a real implementation cannot produce.
 
 use std::io;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::video::{Described, StreamChoice, VideoInfo};
 pub use jobs::{MockJobRepo, MockQueue};
 
 mock! {
-    /// A [`Source`] that does what it is told.
+    /// A mock of [`Source`].
     #[derive(Debug)]
     pub Source {}
 
@@ -40,7 +40,7 @@ mock! {
 }
 
 mock! {
-    /// A [`Sink`] that does what it is told.
+    /// A mock of [`Sink`].
     #[derive(Debug)]
     pub Sink {}
 
@@ -53,11 +53,12 @@ mock! {
 }
 
 mock! {
-    /// A [`Storage`] that does what it is told.
+    /// A mock of [`Storage`].
     #[derive(Debug)]
     pub Storage {}
 
-    // mockall wants a name for a lifetime inside of `Option`, and then the trait's order of all of them.
+    // mockall requires a name for the lifetime inside `Option`, and then names for all lifetimes in the
+    // trait's order.
 
     #[async_trait]
     impl Storage for Storage {
@@ -69,14 +70,14 @@ mock! {
             &'s self,
             prefix: &'p str,
             after: Option<&'a ObjectKey>,
-            most: usize,
+            limit: usize,
         ) -> Result<Vec<ObjectEntry>, StorageError>;
         async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError>;
     }
 }
 
 mock! {
-    /// A [`FrameExtractor`] that does what it is told.
+    /// A mock of [`FrameExtractor`].
     #[derive(Debug)]
     pub FrameExtractor {}
 
@@ -131,7 +132,7 @@ mod jobs {
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
     mock! {
-        /// A [`Queue`] that does what it is told.
+        /// A mock of [`Queue`].
         #[derive(Debug)]
         pub Queue {}
 
@@ -141,7 +142,7 @@ mod jobs {
             async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
             async fn receive(
                 &self,
-                most: usize,
+                max_messages: usize,
                 visibility: Duration,
                 wait: Duration,
             ) -> Result<Vec<Message>, QueueError>;
@@ -160,7 +161,7 @@ mod jobs {
     }
 
     mock! {
-        /// A [`JobRepo`] that does what it is told.
+        /// A mock of [`JobRepo`].
         #[derive(Debug)]
         pub JobRepo {}
 
@@ -202,7 +203,7 @@ mod jobs {
             async fn unfinished(&self) -> Result<u64, JobRepoError>;
             async fn take_outbox(
                 &self,
-                most: u32,
+                limit: u32,
                 hold: Duration,
             ) -> Result<Vec<OutboxMessage>, JobRepoError>;
             async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError>;

@@ -1,5 +1,5 @@
-//! Mocks of the traits, one conformance suite per trait for whoever implements it, and a proxy that breaks
-//! what passes it.
+//! Test support: mocks of the traits, one conformance suite per trait, and a proxy that injects network
+//! faults.
 
 mod extractor;
 #[cfg(feature = "jobs")]

@@ -1,4 +1,4 @@
-//! A proxy between a client and its server that does what goes wrong on the way.
+//! A proxy between a client and its server that injects network faults.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +8,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// What the server is asked, as far as tests tell requests apart.
+/// A request to the server, with the properties that tests distinguish.
 #[derive(Debug, Clone)]
 pub struct ProxiedRequest {
-    /// `GET` and so on.
+    /// Method, such as `GET`.
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// Everything before the body, in small letters.
+    /// Everything before the body, in lower case.
     pub head: String,
 }
 
@@ -29,72 +29,72 @@ impl ProxiedRequest {
         }
     }
 
-    fn is(&self, method: &str, query: &str) -> bool {
+    fn matches(&self, method: &str, query: &str) -> bool {
         self.method == method && self.target.contains(query)
     }
 
-    /// Whether it sends a part of an upload to S3.
+    /// Returns whether the request sends a part of an S3 upload.
     pub fn is_part(&self) -> bool {
-        self.is("PUT", "partNumber=")
+        self.matches("PUT", "partNumber=")
     }
 
-    /// Whether it sends a whole object to S3.
+    /// Returns whether the request sends a whole object to S3.
     pub fn is_put(&self) -> bool {
         self.method == "PUT" && !self.is_part()
     }
 
-    /// Whether it begins an upload to S3.
+    /// Returns whether the request starts an S3 upload.
     pub fn starts_upload(&self) -> bool {
-        self.is("POST", "uploads")
+        self.matches("POST", "uploads")
     }
 
-    /// Whether it makes an object of the parts of an upload.
+    /// Returns whether the request completes an S3 upload.
     pub fn completes_upload(&self) -> bool {
-        self.is("POST", "uploadId=")
+        self.matches("POST", "uploadId=")
     }
 
-    /// Whether it reads a range of an object.
+    /// Returns whether the request reads a range of an object.
     pub fn is_read(&self) -> bool {
         self.method == "GET" && self.head.contains("\r\nrange:")
     }
 
-    /// Whether it asks this of SQS: `SendMessageBatch` and so on.
+    /// Returns whether the request is for this SQS action, such as `SendMessageBatch`.
     pub fn asks(&self, action: &str) -> bool {
         let action = format!("\r\nx-amz-target: amazonsqs.{}\r\n", action.to_ascii_lowercase());
         self.head.contains(&action)
     }
 }
 
-/// What becomes of a request.
+/// A fault to inject.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It does not reach the server; status and code of an error are the answer.
+    /// The request does not reach the server; the response is an error with this status and code.
     Answer(u16, &'static str),
-    /// It is done, and the connection ends without an answer.
+    /// The server processes the request, and the connection is closed without a response.
     LoseAnswer,
-    /// It is done, and status and code of an error are the answer.
+    /// The server processes the request, and the response is an error with this status and code.
     DoneBut(u16, &'static str),
-    /// The answer stops after so many bytes of its body, and the connection stays.
+    /// The response stops after this number of body bytes, and the connection stays open.
     Stall(usize),
-    /// The answer and the connection end after so many bytes of its body.
+    /// The response and the connection end after this number of body bytes.
     Cut(usize),
-    /// A byte of the answer's body is another.
+    /// One byte of the response body is changed.
     Corrupt,
-    /// It is done, and the answer waits until [`Proxy::release`].
+    /// The server processes the request, and the response is held until [`Proxy::release`].
     Hold,
-    /// It never reaches the server, and nobody answers.
+    /// The request never reaches the server, and there is no response.
     Silence,
 }
 
 type Rule = dyn Fn(&ProxiedRequest) -> Fault + Send + Sync;
 
-/// A proxy for HTTP on loopback, one request a connection, until it is dropped. What is asked and answered is held in
-/// memory.
+/// An HTTP proxy on loopback with one request per connection, which runs until it is dropped. Requests and
+/// responses are buffered in memory.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens: `http://host:port`.
+    /// Address of the proxy: `http://host:port`.
     pub address: String,
     seen: Arc<Mutex<Vec<ProxiedRequest>>>,
     held: Arc<Semaphore>,
@@ -102,17 +102,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Between anyone and the server at `server` (`http://host:port`); `rule` is asked about every request.
+    /// Starts a proxy for the server at `server` (`http://host:port`); `rule` selects the fault for every
+    /// request.
     ///
     /// # Panics
-    /// Where it cannot listen.
-    pub async fn start(
-        server: &str,
-        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
-    ) -> Self {
+    /// Panics if no port is free.
+    pub async fn start(server: &str, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port is free on loopback");
-        let own = listener.local_addr().expect("it listens somewhere");
+        let own = listener.local_addr().expect("the listener has an address");
         let address = format!("http://{own}");
         let server = server
             .trim_start_matches("http://")
@@ -129,7 +127,7 @@ impl Proxy {
                 let (server, rule, log) = (server.clone(), Arc::clone(&rule), Arc::clone(&log));
                 let hold = Arc::clone(&hold);
                 connections.spawn(async move {
-                    // A client that goes away is part of the game.
+                    // Tests may drop a client at any time.
                     let _ = serve(client, &server, &*rule, &log, &hold).await;
                 });
             }
@@ -142,12 +140,12 @@ impl Proxy {
         }
     }
 
-    /// Lets answers go that were held.
+    /// Releases held responses.
     pub fn release(&self) {
         self.held.add_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// How many requests there were of a kind.
+    /// Returns the number of requests that match `kind`.
     pub fn count(&self, kind: impl Fn(&ProxiedRequest) -> bool) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|request| kind(request)).count()
@@ -212,7 +210,7 @@ async fn serve(
     }
 }
 
-/// The head of a request, and what came behind it.
+/// Reads the head of a request, and returns it with the start of the body.
 async fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     loop {
@@ -226,7 +224,7 @@ async fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>
     }
 }
 
-/// Asks the server, with the host that was signed.
+/// Forwards a request with its original host, which is signed.
 async fn forward(server: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut upstream = TcpStream::connect(server).await?;
     let kept = head.trim_end().split("\r\n").filter(|line| {
@@ -245,7 +243,7 @@ async fn forward(server: &str, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// An error as the server would say it: S3 in XML, SQS in JSON.
+/// Sends an error in the format of the server: XML for S3, JSON for SQS.
 async fn answer(client: &mut TcpStream, request: &ProxiedRequest, status: u16, code: &str) -> io::Result<()> {
     let json = request
         .head

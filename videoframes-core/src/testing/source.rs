@@ -1,11 +1,11 @@
-//! What every [`Source`] must do.
+//! Conformance suite for [`Source`].
 
 use crate::source::Source;
 
-/// Checks the contract of [`Source`] on one that holds exactly `expected`.
+/// Checks the contract of [`Source`] with a source that contains exactly `expected`.
 ///
 /// # Panics
-/// Where the contract is broken.
+/// Panics if the implementation violates the contract.
 pub async fn source_conformance(source: &dyn Source, expected: &[u8]) {
     assert_eq!(source.len(), expected.len() as u64);
     assert_eq!(source.is_empty(), expected.is_empty());
@@ -21,7 +21,7 @@ pub async fn source_conformance(source: &dyn Source, expected: &[u8]) {
         let got = source
             .read_at(offset as u64, count)
             .await
-            .expect("a read inside or beyond the end is no error");
+            .expect("a read inside or beyond the end is not an error");
         let start = offset.min(length);
         assert_eq!(
             &got[..],

@@ -1,4 +1,4 @@
-//! What every [`Storage`] and its sinks must do.
+//! Conformance suite for [`Storage`] and [`Sink`].
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,19 +14,19 @@ use crate::storage::{
     IfExists, METADATA_BYTES, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
 
-/// What a [`Storage`] may lack.
+/// Optional capabilities of a [`Storage`].
 #[derive(Debug, Clone, Copy)]
 pub struct StorageCapabilities {
-    /// Metadata is kept. Without, it is empty, and no error.
+    /// The store keeps metadata. Otherwise metadata is empty rather than an error.
     pub metadata: bool,
-    /// Metadata without a value is kept too. Without, it is forgotten.
+    /// The store keeps metadata without a value. Otherwise such entries are dropped.
     pub empty_metadata: bool,
-    /// Lists are in the order of the keys' bytes. Without, in another one, the same each time.
+    /// Lists are in byte order of the keys. Otherwise they have another, stable order.
     pub byte_order: bool,
 }
 
 impl StorageCapabilities {
-    /// Everything.
+    /// All capabilities.
     pub const ALL: Self = Self {
         metadata: true,
         empty_metadata: true,
@@ -37,19 +37,19 @@ impl StorageCapabilities {
 /// Checks the contract of [`Storage`] and [`Sink`] on an empty store.
 ///
 /// # Panics
-/// Where the contract is broken.
+/// Panics if the implementation violates the contract.
 pub async fn storage_conformance(storage: Arc<dyn Storage>, capabilities: StorageCapabilities) {
-    what_is_missing_is_said_to_be(&*storage).await;
-    objects_are_written_whole_or_not_at_all(&*storage).await;
-    versions_are_told_apart(&*storage).await;
-    metadata_is_kept_within_its_bounds(&*storage, capabilities).await;
+    missing_objects_are_not_found(&*storage).await;
+    objects_are_written_atomically(&*storage).await;
+    versions_are_distinguished(&*storage).await;
+    metadata_is_kept_within_its_limits(&*storage, capabilities).await;
     of_two_writers_the_first_to_finish_wins(&*storage).await;
     of_many_writers_exactly_one_wins(&storage).await;
     files_are_imported(&*storage, capabilities).await;
     lists_are_in_order_and_in_pages(&*storage, capabilities).await;
 }
 
-async fn what_is_missing_is_said_to_be(storage: &dyn Storage) {
+async fn missing_objects_are_not_found(storage: &dyn Storage) {
     let key = key("no folder/no object");
     let missing = |error| matches!(error, Some(StorageError::NotFound(_)));
     assert!(
@@ -68,13 +68,13 @@ async fn what_is_missing_is_said_to_be(storage: &dyn Storage) {
         storage
             .delete(&key)
             .await
-            .expect("deleting a missing object is no error");
+            .expect("deleting a missing object is not an error");
     }
     let listed = storage.list("", None, 10).await.expect("a list");
-    assert_eq!(listed, [], "the suite wants an empty store");
+    assert_eq!(listed, [], "the suite needs an empty store");
 }
 
-async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
+async fn objects_are_written_atomically(storage: &dyn Storage) {
     let key = key("a folder/ü 100%d.zip");
     write(storage, &key, IfExists::Refuse, &["first ", "version"])
         .await
@@ -87,15 +87,15 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
     let head = storage.head(&key, &ObjectVersion::CURRENT).await;
     assert_eq!(
         info,
-        head.expect("it is there"),
-        "what is opened is what is there"
+        head.expect("the object exists"),
+        "open and head return the same metadata"
     );
     assert_eq!(source.name(), "ü 100%d.zip");
 
     let refused = write(storage, &key, IfExists::Refuse, &["unasked"]).await;
     assert!(
         matches!(refused, Err(StorageError::AlreadyExists(_))),
-        "an object is not replaced unasked"
+        "an object is not replaced without permission"
     );
     holds(storage, &key, b"first version").await;
     for end in [Ending::Abort, Ending::Drop] {
@@ -106,7 +106,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
         sink.write(Bytes::from_static(b"never seen"))
             .await
             .expect("a write");
-        end.of(sink).await;
+        end.apply(sink).await;
     }
     holds(storage, &key, b"first version").await;
     write(storage, &key, IfExists::Replace, &["second"])
@@ -129,7 +129,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
             "nothing is visible before the end"
         );
         assert_eq!(keys(storage, "").await, [key.as_str()], "and nothing is listed");
-        end.of(sink).await;
+        end.apply(sink).await;
         assert!(matches!(
             storage.head(&never, &ObjectVersion::CURRENT).await,
             Err(StorageError::NotFound(_))
@@ -151,7 +151,7 @@ async fn objects_are_written_whole_or_not_at_all(storage: &dyn Storage) {
     assert_eq!(keys(storage, "").await, [""; 0]);
 }
 
-async fn versions_are_told_apart(storage: &dyn Storage) {
+async fn versions_are_distinguished(storage: &dyn Storage) {
     let key = key("versions");
     write(storage, &key, IfExists::Refuse, &["one"])
         .await
@@ -159,21 +159,21 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     let first = storage
         .head(&key, &ObjectVersion::CURRENT)
         .await
-        .expect("it is there");
+        .expect("the object exists");
     assert_eq!(first.size, 3);
     let age = SystemTime::now().duration_since(first.modified);
     assert!(
         age.is_ok_and(|age| age.as_secs() < 3600),
-        "{:?} is not now",
+        "{:?} is not the current time",
         first.modified
     );
     assert_eq!(
         storage
             .head(&key, &ObjectVersion::CURRENT)
             .await
-            .expect("it is there"),
+            .expect("the object exists"),
         first,
-        "it stays the same"
+        "the metadata is stable"
     );
     let opened = storage
         .open(&key, &ObjectVersion::with_etag(&first.etag))
@@ -187,8 +187,8 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     let second = storage
         .head(&key, &ObjectVersion::CURRENT)
         .await
-        .expect("it is there");
-    assert_ne!(first.etag, second.etag, "another content has another etag");
+        .expect("the object exists");
+    assert_ne!(first.etag, second.etag, "different content has a different ETag");
     let changed = storage.open(&key, &ObjectVersion::with_etag(&first.etag)).await;
     assert!(
         matches!(changed, Err(StorageError::Changed(_))),
@@ -201,7 +201,7 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
         .source;
     assert_eq!(source.read_at(0, 3).await.expect("a read"), "two");
     match opened.read_at(0, 3).await {
-        Ok(bytes) => assert_eq!(bytes, "one", "what was opened is read"),
+        Ok(bytes) => assert_eq!(bytes, "one", "reads return the opened version"),
         Err(error) => assert!(
             matches!(StorageError::of_read(&error), Some(StorageError::Changed(_))),
             "{error:?}"
@@ -212,16 +212,16 @@ async fn versions_are_told_apart(storage: &dyn Storage) {
     assert!(matches!(gone, Err(StorageError::NotFound(_))));
 }
 
-async fn metadata_is_kept_within_its_bounds(storage: &dyn Storage, capabilities: StorageCapabilities) {
+async fn metadata_is_kept_within_its_limits(storage: &dyn Storage, capabilities: StorageCapabilities) {
     let key = key("with metadata");
     let with = |pairs: &[(&str, &str)]| PutOptions {
         if_exists: IfExists::Replace,
         metadata: metadata(pairs),
     };
-    let most = "v".repeat(METADATA_BYTES - 2);
+    let longest = "v".repeat(METADATA_BYTES - 2);
     let good: [&[(&str, &str)]; 3] = [
         &[("job-id", "8"), ("hash-2", "a: b=\"c\" \\ ~")],
-        &[("a", &most), ("b", "")],
+        &[("a", &longest), ("b", "")],
         &[],
     ];
     for pairs in good {
@@ -231,7 +231,7 @@ async fn metadata_is_kept_within_its_bounds(storage: &dyn Storage, capabilities:
         let kept = storage
             .head(&key, &ObjectVersion::CURRENT)
             .await
-            .expect("it is there")
+            .expect("the object exists")
             .metadata;
         if capabilities.metadata {
             let mut expected = metadata(pairs);
@@ -241,9 +241,9 @@ async fn metadata_is_kept_within_its_bounds(storage: &dyn Storage, capabilities:
             assert_eq!(kept, BTreeMap::new());
         }
     }
-    let much = "v".repeat(METADATA_BYTES);
+    let too_long = "v".repeat(METADATA_BYTES);
     let bad: [&[(&str, &str)]; 9] = [
-        &[("a", &much)],
+        &[("a", &too_long)],
         &[("", "x")],
         &[("Upper", "x")],
         &[("under_score", "x")],
@@ -321,7 +321,7 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
         .await;
     assert!(matches!(missing, Err(StorageError::NotFound(_))), "{missing:?}");
     let no_file = storage.import(&key, folder.path(), &PutOptions::default()).await;
-    assert!(no_file.is_err(), "a folder is no object");
+    assert!(no_file.is_err(), "a folder is not an object");
 
     let options = PutOptions {
         metadata: metadata(&[("job-id", "8")]),
@@ -333,14 +333,14 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
         let info = storage
             .head(&key, &ObjectVersion::CURRENT)
             .await
-            .expect("it is there");
+            .expect("the object exists");
         if capabilities.metadata {
             assert_eq!(info.metadata, options.metadata);
         }
         let again = storage.import(&key, &path, &options).await;
         assert!(
             matches!(again, Err(StorageError::AlreadyExists(_))),
-            "an object is not replaced unasked"
+            "an object is not replaced without permission"
         );
         let replace = PutOptions {
             if_exists: IfExists::Replace,
@@ -349,14 +349,14 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
         storage
             .import(&key, &path, &replace)
             .await
-            .expect("the same once more");
+            .expect("the same import again");
         holds(storage, &key, b"imported").await;
 
-        // The file stays, and what is written into it is either not in the object or tells.
+        // The file stays. A later change of the file either does not affect the object or changes its ETag.
         let before = storage
             .head(&key, &ObjectVersion::CURRENT)
             .await
-            .expect("it is there");
+            .expect("the object exists");
         let mut file = std::fs::File::options()
             .append(true)
             .open(&path)
@@ -366,19 +366,19 @@ async fn files_are_imported(storage: &dyn Storage, capabilities: StorageCapabili
         let after = storage
             .head(&key, &ObjectVersion::CURRENT)
             .await
-            .expect("it is there");
+            .expect("the object exists");
         if after.etag == before.etag {
             holds(storage, &key, b"imported").await;
         }
         std::fs::write(&path, "imported").expect("a file");
         storage.delete(&key).await.expect("deleting");
-        assert!(path.is_file(), "an object is deleted and not the file");
+        assert!(path.is_file(), "deleting the object keeps the file");
     }
     assert_eq!(keys(storage, "").await, [""; 0]);
 }
 
 async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: StorageCapabilities) {
-    // In the order of their bytes, in which a folder is not beside its name.
+    // In byte order, in which a folder does not sort next to its name.
     let mut all = [
         "a!b", "a-b", "a/b", "a/b!", "a/c/d", "a/c0", "a0", "b", "b.x", "ba/c", "ü/ä",
     ];
@@ -389,8 +389,8 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: St
     }
     let listed = keys(storage, "").await;
     if !capabilities.byte_order {
-        let place = |key: &str| listed.iter().position(|listed| listed == key);
-        all.sort_by_key(|key| place(key));
+        let index = |key: &str| listed.iter().position(|listed| listed == key);
+        all.sort_by_key(|key| index(key));
     }
     assert_eq!(listed, all);
     for prefix in [
@@ -399,12 +399,12 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: St
         let expected: Vec<&str> = all.into_iter().filter(|key| key.starts_with(prefix)).collect();
         assert_eq!(keys(storage, prefix).await, expected, "{prefix}");
     }
-    for most in 1..=all.len() + 1 {
+    for limit in 1..=all.len() + 1 {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = storage.list("", after.as_ref(), most).await.expect("a page");
-            assert!(page.len() <= most);
-            let last = page.len() < most;
+            let page = storage.list("", after.as_ref(), limit).await.expect("a page");
+            assert!(page.len() <= limit);
+            let last = page.len() < limit;
             found.extend(page.iter().map(|entry| entry.key.to_string()));
             assert!(found.len() <= all.len(), "no page repeats another: {found:?}");
             if last {
@@ -412,13 +412,13 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: St
             }
             after = page.last().map(|entry| entry.key.clone());
         }
-        assert_eq!(found, all, "in pages of {most}");
+        assert_eq!(found, all, "in pages of {limit}");
     }
     let behind = storage.list("a/", Some(&key("a/b~")), 1).await.expect("a page");
     assert_eq!(
         behind[0].key.as_str(),
         "a/c/d",
-        "what it begins behind need not be there"
+        "the start key does not have to exist"
     );
     assert_eq!(storage.list("", None, 0).await.expect("no page"), []);
 
@@ -426,7 +426,7 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: St
     let info = storage
         .head(&entry.key, &ObjectVersion::CURRENT)
         .await
-        .expect("it is there");
+        .expect("the object exists");
     assert_eq!((entry.size, entry.modified), (info.size, info.modified));
     for key in all {
         storage.delete(&self::key(key)).await.expect("deleting");
@@ -440,7 +440,7 @@ enum Ending {
 }
 
 impl Ending {
-    async fn of(self, sink: Box<dyn Sink>) {
+    async fn apply(self, sink: Box<dyn Sink>) {
         match self {
             Self::Abort => sink.abort().await,
             Self::Drop => drop(sink),
@@ -468,7 +468,7 @@ async fn holds(storage: &dyn Storage, key: &ObjectKey, content: &[u8]) {
     let source = storage
         .open(key, &ObjectVersion::CURRENT)
         .await
-        .expect("it is there")
+        .expect("the object exists")
         .source;
     source_conformance(source.as_ref(), content).await;
 }

@@ -1,4 +1,4 @@
-//! One worker at a time gets a job, and a hopeless one ends.
+//! Claims: one worker at a time gets a job, and a job that cannot succeed ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch, NewJ
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_claim_gives_a_lease(harness).await;
-    a_claim_that_is_asked_again_has_its_lease(harness).await;
+    a_repeated_claim_returns_the_same_lease(harness).await;
     a_missing_job_cannot_be_claimed(harness).await;
-    a_held_job_tells_for_how_long(harness).await;
-    a_waiting_job_tells_when_it_is_due(harness).await;
-    an_ended_job_cannot_be_claimed(harness).await;
-    a_lease_that_ran_out_is_claimed_by_another(harness).await;
-    a_job_whose_workers_keep_vanishing_fails(harness).await;
-    only_vanished_workers_count_as_crashes(harness).await;
+    a_claim_of_a_held_job_returns_the_remaining_time(harness).await;
+    a_claim_of_a_waiting_job_returns_the_remaining_time(harness).await;
+    a_terminal_job_cannot_be_claimed(harness).await;
+    an_expired_lease_is_given_to_another_worker(harness).await;
+    a_job_fails_when_its_workers_keep_crashing(harness).await;
+    only_expired_leases_count_as_crashes(harness).await;
     a_job_past_its_deadline_fails(harness).await;
     waiting_does_not_count_towards_the_time_for_the_work(harness).await;
-    a_holder_is_safe_from_deadline_and_wish(harness).await;
-    a_job_that_was_to_be_stopped_is_not_begun_again(harness).await;
+    a_lease_protects_from_deadline_and_cancel_request(harness).await;
+    a_job_with_a_cancel_request_is_not_started_again(harness).await;
     one_of_many_claims_wins(harness).await;
 }
 
@@ -34,7 +34,7 @@ async fn a_claim_gives_a_lease(harness: &dyn JobRepoHarness) {
         panic!("a pending job can be claimed: {claim:?}");
     };
     assert_eq!((lease.job, lease.epoch), (id, LeaseEpoch(1)));
-    assert_eq!(job, on.get(id).await, "a claim tells how the job stands");
+    assert_eq!(job, on.get(id).await, "a claim returns the job");
     assert_eq!(job.status, JobStatus::Processing);
     assert_eq!(
         (job.attempts, job.crash_count, job.lease_epoch),
@@ -44,10 +44,10 @@ async fn a_claim_gives_a_lease(harness: &dyn JobRepoHarness) {
     let expiry = job.lease_expires_at.expect("a lease ends");
     about(expiry.since(job.created_at), LEASE + MINUTE * 2);
     about(job.updated_at.since(job.created_at), MINUTE * 2);
-    on.outbox_is_empty("nothing is told of a claim").await;
+    on.outbox_is_empty("a claim sends no message").await;
 }
 
-async fn a_claim_that_is_asked_again_has_its_lease(harness: &dyn JobRepoHarness) {
+async fn a_repeated_claim_returns_the_same_lease(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     let first = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
@@ -55,7 +55,7 @@ async fn a_claim_that_is_asked_again_has_its_lease(harness: &dyn JobRepoHarness)
     on.advance(LEASE - MINUTE).await;
     let before = on.snapshot(id).await;
     let again = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
-    assert_eq!(again, first, "the answer that was lost");
+    assert_eq!(again, first, "the lost answer");
     let other = on.repo.claim(id, "worker/2", &CLAIM).await.expect("claiming");
     assert!(matches!(other, Claim::Held(_)), "{other:?}");
     assert_eq!(on.snapshot(id).await, before, "nothing changes");
@@ -63,7 +63,7 @@ async fn a_claim_that_is_asked_again_has_its_lease(harness: &dyn JobRepoHarness)
     on.advance(MINUTE * 2).await;
     let late = on.repo.claim(id, "worker/1 ü", &CLAIM).await.expect("claiming");
     let Claim::Claimed(lease, job) = late else {
-        panic!("nobody holds it: {late:?}");
+        panic!("the job is not held: {late:?}");
     };
     assert_eq!((lease.epoch, job.crash_count), (LeaseEpoch(2), 1));
 }
@@ -74,7 +74,7 @@ async fn a_missing_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
     assert_eq!(claim.expect("claiming"), Claim::Missing);
 }
 
-async fn a_held_job_tells_for_how_long(harness: &dyn JobRepoHarness) {
+async fn a_claim_of_a_held_job_returns_the_remaining_time(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, _) = on.claimed("a").await;
     let before = on.snapshot(id).await;
@@ -82,13 +82,13 @@ async fn a_held_job_tells_for_how_long(harness: &dyn JobRepoHarness) {
         on.advance(passed).await;
         match on.repo.claim(id, "other", &CLAIM).await.expect("claiming") {
             Claim::Held(remaining) => about(remaining, left),
-            other => panic!("it is held: {other:?}"),
+            other => panic!("the job is held: {other:?}"),
         }
         assert_eq!(on.snapshot(id).await, before, "no attempt is counted");
     }
 }
 
-async fn a_waiting_job_tells_when_it_is_due(harness: &dyn JobRepoHarness) {
+async fn a_claim_of_a_waiting_job_returns_the_remaining_time(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
@@ -99,7 +99,7 @@ async fn a_waiting_job_tells_when_it_is_due(harness: &dyn JobRepoHarness) {
     on.advance(MINUTE * 10).await;
     match on.repo.claim(id, "worker", &CLAIM).await.expect("claiming") {
         Claim::NotDue(remaining) => about(remaining, MINUTE * 20),
-        other => panic!("it is not due: {other:?}"),
+        other => panic!("the job is not due: {other:?}"),
     }
     assert_eq!(on.snapshot(id).await, before, "no attempt is counted");
     on.advance(MINUTE * 21).await;
@@ -112,7 +112,7 @@ async fn a_waiting_job_tells_when_it_is_due(harness: &dyn JobRepoHarness) {
     assert_eq!((job.status, job.next_attempt_at), (JobStatus::Processing, None));
 }
 
-async fn an_ended_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
+async fn a_terminal_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for (key, outcome) in [
         ("a", completed("a.zip")),
@@ -128,20 +128,20 @@ async fn an_ended_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
     }
 }
 
-async fn a_lease_that_ran_out_is_claimed_by_another(harness: &dyn JobRepoHarness) {
+async fn an_expired_lease_is_given_to_another_worker(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, first) = on.claimed("a").await;
     on.advance(LEASE + MINUTE).await;
     let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
     let Claim::Claimed(second, job) = claim else {
-        panic!("nobody holds it: {claim:?}");
+        panic!("the job is not held: {claim:?}");
     };
     assert!(second.epoch > first.epoch);
     assert_eq!((job.attempts, job.crash_count), (2, 1));
     assert_eq!(job.lease_owner.as_deref(), Some("other"));
 }
 
-async fn a_job_whose_workers_keep_vanishing_fails(harness: &dyn JobRepoHarness) {
+async fn a_job_fails_when_its_workers_keep_crashing(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     for crash_count in 0..CLAIM.crashes {
@@ -151,11 +151,11 @@ async fn a_job_whose_workers_keep_vanishing_fails(harness: &dyn JobRepoHarness) 
     }
     let job = on.claim_ended(id).await;
     assert_eq!((job.status, job.attempts), (JobStatus::Failed, CLAIM.crashes));
-    assert_eq!(job.crash_count, CLAIM.crashes, "the last one counts too");
+    assert_eq!(job.crash_count, CLAIM.crashes, "the last crash counts too");
     ended_with(&on, id, ErrorCode::WorkerCrashLoop).await;
 }
 
-/// Checks how a job ended that nobody works on any more, and that it is told once.
+/// Checks how a job ended without a worker, and that it has one notification.
 async fn ended_with(on: &Subject<'_>, id: JobId, code: ErrorCode) {
     let job = on.get(id).await;
     assert_eq!(job.error_code.as_deref(), Some(code.as_str()));
@@ -167,16 +167,16 @@ async fn ended_with(on: &Subject<'_>, id: JobId, code: ErrorCode) {
     assert!(job.finished_at.is_some() && job.next_attempt_at.is_none() && job.result.is_none());
     on.one_notification(id).await;
     on.claim_ended(id).await;
-    on.outbox_is_empty("another claim tells nothing").await;
+    on.outbox_is_empty("another claim sends no message").await;
 }
 
-async fn only_vanished_workers_count_as_crashes(harness: &dyn JobRepoHarness) {
+async fn only_expired_leases_count_as_crashes(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
     for _ in 0..CLAIM.crashes + 1 {
         let lease = on.claim(id).await;
-        on.repo.release(&lease).await.expect("handing back");
+        on.repo.release(&lease).await.expect("releasing");
         let lease = on.claim(id).await;
         let given = on.repo.retry_later(&lease, &error, Duration::ZERO).await;
         assert!(given.is_ok(), "a delay of zero is no delay: {given:?}");
@@ -213,29 +213,29 @@ async fn waiting_does_not_count_towards_the_time_for_the_work(harness: &dyn JobR
     let id = on.submit(limited("a", HOUR)).await;
     let short = NewJob {
         time_limit: Some(HOUR * 101),
-        ..limited("its client gives it less", HOUR * 2)
+        ..limited("a shorter deadline of the client", HOUR * 2)
     };
     let short = on.submit(short).await;
     on.advance(HOUR * 100).await;
-    assert_eq!(on.sweep().await.failed, 0, "nobody has begun");
+    assert_eq!(on.sweep().await.failed, 0, "no attempt has started");
     let lease = on.claim(id).await;
     let begun = on.get(id).await;
     let deadline = begun.deadline_at.expect("a deadline");
-    about(deadline.since(begun.begun_at.expect("a beginning")), HOUR);
+    about(deadline.since(begun.begun_at.expect("a start")), HOUR);
     on.claim(short).await;
     let left = on.get(short).await.deadline_at.expect("a deadline");
     about(left.since(begun.updated_at), HOUR);
-    // Neither handing back nor another attempt gives it new time.
-    on.repo.release(&lease).await.expect("handing back");
+    // Neither a release nor another attempt extends the deadline.
+    on.repo.release(&lease).await.expect("releasing");
     on.advance(MINUTE * 30).await;
     let lease = on.claim(id).await;
     assert_eq!(on.get(id).await.deadline_at, Some(deadline));
-    on.repo.release(&lease).await.expect("handing back");
+    on.repo.release(&lease).await.expect("releasing");
     on.advance(HOUR).await;
     let job = on.claim_ended(id).await;
     assert_eq!(job.error_code.as_deref(), Some("DEADLINE_EXCEEDED"));
-    // A retry starts the time limit of the work again.
-    on.repo.retry(id).await.expect("asking again");
+    // A retry restarts the time limit of the work.
+    on.repo.retry(id).await.expect("retrying");
     on.advance(HOUR * 100).await;
     on.claim(id).await;
     let again = on.get(id).await;
@@ -245,11 +245,11 @@ async fn waiting_does_not_count_towards_the_time_for_the_work(harness: &dyn JobR
     );
 }
 
-async fn a_holder_is_safe_from_deadline_and_wish(harness: &dyn JobRepoHarness) {
+async fn a_lease_protects_from_deadline_and_cancel_request(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(limited("a", MINUTE * 2)).await;
     let lease = on.claim(id).await;
-    on.repo.cancel(id).await.expect("asking");
+    on.repo.cancel(id).await.expect("requesting");
     on.advance(MINUTE * 3).await;
     let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
     assert!(matches!(claim, Claim::Held(_)), "{claim:?}");
@@ -259,20 +259,20 @@ async fn a_holder_is_safe_from_deadline_and_wish(harness: &dyn JobRepoHarness) {
     );
 }
 
-async fn a_job_that_was_to_be_stopped_is_not_begun_again(harness: &dyn JobRepoHarness) {
+async fn a_job_with_a_cancel_request_is_not_started_again(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (vanished, _) = on.claimed("vanished").await;
-    on.repo.cancel(vanished).await.expect("asking");
+    on.repo.cancel(vanished).await.expect("requesting");
     on.advance(LEASE + MINUTE).await;
     let (released, lease) = on.claimed("released").await;
-    on.repo.cancel(released).await.expect("asking");
-    on.repo.release(&lease).await.expect("handing back");
+    on.repo.cancel(released).await.expect("requesting");
+    on.repo.release(&lease).await.expect("releasing");
     let (waiting, lease) = on.claimed("waiting").await;
-    on.repo.cancel(waiting).await.expect("asking");
+    on.repo.cancel(waiting).await.expect("requesting");
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
     let given = on.repo.retry_later(&lease, &error, HOUR).await;
     assert!(given.is_ok(), "{given:?}");
-    on.outbox_is_empty("nothing has ended yet").await;
+    on.outbox_is_empty("no job has ended yet").await;
 
     for id in [vanished, released, waiting] {
         assert_eq!(on.claim_ended(id).await.status, JobStatus::Cancelled);
@@ -284,7 +284,7 @@ async fn one_of_many_claims_wins(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..20 {
         let id = on.submit(new_job(&format!("round {round}"))).await;
-        // First a pending job, then one whose lease has run out.
+        // First a pending job, then a job with an expired lease.
         for epoch in [1, 2] {
             let claims: Vec<_> = (0..4)
                 .map(|n| {
@@ -303,7 +303,7 @@ async fn one_of_many_claims_wins(harness: &dyn JobRepoHarness) {
             assert_eq!((won.len(), held), (1, 3), "one wins: {won:?}");
             let (lease, job) = won.remove(0);
             assert_eq!(lease.epoch, LeaseEpoch(epoch));
-            assert_eq!(job, on.get(id).await, "the row is the winner's");
+            assert_eq!(job, on.get(id).await, "the row belongs to the winner");
             assert_eq!(
                 (i64::from(job.attempts), i64::from(job.crash_count)),
                 (epoch, epoch - 1)

@@ -1,4 +1,4 @@
-//! Of the events of one object, only the newest is worked on; a message asks for one job.
+//! Events: of several events of one object only the newest is processed, and a message requests one job.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::jobs::{
 };
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
-    an_older_event_is_superseded_from_the_start(harness).await;
-    a_newer_event_supersedes_what_waits(harness).await;
-    of_a_batch_only_the_newest_event_is_enqueued(harness).await;
-    a_newer_event_leaves_work_alone_until_it_is_claimed_again(harness).await;
-    a_sweep_sees_to_superseded_jobs(harness).await;
+    an_older_event_is_superseded_at_once(harness).await;
+    a_newer_event_supersedes_waiting_jobs(harness).await;
+    only_the_newest_event_of_a_batch_is_enqueued(harness).await;
+    a_newer_event_does_not_interrupt_a_running_job(harness).await;
+    a_sweep_ends_superseded_jobs(harness).await;
     only_events_of_the_same_object_are_compared(harness).await;
-    what_is_asked_for_again_is_not_superseded(harness).await;
-    of_many_events_at_the_same_time_the_newest_is_left(harness).await;
-    a_message_asks_for_one_job(harness).await;
-    a_message_with_the_name_of_another_asks_for_a_job_of_its_own(harness).await;
-    one_of_many_deliveries_makes_the_job(harness).await;
+    a_retried_job_is_not_superseded(harness).await;
+    the_newest_of_many_concurrent_events_remains(harness).await;
+    a_message_requests_one_job(harness).await;
+    a_different_message_with_the_same_identifier_requests_another_job(harness).await;
+    one_of_many_deliveries_creates_the_job(harness).await;
 }
 
-/// A job of an event of an object.
+/// Returns a job for an event of an object.
 fn event(key: &str, sequencer: &str) -> NewJob {
     NewJob {
         source: json!({"bucket": "uploads", "key": "Größe 100%.mp4", "etag": format!("{key:?}")}),
@@ -43,7 +43,7 @@ fn superseded(job: &VideoJob) {
     );
 }
 
-async fn an_older_event_is_superseded_from_the_start(harness: &dyn JobRepoHarness) {
+async fn an_older_event_is_superseded_at_once(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let newer = on.submit(event("newer", "0055AED6DCD90281E501")).await;
     let lease = on.claim(newer).await;
@@ -60,10 +60,10 @@ async fn an_older_event_is_superseded_from_the_start(harness: &dyn JobRepoHarnes
     assert_eq!(job.attempts, 0);
     on.one_notification(id).await;
     on.claim_ended(id).await;
-    on.outbox_is_empty("it is told once").await;
+    on.outbox_is_empty("there is one notification").await;
 }
 
-async fn a_newer_event_supersedes_what_waits(harness: &dyn JobRepoHarness) {
+async fn a_newer_event_supersedes_waiting_jobs(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(event("pending", "1A")).await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
@@ -77,24 +77,24 @@ async fn a_newer_event_supersedes_what_waits(harness: &dyn JobRepoHarness) {
     on.repo
         .retry_later(&lease, &error, HOUR)
         .await
-        .expect("giving up");
+        .expect("scheduling another attempt");
     let newer = on.submit(event("newer", "1A01")).await;
     assert_eq!(on.status(newer).await, JobStatus::Pending);
-    let mut told: Vec<_> = on.drain().await.into_iter().map(|message| message.id).collect();
+    let mut sent: Vec<_> = on.drain().await.into_iter().map(|message| message.id).collect();
     let mut expected = Vec::new();
     for id in [pending, waiting] {
         let job = on.get(id).await;
         superseded(&job);
         expected.push(OutboxMessage::notification(&job).id);
     }
-    told.sort_unstable();
+    sent.sort_unstable();
     expected.sort_unstable();
-    assert_eq!(told, expected, "each is told once");
+    assert_eq!(sent, expected, "each job has one notification");
     assert_eq!(on.get(waiting).await.attempts, 1);
     on.claim(newer).await;
 }
 
-async fn of_a_batch_only_the_newest_event_is_enqueued(harness: &dyn JobRepoHarness) {
+async fn only_the_newest_event_of_a_batch_is_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let other = NewJob {
         source: json!({"bucket": "uploads", "key": "other.mp4"}),
@@ -122,7 +122,7 @@ async fn of_a_batch_only_the_newest_event_is_enqueued(harness: &dyn JobRepoHarne
     assert_eq!(messages.len(), 4);
 }
 
-async fn a_newer_event_leaves_work_alone_until_it_is_claimed_again(harness: &dyn JobRepoHarness) {
+async fn a_newer_event_does_not_interrupt_a_running_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let mut older = Vec::new();
     for key in ["finished", "vanished", "released"] {
@@ -130,7 +130,7 @@ async fn a_newer_event_leaves_work_alone_until_it_is_claimed_again(harness: &dyn
         older.push((id, on.claim(id).await));
     }
     on.submit(event("newer", "2")).await;
-    on.outbox_is_empty("what is in work goes on").await;
+    on.outbox_is_empty("running jobs continue").await;
     for (id, _) in &older {
         let claim = on.repo.claim(*id, "other", &CLAIM).await.expect("claiming");
         assert!(matches!(claim, Claim::Held(_)), "{claim:?}");
@@ -138,7 +138,7 @@ async fn a_newer_event_leaves_work_alone_until_it_is_claimed_again(harness: &dyn
     on.finish(&older[0].1, &completed("a.zip")).await;
     assert_eq!(on.status(older[0].0).await, JobStatus::Completed);
     on.drain().await;
-    on.repo.release(&older[2].1).await.expect("handing back");
+    on.repo.release(&older[2].1).await.expect("releasing");
     on.advance(LEASE + MINUTE).await;
     for (id, _) in &older[1..] {
         superseded(&on.claim_ended(*id).await);
@@ -146,12 +146,12 @@ async fn a_newer_event_leaves_work_alone_until_it_is_claimed_again(harness: &dyn
     }
 }
 
-async fn a_sweep_sees_to_superseded_jobs(harness: &dyn JobRepoHarness) {
+async fn a_sweep_ends_superseded_jobs(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let vanished = on.submit(event("vanished", "1")).await;
     on.claim(vanished).await;
     on.submit(event("newer", "2")).await;
-    assert_eq!(on.sweep().await.cancelled, 0, "someone works on it");
+    assert_eq!(on.sweep().await.cancelled, 0, "a worker holds the job");
     on.advance(LEASE + MINUTE).await;
     assert_eq!(on.sweep().await.cancelled, 1);
     superseded(&on.get(vanished).await);
@@ -201,12 +201,12 @@ async fn only_events_of_the_same_object_are_compared(harness: &dyn JobRepoHarnes
     on.one_notification(versioned).await;
 }
 
-async fn what_is_asked_for_again_is_not_superseded(harness: &dyn JobRepoHarness) {
+async fn a_retried_job_is_not_superseded(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let older = on.submit(event("older", "1")).await;
     on.submit(event("newer", "2")).await;
     superseded(&on.get(older).await);
-    on.repo.retry(older).await.expect("asking again");
+    on.repo.retry(older).await.expect("retrying");
     on.submit(event("newest", "3")).await;
     assert_eq!(on.sweep().await.cancelled, 0);
     let lease = on.claim(older).await;
@@ -214,7 +214,7 @@ async fn what_is_asked_for_again_is_not_superseded(harness: &dyn JobRepoHarness)
     assert_eq!(on.status(older).await, JobStatus::Completed);
 }
 
-async fn of_many_events_at_the_same_time_the_newest_is_left(harness: &dyn JobRepoHarness) {
+async fn the_newest_of_many_concurrent_events_remains(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..10 {
         let events: Vec<_> = (0..4)
@@ -231,26 +231,26 @@ async fn of_many_events_at_the_same_time_the_newest_is_left(harness: &dyn JobRep
         for submit in submits {
             submit.await.expect("a task").expect("an event");
         }
-        // Those that did not see each other are seen by the claim.
+        // Jobs whose submissions did not see each other are superseded by the claim.
         for id in &ids[..3] {
             superseded(&on.claim_ended(*id).await);
         }
         on.claim(ids[3]).await;
-        let told = on.drain().await.len();
-        assert_eq!(told, 3, "each is told once");
+        let sent = on.drain().await.len();
+        assert_eq!(sent, 3, "each job has one notification");
     }
 }
 
-/// A message that is delivered again after its source was replaced.
+/// Returns a job for a message that is redelivered after its source was replaced.
 fn delivered(key: &str, message: &str) -> NewJob {
     NewJob {
-        payload_hash: "what the message asks".to_owned(),
+        payload_hash: "hash of the request".to_owned(),
         message_id: Some(message.to_owned()),
         ..new_job(key)
     }
 }
 
-async fn a_message_asks_for_one_job(harness: &dyn JobRepoHarness) {
+async fn a_message_requests_one_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(delivered("as it was", "input/1 ü")).await;
     let again = [delivered("replaced", "input/1 ü")];
@@ -261,7 +261,7 @@ async fn a_message_asks_for_one_job(harness: &dyn JobRepoHarness) {
         assert_eq!(on.snapshot(id).await, before, "nothing changes");
     }
     assert_eq!(on.repo.get(again[0].id).await.expect("reading"), None);
-    // A redrive gives it another name: then its key counts.
+    // A redrive changes the identifier of a message; then the idempotency key decides.
     let redriven = [
         delivered("as it was", "input/2"),
         delivered("replaced", "input/3"),
@@ -269,7 +269,7 @@ async fn a_message_asks_for_one_job(harness: &dyn JobRepoHarness) {
     let submitted = on.repo.submit(&redriven, Enqueue::AlreadyQueued).await;
     let expected = [(id, false), (redriven[1].id, true)].map(|(id, created)| Submitted { id, created });
     assert_eq!(submitted.expect("other messages"), expected);
-    // A forgotten job's message is forgotten with it.
+    // A deleted job releases its message.
     let lease = on.claim(id).await;
     on.finish(&lease, &failed()).await;
     on.drain().await;
@@ -278,7 +278,7 @@ async fn a_message_asks_for_one_job(harness: &dyn JobRepoHarness) {
     on.submit(delivered("anew", "input/1 ü")).await;
 }
 
-async fn a_message_with_the_name_of_another_asks_for_a_job_of_its_own(harness: &dyn JobRepoHarness) {
+async fn a_different_message_with_the_same_identifier_requests_another_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let first = on.submit(delivered("a", "input/1")).await;
     let other = NewJob {
@@ -298,7 +298,7 @@ async fn a_message_with_the_name_of_another_asks_for_a_job_of_its_own(harness: &
     assert_eq!(on.status(first).await, JobStatus::Pending);
 }
 
-async fn one_of_many_deliveries_makes_the_job(harness: &dyn JobRepoHarness) {
+async fn one_of_many_deliveries_creates_the_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..10 {
         let submits: Vec<_> = (0..4)
@@ -313,7 +313,7 @@ async fn one_of_many_deliveries_makes_the_job(harness: &dyn JobRepoHarness) {
             answers.extend(submit.await.expect("a task").expect("the same message"));
         }
         let created: Vec<_> = answers.iter().filter(|answer| answer.created).collect();
-        assert_eq!(created.len(), 1, "one makes it: {answers:?}");
+        assert_eq!(created.len(), 1, "one delivery creates the job: {answers:?}");
         let id = created[0].id;
         assert!(answers.iter().all(|answer| answer.id == id), "{answers:?}");
     }

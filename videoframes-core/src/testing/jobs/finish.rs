@@ -1,4 +1,4 @@
-//! A job ends once, and is told of once.
+//! Completion: a job ends once, with one notification.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::pipeline::Progress;
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_completed_job_has_its_result(harness).await;
-    a_job_without_result_has_its_error(harness).await;
-    the_notification_tells_what_came_out(harness).await;
+    a_job_without_result_has_an_error(harness).await;
+    the_notification_contains_the_outcome(harness).await;
     one_of_many_finishes_wins(harness).await;
     the_latest_result_of_the_same_work_is_found(harness).await;
-    results_are_known_by_their_keys(harness).await;
+    results_are_found_by_their_keys(harness).await;
 }
 
 async fn a_completed_job_has_its_result(harness: &dyn JobRepoHarness) {
@@ -39,12 +39,12 @@ async fn a_completed_job_has_its_result(harness: &dyn JobRepoHarness) {
     assert!(renewed.is_ok(), "{renewed:?}");
 
     let job = on.finish(&lease, &completed("a.zip")).await;
-    assert_eq!(job, on.get(id).await, "finishing tells how the job stands");
+    assert_eq!(job, on.get(id).await, "finishing returns the job");
     assert_eq!(job.status, JobStatus::Completed);
     assert_eq!(job.result, Some(result("a.zip")));
-    assert_eq!(job.error(), None, "earlier errors are over");
+    assert_eq!(job.error(), None, "earlier errors are cleared");
     assert_eq!((job.error_code, job.error_message), (None, None));
-    let finished = job.finished_at.expect("a moment");
+    let finished = job.finished_at.expect("a time");
     about(finished.since(job.created_at), MINUTE * 3);
     assert_eq!((job.lease_owner, job.lease_expires_at), (None, None));
     assert_eq!((job.stage, job.next_attempt_at), (None, None));
@@ -52,10 +52,10 @@ async fn a_completed_job_has_its_result(harness: &dyn JobRepoHarness) {
     on.one_notification(id).await;
     let again = on.repo.finish(&lease, &completed("a.zip")).await;
     assert!(matches!(again, Err(JobRepoError::LeaseLost)), "{again:?}");
-    on.outbox_is_empty("a second finish tells nothing").await;
+    on.outbox_is_empty("a second finish sends no message").await;
 }
 
-async fn a_job_without_result_has_its_error(harness: &dyn JobRepoHarness) {
+async fn a_job_without_result_has_an_error(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for (key, outcome, status) in [
         ("a", failed(), JobStatus::Failed),
@@ -66,7 +66,7 @@ async fn a_job_without_result_has_its_error(harness: &dyn JobRepoHarness) {
         assert_eq!(job, on.get(id).await);
         assert_eq!((job.status, &job.result), (status, &None));
         let (Outcome::Failed(error) | Outcome::Cancelled(error)) = outcome else {
-            unreachable!("neither is completed");
+            unreachable!("neither outcome is completed");
         };
         assert_eq!(job.error(), Some(error));
         assert!(job.finished_at.is_some());
@@ -78,7 +78,7 @@ async fn a_job_without_result_has_its_error(harness: &dyn JobRepoHarness) {
     }
 }
 
-async fn the_notification_tells_what_came_out(harness: &dyn JobRepoHarness) {
+async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for (key, outcome, status, outcome_result, error) in [
         (
@@ -116,7 +116,7 @@ async fn the_notification_tells_what_came_out(harness: &dyn JobRepoHarness) {
             failed(),
             "failed",
             Value::Null,
-            json!({"code": "NOT_A_VIDEO", "message": "it is a text: ü"}),
+            json!({"code": "NOT_A_VIDEO", "message": "the source is a text: ü"}),
         ),
     ] {
         let job = NewJob {
@@ -178,10 +178,10 @@ async fn the_latest_result_of_the_same_work_is_found(harness: &dyn JobRepoHarnes
     let on = Subject::fresh(harness).await;
     let find = async |work: &str| -> Option<JobResult> {
         let found = on.repo.find_result(&WorkHash(work.to_owned())).await;
-        found.expect("looking")
+        found.expect("searching")
     };
     assert_eq!(find("work").await, None);
-    // The job that was accepted first finishes last.
+    // The job that was submitted first completes last.
     let (_, late) = on.claimed("late").await;
     on.advance(MINUTE).await;
     for (key, outcome) in [
@@ -202,14 +202,14 @@ async fn the_latest_result_of_the_same_work_is_found(harness: &dyn JobRepoHarnes
     assert_eq!(find("").await, None, "a result without a hash is never found");
 }
 
-async fn results_are_known_by_their_keys(harness: &dyn JobRepoHarness) {
+async fn results_are_found_by_their_keys(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (_, lease) = on.claimed("a").await;
     let key = "results/ü 100%/1.zip";
-    assert!(!on.repo.is_result(key).await.expect("asking"));
+    assert!(!on.repo.is_result(key).await.expect("querying"));
     on.finish(&lease, &completed(key)).await;
-    assert!(on.repo.is_result(key).await.expect("asking"));
+    assert!(on.repo.is_result(key).await.expect("querying"));
     for other in ["results/ü 100%/1", "results/Ü 100%/1.zip", "results/%", ""] {
-        assert!(!on.repo.is_result(other).await.expect("asking"), "{other}");
+        assert!(!on.repo.is_result(other).await.expect("querying"), "{other}");
     }
 }

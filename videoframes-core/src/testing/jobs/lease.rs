@@ -1,4 +1,4 @@
-//! A lease is worth something until another worker claims the job.
+//! Leases: a lease is valid until another worker claims the job.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ const PROGRESS: Progress = Progress {
 };
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
-    a_renewed_lease_lasts_from_then_on(harness).await;
-    renewing_writes_down_how_far_it_is(harness).await;
-    a_lease_that_ran_out_still_works_while_nobody_claims(harness).await;
+    a_renewal_extends_the_lease_from_now(harness).await;
+    a_renewal_records_the_progress(harness).await;
+    an_expired_lease_is_valid_until_another_claim(harness).await;
     a_lease_is_lost_to_another_claim(harness).await;
-    a_lease_is_lost_when_the_job_is_given_up(harness).await;
-    a_lease_that_never_was_is_lost(harness).await;
-    a_job_given_up_waits_and_remembers_why(harness).await;
-    a_deferred_job_waits_and_keeps_its_attempts(harness).await;
-    a_job_handed_back_is_as_before_the_claim(harness).await;
+    a_lease_is_lost_with_a_release_or_retry(harness).await;
+    a_lease_that_never_existed_is_lost(harness).await;
+    a_failed_attempt_waits_and_keeps_its_error(harness).await;
+    a_deferred_job_waits_and_counts_no_attempt(harness).await;
+    a_released_job_is_in_its_state_before_the_claim(harness).await;
 }
 
 fn error() -> JobError {
@@ -36,15 +36,15 @@ async fn renew(on: &Subject<'_>, lease: &Lease, duration: Duration) -> Result<Re
     on.repo.renew(lease, duration, Stage::Extract, PROGRESS).await
 }
 
-/// For how long a job is held.
+/// Returns the remaining time for which a job is held.
 async fn held(on: &Subject<'_>, id: JobId) -> Duration {
     match on.repo.claim(id, "other", &CLAIM).await.expect("claiming") {
         Claim::Held(remaining) => remaining,
-        other => panic!("it is held: {other:?}"),
+        other => panic!("the job is held: {other:?}"),
     }
 }
 
-async fn a_renewed_lease_lasts_from_then_on(harness: &dyn JobRepoHarness) {
+async fn a_renewal_extends_the_lease_from_now(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     for _ in 0..3 {
@@ -62,7 +62,7 @@ async fn a_renewed_lease_lasts_from_then_on(harness: &dyn JobRepoHarness) {
     assert_eq!(job.lease_owner.as_deref(), Some("worker"));
 }
 
-async fn renewing_writes_down_how_far_it_is(harness: &dyn JobRepoHarness) {
+async fn a_renewal_records_the_progress(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     on.advance(MINUTE).await;
@@ -77,35 +77,35 @@ async fn renewing_writes_down_how_far_it_is(harness: &dyn JobRepoHarness) {
     let renewed = on.repo.renew(&lease, LEASE, Stage::Commit, PROGRESS).await;
     assert!(renewed.is_ok(), "{renewed:?}");
     assert_eq!(on.get(id).await.stage, Some(Stage::Commit));
-    on.outbox_is_empty("nothing is told of progress").await;
+    on.outbox_is_empty("progress sends no message").await;
 }
 
-async fn a_lease_that_ran_out_still_works_while_nobody_claims(harness: &dyn JobRepoHarness) {
+async fn an_expired_lease_is_valid_until_another_claim(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let mut leases = Vec::new();
-    for key in ["renewed", "finished", "given up", "handed back"] {
+    for key in ["renewed", "finished", "retried later", "released"] {
         leases.push(on.claimed(key).await);
     }
     on.advance(HOUR).await;
-    let [renewed, finished, given_up, handed_back] = &leases[..] else {
+    let [renewed, finished, retried, released] = &leases[..] else {
         unreachable!("four were claimed");
     };
     renew(&on, &renewed.1, LEASE).await.expect("renewing");
     about(held(&on, renewed.0).await, LEASE);
     on.finish(&finished.1, &completed("a.zip")).await;
     assert_eq!(on.status(finished.0).await, JobStatus::Completed);
-    let given = on.repo.retry_later(&given_up.1, &error(), HOUR).await;
+    let given = on.repo.retry_later(&retried.1, &error(), HOUR).await;
     assert!(given.is_ok(), "{given:?}");
-    assert_eq!(on.status(given_up.0).await, JobStatus::RetryWait);
-    let given = on.repo.release(&handed_back.1).await;
+    assert_eq!(on.status(retried.0).await, JobStatus::RetryWait);
+    let given = on.repo.release(&released.1).await;
     assert!(given.is_ok(), "{given:?}");
-    assert_eq!(on.status(handed_back.0).await, JobStatus::Pending);
+    assert_eq!(on.status(released.0).await, JobStatus::Pending);
     for (id, _) in leases {
-        assert_eq!(on.get(id).await.crash_count, 0, "nobody vanished");
+        assert_eq!(on.get(id).await.crash_count, 0, "no worker crashed");
     }
 }
 
-/// Checks that a lease changes nothing.
+/// Checks that operations with a lost lease change nothing.
 async fn lost(on: &Subject<'_>, lease: &Lease, why: &str) {
     let before = match on.repo.get(lease.job).await.expect("reading") {
         Some(_) => Some(on.snapshot(lease.job).await),
@@ -128,7 +128,7 @@ async fn lost(on: &Subject<'_>, lease: &Lease, why: &str) {
     if let Some(before) = before {
         assert_eq!(on.snapshot(lease.job).await, before, "{why}: nothing was changed");
     }
-    assert!(!on.repo.is_result("lost.zip").await.expect("asking"), "{why}");
+    assert!(!on.repo.is_result("lost.zip").await.expect("querying"), "{why}");
 }
 
 async fn a_lease_is_lost_to_another_claim(harness: &dyn JobRepoHarness) {
@@ -136,35 +136,35 @@ async fn a_lease_is_lost_to_another_claim(harness: &dyn JobRepoHarness) {
     let (id, first) = on.claimed("a").await;
     on.advance(LEASE + MINUTE).await;
     let second = on.claim(id).await;
-    lost(&on, &first, "another worker has it").await;
+    lost(&on, &first, "another worker holds the job").await;
     on.advance(LEASE + MINUTE).await;
-    lost(&on, &first, "another worker had it").await;
+    lost(&on, &first, "another worker held the job").await;
     on.finish(&second, &completed("a.zip")).await;
-    lost(&on, &first, "another worker finished it").await;
-    lost(&on, &second, "it is finished").await;
+    lost(&on, &first, "another worker finished the job").await;
+    lost(&on, &second, "the job is finished").await;
     on.one_notification(id).await;
 }
 
-async fn a_lease_is_lost_when_the_job_is_given_up(harness: &dyn JobRepoHarness) {
+async fn a_lease_is_lost_with_a_release_or_retry(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, first) = on.claimed("a").await;
-    on.repo.release(&first).await.expect("handing back");
-    lost(&on, &first, "it was handed back").await;
+    on.repo.release(&first).await.expect("releasing");
+    lost(&on, &first, "the job was released").await;
     let second = on.claim(id).await;
-    lost(&on, &first, "it was handed back and claimed").await;
+    lost(&on, &first, "the job was released and claimed").await;
     let given = on.repo.retry_later(&second, &error(), HOUR).await;
     assert!(given.is_ok(), "{given:?}");
-    lost(&on, &second, "it was given up").await;
+    lost(&on, &second, "the attempt was given up").await;
     on.repo.cancel(id).await.expect("cancelling");
-    lost(&on, &second, "it was cancelled").await;
-    on.repo.retry(id).await.expect("asking again");
-    lost(&on, &second, "it was asked for again").await;
+    lost(&on, &second, "the job was cancelled").await;
+    on.repo.retry(id).await.expect("retrying");
+    lost(&on, &second, "the job was retried").await;
     let third = on.claim(id).await;
-    assert!(third.epoch > second.epoch, "epochs go on through generations");
-    lost(&on, &second, "it is of another generation").await;
+    assert!(third.epoch > second.epoch, "epochs continue across generations");
+    lost(&on, &second, "the lease is of an earlier generation").await;
 }
 
-async fn a_lease_that_never_was_is_lost(harness: &dyn JobRepoHarness) {
+async fn a_lease_that_never_existed_is_lost(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(new_job("pending")).await;
     let (taken, lease) = on.claimed("taken").await;
@@ -175,11 +175,11 @@ async fn a_lease_that_never_was_is_lost(harness: &dyn JobRepoHarness) {
         (taken, LeaseEpoch(lease.epoch.0 + 1)),
         (taken, LeaseEpoch(0)),
     ] {
-        lost(&on, &Lease { job, epoch }, "nobody was given that").await;
+        lost(&on, &Lease { job, epoch }, "no claim returned this lease").await;
     }
 }
 
-async fn a_deferred_job_waits_and_keeps_its_attempts(harness: &dyn JobRepoHarness) {
+async fn a_deferred_job_waits_and_counts_no_attempt(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     for attempt in 1..=3 {
@@ -195,7 +195,7 @@ async fn a_deferred_job_waits_and_keeps_its_attempts(harness: &dyn JobRepoHarnes
         lost(&on, &lease, "the job was deferred").await;
         let claim = on.repo.claim(id, "other", &CLAIM).await.expect("claiming");
         let Claim::NotDue(left) = claim else {
-            panic!("it waits: {claim:?}");
+            panic!("the job waits: {claim:?}");
         };
         about(left, HOUR);
         on.advance(HOUR * 2).await;
@@ -203,7 +203,7 @@ async fn a_deferred_job_waits_and_keeps_its_attempts(harness: &dyn JobRepoHarnes
     on.outbox_is_empty("a waiting job sends no notification").await;
 }
 
-async fn a_job_given_up_waits_and_remembers_why(harness: &dyn JobRepoHarness) {
+async fn a_failed_attempt_waits_and_keeps_its_error(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     renew(&on, &lease, LEASE).await.expect("renewing");
@@ -221,29 +221,28 @@ async fn a_job_given_up_waits_and_remembers_why(harness: &dyn JobRepoHarness) {
     let due = job.next_attempt_at.expect("another attempt");
     about(due.since(job.created_at), HOUR + MINUTE * 2);
     assert_eq!((job.finished_at, job.result), (None, None));
-    on.outbox_is_empty("nothing is told of an attempt that failed")
-        .await;
+    on.outbox_is_empty("a failed attempt sends no message").await;
 }
 
-async fn a_job_handed_back_is_as_before_the_claim(harness: &dyn JobRepoHarness) {
+async fn a_released_job_is_in_its_state_before_the_claim(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     renew(&on, &lease, LEASE).await.expect("renewing");
-    on.repo.release(&lease).await.expect("handing back");
+    on.repo.release(&lease).await.expect("releasing");
     let job = on.get(id).await;
     assert_eq!(
         (job.status, job.attempts, job.crash_count),
         (JobStatus::Pending, 0, 0)
     );
-    assert_eq!(job.lease_epoch, lease.epoch, "epochs never go back");
+    assert_eq!(job.lease_epoch, lease.epoch, "epochs never decrease");
     assert_eq!(
         (job.lease_owner, job.lease_expires_at, job.stage),
         (None, None, None)
     );
     assert_eq!((job.next_attempt_at, job.finished_at), (None, None));
-    on.outbox_is_empty("its message comes again by itself").await;
+    on.outbox_is_empty("the queue redelivers the message").await;
 
     let second = on.claim(id).await;
     assert!(second.epoch > lease.epoch);
-    assert_eq!(on.get(id).await.attempts, 1, "it can be claimed at once");
+    assert_eq!(on.get(id).await.attempts, 1, "the job can be claimed at once");
 }

@@ -1,11 +1,11 @@
-//! Jobs are read one by one and in lists.
+//! Listing: jobs are read individually and in pages.
 
 use super::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
 use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_are_listed_newest_first(harness).await;
-    pages_hold_every_job_once(harness).await;
+    pages_contain_every_job_once(harness).await;
     unfinished_jobs_are_counted(harness).await;
 }
 
@@ -18,18 +18,18 @@ async fn list(on: &Subject<'_>, status: Option<JobStatus>, limit: Option<u32>) -
     page(on, &filter).await.0
 }
 
-/// The jobs of a page and where the next one begins.
+/// Returns the jobs of a page and the start of the next one.
 async fn page(on: &Subject<'_>, filter: &JobFilter) -> (Vec<JobId>, Option<JobCursor>) {
     let page = on.repo.list(filter).await.expect("listing");
     for job in &page.jobs {
-        assert_eq!(*job, on.get(job.id).await, "a list tells how jobs stand");
+        assert_eq!(*job, on.get(job.id).await, "a list returns the jobs");
     }
     (page.jobs.into_iter().map(|job| job.id).collect(), page.next)
 }
 
-async fn pages_hold_every_job_once(harness: &dyn JobRepoHarness) {
+async fn pages_contain_every_job_once(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    // Several at one moment: the id decides their order.
+    // Several jobs have the same time: the id decides their order.
     let mut ids = Vec::new();
     for round in 0..3 {
         let batch: Vec<_> = (0..4).map(|n| new_job(&format!("{round}/{n}"))).collect();
@@ -53,7 +53,7 @@ async fn pages_hold_every_job_once(harness: &dyn JobRepoHarness) {
             );
         }
     }
-    // What is accepted meanwhile comes before all pages that are left.
+    // A job submitted in the meantime comes before all remaining pages.
     let filter = JobFilter {
         limit: Some(6),
         ..JobFilter::default()
@@ -86,16 +86,16 @@ async fn jobs_are_listed_newest_first(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     assert_eq!(list(&on, None, None).await, []);
     let missing = on.repo.get(JobId::random()).await;
-    assert_eq!(missing.expect("a missing job is no failure"), None);
+    assert_eq!(missing.expect("a missing job is not an error"), None);
     let mut ids = Vec::new();
     for key in ["a", "b", "c", "d", "e"] {
         ids.insert(0, on.submit(new_job(key)).await);
         on.advance(MINUTE).await;
     }
     let [e, d, c, b, a] = ids[..] else {
-        unreachable!("five were accepted");
+        unreachable!("five jobs were submitted");
     };
-    // What happens to a job later does not move it.
+    // Later changes of a job do not affect its position.
     let lease = on.claim(a).await;
     on.finish(&lease, &completed("a.zip")).await;
     on.claim(c).await;
@@ -124,6 +124,6 @@ async fn unfinished_jobs_are_counted(harness: &dyn JobRepoHarness) {
     assert_eq!(unfinished().await, 2);
     on.repo.cancel(pending).await.expect("cancelling");
     assert_eq!(unfinished().await, 1);
-    on.repo.retry(pending).await.expect("asking again");
+    on.repo.retry(pending).await.expect("retrying");
     assert_eq!(unfinished().await, 2);
 }

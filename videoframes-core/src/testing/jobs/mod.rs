@@ -1,4 +1,4 @@
-//! What every [`JobRepo`] must do.
+//! Conformance suite for [`JobRepo`].
 
 mod claim;
 mod events;
@@ -25,9 +25,9 @@ use crate::jobs::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a lease lasts in the suite.
+/// Duration of a lease in the suite.
 const LEASE: Duration = Duration::from_secs(600);
-/// How long jobs are kept in the suite.
+/// Retention of jobs in the suite.
 const RETENTION: Duration = Duration::from_secs(30 * 86400);
 const CLAIM: ClaimTerms = ClaimTerms {
     lease: LEASE,
@@ -41,21 +41,20 @@ const SWEEP: SweepTerms = SweepTerms {
     most: 100,
 };
 
-/// Where the suite gets repositories from, and how it lets time pass for them.
+/// Provides repositories and controls their time.
 #[async_trait]
 pub trait JobRepoHarness: Send + Sync {
-    /// A repository without jobs and with an empty outbox. Those that were given before are no longer in use.
+    /// Returns a repository without jobs and with an empty outbox. Earlier ones are no longer in use.
     async fn fresh(&self) -> Arc<dyn JobRepo>;
 
-    /// Moves the time of the repositories forward, by up to months.
+    /// Advances the time of the repositories, by up to months.
     async fn advance(&self, by: Duration);
 }
 
-/// Checks the contract of [`JobRepo`]. Wants a runtime with several threads, so that what happens at the
-/// same time really does.
+/// Checks the contract of [`JobRepo`]. Needs a multi-threaded runtime, for real concurrency.
 ///
 /// # Panics
-/// Where the contract is broken.
+/// Panics if the implementation violates the contract.
 pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     submit::check(harness).await;
     events::check(harness).await;
@@ -69,7 +68,7 @@ pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     sweep_ends::check(harness).await;
 }
 
-/// A repository that the suite looks at.
+/// A repository under test.
 struct Subject<'a> {
     repo: Arc<dyn JobRepo>,
     harness: &'a dyn JobRepoHarness,
@@ -87,7 +86,7 @@ impl<'a> Subject<'a> {
         self.harness.advance(by).await;
     }
 
-    /// Accepts a new job whose message is on its way.
+    /// Submits a new job whose message is in the queue.
     async fn submit(&self, job: NewJob) -> JobId {
         let (id, jobs) = (job.id, [job]);
         let submitted = self.repo.submit(&jobs, Enqueue::AlreadyQueued).await;
@@ -98,7 +97,7 @@ impl<'a> Subject<'a> {
 
     async fn get(&self, id: JobId) -> VideoJob {
         let job = self.repo.get(id).await.expect("reading");
-        job.expect("the job is there")
+        job.expect("the job exists")
     }
 
     async fn status(&self, id: JobId) -> JobStatus {
@@ -109,24 +108,24 @@ impl<'a> Subject<'a> {
     async fn claim(&self, id: JobId) -> Lease {
         match self.repo.claim(id, "worker", &CLAIM).await.expect("claiming") {
             Claim::Claimed(lease, _) => lease,
-            other => panic!("it can be claimed: {other:?}"),
+            other => panic!("the job can be claimed: {other:?}"),
         }
     }
 
-    /// Accepts and claims a job.
+    /// Submits and claims a job.
     async fn claimed(&self, key: &str) -> (JobId, Lease) {
         let id = self.submit(new_job(key)).await;
         (id, self.claim(id).await)
     }
 
-    /// Claims a job that has ended, or ends by this.
+    /// Claims a job that is terminal, or becomes terminal by this claim.
     async fn claim_ended(&self, id: JobId) -> VideoJob {
         match self.repo.claim(id, "late", &CLAIM).await.expect("claiming") {
             Claim::Terminal(job) => {
-                assert_eq!(job, self.get(id).await, "a claim tells how the job stands");
+                assert_eq!(job, self.get(id).await, "a claim returns the job");
                 job
             }
-            other => panic!("it has ended: {other:?}"),
+            other => panic!("the job is terminal: {other:?}"),
         }
     }
 
@@ -134,7 +133,7 @@ impl<'a> Subject<'a> {
         self.repo.finish(lease, outcome).await.expect("finishing")
     }
 
-    /// Everything in the outbox, which is empty then.
+    /// Takes and returns all messages of the outbox.
     async fn drain(&self) -> Vec<OutboxMessage> {
         let messages = self.repo.take_outbox(1000, HOUR).await.expect("taking");
         let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
@@ -142,7 +141,7 @@ impl<'a> Subject<'a> {
         messages
     }
 
-    /// Drains the outbox and checks that it holds one message: the notification of a job as it stands.
+    /// Drains the outbox and checks that it contains exactly the notification of the job.
     async fn one_notification(&self, id: JobId) -> OutboxMessage {
         let (job, mut messages) = (self.get(id).await, self.drain().await);
         assert_eq!(messages.len(), 1, "one notification: {messages:?}");
@@ -150,11 +149,15 @@ impl<'a> Subject<'a> {
         let expected = OutboxMessage::notification(&job);
         assert_eq!(message.destination, OutboxDestination::Notifier);
         assert_eq!((message.id, message.job), (expected.id, id));
-        assert_eq!(parsed(&message), parsed(&expected), "it tells how the job stands");
+        assert_eq!(
+            parsed(&message),
+            parsed(&expected),
+            "the notification describes the job"
+        );
         message
     }
 
-    /// Drains the outbox and checks which jobs it brings to the workers, and that it holds nothing else.
+    /// Drains the outbox and checks that it contains exactly the messages that enqueue these jobs.
     async fn enqueued(&self, expected: &[JobId]) {
         let messages = self.drain().await;
         for message in &messages {
@@ -173,7 +176,7 @@ impl<'a> Subject<'a> {
         assert_eq!(backlog.pending, 0, "{why}");
     }
 
-    /// A job as it stands and how much is in the outbox: what a call that changes nothing leaves alone.
+    /// Returns a job and the size of the outbox, which a call without effect does not change.
     async fn snapshot(&self, id: JobId) -> (VideoJob, u64) {
         let backlog = self.repo.outbox_backlog().await.expect("a backlog");
         (self.get(id).await, backlog.pending)
@@ -205,7 +208,7 @@ fn new_job(key: &str) -> NewJob {
     }
 }
 
-/// A job that has `limit` altogether.
+/// Returns a job with a time limit.
 fn limited(key: &str, limit: Duration) -> NewJob {
     NewJob {
         time_limit: Some(limit),
@@ -252,14 +255,14 @@ fn completed_work(key: &str, work: &str) -> Outcome {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed(JobError::new(ErrorCode::NotAVideo, "it is a text: ü"))
+    Outcome::Failed(JobError::new(ErrorCode::NotAVideo, "the source is a text: ü"))
 }
 
 fn cancelled() -> Outcome {
-    Outcome::Cancelled(JobError::new(ErrorCode::Cancelled, "as you wish"))
+    Outcome::Cancelled(JobError::new(ErrorCode::Cancelled, "cancelled on request"))
 }
 
-/// Checks a duration up to a moment that was `expected` away: less by what the suite itself took.
+/// Checks a duration until a time `expected` away, minus the time that the suite itself took.
 fn about(actual: Duration, expected: Duration) {
     let range = expected.saturating_sub(MINUTE)..=expected;
     assert!(range.contains(&actual), "{actual:?} is not about {expected:?}");

@@ -1,4 +1,4 @@
-//! People stop jobs and ask for them again.
+//! Operations of operators: cancel and retry.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ const PROGRESS: Progress = Progress {
 };
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
-    a_job_that_nobody_holds_is_cancelled_at_once(harness).await;
-    a_worker_is_asked_to_stop(harness).await;
-    a_worker_that_is_asked_to_stop_may_finish(harness).await;
-    an_ended_job_cannot_be_cancelled(harness).await;
-    a_failed_job_starts_again(harness).await;
-    a_cancelled_job_starts_again(harness).await;
-    every_generation_is_told_of(harness).await;
-    only_jobs_without_result_start_again(harness).await;
+    a_job_without_a_lease_is_cancelled_at_once(harness).await;
+    a_worker_is_asked_to_cancel(harness).await;
+    a_worker_may_finish_despite_a_cancel_request(harness).await;
+    a_terminal_job_cannot_be_cancelled(harness).await;
+    a_failed_job_can_be_retried(harness).await;
+    a_cancelled_job_can_be_retried(harness).await;
+    every_generation_has_a_notification(harness).await;
+    only_failed_and_cancelled_jobs_can_be_retried(harness).await;
     one_of_many_retries_wins(harness).await;
 }
 
 async fn cancel(on: &Subject<'_>, id: JobId) -> VideoJob {
     let job = on.repo.cancel(id).await.expect("cancelling");
-    let job = job.expect("the job is there");
-    assert_eq!(job, on.get(id).await, "cancelling tells how the job stands");
+    let job = job.expect("the job exists");
+    assert_eq!(job, on.get(id).await, "cancelling returns the job");
     job
 }
 
 async fn retry(on: &Subject<'_>, id: JobId) -> VideoJob {
-    let job = on.repo.retry(id).await.expect("asking again");
-    let job = job.expect("the job is there");
-    assert_eq!(job, on.get(id).await, "a retry tells how the job stands");
+    let job = on.repo.retry(id).await.expect("retrying");
+    let job = job.expect("the job exists");
+    assert_eq!(job, on.get(id).await, "a retry returns the job");
     job
 }
 
-async fn give_up(on: &Subject<'_>, key: &str) -> JobId {
+async fn retry_later(on: &Subject<'_>, key: &str) -> JobId {
     let (id, lease) = on.claimed(key).await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
     let given = on.repo.retry_later(&lease, &error, HOUR).await;
@@ -48,15 +48,15 @@ async fn give_up(on: &Subject<'_>, key: &str) -> JobId {
     id
 }
 
-async fn a_job_that_nobody_holds_is_cancelled_at_once(harness: &dyn JobRepoHarness) {
+async fn a_job_without_a_lease_is_cancelled_at_once(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(new_job("pending")).await;
-    let waiting = give_up(&on, "waiting").await;
+    let waiting = retry_later(&on, "waiting").await;
     let (vanished, _) = on.claimed("vanished").await;
     on.advance(LEASE + MINUTE).await;
     let (released, lease) = on.claimed("released").await;
     cancel(&on, released).await;
-    on.repo.release(&lease).await.expect("handing back");
+    on.repo.release(&lease).await.expect("releasing");
     for id in [pending, waiting, vanished, released] {
         let job = cancel(&on, id).await;
         assert_eq!(job.status, JobStatus::Cancelled);
@@ -67,14 +67,14 @@ async fn a_job_that_nobody_holds_is_cancelled_at_once(harness: &dyn JobRepoHarne
             (&None, None, None)
         );
         on.one_notification(id).await;
-        assert_eq!(cancel(&on, id).await, job, "once more changes nothing");
-        on.outbox_is_empty("once more tells nothing").await;
+        assert_eq!(cancel(&on, id).await, job, "a second cancel changes nothing");
+        on.outbox_is_empty("a second cancel sends no message").await;
     }
     let missing = on.repo.cancel(JobId::random()).await;
-    assert_eq!(missing.expect("a missing job is no failure"), None);
+    assert_eq!(missing.expect("a missing job is not an error"), None);
 }
 
-async fn a_worker_is_asked_to_stop(harness: &dyn JobRepoHarness) {
+async fn a_worker_is_asked_to_cancel(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     for _ in 0..2 {
@@ -82,11 +82,11 @@ async fn a_worker_is_asked_to_stop(harness: &dyn JobRepoHarness) {
         assert_eq!((job.status, job.cancel_requested), (JobStatus::Processing, true));
         assert_eq!(job.lease_owner.as_deref(), Some("worker"));
     }
-    on.outbox_is_empty("it has not ended").await;
+    on.outbox_is_empty("the job has not ended").await;
     let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
     assert!(
         renewed.expect("renewing").cancel_requested,
-        "the worker hears of it"
+        "the renewal reports the request"
     );
     let job = on.finish(&lease, &cancelled()).await;
     assert_eq!(job.status, JobStatus::Cancelled);
@@ -94,7 +94,7 @@ async fn a_worker_is_asked_to_stop(harness: &dyn JobRepoHarness) {
     on.one_notification(id).await;
 }
 
-async fn a_worker_that_is_asked_to_stop_may_finish(harness: &dyn JobRepoHarness) {
+async fn a_worker_may_finish_despite_a_cancel_request(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     cancel(&on, id).await;
@@ -103,7 +103,7 @@ async fn a_worker_that_is_asked_to_stop_may_finish(harness: &dyn JobRepoHarness)
     on.one_notification(id).await;
 }
 
-async fn an_ended_job_cannot_be_cancelled(harness: &dyn JobRepoHarness) {
+async fn a_terminal_job_cannot_be_cancelled(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for (key, outcome, status) in [
         ("a", completed("a.zip"), JobStatus::Completed),
@@ -121,7 +121,7 @@ async fn an_ended_job_cannot_be_cancelled(harness: &dyn JobRepoHarness) {
     }
 }
 
-async fn a_failed_job_starts_again(harness: &dyn JobRepoHarness) {
+async fn a_failed_job_can_be_retried(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(limited("a", HOUR)).await;
     on.claim(id).await;
@@ -138,17 +138,17 @@ async fn a_failed_job_starts_again(harness: &dyn JobRepoHarness) {
     assert_eq!((job.attempts, job.crash_count), (0, 0));
     assert_eq!((job.frames_done, job.frames_total), (0, 0));
     assert_eq!((job.error(), &job.result, job.finished_at), (None, &None, None));
-    assert_eq!(job.lease_epoch, lease.epoch, "epochs never go back");
+    assert_eq!(job.lease_epoch, lease.epoch, "epochs never decrease");
     let deadline = job.deadline_at.expect("a deadline");
     about(deadline.since(job.created_at), HOUR * 6 + LEASE + MINUTE * 2);
     on.enqueued(&[id]).await;
     assert!(on.claim(id).await.epoch > lease.epoch);
     assert_eq!(on.get(id).await.attempts, 1);
     let missing = on.repo.retry(JobId::random()).await;
-    assert_eq!(missing.expect("a missing job is no failure"), None);
+    assert_eq!(missing.expect("a missing job is not an error"), None);
 }
 
-async fn a_cancelled_job_starts_again(harness: &dyn JobRepoHarness) {
+async fn a_cancelled_job_can_be_retried(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     cancel(&on, id).await;
@@ -162,16 +162,16 @@ async fn a_cancelled_job_starts_again(harness: &dyn JobRepoHarness) {
     let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
     assert!(
         !renewed.expect("renewing").cancel_requested,
-        "the wish was for the last generation"
+        "the request was for the previous generation"
     );
-    // One that was never claimed starts again too.
+    // A job that was never claimed can be retried too.
     let unclaimed = on.submit(new_job("b")).await;
     cancel(&on, unclaimed).await;
     assert_eq!(retry(&on, unclaimed).await.status, JobStatus::Pending);
     on.claim(unclaimed).await;
 }
 
-async fn every_generation_is_told_of(harness: &dyn JobRepoHarness) {
+async fn every_generation_has_a_notification(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     let mut ids = Vec::new();
@@ -182,7 +182,7 @@ async fn every_generation_is_told_of(harness: &dyn JobRepoHarness) {
         assert_eq!(super::parsed(&message)["data"]["generation"], generation);
         assert!(
             !ids.contains(&message.id),
-            "every generation has an event of its own"
+            "every generation has a separate event"
         );
         ids.push(message.id);
         retry(&on, id).await;
@@ -190,10 +190,10 @@ async fn every_generation_is_told_of(harness: &dyn JobRepoHarness) {
     }
 }
 
-async fn only_jobs_without_result_start_again(harness: &dyn JobRepoHarness) {
+async fn only_failed_and_cancelled_jobs_can_be_retried(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(new_job("pending")).await;
-    let waiting = give_up(&on, "waiting").await;
+    let waiting = retry_later(&on, "waiting").await;
     let (processing, _) = on.claimed("processing").await;
     let (finished, lease) = on.claimed("completed").await;
     on.finish(&lease, &completed("a.zip")).await;

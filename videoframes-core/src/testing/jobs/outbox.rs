@@ -1,4 +1,4 @@
-//! What has to be told waits until it is sent.
+//! The outbox: messages wait until they are sent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     the_oldest_messages_are_taken_first(harness).await;
     a_taken_message_is_held_for_a_while(harness).await;
     a_sent_message_is_never_taken_again(harness).await;
-    the_backlog_tells_how_long_it_has_waited(harness).await;
+    the_backlog_has_the_age_of_the_oldest_message(harness).await;
     two_relays_never_take_the_same_message(harness).await;
-    a_refused_message_is_kept_and_not_taken(harness).await;
+    a_rejected_message_is_kept_and_not_taken(harness).await;
 }
 
-async fn a_refused_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {
+async fn a_rejected_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let a = enqueue(&on, "a").await;
-    // The message of `b` waits to the end: only jobs that are older than it can be found abandoned.
+    // The message of `b` waits until the end: only jobs older than it can be abandoned.
     on.advance(HOUR).await;
     let b = enqueue(&on, "b").await;
     let messages = take(&on, 10).await;
@@ -33,10 +33,13 @@ async fn a_refused_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {
         (Uuid::now_v7(), "unknown".to_owned()),
     ];
     for _ in 0..2 {
-        on.repo.outbox_refused(&refused).await.expect("giving up");
+        on.repo
+            .outbox_refused(&refused)
+            .await
+            .expect("marking as rejected");
     }
     on.advance(HOUR).await;
-    assert_eq!(jobs(&take(&on, 10).await), [b], "the other is not held up");
+    assert_eq!(jobs(&take(&on, 10).await), [b], "other messages are not blocked");
     on.advance(HOUR).await;
     let listed = on.repo.refused(10).await.expect("listing");
     assert_eq!(listed.len(), 1);
@@ -46,10 +49,10 @@ async fn a_refused_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {
     );
     let backlog = on.repo.outbox_backlog().await.expect("a backlog");
     assert_eq!((backlog.pending, backlog.refused), (1, 1));
-    // The job's message is lost like any other.
+    // The job's message counts as lost.
     assert_eq!(on.sweep().await.enqueued, 1);
-    assert_eq!(on.repo.resend_refused().await.expect("sending again"), 1);
-    assert_eq!(on.repo.resend_refused().await.expect("sending again"), 0);
+    assert_eq!(on.repo.resend_refused().await.expect("rescheduling"), 1);
+    assert_eq!(on.repo.resend_refused().await.expect("rescheduling"), 0);
     assert_eq!(on.repo.refused(10).await.expect("listing"), []);
     let mut again = jobs(&on.drain().await);
     again.sort_unstable();
@@ -65,8 +68,8 @@ async fn enqueue(on: &Subject<'_>, key: &str) -> JobId {
     jobs[0].id
 }
 
-async fn take(on: &Subject<'_>, most: u32) -> Vec<OutboxMessage> {
-    on.repo.take_outbox(most, HOLD).await.expect("taking")
+async fn take(on: &Subject<'_>, limit: u32) -> Vec<OutboxMessage> {
+    on.repo.take_outbox(limit, HOLD).await.expect("taking")
 }
 
 fn jobs(messages: &[OutboxMessage]) -> Vec<JobId> {
@@ -93,34 +96,39 @@ async fn a_taken_message_is_held_for_a_while(harness: &dyn JobRepoHarness) {
     let first = take(&on, 10).await;
     assert_eq!(first.len(), 1);
     on.advance(HOLD - MINUTE * 2).await;
-    assert_eq!(take(&on, 10).await, [], "someone is sending it");
+    assert_eq!(take(&on, 10).await, [], "another relay holds the message");
     on.advance(MINUTE * 3).await;
-    assert_eq!(take(&on, 10).await, first, "the same message, by the same id");
+    assert_eq!(take(&on, 10).await, first, "the same message with the same id");
     on.advance(HOLD - MINUTE * 2).await;
-    assert_eq!(take(&on, 10).await, [], "the hold begins anew");
+    assert_eq!(take(&on, 10).await, [], "the hold starts again");
 }
 
 async fn a_sent_message_is_never_taken_again(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (a, b) = (enqueue(&on, "a").await, enqueue(&on, "b").await);
     let messages = take(&on, 10).await;
-    let of = |job| {
+    let id_of = |job| {
         let message = messages.iter().find(|message| message.job == job);
         message.expect("a message of each").id
     };
-    for ids in [vec![of(a)], vec![of(a)], vec![], vec![Uuid::now_v7(), of(a)]] {
+    for ids in [
+        vec![id_of(a)],
+        vec![id_of(a)],
+        vec![],
+        vec![Uuid::now_v7(), id_of(a)],
+    ] {
         let sent = on.repo.outbox_sent(&ids).await;
-        assert!(sent.is_ok(), "once more, or of nothing, is no error: {sent:?}");
+        assert!(sent.is_ok(), "repeated or unknown ids are not an error: {sent:?}");
     }
     on.advance(HOUR).await;
-    assert_eq!(jobs(&take(&on, 10).await), [b], "only the other is left");
-    // What was not taken can be marked too: another relay may have sent it.
-    on.repo.outbox_sent(&[of(b)]).await.expect("marking");
+    assert_eq!(jobs(&take(&on, 10).await), [b], "only the other message is left");
+    // A message can be marked without being taken: another relay may have sent it.
+    on.repo.outbox_sent(&[id_of(b)]).await.expect("marking");
     on.advance(HOUR).await;
     assert_eq!(take(&on, 10).await, []);
 }
 
-async fn the_backlog_tells_how_long_it_has_waited(harness: &dyn JobRepoHarness) {
+async fn the_backlog_has_the_age_of_the_oldest_message(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let backlog = async || on.repo.outbox_backlog().await.expect("a backlog");
     assert_eq!(backlog().await, Backlog::default());
@@ -133,7 +141,7 @@ async fn the_backlog_tells_how_long_it_has_waited(harness: &dyn JobRepoHarness) 
     about(waiting.oldest, HOUR + MINUTE * 2);
     let oldest = take(&on, 1).await;
     let waiting = backlog().await;
-    assert_eq!(waiting.pending, 2, "what is taken is not sent yet");
+    assert_eq!(waiting.pending, 2, "a taken message is not sent yet");
     about(waiting.oldest, HOUR + MINUTE * 2);
     on.repo.outbox_sent(&[oldest[0].id]).await.expect("marking");
     let waiting = backlog().await;
@@ -150,13 +158,13 @@ async fn two_relays_never_take_the_same_message(harness: &dyn JobRepoHarness) {
     let submitted = on.repo.submit(&batch, Enqueue::ThroughOutbox).await;
     assert!(submitted.is_ok(), "{submitted:?}");
     let relays: Vec<_> = (1..=4)
-        .map(|most| {
+        .map(|limit| {
             let repo = Arc::clone(&on.repo);
             tokio::spawn(async move {
                 let mut taken = Vec::new();
-                // As often as it takes with the others' help, so that none can stop at an unlucky moment.
+                // Enough iterations for one relay to take all messages, so that none stops early.
                 for _ in 0..MESSAGES {
-                    let messages = repo.take_outbox(most, HOLD).await.expect("taking");
+                    let messages = repo.take_outbox(limit, HOLD).await.expect("taking");
                     taken.extend(messages.into_iter().map(|message| message.id));
                     tokio::task::yield_now().await;
                 }

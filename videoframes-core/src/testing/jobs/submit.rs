@@ -1,4 +1,4 @@
-//! Jobs are accepted once, all of a batch or none.
+//! Submission: jobs are created once, and batches are atomic.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::jobs::{Enqueue, ErrorCode, JobError, JobRepoError, JobStatus, LeaseEp
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_new_job_waits_for_a_worker(harness).await;
-    a_new_job_is_enqueued_if_asked(harness).await;
-    the_same_key_is_the_same_job(harness).await;
+    a_new_job_is_enqueued_on_request(harness).await;
+    the_same_key_returns_the_same_job(harness).await;
     a_batch_is_answered_in_order(harness).await;
-    a_conflict_accepts_none_of_the_batch(harness).await;
-    no_job_takes_the_place_of_another(harness).await;
-    a_rejected_job_is_failed_from_the_start(harness).await;
-    one_of_many_submits_makes_the_job(harness).await;
+    a_conflict_rejects_the_whole_batch(harness).await;
+    no_job_replaces_another(harness).await;
+    a_rejected_job_fails_at_once(harness).await;
+    one_of_many_submissions_creates_the_job(harness).await;
 }
 
 async fn a_new_job_waits_for_a_worker(harness: &dyn JobRepoHarness) {
@@ -53,10 +53,10 @@ async fn a_new_job_waits_for_a_worker(harness: &dyn JobRepoHarness) {
     assert_eq!((row.next_attempt_at, row.finished_at), (None, None));
     assert_eq!((row.error(), &row.result), (None, &None));
     assert!(!row.cancel_requested);
-    on.outbox_is_empty("its message is on its way already").await;
+    on.outbox_is_empty("the message is already in the queue").await;
 }
 
-async fn a_new_job_is_enqueued_if_asked(harness: &dyn JobRepoHarness) {
+async fn a_new_job_is_enqueued_on_request(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let jobs = ["a", "b"].map(new_job);
     let submitted = on.repo.submit(&jobs, Enqueue::ThroughOutbox).await;
@@ -64,20 +64,20 @@ async fn a_new_job_is_enqueued_if_asked(harness: &dyn JobRepoHarness) {
     on.enqueued(&[jobs[0].id, jobs[1].id]).await;
 }
 
-async fn the_same_key_is_the_same_job(harness: &dyn JobRepoHarness) {
+async fn the_same_key_returns_the_same_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     let again = [new_job("a")];
     for enqueue in [Enqueue::ThroughOutbox, Enqueue::AlreadyQueued] {
         let before = on.snapshot(id).await;
-        let submitted = on.repo.submit(&again, enqueue).await.expect("the same again");
+        let submitted = on.repo.submit(&again, enqueue).await.expect("the same job again");
         assert_eq!(submitted, [Submitted { id, created: false }]);
         assert_eq!(on.snapshot(id).await, before, "nothing changes");
     }
     on.finish(&lease, &completed("a.zip")).await;
     on.drain().await;
     let submitted = on.repo.submit(&again, Enqueue::ThroughOutbox).await;
-    let submitted = submitted.expect("the same again");
+    let submitted = submitted.expect("the same job again");
     assert_eq!(submitted, [Submitted { id, created: false }]);
     on.outbox_is_empty("a finished job is not enqueued again").await;
     let other = on.repo.get(again[0].id).await.expect("reading");
@@ -100,12 +100,12 @@ async fn a_batch_is_answered_in_order(harness: &dyn JobRepoHarness) {
     on.enqueued(&[batch[0].id, batch[2].id]).await;
 }
 
-async fn a_conflict_accepts_none_of_the_batch(harness: &dyn JobRepoHarness) {
+async fn a_conflict_rejects_the_whole_batch(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let known = on.submit(new_job("known")).await;
     let before = on.snapshot(known).await;
     let other = |key: &str| NewJob {
-        payload_hash: "of something else".to_owned(),
+        payload_hash: "of a different request".to_owned(),
         ..new_job(key)
     };
     for (batch, key) in [
@@ -120,23 +120,23 @@ async fn a_conflict_accepts_none_of_the_batch(harness: &dyn JobRepoHarness) {
         );
         for job in &batch {
             let job = on.repo.get(job.id).await.expect("reading");
-            assert_eq!(job, None, "none of the batch is accepted");
+            assert_eq!(job, None, "no job of the batch is created");
         }
         assert_eq!(on.snapshot(known).await, before);
     }
 }
 
-async fn no_job_takes_the_place_of_another(harness: &dyn JobRepoHarness) {
+async fn no_job_replaces_another(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     let before = on.snapshot(id).await;
     let same_id = NewJob { id, ..new_job("b") };
-    // However that is answered: ids are random, and this does not happen by accident.
+    // The answer is unspecified: ids are random, and do not collide by accident.
     let _ = on.repo.submit(&[same_id], Enqueue::AlreadyQueued).await;
     assert_eq!(on.snapshot(id).await, before);
 }
 
-async fn a_rejected_job_is_failed_from_the_start(harness: &dyn JobRepoHarness) {
+async fn a_rejected_job_fails_at_once(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let rejection = JobError::new(ErrorCode::InvalidRequest, "selection.fps: is negative");
     let job = NewJob {
@@ -158,7 +158,7 @@ async fn a_rejected_job_is_failed_from_the_start(harness: &dyn JobRepoHarness) {
     assert_eq!(on.claim_ended(id).await, row);
 }
 
-async fn one_of_many_submits_makes_the_job(harness: &dyn JobRepoHarness) {
+async fn one_of_many_submissions_creates_the_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..10 {
         let submits: Vec<_> = (0..4)
@@ -173,11 +173,11 @@ async fn one_of_many_submits_makes_the_job(harness: &dyn JobRepoHarness) {
             answers.extend(submitted);
         }
         let created: Vec<_> = answers.iter().filter(|answer| answer.created).collect();
-        assert_eq!(created.len(), 1, "one makes it: {answers:?}");
+        assert_eq!(created.len(), 1, "one submission creates the job: {answers:?}");
         let id = created[0].id;
         assert!(
             answers.iter().all(|answer| answer.id == id),
-            "all get it: {answers:?}"
+            "all submissions return the job: {answers:?}"
         );
         on.enqueued(&[id]).await;
     }

@@ -1,4 +1,4 @@
-//! Jobs whose messages are gone come to the workers again.
+//! Sweeps: jobs with lost messages are enqueued again.
 
 use std::sync::Arc;
 
@@ -20,35 +20,35 @@ const ONE_ENQUEUED: Swept = Swept {
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_pending_job_is_enqueued_again_when_overdue(harness).await;
-    a_message_that_was_not_sent_is_not_doubled(harness).await;
+    an_unsent_message_is_not_duplicated(harness).await;
     a_job_is_overdue_only_after_its_attempt_is_due(harness).await;
-    a_job_whose_worker_vanished_is_enqueued_again(harness).await;
-    a_held_job_is_left_alone(harness).await;
-    a_job_handed_back_has_its_time(harness).await;
-    an_ended_job_is_never_enqueued(harness).await;
-    a_sweep_enqueues_only_so_many(harness).await;
-    a_job_that_merely_waits_is_left_alone(harness).await;
-    a_job_that_later_ones_overtook_is_enqueued(harness).await;
-    sweeps_at_the_same_time_do_the_work_of_one(harness).await;
+    a_job_of_a_crashed_worker_is_enqueued_again(harness).await;
+    a_held_job_is_not_enqueued(harness).await;
+    a_released_job_starts_a_new_wait(harness).await;
+    a_terminal_job_is_never_enqueued(harness).await;
+    a_sweep_enqueues_a_limited_number(harness).await;
+    a_waiting_job_is_not_enqueued(harness).await;
+    a_job_overtaken_by_later_ones_is_enqueued(harness).await;
+    concurrent_sweeps_do_the_work_of_one(harness).await;
 }
 
 async fn a_pending_job_is_enqueued_again_when_overdue(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    assert_eq!(on.sweep().await, NOTHING, "an empty repository is tidy");
+    assert_eq!(on.sweep().await, NOTHING, "an empty repository needs no sweep");
     let id = on.submit(new_job("a")).await;
     assert_eq!(on.sweep().await, NOTHING);
     on.advance(OVERDUE - MINUTE).await;
-    assert_eq!(on.sweep().await, NOTHING, "its message may still come");
+    assert_eq!(on.sweep().await, NOTHING, "the message may still be delivered");
     on.advance(MINUTE * 2).await;
     let mut waited = OVERDUE + MINUTE;
-    // One that only waits for its turn is enqueued less and less often.
+    // A job that only waits is enqueued with increasing intervals.
     for _ in 0..4 {
         assert_eq!(on.sweep().await, ONE_ENQUEUED);
         assert_eq!(on.sweep().await, NOTHING, "the message waits in the outbox");
         on.enqueued(&[id]).await;
         assert_eq!(on.sweep().await, NOTHING, "the message has just been sent");
         on.advance(waited - MINUTE).await;
-        assert_eq!(on.sweep().await, NOTHING, "the message may still come");
+        assert_eq!(on.sweep().await, NOTHING, "the message may still be delivered");
         on.advance(MINUTE * 2).await;
         waited = waited * 2 + MINUTE;
     }
@@ -57,7 +57,7 @@ async fn a_pending_job_is_enqueued_again_when_overdue(harness: &dyn JobRepoHarne
     on.claim(id).await;
 }
 
-async fn a_message_that_was_not_sent_is_not_doubled(harness: &dyn JobRepoHarness) {
+async fn an_unsent_message_is_not_duplicated(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let jobs = [new_job("a")];
     let submitted = on.repo.submit(&jobs, Enqueue::ThroughOutbox).await;
@@ -66,13 +66,13 @@ async fn a_message_that_was_not_sent_is_not_doubled(harness: &dyn JobRepoHarness
     assert_eq!(
         on.sweep().await,
         NOTHING,
-        "the relay is late, not the message lost"
+        "the relay is late, but the message is not lost"
     );
     on.enqueued(&[jobs[0].id]).await;
     assert_eq!(
         on.sweep().await,
         ONE_ENQUEUED,
-        "a message counts from when it was written"
+        "the age of a message counts from its creation"
     );
     on.enqueued(&[jobs[0].id]).await;
 }
@@ -84,9 +84,9 @@ async fn a_job_is_overdue_only_after_its_attempt_is_due(harness: &dyn JobRepoHar
     let given = on.repo.retry_later(&lease, &error, OVERDUE * 4).await;
     assert!(given.is_ok(), "{given:?}");
     on.advance(OVERDUE * 3).await;
-    assert_eq!(on.sweep().await, NOTHING, "it is not due");
+    assert_eq!(on.sweep().await, NOTHING, "the job is not due");
     on.advance(OVERDUE + MINUTE).await;
-    assert_eq!(on.sweep().await, NOTHING, "it has not been due for long");
+    assert_eq!(on.sweep().await, NOTHING, "the job is not overdue");
     on.advance(OVERDUE).await;
     assert_eq!(on.sweep().await, ONE_ENQUEUED);
     on.enqueued(&[id]).await;
@@ -94,12 +94,12 @@ async fn a_job_is_overdue_only_after_its_attempt_is_due(harness: &dyn JobRepoHar
     assert_eq!((job.status, job.error()), (JobStatus::RetryWait, Some(error)));
 }
 
-async fn a_job_whose_worker_vanished_is_enqueued_again(harness: &dyn JobRepoHarness) {
+async fn a_job_of_a_crashed_worker_is_enqueued_again(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     on.advance(OVERDUE * 2).await;
     let (id, _) = on.claimed("a").await;
     on.advance(LEASE + OVERDUE - MINUTE).await;
-    assert_eq!(on.sweep().await, NOTHING, "its lease has not been over for long");
+    assert_eq!(on.sweep().await, NOTHING, "the lease expired recently");
     on.advance(MINUTE * 2).await;
     assert_eq!(on.sweep().await, ONE_ENQUEUED);
     on.enqueued(&[id]).await;
@@ -110,7 +110,7 @@ async fn a_job_whose_worker_vanished_is_enqueued_again(harness: &dyn JobRepoHarn
     assert_eq!(on.get(id).await.crash_count, 1);
 }
 
-async fn a_held_job_is_left_alone(harness: &dyn JobRepoHarness) {
+async fn a_held_job_is_not_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     let progress = Progress {
@@ -124,23 +124,23 @@ async fn a_held_job_is_left_alone(harness: &dyn JobRepoHarness) {
         assert!(renewed.is_ok(), "{renewed:?}");
     }
     let before = on.snapshot(id).await;
-    assert_eq!(on.sweep().await, NOTHING, "someone works on it");
+    assert_eq!(on.sweep().await, NOTHING, "a worker holds the job");
     assert_eq!(on.snapshot(id).await, before);
 }
 
-async fn a_job_handed_back_has_its_time(harness: &dyn JobRepoHarness) {
+async fn a_released_job_starts_a_new_wait(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     on.advance(OVERDUE * 3).await;
-    on.repo.release(&lease).await.expect("handing back");
+    on.repo.release(&lease).await.expect("releasing");
     on.advance(OVERDUE - MINUTE).await;
-    assert_eq!(on.sweep().await, NOTHING, "it has not been due for long");
+    assert_eq!(on.sweep().await, NOTHING, "the job is not overdue");
     on.advance(MINUTE * 2).await;
     assert_eq!(on.sweep().await, ONE_ENQUEUED);
     on.enqueued(&[id]).await;
 }
 
-async fn an_ended_job_is_never_enqueued(harness: &dyn JobRepoHarness) {
+async fn a_terminal_job_is_never_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for (key, outcome) in [("a", completed("a.zip")), ("b", failed())] {
         let (_, lease) = on.claimed(key).await;
@@ -152,8 +152,8 @@ async fn an_ended_job_is_never_enqueued(harness: &dyn JobRepoHarness) {
     on.advance(OVERDUE * 10).await;
     assert_eq!(on.sweep().await, NOTHING);
 
-    // One that is asked for again has its time again.
-    on.repo.retry(cancelled).await.expect("asking again");
+    // A retried job starts a new wait.
+    on.repo.retry(cancelled).await.expect("retrying");
     on.enqueued(&[cancelled]).await;
     on.advance(OVERDUE - MINUTE).await;
     assert_eq!(on.sweep().await, NOTHING);
@@ -161,7 +161,7 @@ async fn an_ended_job_is_never_enqueued(harness: &dyn JobRepoHarness) {
     assert_eq!(on.sweep().await, ONE_ENQUEUED);
 }
 
-async fn a_sweep_enqueues_only_so_many(harness: &dyn JobRepoHarness) {
+async fn a_sweep_enqueues_a_limited_number(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let mut ids = Vec::new();
     for key in ["a", "b", "c"] {
@@ -176,7 +176,7 @@ async fn a_sweep_enqueues_only_so_many(harness: &dyn JobRepoHarness) {
     on.enqueued(&ids).await;
 }
 
-/// Sweeps while it is not known when the queue was last empty.
+/// Sweeps without knowing when the queue was last empty.
 async fn sweep_backlog(on: &Subject<'_>) -> Swept {
     let terms = SweepTerms {
         drained: None,
@@ -185,7 +185,7 @@ async fn sweep_backlog(on: &Subject<'_>) -> Swept {
     on.repo.sweep(&terms).await.expect("sweeping")
 }
 
-async fn a_job_that_merely_waits_is_left_alone(harness: &dyn JobRepoHarness) {
+async fn a_waiting_job_is_not_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (in_work, lease) = on.claimed("in work").await;
     let mut waiting = Vec::new();
@@ -194,11 +194,7 @@ async fn a_job_that_merely_waits_is_left_alone(harness: &dyn JobRepoHarness) {
     }
     for _ in 0..4 {
         on.advance(OVERDUE * 2).await;
-        assert_eq!(
-            sweep_backlog(&on).await,
-            NOTHING,
-            "nobody is waiting for messages"
-        );
+        assert_eq!(sweep_backlog(&on).await, NOTHING, "no worker waits for messages");
         let progress = Progress {
             frames: 0,
             total: 0,
@@ -209,11 +205,11 @@ async fn a_job_that_merely_waits_is_left_alone(harness: &dyn JobRepoHarness) {
         assert_eq!(
             sweep_backlog(&on).await,
             NOTHING,
-            "what is in work was accepted before"
+            "the running job was submitted earlier"
         );
     }
     on.outbox_is_empty("nothing was enqueued").await;
-    // An empty queue longer ago than the jobs are old says nothing of them.
+    // The queue was empty before the jobs were submitted, which says nothing about them.
     let terms = |ago| SweepTerms {
         drained: Some(ago),
         ..SWEEP
@@ -226,28 +222,32 @@ async fn a_job_that_merely_waits_is_left_alone(harness: &dyn JobRepoHarness) {
     assert_eq!(on.status(in_work).await, JobStatus::Processing);
 }
 
-async fn a_job_that_later_ones_overtook_is_enqueued(harness: &dyn JobRepoHarness) {
+async fn a_job_overtaken_by_later_ones_is_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let lost = on.submit(new_job("lost")).await;
     on.advance(OVERDUE - MINUTE).await;
     let soon = on.submit(new_job("soon after")).await;
     on.advance(MINUTE * 2).await;
     let later = on.submit(new_job("later")).await;
-    let asked = super::NewJob {
+    let requested = super::NewJob {
         message_id: Some("queue/7".to_owned()),
-        ..new_job("asked for by the message at hand")
+        ..new_job("requested by the current message")
     };
-    let asked = on.submit(asked).await;
+    let requested = on.submit(requested).await;
     on.advance(OVERDUE).await;
-    on.claim(asked).await;
+    on.claim(requested).await;
     assert_eq!(
         sweep_backlog(&on).await,
         NOTHING,
-        "its message is older than its row"
+        "the message is older than the row"
     );
     let lease = on.claim(soon).await;
     on.claim(later).await;
-    assert_eq!(sweep_backlog(&on).await, NOTHING, "messages come out of order");
+    assert_eq!(
+        sweep_backlog(&on).await,
+        NOTHING,
+        "messages are delivered out of order"
+    );
     on.finish(&lease, &failed()).await;
     on.drain().await;
     assert_eq!(sweep_backlog(&on).await, ONE_ENQUEUED);
@@ -255,11 +255,11 @@ async fn a_job_that_later_ones_overtook_is_enqueued(harness: &dyn JobRepoHarness
     assert_eq!(
         sweep_backlog(&on).await,
         NOTHING,
-        "it waits behind the others again"
+        "the job waits behind the others again"
     );
 }
 
-async fn sweeps_at_the_same_time_do_the_work_of_one(harness: &dyn JobRepoHarness) {
+async fn concurrent_sweeps_do_the_work_of_one(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..10 {
         let overdue = on.submit(new_job(&format!("overdue {round}"))).await;
@@ -277,10 +277,14 @@ async fn sweeps_at_the_same_time_do_the_work_of_one(harness: &dyn JobRepoHarness
             total.enqueued += swept.enqueued;
             total.failed += swept.failed;
         }
-        assert_eq!((total.enqueued, total.failed), (1, 1), "each thing is done once");
+        assert_eq!(
+            (total.enqueued, total.failed),
+            (1, 1),
+            "every change is made once"
+        );
         let messages = on.drain().await;
-        let of = |job| messages.iter().filter(|message| message.job == job).count();
-        assert_eq!((of(overdue), of(late), messages.len()), (1, 1, 2));
+        let count = |job| messages.iter().filter(|message| message.job == job).count();
+        assert_eq!((count(overdue), count(late), messages.len()), (1, 1, 2));
         let lease = on.claim(overdue).await;
         on.finish(&lease, &failed()).await;
         on.drain().await;

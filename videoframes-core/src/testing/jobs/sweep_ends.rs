@@ -1,4 +1,4 @@
-//! Hopeless jobs end without a claim, and ended ones are forgotten in the end.
+//! Sweeps: jobs that cannot succeed end without a claim, and terminal jobs are deleted after their retention.
 
 use super::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, SWEEP, Subject, completed, completed_work, failed,
@@ -8,15 +8,15 @@ use crate::jobs::{Enqueue, ErrorCode, JobError, JobId, JobStatus, Submitted, Swe
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_past_their_deadline_fail(harness).await;
-    jobs_whose_workers_keep_vanishing_fail(harness).await;
-    jobs_that_were_to_be_stopped_are_cancelled(harness).await;
-    old_jobs_are_forgotten(harness).await;
-    nothing_is_forgotten_that_has_not_been_told(harness).await;
-    only_ended_jobs_are_forgotten(harness).await;
-    a_sweep_forgets_only_so_many(harness).await;
+    jobs_fail_when_their_workers_keep_crashing(harness).await;
+    jobs_with_a_cancel_request_are_cancelled(harness).await;
+    old_jobs_are_deleted(harness).await;
+    jobs_with_unsent_notifications_are_not_deleted(harness).await;
+    only_terminal_jobs_are_deleted(harness).await;
+    a_sweep_deletes_a_limited_number(harness).await;
 }
 
-/// Sweeps twice and checks that the first one ended these jobs, each with one notification.
+/// Sweeps twice and checks that the first sweep ended these jobs, each with one notification.
 async fn sweep_ends(on: &Subject<'_>, status: JobStatus, code: ErrorCode, expected: &[JobId]) {
     let swept = on.sweep().await;
     let count = match status {
@@ -33,16 +33,20 @@ async fn sweep_ends(on: &Subject<'_>, status: JobStatus, code: ErrorCode, expect
         assert_eq!((&job.lease_owner, job.lease_expires_at), (&None, None));
         assert!(job.finished_at.is_some() && job.stage.is_none());
         let expected = crate::jobs::OutboxMessage::notification(&job);
-        let told: Vec<_> = messages.iter().filter(|message| message.job == id).collect();
+        let sent: Vec<_> = messages.iter().filter(|message| message.job == id).collect();
         assert!(
-            told.len() == 1 && told[0].id == expected.id,
-            "it is told once: {told:?}"
+            sent.len() == 1 && sent[0].id == expected.id,
+            "there is one notification: {sent:?}"
         );
-        assert_eq!(super::parsed(told[0]), super::parsed(&expected));
+        assert_eq!(super::parsed(sent[0]), super::parsed(&expected));
     }
     let again = on.sweep().await;
-    assert_eq!((again.failed, again.cancelled), (0, 0), "once is enough");
-    on.outbox_is_empty("and nothing more is told").await;
+    assert_eq!(
+        (again.failed, again.cancelled),
+        (0, 0),
+        "a second sweep ends nothing"
+    );
+    on.outbox_is_empty("a second sweep sends no message").await;
 }
 
 async fn jobs_past_their_deadline_fail(harness: &dyn JobRepoHarness) {
@@ -68,40 +72,40 @@ async fn jobs_past_their_deadline_fail(harness: &dyn JobRepoHarness) {
     assert_eq!(
         on.status(held).await,
         JobStatus::Processing,
-        "its holder sees to it"
+        "the holder of the lease ends the job"
     );
 }
 
-async fn jobs_whose_workers_keep_vanishing_fail(harness: &dyn JobRepoHarness) {
+async fn jobs_fail_when_their_workers_keep_crashing(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let id = on.submit(new_job("a")).await;
     for _ in 0..CLAIM.crashes {
         on.claim(id).await;
-        assert_eq!(on.sweep().await.failed, 0, "someone works on it");
+        assert_eq!(on.sweep().await.failed, 0, "a worker holds the job");
         on.advance(LEASE + MINUTE).await;
         if on.get(id).await.attempts < CLAIM.crashes {
-            assert_eq!(on.sweep().await.failed, 0, "it may be tried again");
+            assert_eq!(on.sweep().await.failed, 0, "another attempt is allowed");
         }
     }
     sweep_ends(&on, JobStatus::Failed, ErrorCode::WorkerCrashLoop, &[id]).await;
     assert_eq!(on.get(id).await.crash_count, CLAIM.crashes);
 }
 
-async fn jobs_that_were_to_be_stopped_are_cancelled(harness: &dyn JobRepoHarness) {
+async fn jobs_with_a_cancel_request_are_cancelled(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (vanished, _) = on.claimed("vanished").await;
     let (released, lease) = on.claimed("released").await;
     for id in [vanished, released] {
-        on.repo.cancel(id).await.expect("asking");
+        on.repo.cancel(id).await.expect("querying");
     }
-    assert_eq!(on.sweep().await.cancelled, 0, "their workers see to it");
-    on.repo.release(&lease).await.expect("handing back");
+    assert_eq!(on.sweep().await.cancelled, 0, "the workers cancel their jobs");
+    on.repo.release(&lease).await.expect("releasing");
     on.advance(LEASE + MINUTE).await;
     let stopped = [vanished, released];
     sweep_ends(&on, JobStatus::Cancelled, ErrorCode::Cancelled, &stopped).await;
 }
 
-async fn old_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
+async fn old_jobs_are_deleted(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (old, lease) = on.claimed("old").await;
     on.advance(LEASE / 2).await;
@@ -111,47 +115,51 @@ async fn old_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
     let (young, lease) = on.claimed("young").await;
     on.finish(&lease, &completed("young.zip")).await;
     on.drain().await;
-    assert_eq!(on.sweep().await.forgotten, 0, "it may still be asked for");
-    assert!(on.repo.is_result("old.zip").await.expect("asking"));
+    assert_eq!(on.sweep().await.forgotten, 0, "the job is within its retention");
+    assert!(on.repo.is_result("old.zip").await.expect("querying"));
 
     on.advance(HOUR + MINUTE).await;
     assert_eq!(on.sweep().await.forgotten, 1);
     assert_eq!(on.sweep().await.forgotten, 0);
     assert_eq!(on.repo.get(old).await.expect("reading"), None);
     assert_eq!(on.status(young).await, JobStatus::Completed);
-    assert!(!on.repo.is_result("old.zip").await.expect("asking"));
+    assert!(!on.repo.is_result("old.zip").await.expect("querying"));
     let found = on.repo.find_result(&WorkHash("work".to_owned())).await;
-    assert_eq!(found.expect("looking"), None, "its result may be deleted now");
+    assert_eq!(found.expect("searching"), None, "the result may be deleted now");
     let again = [new_job("old")];
     let submitted = on.repo.submit(&again, Enqueue::AlreadyQueued).await;
     let expected = Submitted {
         id: again[0].id,
         created: true,
     };
-    assert_eq!(submitted.expect("a new job"), [expected], "its key is free");
+    assert_eq!(
+        submitted.expect("a new job"),
+        [expected],
+        "the idempotency key is free"
+    );
 }
 
-async fn nothing_is_forgotten_that_has_not_been_told(harness: &dyn JobRepoHarness) {
+async fn jobs_with_unsent_notifications_are_not_deleted(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
     on.finish(&lease, &failed()).await;
     let taken = on.repo.take_outbox(10, HOUR).await.expect("taking");
     on.advance(RETENTION * 2).await;
-    assert_eq!(on.sweep().await.forgotten, 0, "nobody has been told of it");
+    assert_eq!(on.sweep().await.forgotten, 0, "the notification is unsent");
     assert_eq!(on.status(id).await, JobStatus::Failed);
     assert_eq!(on.drain().await, taken);
     assert_eq!(on.sweep().await.forgotten, 1);
     assert_eq!(on.repo.get(id).await.expect("reading"), None);
 }
 
-async fn only_ended_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
+async fn only_terminal_jobs_are_deleted(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(new_job("pending")).await;
     let (processing, _) = on.claimed("processing").await;
     let (retried, lease) = on.claimed("retried").await;
     on.finish(&lease, &failed()).await;
     on.advance(RETENTION - HOUR).await;
-    on.repo.retry(retried).await.expect("asking again");
+    on.repo.retry(retried).await.expect("retrying");
     on.drain().await;
     on.advance(HOUR * 2).await;
     let swept = on.sweep().await;
@@ -159,14 +167,14 @@ async fn only_ended_jobs_are_forgotten(harness: &dyn JobRepoHarness) {
     for id in [pending, processing, retried] {
         assert!(!on.status(id).await.is_terminal());
     }
-    // What ends at last counts from then.
+    // The retention of a retried job starts at its last end.
     let lease = on.claim(retried).await;
     on.finish(&lease, &failed()).await;
     on.drain().await;
     assert_eq!(on.sweep().await.forgotten, 0);
 }
 
-async fn a_sweep_forgets_only_so_many(harness: &dyn JobRepoHarness) {
+async fn a_sweep_deletes_a_limited_number(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let mut ids = Vec::new();
     for key in ["a", "b", "c"] {

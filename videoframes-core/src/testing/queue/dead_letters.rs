@@ -1,4 +1,4 @@
-//! What cannot be worked on is kept where people look for it.
+//! Dead-lettering: messages that cannot be processed are kept with the reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::queue::{DEAD_LETTER_REASON, Outgoing};
 pub(super) async fn check(harness: &dyn QueueHarness) {
     checks!(
         harness,
-        a_dead_letter_tells_its_reason,
-        a_message_is_delivered_only_so_often,
+        a_dead_letter_message_has_its_reason,
+        a_message_is_delivered_a_limited_number_of_times,
     );
 }
 
-async fn a_dead_letter_tells_its_reason(harness: &dyn QueueHarness) {
+async fn a_dead_letter_message_has_its_reason(harness: &dyn QueueHarness) {
     let ((queue, dead), unit) = (harness.fresh().await, harness.unit());
     let attributes = BTreeMap::from([("trace".to_owned(), "7".to_owned())]);
     let message = Outgoing {
@@ -23,42 +23,44 @@ async fn a_dead_letter_tells_its_reason(harness: &dyn QueueHarness) {
     };
     send(&*queue, message).await;
     let message = receive(&*queue, unit * 3).await;
-    nothing(&*dead, "nothing is dead yet").await;
-    let moved = queue.dead_letter(&message, "it is not a JSON object: ü").await;
+    nothing(&*dead, "no message is dead-lettered yet").await;
+    let moved = queue
+        .dead_letter(&message, "the message is not a JSON object: ü")
+        .await;
     assert!(moved.is_ok(), "{moved:?}");
 
-    let letter = receive(&*dead, unit * 20).await;
-    assert_eq!(letter.body, message.body);
-    assert_eq!(letter.attributes["trace"], "7", "attributes are kept");
+    let dead_letter = receive(&*dead, unit * 20).await;
+    assert_eq!(dead_letter.body, message.body);
+    assert_eq!(dead_letter.attributes["trace"], "7", "attributes are kept");
     assert_eq!(
-        letter.attributes[DEAD_LETTER_REASON],
-        "it is not a JSON object: ü"
+        dead_letter.attributes[DEAD_LETTER_REASON],
+        "the message is not a JSON object: ü"
     );
-    nothing(&*dead, "there is one").await;
+    nothing(&*dead, "there is one dead-letter message").await;
     harness.advance(unit * 4).await;
-    nothing(&*queue, "it does not come again").await;
+    nothing(&*queue, "the message is not redelivered").await;
 }
 
-async fn a_message_is_delivered_only_so_often(harness: &dyn QueueHarness) {
+async fn a_message_is_delivered_a_limited_number_of_times(harness: &dyn QueueHarness) {
     let Some(max_receives) = harness.abilities().max_receives else {
         return;
     };
     assert!(max_receives >= 3, "the suite receives messages up to three times");
     let ((queue, dead), unit) = (harness.fresh().await, harness.unit());
-    send(&*queue, Outgoing::new("spent")).await;
+    send(&*queue, Outgoing::new("exhausted")).await;
     for count in 1..=max_receives {
         let message = receive(&*queue, unit * 20).await;
         assert_eq!(message.receive_count, count);
-        nothing(&*queue, "a message that is held is hidden").await;
+        nothing(&*queue, "a held message is hidden").await;
         nothing(
             &*dead,
-            "a message that is held is not dead, be it for the last time",
+            "a held message is not dead-lettered, even on its last receipt",
         )
         .await;
         let given = queue.set_visibility(&message.receipt, Duration::ZERO).await;
         assert!(given.is_ok(), "{given:?}");
     }
-    nothing(&*queue, "it is not delivered once more").await;
-    let letter = receive(&*dead, unit).await;
-    assert_eq!(letter.body, "spent");
+    nothing(&*queue, "the message is not delivered again").await;
+    let dead_letter = receive(&*dead, unit).await;
+    assert_eq!(dead_letter.body, "exhausted");
 }

@@ -1,4 +1,4 @@
-//! Messages come, as they were sent, until they are deleted.
+//! Delivery: messages are delivered unchanged until they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::queue::{MESSAGE_BYTES, Message, Outgoing, Queue, QueueError};
 pub(super) async fn check(harness: &dyn QueueHarness) {
     checks!(
         harness,
-        messages_come_as_they_were_sent,
-        messages_come_again_until_they_are_deleted,
-        a_delay_holds_a_message_back,
-        every_message_of_a_batch_has_its_answer,
-        many_messages_go_at_once,
-        a_message_of_the_greatest_size_is_taken,
+        messages_are_delivered_unchanged,
+        messages_are_redelivered_until_they_are_deleted,
+        a_delayed_message_is_delivered_later,
+        every_message_of_a_batch_has_an_answer,
+        many_messages_are_sent_and_deleted_at_once,
+        a_message_of_the_maximum_size_is_accepted,
         one_message_is_kept_per_deduplication_id,
-        messages_of_a_group_come_in_their_order,
+        messages_of_a_group_are_delivered_in_order,
         two_receivers_never_hold_the_same_message,
-        depth_tells_waiting_held_and_delayed,
+        depth_counts_visible_held_and_delayed_messages,
     );
 }
 
-async fn messages_come_as_they_were_sent(harness: &dyn QueueHarness) {
+async fn messages_are_delivered_unchanged(harness: &dyn QueueHarness) {
     let (queue, _) = harness.fresh().await;
     assert!(!queue.name().is_empty());
     nothing(&*queue, "a new queue is empty").await;
@@ -50,26 +50,26 @@ async fn messages_come_as_they_were_sent(harness: &dyn QueueHarness) {
     assert!(!received.id.is_empty());
 }
 
-async fn messages_come_again_until_they_are_deleted(harness: &dyn QueueHarness) {
+async fn messages_are_redelivered_until_they_are_deleted(harness: &dyn QueueHarness) {
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
     send(&*queue, Outgoing::new("again")).await;
     let first = receive(&*queue, unit * 3).await;
     nothing(&*queue, "a received message is hidden").await;
     harness.advance(unit * 2).await;
-    nothing(&*queue, "it is hidden for as long as was asked").await;
+    nothing(&*queue, "the message is hidden for the requested time").await;
     harness.advance(unit * 2).await;
 
     let second = receive(&*queue, unit * 3).await;
     assert_eq!(second.body, first.body);
-    assert_eq!(second.id, first.id, "its name stays");
+    assert_eq!(second.id, first.id, "the id stays the same");
     assert_eq!(second.receive_count, 2, "receipts are counted");
-    assert_ne!(second.receipt, first.receipt, "every receipt has its own handle");
+    assert_ne!(second.receipt, first.receipt, "every receipt has a new handle");
     delete(&*queue, &second.receipt).await;
     harness.advance(unit * 4).await;
-    nothing(&*queue, "a deleted message never comes again").await;
+    nothing(&*queue, "a deleted message is never redelivered").await;
 }
 
-async fn a_delay_holds_a_message_back(harness: &dyn QueueHarness) {
+async fn a_delayed_message_is_delivered_later(harness: &dyn QueueHarness) {
     if !harness.abilities().delays {
         return;
     }
@@ -84,16 +84,16 @@ async fn a_delay_holds_a_message_back(harness: &dyn QueueHarness) {
         .expect("sending");
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     let first = receive(&*queue, unit * 20).await;
-    assert_eq!(first.body, "now", "a delay holds only its own message back");
+    assert_eq!(first.body, "now", "a delay affects only its own message");
     nothing(&*queue, "a delayed message cannot be received").await;
     harness.advance(unit * 2).await;
-    nothing(&*queue, "its delay is not over").await;
+    nothing(&*queue, "the delay has not passed").await;
     harness.advance(unit * 2).await;
     let second = receive(&*queue, unit * 20).await;
     assert_eq!((second.body.as_str(), second.receive_count), ("later", 1));
 }
 
-async fn every_message_of_a_batch_has_its_answer(harness: &dyn QueueHarness) {
+async fn every_message_of_a_batch_has_an_answer(harness: &dyn QueueHarness) {
     let (queue, _) = harness.fresh().await;
     let bytes = MESSAGE_BYTES + 1;
     let attributes = BTreeMap::from([("name".to_owned(), "x".repeat(10))]);
@@ -108,7 +108,7 @@ async fn every_message_of_a_batch_has_its_answer(harness: &dyn QueueHarness) {
         with_attributes,
         Outgoing::new("three"),
     ];
-    let answers = queue.send(&batch).await.expect("some are taken");
+    let answers = queue.send(&batch).await.expect("some messages are accepted");
     assert!(
         matches!(
             answers[..],
@@ -123,14 +123,14 @@ async fn every_message_of_a_batch_has_its_answer(harness: &dyn QueueHarness) {
                 Ok(()),
             ] if a == bytes && b == bytes
         ),
-        "a message that is too large, by its body or by all of it, spoils no other: {answers:?}"
+        "a message that is too large, by its body or in total, does not affect others: {answers:?}"
     );
     let bodies = collect(&*queue, harness, 3).await;
     let bodies: BTreeSet<String> = bodies.into_iter().map(|message| message.body).collect();
     assert_eq!(bodies, ["one", "three", "two"].map(str::to_owned).into());
 }
 
-async fn many_messages_go_at_once(harness: &dyn QueueHarness) {
+async fn many_messages_are_sent_and_deleted_at_once(harness: &dyn QueueHarness) {
     let (queue, _) = harness.fresh().await;
     let batch: Vec<Outgoing> = (0..25).map(|n| Outgoing::new(n.to_string())).collect();
     let answers = queue.send(&batch).await.expect("sending");
@@ -141,12 +141,12 @@ async fn many_messages_go_at_once(harness: &dyn QueueHarness) {
     let mut messages = two.expect("receiving");
     assert!(
         (1..=2).contains(&messages.len()),
-        "no more than asked for: {messages:?}"
+        "at most the requested number: {messages:?}"
     );
     let left = batch.len() - messages.len();
     messages.extend(collect(&*queue, harness, left).await);
     let bodies: BTreeSet<&str> = messages.iter().map(|message| message.body.as_str()).collect();
-    assert_eq!(bodies.len(), batch.len(), "every message came once");
+    assert_eq!(bodies.len(), batch.len(), "every message was delivered once");
 
     let receipts: Vec<_> = messages.iter().map(|message| message.receipt.clone()).collect();
     let answers = queue.delete(&receipts).await.expect("deleting");
@@ -162,16 +162,16 @@ async fn collect(queue: &dyn Queue, harness: &dyn QueueHarness, count: usize) ->
     while messages.len() < count {
         messages.push(receive(queue, harness.unit() * 20).await);
     }
-    nothing(queue, "no message comes twice while it is hidden").await;
+    nothing(queue, "a hidden message is not redelivered").await;
     messages
 }
 
-async fn a_message_of_the_greatest_size_is_taken(harness: &dyn QueueHarness) {
+async fn a_message_of_the_maximum_size_is_accepted(harness: &dyn QueueHarness) {
     let (queue, _) = harness.fresh().await;
     let body = "ü".repeat(MESSAGE_BYTES / 2);
     send(&*queue, Outgoing::new(body.as_str())).await;
     let received = receive(&*queue, harness.unit()).await;
-    assert!(received.body == body, "the greatest body comes whole");
+    assert!(received.body == body, "the largest body is delivered unchanged");
 }
 
 async fn one_message_is_kept_per_deduplication_id(harness: &dyn QueueHarness) {
@@ -199,22 +199,22 @@ async fn one_message_is_kept_per_deduplication_id(harness: &dyn QueueHarness) {
     assert_eq!(
         bodies,
         ["first", "other"].into(),
-        "of each id the first message is kept"
+        "the first message of each id is kept"
     );
     send(&*queue, message("fourth", "a")).await;
-    nothing(&*queue, "a message that is held counts too").await;
+    nothing(&*queue, "a held message counts too").await;
 }
 
-async fn messages_of_a_group_come_in_their_order(harness: &dyn QueueHarness) {
+async fn messages_of_a_group_are_delivered_in_order(harness: &dyn QueueHarness) {
     if !harness.abilities().keeps_order {
         return;
     }
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
-    let of_group = |body: &str, group: &str| Outgoing {
+    let in_group = |body: &str, group: &str| Outgoing {
         group: Some(group.to_owned()),
         ..Outgoing::new(body)
     };
-    let batch = [of_group("1", "a"), of_group("2", "a"), of_group("other", "b")];
+    let batch = [in_group("1", "a"), in_group("2", "a"), in_group("other", "b")];
     let answers = queue.send(&batch).await.expect("sending");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let first = receive(&*queue, unit * 20).await;
@@ -225,7 +225,7 @@ async fn messages_of_a_group_come_in_their_order(harness: &dyn QueueHarness) {
     let given = queue.set_visibility(&first.receipt, Duration::ZERO).await;
     assert!(given.is_ok(), "{given:?}");
     let again = receive(&*queue, unit * 20).await;
-    assert_eq!(again.body, "1", "one that was given back keeps its place");
+    assert_eq!(again.body, "1", "a released message keeps its position");
     delete(&*queue, &again.receipt).await;
     assert_eq!(receive(&*queue, unit * 20).await.body, "2");
 }
@@ -237,20 +237,20 @@ async fn two_receivers_never_hold_the_same_message(harness: &dyn QueueHarness) {
     }
 }
 
-/// Lets four receivers empty a queue at the same time.
+/// Lets four receivers empty a queue concurrently.
 async fn race(queue: Arc<dyn Queue>, visibility: Duration) {
     const MESSAGES: usize = 40;
     let batch: Vec<Outgoing> = (0..MESSAGES).map(|n| Outgoing::new(n.to_string())).collect();
     let answers = queue.send(&batch).await.expect("sending");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    // Without a common start the first one is through before the others have begun.
+    // Without a common start, the first receiver finishes before the others have started.
     let start = Arc::new(Barrier::new(4));
     let receivers: Vec<_> = (1..=4)
-        .map(|most| {
+        .map(|max_messages| {
             let (queue, start) = (Arc::clone(&queue), Arc::clone(&start));
             tokio::spawn(async move {
                 start.wait().await;
-                drain(&*queue, most, visibility).await
+                drain(&*queue, max_messages, visibility).await
             })
         })
         .collect();
@@ -258,7 +258,7 @@ async fn race(queue: Arc<dyn Queue>, visibility: Duration) {
     for receiver in receivers {
         bodies.extend(receiver.await.expect("a receiver"));
     }
-    // What nobody found in its last look is still there, and nowhere else.
+    // Messages that the last receives missed are still in the queue, and nowhere else.
     while bodies.len() < MESSAGES {
         bodies.push(receive(&*queue, visibility).await.body);
     }
@@ -270,10 +270,12 @@ async fn race(queue: Arc<dyn Queue>, visibility: Duration) {
     );
 }
 
-async fn drain(queue: &dyn Queue, most: usize, visibility: Duration) -> Vec<String> {
+async fn drain(queue: &dyn Queue, max_messages: usize, visibility: Duration) -> Vec<String> {
     let mut bodies = Vec::new();
     loop {
-        let received = queue.receive(most, visibility, Duration::from_millis(100)).await;
+        let received = queue
+            .receive(max_messages, visibility, Duration::from_millis(100))
+            .await;
         let messages = received.expect("receiving");
         if messages.is_empty() {
             return bodies;
@@ -283,7 +285,7 @@ async fn drain(queue: &dyn Queue, most: usize, visibility: Duration) -> Vec<Stri
     }
 }
 
-async fn depth_tells_waiting_held_and_delayed(harness: &dyn QueueHarness) {
+async fn depth_counts_visible_held_and_delayed_messages(harness: &dyn QueueHarness) {
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
     let mut batch = ["a", "b", "c"].map(Outgoing::new).to_vec();
     let delayed = u64::from(harness.abilities().delays);
@@ -305,7 +307,7 @@ async fn depth_tells_waiting_held_and_delayed(harness: &dyn QueueHarness) {
     assert_eq!(
         (depth.visible, depth.in_flight, depth.delayed),
         (3, 0, delayed),
-        "what was held can be received again"
+        "held messages can be received again"
     );
     harness.advance(unit * 6).await;
     for message in receive_now(&*queue, unit * 3).await {

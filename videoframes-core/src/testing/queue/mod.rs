@@ -1,6 +1,6 @@
-//! What every [`Queue`] must do.
+//! Conformance suite for [`Queue`].
 
-/// One check after the other, or all at the same time where time is real.
+/// Runs checks one after the other, or concurrently if the time is real.
 macro_rules! checks {
     ($harness:expr, $($check:path),+ $(,)?) => {
         if $harness.in_real_time() {
@@ -23,52 +23,52 @@ use async_trait::async_trait;
 
 use crate::queue::{Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
-/// How long the suite waits, in real time, for a message that has to be there.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum wait in real time for a message that must arrive.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a queue can do beyond its contract. The suite checks what it is said to be able to.
+/// Optional abilities of a queue, which the suite checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueAbilities {
-    /// It keeps one of two messages with the same deduplication id.
+    /// The queue keeps one of two messages with the same deduplication id.
     pub deduplicates: bool,
-    /// Of the messages of a group it gives the oldest, and no other while that one is held.
+    /// The queue delivers the messages of a group in order, and none while an earlier one is held.
     pub keeps_order: bool,
-    /// A message can be delayed by itself.
+    /// The queue supports a delay per message.
     pub delays: bool,
-    /// It answers [`Queue::set_visibility`] by [`QueueError::ReceiptLost`] for a handle that is not that of the
-    /// latest receipt, and changes nothing.
+    /// For a handle that is not of the latest receipt, [`Queue::set_visibility`] returns
+    /// [`QueueError::ReceiptLost`] and changes nothing.
     pub detects_stale_receipts: bool,
-    /// Its [`Queue::depth`] is exact and of this moment.
+    /// [`Queue::depth`] is exact and current.
     pub counts_exactly: bool,
-    /// How often it delivers a message before that becomes a dead letter; at least 3.
+    /// Maximum number of deliveries before a message is dead-lettered; at least 3.
     pub max_receives: Option<u32>,
 }
 
-/// What the suite looks at, and how it lets time pass for it.
+/// Provides queues and controls their time.
 #[async_trait]
 pub trait QueueHarness: Send + Sync {
-    /// An empty queue, and the one that its dead letters go to, empty too.
+    /// Returns an empty queue, and its empty dead-letter queue.
     async fn fresh(&self) -> (Arc<dyn Queue>, Arc<dyn Queue>);
 
-    /// Lets time pass for the queues: by a clock that can be moved, or by waiting.
+    /// Advances the time of the queues, with a manual clock or by waiting.
     async fn advance(&self, by: Duration);
 
-    /// The time by which the suite counts: whole seconds. Longer than what it does between two advances
-    /// takes, short enough to be waited for where waiting is the only way.
+    /// Returns the unit of time of the suite, in whole seconds. Longer than the operations between two
+    /// advances, and short enough to wait for.
     fn unit(&self) -> Duration;
 
-    /// Whether time passes for all queues by itself. Then checks go on at the same time, each with queues
-    /// of its own.
+    /// Returns whether time passes for all queues by itself. Then checks run concurrently, each with separate
+    /// queues.
     fn in_real_time(&self) -> bool;
 
-    /// What these queues can do.
+    /// Returns the abilities of these queues.
     fn abilities(&self) -> QueueAbilities;
 }
 
 /// Checks the contract of [`Queue`].
 ///
 /// # Panics
-/// Where the contract is broken.
+/// Panics if the implementation violates the contract.
 pub async fn queue_conformance(harness: &dyn QueueHarness) {
     checks!(
         harness,
@@ -85,14 +85,14 @@ async fn send(queue: &dyn Queue, message: Outgoing) {
     assert!(matches!(answers[..], [Ok(())]), "{answers:?}");
 }
 
-/// One message that has to be there.
+/// Receives one message that must arrive.
 async fn receive(queue: &dyn Queue, visibility: Duration) -> Message {
-    let mut messages = queue.receive(1, visibility, PATIENCE).await.expect("receiving");
+    let mut messages = queue.receive(1, visibility, TIMEOUT).await.expect("receiving");
     assert_eq!(messages.len(), 1, "one message can be received");
     messages.remove(0)
 }
 
-/// Whatever can be received at once.
+/// Receives messages without waiting.
 async fn receive_now(queue: &dyn Queue, visibility: Duration) -> Vec<Message> {
     let received = queue.receive(10, visibility, Duration::ZERO).await;
     received.expect("receiving")
@@ -113,8 +113,8 @@ async fn delete(queue: &dyn Queue, receipt: &ReceiptHandle) {
     assert!(matches!(answers[..], [Ok(())]), "{answers:?}");
 }
 
-/// Checks that a handle was taken, or found to be stale: all that a queue may make of a doubtful one.
-fn taken_or_lost(answer: &Result<(), QueueError>) {
+/// Checks that a handle was accepted or found to be stale, the two valid answers for a doubtful handle.
+fn accepted_or_lost(answer: &Result<(), QueueError>) {
     assert!(
         matches!(answer, Ok(()) | Err(QueueError::ReceiptLost)),
         "{answer:?}"

@@ -1,66 +1,66 @@
-//! A receive waits for what is to come.
+//! Waiting: a receive waits for new messages.
 
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, QueueHarness, nothing, receive, send};
+use super::{QueueHarness, TIMEOUT, nothing, receive, send};
 use crate::queue::Outgoing;
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
     checks!(
         harness,
-        a_receive_ends_when_its_wait_is_over,
-        a_waiting_receive_gets_what_is_sent,
-        a_waiting_receive_gets_what_is_given_back,
-        a_dropped_receive_loses_nothing,
+        a_receive_returns_after_its_wait,
+        a_waiting_receive_gets_a_new_message,
+        a_waiting_receive_gets_a_released_message,
+        a_dropped_receive_loses_no_message,
     );
 }
 
-async fn a_receive_ends_when_its_wait_is_over(harness: &dyn QueueHarness) {
+async fn a_receive_returns_after_its_wait(harness: &dyn QueueHarness) {
     let (queue, _) = harness.fresh().await;
     let received = queue
         .receive(10, harness.unit(), Duration::from_millis(100))
         .await;
-    assert_eq!(received.expect("no message is no failure"), []);
+    assert_eq!(received.expect("no message is not an error"), []);
 }
 
-async fn a_waiting_receive_gets_what_is_sent(harness: &dyn QueueHarness) {
+async fn a_waiting_receive_gets_a_new_message(harness: &dyn QueueHarness) {
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
     let begun = Instant::now();
-    let (received, ()) = tokio::join!(queue.receive(10, unit * 20, PATIENCE), async {
+    let (received, ()) = tokio::join!(queue.receive(10, unit * 20, TIMEOUT), async {
         tokio::task::yield_now().await;
         send(&*queue, Outgoing::new("at last")).await;
     });
     let bodies: Vec<String> = received.expect("receiving").into_iter().map(|m| m.body).collect();
     assert_eq!(bodies, ["at last"]);
     assert!(
-        begun.elapsed() < PATIENCE / 2,
-        "it comes when it is sent, not when the wait is over"
+        begun.elapsed() < TIMEOUT / 2,
+        "the message arrives when it is sent rather than after the wait"
     );
 }
 
-async fn a_waiting_receive_gets_what_is_given_back(harness: &dyn QueueHarness) {
+async fn a_waiting_receive_gets_a_released_message(harness: &dyn QueueHarness) {
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
     send(&*queue, Outgoing::new("back")).await;
     let held = receive(&*queue, unit * 20).await;
     let begun = Instant::now();
-    let (received, given) = tokio::join!(queue.receive(10, unit * 20, PATIENCE), async {
+    let (received, given) = tokio::join!(queue.receive(10, unit * 20, TIMEOUT), async {
         tokio::task::yield_now().await;
         queue.set_visibility(&held.receipt, Duration::ZERO).await
     });
     assert!(given.is_ok(), "{given:?}");
     assert_eq!(received.expect("receiving").len(), 1);
     assert!(
-        begun.elapsed() < PATIENCE / 2,
-        "it comes when it is given back, not when the wait is over"
+        begun.elapsed() < TIMEOUT / 2,
+        "the message arrives when it is released rather than after the wait"
     );
 }
 
-async fn a_dropped_receive_loses_nothing(harness: &dyn QueueHarness) {
+async fn a_dropped_receive_loses_no_message(harness: &dyn QueueHarness) {
     const ROUNDS: u32 = 10;
     let ((queue, _), unit) = (harness.fresh().await, harness.unit());
     for round in 0..ROUNDS {
         let waits = async {
-            // Drops the receive at another moment in every round: before, while and after something is sent.
+            // Drops the receive at a different step in every round: before, during and after a send.
             for step in 0..ROUNDS {
                 if step == round / 2 {
                     send(&*queue, Outgoing::new(round.to_string())).await;
@@ -73,7 +73,7 @@ async fn a_dropped_receive_loses_nothing(harness: &dyn QueueHarness) {
         };
         let mut received = tokio::select! {
             biased;
-            received = queue.receive(1, unit, PATIENCE) => received.expect("receiving"),
+            received = queue.receive(1, unit, TIMEOUT) => received.expect("receiving"),
             () = waits => Vec::new(),
         };
         let message = match received.pop() {
@@ -87,5 +87,5 @@ async fn a_dropped_receive_loses_nothing(harness: &dyn QueueHarness) {
         super::delete(&*queue, &message.receipt).await;
     }
     harness.advance(unit * 2).await;
-    nothing(&*queue, "each came once").await;
+    nothing(&*queue, "each message was delivered once").await;
 }

@@ -93,7 +93,7 @@ async fn states<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, DbErr
     let applied = applied(db).await?;
     let known = Migrator::migrations();
     let known: Vec<&str> = known.iter().map(|migration| migration.name()).collect();
-    let ours = known.iter().map(|name| MigrationState {
+    let own = known.iter().map(|name| MigrationState {
         name: (*name).to_owned(),
         status: if applied.iter().any(|applied| applied == name) {
             MigrationStatus::Applied
@@ -102,13 +102,13 @@ async fn states<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, DbErr
         },
         known: true,
     });
-    let theirs = applied.iter().filter(|name| !known.contains(&name.as_str()));
-    let theirs = theirs.map(|name| MigrationState {
+    let unknown = applied.iter().filter(|name| !known.contains(&name.as_str()));
+    let unknown = unknown.map(|name| MigrationState {
         name: name.clone(),
         status: MigrationStatus::Applied,
         known: false,
     });
-    let mut states: Vec<_> = ours.chain(theirs).collect();
+    let mut states: Vec<_> = own.chain(unknown).collect();
     // Names start with a date.
     states.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(states)

@@ -57,8 +57,9 @@ mod postgres {
     /// An arbitrary key that others are unlikely to use.
     const KEY: i64 = 0x7666_6d69_6772_6174;
 
-    /// Runs `work` under a session lock on a separate connection: the lock ends with the connection, even
-    /// after a crash, and migrations may use their own transactions.
+    /// Runs `work` under a session lock on a separate connection.
+    ///
+    /// The lock ends with the connection, even after a crash, and migrations may use their own transactions.
     pub(super) async fn with(db: &DatabaseConnection, work: Work) -> Result<(), MigrationError> {
         let mut lock = take(db).await.map_err(|source| MigrationError::Database {
             action: "lock the schema",

@@ -1,5 +1,7 @@
-//! Support for long backlogs: indexes that find waiting, late and rejected rows without a scan, the time
-//! limit for the work alone, and the oldest compatible program.
+//! Support for long backlogs.
+//!
+//! Adds indexes that find waiting, late and rejected rows without a scan, the time limit for the work alone,
+//! and the oldest compatible program.
 //!
 //! All columns are nullable: a worker that does not know them can run concurrently with one that does.
 

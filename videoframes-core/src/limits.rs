@@ -70,7 +70,7 @@ pub(crate) const INDEX_ENTRIES: u64 = 16_000_000;
 pub(crate) const INDEX_EDITS: u64 = 2_000;
 /// Maximum number of fragments in a movie.
 pub(crate) const INDEX_FRAGMENTS: usize = 300_000;
-/// Divisor of the pixel limit for the canvas of an animation (GIF, animated PNG and WebP): a few bytes fill
+/// Divisor of the pixel limit for the canvas of an animation (GIF, animated PNG and WebP). A few bytes fill
 /// the canvas, and decoders keep several copies with 4 bytes per pixel.
 pub(crate) const ANIMATION_SHARE: u64 = 8;
 /// Maximum number of reads for the index of a remote source.

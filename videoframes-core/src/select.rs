@@ -191,7 +191,9 @@ pub fn select(
 }
 
 /// Rejects a grid with more than `per_frame` pictures per frame of the range and more than [`GRID_PICTURES`]
-/// pictures: such a grid is a mistake, and would fill a disk with repeated frames.
+/// pictures.
+///
+/// Such a grid is a mistake, and would fill a disk with repeated frames.
 ///
 /// # Errors
 /// Returns [`SelectError::TooFine`], or the error of an invalid range.
@@ -355,13 +357,13 @@ pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &
         let length = decimal(duration);
         if start < Ratio::from_integer(0) {
             notes.push(format!(
-                "the range starts before the video, which is {length} s long; it starts at 0 s"
+                "the range starts before the video, which is {length} s long; the start is moved to 0 s"
             ));
         }
         if end > duration {
             let end = decimal(end);
             notes.push(format!(
-                "the range ends at {end} s, beyond the end of the video; it ends at {length} s"
+                "the range ends at {end} s, beyond the end of the video; the end is moved to {length} s"
             ));
         }
     }

@@ -92,12 +92,12 @@ fn remove(path: &Path) -> io::Result<bool> {
 }
 
 fn is_stale(found: &Metadata) -> bool {
-    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
     let age = found
         .modified()
         .map(|time| SystemTime::now().duration_since(time));
     let old = age.is_ok_and(|age| age.is_ok_and(|age| age >= UNLOCKED));
-    ours && old && (found.is_dir() || found.is_file() && found.nlink() == 1)
+    is_own && old && (found.is_dir() || found.is_file() && found.nlink() == 1)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Makes untrusted text safe to print.
 //!
-//! File names, object keys, URLs and messages may contain control characters for terminals, line separators
-//! that forge a log line, and bidirectional controls that change the displayed order.
+//! File names, object keys, URLs and messages may contain control characters that steer a terminal and line
+//! separators that forge a log line. Bidirectional controls change the displayed order.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -34,8 +34,10 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns whether `c` is unsafe to print: a control (Cc), a line or paragraph separator (Zl, Zp), or a
-/// format character (Cf) such as the bidirectional controls.
+/// Returns whether `c` is unsafe to print.
+///
+/// Unsafe characters are controls (Cc), line and paragraph separators (Zl, Zp), and format characters (Cf)
+/// such as the bidirectional controls.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
 }

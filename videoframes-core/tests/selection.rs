@@ -227,7 +227,7 @@ fn ranges_that_are_cut_and_pictures_that_repeat_are_noted() {
     for (range, words) in [
         (
             end(End::At(Position::Time(99.into()))),
-            "ends at 99 s, beyond the end of the video; it ends at 1 s",
+            "ends at 99 s, beyond the end of the video; the end is moved to 1 s",
         ),
         (end(End::After(2.into())), "ends at 2 s"),
         (

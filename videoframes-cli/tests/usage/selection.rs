@@ -49,7 +49,7 @@ fn a_range_beyond_the_video_is_cut_and_a_warning_says_so() {
         (
             &["-e", "99"][..],
             5,
-            "ends at 99 s, beyond the end of the video; it ends at 5 s",
+            "ends at 99 s, beyond the end of the video; the end is moved to 5 s",
         ),
         (&["-s", "3", "-t", "10"], 2, "ends at 13 s, beyond the end"),
         (&["-s", "-1h"], 5, "starts before the video, which is 5 s long"),

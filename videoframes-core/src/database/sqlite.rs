@@ -66,7 +66,7 @@ fn pool(options: &DatabaseOptions, connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Changing the journal mode of a new file needs exclusive access, and does not wait for it: of several
+/// Changing the journal mode of a new file needs exclusive access, without a wait for it. Of several
 /// processes that start at once, all but one have to retry.
 async fn connect_first(
     options: &DatabaseOptions,

@@ -111,7 +111,7 @@ pub struct VideoJob {
     pub frames_total: u64,
     /// Number of attempts that were started and not released.
     pub attempts: u32,
-    /// Number of attempts whose worker vanished.
+    /// Number of attempts whose worker crashed.
     pub crash_count: u32,
     /// Number of retries that operators requested.
     pub generation: u32,

@@ -9,9 +9,9 @@ use crate::clock::UnixMillis;
 /// The outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The claimant gets the job, of which `crash_count` workers have vanished so far.
+    /// The claimant gets the job, of which `crash_count` workers have crashed so far.
     Take { crash_count: u32 },
-    /// The job becomes terminal instead; `crash_count` of its workers have vanished.
+    /// The job becomes terminal instead; `crash_count` of its workers have crashed.
     End { outcome: Outcome, crash_count: u32 },
     /// The claimant holds the lease already.
     Again,
@@ -39,7 +39,7 @@ impl Standing {
     }
 }
 
-/// Decides on a claim by `owner` of a job that fails once `crashes` of its workers have vanished.
+/// Decides on a claim by `owner` of a job that fails once `crashes` of its workers have crashed.
 ///
 /// An unexpired lease protects its holder from everything else. Of several reasons to end a job, a request to
 /// cancel takes precedence, then a newer event, then the deadline. The deadline also ends a job that waits

@@ -84,7 +84,7 @@ impl fmt::Debug for MemoryJobRepo {
 }
 
 /// Returns the row of a job that was submitted at `now`.
-fn accepted(new: &NewJob, now: UnixMillis) -> VideoJob {
+fn new_row(new: &NewJob, now: UnixMillis) -> VideoJob {
     let time_limit_ms = new.time_limit.map(millis);
     VideoJob {
         id: new.id,
@@ -148,7 +148,7 @@ impl VideoJob {
 impl State {
     /// Fails if any job of a batch cannot be submitted.
     fn check(&self, jobs: &[NewJob]) -> Result<(), JobRepoError> {
-        let (mut asked, mut ids) = (HashMap::new(), HashSet::new());
+        let (mut requested, mut ids) = (HashMap::new(), HashSet::new());
         for job in jobs {
             if self.job_of_message(job).is_some() {
                 continue;
@@ -156,7 +156,7 @@ impl State {
             let key = job.idempotency_key.as_str();
             let known = self.keys.get(key).and_then(|id| self.rows.get(id));
             let known = known.map(|row| row.job.payload_hash.as_str());
-            let known = known.or_else(|| asked.insert(key, job.payload_hash.as_str()));
+            let known = known.or_else(|| requested.insert(key, job.payload_hash.as_str()));
             match known {
                 Some(hash) if hash != job.payload_hash => {
                     return Err(JobRepoError::IdempotencyConflict(key.to_owned()));
@@ -173,7 +173,7 @@ impl State {
         Ok(())
     }
 
-    fn accept(&mut self, new: &NewJob, now: UnixMillis) -> Result<Submitted, JobRepoError> {
+    fn submit(&mut self, new: &NewJob, now: UnixMillis) -> Result<Submitted, JobRepoError> {
         let known = self.job_of_message(new);
         if let Some(id) = known.or_else(|| self.keys.get(&new.idempotency_key).copied()) {
             return Ok(Submitted { id, created: false });
@@ -184,7 +184,7 @@ impl State {
             self.messages.insert(message.clone(), new.id);
         }
         let row = Row {
-            job: accepted(new, now),
+            job: new_row(new, now),
             enqueued_at: now,
             work: None,
             event: EventOrder::from_job(new),
@@ -401,19 +401,19 @@ impl JobRepo for MemoryJobRepo {
     async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
         let (mut state, now) = self.begin();
         state.check(jobs)?;
-        let accepted = jobs.iter().map(|job| state.accept(job, now));
-        let accepted = accepted.collect::<Result<Vec<_>, _>>()?;
+        let submitted = jobs.iter().map(|job| state.submit(job, now));
+        let submitted = submitted.collect::<Result<Vec<_>, _>>()?;
         for job in jobs {
             state.supersede(job, now)?;
         }
-        for new in accepted.iter().filter(|submitted| submitted.created) {
+        for new in submitted.iter().filter(|submitted| submitted.created) {
             let row = state.rows.get(&new.id);
             let waits = row.is_some_and(|row| !row.job.status.is_terminal());
             if waits && enqueue == Enqueue::ThroughOutbox {
                 state.post(OutboxMessage::to_workers(new.id), now);
             }
         }
-        Ok(accepted)
+        Ok(submitted)
     }
 
     async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {

@@ -1,8 +1,8 @@
 //! Jobs: requests received as messages, their progress and their results.
 //!
-//! A [`VideoJob`] is a row. The worker that processes a job holds its [`Lease`], and the lease's epoch guards
-//! every change that this worker makes: a worker that lost its lease can change nothing any more. Messages
-//! about a change go into the outbox in the same transaction as the change.
+//! A [`VideoJob`] is a row. The worker that processes a job holds its [`Lease`], whose epoch guards every
+//! change by the worker. A worker that lost its lease can change nothing any more. Messages about a change go
+//! into the outbox in the same transaction as the change.
 
 mod event;
 mod job;

@@ -67,9 +67,11 @@ pub struct RequestedLimits {
 impl RequestedLimits {
     /// Returns, for each limit, the stricter of the requested limit and `own`.
     pub fn within(&self, own: &Limits) -> Limits {
-        let min = |asked: Option<NonZeroU64>, own: u64| asked.map_or(own, |asked| asked.get().min(own));
-        let seconds = |asked: Option<NonZeroU64>, own: Duration| {
-            asked.map_or(own, |asked| Duration::from_secs(asked.get()).min(own))
+        let min = |requested: Option<NonZeroU64>, own: u64| {
+            requested.map_or(own, |requested| requested.get().min(own))
+        };
+        let seconds = |requested: Option<NonZeroU64>, own: Duration| {
+            requested.map_or(own, |requested| Duration::from_secs(requested.get()).min(own))
         };
         Limits {
             input_bytes: min(self.input_bytes, own.input_bytes),
@@ -516,13 +518,13 @@ mod tests {
 
     #[test]
     fn the_stricter_limit_applies() {
-        let asked = RequestedLimits {
+        let requested = RequestedLimits {
             frames: NonZeroU64::new(10),
             pixels: NonZeroU64::new(u64::MAX),
             ..RequestedLimits::default()
         };
         let own = Limits::default();
-        let both = asked.within(&own);
+        let both = requested.within(&own);
         assert_eq!((both.frames, both.pixels), (10, own.pixels));
     }
 }

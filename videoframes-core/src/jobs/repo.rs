@@ -57,7 +57,7 @@ pub enum Claim {
 /// The result of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Renewal {
-    /// Whether someone asked for the job to be cancelled.
+    /// Whether a request to cancel the job is pending.
     pub cancel_requested: bool,
 }
 
@@ -222,8 +222,8 @@ pub trait JobRepo: Send + Sync + 'static {
     /// An unexpired lease protects its holder from all of this. A claim that neither takes nor ends the job
     /// changes nothing. The claim of a missing job is [`Claim::Missing`].
     ///
-    /// Every claim has a unique `owner`. A claim whose answer was lost may be repeated by the same owner:
-    /// until the lease expires, the repetition returns the same lease and changes nothing.
+    /// Every claim has a unique `owner`. A claim whose answer was lost may be repeated by the same owner.
+    /// Until the lease expires, the repetition returns the same lease and changes nothing.
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;
 
     /// Extends the lease to `duration` from now, and records stage and progress.
@@ -305,7 +305,7 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns the number of jobs that are not terminal.
     async fn unfinished(&self) -> Result<u64, JobRepoError>;
 
-    /// Takes up to `limit` messages from the outbox, oldest first, that nobody has taken within `hold`.
+    /// Takes up to `limit` messages from the outbox, oldest first, except those taken within `hold`.
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;
 
     /// Marks messages as sent, whether or not they were taken. Idempotent; ignores unknown messages.

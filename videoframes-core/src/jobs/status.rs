@@ -17,7 +17,7 @@ pub enum JobStatus {
     RetryWait,
     /// The job has a result.
     Completed,
-    /// The job failed for good, unless someone requests a retry.
+    /// The job failed for good, unless an operator requests a retry.
     Failed,
     /// The job was cancelled on request, or superseded by a newer event.
     Cancelled,
@@ -38,7 +38,7 @@ pub enum JobEvent {
     Release,
     /// The job is cancelled.
     Cancel,
-    /// Someone requests a retry.
+    /// An operator requests a retry.
     Retry,
 }
 
@@ -53,7 +53,7 @@ impl JobStatus {
         Self::Cancelled,
     ];
 
-    /// Returns whether the state is final unless someone requests a retry.
+    /// Returns whether the state is final unless an operator requests a retry.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }

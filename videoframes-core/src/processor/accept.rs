@@ -43,7 +43,7 @@ impl Parts {
             Ok(JobMessage::Known(job)) => return Ok(Accepted::Job(job)),
             Ok(JobMessage::Asked(request)) => (vec![*request], None),
             Ok(JobMessage::Events(events)) => match self.requests_for(&events.created, receipts).await {
-                Some(asked) => (asked, events.broken),
+                Some(requests) => (requests, events.broken),
                 None => return Ok(Accepted::NotNow),
             },
             Ok(JobMessage::Nothing) => return Ok(Accepted::Done),
@@ -103,7 +103,7 @@ impl Parts {
 
     /// Returns the requests that the rules create for new objects; `None` if the store does not answer.
     async fn requests_for(&self, created: &[ObjectEvent], receipts: u32) -> Option<Vec<JobRequest>> {
-        let mut asked = Vec::with_capacity(created.len());
+        let mut requests = Vec::with_capacity(created.len());
         for event in created {
             let request = match self.rules.request(event) {
                 Some(request) if self.would_loop(&request, receipts).await? => None,
@@ -117,9 +117,9 @@ impl Parts {
                     "no rule matches the new object"
                 );
             }
-            asked.extend(request);
+            requests.extend(request);
         }
-        Some(asked)
+        Some(requests)
     }
 
     /// Returns whether a rule would create renditions of a rendition, in an endless loop; `None` if the store

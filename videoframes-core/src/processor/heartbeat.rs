@@ -22,13 +22,13 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new() -> Self {
-        let nothing = Progress {
+        let initial = Progress {
             frames: 0,
             total: 0,
             bytes: 0,
         };
         Self {
-            inner: Mutex::new((Stage::Prepare, nothing, Instant::now())),
+            inner: Mutex::new((Stage::Prepare, initial, Instant::now())),
         }
     }
 

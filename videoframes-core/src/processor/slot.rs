@@ -120,7 +120,7 @@ impl Slot {
     async fn receive(&self) -> Option<Message> {
         let timing = &self.shared.config.timing;
         let input = &self.shared.parts.input;
-        let asked = Instant::now();
+        let polled_at = Instant::now();
         let received = input.receive(1, timing.visibility(), timing.long_poll).await;
         telemetry::polled();
         match received {
@@ -132,7 +132,7 @@ impl Slot {
                     None => {
                         self.refund_job();
                         if !timing.long_poll.is_zero() {
-                            self.shared.parts.drained.found(asked);
+                            self.shared.parts.drained.found(polled_at);
                         }
                     }
                 }

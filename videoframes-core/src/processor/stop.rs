@@ -14,7 +14,7 @@ pub(super) enum Reason {
     Fenced,
     /// An internal error ended the heartbeat.
     Defect,
-    /// Someone cancelled the job.
+    /// The job was cancelled on request.
     Cancelled,
     /// The deadline of the job passed.
     Deadline,

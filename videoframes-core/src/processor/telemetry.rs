@@ -54,8 +54,8 @@ pub(super) fn visibility_extended(result: &'static str) {
     counter!("videoframes_visibility_extensions_total", "result" => result).increment(1);
 }
 
-pub(super) fn object_event(asked: bool) {
-    let result = if asked { "asked" } else { "no_rule" };
+pub(super) fn object_event(matched: bool) {
+    let result = if matched { "asked" } else { "no_rule" };
     counter!("videoframes_object_events_total", "result" => result).increment(1);
 }
 

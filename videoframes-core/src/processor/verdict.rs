@@ -188,11 +188,11 @@ mod tests {
     #[test]
     fn only_outages_have_a_suspect() {
         let refused = || StorageError::Refused {
-            action: "look at",
+            action: "read",
             name: String::new(),
             source: std::io::ErrorKind::PermissionDenied.into(),
         };
-        let unavailable = || StorageError::from_io("look at", "v.mp4", std::io::ErrorKind::TimedOut.into());
+        let unavailable = || StorageError::from_io("read", "v.mp4", std::io::ErrorKind::TimedOut.into());
         let source = Some(Suspect::SourceRead);
         for (error, code, retryable, suspect) in [
             (

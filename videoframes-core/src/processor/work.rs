@@ -172,9 +172,9 @@ impl Work {
         }
         let result = self.parts.repo.find_result(hash).await.ok().flatten()?;
         // An object under a key that a client chose belongs to that client.
-        let ours = result.key.starts_with(&format!("{RESULTS}/"));
+        let is_own = result.key.starts_with(&format!("{RESULTS}/"));
         let limits = options.limits.within(&self.config.limits);
-        if !ours || result.frames > limits.frames || result.size > limits.output_bytes {
+        if !is_own || result.frames > limits.frames || result.size > limits.output_bytes {
             return None;
         }
         if !renditions::still_exist(&self.parts.stores, &result.renditions).await {

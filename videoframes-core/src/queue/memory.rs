@@ -72,8 +72,9 @@ impl MemoryQueue {
         }
     }
 
-    /// Moves messages that have been received `max_receives` times (at least once) to `queue`, which must be
-    /// a different queue, instead of redelivering them. Applies to all clones.
+    /// Moves messages to `queue` after `max_receives` receipts (at least one) instead of redelivering them.
+    ///
+    /// `queue` must be a different queue. Applies to all clones.
     #[must_use]
     pub fn with_dead_letters(self, queue: Self, max_receives: u32) -> Self {
         self.state().dead_letters = Some(DeadLetters {
@@ -327,8 +328,8 @@ mod tests {
             assert!(receive(&queue, Duration::ZERO).await.is_some());
         }
         assert_eq!(receive(&queue, Duration::ZERO).await, None);
-        let letter = receive(&dead, HOUR).await.unwrap();
-        assert_eq!(letter.attributes[DEAD_LETTER_REASON], "received 2 times");
+        let dead_letter = receive(&dead, HOUR).await.unwrap();
+        assert_eq!(dead_letter.attributes[DEAD_LETTER_REASON], "received 2 times");
     }
 
     #[tokio::test]

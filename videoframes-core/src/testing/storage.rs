@@ -414,9 +414,9 @@ async fn lists_are_in_order_and_in_pages(storage: &dyn Storage, capabilities: St
         }
         assert_eq!(found, all, "in pages of {limit}");
     }
-    let behind = storage.list("a/", Some(&key("a/b~")), 1).await.expect("a page");
+    let next = storage.list("a/", Some(&key("a/b~")), 1).await.expect("a page");
     assert_eq!(
-        behind[0].key.as_str(),
+        next[0].key.as_str(),
         "a/c/d",
         "the start key does not have to exist"
     );

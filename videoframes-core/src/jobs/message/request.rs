@@ -181,7 +181,7 @@ impl JobRequest {
         } = self;
         // The current version is not part of the request, so that the same message is the same request
         // whatever happens to the source.
-        let asked_source = content.as_ref().ok().map(|content| content.source.to_json());
+        let requested_source = content.as_ref().ok().map(|content| content.source.to_json());
         let (source, options, output_key, rejection) = match content {
             Ok(mut content) => {
                 let version = &mut content.source.version;
@@ -198,14 +198,14 @@ impl JobRequest {
             }
         };
         let payload = json!({
-            "source": asked_source,
+            "source": requested_source,
             "options": options,
             "output": output_key.as_ref().map(ObjectKey::as_str),
             "rejected": rejection.as_ref().map(|_| raw),
         });
         let payload_hash = hash(&payload);
-        let asked = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
-        let asked = asked.map(|asked| asked.min(LONGEST_DEADLINE));
+        let time_limit = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
+        let time_limit = time_limit.map(|limit| limit.min(LONGEST_DEADLINE));
         NewJob {
             id: JobId::random(),
             idempotency_key: idempotency_key.unwrap_or_else(|| {
@@ -218,7 +218,7 @@ impl JobRequest {
             client_metadata,
             sequencer,
             message_id: None,
-            time_limit: asked,
+            time_limit,
             work_limit: Some(longest),
             rejection,
         }
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::jobs::JobMessage;
 
-    fn asked(body: Value) -> JobRequest {
+    fn request(body: Value) -> JobRequest {
         match JobMessage::parse(&body.to_string()).unwrap() {
             JobMessage::Asked(request) => *request,
             other => panic!("{other:?}"),
@@ -306,7 +306,7 @@ mod tests {
         ] {
             let mut body = json!({"version": 1, "source": {"key": "v.mp4"}});
             body[field] = value;
-            let job = asked(body).into_job(None, Duration::MAX);
+            let job = request(body).into_job(None, Duration::MAX);
             let rejection = job.rejection.unwrap();
             assert_eq!(rejection.code, "INVALID_REQUEST");
             assert!(rejection.message.contains(word), "{field}: {}", rejection.message);
@@ -318,7 +318,7 @@ mod tests {
         let bad = |size: usize, quality: u32| {
             let body = json!({"version": 1, "source": {"key": "x".repeat(size), "etag": "e".repeat(size)},
                 "picture": {"format": "f".repeat(size), "quality": quality}});
-            asked(body).into_job(None, Duration::MAX)
+            request(body).into_job(None, Duration::MAX)
         };
         let job = bad(50_000, 1);
         assert!(job.source.to_string().len() + job.rejection.clone().unwrap().message.len() < 10_000);
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn requests_without_an_idempotency_key_are_identified_by_content() {
         let key = |body: Value, etag: &str| {
-            asked(body)
+            request(body)
                 .into_job(Some(etag.to_owned()), Duration::MAX)
                 .idempotency_key
         };

@@ -199,20 +199,24 @@ mod tests {
             {"prefix": "a.mp", "suffix": "mp4"},
         ]);
         let rules = Rules::from_json(&rules.to_string()).unwrap();
-        let asked = |bucket: &str, key: &str| {
+        let requested = |bucket: &str, key: &str| {
             let job = job(&rules, &event(bucket, key))?;
             Some(job.options["selection"]["fps"].as_str().unwrap().to_owned())
         };
-        assert_eq!(asked("b", "uploads/a.mp4").as_deref(), Some("2"));
-        assert_eq!(asked("c", "uploads/a.mp4").as_deref(), Some("3"));
+        assert_eq!(requested("b", "uploads/a.mp4").as_deref(), Some("2"));
+        assert_eq!(requested("c", "uploads/a.mp4").as_deref(), Some("3"));
         assert_eq!(
-            asked("b", "uploads/a.MP4").as_deref(),
+            requested("b", "uploads/a.MP4").as_deref(),
             Some("3"),
             "names are case-sensitive"
         );
-        assert_eq!(asked("b", "a.mp4"), None, "prefix and suffix must not overlap");
-        assert_eq!(asked("b", "a.mpmp4").as_deref(), Some("1"));
-        assert_eq!(asked("b", "other/a.mp4"), None);
+        assert_eq!(
+            requested("b", "a.mp4"),
+            None,
+            "prefix and suffix must not overlap"
+        );
+        assert_eq!(requested("b", "a.mpmp4").as_deref(), Some("1"));
+        assert_eq!(requested("b", "other/a.mp4"), None);
         assert!(job(&Rules::default(), &event("b", "uploads/a.mp4")).is_none());
     }
 

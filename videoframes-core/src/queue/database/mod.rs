@@ -64,8 +64,10 @@ impl DatabaseQueue {
         }
     }
 
-    /// Moves messages that have been received `max_receives` times (at least once) to the queue of that name,
-    /// which must be a different queue, instead of redelivering them.
+    /// Moves messages to the queue of that name after `max_receives` receipts (at least one) instead of
+    /// redelivering them.
+    ///
+    /// The queue of that name must be a different queue.
     #[must_use]
     pub fn with_dead_letters(self, queue: impl Into<String>, max_receives: u32) -> Self {
         let dead_letters = Some(DeadLetters {

@@ -38,13 +38,13 @@ impl Address {
                 url: queue.to_owned(),
             });
         }
-        let asked = client(config, timeout)
+        let response = client(config, timeout)
             .get_queue_url()
             .queue_name(queue)
             .send()
             .await;
         let failed = |failure: Failure| failure.unavailable("find", queue);
-        let url = asked
+        let url = response
             .map_err(|error| failed(Failure::from_sdk(&error)))?
             .queue_url;
         let none = || failed(Failure::new("", "the response contains no queue URL"));
@@ -252,9 +252,10 @@ impl Calls {
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
         let request = self.client.get_queue_attributes().queue_url(self.url());
-        let asked = request.set_attribute_names(Some(names.to_vec())).send().await;
-        let asked = asked.map_err(|error| Failure::from_sdk(&error).unavailable(action, self.name()))?;
-        let counts = asked.attributes.unwrap_or_default();
+        let response = request.set_attribute_names(Some(names.to_vec())).send().await;
+        let response =
+            response.map_err(|error| Failure::from_sdk(&error).unavailable(action, self.name()))?;
+        let counts = response.attributes.unwrap_or_default();
         let [visible, in_flight, delayed] = names.map(|name| {
             counts
                 .get(&name)

@@ -115,9 +115,9 @@ mod tests {
                 requests: Mutex::default(),
                 gate: Semaphore::new(open),
             });
-            let asked = Arc::clone(&server);
+            let handler = Arc::clone(&server);
             let deletes = Deletes::new(move |receipts| {
-                let server = Arc::clone(&asked);
+                let server = Arc::clone(&handler);
                 async move { server.answer(receipts).await }
             });
             (server, deletes)

@@ -151,13 +151,13 @@ mod tests {
         assert!(url("http://h/a").join("https://i/b").is_ok());
         assert!(url("https://h/a").join("http://h/b").is_err());
         assert!(url("http://h/a").join("file:///etc/passwd").is_err());
-        let asked = url("http://u:p@h/a");
+        let original = url("http://u:p@h/a");
         for (location, next) in [
             ("/b", "http://u:p@h/b"),
             ("http://h/b", "http://u:p@h/b"),
             ("http://x:y@i/b", "http://i/b"),
         ] {
-            assert_eq!(asked.join(location).expect(location), url(next));
+            assert_eq!(original.join(location).expect(location), url(next));
         }
     }
 }

@@ -83,9 +83,9 @@ impl Page<'_> {
 
     fn may_match(&self, key: &str, is_folder: bool) -> bool {
         let within = key.starts_with(self.prefix) || is_folder && self.prefix.starts_with(key);
-        let behind = self
+        let after_start = self
             .after
             .is_none_or(|after| key > after || is_folder && after.starts_with(key));
-        within && behind
+        within && after_start
     }
 }

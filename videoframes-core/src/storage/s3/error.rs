@@ -58,9 +58,9 @@ impl Refusal {
 
     /// Returns whether the object or version does not exist, according to the response.
     pub(super) fn is_missing(&self) -> bool {
-        let unsaid = self.code.is_none() && matches!(self.status, Some(404 | 405));
+        let unexplained = self.code.is_none() && matches!(self.status, Some(404 | 405));
         // The status for a delete marker is 405.
-        unsaid
+        unexplained
             || ["NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed"]
                 .iter()
                 .any(|code| self.has_code(code))
@@ -267,7 +267,7 @@ fn bounded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn said(code: &str, status: u16, message: &str) -> String {
+    fn message_of(code: &str, status: u16, message: &str) -> String {
         let response = Response {
             status: Some(status),
             code: (!code.is_empty()).then_some(code),
@@ -281,22 +281,25 @@ mod tests {
     #[test]
     fn errors_that_an_operator_can_fix_have_clear_messages() {
         assert_eq!(
-            said("NoSuchBucket", 404, ""),
+            message_of("NoSuchBucket", 404, ""),
             "the bucket 'videos' does not exist"
         );
-        assert_eq!(said("ExpiredToken", 400, ""), "the credentials have expired");
         assert_eq!(
-            said("SignatureDoesNotMatch", 403, "The request signature…"),
+            message_of("ExpiredToken", 400, ""),
+            "the credentials have expired"
+        );
+        assert_eq!(
+            message_of("SignatureDoesNotMatch", 403, "The request signature…"),
             "the credentials are wrong (SignatureDoesNotMatch)"
         );
-        assert!(said("RequestTimeTooSkewed", 403, "").contains("clock"));
-        assert!(said("", 403, "").contains("without permission to list"));
-        assert!(said("PermanentRedirect", 301, "").contains("another region"));
+        assert!(message_of("RequestTimeTooSkewed", 403, "").contains("clock"));
+        assert!(message_of("", 403, "").contains("without permission to list"));
+        assert!(message_of("PermanentRedirect", 301, "").contains("another region"));
         assert_eq!(
-            said("SlowDown", 503, "Reduce"),
+            message_of("SlowDown", 503, "Reduce"),
             "the store returned 503 SlowDown: Reduce"
         );
-        assert_eq!(said("", 500, ""), "the store returned 500");
+        assert_eq!(message_of("", 500, ""), "the store returned 500");
     }
 
     #[test]
@@ -335,7 +338,7 @@ mod tests {
 
     #[test]
     fn messages_of_the_store_are_truncated() {
-        let text = said("Odd", 400, &"x\n".repeat(10_000));
+        let text = message_of("Odd", 400, &"x\n".repeat(10_000));
         assert!(text.len() < 400 && !text.contains('\n'));
     }
 }

@@ -189,8 +189,8 @@ async fn only_expired_leases_count_as_crashes(harness: &dyn JobRepoHarness) {
 async fn a_job_past_its_deadline_fails(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(limited("pending", HOUR)).await;
-    let vanished = on.submit(limited("vanished", HOUR)).await;
-    on.claim(vanished).await;
+    let crashed = on.submit(limited("crashed", HOUR)).await;
+    on.claim(crashed).await;
     let waiting = on.submit(limited("waiting", HOUR)).await;
     let lease = on.claim(waiting).await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
@@ -198,7 +198,7 @@ async fn a_job_past_its_deadline_fails(harness: &dyn JobRepoHarness) {
     assert!(given.is_ok(), "{given:?}");
 
     on.advance(HOUR + MINUTE).await;
-    for id in [pending, vanished, waiting] {
+    for id in [pending, crashed, waiting] {
         assert_eq!(on.claim_ended(id).await.status, JobStatus::Failed);
         ended_with(&on, id, ErrorCode::DeadlineExceeded).await;
     }
@@ -261,8 +261,8 @@ async fn a_lease_protects_from_deadline_and_cancel_request(harness: &dyn JobRepo
 
 async fn a_job_with_a_cancel_request_is_not_started_again(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    let (vanished, _) = on.claimed("vanished").await;
-    on.repo.cancel(vanished).await.expect("requesting");
+    let (crashed, _) = on.claimed("crashed").await;
+    on.repo.cancel(crashed).await.expect("requesting");
     on.advance(LEASE + MINUTE).await;
     let (released, lease) = on.claimed("released").await;
     on.repo.cancel(released).await.expect("requesting");
@@ -274,7 +274,7 @@ async fn a_job_with_a_cancel_request_is_not_started_again(harness: &dyn JobRepoH
     assert!(given.is_ok(), "{given:?}");
     on.outbox_is_empty("no job has ended yet").await;
 
-    for id in [vanished, released, waiting] {
+    for id in [crashed, released, waiting] {
         assert_eq!(on.claim_ended(id).await.status, JobStatus::Cancelled);
         ended_with(&on, id, ErrorCode::Cancelled).await;
     }

@@ -125,7 +125,7 @@ async fn only_the_newest_event_of_a_batch_is_enqueued(harness: &dyn JobRepoHarne
 async fn a_newer_event_does_not_interrupt_a_running_job(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let mut older = Vec::new();
-    for key in ["finished", "vanished", "released"] {
+    for key in ["finished", "crashed", "released"] {
         let id = on.submit(event(key, "1")).await;
         older.push((id, on.claim(id).await));
     }
@@ -148,14 +148,14 @@ async fn a_newer_event_does_not_interrupt_a_running_job(harness: &dyn JobRepoHar
 
 async fn a_sweep_ends_superseded_jobs(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    let vanished = on.submit(event("vanished", "1")).await;
-    on.claim(vanished).await;
+    let crashed = on.submit(event("crashed", "1")).await;
+    on.claim(crashed).await;
     on.submit(event("newer", "2")).await;
     assert_eq!(on.sweep().await.cancelled, 0, "a worker holds the job");
     on.advance(LEASE + MINUTE).await;
     assert_eq!(on.sweep().await.cancelled, 1);
-    superseded(&on.get(vanished).await);
-    on.one_notification(vanished).await;
+    superseded(&on.get(crashed).await);
+    on.one_notification(crashed).await;
     assert_eq!(on.sweep().await.cancelled, 0);
 }
 

@@ -52,12 +52,12 @@ async fn a_job_without_a_lease_is_cancelled_at_once(harness: &dyn JobRepoHarness
     let on = Subject::fresh(harness).await;
     let pending = on.submit(new_job("pending")).await;
     let waiting = retry_later(&on, "waiting").await;
-    let (vanished, _) = on.claimed("vanished").await;
+    let (crashed, _) = on.claimed("crashed").await;
     on.advance(LEASE + MINUTE).await;
     let (released, lease) = on.claimed("released").await;
     cancel(&on, released).await;
     on.repo.release(&lease).await.expect("releasing");
-    for id in [pending, waiting, vanished, released] {
+    for id in [pending, waiting, crashed, released] {
         let job = cancel(&on, id).await;
         assert_eq!(job.status, JobStatus::Cancelled);
         assert_eq!(job.error_code.as_deref(), Some(ErrorCode::Cancelled.as_str()));

@@ -52,8 +52,8 @@ async fn sweep_ends(on: &Subject<'_>, status: JobStatus, code: ErrorCode, expect
 async fn jobs_past_their_deadline_fail(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let pending = on.submit(limited("pending", MINUTE * 15)).await;
-    let vanished = on.submit(limited("vanished", MINUTE * 15)).await;
-    on.claim(vanished).await;
+    let crashed = on.submit(limited("crashed", MINUTE * 15)).await;
+    on.claim(crashed).await;
     let waiting = on.submit(limited("waiting", MINUTE * 15)).await;
     let lease = on.claim(waiting).await;
     let error = JobError::new(ErrorCode::SourceUnavailable, "503");
@@ -66,7 +66,7 @@ async fn jobs_past_their_deadline_fail(harness: &dyn JobRepoHarness) {
     assert_eq!(on.sweep().await.failed, 0);
     on.advance(MINUTE * 2).await;
 
-    let late = [pending, vanished, waiting];
+    let late = [pending, crashed, waiting];
     sweep_ends(&on, JobStatus::Failed, ErrorCode::DeadlineExceeded, &late).await;
     assert_eq!(on.status(in_time).await, JobStatus::Pending);
     assert_eq!(
@@ -93,15 +93,15 @@ async fn jobs_fail_when_their_workers_keep_crashing(harness: &dyn JobRepoHarness
 
 async fn jobs_with_a_cancel_request_are_cancelled(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    let (vanished, _) = on.claimed("vanished").await;
+    let (crashed, _) = on.claimed("crashed").await;
     let (released, lease) = on.claimed("released").await;
-    for id in [vanished, released] {
+    for id in [crashed, released] {
         on.repo.cancel(id).await.expect("querying");
     }
     assert_eq!(on.sweep().await.cancelled, 0, "the workers cancel their jobs");
     on.repo.release(&lease).await.expect("releasing");
     on.advance(LEASE + MINUTE).await;
-    let stopped = [vanished, released];
+    let stopped = [crashed, released];
     sweep_ends(&on, JobStatus::Cancelled, ErrorCode::Cancelled, &stopped).await;
 }
 

@@ -53,7 +53,7 @@ impl Serialize for UnixMillis {
 
 /// A clock, for implementations that keep time themselves.
 ///
-/// Callers may rely on it to go backwards no further than the system's clock does.
+/// Callers may rely on the clock to go backwards no further than the system clock does.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> UnixMillis;

@@ -29,7 +29,7 @@ pub(crate) use message::hash;
 pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules, SourceRef};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
-pub use renditions::{MOST_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
+pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
     Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobRepo, JobRepoError, Outcome,
     RefusedMessage, Renewal, Submitted, SweepTerms, Swept, UnreadableJob,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Number, Value};
 
-use super::renditions::{MOST_RENDITIONS, RenditionForm, RenditionRequest};
+use super::renditions::{MAX_RENDITIONS, RenditionForm, RenditionRequest};
 use crate::archive::NameTemplate;
 use crate::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
 use crate::limits::Limits;
@@ -109,10 +109,10 @@ impl JobOptions {
                 "a selection 'at' times cannot have a range".to_owned(),
             ));
         }
-        if form.renditions.len() > MOST_RENDITIONS {
+        if form.renditions.len() > MAX_RENDITIONS {
             return Err(invalid(
                 "renditions",
-                format!("must have at most {MOST_RENDITIONS} entries"),
+                format!("must have at most {MAX_RENDITIONS} entries"),
             ));
         }
         let renditions = form.renditions.iter().enumerate().map(|(index, form)| {

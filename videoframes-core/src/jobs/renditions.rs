@@ -9,7 +9,7 @@ use crate::compress::{AudioMode, Codec, CompressOptions, Compressed, Container};
 use crate::extract::Quality;
 
 /// Maximum number of renditions of one job.
-pub const MOST_RENDITIONS: usize = 8;
+pub const MAX_RENDITIONS: usize = 8;
 
 /// A request for a rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -224,8 +224,8 @@ impl Attempt {
 
     /// Records the ending, with retries while the repository does not answer.
     ///
-    /// After the lease has expired, the job is released instead, unless another worker holds it: this worker
-    /// has not crashed.
+    /// After the lease has expired, the job is released instead, unless another worker holds it. This way no
+    /// crash is counted.
     async fn write(&self, mut ending: &Ending, began: Instant) -> MessageAction {
         let mut backoff = Backoff::default();
         let mut until = None;

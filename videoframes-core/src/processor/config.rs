@@ -133,7 +133,7 @@ impl Timing {
                 self.lease, self.heartbeat, self.fence_margin
             ));
         }
-        if self.visibility() > crate::queue::LONGEST_VISIBILITY {
+        if self.visibility() > crate::queue::MAX_VISIBILITY {
             wrong.push("lease and visibility margin together must not exceed 12 hours".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }

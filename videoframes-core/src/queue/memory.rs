@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    DEAD_LETTER_REASON, Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
+    DEAD_LETTER_REASON, Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
     ReceiptHandle,
 };
 use crate::clock::{Clock, UnixMillis};
@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(10);
 /// A [`Queue`] in memory; clones share their messages.
 ///
 /// Redelivers, counts and delays messages as SQS does, with time from a [`Clock`]; only the wait in `receive`
-/// is real time. Limits visibility timeouts to [`LONGEST_VISIBILITY`]. Detects stale receipts. Of messages
+/// is real time. Limits visibility timeouts to [`MAX_VISIBILITY`]. Detects stale receipts. Of messages
 /// with the same deduplication id, the queue keeps the first until it is deleted.
 #[derive(Clone)]
 pub struct MemoryQueue {
@@ -94,7 +94,7 @@ impl MemoryQueue {
 
     /// Adds a message, unless the queue holds a message with the same deduplication id.
     fn push(&self, message: Outgoing) {
-        let due = self.now().after(message.delay.min(LONGEST_VISIBILITY));
+        let due = self.now().after(message.delay.min(MAX_VISIBILITY));
         let mut state = self.state();
         let id = &message.deduplication_id;
         if id.is_some() && state.entries.iter().any(|e| e.message.deduplication_id == *id) {
@@ -119,7 +119,7 @@ impl MemoryQueue {
         let due = state.entries.iter_mut().filter(|entry| entry.due <= now);
         let taken = due
             .take(max_messages.clamp(1, MAX_RECEIVE))
-            .map(|entry| entry.receive(now.after(visibility.min(LONGEST_VISIBILITY))))
+            .map(|entry| entry.receive(now.after(visibility.min(MAX_VISIBILITY))))
             .collect();
         (taken, !state.entries.is_empty())
     }
@@ -245,7 +245,7 @@ impl Queue for MemoryQueue {
         let now = self.now();
         let mut state = self.state();
         let held = state.find(receipt).filter(|entry| entry.due > now);
-        held.ok_or(QueueError::ReceiptLost)?.due = now.after(duration.min(LONGEST_VISIBILITY));
+        held.ok_or(QueueError::ReceiptLost)?.due = now.after(duration.min(MAX_VISIBILITY));
         drop(state);
         self.shared.changed.notify_waiters();
         Ok(())

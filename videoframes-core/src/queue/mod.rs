@@ -19,7 +19,7 @@ pub use memory::MemoryQueue;
 pub use sqs::{SqsOptions, SqsQueue};
 
 /// Maximum visibility timeout and delay of a message, as in SQS.
-pub const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
+pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 /// Attribute with the reason why a message was dead-lettered.
 pub const DEAD_LETTER_REASON: &str = "reason";
 

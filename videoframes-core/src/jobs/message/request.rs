@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::hex;
 use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob};
-use crate::limits::LONGEST_DEADLINE;
+use crate::limits::MAX_DEADLINE;
 use crate::storage::{ObjectKey, ObjectVersion};
 
 /// Maximum length of an idempotency key in bytes.
@@ -205,7 +205,7 @@ impl JobRequest {
         });
         let payload_hash = hash(&payload);
         let time_limit = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
-        let time_limit = time_limit.map(|limit| limit.min(LONGEST_DEADLINE));
+        let time_limit = time_limit.map(|limit| limit.min(MAX_DEADLINE));
         NewJob {
             id: JobId::random(),
             idempotency_key: idempotency_key.unwrap_or_else(|| {

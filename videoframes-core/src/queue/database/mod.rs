@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use self::entity::Receipt;
 use self::entity::row::{Column, Entity, Model};
 use super::{
-    DEAD_LETTER_REASON, Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
+    DEAD_LETTER_REASON, Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
     ReceiptHandle,
 };
 use crate::database::{Database, Session, text, within};
@@ -151,7 +151,7 @@ impl DatabaseQueue {
             .table_name("due")
             .query(due)
             .to_owned();
-        let hidden = visibility.min(LONGEST_VISIBILITY);
+        let hidden = visibility.min(MAX_VISIBILITY);
         Query::update()
             .table(Entity)
             .value(Column::VisibleAt, self.database.later(hidden))
@@ -283,7 +283,7 @@ async fn insert(
                 json(&message.attributes).into(),
                 message.deduplication_id.as_deref().map(text).into(),
                 database.now(),
-                database.later(message.delay.min(LONGEST_VISIBILITY)),
+                database.later(message.delay.min(MAX_VISIBILITY)),
                 0.into(),
             ]);
         }
@@ -354,7 +354,7 @@ impl Queue for DatabaseQueue {
             .table(Entity)
             .value(
                 Column::VisibleAt,
-                self.database.later(timeout.min(LONGEST_VISIBILITY)),
+                self.database.later(timeout.min(MAX_VISIBILITY)),
             )
             .cond_where(self.held(receipt))
             .returning_col(Column::Seq)

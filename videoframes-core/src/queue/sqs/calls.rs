@@ -19,7 +19,7 @@ use super::BATCH;
 use super::deletes::Answers;
 use super::failure::Failure;
 use super::validate::{self, STRING};
-use crate::queue::{Depth, LONGEST_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, QueueError, ReceiptHandle};
+use crate::queue::{Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, QueueError, ReceiptHandle};
 
 /// Maximum wait of a receive.
 const MAX_WAIT: Duration = Duration::from_secs(20);
@@ -105,7 +105,7 @@ impl Calls {
         let request = self.polls.receive_message().queue_url(self.url());
         let received = request
             .max_number_of_messages(i32::try_from(max_messages).unwrap_or(1))
-            .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
+            .visibility_timeout(seconds(visibility.min(MAX_VISIBILITY)))
             .wait_time_seconds(seconds(wait.min(MAX_WAIT)))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_attribute_names("All")
@@ -216,7 +216,7 @@ impl Calls {
         let request = self.client.change_message_visibility().queue_url(self.url());
         let set = request
             .receipt_handle(&receipt.0)
-            .visibility_timeout(seconds(timeout.min(LONGEST_VISIBILITY)))
+            .visibility_timeout(seconds(timeout.min(MAX_VISIBILITY)))
             .send()
             .await;
         set.map(|_| ()).map_err(|error| Failure::from_sdk(&error))

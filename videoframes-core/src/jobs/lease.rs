@@ -25,14 +25,14 @@ pub(crate) enum Decision {
 
 /// A job with the facts that a decision on it needs.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Standing {
+pub(crate) struct JobFacts {
     pub(crate) job: VideoJob,
     /// Whether a newer event of the same object has been seen.
     pub(crate) outdated: bool,
     pub(crate) now: UnixMillis,
 }
 
-impl Standing {
+impl JobFacts {
     /// Returns whether a newer event supersedes the job. A job that an operator retried is never superseded.
     fn is_superseded(&self) -> bool {
         self.outdated && self.job.generation == 0
@@ -44,16 +44,16 @@ impl Standing {
 /// An unexpired lease protects its holder from everything else. Of several reasons to end a job, a request to
 /// cancel takes precedence, then a newer event, then the deadline. The deadline also ends a job that waits
 /// for an attempt which would start too late.
-pub(crate) fn decide_claim(standing: &Standing, owner: &str, crashes: u32) -> Decision {
-    match decide(standing, crashes) {
-        Decision::Held(_) if standing.job.lease_owner.as_deref() == Some(owner) => Decision::Again,
+pub(crate) fn decide_claim(facts: &JobFacts, owner: &str, crashes: u32) -> Decision {
+    match decide(facts, crashes) {
+        Decision::Held(_) if facts.job.lease_owner.as_deref() == Some(owner) => Decision::Again,
         decision => decision,
     }
 }
 
 /// Decides as [`decide_claim`] does, for a claimant without a lease of the job.
-pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
-    let (job, now) = (&standing.job, standing.now);
+pub(crate) fn decide(facts: &JobFacts, crashes: u32) -> Decision {
+    let (job, now) = (&facts.job, facts.now);
     if job.status.is_terminal() {
         return Decision::Terminal;
     }
@@ -66,7 +66,7 @@ pub(crate) fn decide(standing: &Standing, crashes: u32) -> Decision {
     if job.cancel_requested {
         return end(cancelled());
     }
-    if standing.is_superseded() {
+    if facts.is_superseded() {
         return end(superseded());
     }
     if job.deadline_at.is_some_and(|deadline| deadline <= now) {
@@ -188,13 +188,13 @@ mod tests {
     }
 
     fn decided(job: &VideoJob, crashes: u32) -> Decision {
-        standing(job, false, crashes)
+        decided_with(job, false, crashes)
     }
 
-    fn standing(job: &VideoJob, outdated: bool, crashes: u32) -> Decision {
+    fn decided_with(job: &VideoJob, outdated: bool, crashes: u32) -> Decision {
         let job = job.clone();
         decide(
-            &Standing {
+            &JobFacts {
                 job,
                 outdated,
                 now: NOW,
@@ -240,7 +240,7 @@ mod tests {
         let decided = |job: &VideoJob, owner| {
             let job = job.clone();
             decide_claim(
-                &Standing {
+                &JobFacts {
                     job,
                     outdated: true,
                     now: NOW,
@@ -304,7 +304,7 @@ mod tests {
                 next_attempt_at: LATER,
                 ..job(status)
             };
-            let ended = |job: &VideoJob| code(standing(job, true, 3));
+            let ended = |job: &VideoJob| code(decided_with(job, true, 3));
             assert_eq!(ended(&older).as_deref(), Some("SUPERSEDED"), "{status}");
             older.cancel_requested = true;
             assert_eq!(ended(&older).as_deref(), Some("CANCELLED"), "{status}");
@@ -316,8 +316,14 @@ mod tests {
             lease_expires_at: LATER,
             ..job(JobStatus::Processing)
         };
-        assert_eq!(standing(&held, true, 3), Decision::Held(Duration::from_secs(30)));
-        assert_eq!(standing(&job(JobStatus::Completed), true, 3), Decision::Terminal);
+        assert_eq!(
+            decided_with(&held, true, 3),
+            Decision::Held(Duration::from_secs(30))
+        );
+        assert_eq!(
+            decided_with(&job(JobStatus::Completed), true, 3),
+            Decision::Terminal
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::event::EventOrder;
 use super::lease::{
-    Decision, Delivery, Standing, abandoned_before, cancelled, deadline_of_work, decide, decide_claim,
+    Decision, Delivery, JobFacts, abandoned_before, cancelled, deadline_of_work, decide, decide_claim,
     due_since,
 };
 use super::{
@@ -220,10 +220,10 @@ impl State {
     }
 
     /// Returns a job with the facts for a decision.
-    fn standing(&self, id: JobId, now: UnixMillis) -> Option<Standing> {
+    fn facts(&self, id: JobId, now: UnixMillis) -> Option<JobFacts> {
         let job = self.rows.get(&id)?.job.clone();
         let outdated = self.is_outdated(id);
-        Some(Standing { job, outdated, now })
+        Some(JobFacts { job, outdated, now })
     }
 
     /// Ends waiting jobs of an object whose events are older than the newest one.
@@ -252,8 +252,8 @@ impl State {
         now: UnixMillis,
         crashes: u32,
     ) -> Result<Option<JobStatus>, JobRepoError> {
-        let standing = self.standing(id, now);
-        let decision = standing.map(|standing| decide(&standing, crashes));
+        let facts = self.facts(id, now);
+        let decision = facts.map(|facts| decide(&facts, crashes));
         let Some(Decision::End { outcome, crash_count }) = decision else {
             return Ok(None);
         };
@@ -418,12 +418,12 @@ impl JobRepo for MemoryJobRepo {
 
     async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
         let (mut state, now) = self.begin();
-        let standing = state.standing(id, now);
+        let facts = state.facts(id, now);
         let job = state.rows.get_mut(&id).map(|row| &mut row.job);
-        let (Some(standing), Some(job)) = (standing, job) else {
+        let (Some(facts), Some(job)) = (facts, job) else {
             return Ok(Claim::Missing);
         };
-        Ok(match decide_claim(&standing, owner, terms.crashes) {
+        Ok(match decide_claim(&facts, owner, terms.crashes) {
             Decision::Terminal => Claim::Terminal(job.clone()),
             Decision::Again => {
                 let epoch = job.lease_epoch;

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::entity::video_job::Column;
 use super::{CallError, finish, row};
 use crate::database::{Database, Session, text};
-use crate::jobs::lease::{Decision, Standing, deadline_of_work, decide_claim};
+use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage};
 
 pub(super) async fn claim(
@@ -15,15 +15,15 @@ pub(super) async fn claim(
     terms: &ClaimTerms,
 ) -> Result<Claim, CallError> {
     let transaction = database.begin().await?;
-    let Some(standing) = row::lock(database, &transaction, job).await? else {
+    let Some(facts) = row::lock(database, &transaction, job).await? else {
         return Ok(Claim::Missing);
     };
-    let job = &standing.job;
-    let claim = match decide_claim(&standing, &text(owner), terms.crashes) {
-        Decision::Terminal => return Ok(Claim::Terminal(standing.job)),
+    let job = &facts.job;
+    let claim = match decide_claim(&facts, &text(owner), terms.crashes) {
+        Decision::Terminal => return Ok(Claim::Terminal(facts.job)),
         Decision::Again => {
             let epoch = job.lease_epoch;
-            return Ok(Claim::Claimed(Lease { job: job.id, epoch }, standing.job));
+            return Ok(Claim::Claimed(Lease { job: job.id, epoch }, facts.job));
         }
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
@@ -33,7 +33,7 @@ pub(super) async fn claim(
                 terms,
                 crash_count,
             };
-            take(database, &transaction, &standing, &params).await?
+            take(database, &transaction, &facts, &params).await?
         }
         Decision::End { outcome, crash_count } => {
             Claim::Terminal(finish::end(database, &transaction, job, &outcome, crash_count).await?)
@@ -53,12 +53,12 @@ struct TakeParams<'a> {
 async fn take(
     database: &Database,
     transaction: &Session,
-    standing: &Standing,
+    facts: &JobFacts,
     params: &TakeParams<'_>,
 ) -> Result<Claim, CallError> {
-    let job = &standing.job;
-    let begun_at = job.begun_at.unwrap_or(standing.now);
-    let deadline_at = deadline_of_work(job, standing.now);
+    let job = &facts.job;
+    let begun_at = job.begun_at.unwrap_or(facts.now);
+    let deadline_at = deadline_of_work(job, facts.now);
     let mut change = row::change(database, row::unchanged(job, JobEvent::Claim));
     change
         .value(Column::Status, JobStatus::Processing.as_str())

@@ -5,22 +5,22 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::entity::video_job::Column;
 use super::{CallError, finish, outbox, row};
 use crate::database::Database;
-use crate::jobs::lease::{Decision, Standing, cancelled, decide};
+use crate::jobs::lease::{Decision, JobFacts, cancelled, decide};
 use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
 
 pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let transaction = database.begin().await?;
-    let Some(standing) = row::lock(database, &transaction, job).await? else {
+    let Some(facts) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
     };
-    let job = &standing.job;
+    let job = &facts.job;
     if job.status == JobStatus::Cancelled {
-        return Ok(Some(standing.job));
+        return Ok(Some(facts.job));
     }
     if job.status.after(JobEvent::Cancel).is_none() {
         return Err(JobRepoError::WrongState(job.status).into());
     }
-    let job = match decide(&standing, u32::MAX) {
+    let job = match decide(&facts, u32::MAX) {
         Decision::Held(_) => {
             let mut change = row::change(database, row::unchanged(job, JobEvent::Cancel));
             change.value(Column::CancelRequested, true);
@@ -34,7 +34,7 @@ pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<Vid
 
 pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let transaction = database.begin().await?;
-    let Some(Standing { job, .. }) = row::lock(database, &transaction, job).await? else {
+    let Some(JobFacts { job, .. }) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
     };
     if job.status.after(JobEvent::Retry).is_none() {

@@ -9,7 +9,7 @@ use sea_orm::{
 use super::entity::video_job::{Column, Entity, Model};
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session};
-use crate::jobs::lease::Standing;
+use crate::jobs::lease::JobFacts;
 use crate::jobs::{JobEvent, JobId, JobStatus, Lease, VideoJob};
 
 /// Name of the result column with the current time.
@@ -22,26 +22,26 @@ pub(super) async fn lock(
     database: &Database,
     transaction: &Session,
     job: JobId,
-) -> Result<Option<Standing>, DbErr> {
-    let select = with_standing(database, Entity::find_by_id(job.0)).lock_exclusive();
+) -> Result<Option<JobFacts>, DbErr> {
+    let select = with_facts(database, Entity::find_by_id(job.0)).lock_exclusive();
     let row = transaction.query_one(&select.into_query()).await?;
-    row.as_ref().map(standing).transpose()
+    row.as_ref().map(facts).transpose()
 }
 
-/// Selects and locks up to `limit` jobs for [`standing`], skipping jobs that other transactions have locked.
+/// Selects and locks up to `limit` jobs for [`facts`], skipping jobs that other transactions have locked.
 pub(super) fn lock_some(database: &Database, condition: Cond, limit: u64) -> Select<Entity> {
     use sea_orm::sea_query::{LockBehavior, LockType};
-    with_standing(database, Entity::find().filter(condition))
+    with_facts(database, Entity::find().filter(condition))
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
-fn with_standing(database: &Database, select: Select<Entity>) -> Select<Entity> {
+fn with_facts(database: &Database, select: Select<Entity>) -> Select<Entity> {
     select.expr_as(database.now(), NOW).expr_as(outdated(), OUTDATED)
 }
 
-pub(super) fn standing(row: &QueryResult) -> Result<Standing, DbErr> {
-    Ok(Standing {
+pub(super) fn facts(row: &QueryResult) -> Result<JobFacts, DbErr> {
+    Ok(JobFacts {
         job: job(row)?,
         outdated: row.try_get("", OUTDATED)?,
         now: UnixMillis(row.try_get("", NOW)?),

@@ -89,10 +89,10 @@ async fn supersede(
             .add(row::superseded());
         let select = row::lock_some(database, condition, MAX_SUPERSEDED).into_query();
         for row in transaction.query_all(&select).await? {
-            let standing = row::standing(&row)?;
-            if let Decision::End { outcome, crash_count } = decide(&standing, u32::MAX) {
-                finish::end(database, transaction, &standing.job, &outcome, crash_count).await?;
-                superseded.insert(standing.job.id);
+            let facts = row::facts(&row)?;
+            if let Decision::End { outcome, crash_count } = decide(&facts, u32::MAX) {
+                finish::end(database, transaction, &facts.job, &outcome, crash_count).await?;
+                superseded.insert(facts.job.id);
             }
         }
     }

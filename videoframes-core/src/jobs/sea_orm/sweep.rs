@@ -12,7 +12,7 @@ use super::entity::video_job::{Column, Entity};
 use super::{CallError, finish, outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
-use crate::jobs::lease::{Decision, Delivery, Standing, abandoned_before, decide};
+use crate::jobs::lease::{Decision, Delivery, JobFacts, abandoned_before, decide};
 use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
 
 /// Maximum number of rows that one transaction locks.
@@ -216,18 +216,18 @@ impl Sweep<'_> {
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let mut enqueue = Vec::new();
         for row in &found {
-            let Some(standing) = self.standing(row)? else {
+            let Some(facts) = self.facts(row)? else {
                 continue;
             };
-            match decide(&standing, self.terms.crashes) {
+            match decide(&facts, self.terms.crashes) {
                 Decision::End { outcome, crash_count } => {
-                    finish::end(self.database, &transaction, &standing.job, &outcome, crash_count).await?;
+                    finish::end(self.database, &transaction, &facts.job, &outcome, crash_count).await?;
                     match outcome {
                         Outcome::Cancelled(_) => self.swept.cancelled += 1,
                         _ => self.swept.failed += 1,
                     }
                 }
-                _ if abandoned == Abandoned::Yes && enqueue.len() < left => enqueue.push(standing.job.id),
+                _ if abandoned == Abandoned::Yes && enqueue.len() < left => enqueue.push(facts.job.id),
                 _ => {}
             }
         }
@@ -252,9 +252,9 @@ impl Sweep<'_> {
     }
 
     /// Returns the job of a row with the facts for a decision, or `None` if the row is unreadable.
-    fn standing(&mut self, row: &QueryResult) -> Result<Option<Standing>, DbErr> {
-        match row::standing(row) {
-            Ok(standing) => Ok(Some(standing)),
+    fn facts(&mut self, row: &QueryResult) -> Result<Option<JobFacts>, DbErr> {
+        match row::facts(row) {
+            Ok(facts) => Ok(Some(facts)),
             Err(error) => {
                 let id: Uuid = row.try_get("", "id")?;
                 tracing::debug!(job.id = %id, %error, "failed to read job");

@@ -1,4 +1,4 @@
-//! What the command line says of provisioning.
+//! Arguments of `vf-worker provision`.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! Buckets as they are wanted.
+//! Creation, checks and settings of buckets.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
 };
 
-use super::plan::{Own, WantedBucket};
+use super::plan::{DesiredBucket, Own};
 use super::report::{Difference, Report};
 use super::{events, lifecycle, policy};
 use videoframes_console::{Failure, exit};
@@ -15,67 +15,68 @@ use videoframes_core::storage::S3Encryption;
 
 use crate::aws::Refusal;
 
-/// The region whose buckets are made without saying so.
-const FIRST_REGION: &str = "us-east-1";
+/// The region that a request to create a bucket must not name.
+const DEFAULT_REGION: &str = "us-east-1";
 
-/// One bucket, its settings and what is told of them.
+/// A bucket and the report on its settings.
 pub(super) struct Bucket<'a> {
     pub(super) client: &'a Client,
     pub(super) name: &'a str,
-    /// Whether it is there: in a check, a missing one has no settings.
+    /// Whether the bucket exists. In a check, a missing bucket has no settings.
     pub(super) exists: bool,
     pub(super) report: &'a mut Report,
 }
 
-/// Makes or checks one bucket. `queue` is the ARN of the input queue, where there is one.
-pub(super) async fn bring(
+/// Creates or checks a bucket and its settings. `queue` is the ARN of the input queue, if it exists.
+pub(super) async fn ensure(
     client: &Client,
-    wanted: &WantedBucket,
+    desired: &DesiredBucket,
     queue: Option<&str>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    report.about(format!("bucket {}", wanted.name));
+    report.set_resource(format!("bucket {}", desired.name));
     let mut bucket = Bucket {
         client,
-        name: &wanted.name,
+        name: &desired.name,
         exists: false,
         report,
     };
-    bucket.there().await?;
-    if let Some(own) = &wanted.own {
+    bucket.ensure_exists().await?;
+    if let Some(own) = &desired.own {
         bucket.encryption(&own.encryption).await?;
         bucket.versioning().await?;
         bucket.public_access().await?;
         bucket.tls_only(own).await?;
-        lifecycle::bring(&mut bucket, &own.lifecycle).await?;
+        lifecycle::ensure(&mut bucket, &own.lifecycle).await?;
     }
-    if let Some(events) = &wanted.events {
-        events::bring(&mut bucket, events, queue.unwrap_or("the input queue")).await?;
+    if let Some(events) = &desired.events {
+        events::ensure(&mut bucket, events, queue.unwrap_or("the input queue")).await?;
     }
     Ok(())
 }
 
 impl Bucket<'_> {
-    pub(super) fn what(&self, what: &str) -> String {
-        format!("{what} of the bucket '{}'", self.name)
+    /// Returns the description of a request: `verb` and the bucket.
+    pub(super) fn describe(&self, verb: &str) -> String {
+        format!("{verb} of the bucket '{}'", self.name)
     }
 
-    /// Makes a change, and tells of it.
-    pub(super) async fn mend<T>(
+    /// Applies and reports a change.
+    pub(super) async fn apply<T>(
         &mut self,
         setting: &str,
         difference: &Difference,
         change: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<(), Failure> {
         match change.await {
-            Ok(_) => self.report.tell(difference),
+            Ok(_) => self.report.add(difference),
             Err(refusal) if refusal.is_unsupported() => self.report.unsupported(setting),
             Err(refusal) => return Err(refusal.into()),
         }
         Ok(())
     }
 
-    async fn there(&mut self) -> Result<(), Failure> {
+    async fn ensure_exists(&mut self) -> Result<(), Failure> {
         let asked = self.client.head_bucket().bucket(self.name).send().await;
         let what = format!("access the bucket '{}'", self.name);
         let refusal = match asked.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
@@ -103,7 +104,7 @@ impl Bucket<'_> {
             .config()
             .region()
             .map(|region| region.as_ref().to_owned());
-        if let Some(region) = region.filter(|region| region != FIRST_REGION) {
+        if let Some(region) = region.filter(|region| region != DEFAULT_REGION) {
             let place = BucketLocationConstraint::from(region.as_str());
             let place = CreateBucketConfiguration::builder().location_constraint(place);
             request = request.create_bucket_configuration(place.build());
@@ -114,14 +115,14 @@ impl Bucket<'_> {
             .await
             .map_err(|error| Refusal::of("s3:CreateBucket", what, &error));
         made?;
-        self.report.tell(&difference);
+        self.report.add(&difference);
         self.exists = true;
         Ok(())
     }
 
-    async fn encryption(&mut self, wanted: &S3Encryption) -> Result<(), Failure> {
+    async fn encryption(&mut self, desired: &S3Encryption) -> Result<(), Failure> {
         const SETTING: &str = "encryption";
-        let (algorithm, key) = match wanted {
+        let (algorithm, key) = match desired {
             S3Encryption::Bucket => return Ok(()),
             S3Encryption::S3 => (ServerSideEncryption::Aes256, None),
             S3Encryption::Kms(key) => (ServerSideEncryption::AwsKms, key.clone()),
@@ -134,12 +135,12 @@ impl Bucket<'_> {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        // A key of the key service does more, and is somebody's decision.
+        // Encryption with a KMS key is stronger, and an explicit choice of the operator.
         let stronger = have.as_ref().is_some_and(|have| have.starts_with("aws:kms"));
-        if stronger && *wanted == S3Encryption::S3 {
+        if stronger && *desired == S3Encryption::S3 {
             return Ok(());
         }
-        let want = described(algorithm.as_str(), key.as_deref());
+        let want = describe_encryption(algorithm.as_str(), key.as_deref());
         let Some(difference) = self.report.compare(SETTING, have.as_deref(), Some(&want)) else {
             return Ok(());
         };
@@ -149,7 +150,7 @@ impl Bucket<'_> {
             .build()
             .map_err(|e| Failure::internal(&e))?;
         let rule = ServerSideEncryptionRule::builder()
-            .bucket_key_enabled(matches!(wanted, S3Encryption::Kms(_)))
+            .bucket_key_enabled(matches!(desired, S3Encryption::Kms(_)))
             .apply_server_side_encryption_by_default(default);
         let configuration = ServerSideEncryptionConfiguration::builder()
             .rules(rule.build())
@@ -157,13 +158,13 @@ impl Bucket<'_> {
             .map_err(|e| Failure::internal(&e))?;
         let request = self.client.put_bucket_encryption().bucket(self.name);
         let request = request.server_side_encryption_configuration(configuration).send();
-        let what = self.what("set the encryption");
+        let what = self.describe("set the encryption");
         let change = async {
             request
                 .await
                 .map_err(|e| Refusal::of("s3:PutEncryptionConfiguration", what, &e))
         };
-        self.mend(SETTING, &difference, change).await
+        self.apply(SETTING, &difference, change).await
     }
 
     async fn get_encryption(&self) -> Result<Option<String>, Refusal> {
@@ -171,7 +172,7 @@ impl Bucket<'_> {
             return Ok(None);
         }
         let asked = self.client.get_bucket_encryption().bucket(self.name).send().await;
-        let what = self.what("read the encryption");
+        let what = self.describe("read the encryption");
         let found = match asked.map_err(|e| Refusal::of("s3:GetEncryptionConfiguration", what, &e)) {
             Err(refusal) if refusal.has_code(&["ServerSideEncryptionConfigurationNotFoundError"]) => {
                 return Ok(None);
@@ -185,7 +186,8 @@ impl Bucket<'_> {
         let default = rules
             .into_iter()
             .find_map(|rule| rule.apply_server_side_encryption_by_default);
-        Ok(default.map(|rule| described(rule.sse_algorithm.as_str(), rule.kms_master_key_id.as_deref())))
+        Ok(default
+            .map(|rule| describe_encryption(rule.sse_algorithm.as_str(), rule.kms_master_key_id.as_deref())))
     }
 
     async fn versioning(&mut self) -> Result<(), Failure> {
@@ -208,13 +210,13 @@ impl Bucket<'_> {
         let configuration = VersioningConfiguration::builder().status(enabled).build();
         let request = self.client.put_bucket_versioning().bucket(self.name);
         let request = request.versioning_configuration(configuration).send();
-        let what = self.what("set the versioning");
+        let what = self.describe("set the versioning");
         let change = async {
             request
                 .await
                 .map_err(|e| Refusal::of("s3:PutBucketVersioning", what, &e))
         };
-        self.mend(SETTING, &difference, change).await
+        self.apply(SETTING, &difference, change).await
     }
 
     async fn get_versioning(&self) -> Result<Option<String>, Refusal> {
@@ -222,7 +224,7 @@ impl Bucket<'_> {
             return Ok(None);
         }
         let asked = self.client.get_bucket_versioning().bucket(self.name).send().await;
-        let what = self.what("read the versioning");
+        let what = self.describe("read the versioning");
         let found = asked.map_err(|e| Refusal::of("s3:GetBucketVersioning", what, &e))?;
         Ok(found.status.map(|status| status.as_str().to_owned()))
     }
@@ -243,19 +245,22 @@ impl Bucket<'_> {
             .block_public_policy(true)
             .restrict_public_buckets(true)
             .build();
-        let have = have.as_ref().map(blocks);
-        let Some(difference) = self.report.compare(SETTING, have.as_deref(), Some(&blocks(&all))) else {
+        let have = have.as_ref().map(describe_blocks);
+        let Some(difference) = self
+            .report
+            .compare(SETTING, have.as_deref(), Some(&describe_blocks(&all)))
+        else {
             return Ok(());
         };
         let request = self.client.put_public_access_block().bucket(self.name);
         let request = request.public_access_block_configuration(all).send();
-        let what = self.what("set the public access block");
+        let what = self.describe("set the public access block");
         let change = async {
             request
                 .await
                 .map_err(|e| Refusal::of("s3:PutBucketPublicAccessBlock", what, &e))
         };
-        self.mend(SETTING, &difference, change).await
+        self.apply(SETTING, &difference, change).await
     }
 
     async fn get_public_access(&self) -> Result<Option<PublicAccessBlockConfiguration>, Refusal> {
@@ -268,7 +273,7 @@ impl Bucket<'_> {
             .bucket(self.name)
             .send()
             .await;
-        let what = self.what("read the public access block");
+        let what = self.describe("read the public access block");
         match asked.map_err(|e| Refusal::of("s3:GetBucketPublicAccessBlock", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchPublicAccessBlockConfiguration"]) => Ok(None),
             found => Ok(found?.public_access_block_configuration),
@@ -279,7 +284,7 @@ impl Bucket<'_> {
         const SETTING: &str = "policy";
         if !own.tls {
             self.report
-                .left_alone("policy against http", "since the endpoint of the store uses http");
+                .unchanged("policy against http", "since the endpoint of the store uses http");
             return Ok(());
         }
         let have = match self.get_policy().await {
@@ -308,13 +313,13 @@ impl Bucket<'_> {
             .bucket(self.name)
             .policy(policy)
             .send();
-        let what = self.what("set the policy");
+        let what = self.describe("set the policy");
         let change = async {
             request
                 .await
                 .map_err(|e| Refusal::of("s3:PutBucketPolicy", what, &e))
         };
-        self.mend(SETTING, &difference, change).await
+        self.apply(SETTING, &difference, change).await
     }
 
     async fn get_policy(&self) -> Result<Option<String>, Refusal> {
@@ -322,7 +327,7 @@ impl Bucket<'_> {
             return Ok(None);
         }
         let asked = self.client.get_bucket_policy().bucket(self.name).send().await;
-        let what = self.what("read the policy");
+        let what = self.describe("read the policy");
         match asked.map_err(|e| Refusal::of("s3:GetBucketPolicy", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchBucketPolicy"]) => Ok(None),
             found => Ok(found?.policy),
@@ -330,14 +335,14 @@ impl Bucket<'_> {
     }
 }
 
-fn described(algorithm: &str, key: Option<&str>) -> String {
+fn describe_encryption(algorithm: &str, key: Option<&str>) -> String {
     match key {
         Some(key) => format!("{algorithm} with the key {key}"),
         None => algorithm.to_owned(),
     }
 }
 
-fn blocks(block: &PublicAccessBlockConfiguration) -> String {
+fn describe_blocks(block: &PublicAccessBlockConfiguration) -> String {
     let kinds = [
         ("new ACLs", block.block_public_acls),
         ("all ACLs", block.ignore_public_acls),

@@ -1,4 +1,4 @@
-//! Of which new objects a bucket tells the input queue.
+//! Notifications of new objects from a bucket to the input queue.
 
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
@@ -7,33 +7,36 @@ use aws_sdk_s3::types::{
 use videoframes_console::{Failure, exit};
 
 use super::bucket::Bucket;
-use super::plan::{Events, OURS};
+use super::plan::{Events, ID_PREFIX};
 use crate::aws::Refusal;
 
 const SETTING: &str = "events";
 
-/// Makes or checks the notifications whose ids start as ours do. That a store cannot tell a queue is an
-/// error: it was asked for.
-pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Events], queue: &str) -> Result<(), Failure> {
+/// Creates or checks the notifications whose IDs start with [`ID_PREFIX`].
+///
+/// # Errors
+/// Fails if the store does not support notifications, since `--events` explicitly requests them.
+pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Events], queue: &str) -> Result<(), Failure> {
     let have = get(bucket).await?;
     let all = have.queue_configurations.unwrap_or_default();
-    let (ours, foreign): (Vec<_>, Vec<_>) = all
+    let (own, foreign): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .partition(|one| one.id().is_some_and(|id| id.starts_with(OURS)));
-    let want = wanted
+        .partition(|one| one.id().is_some_and(|id| id.starts_with(ID_PREFIX)));
+    let want = desired
         .iter()
         .enumerate()
         .map(|(n, events)| configuration(n, events, queue))
         .collect::<Result<Vec<_>, _>>()?;
-    let texts = |all: &[QueueConfiguration]| {
-        let mut texts: Vec<String> = all.iter().map(described).collect();
+    let describe_all = |all: &[QueueConfiguration]| {
+        let mut texts: Vec<String> = all.iter().map(describe).collect();
         texts.sort();
         (!texts.is_empty()).then(|| texts.join("; "))
     };
-    let Some(difference) = bucket
-        .report
-        .compare(SETTING, texts(&ours).as_deref(), texts(&want).as_deref())
-    else {
+    let Some(difference) = bucket.report.compare(
+        SETTING,
+        describe_all(&own).as_deref(),
+        describe_all(&want).as_deref(),
+    ) else {
         return Ok(());
     };
     let configuration = NotificationConfiguration::builder()
@@ -49,10 +52,10 @@ pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Events], queue: &st
         .notification_configuration(configuration.build())
         .send()
         .await;
-    let what = bucket.what("set the events");
+    let what = bucket.describe("set the events");
     match put.map_err(|e| Refusal::of("s3:PutBucketNotification", what, &e)) {
-        Ok(_) => bucket.report.tell(&difference),
-        // Some stores take the request for that of a new bucket.
+        Ok(_) => bucket.report.add(&difference),
+        // Some stores mistake the request for the creation of a bucket.
         Err(refusal) if refusal.is_unsupported() || refusal.has_code(&["BucketAlreadyOwnedByYou"]) => {
             let message = format!(
                 "this store does not support notifications of new objects in '{}'",
@@ -72,7 +75,7 @@ async fn get(bucket: &Bucket<'_>) -> Result<NotificationConfiguration, Failure> 
     }
     let request = bucket.client.get_bucket_notification_configuration();
     let asked = request.bucket(bucket.name).send().await;
-    let what = bucket.what("read the events");
+    let what = bucket.describe("read the events");
     let found = asked.map_err(|e| Refusal::of("s3:GetBucketNotification", what, &e))?;
     Ok(NotificationConfiguration::builder()
         .set_topic_configurations(found.topic_configurations)
@@ -96,25 +99,25 @@ fn configuration(n: usize, events: &Events, queue: &str) -> Result<QueueConfigur
         NotificationConfigurationFilter::builder().key(key).build()
     });
     let one = QueueConfiguration::builder()
-        .id(format!("{OURS}{n}"))
+        .id(format!("{ID_PREFIX}{n}"))
         .queue_arn(queue)
         .events(Event::from("s3:ObjectCreated:*"))
         .set_filter(filter);
     one.build().map_err(|e| Failure::internal(&e))
 }
 
-/// What and where to; ids and the order of filters mean nothing.
-fn described(one: &QueueConfiguration) -> String {
+/// Describes events, filters and destination. IDs and the order of filters are irrelevant.
+fn describe(one: &QueueConfiguration) -> String {
     let events: Vec<&str> = one.events().iter().map(Event::as_str).collect();
     let rules = one
         .filter()
         .and_then(|filter| filter.key())
         .map(|key| key.filter_rules());
-    // S3 answers with names in its own case.
-    let part = |wanted: &str| {
+    // S3 returns names in a different case.
+    let part = |desired: &str| {
         let named = |rule: &&FilterRule| {
             rule.name()
-                .is_some_and(|name| name.as_str().eq_ignore_ascii_case(wanted))
+                .is_some_and(|name| name.as_str().eq_ignore_ascii_case(desired))
         };
         rules
             .unwrap_or_default()
@@ -138,17 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notification_is_known_by_what_it_does() {
+    fn equivalent_notifications_have_one_description() {
         let events = Events::parse("videos/uploads/*.mp4").unwrap();
         let one = configuration(0, &events, "arn:q").unwrap();
-        assert_eq!(described(&one), "s3:ObjectCreated:* of 'uploads/*.mp4' to arn:q");
+        assert_eq!(describe(&one), "s3:ObjectCreated:* of 'uploads/*.mp4' to arn:q");
         let mut other = configuration(7, &events, "arn:q").unwrap();
         let key = other.filter.as_mut().unwrap().key.as_mut().unwrap();
         let rules = key.filter_rules.as_mut().unwrap();
         rules.reverse();
         rules[0].name = Some(FilterRuleName::from("Suffix"));
-        assert_eq!(described(&other), described(&one));
+        assert_eq!(describe(&other), describe(&one));
         let all = configuration(0, &Events::parse("videos").unwrap(), "arn:q").unwrap();
-        assert_eq!(described(&all), "s3:ObjectCreated:* of '*' to arn:q");
+        assert_eq!(describe(&all), "s3:ObjectCreated:* of '*' to arn:q");
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a bucket's objects in time: rules of ours among others'.
+//! Lifecycle rules of a bucket: own rules beside foreign ones.
 
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration,
@@ -7,11 +7,11 @@ use aws_sdk_s3::types::{
 use videoframes_console::Failure;
 
 use super::bucket::Bucket;
-use super::plan::{End, OURS, Rule};
+use super::plan::{End, ID_PREFIX, Rule};
 use crate::aws::Refusal;
 
-/// Makes or checks the rules whose ids start as ours do.
-pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<(), Failure> {
+/// Creates or checks the rules whose IDs start with [`ID_PREFIX`].
+pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Rule]) -> Result<(), Failure> {
     let (have, smallest) = match get(bucket).await {
         Ok(have) => have,
         Err(refusal) if refusal.is_unsupported() => {
@@ -20,10 +20,10 @@ pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<()
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let wanted = wanted.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+    let desired = desired.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
     let mut differences = Vec::new();
-    for (id, have, want) in pairs(&have, &wanted) {
-        let [have, want] = [have, want].map(|rule| rule.map(described));
+    for (id, have, want) in pairs(&have, &desired) {
+        let [have, want] = [have, want].map(|rule| rule.map(describe));
         differences.extend(bucket.report.compare(
             &format!("lifecycle {id}"),
             have.as_deref(),
@@ -34,7 +34,7 @@ pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<()
         return Ok(());
     }
     let configuration = BucketLifecycleConfiguration::builder()
-        .set_rules(Some(merged(have, wanted)))
+        .set_rules(Some(merged(have, desired)))
         .build()
         .map_err(|e| Failure::internal(&e))?;
     let request = bucket
@@ -46,11 +46,11 @@ pub(super) async fn bring(bucket: &mut Bucket<'_>, wanted: &[Rule]) -> Result<()
         .set_transition_default_minimum_object_size(smallest)
         .send()
         .await;
-    let what = bucket.what("set the lifecycle");
+    let what = bucket.describe("set the lifecycle");
     match put.map_err(|e| Refusal::of("s3:PutLifecycleConfiguration", what, &e)) {
         Ok(_) => differences
             .iter()
-            .for_each(|difference| bucket.report.tell(difference)),
+            .for_each(|difference| bucket.report.add(difference)),
         Err(refusal) if refusal.is_unsupported() => bucket.report.unsupported("lifecycle"),
         Err(refusal) => return Err(refusal.into()),
     }
@@ -65,7 +65,7 @@ async fn get(bucket: &Bucket<'_>) -> Result<Found, Refusal> {
     }
     let request = bucket.client.get_bucket_lifecycle_configuration();
     let asked = request.bucket(bucket.name).send().await;
-    let what = bucket.what("read the lifecycle");
+    let what = bucket.describe("read the lifecycle");
     match asked.map_err(|e| Refusal::of("s3:GetLifecycleConfiguration", what, &e)) {
         Err(refusal) if refusal.has_code(&["NoSuchLifecycleConfiguration"]) => Ok(Found::default()),
         found => {
@@ -78,38 +78,38 @@ async fn get(bucket: &Bucket<'_>) -> Result<Found, Refusal> {
     }
 }
 
-fn is_ours(rule: &LifecycleRule) -> bool {
-    rule.id().is_some_and(|id| id.starts_with(OURS))
+fn is_own(rule: &LifecycleRule) -> bool {
+    rule.id().is_some_and(|id| id.starts_with(ID_PREFIX))
 }
 
-/// Rules of ours by id: as one is, and as it is wanted.
+/// Returns the own rules by ID, each with the current and the desired rule.
 fn pairs<'a>(
     have: &'a [LifecycleRule],
-    wanted: &'a [LifecycleRule],
+    desired: &'a [LifecycleRule],
 ) -> Vec<(&'a str, Option<&'a LifecycleRule>, Option<&'a LifecycleRule>)> {
     fn find<'a>(rules: &'a [LifecycleRule], id: &str) -> Option<&'a LifecycleRule> {
         rules.iter().find(|rule| rule.id() == Some(id))
     }
     let stale = have
         .iter()
-        .filter(|rule| is_ours(rule) && find(wanted, rule.id().unwrap_or_default()).is_none());
-    let ids = wanted.iter().chain(stale).filter_map(LifecycleRule::id);
-    ids.map(|id| (id, find(have, id), find(wanted, id))).collect()
+        .filter(|rule| is_own(rule) && find(desired, rule.id().unwrap_or_default()).is_none());
+    let ids = desired.iter().chain(stale).filter_map(LifecycleRule::id);
+    ids.map(|id| (id, find(have, id), find(desired, id))).collect()
 }
 
-/// Those of others as they are, then ours as wanted.
-fn merged(have: Vec<LifecycleRule>, wanted: Vec<LifecycleRule>) -> Vec<LifecycleRule> {
-    let foreign = have.into_iter().filter(|rule| !is_ours(rule));
-    foreign.chain(wanted).collect()
+/// Returns the foreign rules unchanged, followed by the desired rules.
+fn merged(have: Vec<LifecycleRule>, desired: Vec<LifecycleRule>) -> Vec<LifecycleRule> {
+    let foreign = have.into_iter().filter(|rule| !is_own(rule));
+    foreign.chain(desired).collect()
 }
 
-fn rule(wanted: &Rule) -> Result<LifecycleRule, Failure> {
+fn rule(desired: &Rule) -> Result<LifecycleRule, Failure> {
     let rule = LifecycleRule::builder()
-        .id(wanted.id)
+        .id(desired.id)
         .status(ExpirationStatus::Enabled)
-        .filter(LifecycleRuleFilter::builder().prefix(&wanted.prefix).build());
+        .filter(LifecycleRuleFilter::builder().prefix(&desired.prefix).build());
     let expiration = LifecycleExpiration::builder();
-    let rule = match wanted.end {
+    let rule = match desired.end {
         End::Uploads(days) => rule.abort_incomplete_multipart_upload(
             AbortIncompleteMultipartUpload::builder()
                 .days_after_initiation(days)
@@ -127,8 +127,8 @@ fn rule(wanted: &Rule) -> Result<LifecycleRule, Failure> {
     rule.build().map_err(|e| Failure::internal(&e))
 }
 
-/// A rule in words; two that do different things are described differently.
-fn described(rule: &LifecycleRule) -> String {
+/// Describes a rule. Rules with different effects have different descriptions.
+fn describe(rule: &LifecycleRule) -> String {
     let mut parts = Vec::new();
     if rule.status() != &ExpirationStatus::Enabled {
         parts.push("disabled".to_owned());
@@ -167,7 +167,7 @@ fn described(rule: &LifecycleRule) -> String {
     if moves > 0 {
         parts.push(format!("{moves} transitions to other storage classes"));
     }
-    #[allow(deprecated)] // Stores may still answer so.
+    #[allow(deprecated)] // Stores may still use the deprecated field.
     let prefix = rule
         .filter()
         .and_then(LifecycleRuleFilter::prefix)
@@ -200,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_others_stay_and_stale_ones_of_ours_go() {
-        let have = vec![named("theirs", 5), named("vf-results", 1), named("vf-old", 1)];
-        let wanted = vec![named("vf-results", 31)];
-        let told: Vec<_> = pairs(&have, &wanted)
+    fn foreign_rules_stay_and_stale_own_rules_are_removed() {
+        let have = vec![named("foreign", 5), named("vf-results", 1), named("vf-old", 1)];
+        let desired = vec![named("vf-results", 31)];
+        let found: Vec<_> = pairs(&have, &desired)
             .iter()
             .map(|(id, have, want)| (*id, have.is_some(), want.is_some()))
             .collect();
-        assert_eq!(told, [("vf-results", true, true), ("vf-old", true, false)]);
+        assert_eq!(found, [("vf-results", true, true), ("vf-old", true, false)]);
         assert_eq!(
-            merged(have, wanted),
-            [named("theirs", 5), named("vf-results", 31)]
+            merged(have, desired),
+            [named("foreign", 5), named("vf-results", 31)]
         );
     }
 
     #[test]
-    fn every_wanted_end_is_described_differently() {
+    fn rules_with_different_effects_have_different_descriptions() {
         let ends = [
             End::Uploads(2),
             End::Uploads(3),
@@ -224,7 +224,7 @@ mod tests {
         ];
         let mut texts: Vec<String> = ends
             .map(|end| {
-                described(
+                describe(
                     &rule(&Rule {
                         id: "vf-x",
                         prefix: String::new(),
@@ -236,7 +236,7 @@ mod tests {
             .to_vec();
         let mut off = named("vf-x", 2);
         off.status = ExpirationStatus::Disabled;
-        texts.push(described(&off));
+        texts.push(describe(&off));
         texts.sort();
         texts.dedup();
         assert_eq!(texts.len(), 5, "{texts:#?}");

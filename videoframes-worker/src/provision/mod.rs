@@ -1,4 +1,4 @@
-//! `vf-worker provision`: the buckets and queues that a deployed worker needs.
+//! `vf-worker provision`: creates or checks the buckets and queues of a deployment.
 
 mod args;
 mod bucket;
@@ -16,14 +16,14 @@ use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::S3Encryption;
 
 pub(crate) use self::args::ProvisionArgs;
-use self::plan::{Events, Names, Terms, Wanted, result_days};
+use self::plan::{Desired, Events, Names, Terms, result_days};
 use self::report::Report;
 use crate::aws;
 use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
 use crate::jobs::print;
 
-/// Makes what is missing and mends what differs, or only tells of it. What it does not know it leaves
-/// alone.
+/// Creates missing resources and fixes settings that differ, or only reports the differences. Other settings
+/// stay unchanged.
 pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
     let mut read = Reader::from_environment();
     let names = names(args, &mut read);
@@ -37,16 +37,16 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
     if !errors.is_empty() {
         return Err(usage(errors));
     }
-    // What is wrong is told before anybody is asked.
-    Wanted::of(&names, &terms).map_err(usage)?;
+    // Errors in the arguments must be reported before any request.
+    Desired::of(&names, &terms).map_err(usage)?;
     let aws = aws::environment().await?;
     terms.tls = !endpoint(&aws).is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let wanted = Wanted::of(&names, &terms).map_err(usage)?;
+    let desired = Desired::of(&names, &terms).map_err(usage)?;
     let mut report = Report::new(args.check);
-    let done = bring(&aws, path_style, &wanted, &mut report).await;
+    let done = ensure(&aws, path_style, &desired, &mut report).await;
     let check = report.is_check();
     let (text, differences) = report.finish(done.is_ok());
-    // Also what was done before something failed.
+    // The report includes the changes before an error.
     print(&text)?;
     done?;
     Ok(match check && differences > 0 {
@@ -55,25 +55,25 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn bring(
+async fn ensure(
     aws: &SdkConfig,
     path_style: bool,
-    wanted: &Wanted,
+    desired: &Desired,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut input = None;
-    if !wanted.queues.is_empty() {
-        input = queues::bring(&aws_sdk_sqs::Client::new(aws), wanted, report).await?;
+    if !desired.queues.is_empty() {
+        input = queues::ensure(&aws_sdk_sqs::Client::new(aws), desired, report).await?;
     }
     let s3 = aws_sdk_s3::config::Builder::from(aws).force_path_style(path_style);
     let s3 = aws_sdk_s3::Client::from_conf(s3.build());
-    for bucket in &wanted.buckets {
-        bucket::bring(&s3, bucket, input.as_deref(), report).await?;
+    for bucket in &desired.buckets {
+        bucket::ensure(&s3, bucket, input.as_deref(), report).await?;
     }
     Ok(())
 }
 
-/// Where the store is, unless it is AWS'.
+/// Returns the endpoint of the store, unless the store is AWS S3.
 fn endpoint(aws: &SdkConfig) -> Option<String> {
     let own = std::env::var("AWS_ENDPOINT_URL_S3")
         .ok()
@@ -81,8 +81,8 @@ fn endpoint(aws: &SdkConfig) -> Option<String> {
     own.or_else(|| aws.endpoint_url().map(str::to_owned))
 }
 
-/// Flags, and where there are none, the variables of the worker; what is there and is not of S3 or SQS
-/// needs no provisioning.
+/// Reads the names from the options, else from the variables of the worker. Values outside S3 and SQS need no
+/// provisioning and are ignored.
 fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
     let storage = match &args.storage_bucket {
         Some(text) => read.flag("--storage-bucket", text, BucketPlace::parse),
@@ -137,7 +137,7 @@ fn terms(args: &ProvisionArgs, read: &mut Reader) -> Terms {
         None => read.optional("VF_S3_ENCRYPTION", config::encryption),
     };
     let encryption = match (encryption, &args.encryption) {
-        // Objects that say nothing are still encrypted.
+        // Objects written without an encryption header are still encrypted.
         (None | Some(S3Encryption::Bucket), None) => S3Encryption::S3,
         (encryption, _) => encryption.unwrap_or(S3Encryption::S3),
     };

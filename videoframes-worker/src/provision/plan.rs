@@ -1,4 +1,4 @@
-//! What is wanted of buckets and queues. Nothing here asks anybody.
+//! Desired state of buckets and queues, computed without I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,31 +7,31 @@ use videoframes_core::storage::S3Encryption;
 
 use crate::config::{BucketPlace, QueueAddress, bucket_name};
 
-/// Rules and notifications whose ids start so are ours; others are left alone.
-pub(super) const OURS: &str = "vf-";
-/// Fewest receipts that make a dead letter: the worker counts its own attempts, this is the backstop.
-const FEWEST_RECEIVES: u32 = 10;
-/// Days for which dead letters are kept, the most that SQS knows: theirs count from the first enqueue.
+/// Prefix of the IDs of rules and notifications owned by the worker. Others stay unchanged.
+pub(super) const ID_PREFIX: &str = "vf-";
+/// Minimum receive count before dead-lettering. The worker counts attempts itself; SQS is only the backstop.
+const MIN_RECEIVES: u32 = 10;
+/// Retention of dead-letter messages in days: the maximum of SQS, which counts from the first enqueue.
 const DEAD_LETTER_DAYS: u32 = 14;
-/// Seconds that a receive waits for messages, the most that SQS knows.
+/// Wait time of a receive in seconds: the maximum of SQS.
 const LONG_POLL: u32 = 20;
-/// Longest that SQS hides a message, in seconds.
-const LONGEST_VISIBILITY: u64 = 12 * 3600;
+/// Maximum visibility timeout of SQS in seconds.
+const MAX_VISIBILITY: u64 = 12 * 3600;
 const DAY: u32 = 24 * 3600;
 
-/// What the parts are called. Any may be missing: then it is somewhere else.
+/// Names of the resources; `None` for a resource outside S3 and SQS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// Bucket of results and submitted videos.
+    /// The bucket of results and submitted videos.
     pub(crate) storage: Option<BucketPlace>,
-    /// Buckets that videos may come from.
+    /// Buckets of source videos.
     pub(crate) sources: BTreeSet<String>,
     pub(crate) input: Option<QueueAddress>,
     pub(crate) notifier: Option<QueueAddress>,
     pub(crate) dead_letters: Option<QueueAddress>,
 }
 
-/// New objects of which a bucket tells the input queue.
+/// A filter for new objects about which a bucket notifies the input queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Events {
     pub(crate) bucket: String,
@@ -40,7 +40,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Of `BUCKET`, `BUCKET/PREFIX` or `BUCKET/PREFIX*SUFFIX`.
+    /// Parses `BUCKET`, `BUCKET/PREFIX` or `BUCKET/PREFIX*SUFFIX`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (bucket, keys) = text.split_once('/').unwrap_or((text, ""));
         let (prefix, suffix) = keys.split_once('*').unwrap_or((keys, ""));
@@ -55,30 +55,30 @@ impl Events {
     }
 }
 
-/// How the parts are to work.
+/// Settings of the resources.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) encryption: S3Encryption,
-    /// Whether the store is reached by https, so that http can be refused.
+    /// Whether the endpoint of the store uses https, so that http can be denied.
     pub(crate) tls: bool,
     pub(crate) upload_days: i32,
     pub(crate) result_days: i32,
     pub(crate) version_days: i32,
     pub(crate) message_days: u32,
-    /// How long a received message stays hidden: a lease and a margin.
+    /// Visibility timeout of a received message: a lease and a margin.
     pub(crate) visibility: Duration,
     pub(crate) max_receives: u32,
     pub(crate) events: Vec<Events>,
 }
 
-/// Everything that is wanted, in the order in which it is made.
+/// The desired resources, in the order of their creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) queues: Vec<WantedQueue>,
-    pub(crate) buckets: Vec<WantedBucket>,
+pub(crate) struct Desired {
+    pub(crate) queues: Vec<DesiredQueue>,
+    pub(crate) buckets: Vec<DesiredBucket>,
 }
 
-/// What a queue is for.
+/// The purpose of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     DeadLetters,
@@ -87,23 +87,23 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WantedQueue {
+pub(crate) struct DesiredQueue {
     pub(crate) role: Role,
     pub(crate) address: QueueAddress,
-    /// Attributes by SQS' names.
+    /// Attributes by their SQS names.
     pub(crate) attributes: BTreeMap<&'static str, String>,
-    /// Receipts after which a message goes to the dead letters.
+    /// Receive count after which a message is dead-lettered.
     pub(crate) max_receives: Option<u32>,
-    /// Buckets that may send to it.
+    /// Buckets that may send to the queue.
     pub(crate) senders: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WantedBucket {
+pub(crate) struct DesiredBucket {
     pub(crate) name: String,
-    /// What is wanted where the bucket is ours. One that videos come from only has to be there.
+    /// Settings of the bucket of the worker. A bucket of source videos only has to exist.
     pub(crate) own: Option<Own>,
-    /// Of what the input queue is told; `None` leaves alone whom the bucket tells of what.
+    /// Notifications to the input queue; `None` leaves the notifications of the bucket unchanged.
     pub(crate) events: Option<Vec<Events>>,
 }
 
@@ -114,10 +114,10 @@ pub(crate) struct Own {
     pub(crate) lifecycle: Vec<Rule>,
 }
 
-/// What becomes of objects in time.
+/// A lifecycle rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Starts with [`OURS`].
+    /// ID, which starts with [`ID_PREFIX`].
     pub(crate) id: &'static str,
     pub(crate) prefix: String,
     pub(crate) end: End,
@@ -125,16 +125,16 @@ pub(crate) struct Rule {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Unfinished uploads are aborted after so many days.
+    /// Abort incomplete uploads after this number of days.
     Uploads(i32),
-    /// Objects expire.
+    /// Expire objects.
     Objects(i32),
-    /// Versions that were replaced or deleted expire, and with the last one what marked the deletion.
+    /// Expire noncurrent versions, and delete markers without noncurrent versions.
     Versions(i32),
 }
 
-impl Wanted {
-    /// All that is wanted, or all that is wrong with it.
+impl Desired {
+    /// Computes the desired resources, or returns all errors.
     pub(crate) fn of(names: &Names, terms: &Terms) -> Result<Self, Vec<String>> {
         let mut wrong = Vec::new();
         let queues = queues(names, terms, &mut wrong);
@@ -149,19 +149,19 @@ impl Wanted {
     }
 }
 
-fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQueue> {
+fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQueue> {
     let roles = [
         (Role::DeadLetters, &names.dead_letters),
         (Role::Input, &names.input),
         (Role::Notifier, &names.notifier),
     ];
     let visibility = terms.visibility.as_secs() + u64::from(terms.visibility.subsec_nanos() > 0);
-    if visibility > LONGEST_VISIBILITY {
+    if visibility > MAX_VISIBILITY {
         wrong.push(format!(
             "a visibility timeout of {visibility} s exceeds the maximum of SQS, which is 12 hours"
         ));
     }
-    let mut queues: Vec<WantedQueue> = Vec::new();
+    let mut queues: Vec<DesiredQueue> = Vec::new();
     for (role, address) in roles {
         let Some(address) = address else { continue };
         if queues.iter().any(|queue| queue.address.name() == address.name()) {
@@ -171,7 +171,7 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
             Role::DeadLetters => DEAD_LETTER_DAYS,
             Role::Input | Role::Notifier => terms.message_days,
         };
-        queues.push(WantedQueue {
+        queues.push(DesiredQueue {
             role,
             address: address.clone(),
             attributes: BTreeMap::from([
@@ -195,9 +195,9 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
                 ));
             }
         }
-        if terms.max_receives < FEWEST_RECEIVES {
+        if terms.max_receives < MIN_RECEIVES {
             wrong.push(format!(
-                "a message cannot be dead-lettered after {} receives: the minimum is {FEWEST_RECEIVES}, since \
+                "a message cannot be dead-lettered after {} receives: the minimum is {MIN_RECEIVES}, since \
                  the worker counts its own attempts",
                 terms.max_receives
             ));
@@ -215,11 +215,11 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<WantedQu
     queues
 }
 
-fn buckets(names: &Names, terms: &Terms) -> Vec<WantedBucket> {
+fn buckets(names: &Names, terms: &Terms) -> Vec<DesiredBucket> {
     let mut buckets = BTreeMap::new();
     let sources = names.sources.iter().cloned();
-    let told_of = terms.events.iter().map(|events| events.bucket.clone());
-    for name in sources.chain(told_of) {
+    let notifying = terms.events.iter().map(|events| events.bucket.clone());
+    for name in sources.chain(notifying) {
         buckets.insert(name, None);
     }
     if let Some(place) = &names.storage {
@@ -239,7 +239,7 @@ fn buckets(names: &Names, terms: &Terms) -> Vec<WantedBucket> {
             .collect();
         events.sort();
         events.dedup();
-        WantedBucket {
+        DesiredBucket {
             events: (!events.is_empty()).then_some(events),
             name,
             own,
@@ -261,8 +261,8 @@ fn lifecycle(prefix: &str, terms: &Terms) -> Vec<Rule> {
     ]
 }
 
-/// Days after which no row can need a result: one may be used again until it is nearly as old as rows
-/// are kept, and is then kept as long again.
+/// Returns the number of days after which no row can need a result. A result may be reused until its age is
+/// nearly the retention of rows, and is then kept for another retention.
 pub(crate) fn result_days(retention: Duration) -> i32 {
     let days = retention.as_secs().saturating_mul(2).div_ceil(u64::from(DAY)) + 1;
     i32::try_from(days).unwrap_or(i32::MAX)
@@ -302,15 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_bucket_of_results_is_ours_to_set() {
-        let wanted = Wanted::of(&names(), &terms()).unwrap();
-        let own: Vec<_> = wanted
+    fn only_the_bucket_of_results_gets_settings() {
+        let desired = Desired::of(&names(), &terms()).unwrap();
+        let own: Vec<_> = desired
             .buckets
             .iter()
             .map(|b| (b.name.as_str(), b.own.is_some()))
             .collect();
         assert_eq!(own, [("frames", true), ("videos", false)]);
-        let rules = &wanted.buckets[0].own.as_ref().unwrap().lifecycle;
+        let rules = &desired.buckets[0].own.as_ref().unwrap().lifecycle;
         let prefixes: Vec<_> = rules.iter().map(|rule| (rule.id, rule.prefix.as_str())).collect();
         assert_eq!(
             prefixes,
@@ -320,12 +320,12 @@ mod tests {
                 ("vf-versions", "a/")
             ]
         );
-        assert!(rules.iter().all(|rule| rule.id.starts_with(OURS)));
+        assert!(rules.iter().all(|rule| rule.id.starts_with(ID_PREFIX)));
     }
 
     #[test]
-    fn dead_letters_come_first_and_are_kept_longest() {
-        let wanted = Wanted::of(
+    fn the_dead_letter_queue_is_first_and_has_the_longest_retention() {
+        let desired = Desired::of(
             &names(),
             &Terms {
                 message_days: 4,
@@ -333,16 +333,16 @@ mod tests {
             },
         )
         .unwrap();
-        let roles: Vec<_> = wanted.queues.iter().map(|queue| queue.role).collect();
+        let roles: Vec<_> = desired.queues.iter().map(|queue| queue.role).collect();
         assert_eq!(roles, [Role::DeadLetters, Role::Input, Role::Notifier]);
-        let kept = |n: usize| wanted.queues[n].attributes["MessageRetentionPeriod"].as_str();
+        let kept = |n: usize| desired.queues[n].attributes["MessageRetentionPeriod"].as_str();
         assert_eq!([kept(0), kept(1), kept(2)], ["1209600", "345600", "345600"]);
-        assert_eq!(wanted.queues[1].max_receives, Some(50));
-        assert_eq!(wanted.queues[1].attributes["VisibilityTimeout"], "100");
+        assert_eq!(desired.queues[1].max_receives, Some(50));
+        assert_eq!(desired.queues[1].attributes["VisibilityTimeout"], "100");
     }
 
     #[test]
-    fn what_cannot_be_is_refused_all_at_once() {
+    fn all_errors_are_reported_together() {
         let terms = Terms {
             max_receives: 9,
             visibility: Duration::from_secs(12 * 3600 + 1),
@@ -354,21 +354,24 @@ mod tests {
             notifier: queue("sqs:dead"),
             ..names()
         };
-        let wrong = Wanted::of(&names, &terms).unwrap_err();
+        let wrong = Desired::of(&names, &terms).unwrap_err();
         assert_eq!(wrong.len(), 5, "{wrong:#?}");
         assert!(
-            Wanted::of(&Names::default(), &super::tests::terms()).is_err(),
-            "nothing is named"
+            Desired::of(&Names::default(), &super::tests::terms()).is_err(),
+            "no resources are given"
         );
         let lonely = Names {
             storage: names.storage,
             ..Names::default()
         };
-        assert!(Wanted::of(&lonely, &terms).is_err(), "events go nowhere");
+        assert!(
+            Desired::of(&lonely, &terms).is_err(),
+            "events without an input queue"
+        );
     }
 
     #[test]
-    fn encryption_is_said_as_for_results() {
+    fn encryption_has_the_values_of_the_environment_variable() {
         let of = |text| crate::config::encryption(text);
         assert_eq!(of("bucket"), Ok(S3Encryption::Bucket));
         assert_eq!(of("s3"), Ok(S3Encryption::S3));
@@ -380,7 +383,7 @@ mod tests {
     fn events_belong_to_their_bucket() {
         let events =
             ["frames/uploads/*.mp4", "frames/uploads/*.mp4", "other"].map(|e| Events::parse(e).unwrap());
-        let wanted = Wanted::of(
+        let desired = Desired::of(
             &names(),
             &Terms {
                 events: events.to_vec(),
@@ -388,13 +391,13 @@ mod tests {
             },
         )
         .unwrap();
-        let counts: Vec<_> = wanted
+        let counts: Vec<_> = desired
             .buckets
             .iter()
             .map(|b| b.events.as_ref().map(Vec::len))
             .collect();
         assert_eq!(counts, [Some(1), Some(1), None], "frames, other, videos");
-        let input = &wanted.queues[1];
+        let input = &desired.queues[1];
         assert_eq!(
             input.senders,
             BTreeSet::from(["frames".to_owned(), "other".to_owned()])
@@ -403,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_stays_as_long_as_any_row_can_need_it() {
+    fn results_outlive_every_row_that_can_need_them() {
         let days = |days: u64| Duration::from_secs(days * 24 * 3600);
         assert_eq!(result_days(days(30)), 61);
         assert_eq!(result_days(Duration::from_secs(3600)), 2);

@@ -1,11 +1,11 @@
-//! Policies of buckets and queues: one statement of ours among others'.
+//! Policies of buckets and queues: one own statement beside foreign ones.
 
 use serde_json::{Map, Value, json};
 
-/// What is wrong with a policy that is there.
+/// The error for an existing policy that is not valid JSON.
 pub(super) const UNREADABLE: &str = "failed to parse the policy";
 
-/// That nobody reads or writes the bucket by http.
+/// Returns the statement that denies access to the bucket by http.
 pub(super) fn tls_only(bucket: &str) -> Value {
     json!({
         "Sid": "VfTlsOnly",
@@ -17,7 +17,7 @@ pub(super) fn tls_only(bucket: &str) -> Value {
     })
 }
 
-/// That these buckets, where they are of the queue's own account, tell the queue of new objects.
+/// Returns the statement that allows the buckets, if in the account of the queue, to send notifications.
 pub(super) fn senders<'a>(queue_arn: &str, buckets: impl Iterator<Item = &'a String>) -> Value {
     let buckets: Vec<String> = buckets.map(|bucket| format!("arn:aws:s3:::{bucket}")).collect();
     let account = queue_arn.split(':').nth(4).unwrap_or_default();
@@ -34,25 +34,25 @@ pub(super) fn senders<'a>(queue_arn: &str, buckets: impl Iterator<Item = &'a Str
     })
 }
 
-/// The policy that is there, if any, with `statement` in place of the one of the same id; and that
-/// statement as it was.
+/// Inserts `statement` into the existing policy, in place of the statement with the same ID. Returns the policy
+/// and the previous statement; `None` if the policy cannot be parsed.
 pub(super) fn with(policy: Option<&str>, statement: &Value) -> Option<(String, Option<Value>)> {
     let mut policy: Map<String, Value> = match policy.filter(|text| !text.is_empty()) {
         None => Map::new(),
         Some(text) => serde_json::from_str(text).ok()?,
     };
     policy.entry("Version").or_insert_with(|| json!("2012-10-17"));
-    // One statement may stand without a list.
+    // A single statement may appear without a list.
     let mut statements = match policy.remove("Statement") {
         None => Vec::new(),
         Some(Value::Array(statements)) => statements,
         Some(one) => vec![one],
     };
-    let ours = statements
+    let own = statements
         .iter_mut()
         .find(|other| other["Sid"] == statement["Sid"]);
-    let before = match ours {
-        Some(ours) => Some(std::mem::replace(ours, statement.clone())),
+    let before = match own {
+        Some(own) => Some(std::mem::replace(own, statement.clone())),
         None => {
             statements.push(statement.clone());
             None
@@ -62,7 +62,7 @@ pub(super) fn with(policy: Option<&str>, statement: &Value) -> Option<(String, O
     Some((Value::Object(policy).to_string(), before))
 }
 
-/// A statement in one form: a list of one is written as that one alone.
+/// Returns the normal form of a statement: sorted lists, and a list of one element as the element.
 pub(super) fn normal(value: &Value) -> Value {
     match value {
         Value::Array(list) if list.len() == 1 => normal(&list[0]),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_of_others_stay() {
+    fn foreign_statements_stay() {
         let foreign =
             r#"{"Version": "2008-10-17", "Id": "x", "Statement": {"Sid": "Mine", "Effect": "Deny"}}"#;
         let (policy, before) = with(Some(foreign), &tls_only("b")).unwrap();
@@ -97,7 +97,7 @@ mod tests {
         );
         assert_eq!(policy["Statement"][0], json!({"Sid": "Mine", "Effect": "Deny"}));
         assert_eq!(policy["Statement"][1], tls_only("b"));
-        // Once more: ours is replaced, and nothing else changes.
+        // A second call replaces the own statement and changes nothing else.
         let (again, before) = with(Some(&policy.to_string()), &tls_only("b")).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), policy);
         assert_eq!(before, Some(tls_only("b")));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_statement_may_be_written_in_two_ways() {
+    fn equivalent_statements_have_one_normal_form() {
         let one = senders("arn:aws:sqs:r:1:q", ["a".to_owned()].iter());
         let mut other = one.clone();
         other["Action"] = json!(["sqs:SendMessage"]);

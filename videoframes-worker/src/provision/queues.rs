@@ -1,4 +1,4 @@
-//! Queues as they are wanted.
+//! Creation, checks and settings of queues.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,62 +8,62 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use videoframes_console::{Failure, exit};
 
-use super::plan::{Role, Wanted, WantedQueue};
+use super::plan::{Desired, DesiredQueue, Role};
 use super::policy;
 use super::report::{Difference, Report};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
 
-/// How long a queue may take to be found after it was made.
-const APPEARS: Duration = Duration::from_secs(10);
+/// Maximum time until a new queue is visible.
+const VISIBLE_AFTER: Duration = Duration::from_secs(10);
 
-/// A queue that is there.
+/// An existing queue.
 struct Queue {
     url: String,
     arn: String,
     attributes: HashMap<String, String>,
 }
 
-/// Makes or checks the queues; the ARN of the input queue, where it is there.
-pub(super) async fn bring(
+/// Creates or checks the queues; returns the ARN of the input queue, if it exists.
+pub(super) async fn ensure(
     client: &Client,
-    wanted: &Wanted,
+    desired: &Desired,
     report: &mut Report,
 ) -> Result<Option<String>, Failure> {
-    let mut there: BTreeMap<Role, Queue> = BTreeMap::new();
-    for queue in &wanted.queues {
-        report.about(format!("queue {}", queue.address));
+    let mut existing: BTreeMap<Role, Queue> = BTreeMap::new();
+    for queue in &desired.queues {
+        report.set_resource(format!("queue {}", queue.address));
         let found = match find(client, &queue.address).await? {
             Some(found) => Some(found),
             None => create(client, queue, report).await?,
         };
-        let dead_letters = there.get(&Role::DeadLetters).map(|queue| queue.arn.clone());
+        let dead_letters = existing.get(&Role::DeadLetters).map(|queue| queue.arn.clone());
         let changes = settings(queue, found.as_ref(), dead_letters.as_deref(), report)?;
         if let Some(found) = found {
             set(client, &queue.address, &found.url, changes, report).await?;
-            there.insert(queue.role, found);
+            existing.insert(queue.role, found);
         }
     }
-    // Only now is it known who its letters come from.
-    let of = |role| wanted.queues.iter().find(|queue| queue.role == role);
-    if let (Some(dead_letters), Some(input)) = (of(Role::DeadLetters), of(Role::Input)) {
-        report.about(format!("queue {}", dead_letters.address));
-        let found = there.get(&Role::DeadLetters);
-        let arn = there.get(&Role::Input).map(|input| input.arn.as_str());
+    // The redrive permission needs the ARN of the input queue.
+    let find = |role| desired.queues.iter().find(|queue| queue.role == role);
+    if let (Some(dead_letters), Some(input)) = (find(Role::DeadLetters), find(Role::Input)) {
+        report.set_resource(format!("queue {}", dead_letters.address));
+        let found = existing.get(&Role::DeadLetters);
+        let arn = existing.get(&Role::Input).map(|input| input.arn.as_str());
         let change = redrive_allow(found, arn, &input.address, report);
         if let (Some(found), Some(change)) = (found, change) {
             set(client, &dead_letters.address, &found.url, vec![change], report).await?;
         }
     }
-    Ok(there.remove(&Role::Input).map(|input| input.arn))
+    Ok(existing.remove(&Role::Input).map(|input| input.arn))
 }
 
-/// A difference, and the attribute that mends it.
+/// A difference, and the name and value of the attribute to set.
 type Change = (Difference, &'static str, String);
 
-/// What has to change of a queue; of one that is missing, all is told in a check.
+/// Returns the settings to change. In a check, all settings of a missing queue are reported.
 fn settings(
-    wanted: &WantedQueue,
+    desired: &DesiredQueue,
     found: Option<&Queue>,
     dead_letters: Option<&str>,
     report: &mut Report,
@@ -74,8 +74,8 @@ fn settings(
             .and_then(|queue| queue.attributes.get(name))
             .map(String::as_str)
     };
-    for (name, want) in &wanted.attributes {
-        // A key of the key service does the same, and is somebody's decision.
+    for (name, want) in &desired.attributes {
+        // Encryption with a KMS key serves the same purpose, and is an explicit choice of the operator.
         if *name == "SqsManagedSseEnabled" && have("KmsMasterKeyId").is_some_and(|key| !key.is_empty()) {
             continue;
         }
@@ -83,22 +83,22 @@ fn settings(
             changes.push((difference, *name, want.clone()));
         }
     }
-    if let Some(receives) = wanted.max_receives {
+    if let Some(receives) = desired.max_receives {
         let arn = dead_letters.unwrap_or("the queue of dead-letter messages");
         let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": receives});
-        let have = have("RedrivePolicy").map(redrive);
+        let have = have("RedrivePolicy").map(describe_redrive);
         let want = format!("to {arn} after {receives} receives");
         if let Some(difference) = report.compare("RedrivePolicy", have.as_deref(), Some(&want)) {
             changes.push((difference, "RedrivePolicy", policy.to_string()));
         }
     }
-    if !wanted.senders.is_empty() {
+    if !desired.senders.is_empty() {
         let arn = found.map_or("the queue", |queue| queue.arn.as_str());
-        let statement = policy::senders(arn, wanted.senders.iter());
+        let statement = policy::senders(arn, desired.senders.iter());
         let (policy, before) = policy::with(have("Policy"), &statement).ok_or_else(|| {
             Failure::new(
                 exit::UNAVAILABLE,
-                format!("queue '{}': {}", wanted.address, policy::UNREADABLE),
+                format!("queue '{}': {}", desired.address, policy::UNREADABLE),
             )
         })?;
         let before = before.map(|statement| policy::normal(&statement).to_string());
@@ -110,8 +110,8 @@ fn settings(
     Ok(changes)
 }
 
-/// A redrive policy in words; as it is where it is not to be understood.
-fn redrive(policy: &str) -> String {
+/// Describes a redrive policy; returns an invalid policy unchanged.
+fn describe_redrive(policy: &str) -> String {
     let read = || {
         let policy: Value = serde_json::from_str(policy).ok()?;
         let receives = &policy["maxReceiveCount"];
@@ -124,7 +124,7 @@ fn redrive(policy: &str) -> String {
     read().unwrap_or_else(|| policy.to_owned())
 }
 
-/// Lets the input queue, beside those that may already, make dead letters.
+/// Allows the input queue to dead-letter messages, in addition to the queues already allowed.
 fn redrive_allow(
     found: Option<&Queue>,
     input: Option<&str>,
@@ -198,20 +198,20 @@ fn is_missing(refusal: &Refusal) -> bool {
     refusal.has_code(&["NonExistentQueue", "QueueDoesNotExist"])
 }
 
-/// Makes a queue with SQS' own settings; `None` in a check.
+/// Creates a queue with the default settings of SQS; returns `None` in a check.
 async fn create(
     client: &Client,
-    wanted: &WantedQueue,
+    desired: &DesiredQueue,
     report: &mut Report,
 ) -> Result<Option<Queue>, Failure> {
     let Some(difference) = report.compare("queue", None, Some("exists")) else {
         return Ok(None);
     };
-    let mut request = client.create_queue().queue_name(wanted.address.name());
-    if wanted.address.is_fifo() {
+    let mut request = client.create_queue().queue_name(desired.address.name());
+    if desired.address.is_fifo() {
         request = request.attributes(QueueAttributeName::FifoQueue, "true");
     }
-    let what = format!("create the queue '{}'", wanted.address);
+    let what = format!("create the queue '{}'", desired.address);
     let made = request
         .send()
         .await
@@ -224,24 +224,24 @@ async fn create(
             false => failure,
         }
     })?;
-    report.tell(&difference);
+    report.add(&difference);
     let url = made.queue_url.unwrap_or_default();
-    if let QueueAddress::Url(expected) = &wanted.address
+    if let QueueAddress::Url(expected) = &desired.address
         && *expected != url
     {
         return Err(Failure::new(
             exit::USAGE,
             format!(
                 "the queue '{}' was created at {url}, not at {expected}",
-                wanted.address
+                desired.address
             ),
         )
         .hint("give sqs:NAME, or the actual URL of the queue"));
     }
     let since = std::time::Instant::now();
     loop {
-        match read(client, &wanted.address, &url).await {
-            Err(refusal) if is_missing(&refusal) && since.elapsed() < APPEARS => {
+        match read(client, &desired.address, &url).await {
+            Err(refusal) if is_missing(&refusal) && since.elapsed() < VISIBLE_AFTER => {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             read => return Ok(Some(read?)),
@@ -249,7 +249,7 @@ async fn create(
     }
 }
 
-/// Changes settings one by one, so that one that a server does not have is told, and the others hold.
+/// Changes settings one by one, so that an error names the setting, and earlier changes stay.
 async fn set(
     client: &Client,
     address: &QueueAddress,
@@ -265,7 +265,7 @@ async fn set(
             .await;
         let what = format!("set {name} of the queue '{address}'");
         match done.map_err(|error| Refusal::of("sqs:SetQueueAttributes", what, &error)) {
-            Ok(_) => report.tell(&difference),
+            Ok(_) => report.add(&difference),
             Err(refusal) => return Err(refusal.into()),
         }
     }
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_still_make_dead_letters() {
+    fn other_queues_may_still_dead_letter_messages() {
         let policy = r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:other"]}"#;
         let found = queue(&[("RedriveAllowPolicy", policy)]);
         let name = "sqs:in".parse().unwrap();
@@ -302,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_has_a_key_of_its_own_keeps_it() {
-        let wanted = WantedQueue {
+    fn a_queue_with_a_kms_key_keeps_the_key() {
+        let desired = DesiredQueue {
             role: Role::Notifier,
             address: "sqs:out".parse().unwrap(),
             attributes: BTreeMap::from([("SqsManagedSseEnabled", "true".to_owned())]),
@@ -313,24 +313,24 @@ mod tests {
         let mut report = Report::new(false);
         let own_key = queue(&[("KmsMasterKeyId", "key"), ("SqsManagedSseEnabled", "false")]);
         assert!(
-            settings(&wanted, Some(&own_key), None, &mut report)
+            settings(&desired, Some(&own_key), None, &mut report)
                 .unwrap()
                 .is_empty()
         );
         let none = queue(&[("SqsManagedSseEnabled", "false")]);
         assert_eq!(
-            settings(&wanted, Some(&none), None, &mut report).unwrap().len(),
+            settings(&desired, Some(&none), None, &mut report).unwrap().len(),
             1
         );
     }
 
     #[test]
-    fn counts_of_receipts_are_numbers_or_texts() {
-        let number = redrive(r#"{"deadLetterTargetArn": "arn:d", "maxReceiveCount": 50}"#);
+    fn receive_counts_are_numbers_or_strings() {
+        let number = describe_redrive(r#"{"deadLetterTargetArn": "arn:d", "maxReceiveCount": 50}"#);
         assert_eq!(
             number,
-            redrive(r#"{"maxReceiveCount":"50","deadLetterTargetArn":"arn:d"}"#)
+            describe_redrive(r#"{"maxReceiveCount":"50","deadLetterTargetArn":"arn:d"}"#)
         );
-        assert_eq!(redrive("nonsense"), "nonsense");
+        assert_eq!(describe_redrive("nonsense"), "nonsense");
     }
 }

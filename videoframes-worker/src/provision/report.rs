@@ -1,21 +1,21 @@
-//! What is there and what is wanted, as lines.
+//! The report on differences between current and desired settings.
 
 use std::fmt::Write;
 
 use videoframes_core::text::printable;
 
-/// Says what differs, and counts it.
+/// Collects and counts differences.
 #[derive(Debug)]
 pub(super) struct Report {
     check: bool,
-    about: Option<String>,
+    resource: Option<String>,
     text: String,
     differences: usize,
 }
 
-/// A setting that is not as wanted, to be mended.
+/// A setting whose current value differs from the desired value.
 #[derive(Debug)]
-#[must_use = "what is mended is told"]
+#[must_use = "a fixed difference must be reported"]
 pub(super) struct Difference {
     setting: String,
     have: Option<String>,
@@ -23,11 +23,11 @@ pub(super) struct Difference {
 }
 
 impl Report {
-    /// `check`: nothing is to be changed.
+    /// Creates a report. With `check`, nothing is changed.
     pub(super) fn new(check: bool) -> Self {
         Self {
             check,
-            about: None,
+            resource: None,
             text: String::new(),
             differences: 0,
         }
@@ -37,12 +37,12 @@ impl Report {
         self.check
     }
 
-    /// Whose settings the next ones are.
-    pub(super) fn about(&mut self, resource: String) {
-        self.about = Some(resource);
+    /// Sets the resource to which the next settings belong.
+    pub(super) fn set_resource(&mut self, resource: String) {
+        self.resource = Some(resource);
     }
 
-    /// A difference that has to be mended, if there is one; in a check it is only told.
+    /// Returns the difference to fix, if any. In a check, reports the difference and returns `None`.
     pub(super) fn compare(
         &mut self,
         setting: &str,
@@ -58,14 +58,14 @@ impl Report {
             want: want.map(str::to_owned),
         };
         if self.check {
-            self.tell(&difference);
+            self.add(&difference);
             return None;
         }
         Some(difference)
     }
 
-    /// Tells of a difference: one that is mended now, or one of a check.
-    pub(super) fn tell(&mut self, difference: &Difference) {
+    /// Reports a difference that was fixed, or found in a check.
+    pub(super) fn add(&mut self, difference: &Difference) {
         self.differences += 1;
         let Difference { setting, have, want } = difference;
         for (sign, value) in [('-', have), ('+', want)] {
@@ -75,24 +75,24 @@ impl Report {
         }
     }
 
-    /// Tells of a setting that the server does not have.
+    /// Reports a setting that the server does not support.
     pub(super) fn unsupported(&mut self, setting: &str) {
         self.line(' ', setting, "not supported by this store");
     }
 
-    /// Tells of a setting that is not looked at.
-    pub(super) fn left_alone(&mut self, setting: &str, why: &str) {
+    /// Reports a setting that is not checked.
+    pub(super) fn unchanged(&mut self, setting: &str, why: &str) {
         self.line(' ', setting, &format!("unchanged, {why}"));
     }
 
     fn line(&mut self, sign: char, setting: &str, value: &str) {
-        if let Some(resource) = self.about.take() {
+        if let Some(resource) = self.resource.take() {
             let _ = writeln!(self.text, "{resource}");
         }
         let _ = writeln!(self.text, "{sign} {setting}: {}", printable(value));
     }
 
-    /// The lines, with one that sums them up where all was `done`.
+    /// Returns the lines and the number of differences. If all is `done`, the last line is a summary.
     pub(super) fn finish(mut self, done: bool) -> (String, usize) {
         if !done {
             return (self.text, self.differences);
@@ -117,11 +117,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_is_named_before_what_is_said_of_it_and_only_then() {
+    fn only_resources_with_differences_are_named() {
         let mut report = Report::new(true);
-        report.about("queue a".to_owned());
+        report.set_resource("queue a".to_owned());
         assert!(report.compare("long poll", Some("20"), Some("20")).is_none());
-        report.about("queue b".to_owned());
+        report.set_resource("queue b".to_owned());
         assert!(report.compare("long poll", Some("0"), Some("20")).is_none());
         assert!(report.compare("encryption", None, Some("on")).is_none());
         let (text, differences) = report.finish(true);
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mended_is_told_when_it_is() {
+    fn fixed_differences_are_reported() {
         let mut report = Report::new(false);
-        report.about("bucket a".to_owned());
+        report.set_resource("bucket a".to_owned());
         let difference = report.compare("versioning", Some("off"), Some("on"));
         let difference = difference.expect("it differs");
-        report.tell(&difference);
+        report.add(&difference);
         assert_eq!(
             report.finish(true).0,
             "bucket a\n- versioning: off\n+ versioning: on\n1 setting changed\n"

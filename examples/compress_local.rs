@@ -1,5 +1,5 @@
-//! One frame a second of a local video and a smaller version of it, out of one decode; and the smaller
-//! version alone: `cargo run --example compress_local -- video.mp4`.
+//! Extracts one frame per second of a local video and compresses the video, in one decode; then compresses
+//! the video alone: `cargo run --example compress_local -- video.mp4`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A store of one's own: one that keeps everything in memory and counts what is read.
+//! Implements a storage that keeps objects in memory and counts the bytes read:
 //! `cargo run --example custom_storage -- video.mp4`
 
 use std::io;
@@ -17,7 +17,7 @@ use videoframes_core::storage::{
     StorageError,
 };
 
-/// Hands everything on to another store, and counts the bytes that come out of it.
+/// Wraps another storage and counts the bytes read.
 struct Counting<S> {
     inner: S,
     read: Arc<AtomicU64>,

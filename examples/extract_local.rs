@@ -1,4 +1,4 @@
-//! One frame a second of a local video: `cargo run --example extract_local -- video.mp4`.
+//! Extracts one frame per second of a local video: `cargo run --example extract_local -- video.mp4`.
 
 use videoframes_core::archive::ZipFile;
 use videoframes_core::ffmpeg::FfmpegExtractor;

@@ -1,4 +1,4 @@
-//! The job engine without a server: queues, jobs and objects in memory.
+//! Runs the job engine without a server, with queues, jobs and objects in memory:
 //! `cargo run --example in_memory_worker -- video.mp4`
 
 use std::sync::Arc;
@@ -20,17 +20,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repo = Arc::new(MemoryJobRepo::new(clock));
     let storage = Arc::new(MemoryStorage::default());
 
-    // A client: the video into the store, the wish into the queue.
+    // The client imports the video into the store and sends a job message.
     let key = "uploads/video".parse()?;
     storage
         .import(&key, path.as_ref(), &PutOptions::default())
         .await?;
-    let wish = r#"{"version": 1, "source": {"key": "uploads/video"}, "selection": {"count": 5}}"#;
-    for sent in input.send(&[Outgoing::new(wish)]).await? {
+    let message = r#"{"version": 1, "source": {"key": "uploads/video"}, "selection": {"count": 5}}"#;
+    for sent in input.send(&[Outgoing::new(message)]).await? {
         sent?;
     }
 
-    // The worker, until nothing is left to do.
+    // The worker runs until all jobs are done.
     let extractor = Arc::new(FfmpegExtractor::default());
     let parts = Parts::new(input, notifier.clone(), repo.clone(), storage, extractor);
     Processor::new(parts, ProcessorConfig::default())
@@ -40,10 +40,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for job in repo.list(&JobFilter::default()).await?.jobs {
         println!("{}: {}, {:?}", job.id, job.status, job.result);
     }
-    let told = notifier
+    let notifications = notifier
         .receive(10, std::time::Duration::from_secs(30), std::time::Duration::ZERO)
         .await?;
-    for message in told {
+    for message in notifications {
         println!("{}", message.body);
     }
     Ok(())

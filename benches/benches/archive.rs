@@ -1,4 +1,4 @@
-//! Measures the ZIP writer alone: a thousand pictures of 100 KiB into memory.
+//! Measures the ZIP writer: a thousand pictures of 100 KiB, written to memory.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! What Postgres has to do for a call while a million jobs wait.
+//! Measures the statements of Postgres for each call while a million jobs wait.
 //!
-//! `cargo test -p videoframes-benches --bench backlog`: the time is the database's own, so that the profile does
-//! not matter. `ROWS` (1000000) is the number of waiting jobs. Starts a private Postgres by `scripts/postgres`,
-//! or makes a database in the server that `VF_TEST_POSTGRES` names. Every statement reports its plan and its
-//! time through `auto_explain`.
+//! Run `cargo test -p videoframes-benches --bench backlog`; the database measures the times, so the profile does
+//! not matter. `ROWS` (1000000) is the number of waiting jobs. Starts a private Postgres with
+//! `scripts/postgres`, or creates a database in the server given by `VF_TEST_POSTGRES`. Every statement reports
+//! its plan and time through `auto_explain`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ async fn main() {
     let database = Database::connect(&address, &options()).await.unwrap();
     database.migrate().await.unwrap();
     fill(&database, rows).await;
-    // New sessions, which load auto_explain.
+    // New sessions load auto_explain.
     database.close().await;
     tracing::subscriber::set_global_default(Watch).unwrap();
     let database = Database::connect(&address, &options()).await.unwrap();
@@ -117,7 +117,7 @@ async fn calls(database: &Database, repo: &SeaOrmJobRepo) {
     .await;
 }
 
-/// Prints what the statements of some calls took.
+/// Prints the times of the statements of some calls.
 async fn measure(what: &str, mut call: impl AsyncFnMut(usize)) {
     let (mut times, mut statements, mut filtered) = (Vec::new(), 0, 0);
     let mut indexes = BTreeSet::new();
@@ -176,8 +176,8 @@ fn job(n: usize) -> NewJob {
     }
 }
 
-/// Jobs that were accepted within ten hours: waiting ones, a hundredth between attempts, a thousand in work, and
-/// beside them a tenth as many that failed.
+/// Inserts jobs accepted within ten hours: `rows` waiting, a hundredth of them between attempts, a thousand in
+/// process, and in addition a tenth as many failed.
 async fn fill(database: &Database, rows: u64) {
     let between = rows / 100;
     let kinds = [
@@ -187,7 +187,7 @@ async fn fill(database: &Database, rows: u64) {
         ("failed", rows / 10, "NULL", "NULL", "at"),
     ];
     for (status, count, lease, next, finished) in kinds {
-        // What is in work was accepted before all that waits.
+        // Jobs in process were accepted before all waiting jobs.
         let at = match status {
             "processing" => "now_ms - 36000000".to_owned(),
             _ => format!("now_ms - 36000000 + CAST(n AS bigint) * 35000000 / {count}"),
@@ -227,7 +227,7 @@ async fn fill(database: &Database, rows: u64) {
     }
 }
 
-/// A Postgres: one of its own, or the one that is named.
+/// A private Postgres server, or the given server.
 struct Server {
     address: String,
     folder: Option<tempfile::TempDir>,
@@ -241,7 +241,7 @@ impl Server {
                 folder: None,
             });
         }
-        // Not in $TMPDIR: the path of a socket has to be short.
+        // Not in $TMPDIR, since the path of a socket must be short.
         let folder = tempfile::Builder::new()
             .prefix("vf-pg.")
             .tempdir_in("/tmp")
@@ -289,7 +289,7 @@ fn seen() -> std::sync::MutexGuard<'static, Vec<String>> {
     SEEN.lock().unwrap()
 }
 
-/// Keeps the plans that Postgres reports.
+/// Records the plans that Postgres reports.
 struct Watch;
 
 impl Subscriber for Watch {

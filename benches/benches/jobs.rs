@@ -1,9 +1,10 @@
-//! What the job engine costs: many small jobs by real workers, beside the same extractions alone.
+//! Measures the overhead of the job engine: many small jobs by real workers, compared to plain extractions.
 //!
-//! `cargo bench -p videoframes-benches --bench jobs`, with `vf-worker` built in release mode. `JOBS` (200)
-//! says how many, `WORKERS` (1,2,4) by how many workers; `VF_TEST_POSTGRES` names a Postgres server to measure with beside SQLite, and `VF_TEST_S3` with
-//! `VF_TEST_SQS` servers for the whole deployment: Postgres, a bucket, queues of SQS; with credentials for them
-//! as `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Extraction alone reads and writes files in every case.
+//! Run `cargo bench -p videoframes-benches --bench jobs`, with `vf-worker` built in release mode. `JOBS` (200) is
+//! the number of jobs, `WORKERS` (1,2,4) lists numbers of workers. `VF_TEST_POSTGRES` is a Postgres server to
+//! measure in addition to SQLite. `VF_TEST_S3` and `VF_TEST_SQS` are servers for a complete deployment (Postgres, a
+//! bucket, SQS queues), with credentials in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. The plain
+//! extractions read and write files in every case.
 #![allow(clippy::unwrap_used)]
 
 mod servers;
@@ -55,7 +56,7 @@ async fn main() {
                 continue;
             };
             let rate = |time: Duration| jobs as f64 / time.as_secs_f64();
-            // Of each worker's time.
+            // Per worker.
             let added = (engine.as_secs_f64() - bare.as_secs_f64()) * workers as f64 / jobs as f64 * 1e3;
             println!(
                 "| {parts:?} | {workers} | {:.1} | {:.1} | {:.2} | {added:.1} |",
@@ -67,18 +68,18 @@ async fn main() {
     }
 }
 
-/// What jobs are made of.
+/// The backends of a measurement.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// Files, and SQLite for the rest.
+    /// Files for objects, SQLite for jobs and queues.
     Sqlite,
-    /// Files, and Postgres for the rest.
+    /// Files for objects, Postgres for jobs and queues.
     Postgres,
-    /// A bucket, queues of SQS and Postgres.
+    /// A bucket, SQS queues and Postgres.
     Deployed,
 }
 
-/// What workers are told by their environment, and the same parts for this program.
+/// The environment of the workers, and the same connections for this program.
 struct Parts {
     environment: Vec<(&'static str, String)>,
     storage: Arc<dyn Storage>,
@@ -87,7 +88,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Files in this folder, and queues in the database.
+    /// Creates a place with files in `folder` and queues in the database.
     fn local(folder: &Path, database: &Database) -> Self {
         let objects = folder.join("objects");
         Self {
@@ -98,7 +99,7 @@ impl Parts {
         }
     }
 
-    /// A bucket and queues. `None` where there are no servers for them.
+    /// Creates a place with a bucket and queues; `None` without servers.
     async fn deployed(url: &str) -> Option<Self> {
         let servers = Servers::provision(url)?;
         Some(Self {
@@ -114,7 +115,7 @@ fn request() -> Request {
     Request::new(Selection::Count(3))
 }
 
-/// The extractions without jobs, into the same kind of store.
+/// Runs the extractions without jobs, into the same kind of store.
 async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
@@ -142,7 +143,7 @@ async fn alone(video: &Path, jobs: usize, at_once: usize) -> Duration {
     began.elapsed()
 }
 
-/// The extractions as jobs, from the start of the workers to the end of the last one.
+/// Runs the extractions as jobs, from the start of the workers to the end of the last job.
 async fn as_jobs(video: &Path, jobs: usize, workers: usize, kind: Kind) -> Option<Duration> {
     let folder = tempfile::tempdir().unwrap();
     let url = match kind {
@@ -175,7 +176,7 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, kind: Kind) -> Optio
     };
     let began = Instant::now();
     let mut running: Vec<Child> = (0..workers).map(|_| start()).collect();
-    // Not until the workers end: the last poll for a message takes as long as a queue is asked to wait.
+    // The end of the workers would include the long poll of their last receive.
     while repo.unfinished().await.unwrap() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -215,7 +216,7 @@ async fn submit(repo: &SeaOrmJobRepo, parts: &Parts, video: &Path, jobs: usize) 
         .unwrap();
 }
 
-/// A database of its own in the server's cluster.
+/// Creates a database in the cluster of the server.
 async fn new_database(server: &str) -> String {
     let name = format!("vf_{}", uuid::Uuid::new_v4().simple());
     let maintenance = Database::connect(server, &DatabaseOptions::default())

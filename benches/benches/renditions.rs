@@ -1,7 +1,7 @@
-//! What one decode for pictures and a rendition spares: both together beside one after the other.
+//! Measures the gain of a shared decode for pictures and a rendition, compared to separate decodes.
 //!
-//! `cargo bench -p videoframes-benches --bench renditions`; `VIDEO` names another clip than the made one,
-//! `ROUNDS` (5) says how often each is done.
+//! Run `cargo bench -p videoframes-benches --bench renditions`. `VIDEO` is a clip to use instead of the generated
+//! clip, `ROUNDS` (5) is the number of rounds.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, Request};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
-/// Wall time, and CPU time of this process and of its children that have ended.
+/// Wall-clock time, and CPU time of this process and its ended children.
 type Cost = (Duration, Duration);
 
 struct Place {
@@ -112,7 +112,7 @@ async fn cost(work: impl Future<Output = ()>) -> Cost {
     (began.elapsed(), cpu().saturating_sub(before))
 }
 
-/// From `/proc/self/stat`: user and system time of the process and of its children, in hundredths of a
+/// Reads the user and system time of the process and its children from `/proc/self/stat`, in hundredths of a
 /// second (`proc(5)`).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -133,7 +133,7 @@ fn median(costs: &[Cost], part: fn(&Cost) -> Duration) -> f64 {
     parts[parts.len() / 2].as_secs_f64()
 }
 
-/// Ten seconds in 1080p, with grain, as a phone writes them.
+/// Generates a clip of ten seconds in 1080p with grain, similar to a recording of a phone.
 fn make(folder: &Path) -> PathBuf {
     let video = folder.join("video.mp4");
     let made = Command::new("ffmpeg")

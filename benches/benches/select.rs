@@ -1,4 +1,4 @@
-//! Measures the rule alone: picks from a two-hour timeline of 60 frames a second.
+//! Measures the selection: picks from a two-hour timeline with 60 frames per second.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,8 +1,8 @@
-//! What an upload costs in memory: objects of growing size, and the most memory that this program has had
-//! by then. Flat means that it does not grow with them.
+//! Measures the peak memory of this process during uploads of objects of growing size. A flat result means that
+//! memory does not grow with the objects.
 //!
-//! `cargo bench -p videoframes-benches --bench upload`, with `vf-worker` built in release mode, `VF_TEST_S3` and
-//! `VF_TEST_SQS` set and credentials for them as `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Linux.
+//! Run `cargo bench -p videoframes-benches --bench upload` on Linux, with `vf-worker` built in release mode,
+//! `VF_TEST_S3` and `VF_TEST_SQS` set, and credentials in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
 #![allow(clippy::unwrap_used)]
 
 mod servers;
@@ -48,7 +48,7 @@ async fn main() {
     }
 }
 
-/// The most that was resident at once, in MiB.
+/// Returns the peak resident memory in MiB.
 fn most_memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status

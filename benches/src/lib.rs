@@ -1,1 +1,1 @@
-//! The benchmarks are in `benches/` below this folder; see the README beside it.
+//! The benchmarks are in `../benches/`; see the README of this package.

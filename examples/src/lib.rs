@@ -1,1 +1,1 @@
-//! The examples are the files beside this folder: `cargo run --example extract_local`.
+//! The examples are the files in the parent folder: `cargo run --example extract_local`.

@@ -1,4 +1,4 @@
-//! A bucket and queues of a benchmark's own, in the servers that `VF_TEST_S3` and `VF_TEST_SQS` name.
+//! A bucket and queues for one benchmark, in the servers given by `VF_TEST_S3` and `VF_TEST_SQS`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,18 +9,18 @@ use videoframes_core::storage::{S3Options, S3Storage};
 
 const REGION: &str = "us-east-1";
 
-/// What was made, by its name.
+/// The created bucket and queues.
 pub(crate) struct Servers {
     name: String,
     s3: String,
     sqs: String,
-    /// What a worker is told of it.
+    /// The environment of a worker.
     #[allow(dead_code)] // not every benchmark has workers
     pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Servers {
-    /// Made by `vf-worker provision`; `database` is an address of one. `None` where there are no servers.
+    /// Creates bucket and queues with `vf-worker provision`; `database` is a database URL. `None` without servers.
     pub(crate) fn provision(database: &str) -> Option<Self> {
         let (s3, sqs) = (
             std::env::var("VF_TEST_S3").ok()?,
@@ -78,7 +78,7 @@ async fn config(endpoint: &str) -> SdkConfig {
     sdk_config(&options).await
 }
 
-/// `vf-worker`: the one that `VF_WORKER` names, or the one beside this program's folder.
+/// Returns the path of `vf-worker`: `VF_WORKER`, or the program beside the folder of this program.
 pub(crate) fn worker() -> PathBuf {
     if let Some(worker) = std::env::var_os("VF_WORKER") {
         return PathBuf::from(worker);

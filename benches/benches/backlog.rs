@@ -176,8 +176,8 @@ fn job(n: usize) -> NewJob {
     }
 }
 
-/// Inserts jobs accepted within ten hours: `rows` waiting, a hundredth of them between attempts, a thousand in
-/// process, and in addition a tenth as many failed.
+/// Inserts `rows` jobs accepted within ten hours: a hundredth between attempts, a thousand in process, the others
+/// waiting. Inserts a tenth as many failed jobs in addition.
 async fn fill(database: &Database, rows: u64) {
     let between = rows / 100;
     let kinds = [

@@ -23,10 +23,10 @@ fn make(args: &str, out: &Path) {
     cache::run(&mut command, &[]).unwrap();
 }
 
-/// Red pictures whose alpha grows from left to right.
+/// Red pictures whose alpha increases from left to right.
 const RED: &str = "-f lavfi -i color=red:s=160x96:r=10:d=1,format=rgba,geq=r=255:g=0:b=0:a=255*X/W";
 
-/// A clip of each way to keep an alpha channel.
+/// Generates one clip for each way to store an alpha channel.
 fn clips(folder: &Path) -> Vec<PathBuf> {
     [
         ("vp9.webm", "-c:v libvpx-vp9 -pix_fmt yuva420p -auto-alt-ref 0"),
@@ -80,7 +80,7 @@ fn png_and_webp_keep_the_alpha_channel_and_jpeg_gets_a_white_background() {
                         let white = 255 - alpha;
                         let expected = match format {
                             "jpg" => [255, white, white, 255],
-                            // Colours of what cannot be seen do not survive every encoder.
+                            // Some encoders do not preserve the colours of transparent pixels.
                             _ if alpha < 12 => {
                                 let [.., alpha] = picture.get_pixel(x, 48).0;
                                 assert!(alpha < 12, "{what}: {alpha}");
@@ -101,7 +101,7 @@ fn planned_and_plain_pictures_with_an_alpha_channel_are_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let clips = clips(folder.path());
     for ffmpeg in all_ffmpegs() {
-        // The codecs that can be planned.
+        // Codecs that the planned strategy supports.
         let planned = |clip: &&PathBuf| clip.ends_with("prores.mov") || clip.ends_with("png.mov");
         for clip in clips.iter().filter(planned) {
             for format in ["png", "webp", "jpg"] {

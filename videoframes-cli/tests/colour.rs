@@ -1,4 +1,4 @@
-//! Pictures have the colours of the video: as JPEG, PNG and WebP, however the video is tagged.
+//! Pictures have the colours of the video, as JPEG, PNG and WebP, for all colour tags.
 //!
 //! The patches are converted to YUV here, by the formulas of ITU-R BT.601 and BT.709.
 #![allow(clippy::unwrap_used)]
@@ -22,7 +22,7 @@ const PATCHES: [[u8; 3]; COLUMNS * ROWS] = [
     [225, 225, 225],
     [90, 160, 190],
 ];
-/// Code values by which a channel may be off.
+/// Maximum difference of a channel in code values.
 const TOLERANCE: i32 = 4;
 
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ struct Flat {
     matrix: Matrix,
     full_range: bool,
     tags: &'static str,
-    /// What a decoder has to say of it, held against `ffprobe`.
+    /// Expected tags of the decoded video, compared with `ffprobe`.
     seen: &'static str,
 }
 
@@ -88,7 +88,7 @@ fn flats() -> Vec<Flat> {
     ]
 }
 
-/// Y'CbCr of R'G'B', all as 8-bit codes.
+/// Converts R'G'B' to Y'CbCr, both in 8-bit codes.
 fn yuv([r, g, b]: [u8; 3], matrix: Matrix, full_range: bool) -> [u8; 3] {
     let (kr, kb) = match matrix {
         Matrix::Bt601 => (0.299, 0.114),
@@ -149,7 +149,7 @@ impl Flat {
         self.check(target)
     }
 
-    /// The clip holds the patches as converted here, and the tags as meant.
+    /// Fails unless the clip contains the converted patches and the intended tags.
     fn check(&self, clip: &Path) -> Result<(), String> {
         let mut command = Command::new("ffprobe");
         command.args([
@@ -173,11 +173,11 @@ impl Flat {
         }
         let mut command = Command::new(cache::encoder());
         command.args(["-nostdin", "-v", "error", "-i"]).arg(clip);
-        // The decoder's own bytes: asking for a format that it does not have would convert.
+        // Requests the format of the decoder, since another format would cause a conversion.
         command.args(["-frames:v", "1", "-f", "rawvideo", "-"]);
         let decoded = cache::run(&mut command, &[])?.stdout;
         let raw = self.raw();
-        // Edges of patches ring: nearly all bytes have to be close.
+        // Nearly all bytes must be close; edges of patches ring.
         let off = raw
             .iter()
             .zip(&decoded)
@@ -189,7 +189,7 @@ impl Flat {
         Ok(())
     }
 
-    /// The mean colours of the middles of the patches in the second picture of `vf --all`.
+    /// Returns the mean colours in the middle of each patch, in the second picture of `vf extract --all`.
     fn extracted(&self, format: &str, ffmpeg: Option<&Path>) -> Result<Vec<[i32; 3]>, String> {
         let archive = vf::extract(&self.ready()?, &["--all", "-f", format], ffmpeg)?;
         let picture = archive.pictures.get(1).ok_or("fewer than two pictures")?;
@@ -263,12 +263,12 @@ fn run(ffmpeg: Option<&Path>) {
 }
 
 #[test]
-fn colours_are_the_videos_in_every_format() {
+fn colours_match_the_video_in_every_format() {
     run(None);
 }
 
 #[test]
-fn colours_are_the_videos_in_every_format_with_another_ffmpeg() {
+fn colours_match_the_video_in_every_format_with_another_ffmpeg() {
     if let Some(ffmpeg) = vf::other_ffmpeg() {
         run(Some(&ffmpeg));
     }

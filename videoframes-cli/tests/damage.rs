@@ -1,4 +1,4 @@
-//! What counts as damage, and which frames are presented of a stream that is cut or joined.
+//! Detection of damage, and the presented frames of cut or joined streams.
 //!
 //! Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
@@ -13,17 +13,17 @@ use corpus::barcode::{self, Chroma, Turn};
 use corpus::{cache, vf};
 
 const SIDE: (usize, usize) = (160, 96);
-/// Bytes of a packet of a transport stream.
+/// Size of a packet of a transport stream in bytes.
 const PACKET: usize = 188;
 
-/// A folder, and an ffmpeg to try things with.
+/// A folder, and the ffmpeg to test.
 struct Place {
     folder: tempfile::TempDir,
     ffmpeg: Option<PathBuf>,
 }
 
 impl Place {
-    /// One with the ffmpeg of the `PATH`, and one with the second ffmpeg.
+    /// Returns one value with the ffmpeg in `PATH`, and one with the second ffmpeg.
     fn each() -> Vec<Self> {
         let other = vf::other_ffmpeg();
         let ffmpegs = std::iter::once(None).chain(other.map(Some));
@@ -39,7 +39,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Encodes `frames` numbered frames at 30 a second, with a sound.
+    /// Encodes `frames` numbered frames at 30 frames per second, with audio.
     fn numbered(&self, frames: u32, args: &str, name: &str) -> PathBuf {
         let out = self.path(name);
         let raw: Vec<u8> = (0..frames)
@@ -68,7 +68,7 @@ impl Place {
         command.output().unwrap()
     }
 
-    /// The numbers of the frames that are extracted.
+    /// Returns the numbers of the extracted frames.
     fn numbers(&self, input: &Path, args: &[&str]) -> Vec<u32> {
         let archive = vf::extract(input, args, self.ffmpeg.as_deref()).unwrap();
         let pictures = archive.pictures.iter();
@@ -112,7 +112,7 @@ impl Place {
         said
     }
 
-    /// Splits a video into segments that all start their counters anew, and joins them again.
+    /// Splits a video into segments that restart their counters, and joins the segments.
     fn joined(&self, video: &Path, seconds: &str) -> PathBuf {
         let segments = self.path("segments");
         fs::create_dir(&segments).unwrap();
@@ -135,8 +135,8 @@ impl Place {
     }
 }
 
-/// Encoders of the clips: one that notices most losses, one that notices few, one without references across
-/// many pictures.
+/// Encoders of the clips. The first decoder detects most losses, the second few, and the third codec has no
+/// references across many pictures.
 const CODECS: [&str; 3] = [
     "-c:v libx264 -g 30 -bf 3 -x264-params b-pyramid=normal:scenecut=0",
     "-c:v libx265 -g 30 -x265-params log-level=error:scenecut=0",
@@ -151,7 +151,7 @@ fn begins_picture(packet: &[u8]) -> bool {
     packet[1] & 0x40 != 0
 }
 
-/// Removes a packet of the video from `share` of a transport stream on that fits `which`.
+/// Removes the first video packet that matches `which` after the fraction `share` of a transport stream.
 fn lose(stream: &Path, share: f64, which: impl Fn(&[u8]) -> bool, out: &Path) {
     let mut bytes = fs::read(stream).unwrap();
     let packets = bytes.len() / PACKET;
@@ -181,7 +181,7 @@ fn joined_segments_are_an_undamaged_video() {
 }
 
 #[test]
-fn a_stream_that_is_joined_to_itself_is_undamaged() {
+fn a_stream_joined_to_itself_is_undamaged() {
     for place in Place::each() {
         let video = place.numbered(60, CODECS[0], "once.ts");
         let twice = place.path("twice.ts");
@@ -190,14 +190,14 @@ fn a_stream_that_is_joined_to_itself_is_undamaged() {
             [fs::read(&video).unwrap(), fs::read(&video).unwrap()].concat(),
         )
         .unwrap();
-        // Frames that go back in time are not shown.
+        // Frames whose time goes back are not displayed.
         let shown: Vec<u32> = (0..60).collect();
         assert_eq!(place.numbers(&twice, &["--all"]), shown);
     }
 }
 
 #[test]
-fn a_lost_packet_is_damage_for_the_pictures_behind_it() {
+fn a_lost_packet_is_damage_for_the_following_pictures() {
     for place in Place::each() {
         for codec in CODECS {
             let video = place.numbered(240, &format!("{codec} -c:a mp2"), "whole.ts");
@@ -225,7 +225,7 @@ fn a_loss_in_joined_segments_is_still_damage() {
     }
 }
 
-/// Cuts the first sixth off a transport stream with keyframes at every 30th frame or more often.
+/// Removes the first sixth of a transport stream with a keyframe at least every 30 frames.
 fn cut_head(video: &Path, out: &Path) {
     let bytes = fs::read(video).unwrap();
     let at = bytes.len() / PACKET / 6 * PACKET;
@@ -233,7 +233,7 @@ fn cut_head(video: &Path, out: &Path) {
 }
 
 #[test]
-fn a_recording_that_begins_in_the_middle_of_a_group_starts_with_its_first_keyframe() {
+fn a_recording_cut_inside_a_gop_starts_with_its_first_keyframe() {
     for place in Place::each() {
         for codec in CODECS {
             let video = place.numbered(120, &format!("{codec} -c:a mp2"), "whole.ts");
@@ -255,7 +255,7 @@ fn a_recording_that_begins_in_the_middle_of_a_group_starts_with_its_first_keyfra
 }
 
 #[test]
-fn other_containers_that_begin_without_a_keyframe_start_with_their_first_one() {
+fn other_containers_without_a_leading_keyframe_start_with_their_first_keyframe() {
     for place in Place::each() {
         for (codec, name) in [
             (CODECS[0], "late.mkv"),
@@ -281,13 +281,13 @@ fn other_containers_that_begin_without_a_keyframe_start_with_their_first_one() {
 }
 
 #[test]
-fn a_loss_behind_the_first_keyframe_of_a_recording_is_still_damage() {
+fn a_loss_after_the_first_keyframe_of_a_recording_is_damage() {
     for place in Place::each() {
         for codec in CODECS {
             let video = place.numbered(120, codec, "whole.ts");
             let (recording, lost) = (place.path("recording.ts"), place.path("lost.ts"));
             cut_head(&video, &recording);
-            // A keyframe is marked as an entry point in its first packet; the next one belongs to it.
+            // The first packet of a keyframe has the random access indicator; the next packet belongs to the keyframe.
             let bytes = fs::read(&recording).unwrap();
             let entry = |packet: &[u8]| {
                 is_video(packet) && begins_picture(packet) && packet[3] & 0x20 != 0 && packet[5] & 0x40 != 0
@@ -302,7 +302,7 @@ fn a_loss_behind_the_first_keyframe_of_a_recording_is_still_damage() {
 }
 
 #[test]
-fn a_video_of_which_nothing_decodes_is_damaged() {
+fn a_video_without_decodable_frames_is_damaged() {
     for place in Place::each() {
         for codec in [CODECS[0], "-c:v mpeg4", "-c:v prores_ks"] {
             let video = place.numbered(60, &format!("{codec} -an"), "whole.mov");

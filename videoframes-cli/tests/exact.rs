@@ -1,7 +1,7 @@
-//! `vf extract` picks exactly the frames that the rule demands, on every clip of the corpus.
+//! `vf extract` picks exactly the frames of the selection rule, on every clip of the corpus.
 //!
-//! Expectations come from the numbers in the pictures, a full decode and this file's own exact
-//! arithmetic. Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
+//! Expected frames come from the numbers in the pictures, a full decode and separate exact arithmetic in this
+//! file. Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
 
 mod corpus;
@@ -16,7 +16,7 @@ use corpus::truth::Truth;
 use corpus::vf::{self, Archive};
 use serde_json::Value;
 
-/// What is asked of a clip, and the moments that it means.
+/// A request for a clip, and the expected frames.
 struct Ask {
     args: Vec<&'static str>,
     /// Target in seconds and index of the frame in the truth.
@@ -41,7 +41,7 @@ fn asks(truth: &Truth) -> Vec<Ask> {
         args: vec!["--at", list],
         picks: times.into_iter().map(|t| (t, truth.shown_at(t))).collect(),
     };
-    // 100% asks for the end and gets the last frame.
+    // 100% is the end, at which the last frame is displayed.
     let (half, point_four) = (end.times(Q::new(1, 2)), Q::new(2, 5));
     let mut asks = vec![
         fps(&["--fps", "2"], 2, 1),
@@ -81,7 +81,7 @@ fn asks(truth: &Truth) -> Vec<Ask> {
     asks
 }
 
-/// Holds an archive against what was asked; the error names the first difference.
+/// Compares an archive with the request; the error names the first difference.
 fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(), String> {
     let entries = archive.manifest["frames"]
         .as_array()
@@ -156,7 +156,7 @@ fn check_entry(
     demand(entry["bytes"] == archive.pictures[k].bytes.len(), "bytes".into())
 }
 
-/// All failures of one clip, each with what was asked.
+/// Returns all failures of one clip, each with the request.
 fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
     let (path, truth) = match clip.ready() {
         Ok(ready) => ready,
@@ -176,7 +176,7 @@ fn run(group: Group, ffmpeg: Option<&Path>) {
     runner::run(|clip| clip.group == group, |clip| failures(clip, ffmpeg));
 }
 
-/// The same with the second ffmpeg, or a word on why not.
+/// Runs the group with the second ffmpeg, or reports that there is none.
 fn run_other(group: Group) {
     if let Some(ffmpeg) = vf::other_ffmpeg() {
         run(group, Some(&ffmpeg));
@@ -224,7 +224,7 @@ fn pictures_are_upright_square_and_whole_with_another_ffmpeg() {
 }
 
 #[test]
-fn the_bar_code_is_read_only_upright() {
+fn the_bar_code_is_only_readable_upright() {
     use barcode::{Chroma, Turn, draw, read};
     for number in 0..=barcode::MAX_NUMBER {
         let picture = draw(number, 160, 96, Turn::None, Chroma::Quartered);

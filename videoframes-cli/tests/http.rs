@@ -1,4 +1,4 @@
-//! Videos by HTTP: the same archive as from the file, little of it read, and clean ends.
+//! Videos by HTTP: identical archives, few bytes read, and clean errors.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../videoframes-core/tests/http/server.rs"]
@@ -21,7 +21,7 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// Forty seconds with a keyframe a second, large enough that a part of it is little.
+    /// Generates a video of forty seconds with one keyframe per second, large enough for partial reads.
     fn video(&self, extra: &[&str]) -> PathBuf {
         let path = self.0.path().join("video.mp4");
         let made = Command::new("ffmpeg")
@@ -83,7 +83,7 @@ fn read(path: &Path) -> Arc<Vec<u8>> {
 }
 
 #[test]
-fn a_few_frames_by_http_are_the_same_and_cost_little() {
+fn a_few_frames_by_http_are_identical_and_read_few_bytes() {
     for layout in ["+faststart", "0", "+frag_keyframe+empty_moov"] {
         let place = Place::new();
         let video = place.video(&["-movflags", layout]);
@@ -107,7 +107,7 @@ fn a_few_frames_by_http_are_the_same_and_cost_little() {
             (&"planned".into(), &size.into())
         );
 
-        // The plain way needs a file, and so does what has no ranges.
+        // The plain strategy needs a file, and so does a server without range requests.
         let result = json(&place.extract(
             &ranged.url("video.mp4"),
             "plain.zip",
@@ -138,7 +138,7 @@ fn a_few_frames_by_http_are_the_same_and_cost_little() {
 }
 
 #[test]
-fn this_machine_is_not_read_from_unasked() {
+fn private_addresses_are_refused_by_default() {
     let place = Place::new();
     let server = Server::start(|_| panic!("was asked"));
     for command in ["extract", "plan", "probe"] {
@@ -154,7 +154,7 @@ fn this_machine_is_not_read_from_unasked() {
 }
 
 #[test]
-fn a_video_that_is_gone_or_changes_on_the_way_leaves_nothing() {
+fn a_video_that_disappears_or_changes_leaves_no_files() {
     let place = Place::new();
     let bytes = read(&place.video(&[]));
     for gone in [true, false] {
@@ -176,10 +176,10 @@ fn a_video_that_is_gone_or_changes_on_the_way_leaves_nothing() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_asked_again() {
+fn stalled_requests_are_retried() {
     let place = Place::new();
     let bytes = read(&place.video(&[]));
-    // Among the samples, for as long as a decoder may be silent.
+    // The stall is among the samples and lasts for the whole stall timeout of the decoder.
     let server = Server::start(move |request| Answer {
         hang: request.before == 4,
         body: match Answer::ranged(&bytes, request).body {
@@ -196,7 +196,7 @@ fn a_server_that_falls_silent_is_asked_again() {
 }
 
 #[test]
-fn nothing_is_asked_for_that_has_no_place() {
+fn an_unwritable_output_fails_before_any_request() {
     let place = Place::new();
     fs::write(place.0.path().join("out.zip"), "mine").unwrap();
     let server = Server::start(|_| panic!("was asked"));
@@ -210,7 +210,7 @@ fn nothing_is_asked_for_that_has_no_place() {
 }
 
 #[test]
-fn what_may_be_secret_is_never_said() {
+fn secrets_in_urls_are_never_printed() {
     let place = Place::new();
     for address in [
         "https://u:geheim@h:99999/v.mp4?geheim",
@@ -229,7 +229,7 @@ fn what_may_be_secret_is_never_said() {
 }
 
 #[test]
-fn limits_hold_for_what_is_downloaded() {
+fn limits_apply_to_downloads() {
     let place = Place::new();
     let server = Server::start(|_| Answer {
         body: vec![0; 1 << 20],
@@ -264,10 +264,10 @@ fn limits_hold_for_what_is_downloaded() {
 }
 
 #[test]
-fn interrupt_while_a_server_is_silent_leaves_nothing() {
+fn interrupt_during_a_stalled_request_leaves_no_files() {
     let place = Place::new();
     let bytes = read(&place.video(&[]));
-    // Silent from the start, in the index, among the samples, and in a download.
+    // Stalls at the start, in the index, among the samples, and in a download.
     for (at, whole) in [(0, false), (1, false), (4, false), (0, true)] {
         let (copy, reached) = (Arc::clone(&bytes), Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&reached);

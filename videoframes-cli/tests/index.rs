@@ -1,4 +1,4 @@
-//! What the index says of a video is what ffprobe says of it, and its frames are those of a full decode.
+//! The index of a video agrees with ffprobe and with the frames of a full decode.
 #![allow(clippy::unwrap_used)]
 
 mod corpus;
@@ -14,7 +14,7 @@ use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::video::{IndexReader, NoIndex, VideoIndex};
 
-/// The index of a file, read as a source of ranges would be.
+/// Reads the index of a file by ranges.
 fn index(path: &Path) -> Result<VideoIndex, NoIndex> {
     let file = Bytes::from(std::fs::read(path).unwrap());
     let mut reader = IndexReader::new(file.len() as u64);
@@ -24,7 +24,7 @@ fn index(path: &Path) -> Result<VideoIndex, NoIndex> {
     reader.finish()
 }
 
-/// Clips whose sample description does not tell everything: ffprobe is asked.
+/// Clips with an incomplete sample description, which require ffprobe.
 const ASKED: [&str; 6] = [
     "interlaced.mp4",
     "mjpeg.mov",
@@ -72,7 +72,7 @@ fn check(clip: &Clip) -> Result<(), String> {
             Err("the index does not say what the stream is".to_owned())
         };
     };
-    // Hints that ffprobe rounds or guesses.
+    // ffprobe rounds or guesses these hints.
     (video.frame_rate, video.duration) = (seen.frame_rate, seen.duration);
     if video != seen {
         return Err(format!("{video:?}\n    instead of {seen:?}"));

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 const KEY: &str = "videoframes";
 const SECRET: &str = "videoframes-secret";
 
-/// A bucket with the video `in/a b+ü.mp4` in it, and the same video as a file.
+/// A bucket with the video `in/a b+ü.mp4`, and the same video as a file.
 struct Place {
     folder: tempfile::TempDir,
     address: String,
@@ -79,7 +79,7 @@ impl Place {
         })
     }
 
-    /// The keys that are there, and how many uploads are neither completed nor aborted.
+    /// Returns the existing keys, and the number of incomplete uploads.
     fn state(&self) -> (Vec<String>, usize) {
         self.runtime.block_on(async {
             let listed = self.client.list_objects_v2().bucket(&self.bucket).send();
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-/// The exit code and the first line of stderr.
+/// Returns the exit code and the first line of stderr.
 fn refusal(output: &Output) -> (Option<i32>, String) {
     let said = String::from_utf8_lossy(&output.stderr);
     (
@@ -136,7 +136,7 @@ fn refusal(output: &Output) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_object_gives_the_archive_that_its_file_gives_and_little_of_it_is_read() {
+fn an_object_gives_the_same_archive_as_a_file_and_few_bytes_are_read() {
     let Some(place) = Place::new() else { return };
     let local = place.local();
     let done = place.extract(&place.at("in/a b+ü.mp4"), &place.at("out/frames.zip"), &[]);
@@ -151,7 +151,7 @@ fn an_object_gives_the_archive_that_its_file_gives_and_little_of_it_is_read() {
 }
 
 #[test]
-fn an_object_is_not_replaced_unasked() {
+fn an_object_is_only_replaced_on_request() {
     let Some(place) = Place::new() else { return };
     let (video, out) = (place.at("in/a b+ü.mp4"), place.at("out.zip"));
     place.put("out.zip", b"foreign".to_vec());
@@ -164,7 +164,7 @@ fn an_object_is_not_replaced_unasked() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_in_a_line_and_leaves_nothing() {
+fn errors_are_one_line_and_leave_no_objects() {
     let Some(place) = Place::new() else { return };
     place.put("text.mp4", b"no video".repeat(100));
     let (video, out) = (place.at("in/a b+ü.mp4"), place.at("out.zip"));

@@ -1,4 +1,4 @@
-//! Decoding only the needed samples gives the same bytes as decoding all of them.
+//! The planned and the plain strategy produce the same bytes.
 #![allow(clippy::unwrap_used)]
 
 mod corpus;
@@ -11,7 +11,7 @@ use corpus::{cache, runner, vf};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-/// Requests that leave much out, little, and nothing.
+/// Requests that skip many samples, few samples, and no samples.
 const REQUESTS: [&[&str]; 6] = [
     &["--fps", "2"],
     &["--fps", "7/3", "-s", "0.21"],
@@ -21,7 +21,7 @@ const REQUESTS: [&[&str]; 6] = [
     &["--all", "-s", "50%"],
 ];
 
-/// What `vf extract` wrote, or its exit code and what it said.
+/// Returns the archive of `vf extract`, or the exit code and stderr.
 fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> Result<Vec<u8>, String> {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out.zip");
@@ -40,8 +40,8 @@ fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> 
     }
 }
 
-/// Why samples of these clips cannot be left out.
-fn hindrance(clip: &Clip) -> Option<&'static str> {
+/// Returns the reason that the planned strategy does not support a clip.
+fn not_plannable(clip: &Clip) -> Option<&'static str> {
     let container = Path::new(clip.name).extension()?.to_str()?;
     match clip.name {
         _ if !["mp4", "mov"].contains(&container) => Some("no index"),
@@ -70,7 +70,7 @@ fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
                 failures.push(format!("{what}: three decoders differ from plain"));
             }
         }
-        match (hindrance(clip), planned) {
+        match (not_plannable(clip), planned) {
             (None, planned) if planned.is_err() && plain.is_ok() => {
                 failures.push(format!("{what}: not planned: {}", planned.unwrap_err()));
             }
@@ -103,7 +103,7 @@ fn strategies_agree_on_every_clip_with_another_ffmpeg() {
     }
 }
 
-/// An encode of some frames of a moving picture.
+/// A random encode of moving pictures.
 #[derive(Debug, Clone)]
 struct Encode {
     hevc: bool,
@@ -184,7 +184,7 @@ impl Encode {
         };
         let mut command = Command::new(cache::encoder());
         command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"]);
-        // Cuts and noise, so that the encoder has something to decide.
+        // Cuts and noise exercise the decisions of the encoder.
         command.arg(format!(
             "testsrc2=s=128x96:r={rate},noise=alls=20:allf=t,hue=h='if(lt(mod(n,17),8),0,90)'"
         ));
@@ -205,7 +205,7 @@ impl Encode {
     }
 }
 
-/// Jumps that are longer than the counters of picture order reach.
+/// Checks jumps that exceed the range of the picture order counters.
 #[test]
 fn strategies_agree_on_long_jumps() {
     for (hevc, open) in [(true, true), (true, false), (false, true), (false, false)] {
@@ -240,7 +240,7 @@ fn strategies_agree_on_long_jumps() {
     }
 }
 
-/// Random encodes, random frames. `VF_TEST_ENCODES` sets how many.
+/// Checks random frames of random encodes. `VF_TEST_ENCODES` sets their number.
 #[test]
 fn strategies_agree_on_random_encodes() {
     let cases = std::env::var("VF_TEST_ENCODES").ok().and_then(|n| n.parse().ok());
@@ -281,7 +281,7 @@ fn strategies_agree_on_random_encodes() {
 }
 
 #[test]
-fn plans_are_shown_and_nothing_is_decoded() {
+fn plans_are_printed_without_decoding() {
     let clip = |name: &str| {
         let all = clips::all();
         all.iter()
@@ -293,7 +293,7 @@ fn plans_are_shown_and_nothing_is_decoded() {
     };
     let plan = |name: &str, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vf"));
-        // Without a decoder: the index is enough.
+        // A plan needs only the index, not a decoder.
         let command = command.arg("plan").arg(clip(name)).args(args);
         command
             .args(["--ffmpeg", "/nonexistent/ffmpeg"])
@@ -322,7 +322,7 @@ fn plans_are_shown_and_nothing_is_decoded() {
 }
 
 #[test]
-fn a_byte_that_is_read_twice_counts_once() {
+fn bytes_that_are_read_twice_count_once() {
     let place = tempfile::tempdir().unwrap();
     let (clip, out) = (place.path().join("short.mp4"), place.path().join("out.zip"));
     let mut make = Command::new(cache::encoder());

@@ -1,4 +1,4 @@
-//! Files with several video streams: which one is taken, and how another is chosen.
+//! Files with several video streams: the default stream, and the choice of another stream.
 //!
 //! Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use corpus::{cache, vf};
 use serde_json::Value;
 
-/// Sizes of the two streams, by which their pictures are told apart.
+/// Sizes of the two streams, which identify their pictures.
 const FIRST: [u32; 2] = [320, 180];
 const SECOND: [u32; 2] = [160, 120];
 
@@ -20,7 +20,7 @@ fn all_ffmpegs() -> Vec<Option<PathBuf>> {
     std::iter::once(None).chain(other.map(Some)).collect()
 }
 
-/// Two video streams, of which the second is the default one.
+/// Generates a file with two video streams, of which the second is the default stream.
 fn make(options: &str, out: &Path) {
     let mut command = Command::new(cache::encoder());
     command.args(["-v", "error", "-y"]);
@@ -48,7 +48,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Bytes of the pictures of an extraction, and their size.
+/// Returns the bytes of the extracted pictures, and their size.
 fn pictures(clip: &Path, args: &[&str], ffmpeg: Option<&Path>) -> (Vec<Vec<u8>>, [u32; 2]) {
     let archive = vf::extract(clip, args, ffmpeg).unwrap();
     let first = archive.pictures[0].decode().unwrap();
@@ -57,11 +57,11 @@ fn pictures(clip: &Path, args: &[&str], ffmpeg: Option<&Path>) -> (Vec<Vec<u8>>,
 }
 
 #[test]
-fn a_disabled_track_is_taken_only_on_request() {
+fn a_disabled_track_is_used_only_on_request() {
     let place = tempfile::tempdir().unwrap();
     let clip = place.path().join("disabled.mp4");
     make("-disposition:v:0 0 -disposition:v:1 default", &clip);
-    // Without the flag 'enabled', whatever the muxer has written.
+    // Clears the flag 'enabled', which muxers set differently.
     let mut bytes = std::fs::read(&clip).unwrap();
     let header = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
     bytes[header + 7] &= !1;
@@ -93,13 +93,13 @@ fn a_disabled_track_is_taken_only_on_request() {
 }
 
 #[test]
-fn streams_are_listed_and_the_one_that_was_used_is_named() {
+fn streams_are_listed_with_the_used_stream() {
     let place = tempfile::tempdir().unwrap();
     for name in ["two.mp4", "two.mkv", "two.ts"] {
         let clip = place.path().join(name);
         let dispositions = "-disposition:v:0 0 -disposition:v:1 default";
         make(if name == "two.ts" { "" } else { dispositions }, &clip);
-        // A transport stream does not say which of its streams is shown by default.
+        // A transport stream does not mark a default stream.
         let shown = u64::from(name != "two.ts");
         for ffmpeg in all_ffmpegs() {
             lists_and_names(&clip, name, shown, ffmpeg.as_deref());
@@ -157,7 +157,7 @@ fn a_chosen_stream_is_compressed() {
 }
 
 #[test]
-fn a_stream_that_is_not_there_is_an_error_in_one_line() {
+fn a_missing_stream_is_a_one_line_error() {
     let place = tempfile::tempdir().unwrap();
     let clip = place.path().join("two.mp4");
     make("", &clip);

@@ -1,4 +1,4 @@
-//! What a result says of itself: chapters and titles, and not where and with what it was filmed.
+//! Metadata of outputs: chapters and titles are kept, location and device are dropped.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{compress, make, probe};
 
-/// As a phone writes it, with chapters.
+/// Generates a clip with the metadata of a phone, and with chapters.
 fn phone(place: &Path) -> std::path::PathBuf {
     let chapters = place.join("chapters.txt");
     let text = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n\
@@ -33,12 +33,12 @@ fn said(file: &Path) -> Value {
 }
 
 #[test]
-fn place_and_device_are_dropped_and_chapters_kept() {
+fn location_and_device_are_dropped_and_chapters_kept() {
     let place = tempfile::tempdir().unwrap();
     let clip = phone(place.path());
     assert!(said(&clip).to_string().contains("+38.7223"), "the clip itself");
     for ffmpeg in crate::all_ffmpegs() {
-        // Encoded, and with its own streams.
+        // Encoded, and with the streams of the source.
         for (quality, out) in [("30", "a.mp4"), ("100", "b.mp4"), ("30", "c.webm")] {
             let out = place.path().join(out);
             compress(&clip, &["-q", quality], &out, ffmpeg.as_deref()).unwrap();
@@ -66,7 +66,7 @@ fn place_and_device_are_dropped_and_chapters_kept() {
 }
 
 #[test]
-fn all_of_it_is_kept_on_request() {
+fn all_metadata_are_kept_on_request() {
     let place = tempfile::tempdir().unwrap();
     let clip = phone(place.path());
     let out = place.path().join("out.mp4");
@@ -85,7 +85,7 @@ fn all_of_it_is_kept_on_request() {
 }
 
 #[test]
-fn languages_are_kept_with_everything_and_with_little() {
+fn languages_are_kept_with_all_and_with_reduced_metadata() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let inputs = "-f lavfi -i testsrc2=d=2:s=160x96:r=10 -f lavfi -i sine=d=2 -map 0 -map 1 -map 1";
@@ -103,7 +103,7 @@ fn languages_are_kept_with_everything_and_with_little() {
                     &path(out),
                 );
                 let language = |place: usize| streams["streams"][place]["tags"]["language"].clone();
-                // One of them has a second code for the first.
+                // ISO 639-2 has two codes for each of these languages.
                 assert!(
                     language(0) == "deu" || language(0) == "ger",
                     "{out} {args:?}: {streams}"
@@ -112,7 +112,7 @@ fn languages_are_kept_with_everything_and_with_little() {
                     language(1) == "fra" || language(1) == "fre",
                     "{out} {args:?}: {streams}"
                 );
-                // MP4 has no place for a track's title.
+                // MP4 has no field for the title of a track.
                 let titled = args.contains(&"--keep-metadata") && out == "out.webm";
                 assert_eq!(
                     streams["streams"][0]["tags"]["title"] == "Ton",
@@ -138,7 +138,7 @@ fn the_index_comes_first() {
 }
 
 #[test]
-fn harmless_words_are_kept_whatever_the_container_calls_them() {
+fn harmless_tags_are_kept_under_the_names_of_every_container() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let tags = "-metadata artist=Ana -metadata album=Far -metadata copyright=Free -metadata comment=Hello";

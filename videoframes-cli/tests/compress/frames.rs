@@ -1,4 +1,4 @@
-//! The same frames at the same times, on every clip of the corpus.
+//! Outputs have the same frames at the same times, for every clip of the corpus.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::corpus::truth::Truth;
 use crate::corpus::vf;
 use crate::{compress, make, probe};
 
-/// Holds a result against the truth about its source. Times may be rounded to `rounding` seconds.
+/// Compares an output with the truth about its source. Times may be rounded to `rounding` seconds.
 fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), String> {
     let (width, height) = (&result["width"], &result["height"]);
     let (Some(width), Some(height)) = (width.as_u64(), height.as_u64()) else {
@@ -35,7 +35,7 @@ fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), S
     }
 }
 
-/// What is wrong with a clip's results, one for each way that it is compressed.
+/// Returns the errors in the outputs for a clip, one output per set of options.
 fn failures(clip: &Clip, asks: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec<String> {
     let (path, truth) = match clip.ready() {
         Ok(ready) => ready,
@@ -58,23 +58,23 @@ fn failures(clip: &Clip, asks: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec
     asks.iter().filter_map(failure).collect()
 }
 
-/// Low enough for a result that is smaller than these clips are, and too high for one.
+/// A quality low enough to make these clips smaller, and a quality too high for that.
 const ASKS: [(&[&str], &str); 2] = [(&["-q", "20"], "low.mp4"), (&["-q", "100"], "high.mp4")];
 
 #[test]
-fn results_show_the_same_frames_at_the_same_times() {
+fn outputs_have_the_same_frames_at_the_same_times() {
     runner::run(|_| true, |clip| failures(clip, &ASKS, None));
 }
 
 #[test]
-fn results_show_the_same_frames_with_another_ffmpeg() {
+fn outputs_have_the_same_frames_with_another_ffmpeg() {
     if let Some(ffmpeg) = vf::other_ffmpeg() {
         runner::run(|_| true, |clip| failures(clip, &ASKS, Some(&ffmpeg)));
     }
 }
 
 #[test]
-fn every_codec_and_container_shows_the_same_frames() {
+fn every_codec_and_container_keeps_the_frames() {
     let asks: [(&[&str], &str); 4] = [
         (&["-q", "20", "--codec", "hevc"], "hevc.mp4"),
         (&["-q", "20", "--codec", "av1"], "av1.mp4"),
@@ -94,10 +94,10 @@ fn every_codec_and_container_shows_the_same_frames() {
 }
 
 #[test]
-fn a_source_that_starts_before_zero_keeps_all_frames_and_their_sound() {
+fn a_source_that_starts_before_zero_keeps_all_frames_and_audio() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
-    // Timestamps of 33 bits start again after 95,443.7 s: the demuxer takes these for negative ones.
+    // Timestamps of 33 bits wrap after 95,443.7 s: the demuxer interprets these as negative timestamps.
     make(
         "-f lavfi -i testsrc2=s=320x180:r=30:d=5 -f lavfi -i sine=d=5 -c:v libx264 -g 30 -bf 2 -crf 30 -c:a aac \
          -pix_fmt yuv420p -output_ts_offset 95442",
@@ -149,7 +149,7 @@ fn a_source_that_starts_before_zero_keeps_all_frames_and_their_sound() {
     }
 }
 
-/// Asserts that an output and what is said of it end after so many seconds.
+/// Asserts that an output and its reported duration end after the given number of seconds.
 fn assert_ends(result: &Value, out: &Path, seconds: f64) {
     let format = probe("-show_entries format=duration", out);
     let played: f64 = format["format"]["duration"].as_str().unwrap().parse().unwrap();
@@ -214,7 +214,7 @@ fn the_last_frame_is_displayed_as_long_as_in_the_source() {
 }
 
 #[test]
-fn any_number_of_frames_may_share_their_times() {
+fn any_number_of_frames_may_have_the_same_time() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let plain = path("plain.mkv");
@@ -246,7 +246,7 @@ fn any_number_of_frames_may_share_their_times() {
 }
 
 #[test]
-fn a_clock_that_goes_back_and_meets_its_own_times_again_is_no_error() {
+fn timestamps_that_jump_back_and_repeat_are_no_error() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let part = |rate: u32, offset: &str, name: &str| {

@@ -1,4 +1,4 @@
-//! Colours, light and orientation.
+//! Colours, HDR metadata and rotation.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ fn colour_tags_are_kept() {
 }
 
 #[test]
-fn colours_that_hardly_anyone_knows_stop_nothing() {
+fn rare_colour_tags_are_no_error() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let plain = path("plain.mp4");
@@ -67,7 +67,7 @@ fn colours_that_hardly_anyone_knows_stop_nothing() {
         &plain,
     );
     let plain = plain.display();
-    // YCgCo, ICtCp, IPT-C2 and codes that mean nothing (ITU-T H.273).
+    // YCgCo, ICtCp, IPT-C2 and reserved codes (ITU-T H.273).
     for (said, matrix) in [
         ("matrix_coefficients=8", Some("ycgco")),
         ("matrix_coefficients=14", Some("ictcp")),
@@ -100,7 +100,7 @@ fn colours_that_hardly_anyone_knows_stop_nothing() {
     }
 }
 
-/// The mean of each plane of the first frame, in 8 bit of limited range.
+/// Returns the mean of each plane of the first frame, in 8-bit limited range.
 fn means(file: &Path) -> Vec<f64> {
     let mut command = std::process::Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-i"]).arg(file);
@@ -119,7 +119,7 @@ fn means(file: &Path) -> Vec<f64> {
 }
 
 #[test]
-fn colours_look_the_same_whatever_they_are_coded_as() {
+fn colours_look_the_same_for_every_encoding_of_colour() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     for format in ["yuv420p", "yuvj420p", "yuv444p", "yuv422p10le"] {
@@ -146,7 +146,7 @@ const HDR: &str = "-f lavfi -i testsrc2=d=1:s=320x180:r=10 -c:v libx265 -pix_fmt
     master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400:log-level=none";
 
 #[test]
-fn hdr_is_kept_where_the_codec_can_and_brought_to_sdr_where_not() {
+fn hdr_is_kept_if_the_codec_supports_it_and_converted_to_sdr_otherwise() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     make(HDR, &path("in.mp4"));
@@ -213,7 +213,7 @@ fn hdr_is_kept_where_the_codec_can_and_brought_to_sdr_where_not() {
 }
 
 #[test]
-fn hevc_is_marked_for_players_of_apples() {
+fn hevc_has_the_tag_that_apple_players_require() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     make(
@@ -229,7 +229,7 @@ fn hevc_is_marked_for_players_of_apples() {
 }
 
 #[test]
-fn hdr_that_says_no_more_than_its_curve_is_brought_to_sdr() {
+fn hdr_with_only_a_transfer_function_is_converted_to_sdr() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     make(HDR, &path("hdr.mp4"));
@@ -251,7 +251,7 @@ fn hdr_that_says_no_more_than_its_curve_is_brought_to_sdr() {
 }
 
 #[test]
-fn a_result_that_would_grow_keeps_its_promises() {
+fn an_output_that_would_grow_is_still_converted() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let source = "-f lavfi -i testsrc2=d=2:s=320x180:r=25";

@@ -1,8 +1,8 @@
-//! `vf compress`: the frames of the source at their times, its sound, its looks and what is said of it, in
-//! the size that was asked for.
+//! `vf compress`: outputs keep the frames with their times, the audio, the colours and the metadata of the source,
+//! within the requested size.
 //!
-//! What a result shows is told by ffmpeg and ffprobe, which know nothing of the program. Set
-//! `VF_TEST_FFMPEG` to run what depends on ffmpeg with a second one as well.
+//! ffmpeg and ffprobe verify the outputs independently of the program. Set `VF_TEST_FFMPEG` to run the tests that
+//! depend on ffmpeg with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../corpus/mod.rs"]
@@ -19,7 +19,7 @@ use std::process::{Command, Output};
 use corpus::{cache, vf};
 use serde_json::Value;
 
-/// `vf compress CLIP ARGS -o OUT`.
+/// Runs `vf compress CLIP ARGS -o OUT`.
 fn run(clip: &Path, args: &[&str], out: &Path, ffmpeg: Option<&Path>) -> Output {
     command(clip, args, out, ffmpeg).output().unwrap()
 }
@@ -38,19 +38,19 @@ fn command(clip: &Path, args: &[&str], out: &Path, ffmpeg: Option<&Path>) -> Com
     command
 }
 
-/// The same where it has to succeed, and what it says of the result.
+/// Runs `vf compress`, which must succeed, and returns the JSON result.
 fn compress(clip: &Path, args: &[&str], out: &Path, ffmpeg: Option<&Path>) -> Result<Value, String> {
     let said = cache::run(&mut command(clip, args, out, ffmpeg), &[])?;
     serde_json::from_slice(&said.stdout).map_err(|e| e.to_string())
 }
 
-/// The ffmpeg of the `PATH`, and the second one.
+/// Returns the ffmpeg in `PATH` (`None`), and the second ffmpeg.
 fn all_ffmpegs() -> Vec<Option<PathBuf>> {
     let other = vf::other_ffmpeg();
     std::iter::once(None).chain(other.map(Some)).collect()
 }
 
-/// Makes a clip of inputs and options.
+/// Generates a clip from inputs and options.
 fn make(args: &str, out: &Path) {
     let mut command = Command::new(cache::encoder());
     command.args(["-v", "error", "-nostdin", "-y"]);
@@ -58,7 +58,7 @@ fn make(args: &str, out: &Path) {
     cache::run(&mut command, &[]).unwrap();
 }
 
-/// What ffprobe says in JSON.
+/// Returns the JSON output of ffprobe.
 fn probe(args: &str, file: &Path) -> Value {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-of", "json"]);

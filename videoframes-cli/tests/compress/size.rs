@@ -1,4 +1,4 @@
-//! How large a result is, and how much like its source.
+//! Size of outputs, and similarity to their sources.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{compress, make, probe, run};
 
-/// Something with motion and grain, as a camera writes it: large.
+/// Generates a large clip with motion and grain, similar to a recording of a camera.
 fn clip(place: &Path, source: &str, options: &str) -> PathBuf {
     let path = place.join("clip.mp4");
     let sound = "-f lavfi -i sine=d=6 -c:a aac -b:a 128k";
@@ -18,7 +18,7 @@ fn clip(place: &Path, source: &str, options: &str) -> PathBuf {
 }
 
 #[test]
-fn the_size_that_is_asked_for_is_met() {
+fn the_requested_size_is_met() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out.mp4");
     for (source, limits) in [
@@ -71,7 +71,7 @@ fn every_codec_meets_a_size() {
 }
 
 #[test]
-fn a_size_that_cannot_be_had_is_said_to_be() {
+fn an_impossible_size_is_reported() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=6:s=320x180:r=25", "-crf 8");
     let out = place.path().join("out.mp4");
@@ -91,14 +91,14 @@ fn a_size_that_cannot_be_had_is_said_to_be() {
 }
 
 #[test]
-fn what_would_grow_keeps_its_streams() {
+fn streams_are_kept_if_encoding_would_enlarge_the_video() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let clip = clip(place.path(), "testsrc2=d=3:s=320x180:r=25", "-crf 40");
     let result = compress(&clip, &["-q", "100"], &path("out.mp4"), None).unwrap();
     assert_eq!(result["origin"], "remuxed");
     assert_eq!(result["warnings"], serde_json::json!([]));
-    // A height is not exceeded for it.
+    // The maximum height has priority over the size.
     let lower = compress(
         &clip,
         &["-q", "100", "--max-height", "178"],
@@ -113,13 +113,13 @@ fn what_would_grow_keeps_its_streams() {
     );
     let packets = |file: &Path| probe("-select_streams v -show_entries packet=pts_time,size", file);
     assert_eq!(packets(&clip), packets(&path("out.mp4")));
-    // Nothing is made worse for a size that the source does not have.
+    // A maximum size above the size of the source does not reduce the quality.
     let result = compress(&clip, &["--max-size", "10MB"], &path("roomy.mp4"), None).unwrap();
     assert!(
         result["bytes"].as_u64() <= result["source_bytes"].as_u64(),
         "{result}"
     );
-    // A container that does not hold its streams gets encoded ones all the same.
+    // If the container cannot contain the streams of the source, they are encoded regardless.
     let result = compress(&clip, &["-q", "100", "--audio", "none"], &path("out.webm"), None).unwrap();
     assert_eq!(
         (&result["origin"], &result["codec"]),
@@ -132,7 +132,7 @@ fn what_would_grow_keeps_its_streams() {
 }
 
 #[test]
-fn the_default_is_much_smaller_than_a_camera_writes_and_looks_the_same() {
+fn the_default_quality_is_much_smaller_and_visually_identical() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(
         place.path(),
@@ -144,7 +144,7 @@ fn the_default_is_much_smaller_than_a_camera_writes_and_looks_the_same() {
     assert!(result["ratio"].as_f64().unwrap() <= 0.7, "{result}");
     let ssim = result["ssim"].as_f64().unwrap();
     assert!((0.95..1.0).contains(&ssim), "{result}");
-    // As ffmpeg has it of the two files.
+    // The similarity equals the result of ffmpeg for both files.
     let compared = crate::corpus::cache::run(
         std::process::Command::new("ffmpeg")
             .args(["-nostdin", "-i"])
@@ -167,7 +167,7 @@ fn the_default_is_much_smaller_than_a_camera_writes_and_looks_the_same() {
 }
 
 #[test]
-fn nothing_is_enlarged_and_shapes_are_kept() {
+fn videos_are_never_enlarged_and_keep_their_aspect_ratio() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=1:s=426x240:r=25,setsar=4/3", "-crf 5");
     let out = place.path().join("out.mp4");
@@ -197,7 +197,7 @@ fn nothing_is_enlarged_and_shapes_are_kept() {
 }
 
 #[test]
-fn sides_that_an_encoder_does_not_take_are_named() {
+fn sizes_that_an_encoder_rejects_are_reported() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=1:s=320x180:r=25", "-crf 5");
     let out = place.path().join("out.mp4");
@@ -233,7 +233,7 @@ fn sides_that_an_encoder_does_not_take_are_named() {
 }
 
 #[test]
-fn notes_are_kept_in_a_folder_of_any_name() {
+fn two_pass_statistics_are_kept_in_a_folder_of_any_name() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=2:s=160x96:r=10", "-crf 8");
     let folder = place.path().join(OsStr::from_bytes(b"o:d=d '\\\xff"));
@@ -251,7 +251,7 @@ fn notes_are_kept_in_a_folder_of_any_name() {
 }
 
 #[test]
-fn a_rate_beyond_what_an_encoder_takes_is_no_error() {
+fn a_frame_rate_above_the_maximum_of_an_encoder_is_no_error() {
     let place = tempfile::tempdir().unwrap();
     let clip = place.path().join("noise.mkv");
     make(

@@ -1,4 +1,4 @@
-//! Sound stays where it was: the beginnings of short tones, found in what is decoded.
+//! Audio stays in sync, measured by the onsets of short tones in the decoded audio.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::corpus::cache;
 use crate::{compress, make, probe, run};
 
 const RATE: usize = 48_000;
-/// Samples of a frame of AAC.
+/// Number of samples per AAC frame.
 const FRAME: usize = 1024;
 
-/// Where tones begin, in samples from time 0.
+/// Returns the onsets of tones, in samples from time 0.
 fn onsets(file: &Path) -> Vec<usize> {
     let mut command = Command::new("ffmpeg");
     command
@@ -40,12 +40,12 @@ fn onsets(file: &Path) -> Vec<usize> {
     onsets
 }
 
-/// A tone of 50 ms every second, from 0.3 s on.
+/// A tone of 50 ms per second, starting at 0.3 s.
 const TONES: &str = "-f lavfi -i aevalsrc=if(lt(mod(t-0.3\\,1)\\,0.05)\\,sin(2*PI*1000*t)\\,0):s=44100:d=5";
 const VIDEO: &str = "-f lavfi -i testsrc2=d=5:s=160x96:r=30 -c:v libx264 -preset veryfast -crf 10";
 
 #[test]
-fn sound_stays_in_sync() {
+fn audio_stays_in_sync() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     make(&format!("{TONES} {VIDEO} -c:a aac -b:a 192k"), &path("plain.mp4"));
@@ -58,7 +58,7 @@ fn sound_stays_in_sync() {
     make(&format!("-ss 1.51 -i {plain} -c copy"), &path("edit.mp4"));
     let delayed = format!("-itsoffset 0.7 -i {plain} -i {plain} -map 0:v -map 1:a -c copy");
     make(&delayed, &path("delay.mp4"));
-    // A gap of 90 ms, which is two frames of pictures.
+    // A gap of 90 ms, the duration of two video frames.
     let gap = "-af asetnsamples=441,asetpts=PTS+gte(T\\,2)*0.09/TB -c:a pcm_s16le";
     make(&format!("{TONES} {VIDEO} {gap}"), &path("gap.mkv"));
     for ffmpeg in crate::all_ffmpegs() {
@@ -94,7 +94,7 @@ fn sound_stays_in_sync() {
 }
 
 #[test]
-fn sound_is_encoded_copied_or_left_out() {
+fn audio_is_encoded_copied_or_omitted() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let two = "-map 0:a -map 1:v -map 0:a -metadata:s:a:0 language=ger -metadata:s:a:1 language=por";
@@ -145,7 +145,7 @@ fn sound_is_encoded_copied_or_left_out() {
     );
 }
 
-/// A video and a sound of stereo at 48 kHz that pauses for so many seconds.
+/// Generates a video with stereo audio at 48 kHz that pauses for the given number of seconds.
 fn pausing(seconds: u32, out: &Path) {
     let length = seconds + 10;
     let video = format!("-f lavfi -i testsrc2=d={length}:s=64x64:r=1");
@@ -158,7 +158,7 @@ fn pausing(seconds: u32, out: &Path) {
 }
 
 #[test]
-fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
+fn pauses_are_filled_and_too_long_pauses_are_reported() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     pausing(600, &path("long.mkv"));
@@ -171,7 +171,7 @@ fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
         let sound = probe(entries, &out)["streams"][0].clone();
         let number = |name: &str| sound[name].as_str().unwrap().parse::<f64>().unwrap();
         assert!((605.9..606.1).contains(&number("duration")), "{sound}");
-        // One after the other, and no hole between them.
+        // Packets are consecutive, without gaps.
         let packets = 606.0 * 48_000.0 / 1024.0;
         assert!((number("nb_read_packets") - packets).abs() < 5.0, "{sound}");
 
@@ -190,7 +190,7 @@ fn a_pause_is_filled_and_one_that_is_too_long_for_that_is_said() {
 }
 
 #[test]
-fn of_many_channels_in_no_known_layout_the_first_two_are_heard() {
+fn the_first_two_channels_of_an_unknown_layout_are_kept() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let silence = "-guess_layout_max 0 -f s16le -ar 48000 -ac 10 -t 2 -i /dev/zero";

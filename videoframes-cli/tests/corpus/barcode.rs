@@ -1,18 +1,18 @@
-//! A frame's number as a picture of 8 by 4 big blocks, and its reader.
+//! A bar code for frame numbers, a picture of 8 by 4 big blocks, and the reader of the code.
 //!
-//! Row 0 is the number, most significant bit first, white for 1; row 1 its complement, so that
-//! every bit is read as a difference; row 2 a check byte, which a rotated or mirrored picture
-//! fails; row 3 is motion and noise, for the encoder. Both fields of a frame show the same.
+//! Row 0 is the number, most significant bit first, white for 1. Row 1 is the complement, so that each bit is read
+//! as a difference. Row 2 is a check byte, which is wrong in a rotated or mirrored picture. Row 3 is motion and
+//! noise, for the encoder. Both fields of a frame are equal.
 
 const COLUMNS: usize = 8;
 const ROWS: usize = 4;
 const BLACK: u8 = 16;
 const WHITE: u8 = 235;
 
-/// The highest number that a picture holds.
+/// The maximum number in a picture.
 pub const MAX_NUMBER: u32 = 255;
 
-/// How the stored picture lies to the shown one: what a player turns clockwise.
+/// The clockwise rotation that a player applies to the stored picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     None,
@@ -21,7 +21,7 @@ pub enum Turn {
     ThreeQuarters,
 }
 
-/// How chroma is stored in the raw pictures.
+/// The chroma subsampling of the raw pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chroma {
     Quartered,
@@ -36,7 +36,7 @@ fn code_rows(number: u8) -> [u8; 3] {
     [number, !number, check_byte(number)]
 }
 
-/// Luma of the shown picture at (`x`, `y`) of `w` by `h`.
+/// Returns the luma of the displayed picture at (`x`, `y`) of `w` by `h`.
 fn luma(number: u8, x: usize, y: usize, w: usize, h: usize) -> u8 {
     let (column, row) = (x * COLUMNS / w, y * ROWS / h);
     if let Some(bits) = code_rows(number).get(row) {
@@ -47,13 +47,13 @@ fn luma(number: u8, x: usize, y: usize, w: usize, h: usize) -> u8 {
         };
     }
     let motion = (x * 2 + usize::from(number) * 5) % 160;
-    // A hash of place and time: the same on every machine.
+    // A hash of position and time, equal on every machine.
     let mut noise = (x * 73_856_093) ^ (y / 2 * 19_349_663) ^ (usize::from(number) * 83_492_791);
     noise ^= noise >> 7;
     (40 + motion + noise % 12).min(235) as u8
 }
 
-/// The raw stored picture (planar YUV) of `w` by `h` stored pixels that shows `number`.
+/// Returns the raw stored picture (planar YUV) of `w` by `h` stored pixels with `number`.
 pub fn draw(number: u32, w: usize, h: usize, turn: Turn, chroma: Chroma) -> Vec<u8> {
     let number = u8::try_from(number).expect("a number that the bar code holds");
     let mut raw = Vec::with_capacity(w * h * 3);
@@ -82,7 +82,7 @@ pub fn read(luma: &[u8], w: usize, h: usize) -> Result<u32, String> {
         return Err(format!("{} bytes are no {w}x{h} picture", luma.len()));
     }
     let mean = |column: usize, row: usize| -> i32 {
-        // The middle fifth of the block each way, away from blurred edges.
+        // The middle fifth of the block in each direction avoids blurred edges.
         let span = |i: usize, n: usize, size: usize| {
             let (from, to) = (size * (10 * i + 4) / (10 * n), size * (10 * i + 6) / (10 * n));
             from..to.max(from + 1)

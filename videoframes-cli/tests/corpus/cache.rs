@@ -1,4 +1,4 @@
-//! Files that are made once and kept: one maker at a time, complete or absent.
+//! A cache of generated files: one writer at a time, and each entry complete or absent.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where kept files lie.
+/// Returns the cache directory.
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus")
 }
 
-/// The ffmpeg that makes the clips and tells the truth about them.
+/// Returns the ffmpeg that generates the clips and decodes the truth.
 pub fn encoder() -> OsString {
     std::env::var_os("VF_TEST_FFMPEG_ENC").unwrap_or_else(|| "ffmpeg".into())
 }
@@ -44,13 +44,13 @@ pub fn kept(
     Ok(place)
 }
 
-/// What a finished command said.
+/// The output of a finished command.
 pub struct Said {
     pub stdout: Vec<u8>,
     pub stderr: String,
 }
 
-/// Runs `command` with `input` on its standard input; any exit status but 0 is an error.
+/// Runs `command` with `input` on its standard input; fails for any exit status except 0.
 pub fn run(command: &mut Command, input: &[u8]) -> Result<Said, String> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -60,7 +60,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Result<Said, String> {
         .map_err(|e| format!("{}: {e}", command.get_program().display()))?;
     let mut stdin = child.stdin.take().expect("a piped standard input");
     let output = std::thread::scope(|scope| {
-        // A child that stops reading early shows in its exit status.
+        // The exit status reveals a child that stops reading early.
         scope.spawn(move || stdin.write_all(input).ok());
         child.wait_with_output()
     })

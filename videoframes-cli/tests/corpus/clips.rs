@@ -1,4 +1,4 @@
-//! The clips: how each is made and what is known of it by construction.
+//! The clips: their recipes and properties known by construction.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,10 +8,10 @@ use super::cache;
 use super::rational::Q;
 use super::truth::Truth;
 
-/// Bump when the bar code, the way of making clips or the way of telling the truth changes.
+/// Version of the cache. Bump when the bar code, the generation of clips or the reference decode changes.
 const VERSION: u32 = 3;
 
-/// Which test a clip belongs to.
+/// The test to which a clip belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     Containers,
@@ -23,7 +23,7 @@ pub enum Group {
 /// The recipe of one clip.
 #[derive(Debug, Clone)]
 pub struct Clip {
-    /// The file's name, which no other clip has.
+    /// Unique file name.
     pub name: &'static str,
     pub group: Group,
     frames: u32,
@@ -34,34 +34,34 @@ pub struct Clip {
     turn: Turn,
     chroma: Chroma,
     interlaced: bool,
-    /// Extension of the file that is encoded first, where `then` makes the clip from it.
+    /// Extension of the intermediate file if `then` creates the clip.
     first: &'static str,
     encode: &'static str,
     then: Option<&'static str>,
     numbers: Numbers,
     times: Times,
-    /// By how much the container may round the distance of two timestamps.
+    /// Maximum rounding by the container of the difference of two timestamps.
     rounding: (u32, u32),
 }
 
-/// Which frames are known to be presented.
+/// The frames known to be presented.
 #[derive(Debug, Clone, Copy)]
 enum Numbers {
     All,
-    /// The last ones: at least one is missing at the start, none between.
+    /// The last frames: at least one frame is missing at the start, none in between.
     Tail,
-    /// Exactly these last ones.
+    /// The frames from this number on.
     From(u32),
-    /// Those for which this holds.
+    /// The frames for which the function returns true.
     Kept(fn(u32) -> bool),
 }
 
-/// What is known of the presentation times.
+/// The known presentation times.
 #[derive(Debug, Clone, Copy)]
 enum Times {
     /// Frame n is at n frame intervals.
     Constant,
-    /// Frame n is at so many milliseconds.
+    /// Frame n is at the returned number of milliseconds.
     Milliseconds(fn(u32) -> u32),
 }
 
@@ -141,7 +141,7 @@ impl Clip {
         }
     }
 
-    /// Makes the clip from the encoded file (`first` is its extension) with these arguments.
+    /// Creates the clip from an intermediate file with extension `first` and these arguments.
     fn then(self, first: &'static str, args: &'static str) -> Self {
         Self {
             first,
@@ -155,8 +155,8 @@ impl Clip {
     }
 
     fn milliseconds(self, times: fn(u32) -> u32) -> Self {
-        // The raw video is read at 1000 frames a second, so that a time base of a millisecond is
-        // what `setpts` counts in.
+        // The raw video is read at 1000 frames per second, so that `setpts` counts in a time base of one
+        // millisecond.
         Self {
             times: Times::Milliseconds(times),
             rate: (1000, 1),
@@ -164,7 +164,7 @@ impl Clip {
         }
     }
 
-    /// The clip's file and its truth, made if need be.
+    /// Returns the file and the truth of the clip, generated if not cached.
     pub fn ready(&self) -> Result<(PathBuf, Truth), String> {
         let place = cache::kept(self.name, &self.recipe(), |place| {
             self.make(place)?;
@@ -182,7 +182,7 @@ impl Clip {
         Ok((place.join(self.name), truth))
     }
 
-    /// What the cache knows the clip by. Functions have no name: their values stand for them.
+    /// Returns the cache key of the clip. Functions have no name, so their values are part of the key.
     fn recipe(&self) -> String {
         let numbers: Vec<u32> = (0..self.frames)
             .filter(|&n| match self.numbers {
@@ -260,7 +260,7 @@ impl Clip {
         std::fs::remove_file(encoded).map_err(|e| e.to_string())
     }
 
-    /// When frame `n` was presented in what the encoder was given.
+    /// Returns the presentation time of frame `n` in the input of the encoder.
     fn time(&self, n: u32) -> Q {
         match self.times {
             Times::Constant => Q::new(i128::from(n) * i128::from(self.rate.1), self.rate.0.into()),
@@ -268,7 +268,7 @@ impl Clip {
         }
     }
 
-    /// Holds what a full decode told against what is known by construction.
+    /// Compares the result of a full decode with the properties known by construction.
     fn check(&self, truth: &Truth) -> Result<(), String> {
         let seen: Vec<u32> = truth.frames.iter().map(|frame| frame.number).collect();
         let expected: Vec<u32> = match self.numbers {
@@ -302,7 +302,7 @@ fn irregular(n: u32) -> u32 {
     n * 57 + n * n * 7 % 41
 }
 
-/// A slide show: holds of over a second between bursts. The same formula as in `SLIDES`.
+/// A slide show: pauses of over a second between bursts. The same formula as in `SLIDES`.
 fn slides(n: u32) -> u32 {
     n * 40 + n / 5 * 1170
 }
@@ -404,7 +404,7 @@ fn timing() -> Vec<Clip> {
         clip("vfr_slides.mp4", SLIDES).milliseconds(slides).frames(14),
         clip("vfr_dropped.mp4", DROPPED).numbers(Numbers::Kept(not_third_or_fourth_of_seven)).rate(30, 1).frames(80),
         clip("vfr_dropped.mkv", DROPPED).numbers(Numbers::Kept(not_third_or_fourth_of_seven)).rate(30, 1).frames(80),
-        // Some frames have the time of the one before, which is never seen.
+        // Some frames have the time of the previous frame, which is then never displayed.
         clip("same_time.mkv", "-vf setpts=N*40 -enc_time_base 1/1000 -c:v libx264 -preset veryfast -crf 18 -bf 0")
             .then("mkv", "-i {in} -c copy -bsf:v setts=ts=TS-40*eq(mod(N\\,7)\\,4)")
             .milliseconds(same_time)
@@ -412,7 +412,7 @@ fn timing() -> Vec<Clip> {
         clip("b_pyramid.mp4", "-c:v libx264 -preset fast -crf 18 -x264-params b-pyramid=normal:bframes=8:b-adapt=0:keyint=40:scenecut=0"),
         clip("open_gop.mp4", "-c:v libx264 -preset veryfast -crf 18 -x264-params open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"),
         clip("open_gop_hevc.mp4", hevc_open),
-        // Starts at a CRA whose leading pictures refer to what is gone: a decoder skips them.
+        // Starts at a CRA picture whose leading pictures refer to missing pictures; decoders skip them.
         clip("open_gop_cut.ts", hevc_open)
             .then("mp4", "-ss 0.9 -i {in} -c copy")
             .numbers(Numbers::From(20)),
@@ -423,7 +423,7 @@ fn timing() -> Vec<Clip> {
             .then("mp4", "-ss 0.61 -i {in} -c copy")
             .numbers(Numbers::Tail),
         clip("edit_list.mov", X264).then("mov", "-ss 0.6 -i {in} -c copy").numbers(Numbers::From(15)),
-        // An empty edit: the video comes 0.7 s after the audio.
+        // An empty edit: the video starts 0.7 s after the audio.
         clip("start_delay.mp4", X264).then(
             "mp4",
             "-itsoffset 0.7 -i {in} -f lavfi -i sine=duration=3 -map 0:v -map 1:a -c:v copy -c:a aac -b:a 32k",
@@ -461,7 +461,7 @@ fn geometry() -> Vec<Clip> {
             "mkv",
             "-f lavfi -i sine=duration=2.5 -i {in} -map 0:a -map 1:v -c:v copy -c:a aac -b:a 32k",
         ),
-        // The cover is a video stream too, but no video.
+        // The cover is a video stream, but not a video.
         clip("cover_art.mp4", X264).then(
             "mp4",
             "-f lavfi -i color=red:s=64x64:r=25:d=0.04 -i {in} -map 0:v -map 1:v -c:v:0 mjpeg -c:v:1 copy -disposition:v:0 attached_pic",

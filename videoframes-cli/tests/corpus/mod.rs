@@ -1,8 +1,8 @@
-//! The numbered corpus: small videos in which every frame carries its own number as a picture,
-//! and the truth about each of them, known without the program under test.
+//! The numbered corpus: small videos whose frames contain their number as a bar code, and the truth about each
+//! video, obtained without the program under test.
 //!
-//! The clips are made once with `ffmpeg` (or `$VF_TEST_FFMPEG_ENC`) and kept under cargo's
-//! directory for test files; a changed recipe makes the clip anew.
+//! The clips are generated once with `ffmpeg` (or `$VF_TEST_FFMPEG_ENC`) and cached in cargo's directory for test
+//! files; a changed recipe generates a new clip.
 
 // Each test file compiles this module and uses a part of it.
 #![allow(dead_code, unreachable_pub)]

@@ -1,4 +1,4 @@
-//! Exact fractions of `i128`, written here so that the tests share no arithmetic with the program.
+//! Exact fractions of `i128`, separate from the program so that the tests share no arithmetic with it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -26,7 +26,7 @@ impl Q {
         Self::new(num, 1)
     }
 
-    /// Reads `7`, `7/3`, `-1/2` or a decimal such as `0.4`.
+    /// Parses `7`, `7/3`, `-1/2` or a decimal such as `0.4`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some((num, den)) = text.split_once('/') {
             let den: i128 = den.parse().ok().filter(|d| *d != 0)?;
@@ -67,7 +67,7 @@ impl Q {
         }
     }
 
-    /// For comparing with the floats of a manifest only.
+    /// Converts to a float, only for comparisons with a manifest.
     pub fn to_f64(self) -> f64 {
         self.num as f64 / self.den as f64
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::clips::{self, Clip};
 
-/// Checks the clips that `wanted` takes (or `$VF_TEST_CLIP` alone), two at a time; panics with the
-/// failures of all of them.
+/// Checks the clips selected by `wanted` (or only `$VF_TEST_CLIP`), two at a time; panics with the failures of all
+/// clips.
 pub fn run(wanted: impl Fn(&Clip) -> bool, failures: impl Fn(&Clip) -> Vec<String> + Sync) {
     let only = std::env::var("VF_TEST_CLIP").ok();
     let clips: Vec<Clip> = clips::all()

@@ -1,4 +1,4 @@
-//! What a clip presents, by a full decode with ffmpeg that knows nothing of the program under test.
+//! The presented frames of a clip, by a full decode with ffmpeg, independent of the program under test.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,17 +10,17 @@ use super::{barcode, cache};
 /// One presented frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// The number in the picture.
+    /// The number encoded in the picture.
     pub number: u32,
-    /// The stream's own timestamp in seconds.
+    /// The timestamp of the stream in seconds.
     pub pts: Q,
 }
 
-/// What a clip presents, in order.
+/// The presented frames of a clip, in order.
 #[derive(Debug, Clone)]
 pub struct Truth {
     pub frames: Vec<Frame>,
-    /// When the last frame ends, on the clock of [`Frame::pts`].
+    /// End of the last frame, on the timeline of [`Frame::pts`].
     pub end: Q,
 }
 
@@ -29,17 +29,17 @@ impl Truth {
         self.frames[0].pts
     }
 
-    /// From the first frame to the end.
+    /// Returns the duration from the first frame to the end.
     pub fn duration(&self) -> Q {
         self.end.minus(self.origin())
     }
 
-    /// Time of frame `i` after the first.
+    /// Returns the time of frame `i` relative to the first frame.
     pub fn time(&self, i: usize) -> Q {
         self.frames[i].pts.minus(self.origin())
     }
 
-    /// The rule: the last frame at or before `t` seconds after the first.
+    /// Applies the selection rule: the last frame at or before `t` seconds after the first frame.
     pub fn shown_at(&self, t: Q) -> usize {
         (0..self.frames.len())
             .rev()
@@ -83,7 +83,7 @@ impl Truth {
                 })
             })
             .collect::<Result<Vec<_>, String>>()?;
-        // Of several at one time, the last is seen.
+        // Of several frames with one time, the last is displayed.
         let frames: Vec<Frame> = frames
             .chunk_by(|a, b| a.pts == b.pts)
             .filter_map(|same| same.last().copied())
@@ -102,7 +102,7 @@ impl Truth {
         })
     }
 
-    /// One line for the end and one for each frame.
+    /// Returns one line for the end and one line per frame.
     pub fn to_text(&self) -> String {
         let frames = self.frames.iter().map(|f| format!("{} {}\n", f.number, f.pts));
         std::iter::once(format!("end {}\n", self.end))
@@ -127,7 +127,7 @@ impl Truth {
     }
 }
 
-/// The time base and the timestamps that the `showinfo` filter wrote.
+/// Parses the time base and the timestamps from the output of the `showinfo` filter.
 fn read_showinfo(stderr: &str) -> Result<(Q, Vec<i64>), String> {
     let lines = || stderr.lines().filter(|line| line.contains("Parsed_showinfo"));
     let time_base = lines()
@@ -142,9 +142,9 @@ fn read_showinfo(stderr: &str) -> Result<(Q, Vec<i64>), String> {
     Ok((time_base, pts))
 }
 
-/// The stored duration of the packet that is presented at `pts`: its own; in MP4 and QuickTime, whose
-/// tables hold one that ffprobe does not always print, the one that ffmpeg shows it for; or where
-/// packets carry no timestamps (AVI) the one that all of them share.
+/// Returns the stored duration of the packet presented at `pts`: normally the duration of the packet. In MP4 and
+/// QuickTime, whose tables contain a duration that ffprobe does not always print, the time for which ffmpeg
+/// displays the frame. If packets carry no timestamps (AVI), the duration common to all packets.
 fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "V:0", "-of", "default=nw=1"]);
@@ -187,7 +187,7 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     })
 }
 
-/// For how long ffmpeg shows the last frame, by the number of ticks that it can be seen at.
+/// Measures for how long ffmpeg displays the last frame, by the number of ticks at which the frame is visible.
 fn shown_duration(clip: &Path, time_base: Q, last: Q) -> Result<Q, String> {
     let mut command = Command::new("ffmpeg");
     command

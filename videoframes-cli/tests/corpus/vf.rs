@@ -1,4 +1,4 @@
-//! Runs the program under test and reads the archive that it wrote.
+//! Runs the program under test and reads the resulting archive.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::cache;
 
-/// A picture of the archive.
+/// A picture in the archive.
 pub struct Picture {
     pub name: String,
     pub bytes: Vec<u8>,
@@ -19,13 +19,13 @@ impl Picture {
     }
 }
 
-/// What a run of `vf extract` wrote.
+/// The archive written by `vf extract`.
 pub struct Archive {
     pub pictures: Vec<Picture>,
     pub manifest: serde_json::Value,
 }
 
-/// `vf extract CLIP ARGS`, with another ffmpeg than the one in `PATH` if given.
+/// Runs `vf extract CLIP ARGS`, with `ffmpeg` instead of the ffmpeg in `PATH` if given.
 pub fn extract(clip: &Path, args: &[&str], ffmpeg: Option<&Path>) -> Result<Archive, String> {
     let place = tempfile::tempdir().map_err(|e| e.to_string())?;
     let out = place.path().join("out.zip");
@@ -64,8 +64,8 @@ fn read_archive(path: &Path) -> Result<Archive, String> {
     Ok(Archive { pictures, manifest })
 }
 
-/// The second ffmpeg, `$VF_TEST_FFMPEG`. `None` skips the caller, which is not allowed where
-/// everything has to run.
+/// Returns the second ffmpeg, `$VF_TEST_FFMPEG`. `None` skips the caller; panics if the environment requires
+/// all tests to run.
 pub fn other_ffmpeg() -> Option<std::path::PathBuf> {
     let other = std::env::var_os("VF_TEST_FFMPEG")
         .filter(|path| !path.is_empty())

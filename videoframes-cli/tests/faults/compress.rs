@@ -1,4 +1,4 @@
-//! `vf compress` where something is wrong.
+//! Errors of `vf compress`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use crate::{Place, ffmpeg, vf};
 
 fn compress(place: &Place, input: &Path, extra: &[&str]) -> Output {
     let mut command = vf();
-    // Notes and copies go where the test looks for what is left.
+    // The test checks this folder for two-pass statistics and copies that are left.
     command
         .env("TMPDIR", place.folder.path())
         .arg("compress")
@@ -42,7 +42,7 @@ fn fails(place: &Place, input: &Path, extra: &[&str], code: i32, says: &str) {
 }
 
 #[test]
-fn bad_input_is_told_in_one_line() {
+fn bad_input_is_a_one_line_error() {
     let place = Place::new();
     let path = |name: &str| place.path(name);
     fs::write(path("empty.mp4"), b"").unwrap();
@@ -64,7 +64,7 @@ fn bad_input_is_told_in_one_line() {
 }
 
 #[test]
-fn damage_is_an_error_unless_a_partial_result_is_asked_for() {
+fn damage_is_an_error_unless_a_partial_result_is_requested() {
     let place = Place::new();
     let cut = place.path("cut.mkv");
     let remuxed = place.path("whole.mkv");
@@ -85,7 +85,7 @@ fn damage_is_an_error_unless_a_partial_result_is_asked_for() {
 }
 
 #[test]
-fn outputs_and_flags_are_refused_before_anything_is_done() {
+fn invalid_outputs_and_options_are_rejected_before_any_work() {
     let place = Place::new();
     let out = |name: &str| place.path(name).display().to_string();
     for (args, code, says) in [
@@ -163,7 +163,7 @@ fn an_encoder_that_is_missing_is_named() {
 fn full_disk_leaves_nothing() {
     let place = Place::with("testsrc2=s=640x360:r=10:d=5,noise=alls=40:allf=t");
     for extra in ["", "--max-size 1500kB"] {
-        // A file size limit is what a test can impose anywhere.
+        // A test can set a file size limit on every system.
         let script = format!(
             "ulimit -f 200; trap '' XFSZ; export TMPDIR='{0}'; exec '{1}' compress {extra} -q 90 -o '{0}/out.mp4' -- '{2}'",
             place.folder.path().display(),
@@ -186,10 +186,10 @@ fn full_disk_leaves_nothing() {
 }
 
 #[test]
-fn an_ffmpeg_that_ends_well_though_it_could_not_write_has_failed() {
+fn a_write_error_of_ffmpeg_with_exit_code_0_is_an_error() {
     let place = Place::new();
     let script = place.path("ffmpeg");
-    // As older versions do where only the last of a WebM does not fit.
+    // Older versions exit with 0 if only the end of a WebM file does not fit.
     let body = "#!/bin/sh\nffmpeg \"$@\" || exit\ncase \"$*\" in *-filter_complex*) \
                 echo '[out#0/webm @ 0x1] [error] Error writing trailer: No space left on device' >&2;; esac\n";
     fs::write(&script, body).unwrap();
@@ -206,7 +206,7 @@ fn an_ffmpeg_that_ends_well_though_it_could_not_write_has_failed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn interrupt_stops_everything_and_leaves_nothing() {
+fn interrupt_stops_all_processes_and_leaves_no_files() {
     let place = Place::with(LONG);
     for (kind, extra) in [
         ("-INT", &[][..]),
@@ -242,7 +242,7 @@ fn killed_or_hung_ffmpeg_is_an_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_killed_vf_takes_its_ffmpeg_along() {
+fn the_ffmpeg_of_a_killed_vf_ends() {
     let place = Place::with(LONG);
     let (mut child, _) = started(&place, &["compress"], "out.mp4");
     signal(child.id(), "-KILL");

@@ -1,4 +1,4 @@
-//! Videos that are none, that are damaged, or that lie.
+//! Inputs that are not videos, are damaged, or contain wrong metadata.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{Place, ffmpeg, manifest, vf};
 
 #[test]
-fn what_is_no_video_is_told_apart() {
+fn inputs_without_video_have_distinct_errors() {
     let place = Place::new();
     place.fails(&place.path("missing.mp4"), &[], 3, "no such file");
     place.fails(place.folder.path(), &[], 3, "directory");
@@ -48,7 +48,7 @@ fn what_is_no_video_is_told_apart() {
 }
 
 #[test]
-fn playlists_and_scripts_open_nothing_else() {
+fn playlists_and_scripts_open_no_other_files() {
     let place = Place::new();
     let video = place.video.to_str().unwrap();
     let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{video}\n#EXT-X-ENDLIST\n");
@@ -106,7 +106,7 @@ fn damaged_videos_fail_or_are_partial() {
 }
 
 #[test]
-fn any_file_name_is_only_a_name() {
+fn file_names_have_no_special_meaning() {
     let place = Place::new();
     let names: [&[u8]; 8] = [
         b"with space.mp4",
@@ -141,7 +141,7 @@ fn any_file_name_is_only_a_name() {
 }
 
 #[test]
-fn metadata_are_only_words() {
+fn metadata_have_no_special_meaning() {
     let place = Place::new();
     let named = place.path("named.mp4");
     let video = place.video.to_str().unwrap();
@@ -151,7 +151,7 @@ fn metadata_are_only_words() {
 }
 
 #[test]
-fn videos_that_change_their_size_or_start_their_clock_again_are_extracted() {
+fn videos_with_changing_size_or_restarting_timestamps_are_extracted() {
     let place = Place::new();
     let (wide, tall) = (place.path("wide.ts"), place.path("tall.ts"));
     for (size, offset, out) in [("320x240", "0", &wide), ("240x426", "1", &tall)] {
@@ -171,7 +171,7 @@ fn videos_that_change_their_size_or_start_their_clock_again_are_extracted() {
     let joined = place.path("joined.ts");
     let parts = [fs::read(&wide).unwrap(), fs::read(&tall).unwrap()];
     fs::write(&joined, parts.concat()).unwrap();
-    // Joined like this, the packet counters of the stream jump, which counts as damage.
+    // In a stream joined this way, the packet counters jump, which counts as damage.
     let extract = |video: &Path, format: &str| {
         let output = place.extract(video, &["--all", "-y", "-f", format, "--on-error", "partial"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -192,7 +192,7 @@ fn videos_that_change_their_size_or_start_their_clock_again_are_extracted() {
 }
 
 #[test]
-fn damage_behind_the_last_pick_is_not_looked_at() {
+fn damage_after_the_last_pick_is_ignored() {
     let place = Place::with("testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t");
     let video = place.path("spoiled.mkv");
     let copy = ["-i", place.video.to_str().unwrap(), "-c", "copy"];
@@ -201,7 +201,7 @@ fn damage_behind_the_last_pick_is_not_looked_at() {
     let (from, to) = (bytes.len() / 2, bytes.len() * 9 / 10);
     bytes[from..to].fill(0x55);
     fs::write(&video, bytes).unwrap();
-    // The decoder stops behind the last pick, and so must not have decoded all before it gives it.
+    // Decoding stops after the last pick, so the decoder must output the last pick before decoding the rest.
     for range in [["--all", "--end=2s"], ["--at=1s", "--quiet"]] {
         place.succeeds(&video, &[&range[..], &["-y", "--strategy", "plain"]].concat());
     }

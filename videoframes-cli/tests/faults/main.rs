@@ -1,4 +1,4 @@
-//! Bad input, bad places and bad decoders: one line, the right exit code, nothing left behind.
+//! Invalid inputs, outputs and decoders: a one-line error, the documented exit code, no files left.
 #![allow(clippy::unwrap_used)]
 
 mod compress;
@@ -25,7 +25,7 @@ fn ffmpeg(args: &[&str], out: &Path) {
     assert!(done.success(), "ffmpeg {args:?}");
 }
 
-/// A folder with a real video in it.
+/// A folder with a valid video.
 struct Place {
     folder: tempfile::TempDir,
     video: PathBuf,
@@ -68,7 +68,7 @@ impl Place {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Everything in the folder whose name says that vf made it.
+    /// Returns the files in the folder that vf created, by their names.
     fn left(&self) -> Vec<String> {
         let names = fs::read_dir(self.folder.path())
             .unwrap()

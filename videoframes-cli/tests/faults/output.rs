@@ -1,4 +1,4 @@
-//! Places where a result cannot go, or not as a whole.
+//! Outputs that cannot be written, or not completely.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::{Place, vf};
 
 #[test]
-fn outputs_are_refused_before_anything_is_done() {
+fn invalid_outputs_are_rejected_before_any_work() {
     let place = Place::new();
     place.succeeds(&place.video, &["-n", "1"]);
     let output = place.extract(&place.video, &["-n", "1"]);
@@ -50,17 +50,13 @@ fn outputs_are_refused_before_anything_is_done() {
     }
     let output = place.extract(&place.video, &["--all", "--max-frames", "29", "-y"]);
     assert_eq!(output.status.code(), Some(8));
-    assert_eq!(
-        place.left(),
-        ["out.zip"],
-        "what was there is still there, and nothing else"
-    );
+    assert_eq!(place.left(), ["out.zip"], "only the existing output is left");
 }
 
 #[test]
 fn full_disk_leaves_nothing() {
     let place = Place::with("testsrc2=s=640x360:r=10:d=5");
-    // A file size limit is what a test can impose anywhere; the error is the same kind of write failure.
+    // A test can set a file size limit on every system; the write error is equivalent to a full disk.
     let script = format!(
         "ulimit -f 100; trap '' XFSZ; exec '{}' extract --all -o '{}' -- '{}'",
         env!("CARGO_BIN_EXE_vf"),
@@ -78,7 +74,7 @@ fn full_disk_leaves_nothing() {
 }
 
 #[test]
-fn stdout_is_a_whole_zip_or_none() {
+fn stdout_is_a_complete_zip_or_an_invalid_one() {
     let place = Place::new();
     let run = |args: &[&str]| {
         vf().arg("extract")
@@ -105,7 +101,7 @@ fn stdout_is_a_whole_zip_or_none() {
 }
 
 #[test]
-fn folders_survive_whatever_they_are_called() {
+fn existing_folders_survive_under_any_name() {
     let place = Place::new();
     let run = |at: &Path, out: &str, extra: &[&str]| {
         let mut command = vf();
@@ -135,7 +131,7 @@ fn folders_survive_whatever_they_are_called() {
 }
 
 #[test]
-fn the_video_itself_is_never_replaced() {
+fn the_input_video_is_never_replaced() {
     let place = Place::new();
     let video = place.path("video.zip");
     fs::copy(&place.video, &video).unwrap();

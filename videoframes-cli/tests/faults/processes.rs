@@ -1,4 +1,4 @@
-//! Signals, decoders that fail, and memory.
+//! Signals, failing decoders, and memory.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Place, vf};
 
-/// Processes whose command line mentions the folder.
+/// Returns processes whose command line contains the folder.
 pub(crate) fn processes(folder: &Path) -> Vec<u32> {
     let needle = folder.as_os_str().as_bytes();
     fs::read_dir("/proc")
@@ -55,14 +55,14 @@ fn long_run(place: &Place, extra: &[&str]) -> (std::process::Child, u32) {
     started(place, &[&args, extra].concat(), "out.zip")
 }
 
-/// The same, to a place of its own.
+/// Starts a long extraction to the output `out`.
 fn long_run_to(place: &Place, out: &str) -> (std::process::Child, u32) {
     started(place, &["extract", "--all", "-f", "png"], out)
 }
 
-/// Starts `vf` and returns once it tells of progress, with the process id of its ffmpeg.
+/// Starts `vf` and waits for progress; returns the process and the ID of its ffmpeg process.
 pub(crate) fn started(place: &Place, args: &[&str], out: &str) -> (std::process::Child, u32) {
-    // As from a terminal, also where the tests run under nohup.
+    // Resets ignored signals, so that tests under nohup behave as in a terminal.
     let mut command = Command::new("env");
     command
         .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_vf")])
@@ -138,7 +138,7 @@ fn memory_is_flat() {
 }
 
 #[test]
-fn large_pictures_come_one_at_a_time_to_the_last() {
+fn all_large_pictures_arrive_one_at_a_time() {
     let place = Place::with("nullsrc=s=1920x1080:r=5:d=1,format=rgb24,noise=alls=100:allf=t");
     for strategy in ["plain", "planned"] {
         let args = [
@@ -159,7 +159,7 @@ fn large_pictures_come_one_at_a_time_to_the_last() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn interrupt_stops_everything_and_leaves_nothing() {
+fn interrupt_stops_all_processes_and_leaves_no_files() {
     let place = Place::with(LONG);
     for kind in ["-INT", "-TERM", "-HUP"] {
         let (child, _) = long_run(&place, &[]);
@@ -168,7 +168,7 @@ fn interrupt_stops_everything_and_leaves_nothing() {
     }
 }
 
-/// Makes a file or folder older than any that is new.
+/// Sets an old modification time, so that the sweep does not treat the file or folder as new.
 #[cfg(target_os = "linux")]
 fn age(path: &Path) {
     let file = fs::File::open(path).unwrap();
@@ -178,7 +178,7 @@ fn age(path: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_killed_run_left_goes_with_the_next_and_what_a_living_one_writes_stays() {
+fn files_of_killed_runs_are_swept_and_files_of_live_runs_stay() {
     let place = Place::with(LONG);
     let partials = || {
         let entries = fs::read_dir(place.folder.path()).unwrap().flatten();
@@ -222,7 +222,7 @@ fn what_a_killed_run_left_goes_with_the_next_and_what_a_living_one_writes_stays(
     assert_eq!(
         &partials(),
         std::slice::from_ref(partial),
-        "a living one writes it"
+        "a live run writes the file"
     );
     assert!(!scratch.exists() && mine.exists());
     fs::remove_file(mine).unwrap();
@@ -233,11 +233,11 @@ fn what_a_killed_run_left_goes_with_the_next_and_what_a_living_one_writes_stays(
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_for_temporary_files_that_is_not_utf8_is_no_problem() {
+fn a_temporary_folder_with_a_non_utf8_name_works() {
     let place = Place::new();
     let folder = place.folder.path().join(std::ffi::OsStr::from_bytes(b"tmp-\xff"));
     fs::create_dir(&folder).unwrap();
-    // A name that ffmpeg would garble in its log takes an alias in that folder.
+    // A name that ffmpeg would garble in its log gets an alias in that folder.
     let odd = place.path("a\nb.mp4");
     fs::copy(&place.video, &odd).unwrap();
     let mut command = vf();
@@ -254,7 +254,7 @@ fn a_folder_for_temporary_files_that_is_not_utf8_is_no_problem() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn two_signals_at_once_leave_nothing_and_an_ignored_one_is_none() {
+fn two_simultaneous_signals_leave_no_files_and_ignored_signals_stay_ignored() {
     let place = Place::with(LONG);
     let (child, _) = long_run(&place, &[]);
     signal(child.id(), "-HUP");
@@ -280,7 +280,7 @@ fn two_signals_at_once_leave_nothing_and_an_ignored_one_is_none() {
         let caught = caught
             .and_then(|mask| u64::from_str_radix(mask, 16).ok())
             .unwrap_or(0);
-        // SIGTERM: the last but one that is set up.
+        // SIGTERM: the last but one handler that vf installs.
         caught >> 14 & 1 == 1
     });
     signal(pid, "-HUP");
@@ -309,7 +309,7 @@ fn killed_or_hung_ffmpeg_is_an_error() {
 }
 
 #[test]
-fn a_flood_a_stranger_and_a_missing_ffmpeg_are_errors() {
+fn excess_output_a_foreign_program_and_a_missing_ffmpeg_are_errors() {
     let place = Place::new();
     let script = |name: &str, body: &str| {
         let path = place.path(name);

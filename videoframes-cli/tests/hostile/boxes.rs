@@ -1,19 +1,19 @@
-//! MP4 files whose boxes lie, made of real ones.
+//! MP4 files with forged boxes, derived from valid files.
 
 use std::path::Path;
 
-/// A box of a kind and its content.
+/// Returns a box with the given type and content.
 pub(crate) fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(content.len() + 8).unwrap();
     [&size.to_be_bytes()[..], kind, content].concat()
 }
 
-/// Numbers of 32 bits.
+/// Returns numbers as big-endian 32-bit integers.
 pub(crate) fn words(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
-/// The boxes that follow each other: kind, and all bytes.
+/// Splits a sequence of boxes into types and bytes.
 fn split(mut data: &[u8]) -> Vec<([u8; 4], &[u8])> {
     let mut boxes = Vec::new();
     while data.len() >= 8 {
@@ -24,7 +24,7 @@ fn split(mut data: &[u8]) -> Vec<([u8; 4], &[u8])> {
     boxes
 }
 
-/// The first box at a path of kinds.
+/// Returns the first box at a path of types.
 pub(crate) fn find<'a>(data: &'a [u8], path: &[&[u8; 4]]) -> &'a [u8] {
     let (_, found) = split(data).into_iter().find(|(kind, _)| kind == path[0]).unwrap();
     match path {
@@ -34,7 +34,7 @@ pub(crate) fn find<'a>(data: &'a [u8], path: &[&[u8; 4]]) -> &'a [u8] {
     }
 }
 
-/// The same boxes with others instead of the first one at a path of kinds.
+/// Replaces the first box at a path of types.
 pub(crate) fn replaced(data: &[u8], path: &[&[u8; 4]], instead: &[u8]) -> Vec<u8> {
     let mut done = false;
     let mut all = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn replaced(data: &[u8], path: &[&[u8; 4]], instead: &[u8]) -> Vec<u8
     all
 }
 
-/// A real MP4 with its index behind its data, and the same in fragments.
+/// Generates a valid MP4 file with the index after the data, and a fragmented copy.
 pub(crate) fn movies(folder: &Path) -> (Vec<u8>, Vec<u8>) {
     let read = |name: &str, flags: &[&str]| {
         let path = folder.join(name);

@@ -1,4 +1,4 @@
-//! What a child process gets of its parent, and what it may do.
+//! Environment, privileges and resources of child processes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::ffmpeg;
 
-/// A user that owns nothing.
+/// A user without files.
 const NOBODY: u32 = 65_534;
 
 fn executable(path: &Path, content: &[u8]) {
@@ -16,8 +16,8 @@ fn executable(path: &Path, content: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder that anyone may use, with a video, `vf`, and stand-ins for ffmpeg and ffprobe that run `before` and
-/// then the real one.
+/// Creates a folder for all users with a video, `vf`, and wrappers for ffmpeg and ffprobe that run `before` and
+/// then the real program.
 fn place(before: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -84,7 +84,7 @@ fn children_get_no_secret_no_new_privileges_and_bounded_resources() {
                 .find_map(|line| line.strip_prefix(&format!("limit-{name}=")));
             line.unwrap().parse::<u64>().unwrap_or(u64::MAX)
         };
-        // In KiB, blocks and files.
+        // In KiB, blocks and number of files.
         assert!((600 << 10..16 << 20).contains(&limit("v")), "{program}: {log}");
         assert_eq!((limit("c"), limit("n")), (0, 256), "{program}: {log}");
         assert!(limit("f") < 1 << 20, "{program}: {log}");
@@ -92,7 +92,7 @@ fn children_get_no_secret_no_new_privileges_and_bounded_resources() {
 }
 
 #[test]
-fn the_address_space_of_children_is_what_a_user_gives_them() {
+fn the_address_space_of_children_is_set_by_the_option() {
     let (folder, vf) = place("ulimit -v > $out");
     let output = extract(&vf, folder.path())
         .args(["--max-memory", "3GiB"])
@@ -112,7 +112,7 @@ fn a_child_of_the_same_user_cannot_read_the_environment_of_its_parent() {
     command
         .env("AWS_SECRET_ACCESS_KEY", "a-secret")
         .env("TMPDIR", folder.path());
-    // The superuser reads anything.
+    // The superuser can read all environments.
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -131,7 +131,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn a_decoder_that_nobody_needs_is_out_of_reach() {
+fn unneeded_decoders_are_disabled() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("video.avi");
     ffmpeg(

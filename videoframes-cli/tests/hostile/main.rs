@@ -1,4 +1,4 @@
-//! Hostile videos: they end soon, in little memory and with a clear error, and what decodes them is confined.
+//! Hostile videos fail soon, within a memory limit and with a clear error, and their decoders are confined.
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
@@ -24,7 +24,7 @@ fn ffmpeg(args: &[&str], out: &Path) {
     assert!(done.unwrap().success(), "ffmpeg {args:?}");
 }
 
-/// The ffmpegs to test with: the one in `PATH`, and a second one where there is one.
+/// Returns the ffmpegs to test: the ffmpeg in `PATH`, and the second ffmpeg if available.
 fn ffmpegs() -> Vec<PathBuf> {
     let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
     let required = ["CI", "VF_TEST_REQUIRE_ALL"]

@@ -1,4 +1,4 @@
-//! Few bytes that claim much: no more than 512 MiB for `vf` and its children together, and 20 s.
+//! Small files that claim large data need at most 512 MiB for `vf` and its children together, and 20 s.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ const LIMIT_EXCEEDED: i32 = 8;
 
 const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 
-/// What a run of `vf` did, and the most memory that it and its children took.
+/// The output of a run of `vf`, and the peak memory of the process and its children.
 struct Ended {
     code: Option<i32>,
     stderr: String,
@@ -23,7 +23,7 @@ struct Ended {
     time: Duration,
 }
 
-/// Resident bytes of a process and of all below it.
+/// Returns the resident bytes of a process and all its descendants.
 fn memory_of_tree(root: u32) -> u64 {
     let status = |pid: &str| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |status: &str, name: &str| -> u64 {
@@ -82,7 +82,7 @@ fn watched(command: &mut Command) -> Ended {
     }
 }
 
-/// Holds a file against the bounds with each ffmpeg, and its error against `code` and `says`.
+/// Asserts the limits, the exit code and the error for a file, with each ffmpeg.
 fn is_refused(file: &Path, code: i32, says: &str) {
     for ffmpeg in ffmpegs() {
         let mut command = vf();
@@ -112,7 +112,7 @@ fn file(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-/// A file whose last box claims the bytes that follow, which are all zero and take no room on the disk.
+/// Creates a file whose last box contains `hollow` further bytes, which are a hole in a sparse file.
 fn with_hollow_end(folder: &Path, name: &str, content: &[u8], hollow: u64) -> PathBuf {
     let path = file(folder, name, content);
     let length = content.len() as u64 + hollow;
@@ -125,7 +125,7 @@ fn with_hollow_end(folder: &Path, name: &str, content: &[u8], hollow: u64) -> Pa
     path
 }
 
-/// The head of a box that goes on for so many bytes behind `content`.
+/// Returns the start of a box that continues for `more` bytes after `content`.
 fn hollow(kind: &[u8; 4], content: &[u8], more: u32) -> Vec<u8> {
     let mut whole = boxed(kind, content);
     let size = u32::try_from(whole.len()).unwrap() + more;
@@ -134,7 +134,7 @@ fn hollow(kind: &[u8; 4], content: &[u8], more: u32) -> Vec<u8> {
 }
 
 #[test]
-fn tables_that_claim_more_than_a_file_can_hold_are_refused_before_they_are_decoded() {
+fn tables_that_claim_more_than_the_file_size_are_rejected_before_decoding() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, _) = movies(folder.path());
     let with = |name: &str, table: &[u8; 4], content: &[u8]| {
@@ -169,7 +169,7 @@ fn tables_that_claim_more_than_a_file_can_hold_are_refused_before_they_are_decod
             claims,
         );
     }
-    // Of a track that is not even looked at.
+    // In a track that the extraction does not use.
     let second = find(&whole, &[b"moov", b"trak"]);
     let second = replaced(
         second,
@@ -182,7 +182,7 @@ fn tables_that_claim_more_than_a_file_can_hold_are_refused_before_they_are_decod
 }
 
 #[test]
-fn edits_by_the_million_are_refused() {
+fn millions_of_edits_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, _) = movies(folder.path());
     for count in [3_000, 5_000_000] {
@@ -194,7 +194,7 @@ fn edits_by_the_million_are_refused() {
 }
 
 #[test]
-fn indexes_too_large_to_be_read_are_refused_compressed_or_not() {
+fn oversized_indexes_are_rejected_compressed_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, fragmented) = movies(folder.path());
     let compressed = |size: u32| {
@@ -219,12 +219,12 @@ fn indexes_too_large_to_be_read_are_refused_compressed_or_not() {
 }
 
 #[test]
-fn fragments_that_claim_more_than_they_hold_and_fragments_by_the_million_are_refused() {
+fn forged_fragments_and_millions_of_fragments_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let (_, fragmented) = movies(folder.path());
     let head = [find(&fragmented, &[b"ftyp"]), find(&fragmented, &[b"moov"])].concat();
     let moof = find(&fragmented, &[b"moof"]);
-    // No entry of the run has a field, so that it can claim any number of them.
+    // The entries of the run have no fields, so the run can claim any number of entries.
     let run = boxed(b"trun", &words(&[1, u32::MAX, 100]));
     let lying = replaced(moof, &[b"moof", b"traf", b"trun"], &run);
     let lying = [&head[..], &lying, &boxed(b"mdat", &[0; 100])].concat();
@@ -243,7 +243,7 @@ fn fragments_that_claim_more_than_they_hold_and_fragments_by_the_million_are_ref
     );
 }
 
-/// An animation of a canvas that is hardly painted on, with so many bytes behind it.
+/// Returns an animation with a large, mostly empty canvas, followed by `padding` bytes.
 fn gif(side: u16, padding: usize) -> Vec<u8> {
     let side = side.to_le_bytes();
     let head = [b"GIF89a".as_slice(), &side, &side, &[0xf7, 0, 0], &[0; 768]].concat();
@@ -259,7 +259,7 @@ fn gif(side: u16, padding: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_canvas_that_a_few_bytes_make_large_is_refused() {
+fn a_large_canvas_in_a_small_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for (name, padding) in [("large.gif", 0), ("padded.gif", 1 << 20)] {
         let path = file(folder.path(), name, &gif(11_585, padding));
@@ -268,7 +268,7 @@ fn a_canvas_that_a_few_bytes_make_large_is_refused() {
 }
 
 #[test]
-fn deep_pictures_stay_within_the_memory_that_is_given_to_them() {
+fn pictures_with_high_bit_depth_stay_within_the_memory_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep.mov");
     let source = ["-f", "lavfi", "-i", "color=gray:s=16384x8192:r=1:d=1"];

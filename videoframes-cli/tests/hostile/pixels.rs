@@ -1,4 +1,4 @@
-//! Pictures that are larger than allowed, or become so.
+//! Pictures that exceed the limit on pixels, from the start or in mid-stream.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn fails(command: &mut Command, says: &str) {
     );
 }
 
-/// JPEGs of one size and then of another, as one video.
+/// Generates a video of JPEGs whose size increases.
 fn growing(folder: &Path, width: u32) -> std::path::PathBuf {
     let of = |name: &str, size: &str| {
         let path = folder.join(name);
@@ -56,7 +56,7 @@ fn growing(folder: &Path, width: u32) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_video_that_grows_beyond_the_limit_in_mid_stream_is_refused() {
+fn a_video_that_exceeds_the_limit_in_mid_stream_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let video = growing(folder.path(), 1000);
     for ffmpeg in ffmpegs() {
@@ -97,7 +97,7 @@ fn a_video_that_grows_beyond_the_limit_in_mid_stream_is_refused() {
 }
 
 #[test]
-fn a_video_of_too_large_pictures_exceeds_the_limit_whatever_its_container() {
+fn oversized_pictures_exceed_the_limit_in_every_container() {
     let folder = tempfile::tempdir().unwrap();
     for (name, codec) in [
         ("a.mov", "mjpeg"),
@@ -117,7 +117,7 @@ fn a_video_of_too_large_pictures_exceeds_the_limit_whatever_its_container() {
 }
 
 #[test]
-fn a_sample_aspect_ratio_that_makes_pictures_too_large_exceeds_the_limit() {
+fn a_sample_aspect_ratio_can_exceed_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("wide.mp4");
     let source = ["-f", "lavfi", "-i", "testsrc2=s=640x640:r=10:d=1,setsar=16"];

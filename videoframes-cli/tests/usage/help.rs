@@ -1,4 +1,4 @@
-//! Help, its examples, its exit codes, completions.
+//! Help with examples and exit codes, and completions.
 
 use std::process::Command;
 
@@ -46,7 +46,7 @@ fn every_example_in_help_runs() {
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_vf")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     for example in examples {
-        // Other tests read by HTTP.
+        // Other tests cover HTTP.
         let line = example.replace("https://example.org/", "");
         let mut shell = Command::new("sh");
         let shell = shell.arg("-c").arg(&line).env("PATH", &path);
@@ -87,7 +87,7 @@ fn exit_codes_are_the_same_in_help_and_documentation() {
 }
 
 #[test]
-fn an_option_stands_under_the_heading_that_it_belongs_to() {
+fn options_appear_under_their_headings() {
     let probe = help_of(&["probe", "-h"], "100");
     let (options, limits) = probe.split_once("Limits").unwrap();
     assert!(
@@ -114,7 +114,7 @@ fn an_option_stands_under_the_heading_that_it_belongs_to() {
 }
 
 #[test]
-fn addresses_of_objects_are_offered_by_builds_that_take_them() {
+fn help_mentions_s3_uris_only_in_builds_with_s3() {
     for command in ["extract", "compress"] {
         let offered = help_of(&[command, "-h"], "200").contains("s3://");
         assert_eq!(offered, cfg!(feature = "s3"), "{command}");

@@ -1,4 +1,4 @@
-//! The command line as a person meets it: help, times, outputs, and answers to mistakes.
+//! Usability of the command line: help, times, outputs, and hints for mistakes.
 #![allow(clippy::unwrap_used)]
 
 mod help;
@@ -12,7 +12,7 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A folder with `video.mp4` in it: five seconds, 125 frames.
+/// A folder with `video.mp4`: five seconds, 125 frames.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -56,7 +56,7 @@ impl Place {
         Run::of(output.unwrap())
     }
 
-    /// Everything in the folder but the video.
+    /// Returns the names of all files in the folder except the video.
     fn made(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.folder.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -66,7 +66,7 @@ impl Place {
     }
 }
 
-/// What a run said.
+/// The output of a run.
 struct Run {
     code: Option<i32>,
     stdout: Vec<u8>,
@@ -87,7 +87,7 @@ impl Run {
         serde_json::from_slice(&self.stdout).unwrap()
     }
 
-    /// Fails unless the run ended with `code` and said all `words` on stderr.
+    /// Panics unless the run ended with `code` and stderr contains all `words`.
     fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{}", self.stderr);
         for word in words {
@@ -102,7 +102,7 @@ fn vf() -> Command {
     command
 }
 
-/// The kind of a picture by its first bytes, and its size.
+/// Returns the format of a picture, by its first bytes, and its size.
 fn picture(path: &Path) -> (image::ImageFormat, u32, u32) {
     let bytes = std::fs::read(path).unwrap();
     let format = image::guess_format(&bytes).unwrap();

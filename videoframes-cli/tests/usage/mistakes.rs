@@ -1,9 +1,9 @@
-//! Answers to frequent mistakes.
+//! Errors and hints for frequent mistakes.
 
 use crate::{Place, Run, vf};
 
 #[test]
-fn a_mistake_is_answered_by_what_would_help() {
+fn frequent_mistakes_get_a_hint() {
     let place = Place::new();
     for (args, words) in [
         (
@@ -70,7 +70,7 @@ fn a_mistake_is_answered_by_what_would_help() {
 }
 
 #[test]
-fn an_address_with_a_token_is_not_repeated() {
+fn urls_with_secrets_are_not_printed() {
     for args in [
         &["https://user:secret@example.org/v.mp4?secret"][..],
         &["extract", "a.mp4", "https://user:secret@example.org/v.mp4?secret"],
@@ -83,7 +83,7 @@ fn an_address_with_a_token_is_not_repeated() {
 }
 
 #[test]
-fn errors_are_coloured_as_those_of_the_parser_and_only_for_terminals() {
+fn errors_have_the_colours_of_parser_errors_only_on_terminals() {
     let run = |command: &mut std::process::Command| {
         let output = command.args(["probe", "/nonexistent.mp4"]).output().unwrap();
         Run::of(output).stderr

@@ -1,4 +1,4 @@
-//! One picture as a file or on stdout, and outputs that are not replaced.
+//! Single pictures as files or on stdout, and existing outputs.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use image::ImageFormat;
 use crate::{Place, picture};
 
 #[test]
-fn one_picture_is_written_as_it_is() {
+fn one_picture_is_written_as_a_picture_file() {
     let place = Place::new();
     for (args, format) in [
         (&["--at", "1", "-o", "thumb.jpg"][..], ImageFormat::Jpeg),
@@ -28,14 +28,14 @@ fn one_picture_is_written_as_it_is() {
         assert_eq!(result["frames"], 1);
         assert_eq!(result["bytes"], fs::metadata(place.path(name)).unwrap().len());
     }
-    // The picture is the one of the archive.
+    // The picture equals the picture in the archive.
     place.run(&["extract", "video.mp4", "--at", "1", "-o", "folder/"]);
     let same = fs::read(place.path("folder/frame_000000.jpg")).unwrap();
     assert_eq!(fs::read(place.path("thumb.jpg")).unwrap(), same);
 }
 
 #[test]
-fn a_picture_file_is_refused_for_several_pictures_another_format_or_an_existing_file() {
+fn a_picture_file_is_rejected_for_several_pictures_another_format_or_an_existing_file() {
     let place = Place::new();
     let extract = |args: &[&str]| place.run(&[&["extract", "video.mp4"], args].concat());
     for args in [
@@ -67,7 +67,7 @@ fn a_picture_file_is_refused_for_several_pictures_another_format_or_an_existing_
     assert_eq!(fs::read(place.path("thumb.jpg")).unwrap(), b"mine");
     assert_eq!(extract(&["-n", "1", "-o", "thumb.jpg", "--yes"]).code, Some(0));
     assert_eq!(picture(&place.path("thumb.jpg")).0, ImageFormat::Jpeg);
-    // What fails leaves the old file as it was.
+    // A failed run leaves the old file unchanged.
     let before = fs::read(place.path("thumb.jpg")).unwrap();
     extract(&["--at", "1h", "-o", "thumb.jpg", "-y"]).fails(2, &["beyond the end"]);
     assert_eq!(fs::read(place.path("thumb.jpg")).unwrap(), before);
@@ -75,7 +75,7 @@ fn a_picture_file_is_refused_for_several_pictures_another_format_or_an_existing_
 }
 
 #[test]
-fn one_picture_of_a_named_format_goes_to_stdout_and_anything_else_as_a_zip() {
+fn stdout_gets_a_picture_for_one_picture_with_a_format_and_a_zip_otherwise() {
     let place = Place::new();
     let bytes = |args: &[&str]| {
         let run = place.run(&[&["extract", "video.mp4", "-o", "-"], args].concat());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Place;
 
-/// What stands on the screen of a terminal that received `bytes`, without empty lines.
+/// Returns the screen of a terminal that received `bytes`, without empty lines.
 fn screen(bytes: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
@@ -52,7 +52,7 @@ fn screen(bytes: &str, columns: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_bar_never_wraps_and_is_gone_after_an_interrupt() {
+fn the_bar_never_wraps_and_is_removed_after_an_interrupt() {
     let place = Place::new();
     for columns in [40, 80, 120] {
         let record = place.path("record");
@@ -70,7 +70,7 @@ fn the_bar_never_wraps_and_is_gone_after_an_interrupt() {
             .unwrap();
         let recorded = || {
             let text = String::from_utf8_lossy(&fs::read(&record).unwrap_or_default()).into_owned();
-            // What `script` itself says is not on the terminal.
+            // Messages of `script` itself are not on the terminal.
             let (_, text) = text.split_once('\n').unwrap_or_default();
             let end = text.rfind("\nScript done").map_or(text.len(), |end| end + 1);
             text[..end].to_owned()
@@ -85,7 +85,7 @@ fn the_bar_never_wraps_and_is_gone_after_an_interrupt() {
             std::thread::yield_now();
         };
         assert!(bar.len() == 1 && bar[0].contains(" %  "), "{columns}: {bar:?}");
-        // Ctrl-C, as the keyboard sends it: the terminal prints ^C.
+        // Ctrl-C from the keyboard: the terminal prints ^C.
         terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
         assert_eq!(terminal.wait().unwrap().code(), Some(130));
         let left = screen(&recorded(), columns);

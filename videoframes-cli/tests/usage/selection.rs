@@ -1,10 +1,10 @@
-//! Times from the end, cut ranges, repeated frames.
+//! Times relative to the end, shortened ranges, repeated frames.
 
 use serde_json::Value;
 
 use crate::Place;
 
-/// The times of the pictures, and the warnings.
+/// Returns the times of the pictures, and the warnings.
 fn extracted(place: &Place, args: &[&str]) -> (Vec<f64>, Vec<String>) {
     let args = [&["extract", "video.mp4", "-y", "-o", "out/", "--json"], args].concat();
     let run = place.run(&args);
@@ -43,7 +43,7 @@ fn negative_times_count_from_the_end() {
 }
 
 #[test]
-fn a_range_beyond_the_video_is_cut_and_a_warning_says_so() {
+fn a_range_beyond_the_video_is_shortened_with_a_warning() {
     let place = Place::new();
     for (args, pictures, words) in [
         (
@@ -71,9 +71,9 @@ fn a_range_beyond_the_video_is_cut_and_a_warning_says_so() {
 }
 
 #[test]
-fn a_grid_far_finer_than_the_frames_is_refused_before_anything_is_decoded() {
+fn a_grid_far_finer_than_the_frames_is_rejected_before_decoding() {
     let place = Place::new();
-    // 100,000 pictures of 125 frames.
+    // 100,000 pictures from 125 frames.
     let args = [
         "extract",
         "video.mp4",

@@ -1,4 +1,4 @@
-//! Text from outside is printed on one line, without characters that steer a terminal.
+//! Untrusted text is printed on one line, without control characters.
 
 use crate::Place;
 

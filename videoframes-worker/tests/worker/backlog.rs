@@ -1,4 +1,4 @@
-//! Many jobs that wait, and long lists.
+//! Backlogs of waiting jobs, and long lists.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ fn wait_until_past(since: Instant, time: Duration) {
 }
 
 #[test]
-fn jobs_that_merely_wait_are_not_enqueued_again() {
+fn waiting_jobs_are_not_enqueued_again() {
     const WAITING: u64 = 5;
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
@@ -23,12 +23,12 @@ fn jobs_that_merely_wait_are_not_enqueued_again() {
         for _ in 0..WAITING {
             place.submit(video::short(), &["-n", "1"]);
         }
-        // Time for several sweeps after the jobs have waited for longer than VF_OVERDUE.
+        // Several sweeps run after the jobs have waited longer than VF_OVERDUE.
         wait_until_past(Instant::now(), Duration::from_secs(5));
         assert_eq!(place.job(&running)["status"], "processing", "the worker is busy");
         assert_eq!(place.waiting(), WAITING + 1, "{kind:?}: one message for each job");
         place.says(&["cancel", &running]);
-        wait("all are over", || {
+        wait("all jobs end", || {
             let jobs = place.jobs();
             jobs.iter().all(|job| !job["finished_at"].is_null())
         });
@@ -39,7 +39,7 @@ fn jobs_that_merely_wait_are_not_enqueued_again() {
 }
 
 #[test]
-fn the_default_deadline_does_not_count_waiting() {
+fn the_default_deadline_excludes_waiting() {
     let place = Place::sqlite();
     let waits = place.submit(video::short(), &["-n", "1"]);
     let own = place.submit(video::short(), &["-n", "2", "--deadline", "1"]);
@@ -55,9 +55,9 @@ fn the_default_deadline_does_not_count_waiting() {
 }
 
 #[test]
-fn a_job_is_stopped_when_the_time_for_its_work_is_over() {
+fn a_job_is_stopped_at_the_default_deadline() {
     let place = Place::sqlite();
-    // The deadline is part of the job, as it was submitted.
+    // The deadline is stored with the job at submission.
     let mut submit = place.command(&["submit", video::long().to_str().unwrap(), "--all", "-f", "png"]);
     let submitted = submit.env("VF_DEADLINE", "2s").output().unwrap();
     let id = String::from_utf8(submitted.stdout).unwrap().trim().to_owned();
@@ -67,7 +67,7 @@ fn a_job_is_stopped_when_the_time_for_its_work_is_over() {
 }
 
 #[test]
-fn a_message_that_names_a_field_twice_is_a_dead_letter() {
+fn a_message_with_a_duplicate_field_is_dead_lettered() {
     let place = Place::sqlite();
     place.says(&["migrate", "up"]);
     place.send(r#"{"version": 1, "source": {"key": "a.mp4"}, "source": {"key": "b.mp4"}}"#);
@@ -80,7 +80,7 @@ fn a_message_that_names_a_field_twice_is_a_dead_letter() {
     assert_eq!(place.jobs().len(), 0);
 }
 
-/// What a command prints, and the most memory that it had, in KiB.
+/// Returns the output of a command, and the peak memory in KiB.
 fn measured(place: &Place, args: &[&str]) -> (String, u64) {
     let mut worker = place.command(args).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = worker.stdout.take().unwrap();
@@ -102,7 +102,7 @@ fn measured(place: &Place, args: &[&str]) -> (String, u64) {
 }
 
 #[test]
-fn a_list_of_all_jobs_takes_no_more_memory_than_a_short_one() {
+fn a_list_of_all_jobs_needs_no_more_memory_than_a_short_list() {
     const JOBS: usize = 20_000;
     let place = Place::sqlite();
     place.says(&["migrate", "up"]);
@@ -116,7 +116,7 @@ fn a_list_of_all_jobs_takes_no_more_memory_than_a_short_one() {
         "x".repeat(1000)
     ));
     let (short, little) = measured(&place, &["jobs"]);
-    assert_eq!(short.lines().count(), 101, "a heading and the newest");
+    assert_eq!(short.lines().count(), 101, "a heading and the newest jobs");
     for args in [&["jobs", "--limit", "0"][..], &["jobs", "-n", "0", "--json"]] {
         let (all, most) = measured(&place, args);
         let jobs = match args.contains(&"--json") {
@@ -134,7 +134,7 @@ fn a_list_of_all_jobs_takes_no_more_memory_than_a_short_one() {
 }
 
 #[test]
-fn a_list_says_that_there_are_more_jobs_and_skips_what_it_cannot_read() {
+fn a_list_reports_further_jobs_and_skips_unreadable_jobs() {
     let place = Place::sqlite();
     for n in 1..=3 {
         place.submit(video::short(), &["-n", &n.to_string()]);

@@ -1,10 +1,10 @@
-//! Jobs that somebody stops.
+//! Cancelled jobs.
 
 use super::place::{Place, wait};
 use super::video;
 
 #[test]
-fn a_waiting_job_is_stopped_at_once_and_told_of() {
+fn a_waiting_job_is_cancelled_at_once_with_a_notification() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &[]);
     place.says(&["cancel", &id]);
@@ -19,14 +19,14 @@ fn a_waiting_job_is_stopped_at_once_and_told_of() {
 }
 
 #[test]
-fn a_running_job_stops_with_its_decoder_and_leaves_no_file() {
+fn a_cancelled_job_stops_its_decoder_and_leaves_no_files() {
     let place = Place::sqlite();
     let id = place.submit(video::long(), &["--all", "-f", "png"]);
     let mut worker = place.worker(&[], &[]);
     place.wait_for(&id, |job| job["frames_done"].as_u64() > Some(0));
     assert!(!place.decoders().is_empty());
     place.says(&["cancel", &id]);
-    // Two heartbeats are a second here; what is measured is that it ends long before the job would.
+    // Two heartbeats take one second in this test; the cancellation must end the job long before completion.
     let since = std::time::Instant::now();
     wait("the decoder ends", || place.decoders().is_empty());
     assert!(since.elapsed().as_secs() < 10, "{:?}", since.elapsed());
@@ -38,7 +38,7 @@ fn a_running_job_stops_with_its_decoder_and_leaves_no_file() {
 }
 
 #[test]
-fn a_stopped_job_can_be_started_again_and_is_told_of_again() {
+fn a_cancelled_job_can_be_retried_with_a_new_notification() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &[]);
     place.says(&["cancel", &id]);

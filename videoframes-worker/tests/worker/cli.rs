@@ -1,13 +1,13 @@
-//! What a person at a terminal sees.
+//! Commands of an operator at a terminal.
 
 use super::place::Place;
 use super::video;
 
 #[test]
-fn a_submitted_video_gives_the_archive_that_vf_gives() {
+fn a_job_produces_the_same_archive_as_vf() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &["--fps", "2"]);
-    assert_eq!(id.len(), 36, "the id alone is on stdout");
+    assert_eq!(id.len(), 36, "stdout has only the ID");
     place.finish();
     let archive = place.folder.path().join("frames.zip");
     let path = archive.to_str().unwrap();
@@ -18,7 +18,7 @@ fn a_submitted_video_gives_the_archive_that_vf_gives() {
         std::fs::read(&archive).unwrap(),
         std::fs::read(&expected).unwrap()
     );
-    // It is not replaced unasked, and goes to stdout too.
+    // The file is only replaced on request, and the archive can go to stdout.
     assert_eq!(place.output(&["result", &id, "-o", path]).status.code(), Some(9));
     let link = place.folder.path().join("link");
     std::os::unix::fs::symlink("/dev/null", &link).unwrap();
@@ -57,7 +57,7 @@ fn the_same_idempotency_key_is_the_same_job() {
         place.submit(video::short(), &[])
     );
     assert_eq!(place.jobs().len(), 3);
-    // The same bytes with another time are the same video.
+    // The same bytes with another modification time are the same video.
     let copy = place.folder.path().join("copy.mp4");
     std::fs::copy(video::short(), &copy).unwrap();
     let first = place.submit(&copy, &["--idempotency-key", "c"]);
@@ -69,7 +69,7 @@ fn the_same_idempotency_key_is_the_same_job() {
 }
 
 #[test]
-fn nonsense_is_refused_before_anything_is_made() {
+fn invalid_arguments_are_rejected_before_anything_is_created() {
     let place = Place::sqlite();
     let video = video::short().to_str().unwrap();
     for args in [
@@ -97,7 +97,7 @@ fn nonsense_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn without_a_place_it_says_so() {
+fn a_missing_configuration_is_an_error() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_vf-worker"))
         .args(["jobs"])
         .env_remove("DATABASE_URL")
@@ -113,7 +113,7 @@ fn without_a_place_it_says_so() {
 }
 
 #[test]
-fn a_worker_outlives_the_reader_of_its_log() {
+fn a_worker_survives_a_closed_log() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &["-n", "1"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -127,7 +127,7 @@ fn a_worker_outlives_the_reader_of_its_log() {
 }
 
 #[test]
-fn waiting_ends_with_the_job_and_fails_where_it_fails() {
+fn submit_wait_ends_with_the_job_and_fails_if_the_job_fails() {
     let place = Place::sqlite();
     let mut worker = place.worker(&[], &[]);
     let video = video::short().to_str().unwrap();
@@ -141,7 +141,7 @@ fn waiting_ends_with_the_job_and_fails_where_it_fails() {
 }
 
 #[test]
-fn migrations_go_up_and_down_and_say_where_they_are() {
+fn migrations_can_be_applied_reverted_and_listed() {
     let place = Place::sqlite();
     assert!(place.says(&["migrate", "status"]).contains("pending"));
     let refused = place
@@ -162,7 +162,7 @@ fn migrations_go_up_and_down_and_say_where_they_are() {
 }
 
 #[test]
-fn looking_for_jobs_where_none_were_ever_submitted_makes_nothing() {
+fn read_only_commands_create_nothing() {
     let place = Place::sqlite();
     let id = "01a20df4-7bcf-71e9-9609-5b0498b3fea5";
     assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");

@@ -1,4 +1,4 @@
-//! A bucket and three queues of a test's own, in an S3 store and an SQS.
+//! A bucket and three queues for one test, in an S3 store and an SQS server.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::queue::{DEAD_LETTER_REASON, Queue, SqsOptions, SqsQueue};
 use videoframes_core::storage::{S3Options, S3Storage};
 
-/// The client that the store of the tests knows.
+/// Credentials that the test store accepts.
 const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "videoframes"),
     ("AWS_SECRET_ACCESS_KEY", "videoframes-secret"),
@@ -17,15 +17,15 @@ const CREDENTIALS: [(&str, &str); 3] = [
 ];
 
 pub(crate) struct Cloud {
-    /// Of the bucket; the queues are called after it.
+    /// Name of the bucket, and prefix of the queue names.
     pub(crate) name: String,
     pub(crate) s3: String,
     pub(crate) sqs: String,
-    /// What was received from the notifier queue so far.
+    /// Notifications received so far.
     told: Mutex<Vec<Value>>,
 }
 
-/// `None`, with a word, where there is no server to test with.
+/// Returns the server in `variable`; `None` with a message if there is no server.
 fn server(variable: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
@@ -35,18 +35,18 @@ fn server(variable: &str) -> Option<String> {
 }
 
 impl Cloud {
-    /// `None`, with a word, where there is no server to test with.
+    /// Creates bucket and queues; returns `None` with a message if there is no server.
     pub(crate) async fn new() -> Option<Self> {
         let (s3, sqs) = (server("VF_TEST_S3")?, server("VF_TEST_SQS")?);
         Some(Self::make(s3, sqs).await)
     }
 
-    /// With queues of another server.
+    /// Creates queues in another server.
     pub(crate) async fn at(sqs: &str) -> Option<Self> {
         Some(Self::make(server("VF_TEST_S3")?, sqs.to_owned()).await)
     }
 
-    /// With the store of the server that has the queues: it tells the input queue of new objects.
+    /// Uses the store of the queue server, which notifies the input queue of new objects.
     pub(crate) async fn telling() -> Option<Self> {
         let sqs = server("VF_TEST_SQS")?;
         let cloud = Self::make(sqs.clone(), sqs).await;
@@ -103,7 +103,7 @@ impl Cloud {
         create("notifier", &[]).await;
     }
 
-    /// Sets the input queue's own visibility timeout, as somebody does by hand.
+    /// Sets the visibility timeout of the input queue, as an operator may.
     pub(crate) fn hide_input_for(&self, seconds: &str) {
         let set = async {
             let queues = aws_sdk_sqs::Client::new(&self.config(&self.sqs).await);
@@ -146,7 +146,7 @@ impl Cloud {
             .unwrap()
     }
 
-    /// What a worker finds in its environment.
+    /// Returns the environment of a worker.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let mut environment = CREDENTIALS.map(|(name, value)| (name, value.to_owned())).to_vec();
         environment.extend([
@@ -167,7 +167,7 @@ impl Cloud {
         environment
     }
 
-    /// All that clients were told so far: this test is the client.
+    /// Receives notifications like a client; returns all notifications so far.
     pub(crate) async fn told(&self) -> Vec<Value> {
         let notifier = self.queue("notifier").await;
         loop {
@@ -190,7 +190,7 @@ impl Cloud {
         }
     }
 
-    /// Why the dead letters are dead; they stay.
+    /// Returns the reasons of the dead-letter messages without removing the messages.
     pub(crate) async fn dead_letters(&self) -> Vec<String> {
         let letters = self.queue("dead-letters").await;
         let now = std::time::Duration::ZERO;
@@ -215,14 +215,14 @@ impl Cloud {
         S3Storage::new(&self.config(&self.s3).await, options)
     }
 
-    /// Uploads that were neither finished nor given up.
+    /// Returns the number of incomplete uploads.
     pub(crate) async fn uploads(&self) -> usize {
         let buckets = self.buckets().await;
         let uploads = buckets.list_multipart_uploads().bucket(&self.name).send().await;
         uploads.unwrap().uploads.unwrap_or_default().len()
     }
 
-    /// Empties the input queue; how many messages were in it.
+    /// Purges the input queue; returns the number of purged messages.
     pub(crate) async fn purge_input(&self) -> u64 {
         let input = self.queue("input").await;
         let mut purged = 0;

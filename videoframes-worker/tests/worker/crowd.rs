@@ -1,4 +1,4 @@
-//! Many jobs, several workers.
+//! Many jobs with several workers.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn many(kind: Kind, workers: usize) {
     let told = place.notifications();
     let ids: BTreeSet<_> = told.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!((told.len(), ids.len()), (JOBS, JOBS));
-    assert_eq!(place.archives().len(), JOBS, "each was done once");
+    assert_eq!(place.archives().len(), JOBS, "each job was done once");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_same_message_to_two_workers_runs_one_decoder() {
 }
 
 #[test]
-fn an_identical_job_takes_over_the_result_unless_that_is_turned_off() {
+fn an_identical_job_reuses_the_result_unless_disabled() {
     let place = Place::sqlite();
     for _ in 0..3 {
         place.submit(video::short(), &["-n", "2"]);

@@ -1,4 +1,4 @@
-//! What buckets tell queues of new objects, and what becomes of it.
+//! Notifications of new objects from buckets, and the resulting jobs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::place::{Kind, Place, extract, wait};
 use super::video;
 
-/// Of the event of an object that was put once.
+/// Sequencer of the event of the first put.
 const SEQUENCER: &str = "0055AED6DCD90281E5";
 
-/// Asks for two frames a second of every `.mp4` below `uploads/`.
+/// Writes rules for two frames per second of every `.mp4` in `uploads/`.
 fn rules(place: &Place) -> PathBuf {
     let path = place.folder.path().join("rules.json");
     let rules = json!([
@@ -20,7 +20,7 @@ fn rules(place: &Place) -> PathBuf {
     path
 }
 
-/// What S3 tells of a new object.
+/// Returns the notification of S3 for a new object.
 fn notification(bucket: &str, key: &str, etag: &str, sequencer: &str) -> String {
     let key: String = url_form(key);
     json!({"Records": [{
@@ -38,7 +38,7 @@ fn notification(bucket: &str, key: &str, etag: &str, sequencer: &str) -> String 
     .to_string()
 }
 
-/// As forms encode it: a space is a plus.
+/// Encodes a key like an HTML form, with a plus for a space.
 fn url_form(key: &str) -> String {
     key.bytes()
         .map(|byte| match byte {
@@ -51,8 +51,8 @@ fn url_form(key: &str) -> String {
         .collect()
 }
 
-/// Makes frames of whatever arrived; the archive is the one that `vf extract` makes of the same file.
-fn becomes_frames(place: &Place, key: &str) {
+/// Processes the job for a new object, and compares the archive with `vf extract` of the same file.
+fn assert_extracted(place: &Place, key: &str) {
     let rules = rules(place);
     let mut worker = place.worker(&[("VF_RULES", rules.to_str().unwrap())], &[]);
     wait("the job is done", || {
@@ -72,7 +72,7 @@ fn becomes_frames(place: &Place, key: &str) {
 }
 
 #[test]
-fn an_object_that_arrives_becomes_frames() {
+fn a_new_object_becomes_a_job() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -82,36 +82,36 @@ fn an_object_that_arrives_becomes_frames() {
     let bucket = place.cloud.as_ref().unwrap().name.clone();
     let etag = place.etag(key);
     place.send(&notification(&bucket, key, &etag, SEQUENCER));
-    // What the worker itself writes asks for nothing, and neither does what no rule is about.
+    // Objects written by the worker, and objects that match no rule, cause no job.
     place.send(&notification(&bucket, "elsewhere/x.mp4", "0", SEQUENCER));
     place.send(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#);
-    becomes_frames(&place, key);
+    assert_extracted(&place, key);
     assert_eq!(place.dead_letters(), Vec::<String>::new());
 }
 
 #[test]
-fn a_store_that_tells_the_queue_itself_is_all_that_is_needed() {
+fn notifications_of_the_store_are_sufficient() {
     let Some(place) = Place::of(Kind::Telling) else {
         return;
     };
     place.says(&["migrate", "up"]);
     let key = "uploads/a clip+100%.mp4";
     place.put(key, &std::fs::read(video::short()).unwrap());
-    becomes_frames(&place, key);
+    assert_extracted(&place, key);
 }
 
-/// Works until the jobs are as wanted and no message is left.
+/// Runs a worker until the condition holds for the jobs and the queue is empty.
 fn worked_off(place: &Place, until: impl Fn(&[Value]) -> bool) {
     let rules = rules(place);
     let mut worker = place.worker(&[("VF_RULES", rules.to_str().unwrap())], &[]);
-    wait("all is done", || until(&place.jobs()));
+    wait("the jobs are as expected", || until(&place.jobs()));
     wait("the queue is empty", || place.waiting() == 0);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
 }
 
 #[test]
-fn an_event_that_comes_behind_a_newer_one_is_superseded() {
+fn an_event_after_a_newer_event_is_superseded() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -141,7 +141,7 @@ fn an_event_that_comes_behind_a_newer_one_is_superseded() {
 }
 
 #[test]
-fn an_event_that_comes_again_when_its_job_is_done_changes_nothing() {
+fn a_redelivered_event_of_a_finished_job_changes_nothing() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -155,7 +155,7 @@ fn an_event_that_comes_again_when_its_job_is_done_changes_nothing() {
     worked_off(&place, done);
     let before = place.check(1);
     let told = place.notifications().len();
-    // As out of the queue of dead letters: another message with the same words.
+    // Like a redrive of a dead-letter message: another message with the same body.
     place.send(&event);
     worked_off(&place, done);
     assert_eq!(place.check(1), before);

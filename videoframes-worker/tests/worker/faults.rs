@@ -1,4 +1,4 @@
-//! What goes wrong between a worker and its servers: whatever breaks on the way, the promise holds.
+//! Faults between a worker and its servers do not break the guarantees.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 use super::place::{Kind, Place, Worker, extract, wait};
 use super::video;
 
-/// Pictures that make an archive of many parts.
+/// Options for an archive of many upload parts.
 const LARGE: &[&str] = &["--fps", "4", "-f", "png"];
 
-/// A proxy with threads of its own.
+/// A proxy with a separate runtime.
 struct Between {
     proxy: Proxy,
     _runtime: tokio::runtime::Runtime,
@@ -40,7 +40,7 @@ impl Between {
     }
 }
 
-/// Spoils requests until it is told that it is enough.
+/// A switch that ends the injection of faults.
 #[derive(Clone, Default)]
 struct Enough(Arc<AtomicBool>);
 
@@ -57,12 +57,8 @@ impl Enough {
     }
 }
 
-/// Spoils the first requests.
-fn first(
-    number: usize,
-    spoil: impl Fn(&ProxiedRequest) -> bool,
-    fault: Fault,
-) -> impl Fn(&ProxiedRequest) -> Fault {
+/// Returns a rule that injects a fault into the first `number` matching requests.
+fn first(number: usize, spoil: impl Fn(&ProxiedRequest) -> bool, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault {
     let seen = AtomicUsize::new(0);
     move |request| match spoil(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
         true => fault,
@@ -70,17 +66,17 @@ fn first(
     }
 }
 
-/// A worker that reaches the store through a proxy only.
+/// Starts a worker that reaches the store only through a proxy.
 fn worker_behind(place: &Place, between: &Between) -> Worker {
     place.worker(&[("AWS_ENDPOINT_URL_S3", &between.proxy.address)], &[])
 }
 
-/// Ends the worker and looks whether everything is as promised; gives the only job.
+/// Stops the worker and checks the guarantees; returns the only job.
 fn only_job(place: &Place, mut worker: Worker) -> Value {
-    wait("the job is over", || {
+    wait("the job ends", || {
         ["completed", "failed"].contains(&place.jobs()[0]["status"].as_str().unwrap())
     });
-    wait("it is told of", || !place.notifications().is_empty());
+    wait("the notification is sent", || !place.notifications().is_empty());
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(1).remove(0)
@@ -95,7 +91,7 @@ fn is_completed_after(job: &Value, attempts: u64) {
 }
 
 #[test]
-fn a_store_that_is_too_busy_for_a_while_costs_no_attempt() {
+fn a_busy_store_costs_no_attempt() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -105,16 +101,16 @@ fn a_store_that_is_too_busy_for_a_while_costs_no_attempt() {
     let enough = Enough::default();
     let busy = enough.clone();
     let between = Between::to_store(&place, move |request| {
-        // The check at the start is let pass.
+        // The check at startup must succeed.
         let job = !request.target.contains("list-type") || request.target.contains("results");
         busy.unless(job, Fault::Answer(503, "SlowDown"))
     });
     let mut worker = worker_behind(&place, &between);
-    wait("the store is asked again and again", || {
+    wait("the store is retried repeatedly", || {
         between.proxy.count(|request| request.target.contains("/probe")) > 6
     });
     enough.now();
-    wait("all are done", || {
+    wait("all jobs are done", || {
         place.jobs().iter().all(|job| job["status"] == "completed")
     });
     worker.signal("TERM");
@@ -125,18 +121,18 @@ fn a_store_that_is_too_busy_for_a_while_costs_no_attempt() {
 }
 
 #[test]
-fn a_copy_that_came_to_harm_on_its_way_is_never_decoded() {
+fn a_corrupted_copy_is_never_decoded() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    // All its frames are wanted: it is copied, and so small that one read is all of it.
+    // All frames are requested, so the source is copied; one read returns the whole small source.
     place.submit(video::short(), &["--fps", "10"]);
     let between = Between::to_store(&place, first(1, ProxiedRequest::is_read, Fault::Corrupt));
     let worker = worker_behind(&place, &between);
     let job = only_job(&place, worker);
-    // The store is probed in between.
+    // The worker probes the store between the attempts.
     let of_video = |request: &ProxiedRequest| request.is_read() && !request.target.contains("/probe");
-    assert_eq!(between.proxy.count(of_video), 2, "it is copied again");
+    assert_eq!(between.proxy.count(of_video), 2, "the source is copied again");
     is_completed_after(&job, 2);
     let expected = place.folder.path().join("expected.zip");
     extract(video::short(), 10, &expected);
@@ -145,8 +141,8 @@ fn a_copy_that_came_to_harm_on_its_way_is_never_decoded() {
 }
 
 #[test]
-fn reads_that_are_cut_or_stall_are_taken_up_again() {
-    // A read that stalls is waited for, and one after the other where the source is copied.
+fn interrupted_and_stalled_reads_are_resumed() {
+    // Stalled reads time out one after the other while the source is copied.
     for (reads, fault) in [(2, Fault::Cut(1000)), (1, Fault::Stall(1000))] {
         let Some(place) = Place::of(Kind::Deployed) else {
             return;
@@ -159,7 +155,7 @@ fn reads_that_are_cut_or_stall_are_taken_up_again() {
 }
 
 #[test]
-fn a_video_that_is_replaced_while_it_is_read_gives_no_result() {
+fn a_video_replaced_during_reads_has_no_result() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -174,7 +170,7 @@ fn a_video_that_is_replaced_while_it_is_read_gives_no_result() {
         }
     });
     let worker = worker_behind(&place, &between);
-    wait("it is being read", || {
+    wait("the source is being read", || {
         between.proxy.count(ProxiedRequest::is_read) > 3
     });
     place.put("v.mp4", &std::fs::read(video::short()).unwrap());
@@ -188,8 +184,8 @@ fn a_video_that_is_replaced_while_it_is_read_gives_no_result() {
     assert_eq!(place.archives(), Vec::<String>::new());
 }
 
-/// Requests of one kind fail until an attempt has failed for it: nothing of that attempt stays.
-fn an_attempt_fails_for(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
+/// Injects a fault into one kind of request until an attempt fails; the attempt must leave no objects.
+fn fail_one_attempt(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -206,7 +202,7 @@ fn an_attempt_fails_for(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
     );
     let job = place.wait_for(&id, |job| job["status"] == "retry_wait");
     assert_eq!(job["error_code"], "OUTPUT_UNAVAILABLE", "{job}");
-    wait("the upload is given up", || place.unfinished() == 0);
+    wait("the upload is aborted", || place.unfinished() == 0);
     enough.now();
     let job = only_job(&place, worker);
     is_completed_after(&job, 2);
@@ -214,20 +210,17 @@ fn an_attempt_fails_for(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
 }
 
 #[test]
-fn a_part_that_fails_ends_the_attempt_and_its_upload() {
-    an_attempt_fails_for(ProxiedRequest::is_part, Fault::Answer(500, "InternalError"));
+fn a_failed_part_ends_the_attempt_and_the_upload() {
+    fail_one_attempt(ProxiedRequest::is_part, Fault::Answer(500, "InternalError"));
 }
 
 #[test]
-fn an_error_in_a_successful_answer_is_an_error() {
-    an_attempt_fails_for(
-        ProxiedRequest::completes_upload,
-        Fault::Answer(200, "InternalError"),
-    );
+fn an_error_in_a_successful_response_is_an_error() {
+    fail_one_attempt(ProxiedRequest::completes_upload, Fault::Answer(200, "InternalError"));
 }
 
 #[test]
-fn an_object_that_was_made_and_whose_answer_was_lost_is_the_result() {
+fn a_completed_object_with_a_lost_response_is_the_result() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -241,13 +234,13 @@ fn an_object_that_was_made_and_whose_answer_was_lost_is_the_result() {
     is_completed_after(&job, 1);
     assert!(
         between.proxy.count(ProxiedRequest::completes_upload) > 1,
-        "it asked again"
+        "the request was retried"
     );
     assert_eq!(place.archives(), [job["result"]["key"].as_str().unwrap()]);
 }
 
 #[test]
-fn an_object_of_somebody_else_that_appears_meanwhile_stays() {
+fn a_foreign_object_that_appears_during_the_attempt_stays() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -258,7 +251,7 @@ fn an_object_of_somebody_else_that_appears_meanwhile_stays() {
             "output": {"key": "chosen.zip"}}"#,
     );
     let worker = place.worker(&[], &[]);
-    wait("it is being written", || {
+    wait("the archive is being written", || {
         place
             .jobs()
             .iter()
@@ -271,7 +264,7 @@ fn an_object_of_somebody_else_that_appears_meanwhile_stays() {
 }
 
 #[test]
-fn a_notifier_that_is_too_busy_is_told_later_and_holds_nothing_up() {
+fn a_busy_notifier_delays_only_notifications() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -291,14 +284,14 @@ fn a_notifier_that_is_too_busy_is_told_later_and_holds_nothing_up() {
     assert!(between.proxy.count(|request| request.asks("SendMessageBatch")) > 0);
     assert_eq!(place.notifications(), Vec::<Value>::new());
     enough.now();
-    wait("all are told of", || place.notifications().len() >= 3);
+    wait("all notifications are sent", || place.notifications().len() >= 3);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(3);
 }
 
 #[test]
-fn credentials_that_expire_while_it_works_are_waited_for() {
+fn credentials_that_expire_during_a_job_are_an_outage() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -323,18 +316,18 @@ fn credentials_that_expire_while_it_works_are_waited_for() {
     place.wait_for(&id, |job| job["frames_done"].as_u64().unwrap() > 0);
     expired.store(true, Ordering::SeqCst);
     place.wait_for(&id, |job| job["status"] == "retry_wait");
-    wait("it says why", || {
+    wait("the log has the reason", || {
         worker.log().contains("the credentials have expired")
     });
     let asked = || store.proxy.count(|request| request.target.contains("/probe"));
     let before = asked();
-    wait("the store is asked again and again", || asked() > before + 2);
+    wait("the store is retried repeatedly", || asked() > before + 2);
     expired.store(false, Ordering::SeqCst);
     let next = place.submit(video::short(), &["-n", "1"]);
     for id in [&id, &next] {
         place.wait_for(id, |job| job["status"] == "completed");
     }
-    wait("both are told of", || place.notifications().len() >= 2);
+    wait("both notifications are sent", || place.notifications().len() >= 2);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(2);

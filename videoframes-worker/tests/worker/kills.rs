@@ -1,11 +1,11 @@
-//! Workers that are killed at every step, and the ones that take over.
+//! Workers killed at every step, and the workers that take over.
 
 use std::os::unix::process::ExitStatusExt;
 
 use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
-/// Every step at which a worker can be made to die.
+/// All fault points at which a worker can be killed.
 pub(crate) const POINTS: &[&str] = &[
     "received",
     "claimed",
@@ -44,7 +44,7 @@ fn killed_at(kind: Kind, point: &str, video: &std::path::Path, options: &[&str])
 }
 
 fn killed_at_each_step(kind: Kind) {
-    // Most of the time passes in waiting for leases to end.
+    // Most of the time is spent waiting for leases to end.
     for points in POINTS.chunks(5) {
         std::thread::scope(|scope| {
             for point in points {
@@ -77,7 +77,7 @@ fn a_worker_killed_between_heartbeats_loses_nothing() {
 }
 
 #[test]
-fn a_worker_killed_with_a_message_that_asks_for_a_new_job_loses_nothing() {
+fn a_worker_killed_with_a_message_for_a_new_job_loses_nothing() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         place.says(&["migrate", "up"]);
@@ -91,7 +91,7 @@ fn a_worker_killed_with_a_message_that_asks_for_a_new_job_loses_nothing() {
 }
 
 #[test]
-fn a_job_that_kills_its_workers_fails_in_the_end() {
+fn a_job_that_kills_its_workers_fails_eventually() {
     let place = Place::sqlite();
     place.submit(video::short(), &[]);
     for _ in 0..3 {
@@ -106,7 +106,7 @@ fn a_job_that_kills_its_workers_fails_in_the_end() {
 }
 
 #[test]
-fn a_panic_costs_one_attempt_and_the_worker_goes_on() {
+fn a_panic_costs_one_attempt_and_the_worker_continues() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &[]);
     let mut worker = place.worker(&[("VF_FAULT", "prepared=panic")], &["--until-idle"]);
@@ -125,7 +125,7 @@ fn a_panic_costs_one_attempt_and_the_worker_goes_on() {
 }
 
 #[test]
-fn a_panic_in_the_heartbeat_costs_one_attempt_and_the_worker_goes_on() {
+fn a_panic_in_the_heartbeat_costs_one_attempt_and_the_worker_continues() {
     let place = Place::sqlite();
     let id = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
     let mut worker = place.worker(&[("VF_FAULT", "heartbeat=panic")], &["--until-idle"]);
@@ -140,7 +140,7 @@ fn a_panic_in_the_heartbeat_costs_one_attempt_and_the_worker_goes_on() {
 }
 
 #[test]
-fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
+fn a_panic_in_relay_or_sweep_costs_one_round() {
     for (point, what) in [
         ("relaytaken", "relay"),
         ("relaysent", "relay"),
@@ -159,7 +159,7 @@ fn a_panic_in_relay_or_sweep_costs_one_round_of_it() {
             "{}",
             worker.log()
         );
-        // A job that is asked for behind that is done by the same worker.
+        // The same worker completes a job that is submitted later.
         let next = place.submit(video::short(), &["--fps", "3"]);
         place.wait_for(&next, |job| job["status"] == "completed");
         wait("the next notification", || place.notifications().len() >= 2);

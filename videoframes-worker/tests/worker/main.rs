@@ -1,4 +1,4 @@
-//! Real workers, killed, frozen, stopped and asked for nonsense: what is promised holds all the same.
+//! Guarantees of real workers that are killed, frozen, stopped or sent invalid requests.
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! Notifications that are taken are deleted once they were read, and no sooner.
+//! Received notifications are deleted only after the reader has read them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -23,17 +23,17 @@ fn taking(place: &Place, flags: &[&str]) -> Child {
     taking.stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until so many notifications can be received: sooner than those that nobody gave back would come again.
+/// Waits until `expected` notifications are visible, for less than the visibility timeout of unreturned messages.
 fn wait_for_visible(place: &Place, expected: u64) {
     let since = std::time::Instant::now();
-    wait("the others can be received", || {
+    wait("the other notifications are visible", || {
         place.visible_notifications() == expected
     });
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }
 
 #[test]
-fn what_head_does_not_read_stays_in_the_queue() {
+fn notifications_that_head_does_not_read_stay_in_the_queue() {
     for (kind, flags) in QUEUES
         .into_iter()
         .flat_map(|kind| FLAGS.map(|flags| (kind, flags)))
@@ -63,7 +63,7 @@ fn what_head_does_not_read_stays_in_the_queue() {
 }
 
 #[test]
-fn all_notifications_are_taken_where_all_are_read() {
+fn all_notifications_are_deleted_if_all_are_read() {
     for kind in QUEUES {
         let Some(place) = place_with(kind, 25) else {
             continue;
@@ -76,14 +76,16 @@ fn all_notifications_are_taken_where_all_are_read() {
 }
 
 #[test]
-fn what_was_printed_and_not_read_before_a_kill_comes_again() {
+fn unread_notifications_are_redelivered_after_a_kill() {
     for kind in QUEUES {
         let Some(place) = place_with(kind, 3) else {
             continue;
         };
         let mut worker = taking(&place, &["--follow"]);
-        // It prints the first one and waits for its reader.
-        wait("they are received", || place.visible_notifications() == 0);
+        // The command prints the first notification and waits for the reader.
+        wait("the notifications are received", || {
+            place.visible_notifications() == 0
+        });
         let mut printed = [0; 1];
         let mut stdout = worker.stdout.take().unwrap();
         stdout.read_exact(&mut printed).unwrap();
@@ -94,13 +96,15 @@ fn what_was_printed_and_not_read_before_a_kill_comes_again() {
 }
 
 #[test]
-fn a_stop_gives_back_what_was_not_read() {
+fn a_stop_makes_unread_notifications_visible() {
     for kind in QUEUES {
         let Some(place) = place_with(kind, 5) else {
             continue;
         };
         let mut worker = taking(&place, &["--follow"]);
-        wait("they are received", || place.visible_notifications() == 0);
+        wait("the notifications are received", || {
+            place.visible_notifications() == 0
+        });
         let id = worker.id().to_string();
         let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
         assert!(sent.unwrap().success());
@@ -110,11 +114,11 @@ fn a_stop_gives_back_what_was_not_read() {
 }
 
 #[test]
-fn following_ends_when_nobody_reads_any_more() {
+fn following_ends_when_the_reader_is_closed() {
     for flags in [&["--follow"][..], &["--follow", "--take"]] {
         for kind in QUEUES {
             if kind == Kind::Deployed && flags.len() == 1 {
-                // Notifications in SQS are only taken.
+                // Notifications in SQS require --take.
                 continue;
             }
             let Some(place) = place_with(kind, 1) else {

@@ -1,10 +1,10 @@
-//! What an operator of buckets and queues does: makes them, looks at dead letters, sends them again.
+//! Operation of buckets and queues: provisioning, and redrive of dead-letter messages.
 
 use super::place::{Kind, Place};
 use super::video;
 
 #[test]
-fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
+fn provisioning_creates_buckets_and_queues_once() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -16,7 +16,7 @@ fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
         let text = place.says(again);
         assert!(text.contains("everything is up to date"), "{again:?}: {text}");
     }
-    // What somebody changes by hand is seen, and mended.
+    // Manual changes are detected and fixed.
     place.cloud.as_ref().unwrap().hide_input_for("7");
     let differs = place.output(&["provision", "--check"]);
     let text = String::from_utf8_lossy(&differs.stdout).into_owned();
@@ -31,7 +31,7 @@ fn buckets_and_queues_are_brought_to_what_is_wanted_once() {
 }
 
 #[test]
-fn dead_letters_are_looked_at_and_sent_again() {
+fn dead_letter_messages_can_be_listed_and_redriven() {
     for kind in [Kind::Sqlite, Kind::Deployed] {
         let Some(place) = Place::of(kind) else { continue };
         place.says(&["migrate", "up"]);
@@ -49,13 +49,13 @@ fn dead_letters_are_looked_at_and_sent_again() {
             "{letters:?}"
         );
         assert!(place.says(&["dlq", "show", id]).contains("later.mp4"));
-        // It is no better the second time, and lands where it was.
+        // The redriven message is still invalid, and is dead-lettered again.
         place.says(&["dlq", "redrive", "--all"]);
         assert_eq!(list(&place), Vec::<serde_json::Value>::new());
         place.finish();
         assert_eq!(list(&place).len(), 1);
         let unasked = place.output(&["dlq", "purge"]);
-        assert_eq!(unasked.status.code(), Some(2), "nobody can be asked");
+        assert_eq!(unasked.status.code(), Some(2), "stdin is not a terminal");
         place.says(&["dlq", "purge", "--yes"]);
         assert_eq!(list(&place), Vec::<serde_json::Value>::new());
         place.put("later.mp4", &std::fs::read(video::short()).unwrap());

@@ -1,4 +1,4 @@
-//! Servers that are away, kill what they hold, or do not know the client.
+//! Servers that are unavailable, lose their data, or reject the credentials.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::place::{Kind, Place, wait};
 use super::video;
 
 #[test]
-fn credentials_that_are_wrong_are_one_clear_line() {
+fn wrong_credentials_are_a_one_line_error() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -34,7 +34,7 @@ fn credentials_that_are_wrong_are_one_clear_line() {
     assert!(stderr.contains("no-such-queue"), "{stderr}");
 }
 
-/// An SQS of a test's own, which it may stop.
+/// A private SQS server that a test may stop.
 struct Server {
     folder: tempfile::TempDir,
     address: String,
@@ -49,13 +49,13 @@ impl Server {
 
     fn signal(&self, name: &str) {
         let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        // The process that answers is another one of its group.
+        // Another process of the group answers requests.
         let group = format!("-{}", id.trim());
         let sent = Command::new("kill").args(["-s", name, "--", &group]).status();
         assert!(sent.unwrap().success());
     }
 
-    /// Kills it, with all that it holds, and starts another one at the same address.
+    /// Kills the server with all data, and starts a new server at the same address.
     fn restart(&self) {
         self.signal("KILL");
         let folder = self.folder.path().to_str().unwrap();
@@ -67,7 +67,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What is frozen does not end.
+        // A frozen process does not end.
         self.signal("CONT");
         ministack(&["stop", self.folder.path().to_str().unwrap()]);
     }
@@ -77,7 +77,7 @@ fn ministack(args: &[&str]) -> Option<String> {
     script("ministack", args)
 }
 
-/// What a script says that starts or stops a server; `None`, with a word, where the server is not installed.
+/// Runs a script that starts or stops a server; returns `None` with a message if the server is not installed.
 fn script(name: &str, args: &[&str]) -> Option<String> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
     let output = Command::new(scripts.join(name)).args(args).output().unwrap();
@@ -93,7 +93,7 @@ fn script(name: &str, args: &[&str]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
-/// A Postgres of a test's own, which it may kill.
+/// A private Postgres server that a test may kill.
 struct Postgres {
     folder: PathBuf,
     address: String,
@@ -101,7 +101,7 @@ struct Postgres {
 
 impl Postgres {
     fn start() -> Option<Self> {
-        // Not in $TMPDIR: the path of a socket has to be short.
+        // Not in $TMPDIR, since the path of a socket must be short.
         let folder = tempfile::Builder::new()
             .prefix("vf-pg.")
             .tempdir_in("/tmp")
@@ -123,8 +123,8 @@ impl Drop for Postgres {
 }
 
 #[test]
-fn a_database_that_is_killed_and_started_again_costs_a_job_nothing() {
-    // It stands for a Postgres being installed.
+fn a_restart_of_the_database_costs_no_attempt() {
+    // A configured Postgres implies that Postgres is installed.
     if std::env::var_os("VF_TEST_POSTGRES").is_none() {
         eprintln!("skipped: VF_TEST_POSTGRES names no server");
         return;
@@ -147,16 +147,16 @@ fn a_database_that_is_killed_and_started_again_costs_a_job_nothing() {
         (&1.into(), &0.into()),
         "{job}"
     );
-    wait("it is told of", || !place.notifications().is_empty());
+    wait("the notification is sent", || !place.notifications().is_empty());
     let next = place.submit(video::short(), &["-n", "1"]);
     place.wait_for(&next, |job| job["status"] == "completed");
-    wait("both are told of", || place.notifications().len() >= 2);
+    wait("both notifications are sent", || place.notifications().len() >= 2);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(2);
 }
 
-/// A command that waits in the background, with what it says kept for later.
+/// Starts a waiting command in the background, with captured output.
 fn waiting(place: &Place, args: &[&str], env: &[(&str, &str)]) -> Child {
     let mut command = place.command(args);
     command.envs(env.iter().copied());
@@ -167,10 +167,10 @@ fn waiting(place: &Place, args: &[&str], env: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-/// Reads a line that a command prints.
+/// Reads one line of the output of a command.
 fn line(command: &mut Child) -> String {
     let mut line = String::new();
-    // Byte by byte: what comes after the line stays in the pipe.
+    // Reads single bytes, so that bytes after the line stay in the pipe.
     let (stdout, mut byte) = (command.stdout.as_mut().unwrap(), [0]);
     while stdout.read_exact(&mut byte).is_ok() && byte != *b"\n" {
         line.push(char::from(byte[0]));
@@ -179,7 +179,7 @@ fn line(command: &mut Child) -> String {
 }
 
 #[test]
-fn commands_that_wait_survive_a_database_that_restarts() {
+fn waiting_commands_survive_a_restart_of_the_database() {
     if std::env::var_os("VF_TEST_POSTGRES").is_none() {
         eprintln!("skipped: VF_TEST_POSTGRES names no server");
         return;
@@ -202,10 +202,10 @@ fn commands_that_wait_survive_a_database_that_restarts() {
     follow.kill().unwrap();
     follow.wait().unwrap();
 
-    // Not for ever.
+    // The retries end with VF_OUTAGE_TIMEOUT.
     let limited = [("VF_OUTAGE_TIMEOUT", "1s")];
     let submit = waiting(&place, &["submit", video, "-n", "2", "--wait"], &limited);
-    wait("it is submitted", || place.jobs().len() == 2);
+    wait("the job is submitted", || place.jobs().len() == 2);
     drop(server);
     let gave_up = submit.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&gave_up.stderr);
@@ -214,8 +214,8 @@ fn commands_that_wait_survive_a_database_that_restarts() {
 }
 
 #[test]
-fn a_database_server_that_does_not_answer_is_named_soon_and_given_up() {
-    // It takes connections and says nothing.
+fn a_silent_database_server_is_reported_soon_and_times_out() {
+    // The server accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let place = Place::sqlite();
@@ -242,7 +242,7 @@ fn a_database_server_that_does_not_answer_is_named_soon_and_given_up() {
     assert_eq!(errors, [expected]);
 }
 
-/// A place whose queues are in a server of its own.
+/// Creates a place whose queues are in a private server.
 fn with_own_queues() -> Option<(Server, Place)> {
     if std::env::var_os("VF_TEST_SQS").is_none() {
         eprintln!("skipped: VF_TEST_SQS names no server");
@@ -254,7 +254,7 @@ fn with_own_queues() -> Option<(Server, Place)> {
 }
 
 #[test]
-fn a_queue_that_is_silent_for_a_while_costs_nothing_but_time() {
+fn a_silent_queue_only_delays_jobs() {
     let Some((server, place)) = with_own_queues() else {
         return;
     };
@@ -264,32 +264,36 @@ fn a_queue_that_is_silent_for_a_while_costs_nothing_but_time() {
     server.signal("STOP");
     let started = place.job(&running)["attempts"].clone();
     place.wait_for(&running, |job| job["status"] == "completed");
-    assert_eq!(place.job(&running)["attempts"], started, "it was not begun again");
+    assert_eq!(
+        place.job(&running)["attempts"],
+        started,
+        "no new attempt was started"
+    );
     server.signal("CONT");
-    // The worker sees what is new again, and tells what it could not tell.
+    // The worker receives new messages again, and sends the delayed notifications.
     let next = place.submit(video::short(), &["-n", "1"]);
     place.wait_for(&next, |job| job["status"] == "completed");
-    wait("both are told of", || place.notifications().len() >= 2);
+    wait("both notifications are sent", || place.notifications().len() >= 2);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(2);
 }
 
 #[test]
-fn a_queue_that_starts_anew_and_empty_loses_no_job() {
+fn an_empty_queue_after_a_restart_loses_no_job() {
     let Some((server, place)) = with_own_queues() else {
         return;
     };
     let ids = [(); 3].map(|()| place.submit(video::short(), &["-n", "1"]));
     server.restart();
-    // Without its queues a worker does not even start.
+    // A worker does not start without its queues.
     assert_eq!(place.output(&["run"]).status.code(), Some(21));
     place.make_queues();
     let mut worker = place.worker(&[], &[]);
     for id in &ids {
         place.wait_for(id, |job| job["status"] == "completed");
     }
-    // Once more, under a worker that runs.
+    // Again, with a running worker.
     server.restart();
     place.make_queues();
     let last = place.submit(video::short(), &["-n", "2"]);

@@ -1,4 +1,4 @@
-//! What a worker keeps on this machine is for its user alone.
+//! Files of a worker are accessible only to its user.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use super::place::{Place, wait};
 use super::video;
 
-/// `vf-worker` under a umask, in whatever folder `args` name.
+/// Returns a command `vf-worker` with a umask and the folder in `args`.
 fn under(umask: &str, place: &Place, args: &[&str]) -> Command {
     let worker = place.command(args);
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask \"$0\"; exec \"$@\"", umask]);
-    // Without the folder of the place.
+    // The command must not inherit the folder of the place.
     shell.arg(worker.get_program()).args(worker.get_args().skip(2));
     for (name, value) in worker.get_envs() {
         shell.env(name, value.unwrap());
@@ -20,14 +20,14 @@ fn under(umask: &str, place: &Place, args: &[&str]) -> Command {
     shell
 }
 
-/// Whatever somebody else may do anything with. Links to files of the user are the user's.
+/// Returns the paths that other users can access. Links to files of the user are excluded.
 fn open_to_others(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else {
         return found;
     };
     for entry in entries.filter_map(Result::ok) {
-        // What has gone meanwhile is open to nobody.
+        // Files removed during the walk are skipped.
         let Ok(metadata) = entry.metadata() else { continue };
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 && !(metadata.is_file() && metadata.nlink() > 1) {
@@ -41,10 +41,10 @@ fn open_to_others(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_local_folder_is_its_users_alone_and_outputs_have_the_users_umask() {
+fn a_local_folder_is_private_and_outputs_follow_the_umask() {
     for (umask, output) in [("022", 0o644), ("000", 0o666)] {
         let place = Place::sqlite();
-        // The folder itself is made by the first command.
+        // The first command creates the folder.
         let local = place.folder.path().join("data");
         let local = local.to_str().unwrap();
         let says = |args: &[&str]| {
@@ -92,7 +92,7 @@ fn a_local_folder_is_its_users_alone_and_outputs_have_the_users_umask() {
 }
 
 #[test]
-fn places_that_are_no_text_are_refused_and_not_taken_for_others() {
+fn places_that_are_not_utf8_are_rejected() {
     use std::os::unix::ffi::OsStrExt;
     let odd = std::ffi::OsStr::from_bytes(b"/tmp/vf-\xff");
     let place = Place::sqlite();

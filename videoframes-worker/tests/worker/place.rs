@@ -1,4 +1,4 @@
-//! A place of its own for every test: database, objects, workers.
+//! A separate place for each test: database, objects and workers.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -20,7 +20,7 @@ use videoframes_core::units::FrameRate;
 
 use super::cloud::Cloud;
 
-/// Times of the protocol, scaled down.
+/// Durations of the protocol, scaled down.
 const TIMING: &[(&str, &str)] = &[
     ("VF_HEARTBEAT", "500ms"),
     ("VF_LEASE", "3s"),
@@ -35,27 +35,27 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_GRACE", "20s"),
     ("VF_LOG", "info"),
 ];
-/// The longest that anything here may take: the lease and 45 seconds.
+/// Maximum time of any wait: the lease and 45 seconds.
 const PATIENCE: Duration = Duration::from_secs(48);
 
-/// Which database.
+/// The backends of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sqlite,
     Postgres,
-    /// Postgres, through the PgBouncer that `VF_TEST_PGBOUNCER` names if there is one, a bucket and queues of SQS.
+    /// Postgres (through the PgBouncer in `VF_TEST_PGBOUNCER`, if set), a bucket and SQS queues.
     Deployed,
-    /// The same with a store that tells the queue of new objects.
+    /// The same with a store that notifies the queue of new objects.
     Telling,
 }
 
-/// All of them.
+/// All kinds.
 pub(crate) const EVERYWHERE: [Kind; 3] = [Kind::Sqlite, Kind::Postgres, Kind::Deployed];
 
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     database: Option<String>,
-    /// The same database through a pooler.
+    /// The URL of the same database through a pooler.
     pooled: Option<String>,
     pub(crate) cloud: Option<Cloud>,
 }
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// `None`, with a word, where there is no Postgres to test with.
+    /// Creates a place; returns `None` with a message if there is no Postgres.
     pub(crate) fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Sqlite => Some(Self::sqlite()),
@@ -96,7 +96,7 @@ impl Place {
         }
     }
 
-    /// One with a database of its own in this server of Postgres.
+    /// Creates a place with a separate database in this Postgres server.
     pub(crate) fn at(server: &str) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -106,31 +106,31 @@ impl Place {
         }
     }
 
-    /// The address of this place's database at a pooler.
+    /// Returns the URL of the database of this place at a pooler.
     fn through(&self, pooler: &str) -> String {
         let (path, _) = self.database.as_ref().unwrap().split_once('?').unwrap();
         let (_, name) = path.rsplit_once('/').unwrap();
         named(pooler, name)
     }
 
-    /// The same with a bucket and queues.
+    /// Returns the place with a bucket and queues.
     pub(crate) fn with_cloud(self, cloud: impl AsyncFnOnce() -> Option<Cloud>) -> Option<Self> {
         let cloud = Some(runtime().block_on(cloud())?);
         Some(Self { cloud, ..self })
     }
 
-    /// Makes the queues again, where their server has forgotten them.
+    /// Creates the queues again after their server lost them.
     pub(crate) fn make_queues(&self) {
         runtime().block_on(self.cloud.as_ref().unwrap().make_queues());
     }
 
-    /// The version of an object that is there.
+    /// Returns the version of an existing object.
     pub(crate) fn etag(&self, key: &str) -> String {
         let key = key.parse().unwrap();
         self.with_storage(async |storage| storage.head(&key, &ObjectVersion::CURRENT).await.unwrap().etag)
     }
 
-    /// The folder of the store, where it is one.
+    /// Returns the folder of a local store.
     pub(crate) fn objects(&self) -> PathBuf {
         assert!(self.cloud.is_none(), "objects are in a bucket");
         self.folder.path().join("objects")
@@ -145,7 +145,7 @@ impl Place {
         })
     }
 
-    /// Puts an object into the store, past the worker.
+    /// Puts an object into the store directly.
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
         self.with_storage(async |storage| {
             let key = key.parse().unwrap();
@@ -155,7 +155,7 @@ impl Place {
         });
     }
 
-    /// The bytes of an object, where there is one.
+    /// Returns the bytes of an object, if it exists.
     pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.with_storage(async |storage| {
             let source = match storage.open(&key.parse().unwrap(), &ObjectVersion::CURRENT).await {
@@ -167,11 +167,11 @@ impl Place {
         })
     }
 
-    /// `vf-worker` in this place.
+    /// Returns a command `vf-worker` for this place.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vf-worker"));
         command.envs(TIMING.iter().copied()).stdin(Stdio::null());
-        // Decoders inherit no other variable that tells them from those of other tests.
+        // Decoders inherit only this variable, which distinguishes the decoders of different tests.
         command.env("TMPDIR", self.folder.path());
         match &self.database {
             None => {
@@ -197,7 +197,7 @@ impl Place {
         self.command(args).output().unwrap()
     }
 
-    /// What a command that has to work prints.
+    /// Returns the output of a command that must succeed.
     pub(crate) fn says(&self, args: &[&str]) -> String {
         let output = self.output(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -205,7 +205,7 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// `VF_TEST_RENDITIONS` has every job make a rendition too.
+    /// Submits a job. With `VF_TEST_RENDITIONS`, every job also has a rendition.
     pub(crate) fn submit(&self, video: &Path, options: &[&str]) -> String {
         let mut args = [&["submit", video.to_str().unwrap()], options].concat();
         if std::env::var_os("VF_TEST_RENDITIONS").is_some() {
@@ -214,7 +214,7 @@ impl Place {
         self.says(&args).trim_end().to_owned()
     }
 
-    /// A queue of this place, for whoever sends to it or looks into it by hand.
+    /// Runs `work` with a queue of this place, without the worker.
     fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
         let url = self.database_url();
         runtime().block_on(async {
@@ -227,7 +227,7 @@ impl Place {
         })
     }
 
-    /// Sends a message as a client would.
+    /// Sends a message like a client.
     pub(crate) fn send(&self, body: &str) {
         let send = async |queue: &dyn Queue| {
             for sent in queue.send(&[Outgoing::new(body)]).await.unwrap() {
@@ -240,7 +240,7 @@ impl Place {
         }
     }
 
-    /// Sends notifications past the worker.
+    /// Sends notifications without the worker.
     pub(crate) fn notify(&self, bodies: &[String]) {
         let messages: Vec<Outgoing> = bodies.iter().map(Outgoing::new).collect();
         let send = async |queue: &dyn Queue| {
@@ -254,12 +254,12 @@ impl Place {
         }
     }
 
-    /// Notifications that can be received now.
+    /// Returns the number of visible notifications.
     pub(crate) fn visible_notifications(&self) -> u64 {
         self.notifier_depth().visible
     }
 
-    /// The same and those that were received and may come back.
+    /// Returns the number of visible notifications and notifications in flight.
     pub(crate) fn all_notifications(&self) -> u64 {
         let depth = self.notifier_depth();
         depth.visible + depth.in_flight
@@ -273,7 +273,7 @@ impl Place {
         }
     }
 
-    /// Changes the database past the worker.
+    /// Changes the database directly.
     pub(crate) fn sql(&self, change: &str) {
         let url = self.database_url();
         runtime().block_on(async {
@@ -292,7 +292,7 @@ impl Place {
         })
     }
 
-    /// Empties the input queue by hand; how many messages were in it.
+    /// Purges the input queue; returns the number of purged messages.
     pub(crate) fn purge(&self) -> u64 {
         match &self.cloud {
             Some(cloud) => runtime().block_on(cloud.purge_input()),
@@ -300,7 +300,7 @@ impl Place {
         }
     }
 
-    /// Messages in the input queue, hidden ones too.
+    /// Returns the number of messages in the input queue, including hidden messages.
     pub(crate) fn waiting(&self) -> u64 {
         let depth = async |queue: &dyn Queue| queue.depth().await.unwrap();
         let depth = match &self.cloud {
@@ -310,7 +310,7 @@ impl Place {
         depth.visible + depth.in_flight
     }
 
-    /// Why the dead letters are dead.
+    /// Returns the reasons of the dead-letter messages.
     pub(crate) fn dead_letters(&self) -> Vec<String> {
         if let Some(cloud) = &self.cloud {
             return runtime().block_on(cloud.dead_letters());
@@ -322,7 +322,7 @@ impl Place {
         letters.iter().map(reason).collect()
     }
 
-    /// A worker that goes on until something ends it.
+    /// Starts a worker.
     pub(crate) fn worker(&self, env: &[(&str, &str)], args: &[&str]) -> Worker {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = self.command(&[&["run"], args].concat());
@@ -334,12 +334,12 @@ impl Place {
         }
     }
 
-    /// Works until nothing is left to do.
+    /// Runs a worker until all jobs are done.
     pub(crate) fn finish(&self) {
         self.finish_with(&[]);
     }
 
-    /// The same in another environment.
+    /// Runs a worker with additional environment variables until all jobs are done.
     pub(crate) fn finish_with(&self, env: &[(&str, &str)]) {
         let mut worker = self.worker(env, &["--until-idle"]);
         let status = worker.wait();
@@ -364,7 +364,7 @@ impl Place {
             .collect()
     }
 
-    /// Until the job is as `wanted`.
+    /// Waits until the job is as `wanted`.
     pub(crate) fn wait_for(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         wait(&format!("job {id}"), || {
@@ -374,7 +374,7 @@ impl Place {
         last
     }
 
-    /// Processes of this place's workers that run a decoder.
+    /// Returns the decoder processes of the workers of this place.
     pub(crate) fn decoders(&self) -> Vec<i32> {
         let mark = format!("TMPDIR={}", self.folder.path().display());
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
@@ -390,8 +390,8 @@ impl Place {
         processes.collect()
     }
 
-    /// The promise: every job is terminal once, completed ones have a whole archive, every one is told of
-    /// under one id, and nothing is left over. Gives the jobs.
+    /// Asserts the guarantees: every job is terminal once, completed jobs have a complete archive, every job has
+    /// notifications under one ID, and no files are left. Returns the jobs.
     pub(crate) fn check(&self, jobs: usize) -> Vec<Value> {
         let rows = self.jobs();
         assert_eq!(rows.len(), jobs);
@@ -428,7 +428,7 @@ impl Place {
         rows
     }
 
-    /// A rendition that was made is there as it is said to be, and plays.
+    /// Asserts that a rendition exists as reported, and plays.
     fn check_rendition(&self, rendition: &Value) {
         if rendition["status"] != "made" {
             return;
@@ -459,7 +459,7 @@ impl Place {
         assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), wanted);
     }
 
-    /// How many objects are begun and not finished.
+    /// Returns the number of incomplete objects.
     pub(crate) fn unfinished(&self) -> usize {
         if let Some(cloud) = &self.cloud {
             return runtime().block_on(cloud.uploads());
@@ -482,21 +482,21 @@ impl Place {
         }
     }
 
-    /// Keys of the archives in the store.
+    /// Returns the keys of the archives in the store.
     pub(crate) fn archives(&self) -> Vec<String> {
         let mut results = self.results();
         results.retain(|key| key.ends_with(".zip"));
         results
     }
 
-    /// Keys of the archives and the renditions in the store.
+    /// Returns the keys of the archives and renditions in the store.
     pub(crate) fn results(&self) -> Vec<String> {
         let listed = self.with_storage(async |storage| storage.list("results/", None, 10_000).await.unwrap());
         listed.iter().map(|entry| entry.key.to_string()).collect()
     }
 }
 
-/// A running worker, killed when the test is over.
+/// A running worker, killed on drop.
 pub(crate) struct Worker {
     child: Child,
     log: tempfile::NamedTempFile,
@@ -523,13 +523,13 @@ impl Worker {
         status.unwrap()
     }
 
-    /// Whether it is frozen by a signal.
+    /// Returns whether the worker is frozen by a signal.
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
     }
 
-    /// What it wrote to stderr so far.
+    /// Returns the output on stderr so far.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();
         self.log.reopen().unwrap().read_to_string(&mut text).unwrap();
@@ -554,7 +554,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// An empty database in the server's cluster.
+/// Creates an empty database in the cluster of the server.
 fn new_database(server: &str) -> String {
     let name = format!("vf_{}", uuid::Uuid::new_v4().simple());
     runtime().block_on(async {
@@ -572,14 +572,14 @@ fn new_database(server: &str) -> String {
     named(server, &name)
 }
 
-/// The address of a database of this name at the same server.
+/// Returns the URL of a database with this name at the same server.
 fn named(server: &str, name: &str) -> String {
     let (path, query) = server.split_once('?').unwrap_or((server, ""));
     let (host, _) = path.rsplit_once('/').unwrap();
     format!("{host}/{name}?{query}")
 }
 
-/// What `vf extract --fps FPS` makes of a video.
+/// Extracts a video as `vf extract --fps FPS` does.
 pub(crate) fn extract(video: &Path, fps: i128, archive: &Path) {
     let request = Request::new(videoframes_core::select::Selection::Fps(
         FrameRate::new(fps.into()).unwrap(),
@@ -594,7 +594,7 @@ pub(crate) fn extract(video: &Path, fps: i128, archive: &Path) {
     runtime().block_on(extraction).unwrap();
 }
 
-/// Until something is so.
+/// Waits until `done` returns true.
 pub(crate) fn wait(what: &str, mut so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !so() {

@@ -1,4 +1,4 @@
-//! Compressed videos beside the archive, whatever becomes of the workers that make them.
+//! Renditions in addition to the archive, with failures of workers.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
-// These count renditions, which `VF_TEST_RENDITIONS` would add to.
+// These tests count renditions, to which `VF_TEST_RENDITIONS` would add.
 
-/// Two renditions: one out of the decode of the pictures, one of a size.
+/// Two renditions: one from the shared decode with the pictures, one with a maximum size.
 const TWO: &[&str] = &[
     "--fps",
     "5",
@@ -27,12 +27,12 @@ fn keys(job: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn renditions_are_made_beside_the_archive_and_told_of() {
+fn renditions_are_written_and_reported_with_the_archive() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::short(), TWO);
         place.finish();
-        // What is told of it is compared there.
+        // `check` compares the reported values.
         let job = place.check(1).remove(0);
         let key = |name: &str| format!("results/{id}/1.{name}");
         assert_eq!(job["result"]["key"], key("zip"));
@@ -44,7 +44,7 @@ fn renditions_are_made_beside_the_archive_and_told_of() {
             (&90.into(), &"video/mp4".into())
         );
         assert!(second["size"].as_u64().unwrap() <= 20_000);
-        // As a client fetches it.
+        // Fetches the rendition like a client.
         let file = place.folder.path().join("fetched.mp4");
         place.says(&["result", &id, "--rendition", "2", "-o", file.to_str().unwrap()]);
         assert_eq!(std::fs::read(file).unwrap(), place.get(&key("2.mp4")).unwrap());
@@ -74,8 +74,8 @@ fn killed_at(kind: Kind, point: &str, chosen: bool) {
     place.finish();
     let job = place.check(1).remove(0);
     assert_eq!(job["status"], "completed", "{point}: {job}");
-    // What was whole when its worker died is the result, and nothing is made twice. On a busy machine a
-    // later claim than the next one may be the one that ends it.
+    // Objects that were complete at the crash are the result, and no object is written twice. On a busy machine,
+    // a later claim than the next may complete the job.
     let archive = job["result"]["key"].as_str().unwrap();
     let stem = archive.strip_suffix(".zip").unwrap();
     match chosen {
@@ -100,7 +100,7 @@ fn killed_at(kind: Kind, point: &str, chosen: bool) {
 }
 
 #[test]
-fn a_worker_killed_around_its_renditions_loses_nothing() {
+fn a_worker_killed_around_renditions_loses_nothing() {
     for kind in EVERYWHERE {
         for chosen in [false, true] {
             std::thread::scope(|scope| {
@@ -113,13 +113,13 @@ fn a_worker_killed_around_its_renditions_loses_nothing() {
 }
 
 #[test]
-fn a_frozen_worker_changes_no_rendition_when_it_wakes() {
+fn a_frozen_worker_changes_no_rendition_afterwards() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let options = [TWO, &["--output-key", "chosen.zip"]].concat();
         let id = place.submit(video::short(), &options);
         let mut frozen = place.worker(&[("VF_FAULT", "compressed=stop")], &[]);
-        wait("it is frozen", || frozen.is_stopped());
+        wait("the worker is frozen", || frozen.is_stopped());
         let mut other = place.worker(&[], &[]);
         let job = place.wait_for(&id, |job| job["status"] == "completed");
         frozen.signal("CONT");
@@ -135,7 +135,7 @@ fn a_frozen_worker_changes_no_rendition_when_it_wakes() {
 }
 
 #[test]
-fn a_rendition_that_cannot_be_made_fails_the_job_unless_it_is_optional() {
+fn a_failed_rendition_fails_the_job_unless_optional() {
     let place = Place::sqlite();
     let impossible = "max_bytes=500";
     let failed = place.submit(video::short(), &["-n", "2", "--rendition", impossible]);
@@ -161,7 +161,7 @@ fn a_rendition_that_cannot_be_made_fails_the_job_unless_it_is_optional() {
     assert_eq!(renditions[1]["status"], "made");
     let refused = place.output(&["result", &completed, "--rendition", "1", "-o", "-"]);
     assert!(!refused.status.success());
-    // Of the failed job nothing stays beside what is swept later.
+    // The failed job leaves only objects that a later sweep removes.
     assert!(
         place
             .archives()
@@ -171,7 +171,7 @@ fn a_rendition_that_cannot_be_made_fails_the_job_unless_it_is_optional() {
 }
 
 #[test]
-fn renditions_of_the_same_work_are_used_again_and_those_that_are_gone_are_made_again() {
+fn identical_renditions_are_reused_and_missing_renditions_are_made_again() {
     let place = Place::sqlite();
     let ids = [(); 3].map(|()| {
         let id = place.submit(video::short(), TWO);
@@ -188,7 +188,7 @@ fn renditions_of_the_same_work_are_used_again_and_those_that_are_gone_are_made_a
     let again = place.submit(video::short(), TWO);
     place.finish();
     assert_eq!(result(&again)["key"], json!(format!("results/{again}/1.zip")));
-    // Another size is other work.
+    // Another size is a different rendition.
     let other = place.submit(
         video::short(),
         &["--fps", "5", "--rendition", "max_height=50,quality=30"],
@@ -198,11 +198,11 @@ fn renditions_of_the_same_work_are_used_again_and_those_that_are_gone_are_made_a
 }
 
 #[test]
-fn renditions_stay_with_their_archive_and_go_with_it() {
+fn renditions_expire_with_their_archive() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), TWO);
     place.finish();
-    // What a dead attempt left is swept, what the job has is not.
+    // The sweep removes objects of a dead attempt, and keeps objects of the job.
     place.put(&format!("results/{id}/7.1.mp4"), b"left by a dead attempt");
     let mut worker = place.worker(&[("VF_ORPHAN_AGE", "1s")], &[]);
     wait("orphans are swept", || place.results().len() == 3);
@@ -210,7 +210,7 @@ fn renditions_stay_with_their_archive_and_go_with_it() {
     assert!(worker.wait().success(), "{}", worker.log());
     place.check(1);
     let mut worker = place.worker(&[("VF_RETENTION", "1s"), ("VF_ORPHAN_AGE", "1s")], &[]);
-    wait("all is forgotten", || place.results().is_empty());
+    wait("all results are removed", || place.results().is_empty());
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
 }

@@ -1,11 +1,11 @@
-//! What is asked for wrongly, or of what is no video.
+//! Invalid requests, and inputs that are not videos.
 
 use std::path::Path;
 
 use super::place::{EVERYWHERE, Place};
 use super::video;
 
-/// One message; the job that it becomes.
+/// Sends one message; returns the status, the error code and the attempts of the job.
 fn outcome(place: &Place, message: &str) -> (String, String, u64) {
     let before = place.jobs().len();
     place.send(message);
@@ -20,7 +20,7 @@ fn outcome(place: &Place, message: &str) -> (String, String, u64) {
 }
 
 #[test]
-fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
+fn bad_requests_are_failed_jobs_without_retries() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let movie = std::fs::read(video::short()).unwrap();
@@ -120,7 +120,7 @@ fn bad_requests_are_failed_jobs_that_nobody_tries_again() {
     }
 }
 
-/// The movie without its samples.
+/// Returns the movie with its samples zeroed.
 fn zeroed(movie: &[u8]) -> Vec<u8> {
     let mut movie = movie.to_vec();
     let at = movie.windows(4).position(|kind| kind == b"mdat").unwrap();
@@ -138,7 +138,7 @@ fn make_sound(path: &Path) {
 }
 
 #[test]
-fn messages_that_can_become_no_job_go_to_the_dead_letters_and_the_loop_goes_on() {
+fn messages_without_a_valid_job_are_dead_lettered_and_the_worker_continues() {
     let place = Place::sqlite();
     place.says(&["migrate", "up"]);
     for message in [
@@ -157,7 +157,7 @@ fn messages_that_can_become_no_job_go_to_the_dead_letters_and_the_loop_goes_on()
 }
 
 #[test]
-fn a_message_of_the_queue_gives_a_result_where_it_asks_for_it() {
+fn a_message_produces_a_result_at_the_requested_key() {
     let place = Place::sqlite();
     place.put("a folder/ü 100%+.mp4", &std::fs::read(video::short()).unwrap());
     place.says(&["migrate", "up"]);
@@ -171,7 +171,7 @@ fn a_message_of_the_queue_gives_a_result_where_it_asks_for_it() {
         (&told[0]["specversion"], &told[0]["type"]),
         (&"1.0".into(), &"videoframes.job.completed".into())
     );
-    // The same message once more is the same job.
+    // The same message again is the same job.
     place.send(message);
     place.finish();
     place.check(1);

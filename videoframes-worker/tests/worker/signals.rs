@@ -1,4 +1,4 @@
-//! Workers that are asked to stop, or frozen.
+//! Workers that receive signals to stop or freeze.
 
 use serde_json::Value;
 
@@ -13,14 +13,14 @@ fn an_idle_worker_stops_at_once() {
     let place = Place::sqlite();
     for signal in ["TERM", "INT"] {
         let mut worker = place.worker(&[], &[]);
-        wait("it works", || worker.log().contains("processor started"));
+        wait("the worker starts a job", || worker.log().contains("processor started"));
         worker.signal(signal);
         assert!(worker.wait().success(), "{}", worker.log());
     }
     place.check(0);
 }
 
-/// Stopped at this step, a worker ends well, and its job is there at once for another, or done.
+/// Asserts that a worker stopped at a step exits with 0, and that the job is done or available at once.
 fn terminated_at(kind: Kind, point: &str) {
     let Some(place) = Place::of(kind) else { return };
     let id = place.submit(video::short(), &["--all"]);
@@ -48,7 +48,7 @@ fn terminated_at(kind: Kind, point: &str) {
 }
 
 #[test]
-fn a_worker_stopped_at_any_step_ends_well() {
+fn a_worker_stopped_at_any_step_exits_with_0() {
     for kind in EVERYWHERE {
         for points in POINTS.chunks(5) {
             std::thread::scope(|scope| {
@@ -61,7 +61,7 @@ fn a_worker_stopped_at_any_step_ends_well() {
 }
 
 #[test]
-fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
+fn a_job_that_exceeds_the_grace_period_is_released_with_its_attempt() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::long(), SLOW);
@@ -78,7 +78,7 @@ fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
         assert_eq!(job["lease_owner"], Value::Null);
         assert_eq!(place.decoders(), Vec::<i32>::new());
         assert_eq!(place.archives(), Vec::<String>::new());
-        // Visible at once: the next worker has it before a lease could have ended.
+        // The message is visible at once: the next worker receives the job before the lease would end.
         let other = place.worker(&[("VF_LEASE", "1h"), ("VF_OVERDUE", "1h")], &[]);
         place.wait_for(&id, |job| job["status"] == "processing");
         place.says(&["cancel", &id]);
@@ -88,13 +88,15 @@ fn a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
+fn a_second_signal_ends_the_worker_at_once_without_losses() {
     let place = Place::sqlite();
     let id = place.submit(video::long(), SLOW);
     let mut worker = place.worker(&[("VF_GRACE", "10m")], &[]);
     place.wait_for(&id, |job| job["frames_done"].as_u64() > Some(0));
     worker.signal("TERM");
-    wait("it takes no new work", || worker.log().contains("no new work"));
+    wait("the worker takes no new jobs", || {
+        worker.log().contains("no new work")
+    });
     worker.signal("TERM");
     assert_eq!(worker.wait().code(), Some(130));
     wait("its decoder ends with it", || place.decoders().is_empty());
@@ -104,13 +106,13 @@ fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes() {
+fn a_worker_frozen_past_its_lease_changes_nothing_afterwards() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::short(), &["--fps", "5"]);
-        // It freezes with the archive written, and its outcome about to be.
+        // The worker freezes between the upload of the archive and the commit of the outcome.
         let mut zombie = place.worker(&[("VF_FAULT", "uploaded=stop")], &[]);
-        wait("it is frozen", || zombie.is_stopped());
+        wait("the worker is frozen", || zombie.is_stopped());
         let other = place.worker(&[], &[]);
         let done = place.wait_for(&id, |job| job["status"] == "completed");
         assert_eq!(done["lease_epoch"], 2);
@@ -129,15 +131,17 @@ fn a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes() {
 }
 
 #[test]
-fn a_worker_frozen_in_the_middle_of_extraction_stops_itself_when_it_wakes() {
+fn a_worker_frozen_during_extraction_stops_afterwards() {
     let place = Place::sqlite();
     let id = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
     let mut zombie = place.worker(&[("VF_FAULT", "extracting=stop")], &[]);
-    wait("it is frozen", || zombie.is_stopped());
+    wait("the worker is frozen", || zombie.is_stopped());
     let other = place.worker(&[], &[]);
     let done = place.wait_for(&id, |job| job["status"] == "completed");
     zombie.signal("CONT");
-    wait("it notices", || zombie.log().contains("lost the lease"));
+    wait("the worker detects the lost lease", || {
+        zombie.log().contains("lost the lease")
+    });
     zombie.signal("TERM");
     assert!(zombie.wait().success());
     drop(other);

@@ -1,4 +1,4 @@
-//! Stores that are out of order for one kind of operation, one bucket or one object.
+//! Outages of stores for one kind of operation, one bucket or one object.
 //!
 //! `VF_TEST_OUTAGE_S=300` makes each outage last five minutes longer.
 
@@ -13,7 +13,7 @@ use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 use super::place::{Kind, Place, wait};
 use super::video;
 
-/// A proxy between a worker and the store, which spoils what it is told while it is told to.
+/// A proxy between a worker and the store that injects faults during an outage.
 struct Spoiled {
     proxy: Proxy,
     active: Arc<AtomicBool>,
@@ -76,7 +76,7 @@ fn attempts(rows: &[Value]) -> Vec<u64> {
 }
 
 #[test]
-fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
+fn refused_writes_cost_each_job_at_most_one_attempt() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -101,7 +101,7 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
     let rows = place.jobs();
     assert_eq!(statuses(&rows, "failed"), 0, "{rows:?}");
     assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
-    // The client of S3 asks three times each, and pauses of more than 0.1, 0.2 and 0.4 s lie between.
+    // The S3 client tries each request three times, with delays of more than 0.1, 0.2 and 0.4 s.
     assert!(
         since.elapsed() > Duration::from_millis(700),
         "{:?}",
@@ -123,7 +123,7 @@ fn a_store_that_refuses_only_writes_costs_no_job_more_than_an_attempt() {
 }
 
 #[test]
-fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing() {
+fn an_outage_of_a_source_bucket_costs_no_attempts_and_delays_no_other_jobs() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -189,7 +189,7 @@ fn a_bucket_of_sources_that_is_down_costs_its_jobs_no_attempt_and_others_nothing
 }
 
 #[test]
-fn expired_credentials_are_an_outage_and_no_failure_of_a_job() {
+fn expired_credentials_are_an_outage_and_fail_no_job() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -197,7 +197,7 @@ fn expired_credentials_are_an_outage_and_no_failure_of_a_job() {
     let started = Arc::new(AtomicBool::new(false));
     let is_started = Arc::clone(&started);
     let store = Spoiled::start(&place, move |request| {
-        // The check at the start lists.
+        // The check at startup sends a list request.
         match request.method == "GET" && request.target.contains("list-type") {
             true if !is_started.swap(true, Ordering::SeqCst) => Fault::None,
             _ => Fault::Answer(400, "ExpiredToken"),
@@ -213,7 +213,7 @@ fn expired_credentials_are_an_outage_and_no_failure_of_a_job() {
     assert_eq!(job["attempts"], 1, "{job}");
 }
 
-/// How long a job takes that is submitted last, from then on.
+/// Submits a last job, and returns the time until completion.
 fn time_of_the_last(place: &Place, environment: &[(&str, &str)]) -> Duration {
     let since = Instant::now();
     let id = place.submit(video::long(), &["--fps", "2", "-f", "png"]);
@@ -254,7 +254,7 @@ fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job()
         let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
         assert_eq!(failed.len(), 40);
         for row in failed {
-            // On a busy machine a lease may end before an attempt is written down.
+            // On a busy machine, a lease may end before the attempt is recorded.
             let lost = row["crash_count"].as_u64().unwrap();
             assert_eq!(
                 (&row["error_code"], &row["attempts"]),
@@ -267,7 +267,7 @@ fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job()
 }
 
 #[test]
-fn keys_that_a_folder_cannot_hold_are_failures_of_their_jobs() {
+fn keys_that_are_invalid_in_a_folder_fail_their_jobs() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let Some(place) = Place::of(kind) else { continue };
         place.put("v.mp4", &std::fs::read(video::short()).unwrap());
@@ -286,7 +286,7 @@ fn keys_that_a_folder_cannot_hold_are_failures_of_their_jobs() {
 }
 
 #[test]
-fn a_worker_that_starts_in_a_moments_outage_waits_for_it() {
+fn a_worker_that_starts_in_a_short_outage_waits() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
@@ -295,7 +295,7 @@ fn a_worker_that_starts_in_a_moments_outage_waits_for_it() {
     let environment = [("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str())];
     let mut stopped = place.worker(&environment, &[]);
     let mut worker = place.worker(&environment, &[]);
-    // More than two starts and all repetitions of the client of S3.
+    // More than two startup attempts with all retries of the S3 client.
     wait("the starts go on", || store.proxy.count(|_| true) >= 13);
     stopped.signal("TERM");
     assert!(stopped.wait().success(), "{}", stopped.log());

@@ -1,10 +1,10 @@
-//! Jobs whose messages are gone, and files that nobody needs.
+//! Abandoned jobs, expired results and orphaned files.
 
 use super::place::{EVERYWHERE, Place, wait};
 use super::video;
 
 #[test]
-fn jobs_whose_messages_are_gone_are_enqueued_again() {
+fn abandoned_jobs_are_enqueued_again() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         for _ in 0..3 {
@@ -18,7 +18,7 @@ fn jobs_whose_messages_are_gone_are_enqueued_again() {
 }
 
 #[test]
-fn what_finished_jobs_leave_is_forgotten_after_its_retention() {
+fn results_and_notifications_of_finished_jobs_expire() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &["-n", "1"]);
     place.finish();
@@ -32,7 +32,7 @@ fn what_finished_jobs_leave_is_forgotten_after_its_retention() {
 }
 
 #[test]
-fn an_archive_that_another_job_uses_outlives_its_own_job() {
+fn an_archive_shared_with_another_job_outlives_its_job() {
     let place = Place::sqlite();
     let first = place.submit(video::short(), &["-n", "1"]);
     place.finish();
@@ -42,13 +42,13 @@ fn an_archive_that_another_job_uses_outlives_its_own_job() {
     assert!(key.as_str().unwrap().contains(&first));
     let env = [("VF_ORPHAN_AGE", "1s")];
     let worker = place.worker(&env, &[]);
-    wait("it swept", || worker.log().contains("processor started"));
-    // Where an archive that nobody has is gone, all others have been looked at.
+    wait("the worker sweeps", || worker.log().contains("processor started"));
+    // After the removal of the orphaned archive, the sweep has checked all archives.
     let orphan = place
         .objects()
         .join("results/ffffffff-ffff-7fff-bfff-ffffffffffff/1.zip");
     std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
-    std::fs::write(&orphan, "nobody's").unwrap();
+    std::fs::write(&orphan, "orphan").unwrap();
     wait("the orphan is removed", || !orphan.exists());
     drop(worker);
     assert!(place.objects().join(key.as_str().unwrap()).exists());

@@ -1,4 +1,4 @@
-//! The command line as a person meets it: options shared with `vf`, text from outside, refusals.
+//! Usability of the command line: options shared with `vf`, untrusted text, rejected arguments.
 
 use std::process::Output;
 
@@ -82,7 +82,7 @@ fn submit_takes_the_arguments_of_extract() {
 }
 
 #[test]
-fn mistakes_are_answered_and_nothing_is_made() {
+fn mistakes_get_a_hint_and_create_nothing() {
     let place = Place::sqlite();
     let video = video::short().to_str().unwrap();
     for (args, words) in [
@@ -132,7 +132,7 @@ fn a_result_is_not_written_through_a_link() {
 }
 
 #[test]
-fn a_key_with_control_characters_fails_its_job_as_a_wrong_request() {
+fn a_key_with_control_characters_is_an_invalid_request() {
     let place = Place::sqlite();
     place.says(&["migrate", "up"]);
     for body in [

@@ -1,4 +1,4 @@
-//! Videos that the tests work on, made once.
+//! Videos for the tests, generated once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,13 +21,13 @@ fn make(name: &str, source: &str) -> PathBuf {
     video
 }
 
-/// Three seconds: a job is over at once.
+/// Returns a video of three seconds, for short jobs.
 pub(crate) fn short() -> &'static Path {
     static VIDEO: OnceLock<PathBuf> = OnceLock::new();
     VIDEO.get_or_init(|| make("short.mp4", "testsrc2=s=160x90:r=10:d=3"))
 }
 
-/// A minute in 720p: all its frames as PNGs take long enough to do something in between.
+/// Returns a minute in 720p: extraction of all frames as PNG is long enough to interrupt.
 pub(crate) fn long() -> &'static Path {
     static VIDEO: OnceLock<PathBuf> = OnceLock::new();
     VIDEO.get_or_init(|| make("long.mp4", "testsrc2=s=1280x720:r=30:d=60"))

@@ -9,6 +9,11 @@ use crate::Place;
 
 /// Returns the screen of a terminal that received `bytes`, without empty lines.
 fn screen(bytes: &str, columns: usize) -> Vec<String> {
+    // A recording in progress may end inside an escape sequence.
+    let bytes = match bytes.rfind('\u{1b}') {
+        Some(escape) if !bytes[escape..].contains(char::is_alphabetic) => &bytes[..escape],
+        _ => bytes,
+    };
     let mut lines = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
     let mut chars = bytes.chars().peekable();

@@ -107,7 +107,10 @@ impl Proxy {
     ///
     /// # Panics
     /// Panics if no port is free.
-    pub async fn start(server: &str, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        server: &str,
+        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port is free on loopback");
         let own = listener.local_addr().expect("the listener has an address");

@@ -58,7 +58,11 @@ impl Enough {
 }
 
 /// Returns a rule that injects a fault into the first `number` matching requests.
-fn first(number: usize, spoil: impl Fn(&ProxiedRequest) -> bool, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault {
+fn first(
+    number: usize,
+    spoil: impl Fn(&ProxiedRequest) -> bool,
+    fault: Fault,
+) -> impl Fn(&ProxiedRequest) -> Fault {
     let seen = AtomicUsize::new(0);
     move |request| match spoil(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
         true => fault,
@@ -216,7 +220,10 @@ fn a_failed_part_ends_the_attempt_and_the_upload() {
 
 #[test]
 fn an_error_in_a_successful_response_is_an_error() {
-    fail_one_attempt(ProxiedRequest::completes_upload, Fault::Answer(200, "InternalError"));
+    fail_one_attempt(
+        ProxiedRequest::completes_upload,
+        Fault::Answer(200, "InternalError"),
+    );
 }
 
 #[test]

@@ -13,7 +13,9 @@ fn an_idle_worker_stops_at_once() {
     let place = Place::sqlite();
     for signal in ["TERM", "INT"] {
         let mut worker = place.worker(&[], &[]);
-        wait("the worker starts a job", || worker.log().contains("processor started"));
+        wait("the worker starts a job", || {
+            worker.log().contains("processor started")
+        });
         worker.signal(signal);
         assert!(worker.wait().success(), "{}", worker.log());
     }

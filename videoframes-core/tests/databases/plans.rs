@@ -20,6 +20,9 @@ use crate::{OPTIONS, Own};
 /// Jobs that wait, were in work, or are finished.
 const JOBS: [(&str, u32); 3] = [("pending", 20_000), ("processing", 20), ("failed", 2_000)];
 
+/// Maximum number of rows that a step of a plan may return: somewhat more than a sweep enqueues.
+const MAX_ROWS: u64 = 1_100;
+
 const SWEEP: SweepTerms = SweepTerms {
     overdue: Duration::from_secs(120),
     drained: None,
@@ -203,10 +206,18 @@ fn reads_a_backlog(line: &str) -> bool {
             .iter()
             .any(|index| line.contains(index));
     line.contains("Seq Scan on video_jobs")
-        || line.contains("Sort  (")
+        || actual_rows(line).is_some_and(|rows| rows > MAX_ROWS)
         || line.contains("TEMP B-TREE FOR ORDER BY")
         || sqlite_scan
         || removed.is_some_and(|rows| rows.parse::<u64>().unwrap() > 100)
+}
+
+/// Returns the rows that a step of a Postgres plan returned. The planner may sort a few rows rather than read them
+/// in the order of an index.
+fn actual_rows(line: &str) -> Option<u64> {
+    let (_, actual) = line.split_once("(actual ")?;
+    let (_, rows) = actual.split_once("rows=")?;
+    rows.split(' ').next()?.parse().ok()
 }
 
 /// The plans that SQLite has for statements.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
-use videoframes_core::error::Error;
+use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Pipeline, Summary};
 use videoframes_core::plan::Strategy;

@@ -3,9 +3,10 @@
 use std::error::Error as StdError;
 
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
+use videoframes_core::Error;
 use videoframes_core::archive::ArchiveError;
 use videoframes_core::compress::CompressError;
-use videoframes_core::error::{Error, ErrorKind, chain};
+use videoframes_core::error::{ErrorKind, chain};
 use videoframes_core::extract::ExtractError;
 use videoframes_core::select::SelectError;
 

@@ -95,5 +95,5 @@ pub mod text;
 pub mod units;
 pub mod video;
 
-pub use crate::error::{Error, ErrorKind};
-pub use crate::pipeline::Pipeline;
+pub use crate::error::ErrorKind;
+pub use crate::pipeline::{Error, Pipeline};

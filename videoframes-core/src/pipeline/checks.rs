@@ -1,7 +1,7 @@
 //! Checks of a request against limits. Pure.
 
 use super::Request;
-use crate::error::Error;
+use super::error::Error;
 use crate::extract::PictureOptions;
 use crate::limits::Limits;
 use crate::select::{Pick, check_grid, select};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::checks::{begins_late, check_length};
+use super::error::Error;
 use super::probe::{Probe, inspect};
 use super::session::Session;
 use super::{CompressJob, OnDamage};
@@ -14,7 +15,6 @@ use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
     Compressor, Draft, Origin, VideoTarget, may_remux,
 };
-use crate::error::Error;
 use crate::extract::{Decoded, ExtractError, Surprise};
 use crate::source::Source;
 use crate::units::approximate_seconds;

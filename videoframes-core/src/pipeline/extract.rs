@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::checks::{begins_late, check_picture_size, choose, distinct};
 use super::compress::Subject;
+use super::error::Error;
 use super::facts::{Facts, Finding, Policy};
 use super::pass::{Conditions, Pass, packets_are_frames};
 use super::perform::{Performed, perform};
@@ -13,7 +14,6 @@ use super::session::Session;
 use super::writer::Writer;
 use super::{OnDamage, Request, Summary, Work};
 use crate::archive::Destination;
-use crate::error::Error;
 use crate::extract::{ExtractRequest, Input, PlannedInput};
 use crate::select::Pick;
 use crate::video::streams::note;

@@ -1,7 +1,7 @@
 //! What is known of a video before a pass, and what a surprise adds. Pure.
 
+use super::error::Error;
 use super::{OnDamage, Request};
-use crate::error::Error;
 use crate::extract::{Deinterlace, ExtractError, Scan, Surprise};
 use crate::plan::{NotPlannable, Strategy};
 use crate::video::{Timeline, VideoInfo};

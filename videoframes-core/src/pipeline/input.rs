@@ -12,8 +12,8 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::coverage::Coverage;
+use super::error::Error;
 use super::scratch::{Reserved, Scratch};
-use crate::error::Error;
 use crate::source::{FileSource, Source, Verifier};
 
 /// Bytes per read of a source that has to be copied.

@@ -10,6 +10,7 @@
 mod checks;
 mod compress;
 mod coverage;
+mod error;
 mod extract;
 mod facts;
 mod input;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::error::Error;
 pub use self::outline::Outline;
 pub use self::probe::Probe;
 pub use self::renditions::{Rendition, RenditionOutcome};
@@ -37,7 +39,7 @@ use self::session::Session;
 pub use self::summary::{Progress, Summary, Work};
 use crate::archive::Destination;
 use crate::compress::{CompressProgress, Compressed, Compressor, VideoTarget};
-use crate::error::Error;
+
 use crate::extract::FrameExtractor;
 use crate::limits::Limits;
 use crate::source::Source;

@@ -2,11 +2,11 @@
 
 use super::Request;
 use super::checks::{choose, distinct};
+use super::error::Error;
 use super::facts::Facts;
 use super::pass::{Conditions, Pass};
 use super::probe::{Probe, inspect};
 use super::session::Session;
-use crate::error::Error;
 use crate::plan::{Strategy, WholeFileReason};
 use crate::select::notes;
 use crate::video::streams::note;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::error::Error;
 use super::facts::Facts;
-use crate::error::Error;
 use crate::extract::Deinterlace;
 use crate::plan::{DecodePlan, NotPlannable, Strategy, WholeFileReason};
 use crate::video::{NoIndex, VideoIndex, VideoInfo};

@@ -2,12 +2,12 @@
 
 use tokio::sync::mpsc;
 
+use super::error::Error;
 use super::facts::Finding;
 use super::renditions::Shared;
 use super::session::Session;
 use super::writer::Writer;
 use crate::compress::{CombinedReport, CombinedRequest, CompressReport};
-use crate::error::Error;
 use crate::extract::{Decoded, ExtractReport, ExtractRequest, Input, Picture};
 
 /// Result of a pass that delivered all pictures.

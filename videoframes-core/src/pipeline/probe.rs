@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::error::Error;
 use super::session::Session;
-use crate::error::Error;
 use crate::extract::ExtractError;
 use crate::limits::{ANIMATION_SHARE, INDEX_READS, Limits};
 use crate::source::Source;

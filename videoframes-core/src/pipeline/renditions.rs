@@ -1,10 +1,11 @@
 //! Compressed videos beside the pictures of an extraction.
 
 use super::compress::{Statistics, Subject};
+use super::error::Error;
 use crate::compress::{
     CompressOptions, CompressReport, CompressRequest, Compressed, Draft, Origin, VideoTarget,
 };
-use crate::error::{Error, kept_chain};
+use crate::error::kept_chain;
 use crate::extract::ExtractError;
 
 /// A compressed video beside the pictures of an extraction.

@@ -9,7 +9,7 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Error;
+use super::error::Error;
 use crate::extract::ExtractError;
 use crate::stale::{self, lock, open_untouched};
 

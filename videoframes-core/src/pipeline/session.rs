@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Pipeline;
 use super::compress::bytes_beside;
+use super::error::Error;
 use super::input::{Counted, LocalFile};
 use crate::compress::{Compressor, VideoTarget};
-use crate::error::Error;
 use crate::extract::{ExtractError, FrameExtractor, Scan};
 use crate::limits::Limits;
 use crate::source::Source;

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::error::Error;
 use super::{Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
 use crate::archive::{Archive, MANIFEST_NAME, hex};
-use crate::error::Error;
 use crate::extract::{ExtractReport, Picture, PictureFormat};
 use crate::select::{End, Pick, notes};
 use crate::source::Source;

@@ -2,9 +2,10 @@
 
 use super::circuit::Operation;
 use crate::archive::ArchiveError;
-use crate::error::{Error, ErrorKind, kept_chain};
+use crate::error::{ErrorKind, kept_chain};
 use crate::extract::ExtractError;
 use crate::jobs::{ErrorCode, JobError};
+use crate::pipeline::Error;
 use crate::storage::{ObjectKey, StorageError};
 
 /// The reason why an attempt has no result.

@@ -18,10 +18,10 @@ use super::telemetry;
 use super::verdict::Verdict;
 use crate::archive::ZipObject;
 use crate::compress::CompressProgress;
-use crate::error::Error;
 use crate::jobs::{
     ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
 };
+use crate::pipeline::Error;
 use crate::pipeline::{Pipeline, Progress, RenditionOutcome};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,

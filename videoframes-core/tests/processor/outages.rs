@@ -87,10 +87,10 @@ async fn a_bucket_of_sources_that_is_down_blocks_no_job_of_another_bucket_and_co
     ask(&place, r#"{"key": "v.mp4"}"#, 1).await;
     let outage = async {
         place
-            .until(|place| place.uploads.calls("head") >= 4 && place.input.calls("delete") == 1)
+            .until(|place| place.uploads.calls("head") >= 4 && place.input.calls("delete") >= 1)
             .await;
         ask(&place, r#"{"key": "v.mp4"}"#, 2).await;
-        place.until(|place| place.input.calls("delete") == 2).await;
+        place.until(|place| place.input.calls("delete") >= 2).await;
         let (since, asked) = (Instant::now(), place.uploads.calls("head"));
         place
             .until(|place| place.uploads.calls("head") >= asked + 2)
@@ -102,7 +102,7 @@ async fn a_bucket_of_sources_that_is_down_blocks_no_job_of_another_bucket_and_co
         );
         assert_eq!(completed(&jobs(&place).await), 2);
         place.uploads.heal();
-        place.until(|place| place.input.calls("delete") == 8).await;
+        place.until(|place| place.input.calls("delete") >= 8).await;
     };
     place.run_during(outage).await;
     let jobs = jobs(&place).await;

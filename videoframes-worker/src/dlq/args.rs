@@ -21,8 +21,8 @@ pub(crate) enum DlqAction {
         #[command(flatten)]
         json: JsonArgs,
         /// Maximum number of messages
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-        most: usize,
+        #[arg(short = 'n', long = "most", value_name = "N", default_value_t = 100)]
+        max: usize,
     },
     /// Print the body of a dead-letter message
     Show {

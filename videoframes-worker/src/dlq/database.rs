@@ -7,8 +7,8 @@ use videoframes_core::queue::{
     Arrival, DEAD_LETTER_REASON, DatabaseQueue, Message, Outgoing, Queue, QueueError, Waiting,
 };
 
-use super::letter::Letter;
-use super::mailbox::Mailbox;
+use super::message::DeadLetter;
+use super::queue::DeadLetterQueue;
 
 /// Visibility timeout of a message while others are received.
 const VISIBILITY: Duration = Duration::from_secs(120);
@@ -16,30 +16,33 @@ const VISIBILITY: Duration = Duration::from_secs(120);
 const PAGE: u32 = 500;
 
 /// The queue of dead-letter messages in the database.
-pub(super) struct DatabaseDeadLetters(pub(super) DatabaseQueue);
+pub(super) struct DatabaseDeadLetterQueue(pub(super) DatabaseQueue);
 
 fn unavailable(error: &QueueError) -> Failure {
     Failure::because(exit::UNAVAILABLE, error)
 }
 
-impl DatabaseDeadLetters {
+impl DatabaseDeadLetterQueue {
     /// Reads pages from the first message on, until `enough` returns true.
-    async fn browse(&self, mut enough: impl FnMut(&[Letter]) -> bool) -> Result<Vec<Letter>, Failure> {
-        let mut letters = Vec::new();
+    async fn browse(
+        &self,
+        mut enough: impl FnMut(&[DeadLetter]) -> bool,
+    ) -> Result<Vec<DeadLetter>, Failure> {
+        let mut messages = Vec::new();
         let mut after: Option<Arrival> = None;
-        while !enough(&letters) {
+        while !enough(&messages) {
             let page = self.0.browse(after, PAGE).await.map_err(|e| unavailable(&e))?;
             let Some(last) = page.last() else { break };
             after = Some(last.arrival);
-            letters.extend(page.into_iter().map(letter));
+            messages.extend(page.into_iter().map(dead_letter));
         }
-        Ok(letters)
+        Ok(messages)
     }
 }
 
-fn letter(waiting: Waiting) -> Letter {
+fn dead_letter(waiting: Waiting) -> DeadLetter {
     let mut attributes = waiting.attributes;
-    Letter {
+    DeadLetter {
         id: waiting.arrival.0.to_string(),
         reason: attributes.remove(DEAD_LETTER_REASON),
         receive_count: waiting.receive_count,
@@ -49,13 +52,13 @@ fn letter(waiting: Waiting) -> Letter {
     }
 }
 
-impl Mailbox for DatabaseDeadLetters {
+impl DeadLetterQueue for DatabaseDeadLetterQueue {
     type Held = Message;
     type Destination = DatabaseQueue;
 
-    fn letter(&self, held: &Message) -> Letter {
+    fn dead_letter(&self, held: &Message) -> DeadLetter {
         let mut attributes = held.attributes.clone();
-        Letter {
+        DeadLetter {
             id: held.id.clone(),
             reason: attributes.remove(DEAD_LETTER_REASON),
             receive_count: held.receive_count,
@@ -95,19 +98,23 @@ impl Mailbox for DatabaseDeadLetters {
         Ok(())
     }
 
-    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure> {
-        let mut letters = self.browse(|letters| letters.len() >= max).await?;
-        letters.truncate(max);
-        Ok(letters)
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure> {
+        let mut messages = self.browse(|messages| messages.len() >= max).await?;
+        messages.truncate(max);
+        Ok(messages)
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Letter>, Failure> {
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure> {
         let Some(before) = id.parse::<i64>().ok().and_then(|id| id.checked_sub(1)) else {
             return Ok(None);
         };
         let next = self.0.browse(Some(Arrival(before)), 1).await;
-        let next = next.map_err(|e| unavailable(&e))?.into_iter().map(letter).next();
-        Ok(next.filter(|letter| letter.id == id))
+        let next = next
+            .map_err(|e| unavailable(&e))?
+            .into_iter()
+            .map(dead_letter)
+            .next();
+        Ok(next.filter(|message| message.id == id))
     }
 
     async fn depth(&self) -> Result<u64, Failure> {

@@ -2,8 +2,8 @@
 
 mod args;
 mod database;
-mod letter;
-mod mailbox;
+mod message;
+mod queue;
 mod sqs;
 
 use std::io::{IsTerminal, Write};
@@ -15,10 +15,10 @@ use videoframes_core::text::printable;
 
 use self::args::DlqAction;
 pub(crate) use self::args::DlqArgs;
-use self::database::DatabaseDeadLetters;
-use self::letter::table;
-use self::mailbox::{Mailbox, Which, redrive};
-use self::sqs::SqsDeadLetters;
+use self::database::DatabaseDeadLetterQueue;
+use self::message::table;
+use self::queue::{DeadLetterQueue, Which, redrive};
+use self::sqs::SqsDeadLetterQueue;
 use crate::args::Place;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
@@ -41,16 +41,16 @@ pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failu
         Some(_) => None,
         None => read.optional(name, of_sqs).flatten(),
     };
-    let (letters, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
-    let letters = match &args.queue {
+    let (dead_letters, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
+    let dead_letters = match &args.queue {
         Some(text) => read.flag("--queue", text, str::parse),
-        None => letters,
+        None => dead_letters,
     };
     let errors = read.into_errors();
     if !errors.is_empty() {
         return Err(Failure::all(exit::USAGE, errors));
     }
-    match letters {
+    match dead_letters {
         Some(address) => in_sqs(&address, input, args).await,
         None => in_database(place, args).await,
     }
@@ -62,7 +62,7 @@ async fn in_sqs(
     args: &DlqArgs,
 ) -> Result<ExitCode, Failure> {
     let client = aws_sdk_sqs::Client::new(&aws::environment().await?);
-    let letters = SqsDeadLetters::open(client, address).await?;
+    let queue = SqsDeadLetterQueue::open(client, address).await?;
     let to = match &args.action {
         DlqAction::Redrive { to, .. } => {
             let to = match to {
@@ -76,15 +76,15 @@ async fn in_sqs(
                 Failure::new(exit::USAGE, "no destination: VF_INPUT_QUEUE is not an SQS queue")
                     .hint("give --to sqs:NAME, or the URL of a queue")
             })?;
-            Some(letters.destination(&to).await?)
+            Some(queue.destination(&to).await?)
         }
         _ => None,
     };
     if let DlqAction::List { .. } = &args.action {
-        let depth = letters.depth().await?;
+        let depth = queue.depth().await?;
         eprintln!("about {depth} messages; messages in flight are not listed");
     }
-    act(&letters, address.name(), to.as_ref(), &args.action).await
+    act(&queue, address.name(), to.as_ref(), &args.action).await
 }
 
 fn wrong_destination(text: &str, expected: String) -> Failure {
@@ -116,11 +116,11 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
         };
     };
     let to = to.map(|name| DatabaseQueue::new(place.database.clone(), name));
-    let Messages::Database(letters) = place.queues(&config).await?.dead_letters else {
+    let Messages::Database(queue) = place.queues(&config).await?.dead_letters else {
         unreachable!("messages in SQS are handled by in_sqs");
     };
-    let name = letters.name().to_owned();
-    let done = act(&DatabaseDeadLetters(letters), &name, to.as_ref(), &args.action).await;
+    let name = queue.name().to_owned();
+    let done = act(&DatabaseDeadLetterQueue(queue), &name, to.as_ref(), &args.action).await;
     place.database.close().await;
     done
 }
@@ -133,44 +133,44 @@ fn missing(ids: &str) -> Failure {
     .hint("'vf-worker dlq list' lists the messages; messages in flight are hidden for a while")
 }
 
-async fn act<M: Mailbox>(
-    letters: &M,
+async fn act<M: DeadLetterQueue>(
+    queue: &M,
     name: &str,
     to: Option<&M::Destination>,
     action: &DlqAction,
 ) -> Result<ExitCode, Failure> {
     match action {
-        DlqAction::List { json, most } => {
-            let letters = letters.list(*most).await?;
+        DlqAction::List { json, max } => {
+            let messages = queue.list(*max).await?;
             print(&if json.json {
-                to_json(&letters)?
+                to_json(&messages)?
             } else {
-                table(&letters)
+                table(&messages)
             })
         }
         DlqAction::Show { id } => {
-            let letter = letters.find(id).await?.ok_or_else(|| missing(id))?;
-            print(&body(&letter.body, std::io::stdout().is_terminal()))
+            let message = queue.find(id).await?.ok_or_else(|| missing(id))?;
+            print(&body(&message.body, std::io::stdout().is_terminal()))
         }
         DlqAction::Redrive { ids, all, .. } => {
             let which = match all {
-                true => Which::All(letters.depth().await?.max(MIN_REDRIVE)),
+                true => Which::All(queue.depth().await?.max(MIN_REDRIVE)),
                 false => Which::Ids(ids.iter().cloned().collect()),
             };
             let to = to.ok_or_else(|| Failure::new(exit::USAGE, "no destination: give --to QUEUE"))?;
             let report = |id: &str| print(&format!("{id}\n")).map(|_| ());
-            let absent = redrive(letters, &which, to, report).await?;
+            let absent = redrive(queue, &which, to, report).await?;
             match absent.is_empty() {
                 true => Ok(ExitCode::SUCCESS),
                 false => Err(missing(&absent.into_iter().collect::<Vec<_>>().join(", "))),
             }
         }
         DlqAction::Purge { yes } => {
-            let depth = letters.depth().await?;
+            let depth = queue.depth().await?;
             if !yes && !confirmed(&format!("delete all messages of '{name}', about {depth}?"))? {
                 return Err(Failure::new(exit::CANCELLED, "nothing was deleted"));
             }
-            letters.purge().await?;
+            queue.purge().await?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -8,8 +8,8 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::queue::DEAD_LETTER_REASON;
 
-use super::letter::Letter;
-use super::mailbox::{Mailbox, Next, each};
+use super::message::DeadLetter;
+use super::queue::{DeadLetterQueue, Next, each};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
 
@@ -19,7 +19,7 @@ const VISIBILITY: i32 = 120;
 const WAIT: i32 = 1;
 
 /// The queue of dead-letter messages in SQS.
-pub(super) struct SqsDeadLetters {
+pub(super) struct SqsDeadLetterQueue {
     client: Client,
     name: String,
     url: String,
@@ -32,7 +32,7 @@ pub(super) struct SqsDestination {
     fifo: bool,
 }
 
-impl SqsDeadLetters {
+impl SqsDeadLetterQueue {
     pub(super) async fn open(client: Client, address: &QueueAddress) -> Result<Self, Failure> {
         Ok(Self {
             url: url(&client, address).await?,
@@ -83,11 +83,11 @@ fn system(message: &Message, name: &MessageSystemAttributeName) -> Option<String
     message.attributes.as_ref()?.get(name).cloned()
 }
 
-impl Mailbox for SqsDeadLetters {
+impl DeadLetterQueue for SqsDeadLetterQueue {
     type Held = Message;
     type Destination = SqsDestination;
 
-    fn letter(&self, held: &Message) -> Letter {
+    fn dead_letter(&self, held: &Message) -> DeadLetter {
         let mut attributes: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in held.message_attributes.iter().flatten() {
             let value = value.string_value.clone();
@@ -95,7 +95,7 @@ impl Mailbox for SqsDeadLetters {
         }
         let number = |name| system(held, &name)?.parse::<i64>().ok();
         let receives = number(MessageSystemAttributeName::ApproximateReceiveCount);
-        Letter {
+        DeadLetter {
             id: held.message_id.clone().unwrap_or_default(),
             reason: attributes.remove(DEAD_LETTER_REASON),
             receive_count: receives.and_then(|count| count.try_into().ok()).unwrap_or(1),
@@ -169,29 +169,29 @@ impl Mailbox for SqsDeadLetters {
         Ok(())
     }
 
-    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure> {
-        let mut letters = Vec::new();
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure> {
+        let mut messages = Vec::new();
         each(self, async |held| {
-            if letters.len() < max {
-                letters.push(self.letter(held));
+            if messages.len() < max {
+                messages.push(self.dead_letter(held));
             }
-            Ok(match letters.len() < max {
+            Ok(match messages.len() < max {
                 true => Next::Keep,
                 false => Next::Stop,
             })
         })
         .await?;
-        letters.sort_by(|a, b| (a.sent_at, &a.id).cmp(&(b.sent_at, &b.id)));
-        Ok(letters)
+        messages.sort_by(|a, b| (a.sent_at, &a.id).cmp(&(b.sent_at, &b.id)));
+        Ok(messages)
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Letter>, Failure> {
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure> {
         let mut found = None;
         each(self, async |held| {
             if held.message_id.as_deref() != Some(id) {
                 return Ok(Next::Keep);
             }
-            found = Some(self.letter(held));
+            found = Some(self.dead_letter(held));
             Ok(Next::Stop)
         })
         .await?;

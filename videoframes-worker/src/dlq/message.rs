@@ -12,7 +12,7 @@ const BODY_WIDTH: usize = 60;
 const REASON: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Letter {
+pub(super) struct DeadLetter {
     pub(super) id: String,
     /// The reason for dead-lettering, if known: SQS gives no reason for the messages that it moves.
     pub(super) reason: Option<String>,
@@ -24,10 +24,10 @@ pub(super) struct Letter {
 }
 
 /// Returns a table with one line per message.
-pub(super) fn table(letters: &[Letter]) -> String {
-    let width = letters
+pub(super) fn table(messages: &[DeadLetter]) -> String {
+    let width = messages
         .iter()
-        .map(|letter| letter.id.len())
+        .map(|message| message.id.len())
         .max()
         .unwrap_or(0)
         .max(2);
@@ -35,17 +35,17 @@ pub(super) fn table(letters: &[Letter]) -> String {
         "{:<width$}  {:<20}  {:>8}  {:<REASON$}  body\n",
         "id", "sent", "receives", "reason"
     );
-    for letter in letters {
-        let sent = letter
+    for message in messages {
+        let sent = message
             .sent_at
             .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
         text += &format!(
             "{:<width$}  {:<20}  {:>8}  {:<REASON$}  {}\n",
-            printable(&letter.id),
+            printable(&message.id),
             sent.get(..19).unwrap_or(&sent),
-            letter.receive_count,
-            short(letter.reason.as_deref().unwrap_or("-"), REASON),
-            short(&letter.body, BODY_WIDTH)
+            message.receive_count,
+            short(message.reason.as_deref().unwrap_or("-"), REASON),
+            short(&message.body, BODY_WIDTH)
         );
     }
     text

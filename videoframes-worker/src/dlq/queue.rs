@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use videoframes_console::Failure;
 
-use super::letter::Letter;
+use super::message::DeadLetter;
 
 /// A queue of dead-letter messages.
 ///
 /// `take` hides the returned messages for a while, so that the next call returns others. A message that is
 /// neither given back nor deleted becomes visible again.
-pub(super) trait Mailbox {
+pub(super) trait DeadLetterQueue {
     /// A message that was taken.
     type Held;
     /// A destination for redriven messages.
     type Destination;
 
-    fn letter(&self, held: &Self::Held) -> Letter;
+    fn dead_letter(&self, held: &Self::Held) -> DeadLetter;
     /// Receives some messages; none if all are in flight.
     async fn take(&self) -> Result<Vec<Self::Held>, Failure>;
     async fn give_back(&self, held: &Self::Held) -> Result<(), Failure>;
@@ -24,8 +24,8 @@ pub(super) trait Mailbox {
     /// Sends the body, and all attributes except the reason, to `queue`.
     async fn copy(&self, held: &Self::Held, queue: &Self::Destination) -> Result<(), Failure>;
     /// Lists up to `max` messages.
-    async fn list(&self, max: usize) -> Result<Vec<Letter>, Failure>;
-    async fn find(&self, id: &str) -> Result<Option<Letter>, Failure>;
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure>;
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure>;
     /// Returns the approximate number of messages.
     async fn depth(&self) -> Result<u64, Failure>;
     async fn purge(&self) -> Result<(), Failure>;
@@ -43,33 +43,33 @@ pub(super) enum Next {
 }
 
 /// Visits every message once. Gives the kept messages back, also after an error.
-pub(super) async fn each<M: Mailbox>(
-    mailbox: &M,
+pub(super) async fn each<M: DeadLetterQueue>(
+    queue: &M,
     mut visit: impl AsyncFnMut(&M::Held) -> Result<Next, Failure>,
 ) -> Result<(), Failure> {
     let mut held = Vec::new();
-    let done = visit_all(mailbox, &mut held, &mut visit).await;
-    for letter in &held {
+    let done = visit_all(queue, &mut held, &mut visit).await;
+    for message in &held {
         // After an error, the message becomes visible again when its visibility timeout ends.
-        let _ = mailbox.give_back(letter).await;
+        let _ = queue.give_back(message).await;
     }
     done
 }
 
-async fn visit_all<M: Mailbox>(
-    mailbox: &M,
+async fn visit_all<M: DeadLetterQueue>(
+    queue: &M,
     held: &mut Vec<M::Held>,
     visit: &mut impl AsyncFnMut(&M::Held) -> Result<Next, Failure>,
 ) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     loop {
         let first = held.len();
-        held.extend(mailbox.take().await?);
+        held.extend(queue.take().await?);
         let mut new = false;
         let mut n = first;
         while n < held.len() {
             let mut next = Next::Keep;
-            if seen.insert(mailbox.letter(&held[n]).id) {
+            if seen.insert(queue.dead_letter(&held[n]).id) {
                 new = true;
                 next = visit(&held[n]).await?;
             }
@@ -95,8 +95,8 @@ pub(super) enum Which {
 }
 
 /// Redrives messages one by one: sends, deletes, and calls `report` for each. Returns the IDs that were not found.
-pub(super) async fn redrive<M: Mailbox>(
-    mailbox: &M,
+pub(super) async fn redrive<M: DeadLetterQueue>(
+    queue: &M,
     which: &Which,
     to: &M::Destination,
     mut report: impl FnMut(&str) -> Result<(), Failure>,
@@ -106,8 +106,8 @@ pub(super) async fn redrive<M: Mailbox>(
         Which::Ids(ids) => (ids.clone(), ids.len() as u64),
     };
     let mut moved = 0;
-    each(mailbox, async |held| {
-        let id = mailbox.letter(held).id;
+    each(queue, async |held| {
+        let id = queue.dead_letter(held).id;
         if moved >= max {
             return Ok(Next::Stop);
         }
@@ -116,8 +116,8 @@ pub(super) async fn redrive<M: Mailbox>(
         {
             return Ok(Next::Keep);
         }
-        mailbox.copy(held, to).await?;
-        mailbox.delete(held).await?;
+        queue.copy(held, to).await?;
+        queue.delete(held).await?;
         missing.remove(&id);
         moved += 1;
         report(&id)?;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use videoframes_console::exit;
 
-    /// A mailbox in memory that records sent and deleted messages.
+    /// A queue in memory that records sent and deleted messages.
     #[derive(Default)]
     struct Fake {
         there: RefCell<Vec<u32>>,
@@ -147,12 +147,12 @@ mod tests {
         returns: bool,
     }
 
-    impl Mailbox for Fake {
+    impl DeadLetterQueue for Fake {
         type Held = u32;
         type Destination = ();
 
-        fn letter(&self, held: &u32) -> Letter {
-            Letter {
+        fn dead_letter(&self, held: &u32) -> DeadLetter {
+            DeadLetter {
                 id: held.to_string(),
                 reason: None,
                 receive_count: 1,
@@ -190,10 +190,10 @@ mod tests {
             }
             Ok(())
         }
-        async fn list(&self, _: usize) -> Result<Vec<Letter>, Failure> {
+        async fn list(&self, _: usize) -> Result<Vec<DeadLetter>, Failure> {
             unreachable!()
         }
-        async fn find(&self, _: &str) -> Result<Option<Letter>, Failure> {
+        async fn find(&self, _: &str) -> Result<Option<DeadLetter>, Failure> {
             unreachable!()
         }
         async fn depth(&self) -> Result<u64, Failure> {
@@ -204,17 +204,17 @@ mod tests {
         }
     }
 
-    fn with(letters: std::ops::Range<u32>) -> Fake {
+    fn with(messages: std::ops::Range<u32>) -> Fake {
         Fake {
-            there: RefCell::new(letters.collect()),
+            there: RefCell::new(messages.collect()),
             ..Fake::default()
         }
     }
 
-    fn sorted(letters: &RefCell<Vec<u32>>) -> Vec<u32> {
-        let mut letters = letters.borrow().clone();
-        letters.sort_unstable();
-        letters
+    fn sorted(messages: &RefCell<Vec<u32>>) -> Vec<u32> {
+        let mut messages = messages.borrow().clone();
+        messages.sort_unstable();
+        messages
     }
 
     #[tokio::test]

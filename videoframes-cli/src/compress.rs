@@ -77,9 +77,9 @@ fn output(args: &CompressArgs) -> PathBuf {
 
 /// Returns the container that the extension of the output implies.
 fn container(path: &Path) -> Result<Container, Failure> {
-    let wrong = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a .mp4 or .webm file"));
+    let invalid = |text: String| Err(Failure::new(exit::USAGE, text).hint("-o takes a .mp4 or .webm file"));
     if path.as_os_str() == "-" {
-        return wrong(
+        return invalid(
             "a compressed video cannot be written to stdout: its index precedes the frames and is written last"
                 .to_owned(),
         );
@@ -90,8 +90,8 @@ fn container(path: &Path) -> Result<Container, Failure> {
     match extension.as_deref() {
         Some("mp4" | "m4v") => Ok(Container::Mp4),
         Some("webm") => Ok(Container::WebM),
-        Some(other) => wrong(format!("'.{other}' is not a supported type of output")),
-        None => wrong(format!(
+        Some(other) => invalid(format!("'.{other}' is not a supported type of output")),
+        None => invalid(format!(
             "'{}' has no extension, which sets the type of the output",
             path.display()
         )),

@@ -56,25 +56,28 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
 /// A list printed page by page, as a table or a JSON array.
 struct List {
     json: bool,
-    begun: bool,
+    is_started: bool,
 }
 
 impl List {
     fn new(json: bool) -> Self {
-        Self { json, begun: false }
+        Self {
+            json,
+            is_started: false,
+        }
     }
 
     fn page(&mut self, jobs: &[VideoJob]) -> Result<String, Failure> {
         let mut text = String::new();
-        if !self.json && !self.begun {
+        if !self.json && !self.is_started {
             text += &heading();
-            self.begun = true;
+            self.is_started = true;
         }
         for job in jobs {
             if self.json {
-                text += if self.begun { ",\n  " } else { "[\n  " };
+                text += if self.is_started { ",\n  " } else { "[\n  " };
                 text += &to_json(job)?.trim_end().replace('\n', "\n  ");
-                self.begun = true;
+                self.is_started = true;
             } else {
                 text += &row(job);
             }
@@ -83,7 +86,7 @@ impl List {
     }
 
     fn end(&self) -> String {
-        match (self.json, self.begun) {
+        match (self.json, self.is_started) {
             (true, true) => "\n]\n".to_owned(),
             (true, false) => "[]\n".to_owned(),
             (false, true) => String::new(),
@@ -170,8 +173,8 @@ fn details(job: &VideoJob) -> String {
         ),
         ("created", job.created_at.to_string()),
     ];
-    if let Some(begun) = job.begun_at {
-        lines.push(("begun", begun.to_string()));
+    if let Some(begun_at) = job.begun_at {
+        lines.push(("started", begun_at.to_string()));
     }
     if let Some(deadline) = job.deadline_at {
         lines.push(("deadline", deadline.to_string()));

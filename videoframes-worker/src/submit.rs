@@ -35,8 +35,8 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let video = Video::identify(&args.video).await?;
     let source = video.source();
     let fields = fields(&args)?;
-    if let Some(wrong) = JobRequest::new(&source, fields.clone()).rejection() {
-        return Err(Failure::new(exit::USAGE, wrong).hint("'vf-worker submit --help' lists the options"));
+    if let Some(rejection) = JobRequest::new(&source, fields.clone()).rejection() {
+        return Err(Failure::new(exit::USAGE, rejection).hint("'vf-worker submit --help' lists the options"));
     }
 
     let place = open(config).await?;

@@ -13,7 +13,7 @@ use videoframes_core::extract::Quality;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::CompressJob;
 
-use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
+use super::execution::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
 use crate::input::VideoInput;
 
 pub(super) const EXAMPLES: &str = "\

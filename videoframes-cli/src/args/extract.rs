@@ -13,7 +13,7 @@ use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
 
-use super::work::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
+use super::execution::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
 use crate::input::VideoInput;
 
 pub(super) const EXAMPLES: &str = "\

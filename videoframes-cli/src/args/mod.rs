@@ -1,18 +1,18 @@
 //! The command line, parsed to types of `videoframes-core`.
 
 mod compress;
+mod execution;
 mod extract;
-mod look;
-mod work;
+mod inspect;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
 use videoframes_console::{HELP_WIDTH, STYLES, exit};
 
 pub(crate) use self::compress::CompressArgs;
+pub(crate) use self::execution::addresses;
 pub(crate) use self::extract::{ExtractArgs, PlanArgs};
-pub(crate) use self::look::{DoctorArgs, ProbeArgs};
-pub(crate) use self::work::addresses;
+pub(crate) use self::inspect::{DoctorArgs, ProbeArgs};
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]

@@ -66,9 +66,9 @@ async fn url(client: &Client, address: &QueueAddress) -> Result<String, Failure>
         QueueAddress::Url(url) => return Ok(url.clone()),
         QueueAddress::Name(name) => name,
     };
-    let asked = client.get_queue_url().queue_name(name).send().await;
+    let response = client.get_queue_url().queue_name(name).send().await;
     let refused = |error| Refusal::of("sqs:GetQueueUrl", format!("find the queue '{name}'"), &error);
-    let found = asked.map_err(refused).map_err(|refusal| {
+    let found = response.map_err(refused).map_err(|refusal| {
         let missing = refusal.has_code(&["NonExistentQueue", "QueueDoesNotExist"]);
         match missing {
             true => Failure::new(exit::NOT_FOUND, format!("queue '{name}' does not exist"))
@@ -204,10 +204,10 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
         let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let asked = request.set_attribute_names(Some(names.to_vec())).send().await;
-        let asked = asked
+        let response = request.set_attribute_names(Some(names.to_vec())).send().await;
+        let response = response
             .map_err(|e| Refusal::of("sqs:GetQueueAttributes", self.what("count the messages in"), &e))?;
-        let counts = asked.attributes.unwrap_or_default();
+        let counts = response.attributes.unwrap_or_default();
         let count = |name| counts.get(name)?.parse::<u64>().ok();
         Ok(names.iter().filter_map(count).sum())
     }

@@ -77,9 +77,9 @@ impl Bucket<'_> {
     }
 
     async fn ensure_exists(&mut self) -> Result<(), Failure> {
-        let asked = self.client.head_bucket().bucket(self.name).send().await;
+        let response = self.client.head_bucket().bucket(self.name).send().await;
         let what = format!("access the bucket '{}'", self.name);
-        let refusal = match asked.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
+        let refusal = match response.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
             Ok(_) => {
                 self.exists = true;
                 return Ok(());
@@ -171,9 +171,9 @@ impl Bucket<'_> {
         if !self.exists {
             return Ok(None);
         }
-        let asked = self.client.get_bucket_encryption().bucket(self.name).send().await;
+        let response = self.client.get_bucket_encryption().bucket(self.name).send().await;
         let what = self.describe("read the encryption");
-        let found = match asked.map_err(|e| Refusal::of("s3:GetEncryptionConfiguration", what, &e)) {
+        let found = match response.map_err(|e| Refusal::of("s3:GetEncryptionConfiguration", what, &e)) {
             Err(refusal) if refusal.has_code(&["ServerSideEncryptionConfigurationNotFoundError"]) => {
                 return Ok(None);
             }
@@ -223,9 +223,9 @@ impl Bucket<'_> {
         if !self.exists {
             return Ok(None);
         }
-        let asked = self.client.get_bucket_versioning().bucket(self.name).send().await;
+        let response = self.client.get_bucket_versioning().bucket(self.name).send().await;
         let what = self.describe("read the versioning");
-        let found = asked.map_err(|e| Refusal::of("s3:GetBucketVersioning", what, &e))?;
+        let found = response.map_err(|e| Refusal::of("s3:GetBucketVersioning", what, &e))?;
         Ok(found.status.map(|status| status.as_str().to_owned()))
     }
 
@@ -267,14 +267,14 @@ impl Bucket<'_> {
         if !self.exists {
             return Ok(None);
         }
-        let asked = self
+        let response = self
             .client
             .get_public_access_block()
             .bucket(self.name)
             .send()
             .await;
         let what = self.describe("read the public access block");
-        match asked.map_err(|e| Refusal::of("s3:GetBucketPublicAccessBlock", what, &e)) {
+        match response.map_err(|e| Refusal::of("s3:GetBucketPublicAccessBlock", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchPublicAccessBlockConfiguration"]) => Ok(None),
             found => Ok(found?.public_access_block_configuration),
         }
@@ -326,9 +326,9 @@ impl Bucket<'_> {
         if !self.exists {
             return Ok(None);
         }
-        let asked = self.client.get_bucket_policy().bucket(self.name).send().await;
+        let response = self.client.get_bucket_policy().bucket(self.name).send().await;
         let what = self.describe("read the policy");
-        match asked.map_err(|e| Refusal::of("s3:GetBucketPolicy", what, &e)) {
+        match response.map_err(|e| Refusal::of("s3:GetBucketPolicy", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchBucketPolicy"]) => Ok(None),
             found => Ok(found?.policy),
         }

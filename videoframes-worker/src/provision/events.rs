@@ -74,9 +74,9 @@ async fn get(bucket: &Bucket<'_>) -> Result<NotificationConfiguration, Failure> 
         return Ok(NotificationConfiguration::builder().build());
     }
     let request = bucket.client.get_bucket_notification_configuration();
-    let asked = request.bucket(bucket.name).send().await;
+    let response = request.bucket(bucket.name).send().await;
     let what = bucket.describe("read the events");
-    let found = asked.map_err(|e| Refusal::of("s3:GetBucketNotification", what, &e))?;
+    let found = response.map_err(|e| Refusal::of("s3:GetBucketNotification", what, &e))?;
     Ok(NotificationConfiguration::builder()
         .set_topic_configurations(found.topic_configurations)
         .set_queue_configurations(found.queue_configurations)

@@ -64,9 +64,9 @@ async fn get(bucket: &Bucket<'_>) -> Result<Found, Refusal> {
         return Ok(Found::default());
     }
     let request = bucket.client.get_bucket_lifecycle_configuration();
-    let asked = request.bucket(bucket.name).send().await;
+    let response = request.bucket(bucket.name).send().await;
     let what = bucket.describe("read the lifecycle");
-    match asked.map_err(|e| Refusal::of("s3:GetLifecycleConfiguration", what, &e)) {
+    match response.map_err(|e| Refusal::of("s3:GetLifecycleConfiguration", what, &e)) {
         Err(refusal) if refusal.has_code(&["NoSuchLifecycleConfiguration"]) => Ok(Found::default()),
         found => {
             let found = found?;

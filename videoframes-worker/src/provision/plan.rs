@@ -136,20 +136,20 @@ pub(crate) enum End {
 impl Desired {
     /// Computes the desired resources, or returns all errors.
     pub(crate) fn of(names: &Names, terms: &Terms) -> Result<Self, Vec<String>> {
-        let mut wrong = Vec::new();
-        let queues = queues(names, terms, &mut wrong);
+        let mut errors = Vec::new();
+        let queues = queues(names, terms, &mut errors);
         let buckets = buckets(names, terms);
-        if queues.is_empty() && buckets.is_empty() && wrong.is_empty() {
-            wrong.push("nothing to provision: no bucket and no SQS queue is given".to_owned());
+        if queues.is_empty() && buckets.is_empty() && errors.is_empty() {
+            errors.push("nothing to provision: no bucket and no SQS queue is given".to_owned());
         }
-        match wrong.is_empty() {
+        match errors.is_empty() {
             true => Ok(Self { queues, buckets }),
-            false => Err(wrong),
+            false => Err(errors),
         }
     }
 }
 
-fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQueue> {
+fn queues(names: &Names, terms: &Terms, errors: &mut Vec<String>) -> Vec<DesiredQueue> {
     let roles = [
         (Role::DeadLetters, &names.dead_letters),
         (Role::Input, &names.input),
@@ -157,7 +157,7 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQ
     ];
     let visibility = terms.visibility.as_secs() + u64::from(terms.visibility.subsec_nanos() > 0);
     if visibility > MAX_VISIBILITY {
-        wrong.push(format!(
+        errors.push(format!(
             "a visibility timeout of {visibility} s exceeds the maximum of SQS, which is 12 hours"
         ));
     }
@@ -165,7 +165,7 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQ
     for (role, address) in roles {
         let Some(address) = address else { continue };
         if queues.iter().any(|queue| queue.address.name() == address.name()) {
-            wrong.push(format!("'{address}' cannot serve as two queues"));
+            errors.push(format!("'{address}' cannot serve as two queues"));
         }
         let days = match role {
             Role::DeadLetters => DEAD_LETTER_DAYS,
@@ -189,14 +189,14 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQ
         if let Some(dead_letters) = dead_letters {
             input.max_receives = Some(terms.max_receives);
             if dead_letters.is_fifo() != input.address.is_fifo() {
-                wrong.push(format!(
+                errors.push(format!(
                     "'{}' and its dead-letter queue '{dead_letters}' must both be FIFO queues, or neither",
                     input.address
                 ));
             }
         }
         if terms.max_receives < MIN_RECEIVES {
-            wrong.push(format!(
+            errors.push(format!(
                 "a message cannot be dead-lettered after {} receives: the minimum is {MIN_RECEIVES}, since \
                  the worker counts its own attempts",
                 terms.max_receives
@@ -204,13 +204,13 @@ fn queues(names: &Names, terms: &Terms, wrong: &mut Vec<String>) -> Vec<DesiredQ
         }
         input.senders = terms.events.iter().map(|events| events.bucket.clone()).collect();
         if !input.senders.is_empty() && input.address.is_fifo() {
-            wrong.push(format!(
+            errors.push(format!(
                 "S3 sends no notifications to FIFO queues, and '{}' is a FIFO queue",
                 input.address
             ));
         }
     } else if !terms.events.is_empty() {
-        wrong.push("--events requires an input queue in SQS".to_owned());
+        errors.push("--events requires an input queue in SQS".to_owned());
     }
     queues
 }
@@ -354,8 +354,8 @@ mod tests {
             notifier: queue("sqs:dead"),
             ..names()
         };
-        let wrong = Desired::of(&names, &terms).unwrap_err();
-        assert_eq!(wrong.len(), 5, "{wrong:#?}");
+        let errors = Desired::of(&names, &terms).unwrap_err();
+        assert_eq!(errors.len(), 5, "{errors:#?}");
         assert!(
             Desired::of(&Names::default(), &super::tests::terms()).is_err(),
             "no resources are given"

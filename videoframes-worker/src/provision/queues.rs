@@ -157,9 +157,9 @@ async fn find(client: &Client, address: &QueueAddress) -> Result<Option<Queue>, 
     let url = match address {
         QueueAddress::Url(url) => url.clone(),
         QueueAddress::Name(name) => {
-            let asked = client.get_queue_url().queue_name(name).send().await;
+            let response = client.get_queue_url().queue_name(name).send().await;
             let what = format!("find the queue '{name}'");
-            match asked.map_err(|error| Refusal::of("sqs:GetQueueUrl", what, &error)) {
+            match response.map_err(|error| Refusal::of("sqs:GetQueueUrl", what, &error)) {
                 Ok(found) => found.queue_url.unwrap_or_default(),
                 Err(refusal) if is_missing(&refusal) => return Ok(None),
                 Err(refusal) => return Err(refusal.into()),
@@ -174,14 +174,14 @@ async fn find(client: &Client, address: &QueueAddress) -> Result<Option<Queue>, 
 }
 
 async fn read(client: &Client, address: &QueueAddress, url: &str) -> Result<Queue, Refusal> {
-    let asked = client
+    let response = client
         .get_queue_attributes()
         .queue_url(url)
         .attribute_names(QueueAttributeName::All)
         .send()
         .await;
     let what = format!("read the settings of the queue '{address}'");
-    let found = asked.map_err(|error| Refusal::of("sqs:GetQueueAttributes", what, &error))?;
+    let found = response.map_err(|error| Refusal::of("sqs:GetQueueAttributes", what, &error))?;
     let attributes = found.attributes.unwrap_or_default();
     let attributes: HashMap<String, String> = attributes
         .into_iter()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use videoframes_console::options::{JsonArgs, NetworkArgs, StreamArgs};
 
-use super::work::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
+use super::execution::{FfmpegArgs, ReadLimitArgs, VIDEO_HELP};
 use crate::input::VideoInput;
 
 #[derive(Debug, Args)]

@@ -30,14 +30,14 @@ Examples:
     after_help = format!("{EXAMPLES}\n\n{}", exit::help(exit::Program::Worker)))]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) location: LocationArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// Options for the location of jobs, objects and temporary files.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct LocationArgs {
     /// Keep the database (SQLite), objects and temporary files in this folder, instead of DATABASE_URL and
     /// VF_STORAGE
     #[arg(long, global = true, value_name = "DIR")]

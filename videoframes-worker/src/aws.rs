@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// Creates a refusal. `action` is the IAM action of the request; `what` completes "failed to {what}".
-    pub(crate) fn of<E>(
+    pub(crate) fn new<E>(
         action: &'static str,
         what: impl Into<String>,
         error: &SdkError<E, HttpResponse>,

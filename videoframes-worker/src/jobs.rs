@@ -10,14 +10,14 @@ use videoframes_core::text::printable;
 
 use crate::args::{IdArgs, JobArgs, JobsArgs};
 use crate::config::Config;
-use crate::parts::open_existing;
+use crate::connections::open_existing;
 
 /// Number of jobs per page.
 const PAGE: u32 = 500;
 
 /// Prints jobs page by page, so that memory does not grow with their number.
 pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, Failure> {
-    let Some(place) = open_existing(config).await? else {
+    let Some(connections) = open_existing(config).await? else {
         print(&List::new(args.json.json).end())?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -31,7 +31,11 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
     let more = loop {
         // One additional job shows whether there are more.
         filter.limit = Some(left.map_or(PAGE, |left| PAGE.min(left.saturating_add(1))));
-        let mut page = place.repo.list(&filter).await.map_err(|e| unavailable(&e))?;
+        let mut page = connections
+            .repo
+            .list(&filter)
+            .await
+            .map_err(|e| unavailable(&e))?;
         for job in &page.unreadable {
             warn(&format!("failed to read job {}: {}", job.id, job.reason));
         }
@@ -96,8 +100,8 @@ impl List {
 }
 
 pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Failure> {
-    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
-    let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
+    let connections = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
+    let job = connections.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     print(&if args.json.json {
         to_json(&job)?
@@ -107,8 +111,8 @@ pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Fa
 }
 
 pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {
-    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
-    let job = place.repo.cancel(args.id).await.map_err(|e| refused(&e))?;
+    let connections = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
+    let job = connections.repo.cancel(args.id).await.map_err(|e| refused(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     match job.status.is_terminal() {
         true => eprintln!("{} is {}", job.id, job.status),
@@ -118,8 +122,8 @@ pub(crate) async fn cancel(config: &Config, args: &IdArgs) -> Result<ExitCode, F
 }
 
 pub(crate) async fn retry(config: &Config, args: &IdArgs) -> Result<ExitCode, Failure> {
-    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
-    let job = place.repo.retry(args.id).await.map_err(|e| refused(&e))?;
+    let connections = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
+    let job = connections.repo.retry(args.id).await.map_err(|e| refused(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     eprintln!("{} is {} again", job.id, job.status);
     Ok(ExitCode::SUCCESS)

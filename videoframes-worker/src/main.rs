@@ -4,6 +4,7 @@ mod args;
 mod aws;
 mod checksum;
 mod config;
+mod connections;
 mod dlq;
 mod jobs;
 mod logs;
@@ -11,7 +12,7 @@ mod migrate;
 mod notifications;
 mod objects;
 mod outage;
-mod parts;
+
 mod provision;
 mod queues;
 mod result;
@@ -52,10 +53,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     // Both may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
-        Command::Dlq(args) => return dlq::run(&cli.place, args).await,
+        Command::Dlq(args) => return dlq::run(&cli.location, args).await,
         _ => {}
     }
-    let config = Config::read(&cli.place)?;
+    let config = Config::read(&cli.location)?;
     logs::start(&config);
     match cli.command {
         Command::Run(args) => run::run(config, &args).await,
@@ -68,6 +69,6 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Notifications(args) => notifications::run(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
-        Command::Dlq(args) => dlq::run(&cli.place, &args).await,
+        Command::Dlq(args) => dlq::run(&cli.location, &args).await,
     }
 }

@@ -13,9 +13,9 @@ use videoframes_core::text::printable_json;
 
 use crate::args::NotificationsArgs;
 use crate::config::Config;
+use crate::connections::{Connections, open, open_existing};
 use crate::jobs::unavailable;
 use crate::outage::Outage;
-use crate::parts::{Place, open, open_existing};
 use crate::queues::Messages;
 use crate::stdout;
 
@@ -30,17 +30,17 @@ const EXTEND_INTERVAL: Duration = Duration::from_secs(10);
 /// messages from other receivers, so that notifications in SQS are only received with `--take`.
 pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<ExitCode, Failure> {
     // With --follow, the database may be created by this command, so that no notification is missed.
-    let place = match args.follow {
+    let connections = match args.follow {
         true => Some(open(config).await?),
         false => open_existing(config).await?,
     };
-    let Some(place) = place else {
+    let Some(connections) = connections else {
         return Ok(ExitCode::SUCCESS);
     };
     if args.refused {
-        return refused(&place, args.resend).await;
+        return refused(&connections, args.resend).await;
     }
-    let notifier = place.queues(config).await?.notifier;
+    let notifier = connections.queues(config).await?.notifier;
     let outage = Outage::new(config.outage);
     match &notifier {
         _ if args.take => {
@@ -64,13 +64,22 @@ pub(crate) async fn run(config: &Config, args: &NotificationsArgs) -> Result<Exi
 }
 
 /// Prints the messages that a queue refused permanently, or requests to send them again.
-async fn refused(place: &Place, resend: bool) -> Result<ExitCode, Failure> {
+async fn refused(connections: &Connections, resend: bool) -> Result<ExitCode, Failure> {
     if resend {
-        let count = place.repo.resend_refused().await.map_err(|e| unavailable(&e))?;
+        let count = connections
+            .repo
+            .resend_refused()
+            .await
+            .map_err(|e| unavailable(&e))?;
         eprintln!("requested to send {count} messages again");
         return Ok(ExitCode::SUCCESS);
     }
-    for refused in place.repo.refused(PAGE).await.map_err(|e| unavailable(&e))? {
+    for refused in connections
+        .repo
+        .refused(PAGE)
+        .await
+        .map_err(|e| unavailable(&e))?
+    {
         let line = serde_json::json!({
             "id": refused.message.id,
             "job_id": refused.message.job,

@@ -23,7 +23,7 @@ pub(crate) enum Objects {
 }
 
 impl Objects {
-    pub(crate) fn of(place: &StoragePlace, settings: &S3Settings, aws: Option<&SdkConfig>) -> Self {
+    pub(crate) fn new(place: &StoragePlace, settings: &S3Settings, aws: Option<&SdkConfig>) -> Self {
         match (place, aws) {
             (StoragePlace::Bucket(place), Some(aws)) => {
                 let options = S3Options {

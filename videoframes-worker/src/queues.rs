@@ -42,7 +42,7 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub(crate) async fn of(
+    pub(crate) async fn connect(
         config: &Config,
         database: &Database,
         aws: Option<&SdkConfig>,

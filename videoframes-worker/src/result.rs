@@ -13,16 +13,16 @@ use videoframes_core::storage::{FileSink, ObjectKey, ObjectVersion, Sink, Storag
 use crate::args::ResultArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
+use crate::connections::{Connections, open_existing};
 use crate::jobs::{missing, print, unavailable};
 use crate::objects::Objects;
-use crate::parts::{Place, open_existing};
 
 /// Number of bytes copied at once.
 const CHUNK: usize = 4 << 20;
 
 pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, Failure> {
-    let place = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
-    let job = place.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
+    let connections = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
+    let job = connections.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
     let job = job.ok_or_else(|| missing(args.id))?;
     let Some(result) = &job.result else {
         let failure = Failure::new(exit::JOB, format!("the job is {} and has no result", job.status));
@@ -40,9 +40,9 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     };
     let key: ObjectKey = wanted.key.parse().map_err(|e| Failure::internal(&e))?;
     let Some(file) = &args.output else {
-        return print_url(&place, &key).await;
+        return print_url(&connections, &key).await;
     };
-    let archive = place
+    let archive = connections
         .storage()
         .open(&key, &ObjectVersion::CURRENT)
         .await
@@ -98,8 +98,8 @@ fn rendition(result: &JobResult, number: usize) -> Result<Wanted<'_>, Failure> {
 /// Validity of a presigned URL.
 const URL_VALIDITY: Duration = Duration::from_secs(3600);
 
-async fn print_url(place: &Place, key: &ObjectKey) -> Result<ExitCode, Failure> {
-    let Objects::Bucket(storage) = &place.objects else {
+async fn print_url(connections: &Connections, key: &ObjectKey) -> Result<ExitCode, Failure> {
+    let Objects::Bucket(storage) = &connections.objects else {
         return Err(Failure::new(exit::USAGE, "--url requires a result in a bucket"));
     };
     let url = storage.presign(key, URL_VALIDITY).await;

@@ -12,8 +12,8 @@ use videoframes_core::processor::{Parts, Processor, Until};
 
 use crate::args::RunArgs;
 use crate::config::Config;
+use crate::connections::open;
 use crate::objects::Objects;
-use crate::parts::open;
 use crate::queues::Messages;
 use crate::start::with_retries;
 use crate::workspace::Workspace;

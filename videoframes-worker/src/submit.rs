@@ -21,9 +21,9 @@ use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, 
 use crate::args::SubmitArgs;
 use crate::checksum::Checksum;
 use crate::config::Config;
+use crate::connections::{Connections, open};
 use crate::jobs::{print, unavailable};
 use crate::outage::Outage;
-use crate::parts::{Place, open};
 
 /// Maximum time to send the job message, which workers can also send.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,15 +39,15 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         return Err(Failure::new(exit::USAGE, rejection).hint("'vf-worker submit --help' lists the options"));
     }
 
-    let place = open(config).await?;
-    let etag = video.etag(&place).await?;
+    let connections = open(config).await?;
+    let etag = video.etag(&connections).await?;
     let request = JobRequest::new(&source, fields);
     let mut job = request.into_job(Some(etag), config.processor.deadline);
     if args.job.idempotency_key.is_none() {
         // Without a key, every submission is a separate job.
         job.idempotency_key = job.id.to_string();
     }
-    let submitted = place.repo.submit(&[job], Enqueue::ThroughOutbox).await;
+    let submitted = connections.repo.submit(&[job], Enqueue::ThroughOutbox).await;
     let submitted = submitted.map_err(|error| match &error {
         JobRepoError::IdempotencyConflict(_) => Failure::because(exit::CONFLICT, &error),
         _ => unavailable(&error),
@@ -60,27 +60,27 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     };
     print(&format!("{}\n", submitted.id))?;
     // Workers would send the message at their next poll of the outbox; sending here avoids the delay.
-    match tokio::time::timeout(SEND_TIMEOUT, send(config, &place)).await {
+    match tokio::time::timeout(SEND_TIMEOUT, send(config, &connections)).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => tracing::debug!(why, "failed to send the job message; left to the workers"),
         Err(_) => tracing::debug!("timed out sending the job message; left to the workers"),
     }
     if args.job.wait {
-        wait(&place, submitted.id, Outage::new(config.outage)).await
+        wait(&connections, submitted.id, Outage::new(config.outage)).await
     } else {
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// Sends the job message to the input queue.
-async fn send(config: &Config, place: &Place) -> Result<(), String> {
-    let queues = place
+async fn send(config: &Config, connections: &Connections) -> Result<(), String> {
+    let queues = connections
         .queues(config)
         .await
         .map_err(|failure| Failure::from(failure).to_string())?;
     let (input, notifier) = (queues.input.queue(), queues.notifier.queue());
     let hold = config.processor.timing.relay_hold;
-    let sent = relay(place.repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await;
+    let sent = relay(connections.repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await;
     sent.map(drop).map_err(|error| chain(&error))
 }
 
@@ -141,11 +141,11 @@ impl Video {
     }
 
     /// Imports the video if necessary, and returns the current version of the object.
-    async fn etag(&self, place: &Place) -> Result<String, Failure> {
+    async fn etag(&self, connections: &Connections) -> Result<String, Failure> {
         match self {
-            Self::File { path, key, sha256 } => import(place, key, path, sha256).await,
+            Self::File { path, key, sha256 } => import(connections, key, path, sha256).await,
             Self::Object(source) => {
-                let storage = place.stores.source(source.bucket.as_deref());
+                let storage = connections.stores.source(source.bucket.as_deref());
                 let storage = storage.map_err(|e| {
                     Failure::because(exit::USAGE, &e).hint("VF_SOURCES lists the buckets of source videos")
                 })?;
@@ -191,13 +191,18 @@ fn sha256(mut reader: impl Read) -> io::Result<String> {
 }
 
 /// Imports the file into the store under a key with its checksum; returns the version of the object.
-async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Result<String, Failure> {
+async fn import(
+    connections: &Connections,
+    key: &ObjectKey,
+    file: &Path,
+    sha256: &str,
+) -> Result<String, Failure> {
     let failed = |error: &StorageError| Failure::because(exit::UNAVAILABLE, error);
     let import = |if_exists| {
         let options = PutOptions::from(if_exists);
-        async move { place.storage().import(key, file, &options).await }
+        async move { connections.storage().import(key, file, &options).await }
     };
-    let holds = || async { holds(place, key, sha256).await.map_err(|e| failed(&e)) };
+    let holds = || async { holds(connections, key, sha256).await.map_err(|e| failed(&e)) };
     if !holds().await? {
         match import(IfExists::Refuse).await {
             // Either another submission was faster, or the object shares its data with a file that was changed
@@ -210,7 +215,7 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
             other => other.map_err(|e| failed(&e))?,
         }
     }
-    let info = place
+    let info = connections
         .storage()
         .head(key, &ObjectVersion::CURRENT)
         .await
@@ -218,8 +223,8 @@ async fn import(place: &Place, key: &ObjectKey, file: &Path, sha256: &str) -> Re
     Ok(info.etag)
 }
 
-async fn holds(place: &Place, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
-    let source = match place.storage().open(key, &ObjectVersion::CURRENT).await {
+async fn holds(connections: &Connections, key: &ObjectKey, sha256: &str) -> Result<bool, StorageError> {
+    let source = match connections.storage().open(key, &ObjectVersion::CURRENT).await {
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
         other => other?.source,
     };
@@ -297,12 +302,12 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
 }
 
 /// Waits until the job ends.
-async fn wait(place: &Place, id: JobId, mut outage: Outage) -> Result<ExitCode, Failure> {
+async fn wait(connections: &Connections, id: JobId, mut outage: Outage) -> Result<ExitCode, Failure> {
     const POLL: Duration = Duration::from_millis(250);
     let began = std::time::Instant::now();
     let mut is_hint_shown = false;
     loop {
-        let job = match place.repo.get(id).await {
+        let job = match connections.repo.get(id).await {
             Ok(job) => job,
             Err(error) if error.is_retryable() => {
                 outage.wait(&error).await?;

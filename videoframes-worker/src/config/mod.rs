@@ -18,7 +18,7 @@ pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{positive_time, size};
 pub(crate) use self::variables::help;
-use crate::args::Place;
+use crate::args::LocationArgs;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -44,14 +44,14 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads options and environment variables.
-    pub(crate) fn read(place: &Place) -> Result<Self, Failure> {
-        Self::from_reader(place, Reader::from_environment()).map_err(|errors| {
+    pub(crate) fn read(location: &LocationArgs) -> Result<Self, Failure> {
+        Self::from_reader(location, Reader::from_environment()).map_err(|errors| {
             Failure::all(exit::USAGE, errors).hint("'vf-worker run --help' lists the environment variables")
         })
     }
 
-    fn from_reader(place: &Place, mut read: Reader) -> Result<Self, Vec<String>> {
-        let places = Places::read(place, &mut read);
+    fn from_reader(location: &LocationArgs, mut read: Reader) -> Result<Self, Vec<String>> {
+        let places = Places::read(location, &mut read);
         let format = |text: &str| match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
@@ -69,7 +69,7 @@ impl Config {
             max_receives: read.get("VF_MAX_RECEIVES", count),
             outage: read.get("VF_OUTAGE_TIMEOUT", time),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
-            log: match place.verbose.level() {
+            log: match location.verbose.level() {
                 Some(level) => level.to_string(),
                 None => read.get("VF_LOG", name),
             },
@@ -152,14 +152,14 @@ mod tests {
     use super::*;
 
     fn of(local: Option<&str>, values: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let place = Place {
+        let location = LocationArgs {
             local: local.map(PathBuf::from),
             verbose: VerboseArgs::default(),
         };
         let values = values
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::from_reader(&place, Reader::new(values.collect()))
+        Config::from_reader(&location, Reader::new(values.collect()))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use videoframes_core::storage::S3Encryption;
 
 use super::address::{BucketPlace, QueueAddress, bucket_names, encryption};
 use super::values::Reader;
-use crate::args::Place;
+use crate::args::LocationArgs;
 
 /// The configured locations.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct S3Settings {
 }
 
 impl Places {
-    pub(super) fn read(place: &Place, read: &mut Reader) -> Self {
+    pub(super) fn read(location: &LocationArgs, read: &mut Reader) -> Self {
         let scratch = read.optional("VF_SCRATCH", |text| Ok(PathBuf::from(text)));
         let input = read.get("VF_INPUT_QUEUE", queue);
         let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
@@ -73,7 +73,7 @@ impl Places {
             path_style: path_style.unwrap_or_else(s3_endpoint_is_set),
             encryption: read.get("VF_S3_ENCRYPTION", encryption),
         };
-        if place
+        if location
             .local
             .as_ref()
             .is_some_and(|folder| folder.to_str().is_none())
@@ -81,7 +81,7 @@ impl Places {
             // The URL of a database must be UTF-8.
             read.record("--local: the name of the folder is not UTF-8");
         }
-        let (database_url, storage, folder) = match &place.local {
+        let (database_url, storage, folder) = match &location.local {
             Some(folder) => (
                 format!("sqlite:{}", folder.join("videoframes.sqlite").display()),
                 StoragePlace::Folder(folder.join("objects")),
@@ -99,7 +99,7 @@ impl Places {
                 false => Err("a postgres:// URL".to_owned()),
             }
         });
-        let database_direct_url = database_direct_url.filter(|_| place.local.is_none());
+        let database_direct_url = database_direct_url.filter(|_| location.local.is_none());
         let sources = read.optional("VF_SOURCES", bucket_names).unwrap_or_default();
         Self {
             database_url,

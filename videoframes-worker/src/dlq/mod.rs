@@ -19,24 +19,24 @@ use self::database::DatabaseDeadLetterQueue;
 use self::message::table;
 use self::queue::{DeadLetterQueue, Which, redrive};
 use self::sqs::SqsDeadLetterQueue;
-use crate::args::Place;
+use crate::args::LocationArgs;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
+use crate::connections::open_existing;
 use crate::jobs::print;
-use crate::parts::open_existing;
 use crate::queues::Messages;
 
 /// Minimum number of messages that `redrive --all` sends, if present: counts of SQS are delayed.
 const MIN_REDRIVE: u64 = 10;
 
 /// Finds the queue of dead-letter messages and runs the action.
-pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(location: &LocationArgs, args: &DlqArgs) -> Result<ExitCode, Failure> {
     let of_sqs = |text: &str| match QueueAddress::is_sqs(text) {
         true => text.parse().map(Some),
         false => Ok(None),
     };
     let mut read = Reader::from_environment();
-    let mut variable = |name| match place.local {
+    let mut variable = |name| match location.local {
         // `--local` ignores the environment.
         Some(_) => None,
         None => read.optional(name, of_sqs).flatten(),
@@ -52,7 +52,7 @@ pub(crate) async fn run(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failu
     }
     match dead_letters {
         Some(address) => in_sqs(&address, input, args).await,
-        None => in_database(place, args).await,
+        None => in_database(location, args).await,
     }
 }
 
@@ -91,8 +91,8 @@ fn wrong_destination(text: &str, expected: String) -> Failure {
     Failure::new(exit::USAGE, format!("--to: '{text}' is not {expected}"))
 }
 
-async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure> {
-    let config = Config::read(place)?;
+async fn in_database(location: &LocationArgs, args: &DlqArgs) -> Result<ExitCode, Failure> {
+    let config = Config::read(location)?;
     let places = [&config.places.input, &config.places.notifier];
     let names: Vec<String> = places.into_iter().filter_map(QueuePlace::in_database).collect();
     let to = match &args.action {
@@ -106,7 +106,7 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
         let expected = format!("one of the queues '{}'", names.join("' and '"));
         return Err(wrong_destination(to, expected));
     }
-    let Some(place) = open_existing(&config).await? else {
+    let Some(connections) = open_existing(&config).await? else {
         return match &args.action {
             DlqAction::List { json, .. } => print(if json.json { "[]\n" } else { "" }),
             DlqAction::Redrive { ids, .. } if ids.is_empty() => Ok(ExitCode::SUCCESS),
@@ -115,13 +115,13 @@ async fn in_database(place: &Place, args: &DlqArgs) -> Result<ExitCode, Failure>
             DlqAction::Redrive { ids, .. } => Err(missing(&ids.join(", "))),
         };
     };
-    let to = to.map(|name| DatabaseQueue::new(place.database.clone(), name));
-    let Messages::Database(queue) = place.queues(&config).await?.dead_letters else {
+    let to = to.map(|name| DatabaseQueue::new(connections.database.clone(), name));
+    let Messages::Database(queue) = connections.queues(&config).await?.dead_letters else {
         unreachable!("messages in SQS are handled by in_sqs");
     };
     let name = queue.name().to_owned();
     let done = act(&DatabaseDeadLetterQueue(queue), &name, to.as_ref(), &args.action).await;
-    place.database.close().await;
+    connections.database.close().await;
     done
 }
 

@@ -67,7 +67,7 @@ async fn url(client: &Client, address: &QueueAddress) -> Result<String, Failure>
         QueueAddress::Name(name) => name,
     };
     let response = client.get_queue_url().queue_name(name).send().await;
-    let refused = |error| Refusal::of("sqs:GetQueueUrl", format!("find the queue '{name}'"), &error);
+    let refused = |error| Refusal::new("sqs:GetQueueUrl", format!("find the queue '{name}'"), &error);
     let found = response.map_err(refused).map_err(|refusal| {
         let missing = refusal.has_code(&["NonExistentQueue", "QueueDoesNotExist"]);
         match missing {
@@ -118,7 +118,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             .send()
             .await;
         let received =
-            received.map_err(|e| Refusal::of("sqs:ReceiveMessage", self.what("receive from"), &e))?;
+            received.map_err(|e| Refusal::new("sqs:ReceiveMessage", self.what("receive from"), &e))?;
         Ok(received.messages.unwrap_or_default())
     }
 
@@ -129,7 +129,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             .visibility_timeout(0);
         let done = request.send().await;
         let what = self.what("return a message to");
-        done.map_err(|e| Refusal::of("sqs:ChangeMessageVisibility", what, &e))?;
+        done.map_err(|e| Refusal::new("sqs:ChangeMessageVisibility", what, &e))?;
         Ok(())
     }
 
@@ -139,7 +139,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             .set_receipt_handle(held.receipt_handle.clone())
             .send()
             .await;
-        done.map_err(|e| Refusal::of("sqs:DeleteMessage", self.what("delete a message from"), &e))?;
+        done.map_err(|e| Refusal::new("sqs:DeleteMessage", self.what("delete a message from"), &e))?;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         request
             .send()
             .await
-            .map_err(|e| Refusal::of("sqs:SendMessage", what, &e))?;
+            .map_err(|e| Refusal::new("sqs:SendMessage", what, &e))?;
         Ok(())
     }
 
@@ -206,7 +206,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let response = request.set_attribute_names(Some(names.to_vec())).send().await;
         let response = response
-            .map_err(|e| Refusal::of("sqs:GetQueueAttributes", self.what("count the messages in"), &e))?;
+            .map_err(|e| Refusal::new("sqs:GetQueueAttributes", self.what("count the messages in"), &e))?;
         let counts = response.attributes.unwrap_or_default();
         let count = |name| counts.get(name)?.parse::<u64>().ok();
         Ok(names.iter().filter_map(count).sum())
@@ -214,7 +214,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
 
     async fn purge(&self) -> Result<(), Failure> {
         let done = self.client.purge_queue().queue_url(&self.url).send().await;
-        match done.map_err(|e| Refusal::of("sqs:PurgeQueue", self.what("purge"), &e)) {
+        match done.map_err(|e| Refusal::new("sqs:PurgeQueue", self.what("purge"), &e)) {
             Err(refusal) if refusal.has_code(&["PurgeQueueInProgress"]) => {
                 Err(Failure::from(refusal).hint("SQS purges a queue at most once per minute; retry later"))
             }

@@ -79,7 +79,7 @@ impl Bucket<'_> {
     async fn ensure_exists(&mut self) -> Result<(), Failure> {
         let response = self.client.head_bucket().bucket(self.name).send().await;
         let what = format!("access the bucket '{}'", self.name);
-        let refusal = match response.map_err(|error| Refusal::of("s3:ListBucket", what, &error)) {
+        let refusal = match response.map_err(|error| Refusal::new("s3:ListBucket", what, &error)) {
             Ok(_) => {
                 self.exists = true;
                 return Ok(());
@@ -113,7 +113,7 @@ impl Bucket<'_> {
         let made = request
             .send()
             .await
-            .map_err(|error| Refusal::of("s3:CreateBucket", what, &error));
+            .map_err(|error| Refusal::new("s3:CreateBucket", what, &error));
         made?;
         self.report.add(&difference);
         self.exists = true;
@@ -162,7 +162,7 @@ impl Bucket<'_> {
         let change = async {
             request
                 .await
-                .map_err(|e| Refusal::of("s3:PutEncryptionConfiguration", what, &e))
+                .map_err(|e| Refusal::new("s3:PutEncryptionConfiguration", what, &e))
         };
         self.apply(SETTING, &difference, change).await
     }
@@ -173,7 +173,7 @@ impl Bucket<'_> {
         }
         let response = self.client.get_bucket_encryption().bucket(self.name).send().await;
         let what = self.describe("read the encryption");
-        let found = match response.map_err(|e| Refusal::of("s3:GetEncryptionConfiguration", what, &e)) {
+        let found = match response.map_err(|e| Refusal::new("s3:GetEncryptionConfiguration", what, &e)) {
             Err(refusal) if refusal.has_code(&["ServerSideEncryptionConfigurationNotFoundError"]) => {
                 return Ok(None);
             }
@@ -214,7 +214,7 @@ impl Bucket<'_> {
         let change = async {
             request
                 .await
-                .map_err(|e| Refusal::of("s3:PutBucketVersioning", what, &e))
+                .map_err(|e| Refusal::new("s3:PutBucketVersioning", what, &e))
         };
         self.apply(SETTING, &difference, change).await
     }
@@ -225,7 +225,7 @@ impl Bucket<'_> {
         }
         let response = self.client.get_bucket_versioning().bucket(self.name).send().await;
         let what = self.describe("read the versioning");
-        let found = response.map_err(|e| Refusal::of("s3:GetBucketVersioning", what, &e))?;
+        let found = response.map_err(|e| Refusal::new("s3:GetBucketVersioning", what, &e))?;
         Ok(found.status.map(|status| status.as_str().to_owned()))
     }
 
@@ -258,7 +258,7 @@ impl Bucket<'_> {
         let change = async {
             request
                 .await
-                .map_err(|e| Refusal::of("s3:PutBucketPublicAccessBlock", what, &e))
+                .map_err(|e| Refusal::new("s3:PutBucketPublicAccessBlock", what, &e))
         };
         self.apply(SETTING, &difference, change).await
     }
@@ -274,7 +274,7 @@ impl Bucket<'_> {
             .send()
             .await;
         let what = self.describe("read the public access block");
-        match response.map_err(|e| Refusal::of("s3:GetBucketPublicAccessBlock", what, &e)) {
+        match response.map_err(|e| Refusal::new("s3:GetBucketPublicAccessBlock", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchPublicAccessBlockConfiguration"]) => Ok(None),
             found => Ok(found?.public_access_block_configuration),
         }
@@ -317,7 +317,7 @@ impl Bucket<'_> {
         let change = async {
             request
                 .await
-                .map_err(|e| Refusal::of("s3:PutBucketPolicy", what, &e))
+                .map_err(|e| Refusal::new("s3:PutBucketPolicy", what, &e))
         };
         self.apply(SETTING, &difference, change).await
     }
@@ -328,7 +328,7 @@ impl Bucket<'_> {
         }
         let response = self.client.get_bucket_policy().bucket(self.name).send().await;
         let what = self.describe("read the policy");
-        match response.map_err(|e| Refusal::of("s3:GetBucketPolicy", what, &e)) {
+        match response.map_err(|e| Refusal::new("s3:GetBucketPolicy", what, &e)) {
             Err(refusal) if refusal.has_code(&["NoSuchBucketPolicy"]) => Ok(None),
             found => Ok(found?.policy),
         }

@@ -53,7 +53,7 @@ pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Events], queue: &
         .send()
         .await;
     let what = bucket.describe("set the events");
-    match put.map_err(|e| Refusal::of("s3:PutBucketNotification", what, &e)) {
+    match put.map_err(|e| Refusal::new("s3:PutBucketNotification", what, &e)) {
         Ok(_) => bucket.report.add(&difference),
         // Some stores mistake the request for the creation of a bucket.
         Err(refusal) if refusal.is_unsupported() || refusal.has_code(&["BucketAlreadyOwnedByYou"]) => {
@@ -76,7 +76,7 @@ async fn get(bucket: &Bucket<'_>) -> Result<NotificationConfiguration, Failure> 
     let request = bucket.client.get_bucket_notification_configuration();
     let response = request.bucket(bucket.name).send().await;
     let what = bucket.describe("read the events");
-    let found = response.map_err(|e| Refusal::of("s3:GetBucketNotification", what, &e))?;
+    let found = response.map_err(|e| Refusal::new("s3:GetBucketNotification", what, &e))?;
     Ok(NotificationConfiguration::builder()
         .set_topic_configurations(found.topic_configurations)
         .set_queue_configurations(found.queue_configurations)

@@ -47,7 +47,7 @@ pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Rule]) -> Result<
         .send()
         .await;
     let what = bucket.describe("set the lifecycle");
-    match put.map_err(|e| Refusal::of("s3:PutLifecycleConfiguration", what, &e)) {
+    match put.map_err(|e| Refusal::new("s3:PutLifecycleConfiguration", what, &e)) {
         Ok(_) => differences
             .iter()
             .for_each(|difference| bucket.report.add(difference)),
@@ -66,7 +66,7 @@ async fn get(bucket: &Bucket<'_>) -> Result<Found, Refusal> {
     let request = bucket.client.get_bucket_lifecycle_configuration();
     let response = request.bucket(bucket.name).send().await;
     let what = bucket.describe("read the lifecycle");
-    match response.map_err(|e| Refusal::of("s3:GetLifecycleConfiguration", what, &e)) {
+    match response.map_err(|e| Refusal::new("s3:GetLifecycleConfiguration", what, &e)) {
         Err(refusal) if refusal.has_code(&["NoSuchLifecycleConfiguration"]) => Ok(Found::default()),
         found => {
             let found = found?;

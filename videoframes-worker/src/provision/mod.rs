@@ -38,10 +38,10 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
         return Err(usage(errors));
     }
     // Errors in the arguments must be reported before any request.
-    Desired::of(&names, &terms).map_err(usage)?;
+    Desired::new(&names, &terms).map_err(usage)?;
     let aws = aws::environment().await?;
     terms.tls = !endpoint(&aws).is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let desired = Desired::of(&names, &terms).map_err(usage)?;
+    let desired = Desired::new(&names, &terms).map_err(usage)?;
     let mut report = Report::new(args.check);
     let done = ensure(&aws, path_style, &desired, &mut report).await;
     let check = report.is_check();

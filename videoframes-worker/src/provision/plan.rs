@@ -135,7 +135,7 @@ pub(crate) enum End {
 
 impl Desired {
     /// Computes the desired resources, or returns all errors.
-    pub(crate) fn of(names: &Names, terms: &Terms) -> Result<Self, Vec<String>> {
+    pub(crate) fn new(names: &Names, terms: &Terms) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let queues = queues(names, terms, &mut errors);
         let buckets = buckets(names, terms);
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn only_the_bucket_of_results_gets_settings() {
-        let desired = Desired::of(&names(), &terms()).unwrap();
+        let desired = Desired::new(&names(), &terms()).unwrap();
         let own: Vec<_> = desired
             .buckets
             .iter()
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_dead_letter_queue_is_first_and_has_the_longest_retention() {
-        let desired = Desired::of(
+        let desired = Desired::new(
             &names(),
             &Terms {
                 message_days: 4,
@@ -354,10 +354,10 @@ mod tests {
             notifier: queue("sqs:dead"),
             ..names()
         };
-        let errors = Desired::of(&names, &terms).unwrap_err();
+        let errors = Desired::new(&names, &terms).unwrap_err();
         assert_eq!(errors.len(), 5, "{errors:#?}");
         assert!(
-            Desired::of(&Names::default(), &super::tests::terms()).is_err(),
+            Desired::new(&Names::default(), &super::tests::terms()).is_err(),
             "no resources are given"
         );
         let lonely = Names {
@@ -365,7 +365,7 @@ mod tests {
             ..Names::default()
         };
         assert!(
-            Desired::of(&lonely, &terms).is_err(),
+            Desired::new(&lonely, &terms).is_err(),
             "events without an input queue"
         );
     }
@@ -383,7 +383,7 @@ mod tests {
     fn events_belong_to_their_bucket() {
         let events =
             ["frames/uploads/*.mp4", "frames/uploads/*.mp4", "other"].map(|e| Events::parse(e).unwrap());
-        let desired = Desired::of(
+        let desired = Desired::new(
             &names(),
             &Terms {
                 events: events.to_vec(),

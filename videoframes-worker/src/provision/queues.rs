@@ -159,7 +159,7 @@ async fn find(client: &Client, address: &QueueAddress) -> Result<Option<Queue>, 
         QueueAddress::Name(name) => {
             let response = client.get_queue_url().queue_name(name).send().await;
             let what = format!("find the queue '{name}'");
-            match response.map_err(|error| Refusal::of("sqs:GetQueueUrl", what, &error)) {
+            match response.map_err(|error| Refusal::new("sqs:GetQueueUrl", what, &error)) {
                 Ok(found) => found.queue_url.unwrap_or_default(),
                 Err(refusal) if is_missing(&refusal) => return Ok(None),
                 Err(refusal) => return Err(refusal.into()),
@@ -181,7 +181,7 @@ async fn read(client: &Client, address: &QueueAddress, url: &str) -> Result<Queu
         .send()
         .await;
     let what = format!("read the settings of the queue '{address}'");
-    let found = response.map_err(|error| Refusal::of("sqs:GetQueueAttributes", what, &error))?;
+    let found = response.map_err(|error| Refusal::new("sqs:GetQueueAttributes", what, &error))?;
     let attributes = found.attributes.unwrap_or_default();
     let attributes: HashMap<String, String> = attributes
         .into_iter()
@@ -215,7 +215,7 @@ async fn create(
     let made = request
         .send()
         .await
-        .map_err(|error| Refusal::of("sqs:CreateQueue", what, &error));
+        .map_err(|error| Refusal::new("sqs:CreateQueue", what, &error));
     let made = made.map_err(|refusal| {
         let recently = refusal.has_code(&["QueueDeletedRecently"]);
         let failure = Failure::from(refusal);
@@ -264,7 +264,7 @@ async fn set(
             .send()
             .await;
         let what = format!("set {name} of the queue '{address}'");
-        match done.map_err(|error| Refusal::of("sqs:SetQueueAttributes", what, &error)) {
+        match done.map_err(|error| Refusal::new("sqs:SetQueueAttributes", what, &error)) {
             Ok(_) => report.add(&difference),
             Err(refusal) => return Err(refusal.into()),
         }

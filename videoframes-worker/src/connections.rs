@@ -16,7 +16,7 @@ use crate::start::Unready;
 use crate::workspace::private_folders;
 
 /// The connections that every command uses.
-pub(crate) struct Place {
+pub(crate) struct Connections {
     pub(crate) database: Database,
     pub(crate) repo: Arc<SeaOrmJobRepo>,
     pub(crate) objects: Objects,
@@ -24,10 +24,10 @@ pub(crate) struct Place {
     aws: Option<SdkConfig>,
 }
 
-impl Place {
+impl Connections {
     /// Connects to the queues, which most commands do not need.
     pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Unready> {
-        Queues::of(config, &self.database, self.aws.as_ref()).await
+        Queues::connect(config, &self.database, self.aws.as_ref()).await
     }
 
     /// Returns the store of the results.
@@ -37,7 +37,7 @@ impl Place {
 }
 
 /// Connects if the database exists; `None` otherwise. Read-only commands must not create files.
-pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Failure> {
+pub(crate) async fn open_existing(config: &Config) -> Result<Option<Connections>, Failure> {
     if let Some(path) = config.places.database_url.strip_prefix("sqlite:")
         && !std::path::Path::new(path.trim_start_matches("//")).exists()
     {
@@ -48,7 +48,7 @@ pub(crate) async fn open_existing(config: &Config) -> Result<Option<Place>, Fail
 }
 
 /// Connects, and applies migrations if configured.
-pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
+pub(crate) async fn open(config: &Config) -> Result<Connections, Failure> {
     let database = connect(config).await?;
     let ready = match (config.migrate, &config.places.database_direct_url) {
         (true, Some(direct)) => match database.check_schema().await {
@@ -74,8 +74,8 @@ pub(crate) async fn open(config: &Config) -> Result<Place, Failure> {
         true => Some(sdk_config(&AwsOptions::default()).await),
         false => None,
     };
-    let objects = Objects::of(&config.places.storage, &config.places.s3, aws.as_ref());
-    Ok(Place {
+    let objects = Objects::new(&config.places.storage, &config.places.s3, aws.as_ref());
+    Ok(Connections {
         repo: Arc::new(SeaOrmJobRepo::new(database.clone())),
         stores: stores(config, &objects, aws.as_ref()),
         aws,
@@ -99,7 +99,7 @@ fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores
             bucket: bucket.clone(),
             prefix: String::new(),
         });
-        stores = stores.with_source(bucket, Objects::of(&place, &places.s3, aws).storage());
+        stores = stores.with_source(bucket, Objects::new(&place, &places.s3, aws).storage());
     }
     stores
 }

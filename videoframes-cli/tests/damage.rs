@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use corpus::barcode::{self, Chroma, Turn};
+use corpus::barcode::{self, Chroma, Rotation};
 use corpus::{cache, vf};
 
 const SIDE: (usize, usize) = (160, 96);
@@ -43,7 +43,7 @@ impl Place {
     fn numbered(&self, frames: u32, args: &str, name: &str) -> PathBuf {
         let out = self.path(name);
         let raw: Vec<u8> = (0..frames)
-            .flat_map(|number| barcode::draw(number, SIDE.0, SIDE.1, Turn::None, Chroma::Quartered))
+            .flat_map(|number| barcode::draw(number, SIDE.0, SIDE.1, Rotation::None, Chroma::Quartered))
             .collect();
         let mut command = Command::new(cache::encoder());
         let size = format!("{}x{}", SIDE.0, SIDE.1);
@@ -169,8 +169,8 @@ fn lose(stream: &Path, share: f64, which: impl Fn(&[u8]) -> bool, out: &Path) {
 #[test]
 fn joined_segments_are_an_undamaged_video() {
     for place in Place::each() {
-        for (codec, sound) in CODECS.iter().zip(["-c:a aac", "-an", "-c:a mp2"]) {
-            let video = place.numbered(150, &format!("{codec} {sound}"), "whole.ts");
+        for (codec, audio) in CODECS.iter().zip(["-c:a aac", "-an", "-c:a mp2"]) {
+            let video = place.numbered(150, &format!("{codec} {audio}"), "whole.ts");
             let joined = place.joined(&video, "1");
             let all: Vec<u32> = (0..150).collect();
             assert_eq!(place.numbers(&joined, &["--all"]), all, "{codec}");

@@ -225,13 +225,16 @@ fn pictures_are_upright_square_and_whole_with_another_ffmpeg() {
 
 #[test]
 fn the_bar_code_is_only_readable_upright() {
-    use barcode::{Chroma, Turn, draw, read};
+    use barcode::{Chroma, Rotation, draw, read};
     for number in 0..=barcode::MAX_NUMBER {
-        let picture = draw(number, 160, 96, Turn::None, Chroma::Quartered);
+        let picture = draw(number, 160, 96, Rotation::None, Chroma::Quartered);
         assert_eq!(read(&picture[..160 * 96], 160, 96), Ok(number));
-        for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
-            let picture = draw(number, 96, 96, turn, Chroma::Full);
-            assert!(read(&picture[..96 * 96], 96, 96).is_err(), "{number} {turn:?}");
+        for rotation in [Rotation::Quarter, Rotation::Half, Rotation::ThreeQuarters] {
+            let picture = draw(number, 96, 96, rotation, Chroma::Full);
+            assert!(
+                read(&picture[..96 * 96], 96, 96).is_err(),
+                "{number} {rotation:?}"
+            );
         }
     }
 }

@@ -12,7 +12,6 @@ mod migrate;
 mod notifications;
 mod objects;
 mod outage;
-
 mod provision;
 mod queues;
 mod result;

@@ -143,7 +143,7 @@ fn a_source_that_starts_before_zero_keeps_all_frames_and_audio() {
             let lead = start("a") - start("v");
             assert!(
                 lead.abs() < 0.1,
-                "{name}: the sound starts {lead} s after the first frame"
+                "{name}: the audio starts {lead} s after the first frame"
             );
         }
     }

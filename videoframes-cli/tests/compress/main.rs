@@ -5,13 +5,13 @@
 //! depend on ffmpeg with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
 
+mod appearance;
+mod audio;
 #[path = "../corpus/mod.rs"]
 mod corpus;
-mod description;
 mod frames;
-mod looks;
+mod metadata;
 mod size;
-mod sound;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

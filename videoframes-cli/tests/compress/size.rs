@@ -9,9 +9,9 @@ use crate::{compress, make, probe, run};
 /// Generates a large clip with motion and grain, similar to a recording of a camera.
 fn clip(place: &Path, source: &str, options: &str) -> PathBuf {
     let path = place.join("clip.mp4");
-    let sound = "-f lavfi -i sine=d=6 -c:a aac -b:a 128k";
+    let audio = "-f lavfi -i sine=d=6 -c:a aac -b:a 128k";
     make(
-        &format!("-f lavfi -i {source} {sound} -c:v libx264 -preset ultrafast {options} -shortest"),
+        &format!("-f lavfi -i {source} {audio} -c:v libx264 -preset ultrafast {options} -shortest"),
         &path,
     );
     path

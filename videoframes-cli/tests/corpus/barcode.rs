@@ -14,7 +14,7 @@ pub const MAX_NUMBER: u32 = 255;
 
 /// The clockwise rotation that a player applies to the stored picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Rotation {
     None,
     Quarter,
     Half,
@@ -54,16 +54,16 @@ fn luma(number: u8, x: usize, y: usize, w: usize, h: usize) -> u8 {
 }
 
 /// Returns the raw stored picture (planar YUV) of `w` by `h` stored pixels with `number`.
-pub fn draw(number: u32, w: usize, h: usize, turn: Turn, chroma: Chroma) -> Vec<u8> {
+pub fn draw(number: u32, w: usize, h: usize, rotation: Rotation, chroma: Chroma) -> Vec<u8> {
     let number = u8::try_from(number).expect("a number that the bar code holds");
     let mut raw = Vec::with_capacity(w * h * 3);
     for y in 0..h {
         for x in 0..w {
-            raw.push(match turn {
-                Turn::None => luma(number, x, y, w, h),
-                Turn::Quarter => luma(number, h - 1 - y, x, h, w),
-                Turn::Half => luma(number, w - 1 - x, h - 1 - y, w, h),
-                Turn::ThreeQuarters => luma(number, y, w - 1 - x, h, w),
+            raw.push(match rotation {
+                Rotation::None => luma(number, x, y, w, h),
+                Rotation::Quarter => luma(number, h - 1 - y, x, h, w),
+                Rotation::Half => luma(number, w - 1 - x, h - 1 - y, w, h),
+                Rotation::ThreeQuarters => luma(number, y, w - 1 - x, h, w),
             });
         }
     }
@@ -106,7 +106,7 @@ pub fn read(luma: &[u8], w: usize, h: usize) -> Result<u32, String> {
     }
     if check != check_byte(number) {
         return Err(format!(
-            "the check byte of {number} is {check}: a damaged or turned picture"
+            "the check byte of {number} is {check}: a damaged or rotated picture"
         ));
     }
     Ok(number.into())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::barcode::{self, Chroma, Turn};
+use super::barcode::{self, Chroma, Rotation};
 use super::cache;
 use super::rational::Q;
 use super::truth::Truth;
@@ -31,7 +31,7 @@ pub struct Clip {
     stored: (usize, usize),
     /// Size of the upright picture with square pixels.
     pub shown: (usize, usize),
-    turn: Turn,
+    rotation: Rotation,
     chroma: Chroma,
     interlaced: bool,
     /// Extension of the intermediate file if `then` creates the clip.
@@ -83,7 +83,7 @@ impl Clip {
             rate: (25, 1),
             stored: (160, 96),
             shown: (160, 96),
-            turn: Turn::None,
+            rotation: Rotation::None,
             chroma: Chroma::Quartered,
             interlaced: false,
             first: "",
@@ -121,10 +121,18 @@ impl Clip {
         }
     }
 
-    fn turned(self, turn: Turn) -> Self {
+    fn rotated(self, rotation: Rotation) -> Self {
         let (w, h) = self.stored;
-        let shown = if turn == Turn::Half { (w, h) } else { (h, w) };
-        Self { turn, shown, ..self }
+        let shown = if rotation == Rotation::Half {
+            (w, h)
+        } else {
+            (h, w)
+        };
+        Self {
+            rotation,
+            shown,
+            ..self
+        }
     }
 
     fn full_chroma(self) -> Self {
@@ -168,7 +176,7 @@ impl Clip {
     pub fn ready(&self) -> Result<(PathBuf, Truth), String> {
         let place = cache::kept(self.name, &self.recipe(), |place| {
             self.make(place)?;
-            let upright = if matches!(self.turn, Turn::None | Turn::Half) {
+            let upright = if matches!(self.rotation, Rotation::None | Rotation::Half) {
                 self.stored
             } else {
                 self.shown
@@ -196,7 +204,7 @@ impl Clip {
             "{VERSION} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {numbers:?} {times:?} {:?}",
             self.rate,
             self.stored,
-            self.turn,
+            self.rotation,
             self.chroma,
             self.interlaced,
             self.first,
@@ -210,7 +218,7 @@ impl Clip {
     fn make(&self, place: &std::path::Path) -> Result<(), String> {
         let (w, h) = self.stored;
         let raw: Vec<u8> = (0..self.frames)
-            .flat_map(|n| barcode::draw(n, w, h, self.turn, self.chroma))
+            .flat_map(|n| barcode::draw(n, w, h, self.rotation, self.chroma))
             .collect();
         let target = place.join(self.name);
         let encoded = if self.then.is_some() {
@@ -439,10 +447,10 @@ fn geometry() -> Vec<Clip> {
     let clip = |name, encode| Clip::new(Group::Geometry, name, encode);
     vec![
         // `rotate` is counter-clockwise in ffmpeg 5.1: the truth fails if the encoder reads it otherwise.
-        clip("rotated_90.mp4", X264).turned(Turn::Quarter).then("mp4", "-i {in} -c copy -metadata:s:v rotate=270"),
-        clip("rotated_180.mp4", X264).turned(Turn::Half).then("mp4", "-i {in} -c copy -metadata:s:v rotate=180"),
+        clip("rotated_90.mp4", X264).rotated(Rotation::Quarter).then("mp4", "-i {in} -c copy -metadata:s:v rotate=270"),
+        clip("rotated_180.mp4", X264).rotated(Rotation::Half).then("mp4", "-i {in} -c copy -metadata:s:v rotate=180"),
         clip("rotated_270.mov", X264)
-            .turned(Turn::ThreeQuarters)
+            .rotated(Rotation::ThreeQuarters)
             .then("mov", "-i {in} -c copy -metadata:s:v rotate=90"),
         clip("anamorphic.mp4", "-vf setsar=4/3 -c:v libx264 -preset veryfast -crf 18").size(162, 96).shown(216, 96),
         clip("interlaced.mkv", "-vf setfield=tff -flags +ilme+ildct -c:v libx264 -preset veryfast -crf 18 -x264-params tff=1")

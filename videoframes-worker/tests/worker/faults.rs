@@ -13,12 +13,12 @@ use super::video;
 const LARGE: &[&str] = &["--fps", "4", "-f", "png"];
 
 /// A proxy with a separate runtime.
-struct Between {
+struct FaultProxy {
     proxy: Proxy,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Between {
+impl FaultProxy {
     fn start(server: &str, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -42,15 +42,15 @@ impl Between {
 
 /// A switch that ends the injection of faults.
 #[derive(Clone, Default)]
-struct Enough(Arc<AtomicBool>);
+struct FaultSwitch(Arc<AtomicBool>);
 
-impl Enough {
-    fn now(&self) {
+impl FaultSwitch {
+    fn turn_off(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    fn unless(&self, spoil: bool, fault: Fault) -> Fault {
-        match spoil && !self.0.load(Ordering::SeqCst) {
+    fn fault_if(&self, applies: bool, fault: Fault) -> Fault {
+        match applies && !self.0.load(Ordering::SeqCst) {
             true => fault,
             false => Fault::None,
         }
@@ -58,21 +58,17 @@ impl Enough {
 }
 
 /// Returns a rule that injects a fault into the first `number` matching requests.
-fn first(
-    number: usize,
-    spoil: impl Fn(&ProxiedRequest) -> bool,
-    fault: Fault,
-) -> impl Fn(&ProxiedRequest) -> Fault {
+fn first(number: usize, applies: impl Fn(&ProxiedRequest) -> bool, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault {
     let seen = AtomicUsize::new(0);
-    move |request| match spoil(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
+    move |request| match applies(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
         true => fault,
         false => Fault::None,
     }
 }
 
 /// Starts a worker that reaches the store only through a proxy.
-fn worker_behind(place: &Place, between: &Between) -> Worker {
-    place.worker(&[("AWS_ENDPOINT_URL_S3", &between.proxy.address)], &[])
+fn worker_behind(place: &Place, faulty: &FaultProxy) -> Worker {
+    place.worker(&[("AWS_ENDPOINT_URL_S3", &faulty.proxy.address)], &[])
 }
 
 /// Stops the worker and checks the guarantees; returns the only job.
@@ -102,18 +98,18 @@ fn a_busy_store_costs_no_attempt() {
     for count in ["1", "2", "3"] {
         place.submit(video::short(), &["-n", count]);
     }
-    let enough = Enough::default();
-    let busy = enough.clone();
-    let between = Between::to_store(&place, move |request| {
+    let switch = FaultSwitch::default();
+    let busy = switch.clone();
+    let faulty = FaultProxy::to_store(&place, move |request| {
         // The check at startup must succeed.
         let job = !request.target.contains("list-type") || request.target.contains("results");
-        busy.unless(job, Fault::Answer(503, "SlowDown"))
+        busy.fault_if(job, Fault::Answer(503, "SlowDown"))
     });
-    let mut worker = worker_behind(&place, &between);
+    let mut worker = worker_behind(&place, &faulty);
     wait("the store is retried repeatedly", || {
-        between.proxy.count(|request| request.target.contains("/probe")) > 6
+        faulty.proxy.count(|request| request.target.contains("/probe")) > 6
     });
-    enough.now();
+    switch.turn_off();
     wait("all jobs are done", || {
         place.jobs().iter().all(|job| job["status"] == "completed")
     });
@@ -131,12 +127,12 @@ fn a_corrupted_copy_is_never_decoded() {
     };
     // All frames are requested, so the source is copied; one read returns the whole small source.
     place.submit(video::short(), &["--fps", "10"]);
-    let between = Between::to_store(&place, first(1, ProxiedRequest::is_read, Fault::Corrupt));
-    let worker = worker_behind(&place, &between);
+    let faulty = FaultProxy::to_store(&place, first(1, ProxiedRequest::is_read, Fault::Corrupt));
+    let worker = worker_behind(&place, &faulty);
     let job = only_job(&place, worker);
     // The worker probes the store between the attempts.
     let of_video = |request: &ProxiedRequest| request.is_read() && !request.target.contains("/probe");
-    assert_eq!(between.proxy.count(of_video), 2, "the source is copied again");
+    assert_eq!(faulty.proxy.count(of_video), 2, "the source is copied again");
     is_completed_after(&job, 2);
     let expected = place.folder.path().join("expected.zip");
     extract(video::short(), 10, &expected);
@@ -152,8 +148,8 @@ fn interrupted_and_stalled_reads_are_resumed() {
             return;
         };
         place.submit(video::long(), &["-n", "5"]);
-        let between = Between::to_store(&place, first(reads, ProxiedRequest::is_read, fault));
-        let worker = worker_behind(&place, &between);
+        let faulty = FaultProxy::to_store(&place, first(reads, ProxiedRequest::is_read, fault));
+        let worker = worker_behind(&place, &faulty);
         is_completed_after(&only_job(&place, worker), 1);
     }
 }
@@ -167,18 +163,18 @@ fn a_video_replaced_during_reads_has_no_result() {
     place.put("v.mp4", &std::fs::read(video::long()).unwrap());
     place.send(r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 40}}"#);
     let reads = AtomicUsize::new(0);
-    let between = Between::to_store(&place, move |request| {
+    let faulty = FaultProxy::to_store(&place, move |request| {
         match request.is_read() && reads.fetch_add(1, Ordering::SeqCst) == 3 {
             true => Fault::Hold,
             false => Fault::None,
         }
     });
-    let worker = worker_behind(&place, &between);
+    let worker = worker_behind(&place, &faulty);
     wait("the source is being read", || {
-        between.proxy.count(ProxiedRequest::is_read) > 3
+        faulty.proxy.count(ProxiedRequest::is_read) > 3
     });
     place.put("v.mp4", &std::fs::read(video::short()).unwrap());
-    between.proxy.release();
+    faulty.proxy.release();
     let job = only_job(&place, worker);
     assert_eq!(
         (&job["error_code"], &job["attempts"]),
@@ -194,12 +190,12 @@ fn fail_one_attempt(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
         return;
     };
     let id = place.submit(video::long(), LARGE);
-    let enough = Enough::default();
-    let spoilt = enough.clone();
-    let between = Between::to_store(&place, move |request| spoilt.unless(of_a_kind(request), fault));
+    let switch = FaultSwitch::default();
+    let active = switch.clone();
+    let faulty = FaultProxy::to_store(&place, move |request| active.fault_if(of_a_kind(request), fault));
     let worker = place.worker(
         &[
-            ("AWS_ENDPOINT_URL_S3", &between.proxy.address),
+            ("AWS_ENDPOINT_URL_S3", &faulty.proxy.address),
             ("VF_RETRY_FIRST", "2s"),
         ],
         &[],
@@ -207,7 +203,7 @@ fn fail_one_attempt(of_a_kind: fn(&ProxiedRequest) -> bool, fault: Fault) {
     let job = place.wait_for(&id, |job| job["status"] == "retry_wait");
     assert_eq!(job["error_code"], "OUTPUT_UNAVAILABLE", "{job}");
     wait("the upload is aborted", || place.unfinished() == 0);
-    enough.now();
+    switch.turn_off();
     let job = only_job(&place, worker);
     is_completed_after(&job, 2);
     assert_eq!(place.archives(), [job["result"]["key"].as_str().unwrap()]);
@@ -232,15 +228,12 @@ fn a_completed_object_with_a_lost_response_is_the_result() {
         return;
     };
     place.submit(video::long(), LARGE);
-    let between = Between::to_store(
-        &place,
-        first(1, ProxiedRequest::completes_upload, Fault::LoseAnswer),
-    );
-    let worker = worker_behind(&place, &between);
+    let faulty = FaultProxy::to_store(&place, first(1, ProxiedRequest::completes_upload, Fault::LoseAnswer));
+    let worker = worker_behind(&place, &faulty);
     let job = only_job(&place, worker);
     is_completed_after(&job, 1);
     assert!(
-        between.proxy.count(ProxiedRequest::completes_upload) > 1,
+        faulty.proxy.count(ProxiedRequest::completes_upload) > 1,
         "the request was retried"
     );
     assert_eq!(place.archives(), [job["result"]["key"].as_str().unwrap()]);
@@ -276,21 +269,21 @@ fn a_busy_notifier_delays_only_notifications() {
         return;
     };
     let ids = ["1", "2", "3"].map(|count| place.submit(video::short(), &["-n", count]));
-    let enough = Enough::default();
-    let busy = enough.clone();
-    let between = Between::to_queues(&place, move |request| {
-        busy.unless(
+    let switch = FaultSwitch::default();
+    let busy = switch.clone();
+    let faulty = FaultProxy::to_queues(&place, move |request| {
+        busy.fault_if(
             request.asks("SendMessageBatch"),
             Fault::Answer(400, "RequestThrottled"),
         )
     });
-    let mut worker = place.worker(&[("AWS_ENDPOINT_URL_SQS", &between.proxy.address)], &[]);
+    let mut worker = place.worker(&[("AWS_ENDPOINT_URL_SQS", &faulty.proxy.address)], &[]);
     for id in &ids {
         place.wait_for(id, |job| job["status"] == "completed");
     }
-    assert!(between.proxy.count(|request| request.asks("SendMessageBatch")) > 0);
+    assert!(faulty.proxy.count(|request| request.asks("SendMessageBatch")) > 0);
     assert_eq!(place.notifications(), Vec::<Value>::new());
-    enough.now();
+    switch.turn_off();
     wait("all notifications are sent", || place.notifications().len() >= 3);
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
@@ -310,8 +303,8 @@ fn credentials_that_expire_during_a_job_are_an_outage() {
             false => Fault::None,
         }
     };
-    let store = Between::to_store(&place, rule(&expired));
-    let queues = Between::to_queues(&place, rule(&expired));
+    let store = FaultProxy::to_store(&place, rule(&expired));
+    let queues = FaultProxy::to_queues(&place, rule(&expired));
     let mut worker = place.worker(
         &[
             ("AWS_ENDPOINT_URL_S3", &store.proxy.address),

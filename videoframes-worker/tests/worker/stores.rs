@@ -14,24 +14,24 @@ use super::place::{Kind, Place, wait};
 use super::video;
 
 /// A proxy between a worker and the store that injects faults during an outage.
-struct Spoiled {
+struct FaultyStore {
     proxy: Proxy,
     active: Arc<AtomicBool>,
     _runtime: Runtime,
 }
 
-impl Spoiled {
-    fn start(place: &Place, spoil: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
+impl FaultyStore {
+    fn start(place: &Place, fault: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let active = Arc::new(AtomicBool::new(true));
-        let spoils = Arc::clone(&active);
+        let is_active = Arc::clone(&active);
         let server = place.cloud.as_ref().unwrap().s3.clone();
-        let rule = move |request: &ProxiedRequest| match spoils.load(Ordering::SeqCst) {
-            true => spoil(request),
+        let rule = move |request: &ProxiedRequest| match is_active.load(Ordering::SeqCst) {
+            true => fault(request),
             false => Fault::None,
         };
         let proxy = runtime.block_on(Proxy::start(&server, rule));
@@ -43,7 +43,8 @@ impl Spoiled {
     }
 
     /// Ends the outage, and returns the requests that came while it was prolonged, per second.
-    fn heal(&self) -> f64 {
+    fn end_outage(&self) -> f64 {
+        let longer = std::env::var("VF_TEST_OUTAGE_S").map_or(0, |seconds| seconds.parse().unwrap());
         let (since, asked) = (Instant::now(), self.proxy.count(|_| true));
         std::thread::sleep(prolonged());
         let asked = self.proxy.count(|_| true) - asked;
@@ -84,7 +85,7 @@ fn refused_writes_cost_each_job_at_most_one_attempt() {
         place.submit(video::short(), &["-n", &count.to_string()]);
     }
     let writes = |request: &ProxiedRequest| ["PUT", "POST"].contains(&request.method.as_str());
-    let store = Spoiled::start(&place, move |request| match writes(request) {
+    let store = FaultyStore::start(&place, move |request| match writes(request) {
         true => Fault::Answer(503, "SlowDown"),
         false => Fault::None,
     });
@@ -109,7 +110,7 @@ fn refused_writes_cost_each_job_at_most_one_attempt() {
     );
     let (asked, seconds) = (store.proxy.count(|_| true), since.elapsed().as_secs_f64());
     assert!(asked < 200 + (20.0 * seconds) as usize, "{asked} in {seconds} s");
-    let rate = store.heal();
+    let rate = store.end_outage();
     assert!(rate < 20.0, "{rate} requests a second");
     wait_for_recovery("all jobs complete", || statuses(&place.jobs(), "completed") == 6);
     assert_eq!(attempts(&place.jobs()), [1; 6], "{}", worker.log());
@@ -155,7 +156,7 @@ fn an_outage_of_a_source_bucket_costs_no_attempts_and_delays_no_other_jobs() {
     let path = format!("/{bucket}/");
     let of_bucket = move |request: &ProxiedRequest| request.target.starts_with(&path);
     let down = of_bucket.clone();
-    let store = Spoiled::start(&place, move |request| match down(request) {
+    let store = FaultyStore::start(&place, move |request| match down(request) {
         true => Fault::Answer(503, "SlowDown"),
         false => Fault::None,
     });
@@ -181,7 +182,7 @@ fn an_outage_of_a_source_bucket_costs_no_attempts_and_delays_no_other_jobs() {
     assert_eq!(statuses(&rows, "completed"), 2, "{rows:?}");
     assert_eq!(statuses(&rows, "failed"), 0, "{rows:?}");
     assert!(attempts(&rows).iter().all(|attempts| *attempts <= 1), "{rows:?}");
-    let rate = store.heal();
+    let rate = store.end_outage();
     assert!(rate < 20.0, "{rate} requests a second");
     wait_for_recovery("all jobs complete", || statuses(&place.jobs(), "completed") == 8);
     assert_eq!(attempts(&place.jobs()), [1; 8], "{}", worker.log());
@@ -196,7 +197,7 @@ fn expired_credentials_are_an_outage_and_fail_no_job() {
     let id = place.submit(video::short(), &["-n", "1"]);
     let started = Arc::new(AtomicBool::new(false));
     let is_started = Arc::clone(&started);
-    let store = Spoiled::start(&place, move |request| {
+    let store = FaultyStore::start(&place, move |request| {
         // The check at startup sends a list request.
         match request.method == "GET" && request.target.contains("list-type") {
             true if !is_started.swap(true, Ordering::SeqCst) => Fault::None,
@@ -208,7 +209,7 @@ fn expired_credentials_are_an_outage_and_fail_no_job() {
         store.proxy.count(|request| request.method == "HEAD") >= 3
     });
     assert!(place.job(&id)["attempts"].as_u64().unwrap() <= 1);
-    store.heal();
+    store.end_outage();
     let job = place.wait_for(&id, |job| job["status"] == "completed");
     assert_eq!(job["attempts"], 1, "{job}");
 }
@@ -229,7 +230,7 @@ fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job()
         let Some(place) = Place::of(Kind::Deployed) else {
             return;
         };
-        let store = Spoiled::start(&place, move |request| {
+        let store = FaultyStore::start(&place, move |request| {
             match request.target.contains("/refused-") {
                 true => Fault::Answer(status, code),
                 false => Fault::None,
@@ -291,7 +292,7 @@ fn a_worker_that_starts_in_a_short_outage_waits() {
         return;
     };
     let id = place.submit(video::short(), &["-n", "1"]);
-    let store = Spoiled::start(&place, |_| Fault::Answer(503, "SlowDown"));
+    let store = FaultyStore::start(&place, |_| Fault::Answer(503, "SlowDown"));
     let environment = [("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str())];
     let mut stopped = place.worker(&environment, &[]);
     let mut worker = place.worker(&environment, &[]);
@@ -299,7 +300,7 @@ fn a_worker_that_starts_in_a_short_outage_waits() {
     wait("the starts go on", || store.proxy.count(|_| true) >= 13);
     stopped.signal("TERM");
     assert!(stopped.wait().success(), "{}", stopped.log());
-    store.heal();
+    store.end_outage();
     place.wait_for(&id, |job| job["status"] == "completed");
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());

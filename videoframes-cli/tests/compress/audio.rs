@@ -168,12 +168,12 @@ fn pauses_are_filled_and_too_long_pauses_are_reported() {
         let out = path("out.mp4");
         compress(&path("long.mkv"), &[], &out, ffmpeg).unwrap();
         let entries = "-select_streams a -count_packets -show_entries stream=duration,nb_read_packets";
-        let sound = probe(entries, &out)["streams"][0].clone();
-        let number = |name: &str| sound[name].as_str().unwrap().parse::<f64>().unwrap();
-        assert!((605.9..606.1).contains(&number("duration")), "{sound}");
+        let audio = probe(entries, &out)["streams"][0].clone();
+        let number = |name: &str| audio[name].as_str().unwrap().parse::<f64>().unwrap();
+        assert!((605.9..606.1).contains(&number("duration")), "{audio}");
         // Packets are consecutive, without gaps.
         let packets = 606.0 * 48_000.0 / 1024.0;
-        assert!((number("nb_read_packets") - packets).abs() < 5.0, "{sound}");
+        assert!((number("nb_read_packets") - packets).abs() < 5.0, "{audio}");
 
         let out = path("longer.mp4");
         let refused = run(&path("longer.mkv"), &[], &out, ffmpeg);

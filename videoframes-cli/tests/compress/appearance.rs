@@ -276,13 +276,13 @@ fn an_output_that_would_grow_is_still_converted() {
             "yuv420p",
         ),
         (
-            "half colours",
+            "chroma 422",
             "-pix_fmt yuv422p -c:v libx264 -crf 40".to_owned(),
             "h264",
             "yuv420p",
         ),
         (
-            "full colours",
+            "chroma 444",
             "-pix_fmt yuv444p -c:v libx264 -crf 40".to_owned(),
             "h264",
             "yuv420p",

@@ -163,8 +163,8 @@ impl Flat {
         command
             .args(["-show_entries", "stream=color_range,color_space"])
             .arg(clip);
-        let said = cache::run(&mut command, &[])?;
-        let seen = String::from_utf8_lossy(&said.stdout)
+        let printed = cache::run(&mut command, &[])?;
+        let seen = String::from_utf8_lossy(&printed.stdout)
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");

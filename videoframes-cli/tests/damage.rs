@@ -89,11 +89,11 @@ impl Place {
             "failed.zip"
         };
         let output = self.run(verb, input, &self.path(out), args);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert_eq!(
             output.status.code(),
             Some(code),
-            "{verb} {} {args:?} with {:?}: {said}",
+            "{verb} {} {args:?} with {:?}: {printed}",
             input.display(),
             self.ffmpeg
         );
@@ -102,14 +102,14 @@ impl Place {
     #[track_caller]
     fn compresses(&self, input: &Path, args: &[&str]) -> String {
         let output = self.run("compress", input, &self.path("small.mp4"), args);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
             output.status.success(),
-            "{} with {:?}: {said}",
+            "{} with {:?}: {printed}",
             input.display(),
             self.ffmpeg
         );
-        said
+        printed
     }
 
     /// Splits a video into segments that restart their counters, and joins the segments.
@@ -245,10 +245,16 @@ fn a_recording_cut_inside_a_gop_starts_with_its_first_keyframe() {
             assert_eq!(numbers, (first..120).collect::<Vec<_>>(), "{codec}");
             assert_eq!(place.numbers(&recording, &["--at", "0,1"]), [first, first + 30]);
             let output = place.run("extract", &recording, &place.path("out.zip"), &["-n", "1"]);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(said.contains("warning: the video begins in the middle"), "{said}");
-            let said = place.compresses(&recording, &[]);
-            assert!(said.contains("warning: the video begins in the middle"), "{said}");
+            let printed = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                printed.contains("warning: the video begins in the middle"),
+                "{printed}"
+            );
+            let printed = place.compresses(&recording, &[]);
+            assert!(
+                printed.contains("warning: the video begins in the middle"),
+                "{printed}"
+            );
             assert_eq!(place.numbers(&place.path("small.mp4"), &["--at", "0"]), [first]);
         }
     }

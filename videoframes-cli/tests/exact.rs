@@ -17,7 +17,7 @@ use corpus::vf::{self, Archive};
 use serde_json::Value;
 
 /// A request for a clip, and the expected frames.
-struct Ask {
+struct Case {
     args: Vec<&'static str>,
     /// Target in seconds and index of the frame in the truth.
     picks: Vec<(Q, usize)>,
@@ -31,28 +31,28 @@ fn grid(truth: &Truth, interval: Q, start: Q, end: Q) -> Vec<(Q, usize)> {
         .collect()
 }
 
-fn asks(truth: &Truth) -> Vec<Ask> {
+fn cases(truth: &Truth) -> Vec<Case> {
     let end = truth.duration();
-    let fps = |args: &[&'static str], num, den| Ask {
+    let fps = |args: &[&'static str], num, den| Case {
         args: args.to_vec(),
         picks: grid(truth, Q::new(den, num), Q::ZERO, end),
     };
-    let at = |list, times: Vec<Q>| Ask {
+    let at = |list, times: Vec<Q>| Case {
         args: vec!["--at", list],
         picks: times.into_iter().map(|t| (t, truth.shown_at(t))).collect(),
     };
     // 100% is the end, at which the last frame is displayed.
     let (half, point_four) = (end.times(Q::new(1, 2)), Q::new(2, 5));
-    let mut asks = vec![
+    let mut cases = vec![
         fps(&["--fps", "2"], 2, 1),
         fps(&["--fps", "7/3"], 7, 3),
         fps(&["--fps", "1/3", "-f", "png"], 1, 3),
         fps(&["--fps", "60"], 60, 1),
-        Ask {
+        Case {
             args: vec!["--count", "5"],
             picks: grid(truth, end.over(Q::int(5)), Q::ZERO, end),
         },
-        Ask {
+        Case {
             args: vec!["--all"],
             picks: (0..truth.frames.len()).map(|i| (truth.time(i), i)).collect(),
         },
@@ -60,17 +60,17 @@ fn asks(truth: &Truth) -> Vec<Ask> {
     if point_four < end {
         let mut times = vec![Q::ZERO, point_four, half, end];
         times.sort();
-        asks.push(at("0,0.4,50%,100%", times));
+        cases.push(at("0,0.4,50%,100%", times));
     } else {
-        asks.push(at("0,50%,100%", vec![Q::ZERO, half, end]));
+        cases.push(at("0,50%,100%", vec![Q::ZERO, half, end]));
     }
     let (from, to) = (Q::new(3, 10), Q::new(9, 10));
     if to < end {
-        asks.push(Ask {
+        cases.push(Case {
             args: vec!["--fps", "5", "-s", "0.3", "-e", "0.9"],
             picks: grid(truth, Q::new(1, 5), from, to),
         });
-        asks.push(Ask {
+        cases.push(Case {
             args: vec!["--all", "-s", "0.3", "-e", "0.9", "-f", "png"],
             picks: (0..truth.frames.len())
                 .map(|i| (truth.time(i), i))
@@ -78,11 +78,11 @@ fn asks(truth: &Truth) -> Vec<Ask> {
                 .collect(),
         });
     }
-    asks
+    cases
 }
 
 /// Compares an archive with the request; the error names the first difference.
-fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(), String> {
+fn check(clip: &Clip, truth: &Truth, case: &Case, archive: &Archive) -> Result<(), String> {
     let entries = archive.manifest["frames"]
         .as_array()
         .ok_or("a manifest without frames")?;
@@ -95,7 +95,7 @@ fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(),
         barcode::read(image.as_raw(), w, h).map_err(|e| format!("{}: {e}", picture.name))
     });
     let numbers = numbers.collect::<Result<Vec<_>, String>>()?;
-    let expected: Vec<_> = ask.picks.iter().map(|(_, i)| truth.frames[*i].number).collect();
+    let expected: Vec<_> = case.picks.iter().map(|(_, i)| truth.frames[*i].number).collect();
     if numbers != expected {
         return Err(format!("shows {numbers:?}\n    instead of {expected:?}"));
     }
@@ -107,7 +107,7 @@ fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(),
         ));
     }
     for (k, entry) in entries.iter().enumerate() {
-        check_entry(clip, truth, ask, archive, k, entry)
+        check_entry(clip, truth, case, archive, k, entry)
             .map_err(|e| format!("manifest frame {k}: {e}\n    {entry}"))?;
     }
     Ok(())
@@ -116,12 +116,12 @@ fn check(clip: &Clip, truth: &Truth, ask: &Ask, archive: &Archive) -> Result<(),
 fn check_entry(
     clip: &Clip,
     truth: &Truth,
-    ask: &Ask,
+    case: &Case,
     archive: &Archive,
     k: usize,
     entry: &Value,
 ) -> Result<(), String> {
-    let (target, i) = ask.picks[k];
+    let (target, i) = case.picks[k];
     let demand = |holds: bool, what: String| if holds { Ok(()) } else { Err(what) };
     let rational = |key: &str| {
         entry[key]
@@ -144,7 +144,7 @@ fn check_entry(
     let stamp = entry["timestamp_s"].as_f64().ok_or("timestamp_s is no number")?;
     let time = truth.time(i).to_f64();
     demand((stamp - time).abs() < 1e-6, format!("timestamp_s is not {time}"))?;
-    let repeated = k > 0 && ask.picks[k - 1].1 == i;
+    let repeated = k > 0 && case.picks[k - 1].1 == i;
     demand(
         entry["repeated"] == repeated,
         format!("repeated is not {repeated}"),
@@ -162,14 +162,14 @@ fn failures(clip: &Clip, ffmpeg: Option<&Path>) -> Vec<String> {
         Ok(ready) => ready,
         Err(e) => return vec![format!("cannot make {e}")],
     };
-    let failure = |ask: &Ask| {
+    let failure = |case: &Case| {
         let result =
-            vf::extract(&path, &ask.args, ffmpeg).and_then(|archive| check(clip, &truth, ask, &archive));
+            vf::extract(&path, &case.args, ffmpeg).and_then(|archive| check(clip, &truth, case, &archive));
         result
             .err()
-            .map(|e| format!("{} {}: {e}", clip.name, ask.args.join(" ")))
+            .map(|e| format!("{} {}: {e}", clip.name, case.args.join(" ")))
     };
-    asks(&truth).iter().filter_map(failure).collect()
+    cases(&truth).iter().filter_map(failure).collect()
 }
 
 fn run(group: Group, ffmpeg: Option<&Path>) {

@@ -219,10 +219,13 @@ fn secrets_in_urls_are_never_printed() {
     ] {
         for command in ["extract", "plan", "probe"] {
             let output = place.vf(&[command, address, "-v"]).output().unwrap();
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            assert!(!output.status.success() && said.contains("error: "), "{said}");
-            assert!(!said.contains("geheim"), "{said}");
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8_lossy(&printed);
+            assert!(
+                !output.status.success() && printed.contains("error: "),
+                "{printed}"
+            );
+            assert!(!printed.contains("geheim"), "{printed}");
         }
     }
     assert_eq!(place.left(), Vec::<String>::new());

@@ -128,10 +128,10 @@ impl Place {
 
 /// Returns the exit code and the first line of stderr.
 fn refusal(output: &Output) -> (Option<i32>, String) {
-    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     (
         output.status.code(),
-        said.lines().next().unwrap_or_default().to_owned(),
+        printed.lines().next().unwrap_or_default().to_owned(),
     )
 }
 
@@ -142,12 +142,12 @@ fn an_object_gives_the_same_archive_as_a_file_and_few_bytes_are_read() {
     let done = place.extract(&place.at("in/a b+ü.mp4"), &place.at("out/frames.zip"), &[]);
     assert!(done.status.success(), "{done:?}");
     assert!(place.get("out/frames.zip") == local);
-    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let reported: Value = serde_json::from_slice(&done.stdout).unwrap();
     let (read, size) = (
-        told["bytes_read"].as_u64().unwrap(),
+        reported["bytes_read"].as_u64().unwrap(),
         std::fs::metadata(place.video()).unwrap().len(),
     );
-    assert!(read * 4 < size, "{read} of {size} bytes: {told}");
+    assert!(read * 4 < size, "{read} of {size} bytes: {reported}");
 }
 
 #[test]
@@ -155,9 +155,12 @@ fn an_object_is_only_replaced_on_request() {
     let Some(place) = Place::new() else { return };
     let (video, out) = (place.at("in/a b+ü.mp4"), place.at("out.zip"));
     place.put("out.zip", b"foreign".to_vec());
-    let (code, said) = refusal(&place.extract(&video, &out, &[]));
-    assert_eq!(code, Some(9), "{said}");
-    assert!(said.contains("out.zip") && said.contains("exists"), "{said}");
+    let (code, printed) = refusal(&place.extract(&video, &out, &[]));
+    assert_eq!(code, Some(9), "{printed}");
+    assert!(
+        printed.contains("out.zip") && printed.contains("exists"),
+        "{printed}"
+    );
     assert_eq!(place.get("out.zip"), b"foreign");
     assert!(place.extract(&video, &out, &["-y"]).status.success());
     assert!(place.get("out.zip") == place.local());
@@ -187,14 +190,14 @@ fn errors_are_one_line_and_leave_no_objects() {
         (&video, &out, "wrong", "credentials"),
     ] {
         let output = place.vf(&["extract", video, "-n", "3", "-o", out], secret);
-        let (code, said) = refusal(&output);
+        let (code, printed) = refusal(&output);
         assert!(
             code.is_some_and(|code| (2..=13).contains(&code)),
             "{word}: {output:?}"
         );
         assert!(
-            said.starts_with("error: ") && said.contains(word),
-            "{word}: {said}"
+            printed.starts_with("error: ") && printed.contains(word),
+            "{word}: {printed}"
         );
         assert_eq!(
             place.state(),

@@ -33,10 +33,10 @@ fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> 
     if let Some(ffmpeg) = ffmpeg {
         command.arg("--ffmpeg").arg(ffmpeg);
     }
-    let said = command.output().unwrap();
-    match said.status.code() {
+    let printed = command.output().unwrap();
+    match printed.status.code() {
         Some(0) => Ok(std::fs::read(&out).unwrap()),
-        code => Err(format!("{code:?} {}", String::from_utf8_lossy(&said.stderr))),
+        code => Err(format!("{code:?} {}", String::from_utf8_lossy(&printed.stderr))),
     }
 }
 
@@ -300,8 +300,8 @@ fn plans_are_printed_without_decoding() {
             .output()
             .unwrap()
     };
-    let said = plan("h264.mp4", &["-n", "2", "--json"]);
-    let shown: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let printed = plan("h264.mp4", &["-n", "2", "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(
         (&shown["strategy"], &shown["pictures"]),
         (&"planned".into(), &2.into())
@@ -309,16 +309,16 @@ fn plans_are_printed_without_decoding() {
     assert!(shown["samples"].as_u64() < shown["all_samples"].as_u64());
     assert!(shown["bytes_read"].as_u64().unwrap() > 0);
 
-    let said = plan("h264.mp4", &["--all"]);
-    assert!(String::from_utf8_lossy(&said.stdout).contains("plain: nearly all samples are needed"));
-    let said = plan("h264.mp4", &["--at", "99"]);
-    assert_eq!(said.status.code(), Some(2));
-    let said = plan(
+    let printed = plan("h264.mp4", &["--all"]);
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("plain: nearly all samples are needed"));
+    let printed = plan("h264.mp4", &["--at", "99"]);
+    assert_eq!(printed.status.code(), Some(2));
+    let printed = plan(
         "h264.mp4",
         &["-n", "2", "--deinterlace", "on", "--strategy", "planned"],
     );
-    assert_eq!(said.status.code(), Some(13));
-    assert!(String::from_utf8_lossy(&said.stderr).contains("neighbours"));
+    assert_eq!(printed.status.code(), Some(13));
+    assert!(String::from_utf8_lossy(&printed.stderr).contains("neighbours"));
 }
 
 #[test]
@@ -340,8 +340,8 @@ fn bytes_that_are_read_twice_count_once() {
         "none",
         "-o",
     ]);
-    let said = cache::run(command.arg(&out), &[]).unwrap();
-    let result: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let printed = cache::run(command.arg(&out), &[]).unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     let (read, size) = (&result["bytes_read"], &result["source_bytes"]);
     assert!(
         0 < read.as_u64().unwrap() && read.as_u64() <= size.as_u64(),

@@ -130,11 +130,19 @@ fn lists_and_names(clip: &Path, name: &str, shown: u64, ffmpeg: Option<&Path>) {
             .flatten()
             .collect();
         let args = [&out[..], &choice].concat();
-        let said = run(&["extract"], clip, &args, ffmpeg);
-        let said = (said.status.success(), String::from_utf8(said.stderr).unwrap());
+        let printed = run(&["extract"], clip, &args, ffmpeg);
+        let printed = (
+            printed.status.success(),
+            String::from_utf8(printed.stderr).unwrap(),
+        );
         let note = format!("stream {used} (");
-        assert_eq!(said.1.contains(&note), choice.is_empty(), "{name}: {}", said.1);
-        assert!(said.0, "{name}: {}", said.1);
+        assert_eq!(
+            printed.1.contains(&note),
+            choice.is_empty(),
+            "{name}: {}",
+            printed.1
+        );
+        assert!(printed.0, "{name}: {}", printed.1);
     }
 }
 

@@ -68,7 +68,7 @@ fn rare_colour_tags_are_no_error() {
     );
     let plain = plain.display();
     // YCgCo, ICtCp, IPT-C2 and reserved codes (ITU-T H.273).
-    for (said, matrix) in [
+    for (printed, matrix) in [
         ("matrix_coefficients=8", Some("ycgco")),
         ("matrix_coefficients=14", Some("ictcp")),
         (
@@ -83,7 +83,10 @@ fn rare_colour_tags_are_no_error() {
         ("colour_primaries=22:transfer_characteristics=10", None),
     ] {
         let clip = path("in.mp4");
-        make(&format!("-i {plain} -c copy -bsf:v h264_metadata={said}"), &clip);
+        make(
+            &format!("-i {plain} -c copy -bsf:v h264_metadata={printed}"),
+            &clip,
+        );
         for ffmpeg in crate::all_ffmpegs() {
             for codec in ["h264", "hevc"] {
                 let args = ["-q", "40", "--codec", codec];

@@ -137,11 +137,11 @@ fn audio_is_encoded_copied_or_omitted() {
         assert_eq!(tracks(out), named(wanted), "{out}");
     }
     let refused = run(&path("two.mkv"), &["--audio", "copy"], &path("e.webm"), None);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(13), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(13), "{printed}");
     assert!(
-        said.contains("the sound is aac, which webm does not hold"),
-        "{said}"
+        printed.contains("the sound is aac, which webm does not hold"),
+        "{printed}"
     );
 }
 
@@ -177,11 +177,11 @@ fn pauses_are_filled_and_too_long_pauses_are_reported() {
 
         let out = path("longer.mp4");
         let refused = run(&path("longer.mkv"), &[], &out, ffmpeg);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(13), "{said}");
+        let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(13), "{printed}");
         assert!(
-            said.contains("pauses for more than 699 s") && said.contains("--audio"),
-            "{said}"
+            printed.contains("pauses for more than 699 s") && printed.contains("--audio"),
+            "{printed}"
         );
         assert!(!out.exists());
         compress(&path("longer.mkv"), &["--audio", "none"], &out, ffmpeg).unwrap();

@@ -36,7 +36,7 @@ fn check(result: &Value, out: &Path, truth: &Truth, rounding: Q) -> Result<(), S
 }
 
 /// Returns the errors in the outputs for a clip, one output per set of options.
-fn failures(clip: &Clip, asks: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec<String> {
+fn failures(clip: &Clip, cases: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec<String> {
     let (path, truth) = match clip.ready() {
         Ok(ready) => ready,
         Err(e) => return vec![format!("cannot make {e}")],
@@ -55,27 +55,27 @@ fn failures(clip: &Clip, asks: &[(&[&str], &str)], ffmpeg: Option<&Path>) -> Vec
             .err()
             .map(|e| format!("{} {}: {e}", clip.name, args.join(" ")))
     };
-    asks.iter().filter_map(failure).collect()
+    cases.iter().filter_map(failure).collect()
 }
 
 /// A quality low enough to make these clips smaller, and a quality too high for that.
-const ASKS: [(&[&str], &str); 2] = [(&["-q", "20"], "low.mp4"), (&["-q", "100"], "high.mp4")];
+const CASES: [(&[&str], &str); 2] = [(&["-q", "20"], "low.mp4"), (&["-q", "100"], "high.mp4")];
 
 #[test]
 fn outputs_have_the_same_frames_at_the_same_times() {
-    runner::run(|_| true, |clip| failures(clip, &ASKS, None));
+    runner::run(|_| true, |clip| failures(clip, &CASES, None));
 }
 
 #[test]
 fn outputs_have_the_same_frames_with_another_ffmpeg() {
     if let Some(ffmpeg) = vf::other_ffmpeg() {
-        runner::run(|_| true, |clip| failures(clip, &ASKS, Some(&ffmpeg)));
+        runner::run(|_| true, |clip| failures(clip, &CASES, Some(&ffmpeg)));
     }
 }
 
 #[test]
 fn every_codec_and_container_keeps_the_frames() {
-    let asks: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["-q", "20", "--codec", "hevc"], "hevc.mp4"),
         (&["-q", "20", "--codec", "av1"], "av1.mp4"),
         (&["-q", "20"], "vp9.webm"),
@@ -89,7 +89,7 @@ fn every_codec_and_container_keeps_the_frames() {
     ];
     for ffmpeg in crate::all_ffmpegs() {
         let chosen = |clip: &Clip| clips.contains(&clip.name);
-        runner::run(chosen, |clip| failures(clip, &asks, ffmpeg.as_deref()));
+        runner::run(chosen, |clip| failures(clip, &cases, ffmpeg.as_deref()));
     }
 }
 
@@ -154,8 +154,8 @@ fn assert_ends(result: &Value, out: &Path, seconds: f64) {
     let format = probe("-show_entries format=duration", out);
     let played: f64 = format["format"]["duration"].as_str().unwrap().parse().unwrap();
     assert!((played - seconds).abs() < 0.002, "{}: {played}", out.display());
-    let said = result["duration_s"].as_f64().unwrap();
-    assert!((said - seconds).abs() < 0.002, "{}: {said}", out.display());
+    let printed = result["duration_s"].as_f64().unwrap();
+    assert!((printed - seconds).abs() < 0.002, "{}: {printed}", out.display());
 }
 
 #[test]

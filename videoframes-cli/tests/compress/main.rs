@@ -40,8 +40,8 @@ fn command(clip: &Path, args: &[&str], out: &Path, ffmpeg: Option<&Path>) -> Com
 
 /// Runs `vf compress`, which must succeed, and returns the JSON result.
 fn compress(clip: &Path, args: &[&str], out: &Path, ffmpeg: Option<&Path>) -> Result<Value, String> {
-    let said = cache::run(&mut command(clip, args, out, ffmpeg), &[])?;
-    serde_json::from_slice(&said.stdout).map_err(|e| e.to_string())
+    let printed = cache::run(&mut command(clip, args, out, ffmpeg), &[])?;
+    serde_json::from_slice(&printed.stdout).map_err(|e| e.to_string())
 }
 
 /// Returns the ffmpeg in `PATH` (`None`), and the second ffmpeg.
@@ -63,6 +63,6 @@ fn probe(args: &str, file: &Path) -> Value {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-of", "json"]);
     command.args(args.split_whitespace()).arg(file);
-    let said = cache::run(&mut command, &[]).unwrap();
-    serde_json::from_slice(&said.stdout).unwrap()
+    let printed = cache::run(&mut command, &[]).unwrap();
+    serde_json::from_slice(&printed.stdout).unwrap()
 }

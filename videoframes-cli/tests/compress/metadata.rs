@@ -28,7 +28,7 @@ fn phone(place: &Path) -> std::path::PathBuf {
     clip
 }
 
-fn said(file: &Path) -> Value {
+fn printed(file: &Path) -> Value {
     probe("-show_format -show_streams -show_chapters", file)
 }
 
@@ -36,7 +36,7 @@ fn said(file: &Path) -> Value {
 fn location_and_device_are_dropped_and_chapters_kept() {
     let place = tempfile::tempdir().unwrap();
     let clip = phone(place.path());
-    assert!(said(&clip).to_string().contains("+38.7223"), "the clip itself");
+    assert!(printed(&clip).to_string().contains("+38.7223"), "the clip itself");
     for ffmpeg in crate::all_ffmpegs() {
         // Encoded, and with the streams of the source.
         for (quality, out) in [("30", "a.mp4"), ("100", "b.mp4"), ("30", "c.webm")] {
@@ -47,10 +47,10 @@ fn location_and_device_are_dropped_and_chapters_kept() {
                 let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
                 assert!(!found, "{word} is in {}", out.display());
             }
-            let said = said(&out);
-            let title = &said["format"]["tags"];
-            assert!(title["title"] == "Trip" || title["TITLE"] == "Trip", "{said}");
-            let chapters = said["chapters"].as_array().unwrap();
+            let printed = printed(&out);
+            let title = &printed["format"]["tags"];
+            assert!(title["title"] == "Trip" || title["TITLE"] == "Trip", "{printed}");
+            let chapters = printed["chapters"].as_array().unwrap();
             let chapters: Vec<_> = chapters
                 .iter()
                 .map(|c| {
@@ -72,7 +72,7 @@ fn all_metadata_are_kept_on_request() {
     let out = place.path().join("out.mp4");
     for ffmpeg in crate::all_ffmpegs() {
         compress(&clip, &["-q", "30", "--keep-metadata"], &out, ffmpeg.as_deref()).unwrap();
-        let tags = &said(&out)["format"]["tags"];
+        let tags = &printed(&out)["format"]["tags"];
         assert_eq!(tags["com.apple.quicktime.make"], "Apple", "{tags}");
         assert_eq!(
             tags["com.apple.quicktime.location.ISO6709"], "+38.7223-009.1393/",
@@ -89,9 +89,9 @@ fn languages_are_kept_with_all_and_with_reduced_metadata() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let inputs = "-f lavfi -i testsrc2=d=2:s=160x96:r=10 -f lavfi -i sine=d=2 -map 0 -map 1 -map 1";
-    let said = "-metadata:s:a:0 language=deu -metadata:s:a:0 title=Ton -metadata:s:a:1 language=fra";
+    let printed = "-metadata:s:a:0 language=deu -metadata:s:a:0 title=Ton -metadata:s:a:1 language=fra";
     make(
-        &format!("{inputs} -c:v libx264 -crf 4 -c:a flac {said}"),
+        &format!("{inputs} -c:v libx264 -crf 4 -c:a flac {printed}"),
         &path("in.mkv"),
     );
     for ffmpeg in crate::all_ffmpegs() {
@@ -147,7 +147,7 @@ fn harmless_tags_are_kept_under_the_names_of_every_container() {
         &path("in.mkv"),
     );
     compress(&path("in.mkv"), &["-q", "30"], &path("out.mp4"), None).unwrap();
-    let tags = said(&path("out.mp4"))["format"]["tags"].clone();
+    let tags = printed(&path("out.mp4"))["format"]["tags"].clone();
     let words =
         ["artist", "album", "copyright", "comment"].map(|name| tags[name].as_str().unwrap_or("-").to_owned());
     assert_eq!(words, ["Ana", "Far", "Free", "Hello"], "{tags}");

@@ -75,18 +75,18 @@ fn an_impossible_size_is_reported() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=6:s=320x180:r=25", "-crf 8");
     let out = place.path().join("out.mp4");
-    for (args, says) in [
+    for (args, expected) in [
         (&["--max-size", "50kB"][..], "the sound alone takes about"),
         (&["--max-size", "6kB", "--audio", "none"], "bytes"),
     ] {
         let refused = run(&clip, args, &out, None);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(13), "{said}");
+        let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(13), "{printed}");
         assert!(
-            said.contains("cannot be made as small as") && said.contains(says),
-            "{said}"
+            printed.contains("cannot be made as small as") && printed.contains(expected),
+            "{printed}"
         );
-        assert!(said.contains("hint: ") && !out.exists());
+        assert!(printed.contains("hint: ") && !out.exists());
     }
 }
 
@@ -154,8 +154,8 @@ fn the_default_quality_is_much_smaller_and_visually_identical() {
             .args(["-lavfi", "ssim", "-f", "null", "-"]),
         &[],
     );
-    let said = compared.unwrap().stderr;
-    let all = said
+    let printed = compared.unwrap().stderr;
+    let all = printed
         .split("All:")
         .nth(1)
         .and_then(|rest| rest.split(' ').next())
@@ -201,7 +201,7 @@ fn sizes_that_an_encoder_rejects_are_reported() {
     let place = tempfile::tempdir().unwrap();
     let clip = clip(place.path(), "testsrc2=d=1:s=320x180:r=25", "-crf 5");
     let out = place.path().join("out.mp4");
-    for (codec, height, says) in [
+    for (codec, height, expected) in [
         (
             "av1",
             "16",
@@ -216,19 +216,19 @@ fn sizes_that_an_encoder_rejects_are_reported() {
             &out,
             None,
         );
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        let code = if says.is_empty() { 0 } else { 13 };
-        assert_eq!(refused.status.code(), Some(code), "{codec}: {said}");
-        assert!(said.contains(says), "{said}");
+        let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let code = if expected.is_empty() { 0 } else { 13 };
+        assert_eq!(refused.status.code(), Some(code), "{codec}: {printed}");
+        assert!(printed.contains(expected), "{printed}");
     }
     let wide = place.path().join("wide.mkv");
     make("-f lavfi -i color=s=16400x64:r=5:d=0.4 -c:v ffv1", &wide);
     let refused = run(&wide, &[], &out, None);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(13), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(13), "{printed}");
     assert!(
-        said.contains("h264 takes nothing above 16384×16384 pixels"),
-        "{said}"
+        printed.contains("h264 takes nothing above 16384×16384 pixels"),
+        "{printed}"
     );
 }
 

@@ -62,9 +62,9 @@ impl Truth {
             "passthrough",
         ]);
         command.args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]);
-        let said = cache::run(&mut command, &[])?;
-        let (time_base, stamps) = read_showinfo(&said.stderr)?;
-        let pictures = said.stdout.chunks(shape.0 * shape.1);
+        let printed = cache::run(&mut command, &[])?;
+        let (time_base, stamps) = read_showinfo(&printed.stderr)?;
+        let pictures = printed.stdout.chunks(shape.0 * shape.1);
         if pictures.len() != stamps.len() || stamps.is_empty() {
             return Err(format!(
                 "{} pictures and {} timestamps",
@@ -133,7 +133,7 @@ fn read_showinfo(stderr: &str) -> Result<(Q, Vec<i64>), String> {
     let time_base = lines()
         .find_map(|line| line.split_once("config in time_base: ")?.1.split(',').next())
         .and_then(|text| Q::parse(text.trim()))
-        .ok_or("showinfo told no time base")?;
+        .ok_or("showinfo reported no time base")?;
     let pts = lines()
         .filter_map(|line| line.split_once(" pts:"))
         .map(|(_, rest)| rest.split_whitespace().next().and_then(|pts| pts.parse().ok()))
@@ -151,8 +151,8 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     command
         .args(["-show_entries", "stream=time_base:packet=pts,duration"])
         .arg(clip);
-    let said = cache::run(&mut command, &[])?;
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let printed = cache::run(&mut command, &[])?;
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     let values = |key: &'static str| {
         text.lines()
             .filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='))
@@ -160,7 +160,7 @@ fn stored_duration(clip: &Path, pts: Q) -> Result<Option<Q>, String> {
     let time_base = values("time_base")
         .next_back()
         .and_then(Q::parse)
-        .ok_or("ffprobe told no time base")?;
+        .ok_or("ffprobe reported no time base")?;
     let seconds = |value: &str| {
         value
             .parse::<i64>()
@@ -197,8 +197,8 @@ fn shown_duration(clip: &Path, time_base: Q, last: Q) -> Result<Q, String> {
     let filters = format!("scale=16:16,fps={ticks}:round=up");
     command.args(["-map", "0:V:0", "-vf", &filters, "-fps_mode", "passthrough"]);
     command.args(["-f", "framecrc", "-"]);
-    let said = cache::run(&mut command, &[])?;
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let printed = cache::run(&mut command, &[])?;
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     let shown = text.lines().filter(|line| !line.starts_with('#'));
     let pts = |line: &str| line.split(',').nth(2)?.trim().parse::<i64>().ok();
     let end = shown.filter_map(pts).max().ok_or("ffmpeg shows no frame")?;

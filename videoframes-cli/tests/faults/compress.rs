@@ -27,14 +27,14 @@ fn compress(place: &Place, input: &Path, extra: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn fails(place: &Place, input: &Path, extra: &[&str], code: i32, says: &str) {
+fn fails(place: &Place, input: &Path, extra: &[&str], code: i32, expected: &str) {
     let output = compress(place, input, extra);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{}: {stderr}", input.display());
     let errors: Vec<&str> = stderr.lines().filter(|l| l.starts_with("error: ")).collect();
     assert!(
-        errors.len() == 1 && errors[0].contains(says),
-        "'{says}' is not in: {stderr}"
+        errors.len() == 1 && errors[0].contains(expected),
+        "'{expected}' is not in: {stderr}"
     );
     let known = |line: &str| line.starts_with("error: ") || line.starts_with("hint: ");
     assert!(stderr.lines().all(known), "{stderr}");
@@ -79,16 +79,19 @@ fn damage_is_an_error_unless_a_partial_result_is_requested() {
         "{}",
         String::from_utf8_lossy(&partial.stderr)
     );
-    let said: serde_json::Value = serde_json::from_slice(&partial.stdout).unwrap();
-    assert_eq!(said["status"], "partial");
-    assert!((2..30).contains(&said["frames"].as_u64().unwrap()), "{said}");
+    let printed: serde_json::Value = serde_json::from_slice(&partial.stdout).unwrap();
+    assert_eq!(printed["status"], "partial");
+    assert!(
+        (2..30).contains(&printed["frames"].as_u64().unwrap()),
+        "{printed}"
+    );
 }
 
 #[test]
 fn invalid_outputs_and_options_are_rejected_before_any_work() {
     let place = Place::new();
     let out = |name: &str| place.path(name).display().to_string();
-    for (args, code, says) in [
+    for (args, code, expected) in [
         (&["-o", "-"][..], 2, "cannot be written to stdout"),
         (
             &["-o", &out("out.avi")],
@@ -120,7 +123,10 @@ fn invalid_outputs_and_options_are_rejected_before_any_work() {
         let output = compress(&place, &place.video, args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
-        assert!(stderr.contains(says), "{args:?}: '{says}' is not in: {stderr}");
+        assert!(
+            stderr.contains(expected),
+            "{args:?}: '{expected}' is not in: {stderr}"
+        );
         assert_eq!(place.left(), Vec::<String>::new(), "{args:?}");
     }
     fs::write(place.path("out.mp4"), "mine").unwrap();

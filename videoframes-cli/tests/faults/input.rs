@@ -174,8 +174,8 @@ fn videos_with_changing_size_or_restarting_timestamps_are_extracted() {
     // In a stream joined this way, the packet counters jump, which counts as damage.
     let extract = |video: &Path, format: &str| {
         let output = place.extract(video, &["--all", "-y", "-f", format, "--on-error", "partial"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(matches!(output.status.code(), Some(0 | 7)), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(0 | 7)), "{printed}");
         manifest(&place.path("out.zip"))["frames"]
             .as_array()
             .unwrap()

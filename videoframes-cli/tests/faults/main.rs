@@ -80,13 +80,13 @@ impl Place {
             .collect()
     }
 
-    fn fails(&self, input: &Path, extra: &[&str], code: i32, says: &str) {
+    fn fails(&self, input: &Path, extra: &[&str], code: i32, expected: &str) {
         let output = self.extract(input, extra);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{}: {stderr}", input.display());
         let errors: Vec<&str> = stderr.lines().filter(|l| l.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "{stderr}");
-        assert!(errors[0].contains(says), "'{says}' is not in: {stderr}");
+        assert!(errors[0].contains(expected), "'{expected}' is not in: {stderr}");
         assert!(
             stderr
                 .lines()

@@ -83,7 +83,7 @@ fn watched(command: &mut Command) -> Ended {
 }
 
 /// Asserts the limits, the exit code and the error for a file, with each ffmpeg.
-fn is_refused(file: &Path, code: i32, says: &str) {
+fn is_refused(file: &Path, code: i32, expected: &str) {
     for ffmpeg in ffmpegs() {
         let mut command = vf();
         command.args(["extract", "--at", "0", "--progress", "none", "-o"]);
@@ -98,7 +98,7 @@ fn is_refused(file: &Path, code: i32, says: &str) {
         assert!(ended.memory < MOST_BYTES, "{name:?}: {} MiB", ended.memory >> 20);
         assert!(ended.time < MOST_TIME, "{name:?}: {:?}", ended.time);
         assert!(
-            ended.code == Some(code) && ended.stderr.contains(says),
+            ended.code == Some(code) && ended.stderr.contains(expected),
             "{name:?}: {:?} {}",
             ended.code,
             ended.stderr

@@ -8,11 +8,11 @@ use super::{ffmpeg, ffmpegs, vf};
 
 const LIMIT_EXCEEDED: i32 = 8;
 
-fn fails(command: &mut Command, says: &str) {
+fn fails(command: &mut Command, expected: &str) {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.code() == Some(LIMIT_EXCEEDED) && stderr.contains(says),
+        output.status.code() == Some(LIMIT_EXCEEDED) && stderr.contains(expected),
         "{:?} {stderr}",
         output.status
     );

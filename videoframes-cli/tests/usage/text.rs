@@ -49,12 +49,12 @@ fn file_names_are_escaped_in_every_output() {
         "-o",
         &out,
     ]);
-    for said in [
+    for printed in [
         again.stderr,
         place.run(&["probe", "b\u{1b}\u{202e}.mp4"]).stderr,
         logged.stderr,
     ] {
-        assert!(is_clean(&said), "{said:?}");
+        assert!(is_clean(&printed), "{printed:?}");
     }
 }
 

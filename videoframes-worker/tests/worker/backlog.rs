@@ -27,7 +27,7 @@ fn waiting_jobs_are_not_enqueued_again() {
         wait_until_past(Instant::now(), Duration::from_secs(5));
         assert_eq!(place.job(&running)["status"], "processing", "the worker is busy");
         assert_eq!(place.waiting(), WAITING + 1, "{kind:?}: one message for each job");
-        place.says(&["cancel", &running]);
+        place.stdout(&["cancel", &running]);
         wait("all jobs end", || {
             let jobs = place.jobs();
             jobs.iter().all(|job| !job["finished_at"].is_null())
@@ -69,7 +69,7 @@ fn a_job_is_stopped_at_the_default_deadline() {
 #[test]
 fn a_message_with_a_duplicate_field_is_dead_lettered() {
     let place = Place::sqlite();
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     place.send(r#"{"version": 1, "source": {"key": "a.mp4"}, "source": {"key": "b.mp4"}}"#);
     place.finish();
     let reasons = place.dead_letters();
@@ -105,7 +105,7 @@ fn measured(place: &Place, args: &[&str]) -> (String, u64) {
 fn a_list_of_all_jobs_needs_no_more_memory_than_a_short_list() {
     const JOBS: usize = 20_000;
     let place = Place::sqlite();
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     place.sql(&format!(
         "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
          frames_done, frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, \
@@ -145,8 +145,8 @@ fn a_list_reports_further_jobs_and_skips_unreadable_jobs() {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(output.stdout).lines().count() - 1, text(output.stderr))
     };
-    let (jobs, said) = list(&["-n", "2"]);
-    assert_eq!((jobs, said.contains("--limit 0")), (2, true), "{said}");
+    let (jobs, printed) = list(&["-n", "2"]);
+    assert_eq!((jobs, printed.contains("--limit 0")), (2, true), "{printed}");
     for all in [&["--limit", "3"][..], &["--limit", "0"], &[]] {
         assert_eq!(list(all), (3, String::new()), "{all:?}");
     }
@@ -154,6 +154,10 @@ fn a_list_reports_further_jobs_and_skips_unreadable_jobs() {
     place.sql(&format!(
         "UPDATE video_jobs SET status = 'paused' WHERE id = ({oldest})"
     ));
-    let (jobs, said) = list(&[]);
-    assert_eq!((jobs, said.contains("failed to read job")), (2, true), "{said}");
+    let (jobs, printed) = list(&[]);
+    assert_eq!(
+        (jobs, printed.contains("failed to read job")),
+        (2, true),
+        "{printed}"
+    );
 }

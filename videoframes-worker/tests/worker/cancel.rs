@@ -7,9 +7,9 @@ use super::video;
 fn a_waiting_job_is_cancelled_at_once_with_a_notification() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &[]);
-    place.says(&["cancel", &id]);
+    place.stdout(&["cancel", &id]);
     assert_eq!(place.job(&id)["status"], "cancelled");
-    place.says(&["cancel", &id]);
+    place.stdout(&["cancel", &id]);
     place.finish();
     let rows = place.check(1);
     assert_eq!(
@@ -25,7 +25,7 @@ fn a_cancelled_job_stops_its_decoder_and_leaves_no_files() {
     let mut worker = place.worker(&[], &[]);
     place.wait_for(&id, |job| job["frames_done"].as_u64() > Some(0));
     assert!(!place.decoders().is_empty());
-    place.says(&["cancel", &id]);
+    place.stdout(&["cancel", &id]);
     // Two heartbeats take one second in this test; the cancellation must end the job long before completion.
     let since = std::time::Instant::now();
     wait("the decoder ends", || place.decoders().is_empty());
@@ -41,8 +41,8 @@ fn a_cancelled_job_stops_its_decoder_and_leaves_no_files() {
 fn a_cancelled_job_can_be_retried_with_a_new_notification() {
     let place = Place::sqlite();
     let id = place.submit(video::short(), &[]);
-    place.says(&["cancel", &id]);
-    place.says(&["retry", &id]);
+    place.stdout(&["cancel", &id]);
+    place.stdout(&["retry", &id]);
     place.finish();
     let rows = place.check(1);
     assert_eq!(

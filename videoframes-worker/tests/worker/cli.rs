@@ -11,7 +11,7 @@ fn a_job_produces_the_same_archive_as_vf() {
     place.finish();
     let archive = place.folder.path().join("frames.zip");
     let path = archive.to_str().unwrap();
-    place.says(&["result", &id, "-o", path]);
+    place.stdout(&["result", &id, "-o", path]);
     let expected = place.folder.path().join("expected.zip");
     super::place::extract(video::short(), 2, &expected);
     assert_eq!(
@@ -26,7 +26,7 @@ fn a_job_produces_the_same_archive_as_vf() {
         let refused = place.output(&["result", &id, "-o", device, "-y"]);
         assert_eq!(refused.status.code(), Some(11), "{device}");
     }
-    place.says(&["result", &id, "-o", path, "-y"]);
+    place.stdout(&["result", &id, "-o", path, "-y"]);
     assert_eq!(
         place.output(&["result", &id, "-o", "-"]).stdout,
         std::fs::read(&expected).unwrap()
@@ -143,7 +143,7 @@ fn submit_wait_ends_with_the_job_and_fails_if_the_job_fails() {
 #[test]
 fn migrations_can_be_applied_reverted_and_listed() {
     let place = Place::sqlite();
-    assert!(place.says(&["migrate", "status"]).contains("pending"));
+    assert!(place.stdout(&["migrate", "status"]).contains("pending"));
     let refused = place
         .command(&["jobs"])
         .env("VF_MIGRATE", "off")
@@ -155,18 +155,18 @@ fn migrations_can_be_applied_reverted_and_listed() {
         "{}",
         String::from_utf8_lossy(&refused.stderr)
     );
-    assert!(place.says(&["migrate", "up"]).contains("applied"));
-    assert!(place.says(&["migrate", "down"]).contains("pending"));
-    place.says(&["migrate", "up"]);
-    assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");
+    assert!(place.stdout(&["migrate", "up"]).contains("applied"));
+    assert!(place.stdout(&["migrate", "down"]).contains("pending"));
+    place.stdout(&["migrate", "up"]);
+    assert_eq!(place.stdout(&["jobs", "--json"]).trim(), "[]");
 }
 
 #[test]
 fn read_only_commands_create_nothing() {
     let place = Place::sqlite();
     let id = "01a20df4-7bcf-71e9-9609-5b0498b3fea5";
-    assert_eq!(place.says(&["jobs", "--json"]).trim(), "[]");
-    assert_eq!(place.says(&["notifications"]), "");
+    assert_eq!(place.stdout(&["jobs", "--json"]).trim(), "[]");
+    assert_eq!(place.stdout(&["notifications"]), "");
     for args in [
         &["job", id][..],
         &["cancel", id],

@@ -22,7 +22,7 @@ pub(crate) struct Cloud {
     pub(crate) s3: String,
     pub(crate) sqs: String,
     /// Notifications received so far.
-    told: Mutex<Vec<Value>>,
+    reported: Mutex<Vec<Value>>,
 }
 
 /// Returns the server in `variable`; `None` with a message if there is no server.
@@ -60,8 +60,11 @@ impl Cloud {
             .unwrap();
         let put = cloud.buckets().await;
         let put = put.put_bucket_notification_configuration().bucket(&cloud.name);
-        let told = NotificationConfiguration::builder().queue_configurations(queue);
-        put.notification_configuration(told.build()).send().await.unwrap();
+        let reported = NotificationConfiguration::builder().queue_configurations(queue);
+        put.notification_configuration(reported.build())
+            .send()
+            .await
+            .unwrap();
         Some(cloud)
     }
 
@@ -70,7 +73,7 @@ impl Cloud {
             name: format!("vf-{}", uuid::Uuid::new_v4().simple()),
             s3,
             sqs,
-            told: Mutex::default(),
+            reported: Mutex::default(),
         };
         let make = cloud.buckets().await;
         make.create_bucket().bucket(&cloud.name).send().await.unwrap();
@@ -168,7 +171,7 @@ impl Cloud {
     }
 
     /// Receives notifications like a client; returns all notifications so far.
-    pub(crate) async fn told(&self) -> Vec<Value> {
+    pub(crate) async fn reported(&self) -> Vec<Value> {
         let notifier = self.queue("notifier").await;
         loop {
             let minute = std::time::Duration::from_secs(60);
@@ -177,12 +180,15 @@ impl Cloud {
                 .await
                 .unwrap();
             if messages.is_empty() {
-                return self.told.lock().unwrap().clone();
+                return self.reported.lock().unwrap().clone();
             }
             let events = messages
                 .iter()
                 .map(|message| serde_json::from_str(&message.body).unwrap());
-            self.told.lock().unwrap().extend(events.collect::<Vec<Value>>());
+            self.reported
+                .lock()
+                .unwrap()
+                .extend(events.collect::<Vec<Value>>());
             let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
             for deleted in notifier.delete(&receipts).await.unwrap() {
                 deleted.unwrap();

@@ -23,9 +23,12 @@ fn many(kind: Kind, workers: usize) {
         rows.iter()
             .all(|row| row["status"] == "completed" && row["attempts"] == 1)
     );
-    let told = place.notifications();
-    let ids: BTreeSet<_> = told.iter().map(|event| event["id"].as_str().unwrap()).collect();
-    assert_eq!((told.len(), ids.len()), (JOBS, JOBS));
+    let reported = place.notifications();
+    let ids: BTreeSet<_> = reported
+        .iter()
+        .map(|event| event["id"].as_str().unwrap())
+        .collect();
+    assert_eq!((reported.len(), ids.len()), (JOBS, JOBS));
     assert_eq!(place.archives().len(), JOBS, "each job was done once");
 }
 

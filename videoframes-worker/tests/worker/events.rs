@@ -76,7 +76,7 @@ fn a_new_object_becomes_a_job() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let key = "uploads/a clip+100%ü.mp4";
     place.put(key, &std::fs::read(video::short()).unwrap());
     let bucket = place.cloud.as_ref().unwrap().name.clone();
@@ -94,7 +94,7 @@ fn notifications_of_the_store_are_sufficient() {
     let Some(place) = Place::of(Kind::Telling) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let key = "uploads/a clip+100%.mp4";
     place.put(key, &std::fs::read(video::short()).unwrap());
     assert_extracted(&place, key);
@@ -115,7 +115,7 @@ fn an_event_after_a_newer_event_is_superseded() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let key = "uploads/v.mp4";
     place.put(key, &std::fs::read(video::short()).unwrap());
     let bucket = place.cloud.as_ref().unwrap().name.clone();
@@ -145,7 +145,7 @@ fn a_redelivered_event_of_a_finished_job_changes_nothing() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let key = "uploads/v.mp4";
     place.put(key, &std::fs::read(video::short()).unwrap());
     let bucket = place.cloud.as_ref().unwrap().name.clone();
@@ -154,10 +154,10 @@ fn a_redelivered_event_of_a_finished_job_changes_nothing() {
     let done = |jobs: &[Value]| jobs.iter().any(|job| job["status"] == "completed");
     worked_off(&place, done);
     let before = place.check(1);
-    let told = place.notifications().len();
+    let reported = place.notifications().len();
     // Like a redrive of a dead-letter message: another message with the same body.
     place.send(&event);
     worked_off(&place, done);
     assert_eq!(place.check(1), before);
-    assert_eq!(place.notifications().len(), told);
+    assert_eq!(place.notifications().len(), reported);
 }

@@ -159,7 +159,7 @@ fn a_video_replaced_during_reads_has_no_result() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     place.put("v.mp4", &std::fs::read(video::long()).unwrap());
     place.send(r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 40}}"#);
     let reads = AtomicUsize::new(0);
@@ -244,7 +244,7 @@ fn a_foreign_object_that_appears_during_the_attempt_stays() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;
     };
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     place.put("v.mp4", &std::fs::read(video::long()).unwrap());
     place.send(
         r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 4}, "picture": {"format": "png"},

@@ -80,7 +80,7 @@ fn a_worker_killed_between_heartbeats_loses_nothing() {
 fn a_worker_killed_with_a_message_for_a_new_job_loses_nothing() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
-        place.says(&["migrate", "up"]);
+        place.stdout(&["migrate", "up"]);
         place.put("v.mp4", &std::fs::read(video::short()).unwrap());
         place.send(r#"{"version": 1, "source": {"key": "v.mp4"}}"#);
         let mut worker = place.worker(&[("VF_FAULT", "validated=kill")], &[]);

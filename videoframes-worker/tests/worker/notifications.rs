@@ -12,7 +12,7 @@ const FLAGS: [&[&str]; 2] = [&[], &["--follow"]];
 
 fn place_with(kind: Kind, notifications: usize) -> Option<Place> {
     let place = Place::of(kind)?;
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let bodies: Vec<String> = (0..notifications).map(|n| format!("{{\"n\":{n}}}")).collect();
     place.notify(&bodies);
     Some(place)
@@ -68,10 +68,10 @@ fn all_notifications_are_deleted_if_all_are_read() {
         let Some(place) = place_with(kind, 25) else {
             continue;
         };
-        let taken = place.says(&["notifications", "--take"]);
+        let taken = place.stdout(&["notifications", "--take"]);
         assert_eq!(taken.lines().count(), 25, "{kind:?}");
         assert_eq!(place.visible_notifications(), 0);
-        assert_eq!(place.says(&["notifications", "--take"]), "");
+        assert_eq!(place.stdout(&["notifications", "--take"]), "");
     }
 }
 

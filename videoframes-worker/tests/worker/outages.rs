@@ -186,7 +186,7 @@ fn waiting_commands_survive_a_restart_of_the_database() {
     }
     let Some(server) = Postgres::start() else { return };
     let place = Place::at(&server.address);
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let video = video::short().to_str().unwrap();
     let mut submit = waiting(&place, &["submit", video, "-n", "1", "--wait"], &[]);
     let id = line(&mut submit);
@@ -197,8 +197,8 @@ fn waiting_commands_survive_a_restart_of_the_database() {
     place.finish();
     let submitted = submit.wait_with_output().unwrap();
     assert!(submitted.status.success(), "{submitted:?}");
-    let told: Value = serde_json::from_str(&line(&mut follow)).unwrap();
-    assert_eq!(told["subject"], id.as_str());
+    let reported: Value = serde_json::from_str(&line(&mut follow)).unwrap();
+    assert_eq!(reported["subject"], id.as_str());
     follow.kill().unwrap();
     follow.wait().unwrap();
 

@@ -47,7 +47,7 @@ fn a_local_folder_is_private_and_outputs_follow_the_umask() {
         // The first command creates the folder.
         let local = place.folder.path().join("data");
         let local = local.to_str().unwrap();
-        let says = |args: &[&str]| {
+        let stdout = |args: &[&str]| {
             let output = under(umask, &place, &[&["--local", local], args].concat())
                 .output()
                 .unwrap();
@@ -59,7 +59,7 @@ fn a_local_folder_is_private_and_outputs_follow_the_umask() {
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
         let folder = Path::new(local);
-        let id = says(&[
+        let id = stdout(&[
             "submit",
             video::long().to_str().unwrap(),
             "--fps",
@@ -86,7 +86,7 @@ fn a_local_folder_is_private_and_outputs_follow_the_umask() {
         assert!(worker.wait().unwrap().success());
         assert_eq!(open_to_others(folder), [""; 0], "done, umask {umask}");
         let archive = place.folder.path().join("frames.zip");
-        says(&["result", &id, "-o", archive.to_str().unwrap()]);
+        stdout(&["result", &id, "-o", archive.to_str().unwrap()]);
         assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, output);
     }
 }

@@ -198,7 +198,7 @@ impl Place {
     }
 
     /// Returns the output of a command that must succeed.
-    pub(crate) fn says(&self, args: &[&str]) -> String {
+    pub(crate) fn stdout(&self, args: &[&str]) -> String {
         let output = self.output(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {stderr}");
@@ -211,7 +211,7 @@ impl Place {
         if std::env::var_os("VF_TEST_RENDITIONS").is_some() {
             args.extend(["--rendition", "max_height=48,quality=30"]);
         }
-        self.says(&args).trim_end().to_owned()
+        self.stdout(&args).trim_end().to_owned()
     }
 
     /// Runs `work` with a queue of this place, without the worker.
@@ -347,18 +347,18 @@ impl Place {
     }
 
     pub(crate) fn jobs(&self) -> Vec<Value> {
-        serde_json::from_str(&self.says(&["jobs", "--limit", "0", "--json"])).unwrap()
+        serde_json::from_str(&self.stdout(&["jobs", "--limit", "0", "--json"])).unwrap()
     }
 
     pub(crate) fn job(&self, id: &str) -> Value {
-        serde_json::from_str(&self.says(&["job", id, "--json"])).unwrap()
+        serde_json::from_str(&self.stdout(&["job", id, "--json"])).unwrap()
     }
 
     pub(crate) fn notifications(&self) -> Vec<Value> {
         if let Some(cloud) = &self.cloud {
-            return runtime().block_on(cloud.told());
+            return runtime().block_on(cloud.reported());
         }
-        let text = self.says(&["notifications"]);
+        let text = self.stdout(&["notifications"]);
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
@@ -399,7 +399,7 @@ impl Place {
             let status = row["status"].as_str().unwrap();
             assert!(["completed", "failed", "cancelled"].contains(&status), "{row}");
             let id = row["id"].as_str().unwrap();
-            let told: BTreeSet<String> = self
+            let reported: BTreeSet<String> = self
                 .notifications()
                 .iter()
                 .filter(|event| {
@@ -411,7 +411,7 @@ impl Place {
                     event["id"].as_str().unwrap().to_owned()
                 })
                 .collect();
-            assert_eq!(told.len(), 1, "{id} is told of under one id");
+            assert_eq!(reported.len(), 1, "{id} is reported of under one id");
             if status == "completed" {
                 let archive = self.get(row["result"]["key"].as_str().unwrap()).unwrap();
                 assert_eq!(row["result"]["size"], archive.len());
@@ -453,10 +453,10 @@ impl Place {
             "-of",
             "csv=p=0",
         ]);
-        let said = probe.arg(file.path()).output().unwrap();
+        let printed = probe.arg(file.path()).output().unwrap();
         let text = |name: &str| rendition[name].to_string().replace('"', "");
         let wanted = ["codec", "width", "height", "frames"].map(text).join(",");
-        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), wanted);
+        assert_eq!(String::from_utf8_lossy(&printed.stdout).trim(), wanted);
     }
 
     /// Returns the number of incomplete objects.

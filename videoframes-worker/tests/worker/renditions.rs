@@ -46,7 +46,7 @@ fn renditions_are_written_and_reported_with_the_archive() {
         assert!(second["size"].as_u64().unwrap() <= 20_000);
         // Fetches the rendition like a client.
         let file = place.folder.path().join("fetched.mp4");
-        place.says(&["result", &id, "--rendition", "2", "-o", file.to_str().unwrap()]);
+        place.stdout(&["result", &id, "--rendition", "2", "-o", file.to_str().unwrap()]);
         assert_eq!(std::fs::read(file).unwrap(), place.get(&key("2.mp4")).unwrap());
         assert_eq!(
             place
@@ -55,7 +55,7 @@ fn renditions_are_written_and_reported_with_the_archive() {
                 .code(),
             Some(2)
         );
-        assert!(place.says(&["job", &id]).contains("1.1.mp4: h264 "));
+        assert!(place.stdout(&["job", &id]).contains("1.1.mp4: h264 "));
     }
 }
 

@@ -33,7 +33,7 @@ fn bad_requests_are_failed_jobs_without_retries() {
         let sound = place.folder.path().join("sound.m4a");
         make_sound(&sound);
         place.put("sound.m4a", &std::fs::read(sound).unwrap());
-        place.says(&["migrate", "up"]);
+        place.stdout(&["migrate", "up"]);
         for (message, code, attempts) in [
             (
                 r#"{"version":1,"source":{"key":"v.mp4"},"picture":{"format":"bmp"}}"#,
@@ -140,7 +140,7 @@ fn make_sound(path: &Path) {
 #[test]
 fn messages_without_a_valid_job_are_dead_lettered_and_the_worker_continues() {
     let place = Place::sqlite();
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     for message in [
         "frames, please",
         r#"{"version":7,"source":{"key":"v"}}"#,
@@ -160,15 +160,15 @@ fn messages_without_a_valid_job_are_dead_lettered_and_the_worker_continues() {
 fn a_message_produces_a_result_at_the_requested_key() {
     let place = Place::sqlite();
     place.put("a folder/ü 100%+.mp4", &std::fs::read(video::short()).unwrap());
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     let message = r#"{"version":1,"source":{"key":"a folder/ü 100%+.mp4"},"selection":{"count":3},
         "output":{"key":"out/mine.zip"},"client_metadata":{"user":7},"of_a_newer_sender":true}"#;
     assert_eq!(outcome(&place, message).0, "completed");
-    let told = place.notifications();
-    assert_eq!(told[0]["data"]["client_metadata"]["user"], 7);
-    assert_eq!(told[0]["data"]["result"]["key"], "out/mine.zip");
+    let reported = place.notifications();
+    assert_eq!(reported[0]["data"]["client_metadata"]["user"], 7);
+    assert_eq!(reported[0]["data"]["result"]["key"], "out/mine.zip");
     assert_eq!(
-        (&told[0]["specversion"], &told[0]["type"]),
+        (&reported[0]["specversion"], &reported[0]["type"]),
         (&"1.0".into(), &"videoframes.job.completed".into())
     );
     // The same message again is the same job.

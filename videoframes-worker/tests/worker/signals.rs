@@ -83,7 +83,7 @@ fn a_job_that_exceeds_the_grace_period_is_released_with_its_attempt() {
         // The message is visible at once: the next worker receives the job before the lease would end.
         let other = place.worker(&[("VF_LEASE", "1h"), ("VF_OVERDUE", "1h")], &[]);
         place.wait_for(&id, |job| job["status"] == "processing");
-        place.says(&["cancel", &id]);
+        place.stdout(&["cancel", &id]);
         place.wait_for(&id, |job| job["status"] == "cancelled");
         drop(other);
     }
@@ -102,7 +102,7 @@ fn a_second_signal_ends_the_worker_at_once_without_losses() {
     worker.signal("TERM");
     assert_eq!(worker.wait().code(), Some(130));
     wait("its decoder ends with it", || place.decoders().is_empty());
-    place.says(&["cancel", &id]);
+    place.stdout(&["cancel", &id]);
     place.finish();
     assert_eq!(place.check(1)[0]["status"], "cancelled");
 }

@@ -272,7 +272,7 @@ fn keys_that_are_invalid_in_a_folder_fail_their_jobs() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let Some(place) = Place::of(kind) else { continue };
         place.put("v.mp4", &std::fs::read(video::short()).unwrap());
-        place.says(&["migrate", "up"]);
+        place.stdout(&["migrate", "up"]);
         let long = "x".repeat(300);
         for key in [&long, ".vf-partial/x", "v.mp4/below", "v.mp4"] {
             place.send(&json!({"version": 1, "source": {"key": key}, "selection": {"count": 1}}).to_string());

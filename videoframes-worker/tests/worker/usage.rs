@@ -22,11 +22,11 @@ fn is_clean(text: &str) -> bool {
 fn help_lists_the_shared_exit_codes_and_options() {
     let place = Place::sqlite();
     let codes = help(Program::Worker);
-    let main = place.says(&["--help"]);
+    let main = place.stdout(&["--help"]);
     for line in codes.lines() {
         assert!(main.contains(line.trim()), "{line}: {main}");
     }
-    let submit = place.says(&["submit", "-h"]);
+    let submit = place.stdout(&["submit", "-h"]);
     for option in [
         "--max-dimension <PX>",
         "--max-frames <N>",
@@ -41,7 +41,7 @@ fn help_lists_the_shared_exit_codes_and_options() {
         ("jobs", "--json"),
     ] {
         let args: Vec<&str> = command.split(' ').chain(["-h"]).collect();
-        assert!(place.says(&args).contains(option), "{command}");
+        assert!(place.stdout(&args).contains(option), "{command}");
     }
 }
 
@@ -134,7 +134,7 @@ fn a_result_is_not_written_through_a_link() {
 #[test]
 fn a_key_with_control_characters_is_an_invalid_request() {
     let place = Place::sqlite();
-    place.says(&["migrate", "up"]);
+    place.stdout(&["migrate", "up"]);
     for body in [
         serde_json::json!({"version": 1, "source": {"key": "v.mp4"}, "output": {"key": "a\u{1b}[2J.zip"}}),
         serde_json::json!({"version": 1, "source": {"key": "a\nERROR forged\u{9b}31m.mp4"}}),
@@ -155,8 +155,8 @@ fn a_key_with_control_characters_is_an_invalid_request() {
         "{jobs:?}"
     );
     for args in [&["jobs"][..], &["jobs", "--json"], &["notifications"]] {
-        let said = place.says(args);
-        assert!(is_clean(&said), "{args:?}: {said:?}");
+        let printed = place.stdout(args);
+        assert!(is_clean(&printed), "{args:?}: {printed:?}");
     }
 }
 
@@ -183,17 +183,17 @@ fn format_characters_of_a_key_reach_no_terminal_and_keep_their_value_in_json() {
         &["job", &id, "--json"],
         &["notifications"],
     ] {
-        let said = place.says(args);
-        assert!(is_clean(&said), "{args:?}: {said:?}");
+        let printed = place.stdout(args);
+        assert!(is_clean(&printed), "{args:?}: {printed:?}");
     }
     assert!(
         place
-            .says(&["job", &id])
+            .stdout(&["job", &id])
             .contains("evil\\u{202e}4pm\\u{2028}.mp4")
     );
-    let job: serde_json::Value = serde_json::from_str(&place.says(&["job", &id, "--json"])).unwrap();
+    let job: serde_json::Value = serde_json::from_str(&place.stdout(&["job", &id, "--json"])).unwrap();
     assert!(job["source"]["key"].as_str().unwrap().ends_with(NAME), "{job}");
-    let event: serde_json::Value = serde_json::from_str(place.says(&["notifications"]).trim()).unwrap();
+    let event: serde_json::Value = serde_json::from_str(place.stdout(&["notifications"]).trim()).unwrap();
     assert_eq!(event["data"]["client_metadata"], "\u{9b}31m\u{202e}");
 }
 

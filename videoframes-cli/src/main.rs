@@ -1,4 +1,4 @@
-//! `vf`: exact frames from videos.
+//! `vf`: extracts exact frames from videos.
 
 mod args;
 mod compress;

@@ -1,4 +1,4 @@
-//! Videos and archives in the S3 store that `VF_TEST_S3` names: `s3://bucket/key`.
+//! Videos and archives at `s3://bucket/key`, in the S3 store given by `VF_TEST_S3`.
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used)]
 

@@ -82,7 +82,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Returns whether `text` looks like a file or a URL: a scheme, a folder, an extension, or an existing path.
+/// Returns whether `text` is probably a file or a URL: has a scheme, a folder or an extension, or exists.
 fn looks_like_a_video(text: &str) -> bool {
     let path = Path::new(text);
     has_scheme(text) || text.contains('/') || path.extension().is_some() || path.exists()

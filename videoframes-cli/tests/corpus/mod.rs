@@ -1,5 +1,6 @@
-//! The numbered corpus: small videos whose frames contain their number as a bar code, and the truth about each
-//! video, obtained without the program under test.
+//! The numbered corpus: small videos whose frames contain their number as a bar code.
+//!
+//! The truth about each video is obtained without the program under test.
 //!
 //! The clips are generated once with `ffmpeg` (or `$VF_TEST_FFMPEG_ENC`) and cached in cargo's directory for test
 //! files; a changed recipe generates a new clip.

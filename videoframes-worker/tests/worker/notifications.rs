@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::place::{Kind, Place, wait};
 
-/// Both kinds of queues.
+/// The kinds of queues.
 const QUEUES: [Kind; 2] = [Kind::Sqlite, Kind::Deployed];
 const FLAGS: [&[&str]; 2] = [&[], &["--follow"]];
 

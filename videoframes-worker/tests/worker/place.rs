@@ -390,8 +390,8 @@ impl Place {
         processes.collect()
     }
 
-    /// Asserts the guarantees: every job is terminal once, completed jobs have a complete archive, every job has
-    /// notifications under one ID, and no files are left. Returns the jobs.
+    /// Asserts the guarantees, and returns the jobs. Every job is terminal once and has notifications under one ID,
+    /// completed jobs have a complete archive, and no files are left.
     pub(crate) fn check(&self, jobs: usize) -> Vec<Value> {
         let rows = self.jobs();
         assert_eq!(rows.len(), jobs);

@@ -21,7 +21,7 @@ fn with(field: &str, value: Value) -> Value {
 
 #[test]
 fn schema_and_parser_agree() {
-    let schema: Value = serde_json::from_str(include_str!("../../docs/job-message.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../schema/job-message.schema.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
     let good = [
         with("selection", json!({"fps": 1})),

@@ -58,7 +58,11 @@ impl FaultSwitch {
 }
 
 /// Returns a rule that injects a fault into the first `number` matching requests.
-fn first(number: usize, applies: impl Fn(&ProxiedRequest) -> bool, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault {
+fn first(
+    number: usize,
+    applies: impl Fn(&ProxiedRequest) -> bool,
+    fault: Fault,
+) -> impl Fn(&ProxiedRequest) -> Fault {
     let seen = AtomicUsize::new(0);
     move |request| match applies(request) && seen.fetch_add(1, Ordering::SeqCst) < number {
         true => fault,
@@ -228,7 +232,10 @@ fn a_completed_object_with_a_lost_response_is_the_result() {
         return;
     };
     place.submit(video::long(), LARGE);
-    let faulty = FaultProxy::to_store(&place, first(1, ProxiedRequest::completes_upload, Fault::LoseAnswer));
+    let faulty = FaultProxy::to_store(
+        &place,
+        first(1, ProxiedRequest::completes_upload, Fault::LoseAnswer),
+    );
     let worker = worker_behind(&place, &faulty);
     let job = only_job(&place, worker);
     is_completed_after(&job, 1);

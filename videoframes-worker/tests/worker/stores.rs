@@ -44,7 +44,6 @@ impl FaultyStore {
 
     /// Ends the outage, and returns the requests that came while it was prolonged, per second.
     fn end_outage(&self) -> f64 {
-        let longer = std::env::var("VF_TEST_OUTAGE_S").map_or(0, |seconds| seconds.parse().unwrap());
         let (since, asked) = (Instant::now(), self.proxy.count(|_| true));
         std::thread::sleep(prolonged());
         let asked = self.proxy.count(|_| true) - asked;

@@ -107,7 +107,7 @@ pub enum SelectError {
     /// A time is before the first frame.
     #[error("{what} {position} s is before the start of the video ({duration} s)")]
     BeforeStart {
-        /// Name of the option.
+        /// Subject of the message: `the time` or `the start`.
         what: &'static str,
         /// Requested time.
         position: String,
@@ -125,7 +125,7 @@ pub enum SelectError {
     /// A time is at or after the end.
     #[error("{what} {position} s is at or beyond the end of the video ({duration} s)")]
     BeyondEnd {
-        /// Name of the option.
+        /// Subject of the message: `the time` or `the start`.
         what: &'static str,
         /// Requested time.
         position: String,
@@ -282,11 +282,11 @@ fn at(timeline: &Timeline, positions: &[Position], max_frames: u64) -> Result<Ve
             other => {
                 let target = seconds(*other, duration)?;
                 if target >= duration {
-                    return Err(beyond("--at", target, duration));
+                    return Err(beyond("the time", target, duration));
                 }
                 if target < Ratio::from_integer(0) {
                     return Err(SelectError::BeforeStart {
-                        what: "--at",
+                        what: "the time",
                         position: other.to_string(),
                         duration: decimal(duration),
                     });
@@ -343,7 +343,7 @@ fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), Se
         });
     }
     if start >= duration {
-        return Err(beyond("--start", start, duration));
+        return Err(beyond("the start", start, duration));
     }
     Ok((start, end.min(duration)))
 }

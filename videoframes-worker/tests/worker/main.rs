@@ -18,6 +18,7 @@ mod place;
 mod renditions;
 mod requests;
 mod signals;
+mod snapshots;
 mod stores;
 mod sweep;
 mod usage;

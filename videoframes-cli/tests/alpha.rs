@@ -150,7 +150,7 @@ fn an_animated_webp_is_read_or_the_error_names_the_reason() {
     for ffmpeg in all_ffmpegs() {
         match vf::extract(&animated, &["--all"], ffmpeg.as_deref()) {
             Ok(archive) => assert_eq!(archive.pictures.len(), 10),
-            Err(error) => assert!(error.contains("does not read animated WebP"), "{error}"),
+            Err(error) => assert!(error.contains("does not support animated WebP"), "{error}"),
         }
         let error = vf::extract(&still, &[], ffmpeg.as_deref()).err().unwrap();
         assert!(error.contains("it is a still picture (WebP)"), "{error}");

@@ -140,7 +140,7 @@ fn audio_is_encoded_copied_or_omitted() {
     let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(13), "{printed}");
     assert!(
-        printed.contains("the sound is aac, which webm does not hold"),
+        printed.contains("the audio is aac, which webm does not support"),
         "{printed}"
     );
 }

@@ -76,7 +76,7 @@ fn an_impossible_size_is_reported() {
     let clip = clip(place.path(), "testsrc2=d=6:s=320x180:r=25", "-crf 8");
     let out = place.path().join("out.mp4");
     for (args, expected) in [
-        (&["--max-size", "50kB"][..], "the sound alone takes about"),
+        (&["--max-size", "50kB"][..], "the audio alone takes about"),
         (&["--max-size", "6kB", "--audio", "none"], "bytes"),
     ] {
         let refused = run(&clip, args, &out, None);
@@ -205,7 +205,7 @@ fn sizes_that_an_encoder_rejects_are_reported() {
         (
             "av1",
             "16",
-            "av1 takes no side below 64 pixels, and it would be 28×16",
+            "av1 requires sides of at least 64 pixels, but the output would have 28×16",
         ),
         ("h264", "16", ""),
         ("hevc", "16", ""),

@@ -1,4 +1,4 @@
-//! What the command lines of all children have in common.
+//! Arguments that the command lines of all child processes share.
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
@@ -9,34 +9,34 @@ use std::sync::LazyLock;
 use crate::limits::Limits;
 use crate::video::VideoInfo;
 
-/// Demuxers that may open an input: containers that hold their media themselves. Playlists, concat
-/// scripts, subtitle formats and image sequences can name other files and are not on the list.
+/// Demuxers that may open an input: self-contained formats only. Playlists, concat scripts, subtitle formats and
+/// image sequences can refer to other files and are therefore not listed.
 const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,nut,ivf,\
                        obu,h264,hevc,vvc,m4v,mjpeg,gif,dv,rm,wtv,yuv4mpegpipe,apng,webp_anim,mp3,wav,\
                        flac,aac,aiff,w64,caf";
 
-/// Names under which `showinfo` filters report: the frames that are decoded, the picked ones, and those
-/// that are encoded as a video again. The metadata of a source is in the log too, printed as it is, so that
-/// no source may know these names.
+/// Instance names of the `showinfo` filters that report decoded frames, picked frames and frames to be encoded as
+/// a video. The log also contains the metadata of the source verbatim, so a source must not be able to guess
+/// these names.
 pub(crate) static DECODED: LazyLock<String> = LazyLock::new(|| secret("decoded"));
 pub(crate) static PICKED: LazyLock<String> = LazyLock::new(|| secret("picked"));
 pub(crate) static ENCODED: LazyLock<String> = LazyLock::new(|| secret("encoded"));
-/// The name under which a comparison reports.
+/// Instance name of the filter that compares two videos.
 pub(crate) static COMPARED: LazyLock<String> = LazyLock::new(|| secret("compared"));
-/// The name of an empty input that is opened after all others: its line ends the part of the log in which
-/// ffmpeg prints what the inputs say of themselves.
+/// Name of an empty input that is opened after all other inputs. The line that mentions this name ends the part
+/// of the log in which ffmpeg prints the metadata of the inputs.
 pub(crate) static OPENED: LazyLock<String> = LazyLock::new(|| secret("opened"));
 
-/// What is said, wherever in a line, of a sound that pauses for longer than can be filled.
+/// Metadata key that marks a pause in the audio that is too long to be filled, anywhere in a line of the log.
 pub(crate) static PAUSED: LazyLock<String> = LazyLock::new(|| secret("paused"));
 
-/// A name with a random part, the same for the whole life of this process.
+/// Returns `name` with a random suffix, which stays the same for the lifetime of this process.
 fn secret(name: &str) -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("{name}{:016x}{:016x}", random(), random())
 }
 
-/// An empty input, whose line in the log no source can imitate.
+/// Returns the arguments of an empty input. No source can forge the line that the log contains for this input.
 pub(crate) fn marker() -> Vec<OsString> {
     let url = format!("data:,{}", *OPENED);
     [
@@ -53,14 +53,14 @@ pub(crate) fn marker() -> Vec<OsString> {
     .into()
 }
 
-/// Keeps the graphs of a command as they are, whatever becomes of the size of frames.
+/// Keeps the filter graphs of a command when the size of frames changes.
 pub(crate) const STEADY: [&str; 2] = ["-reinit_filter", "0"];
 
-/// Leaves pictures as they are stored.
+/// Disables the rotation of decoded frames.
 pub(crate) const NO_AUTOROTATE: &str = "-noautorotate";
 
-/// Decoders that may run: of video and audio that people store in these containers, and of subtitles, which
-/// ffprobe opens too. Others, such as those of games, are out of reach of an input.
+/// Decoders that may run: common codecs of video and audio in these containers, and subtitle codecs, which
+/// ffprobe opens too. No input can reach other decoders, such as those for games.
 const DECODERS: &str = "h264,hevc,vvc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,\
     mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,wmv1,wmv2,wmv3,vc1,h261,h263,h263i,h263p,flv,vp3,theora,vp6,vp6a,vp6f,vp7,\
     mjpeg,mjpegb,jpeg2000,libopenjpeg,jpegls,gif,png,apng,webp,webp_anim,tiff,prores,prores_raw,dnxhd,cfhd,apv,\
@@ -79,18 +79,18 @@ const DECODERS: &str = "h264,hevc,vvc,av1,libdav1d,libaom-av1,vp8,vp9,libvpx,lib
     pcm_u24le,pcm_u32be,pcm_u32le,ass,ssa,srt,subrip,mov_text,text,webvtt,dvbsub,dvdsub,pgssub,xsub,cc_dec,microdvd,\
     sami,realtext,stl,subviewer,subviewer1,jacosub,mpl2,pjs,vplayer,libzvbi_teletextdec,libaribb24,libaribcaption";
 
-/// A file that a child opens, and which video of it.
+/// An input file of a child process and the selected video stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opened<'a> {
     pub(crate) path: &'a Path,
-    /// Number of the video stream among all streams.
+    /// Index of the video stream among all streams of the file.
     pub(crate) stream: u32,
-    /// Pixels of a frame beyond which the decoder refuses it.
+    /// Maximum number of pixels of a frame; the decoder refuses larger frames.
     pub(crate) pixels: u64,
 }
 
 impl<'a> Opened<'a> {
-    /// The stream of `video`, of pictures within `limits`.
+    /// Selects the stream of `video`, with the maximum frame size of `limits`.
     pub(crate) fn new(path: &'a Path, video: &VideoInfo, limits: &Limits) -> Self {
         Self {
             path,
@@ -99,7 +99,7 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// Options before every input: nothing but this file, by a listed demuxer and listed decoders.
+    /// Returns the options of the input, which allow only this file, the listed demuxers and the listed decoders.
     pub(crate) fn input(&self) -> Vec<OsString> {
         let mut url = OsString::from("file:");
         url.push(self.path);
@@ -111,21 +111,22 @@ impl<'a> Opened<'a> {
         args
     }
 
-    /// The video stream of a command's first input, for `-map` and filter graphs.
+    /// Returns the specifier of the video stream in the first input of a command, for `-map` and filter graphs.
     pub(crate) fn video(&self) -> String {
         format!("0:{}", self.stream)
     }
 }
 
-/// Options before an input that bound what its decoders do.
+/// Returns input options that restrict the decoders and the size of frames.
 pub(crate) fn bounds(pixels: u64) -> [OsString; 4] {
-    // Decoders also check sizes that they have rounded up to whole blocks.
+    // Decoders also check sizes that are rounded up to whole blocks.
     let blocks = (pixels / 8).saturating_add(1 << 16);
     let pixels = pixels.saturating_add(blocks).min(i64::MAX as u64).to_string();
     ["-codec_whitelist", DECODERS, "-max_pixels", &pixels].map(OsString::from)
 }
 
-/// What every command has in common, before its inputs. The banner is not hidden: it tells the version.
+/// Returns the options that every command has before its inputs. The banner is not hidden, since it contains the
+/// version.
 pub(crate) fn head() -> Vec<OsString> {
     [
         "-nostdin",
@@ -140,7 +141,7 @@ pub(crate) fn head() -> Vec<OsString> {
     .into()
 }
 
-/// A decode of one video stream of a source (`0:1`), and of nothing else.
+/// Returns the arguments that decode one video stream of a source (`0:1`) and no other stream.
 pub(crate) fn decode(source: Vec<OsString>, video: &str) -> Vec<OsString> {
     let mut args = head();
     args.push(NO_AUTOROTATE.into());
@@ -150,7 +151,7 @@ pub(crate) fn decode(source: Vec<OsString>, video: &str) -> Vec<OsString> {
     args
 }
 
-/// Reads the container's streams, as JSON.
+/// Returns ffprobe's arguments that print the streams of the container as JSON.
 pub(crate) fn probe_streams(path: &Path, limits: &Limits) -> Vec<OsString> {
     let mut args: Vec<OsString> = ["-v", "error", "-show_streams", "-show_format", "-of", "json"]
         .map(OsString::from)
@@ -164,21 +165,21 @@ pub(crate) fn probe_streams(path: &Path, limits: &Limits) -> Vec<OsString> {
     args
 }
 
-/// Reads what the first frame of the video says beside its picture, as JSON.
+/// Returns ffprobe's arguments that print the side data of the first video frame as JSON.
 pub(crate) fn probe_first_frame(opened: Opened<'_>) -> Vec<OsString> {
     let first = ["-read_intervals", "%+#1", "-show_frames"];
     let entries = ["-show_entries", "frame=side_data_list", "-of", "json"];
     probe_stream(opened, first.into_iter().chain(entries))
 }
 
-/// Reads the flags of the video stream's first packet.
+/// Returns ffprobe's arguments that print the flags of the first packet of the video stream.
 pub(crate) fn probe_first_packet(opened: Opened<'_>) -> Vec<OsString> {
     let first = ["-read_intervals", "%+#1"];
     let entries = ["-show_entries", "packet=flags", "-of", "csv=p=0"];
     probe_stream(opened, first.into_iter().chain(entries))
 }
 
-/// Reads the video stream's packets, a line each: `pts,duration,flags`.
+/// Returns ffprobe's arguments that print the packets of the video stream, one `pts,duration,flags` per line.
 pub(crate) fn probe_packets(opened: Opened<'_>) -> Vec<OsString> {
     let entries = ["-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"];
     probe_stream(opened, entries)

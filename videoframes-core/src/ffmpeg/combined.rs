@@ -1,9 +1,9 @@
-//! Pictures and compressed videos by one decode.
+//! Pictures and compressed videos from one decode.
 
 use tokio::sync::watch;
 
 use super::pictures::deliver::PictureSender;
-use super::pictures::whole::{self, Alongside};
+use super::pictures::whole::{self, AdditionalOutputs};
 use super::process::interruption::Interruption;
 use super::process::invocation::Invocation;
 use super::video::args::{self, Rate};
@@ -26,7 +26,7 @@ pub(super) fn extract_and_compress(
         .collect::<Result<_, CompressError>>()?;
     let autorotate = videos.iter().any(|(_, settings)| settings.autorotate);
     if autorotate && !request.pictures.picture.rotate {
-        let reason = "the pictures are not to be turned";
+        let reason = "the pictures must not be rotated";
         return Err(Interruption::Surprise(Surprise::SeparateDecodes(reason)));
     }
     let progress = watch::Sender::new(CompressProgress::default());
@@ -40,16 +40,18 @@ pub(super) fn extract_and_compress(
         })
         .collect();
     let mut frames = Frames::default();
-    // The error of a compression, which ends the extraction with an error of its own type.
+    // The error of a compression; the extraction itself ends with an error of its own type.
     let mut stopped = None;
     let mut index = 0;
     let mut decoded = |pts: i64, interlaced: bool| {
         frames.push(index, pts);
         index += 1;
-        let verdict = match frames.unseen.is_empty() {
-            true => runs.iter().try_for_each(|run| run.look(&frames, interlaced)),
+        let verdict = match frames.replaced.is_empty() {
+            true => runs
+                .iter()
+                .try_for_each(|run| run.check_frame(&frames, interlaced)),
             false => Err(Interruption::Surprise(Surprise::SeparateDecodes(
-                "frames share a time",
+                "two frames have the same timestamp",
             ))),
         };
         verdict.map_err(|interruption| match interruption {
@@ -61,8 +63,8 @@ pub(super) fn extract_and_compress(
             }
         })
     };
-    let alongside = alongside(&videos, &runs, &mut decoded);
-    let extracted = whole::extract(invocation, &request.pictures, Some(alongside), pictures);
+    let additional = additional_outputs(&videos, &runs, &mut decoded);
+    let extracted = whole::extract(invocation, &request.pictures, Some(additional), pictures);
     if let Some(error) = stopped {
         return Err(error.into());
     }
@@ -80,11 +82,11 @@ pub(super) fn extract_and_compress(
 }
 
 /// Returns the additional outputs of the command.
-fn alongside<'a>(
+fn additional_outputs<'a>(
     videos: &[(&CompressRequest, Settings)],
     runs: &[Run<'_>],
     decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), Interruption<ExtractError>>,
-) -> Alongside<'a> {
+) -> AdditionalOutputs<'a> {
     let mut before_input = Vec::new();
     let mut outputs = Vec::new();
     for (index, (request, settings)) in videos.iter().enumerate() {
@@ -99,7 +101,7 @@ fn alongside<'a>(
             &request.output,
         ));
     }
-    Alongside {
+    AdditionalOutputs {
         autorotate: videos.iter().any(|(_, settings)| settings.autorotate),
         before_input,
         files: videos.iter().map(|(request, _)| request.output.clone()).collect(),

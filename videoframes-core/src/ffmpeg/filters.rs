@@ -1,20 +1,20 @@
-//! Filters that pictures and compressed videos share, and what they have to know of a video.
+//! Filters for both pictures and compressed videos, and the properties of a video that determine the filters.
 
 use num_traits::One;
 
 use crate::units::Rational;
 use crate::video::{Orientation, VideoInfo};
 
-/// Brings frames to `size`, whose samples have the shape `aspect`. A frame of another size than
-/// `stored` is fitted into it with its own shape: the graph is built anew where a video changes its
-/// size, the encoder is not.
+/// Returns filters that scale frames to `size` with the sample aspect ratio `aspect`. A frame of a size other
+/// than `stored` is fitted with its own aspect ratio: when the size changes, ffmpeg builds the graph anew but
+/// keeps the encoder.
 pub(crate) fn fit(stored: (u32, u32), size: (u32, u32), aspect: Rational) -> (String, Option<String>) {
     let ((width, height), (w, h)) = (stored, size);
     if w % 2 == 1 || h % 2 == 1 {
-        // No border can be put around halved colours of an odd size.
+        // No border can be put around subsampled chroma of an odd size.
         return (format!("scale=w={w}:h={h}"), None);
     }
-    // Frames as wide as they would be with samples of that shape.
+    // Width of the frames with square samples, or with samples of the given aspect ratio.
     let wide = match aspect.is_one() {
         true => "iw*sar".to_owned(),
         false => format!("iw*sar*{}/{}", aspect.denom(), aspect.numer()),
@@ -28,16 +28,17 @@ pub(crate) fn fit(stored: (u32, u32), size: (u32, u32), aspect: Rational) -> (St
     (scale, Some(format!("pad=w={w}:h={h}:x=(ow-iw)/2:y=(oh-ih)/2")))
 }
 
-/// Leaves out what comes in front of the first keyframe, where a stream begins in the middle of a group.
+/// Returns a filter that drops the frames before the first keyframe, for a stream that begins in the middle of a
+/// GOP.
 pub(crate) fn from_first_keyframe(video: &VideoInfo) -> Option<String> {
     let start = video.first_keyframe?;
     Some(format!("trim=start_pts={start}"))
 }
 
-/// Frames that are coded as interlaced become whole ones, one for each; `all` takes every frame for one.
-/// The deinterlacer holds a frame back, which it would lose if the graph were built anew where a video
-/// changes its size: see [`crate::ffmpeg::args::STEADY`]. It halves the time base; what follows counts in
-/// the stream's own.
+/// Returns filters that deinterlace frames, one output frame per input frame. With `all`, every frame is treated
+/// as interlaced. The deinterlacer buffers one frame, which would be lost if ffmpeg built the graph anew after a
+/// change of the frame size: see [`crate::ffmpeg::args::STEADY`]. The deinterlacer halves the time base; `settb`
+/// restores the time base of the stream.
 pub(crate) fn deinterlace(video: &VideoInfo, all: bool) -> [String; 2] {
     let which = if all { "all" } else { "interlaced" };
     [
@@ -46,7 +47,7 @@ pub(crate) fn deinterlace(video: &VideoInfo, all: bool) -> [String; 2] {
     ]
 }
 
-pub(crate) fn turn(orientation: Orientation) -> Option<&'static str> {
+pub(crate) fn rotation(orientation: Orientation) -> Option<&'static str> {
     Some(match orientation {
         Orientation::Upright => return None,
         Orientation::Clockwise => "transpose=clock",
@@ -59,7 +60,7 @@ pub(crate) fn turn(orientation: Orientation) -> Option<&'static str> {
     })
 }
 
-/// The matrix to decode with: the tagged one, else BT.709 for HD and BT.601 below.
+/// Returns the matrix to decode with: the tagged matrix, otherwise BT.709 for HD and BT.601 for smaller frames.
 pub(crate) fn input_matrix(video: &VideoInfo) -> &'static str {
     match video.colour.matrix.as_deref() {
         Some("bt709") => "bt709",
@@ -73,7 +74,7 @@ pub(crate) fn input_matrix(video: &VideoInfo) -> &'static str {
     }
 }
 
-/// A matrix that colours are not decoded with, and [`input_matrix`] is instead.
+/// Returns the tagged matrix if colours cannot be decoded with it, so that [`input_matrix`] replaces it.
 pub(crate) fn unknown_matrix(video: &VideoInfo) -> Option<&str> {
     let known = [
         "bt709",
@@ -88,8 +89,9 @@ pub(crate) fn unknown_matrix(video: &VideoInfo) -> Option<&str> {
     matrix.filter(|matrix| !is_rgb(video) && !known.contains(matrix))
 }
 
-/// Makes a scaler forget the matrix of its frames, which it is told of or does not need. Newer ones refuse
-/// every frame with one that they do not know, and know of more than the ffprobe that has looked.
+/// Returns a filter that removes the matrix tag from frames where the scaler does not need the tag. Newer scalers
+/// refuse frames with a matrix unknown to them, and newer decoders report matrices that the older ffprobe did not
+/// know.
 pub(crate) fn forget_matrix(video: &VideoInfo) -> Option<&'static str> {
     let scaled = ["bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"];
     let matrix = video.colour.matrix.as_deref();
@@ -117,7 +119,7 @@ pub(crate) fn is_rgb(video: &VideoInfo) -> bool {
     .any(|p| format.starts_with(p))
 }
 
-/// PQ or HLG to BT.709 SDR: linear light, BT.709 primaries, the Hable curve.
+/// Returns filters that convert PQ or HLG to BT.709 SDR: linear light, BT.709 primaries, the Hable curve.
 pub(crate) fn tonemap_chain(video: &VideoInfo) -> String {
     let tag = |value: &Option<String>, fallback: &str| value.clone().unwrap_or_else(|| fallback.to_owned());
     let range = if video.colour.full_range == Some(true) {
@@ -126,19 +128,20 @@ pub(crate) fn tonemap_chain(video: &VideoInfo) -> String {
         "limited"
     };
     let primaries = zscale_primaries(video.colour.primaries.as_deref());
-    // What a frame itself says is what the second conversion goes by: nothing may be unknown there.
+    // The second conversion relies on the tags of each frame, so no tag may be unknown there.
     format!(
         "setparams=color_primaries={primaries}:colorspace={},\
          zscale=tin={}:min={}:pin={primaries}:rin={range}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
          tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv444p10le",
-        // Of constant luminance it knows only by name.
+        // zscale knows the matrix of constant luminance only by name.
         tag(&video.colour.matrix, "bt2020nc").replace("bt2020c", "bt2020nc"),
         tag(&video.colour.transfer, "smpte2084"),
         zscale_matrix(video.colour.matrix.as_deref()),
     )
 }
 
-/// Rare primaries that zscale has no name for are taken as the usual ones of HDR.
+/// Returns the name of the primaries in zscale. Rare primaries without a name in zscale are treated as BT.2020,
+/// the usual primaries of HDR.
 fn zscale_primaries(primaries: Option<&str>) -> &str {
     match primaries {
         Some(known @ ("bt709" | "smpte170m" | "smpte240m" | "bt2020" | "smpte432")) => known,
@@ -154,7 +157,8 @@ fn zscale_matrix(matrix: Option<&str>) -> &'static str {
     }
 }
 
-/// Whether samples have more than 8 bits: the name ends in their number (`yuv420p10le`, `p010le`).
+/// Returns whether samples have more than 8 bits. The name then ends with the number of bits (`yuv420p10le`,
+/// `p010le`).
 pub(crate) fn is_deep(format: &str) -> bool {
     let name = format.strip_suffix("le").or_else(|| format.strip_suffix("be"));
     let packed = ["rgb444", "rgb555", "rgb565", "bgr444", "bgr555", "bgr565"];

@@ -1,9 +1,9 @@
-//! The adapter for an installed ffmpeg, version 5.1 to 9: [`FfmpegExtractor`] and [`FfmpegCompressor`].
+//! Adapter for an installed ffmpeg, version 5.1 to 9: [`FfmpegExtractor`] and [`FfmpegCompressor`].
 //!
 //! - `process`: child processes, their limits and their logs.
 //! - `pictures`: pictures of single frames, from a whole file or from planned samples.
 //! - `video`: compressed videos.
-//! - `combined`: pictures and compressed videos by one decode.
+//! - `combined`: pictures and compressed videos from one decode.
 
 pub(crate) mod args;
 mod combined;

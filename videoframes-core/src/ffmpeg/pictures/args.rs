@@ -1,26 +1,26 @@
-//! The command lines: pure functions from a request to arguments.
+//! Command lines for pictures: pure functions from a request to arguments.
 
 use std::ffi::OsString;
 use std::fmt::Write;
 
 use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
-use crate::ffmpeg::filters::{self, input_matrix, input_range, tonemap_chain, turn};
+use crate::ffmpeg::filters::{self, input_matrix, input_range, rotation, tonemap_chain};
 use crate::limits::{HEAD_BYTES, HEAD_PACKETS};
 use crate::units::Rational;
 use crate::video::{Timeline, VideoInfo};
 
-/// Decodes everything and reports every frame, writing nothing.
+/// Returns the arguments that decode the whole video and report every frame without output.
 pub(super) fn scan(opened: Opened<'_>) -> Vec<OsString> {
     let mut args = decode(opened.input(), &opened.video());
     let filter = format!("showinfo@{}=checksum=0", *DECODED);
     args.extend(["-vf", &filter, "-fps_mode", "passthrough"].map(OsString::from));
-    // The metadata of the source would be printed once more.
+    // Otherwise ffmpeg prints the metadata of the source once more.
     args.extend(["-map_metadata", "-1", "-f", "null", "-"].map(OsString::from));
     args
 }
 
-/// Copies the first packets of a file, from its first keyframe on, to stdout.
+/// Returns the arguments that copy the first packets of a file, starting at the first keyframe, to stdout.
 pub(super) fn copy_head(opened: Opened<'_>) -> Vec<OsString> {
     let mut args = head();
     args.extend(opened.input());
@@ -45,7 +45,7 @@ pub(super) fn copy_head(opened: Opened<'_>) -> Vec<OsString> {
     args
 }
 
-/// Decodes what [`copy_head`] wrote, by stdin.
+/// Returns the arguments that decode the output of [`copy_head`] from stdin.
 pub(super) fn scan_copied(pixels: u64) -> Vec<OsString> {
     let format = [
         "-protocol_whitelist",
@@ -64,21 +64,21 @@ pub(super) fn scan_copied(pixels: u64) -> Vec<OsString> {
     args
 }
 
-/// Longest filter graph that is given on the command line; Linux allows twice as much.
-pub(super) const LONGEST_ARGUMENT: usize = 64 << 10;
+/// Maximum length of a filter graph on the command line. Linux allows twice as much.
+pub(super) const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
-/// How a filter graph gets to ffmpeg.
+/// How ffmpeg receives a filter graph.
 pub(super) enum Graph<'a> {
     /// On the command line.
     Inline(&'a str),
-    /// By stdin, since a command line cannot hold a long list of picks.
+    /// On stdin, since a command line cannot hold a long list of picks.
     OnStdin {
-        /// Major version of the ffmpeg.
+        /// Major version of ffmpeg.
         major: u32,
     },
 }
 
-/// Decodes a file and writes the picked frames to stdout.
+/// Returns the arguments that decode a file and write the picked frames to stdout.
 pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph<'_>) -> Vec<OsString> {
     let mut source = steady(request, Vec::new());
     if let Some(decoder) = alpha_decoder(&request.video) {
@@ -88,7 +88,7 @@ pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph
     let mut args = decode(source, &opened.video());
     let graph = match graph {
         Graph::Inline(graph) => ["-filter:v", graph],
-        // `-filter_script` gave way to `-/filter` in ffmpeg 7.
+        // ffmpeg 7 replaced `-filter_script` by `-/filter`.
         Graph::OnStdin { major: 7.. } => ["-/filter:v", "pipe:0"],
         Graph::OnStdin { .. } => ["-filter_script:v", "pipe:0"],
     };
@@ -97,7 +97,7 @@ pub(super) fn extract(opened: Opened<'_>, request: &ExtractRequest, graph: Graph
     args
 }
 
-/// The decoder that returns the alpha channel, where the usual one leaves it out.
+/// Returns the decoder that outputs the alpha channel where the default decoder drops it.
 pub(super) fn alpha_decoder(video: &VideoInfo) -> Option<&'static str> {
     match video.codec.as_str() {
         "vp8" if video.alpha => Some("libvpx"),
@@ -106,21 +106,22 @@ pub(super) fn alpha_decoder(video: &VideoInfo) -> Option<&'static str> {
     }
 }
 
-/// Keeps the graph as it is where frames are deinterlaced.
+/// Adds options that keep the filter graph when frames are deinterlaced.
 fn steady(request: &ExtractRequest, input: Vec<OsString>) -> Vec<OsString> {
     let options = STEADY.iter().filter(|_| request.deinterlace);
     options.map(OsString::from).chain(input).collect()
 }
 
-/// Decodes the samples that come by stdin and writes those with odd timestamps to stdout.
+/// Returns the arguments that decode samples from stdin and write the samples with odd timestamps to stdout.
 pub(super) fn extract_planned(request: &ExtractRequest, threads: usize, pixels: u64) -> Vec<OsString> {
     let mut source: Vec<OsString> = bounds(pixels).into();
     if threads > 0 {
         source.extend(["-threads".into(), threads.to_string().into()]);
     }
-    // All that has to be known stands in the head of what is fed: nothing is decoded to find it out.
-    // `-strict 1` keeps frames back as long as the stream allows, whatever is left out of it. A run
-    // may start at a recovery point; ffmpeg 5.1 would hold back frames that are already right.
+    // The header of the fed stream describes the video completely, so nothing has to be decoded for probing.
+    // `-strict 1` makes the decoder reorder frames with the maximum delay of the stream, whichever samples are
+    // left out. A run may start at a recovery point; without `output_corrupt`, ffmpeg 5.1 would hold back frames
+    // that are already correct.
     let head = [
         "-probesize",
         "32",
@@ -150,7 +151,7 @@ pub(super) fn extract_planned(request: &ExtractRequest, threads: usize, pixels: 
     args
 }
 
-/// Encodes frames as pictures, one after the other on stdout.
+/// Returns the arguments that encode frames as concatenated pictures on stdout.
 fn output(picture: &PictureOptions) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     args.extend(["-fps_mode", "passthrough", "-enc_time_base", "1/1000000000"].map(OsString::from));
@@ -159,8 +160,8 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
         PictureFormat::Jpg => {
             let q = jpeg_quantiser(quality).to_string();
             let scale = ["-c:v", "mjpeg", "-q:v", &q, "-qmin", "1", "-qmax", "31"];
-            // The standard's own Huffman tables, as other encoders write them: tables fitted to each
-            // picture would save a seventh of its size for a quarter more of its encoding.
+            // The Huffman tables of the standard, as other encoders write them. Tables fitted to each picture
+            // would make it a seventh smaller, but encoding would take a quarter longer.
             let tables = ["-huffman", "default"];
             scale.iter().chain(&tables).map(|&arg| arg.to_owned()).collect()
         }
@@ -192,7 +193,8 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
     args
 }
 
-/// ffmpeg's inverted 1–31 scale: 98 and up is its best, 90 its 2 (visually lossless), 1 its worst.
+/// Maps a quality to ffmpeg's inverted scale of 1–31: from 98 on 1 (best), from 90 on 2 (visually lossless), at 1
+/// 31 (worst).
 fn jpeg_quantiser(quality: u8) -> u32 {
     match u32::from(quality) {
         98.. => 1,
@@ -201,7 +203,8 @@ fn jpeg_quantiser(quality: u8) -> u32 {
     }
 }
 
-/// The filter graph of an extraction, to the end of the `whole` file where something else needs that.
+/// Returns the filter graph of an extraction. With `whole`, the graph processes the file to its end for an
+/// additional output.
 pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
     let ExtractRequest {
         video,
@@ -217,8 +220,8 @@ pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
         filters.extend(filters::deinterlace(video, all));
     }
     if let (Some(&last), false) = (frames.last(), whole) {
-        // The first frame behind the last pick ends the stream: an encoder with threads would keep its
-        // last pictures to itself until then.
+        // The first frame after the last pick ends the stream. Otherwise a multi-threaded encoder would hold back
+        // its last pictures until the end of the file.
         filters.push(format!("trim=end_pts={}", timeline.pts()[last].saturating_add(1)));
     }
     filters.push(format!("select='{}'", pick_expression(timeline, frames)));
@@ -226,18 +229,18 @@ pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
     filters.join(",")
 }
 
-/// What makes a picture of a picked frame, the same however frames come to be decoded.
+/// Returns the filters that convert a picked frame to a picture. They are the same for all kinds of decodes.
 fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     let ExtractRequest { video, picture, .. } = request;
     let mut filters = vec![format!("showinfo@{}=checksum=0", *PICKED)];
-    // Applied below; a later encoder must not store it a second time.
+    // The rotation is applied below; a later encoder must not store it a second time.
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
-    // Pictures are known by their order from here on. The encoder gets a tick for each, since on a
-    // clock of its own choice two frames of a variable frame rate may fall on the same tick. The graph
-    // is built anew where a video changes its size, and counts from 0 again: hence the time of day.
+    // From here on pictures are identified by their order. Every frame gets its own tick, since with a time base
+    // chosen by the encoder two frames of a variable frame rate may share a tick. A change of the frame size
+    // builds the graph anew and resets N to 0, so the time of day is added.
     filters.push("settb=1/1000000000,setpts=RTCSTART+N".to_owned());
-    if let Some(turn) = turn(video.orientation).filter(|_| picture.rotate) {
-        filters.push(turn.to_owned());
+    if let Some(rotation) = rotation(video.orientation).filter(|_| picture.rotate) {
+        filters.push(rotation.to_owned());
     }
     let tonemap = picture.tonemap == Tonemap::Auto && video.colour.is_hdr();
     if tonemap {
@@ -270,7 +273,7 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     let forget = filters::forget_matrix(video).filter(|_| !tonemap);
     filters.extend(forget.map(str::to_owned));
     if picture.format == PictureFormat::Png && !tonemap {
-        // It would be noted in the picture, and some curves end the encoder.
+        // The PNG encoder writes the transfer characteristic to the picture and fails for logarithmic curves.
         let logarithmic = |curve: &str| curve.starts_with("log");
         let refused = video.colour.transfer.as_deref().is_some_and(logarithmic);
         filters.extend(refused.then(|| "setparams=color_trc=unknown".to_owned()));
@@ -289,15 +292,15 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     filters
 }
 
-/// Puts pictures with an alpha channel on a white background, and converts them to what JPEG is. On the
-/// negative the background is black, which is what multiplying colours by alpha gives.
+/// Puts pictures with an alpha channel on a white background and converts them to the colour format of JPEG. In
+/// the negative the background is black, which is the result of multiplying colours by alpha.
 const ON_WHITE: &str = "negate,premultiply=inplace=1,negate,format=gbrp,\
                         scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:out_color_matrix=bt601\
                         :out_range=pc,format=yuvj420p";
 
-/// The conversion of limited 4:2:0 video to what JPEG or WebP is, straight from YUV to YUV: about a
-/// fifth of what `scale` takes for it, which goes through RGB, and the colours keep their sharpness.
-/// `None` where that filter cannot do it.
+/// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG or WebP, directly from
+/// YUV to YUV. The filter takes about a fifth of the time of `scale`, which converts through RGB, and preserves
+/// the sharpness of chroma. Returns `None` where the filter does not support the conversion.
 fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, range: &str) -> Option<String> {
     let space = match matrix {
         "bt709" => "bt709",
@@ -314,7 +317,7 @@ fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, ran
     };
     let planar = ["yuv420p", "yuv420p10le", "yuv420p12le"].contains(&video.pixel_format.as_str());
     let even = video.width.is_multiple_of(2) && video.height.is_multiple_of(2);
-    // Primaries and transfer are named the same on both sides: they are left as they are.
+    // Primaries and transfer have the same names on both sides, so that they stay unchanged.
     (planar && even && range == "tv").then(|| {
         format!(
             "colorspace=ispace={space}:irange=tv:iprimaries=bt709:itrc=bt709\
@@ -323,8 +326,8 @@ fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, ran
     })
 }
 
-/// An expression that is true for the picked timestamps: a range where they are all there, else a
-/// tree of comparisons, so that evaluation takes logarithmic time whatever their number.
+/// Returns an expression that is true for the picked timestamps: a range if all frames of the range are picked,
+/// otherwise a tree of comparisons, so that evaluation takes logarithmic time.
 fn pick_expression(timeline: &Timeline, frames: &[usize]) -> String {
     let pts = timeline.pts();
     match frames {
@@ -354,7 +357,7 @@ fn write_tree(out: &mut String, pts: &[i64], frames: &[usize]) {
     out.push(')');
 }
 
-/// Whether all timestamps survive the double arithmetic of ffmpeg's expressions.
+/// Returns whether the double-precision arithmetic of ffmpeg's expressions represents all timestamps exactly.
 pub(super) fn exact_in_double(timeline: &Timeline) -> bool {
     timeline
         .pts()

@@ -1,14 +1,14 @@
-//! What the installed ffmpeg can do of a request.
+//! Adjustment of a request to the capabilities of the installed ffmpeg.
 
 use super::args;
 use crate::extract::{ExtractError, ExtractRequest, PictureFormat, Tonemap};
 use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
 use crate::ffmpeg::process::program::Programs;
 
-/// Returns the request as this ffmpeg can do it, and warnings about the parts that were left out.
+/// Returns the request with the parts that this ffmpeg supports, and warnings about the parts that are left out.
 ///
 /// # Errors
-/// [`ExtractError::Unsupported`] where the result would not be what was requested.
+/// Fails with [`ExtractError::Unsupported`] if the result would differ from the request.
 pub(super) fn capable_of(
     programs: &Programs,
     request: &ExtractRequest,

@@ -1,4 +1,4 @@
-//! Pictures on their way to the receiver.
+//! Delivery of pictures to the receiver.
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ pub(crate) struct PictureSender<'a> {
 }
 
 impl PictureSender<'_> {
-    /// Sends a picture. Fails on cancellation too: a receiver may stop reading without closing the channel, and
+    /// Sends a picture. Also fails on cancellation: a receiver may stop reading without closing the channel, and
     /// a decoder must not wait for such a receiver.
     pub(crate) fn send(&self, picture: Picture) -> Result<(), ExtractError> {
         Handle::current().block_on(async {

@@ -1,4 +1,4 @@
-//! [`FrameExtractor`] on an ffmpeg that is installed on the machine, version 5.1 to 9.
+//! [`FrameExtractor`] implemented by the installed ffmpeg, version 5.1 to 9.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
 use crate::video::{Described, StreamChoice, VideoInfo};
 
-/// Runs `ffmpeg` and `ffprobe` as child processes. They are gone when a call returns or soon after it
-/// was dropped, and on Linux they die with this process, even if it is killed.
+/// Runs `ffmpeg` and `ffprobe` as child processes. The processes end before a call returns, or soon after a call
+/// was dropped. On Linux they are killed when this process dies, even by SIGKILL.
 #[derive(Debug, Clone)]
 pub struct FfmpegExtractor {
     pub(crate) programs: Arc<Programs>,
@@ -37,45 +37,45 @@ impl Default for FfmpegExtractor {
 }
 
 impl FfmpegExtractor {
-    /// With the ffmpeg at `path`, or the one found beside this program or on the `PATH`. ffprobe is
-    /// the one beside it, else the one on the `PATH`.
+    /// Uses the ffmpeg at `path`, otherwise the ffmpeg in the folder of this program or on the `PATH`. The
+    /// ffprobe in the same folder as ffmpeg is preferred to the ffprobe on the `PATH`.
     pub fn new(path: Option<PathBuf>) -> Self {
         Self {
             programs: Arc::new(Programs::find(path)),
         }
     }
 
-    /// The same, with every child registered by a file in `folder` while it lives, for
-    /// [`crate::ffmpeg::sweep_children`]. The folder is made when it is needed. Where there is no `/proc` no file is
-    /// left.
+    /// Registers every running child process by a file in `folder`, for [`crate::ffmpeg::sweep_children`]. The
+    /// folder is created on demand. On systems without `/proc` no files are written.
     pub fn with_registry(self, folder: impl AsRef<Path>) -> Self {
         Self {
             programs: Arc::new(self.programs.registered(folder.as_ref())),
         }
     }
 
-    /// The ffmpeg and the ffprobe that are run.
+    /// Returns the paths of ffmpeg and ffprobe.
     pub fn programs(&self) -> (&Path, &Path) {
         (&self.programs.ffmpeg.path, &self.programs.ffprobe.path)
     }
 
-    /// The version of the ffmpeg, or why it cannot be used.
+    /// Returns the version of ffmpeg.
     ///
     /// # Errors
-    /// [`ExtractError::DecoderMissing`]; [`ExtractError::Unsupported`] below 5.1.
+    /// Fails with [`ExtractError::DecoderMissing`] if ffmpeg cannot be started, and with
+    /// [`ExtractError::Unsupported`] if the version is below 5.1.
     pub fn ffmpeg_version(&self) -> Result<Version, ExtractError> {
         self.programs.version()
     }
 
-    /// Which of `names` are missing among ffmpeg's `-filters` or `-encoders`.
+    /// Returns the `names` that ffmpeg does not list under `list`, such as `-filters` or `-encoders`.
     ///
     /// # Errors
-    /// [`ExtractError::DecoderMissing`].
+    /// Fails with [`ExtractError::DecoderMissing`] if ffmpeg cannot be started.
     pub fn missing(&self, list: &str, names: &[&'static str]) -> Result<Vec<&'static str>, ExtractError> {
         self.programs.missing(list, names)
     }
 
-    /// Runs `call` on a thread that may block.
+    /// Runs `call` on a thread for blocking work.
     async fn invoke<T: Send + 'static>(
         &self,
         input: &Path,

@@ -1,4 +1,4 @@
-//! Reads the samples of a plan from their source and puts them together for a decoder's stdin.
+//! Reads the samples of a plan from their source and writes them as fragments to the stdin of a decoder.
 
 use std::io;
 use std::ops::Range;
@@ -13,41 +13,41 @@ use crate::video::nal::{self, Start};
 use crate::video::write::{FragmentSample, fragment, head};
 use crate::video::{Coding, Sample};
 
-/// Bytes between two samples that are rather read than left out (sound lies there, mostly).
+/// Maximum gap in bytes between two samples that are read at once. Gaps mostly contain audio.
 const GAP: u64 = 64 << 10;
-/// Bytes that are read at once.
+/// Maximum number of bytes per read.
 const READ: u64 = 2 << 20;
-/// Samples of one fragment.
+/// Maximum number of samples per fragment.
 const FRAGMENT: usize = 64;
 
-/// How far one decoder was fed.
+/// Progress of feeding one decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fed {
-    /// With all that it was to get.
+    /// The decoder received all runs.
     All,
-    /// Up to before this run, which only a fresh decoder decodes right.
+    /// The decoder received the runs before this index. The run at this index needs a new decoder.
     UpTo(usize),
 }
 
-/// Why the feeding stopped.
+/// Reason why feeding stopped.
 #[derive(Debug)]
 pub(super) enum FeedError {
-    /// The source.
+    /// The source cannot be read.
     Source(io::Error),
-    /// The samples are not what the index says.
+    /// The samples differ from the index.
     Plan(&'static str),
 }
 
-/// The timestamps of fed samples: twice the place in presentation order, odd where a frame is
-/// wanted, later by a constant so that no decode time has to be negative.
+/// Timestamps of fed samples: twice the index in presentation order, plus 1 for a picked frame, plus a constant
+/// delay that keeps decode times from being negative.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     delay: u64,
 }
 
 impl Clock {
-    /// For these runs: late enough for the sample that is decoded longest before it is shown.
-    pub(super) fn of(input: &PlannedInput, runs: &[usize]) -> Self {
+    /// Calculates the delay for `runs` from the sample with the longest time between decoding and presentation.
+    pub(super) fn new(input: &PlannedInput, runs: &[usize]) -> Self {
         let mut delay = 0;
         for run in runs.iter().map(|&run| &input.plan.runs[run]) {
             let orders: Vec<u32> = input.index.samples[run.samples.clone()]
@@ -64,7 +64,7 @@ impl Clock {
         Self { delay: delay.into() }
     }
 
-    /// The timestamp that a wanted frame will carry.
+    /// Returns the timestamp of a picked frame.
     pub(super) fn of_wanted(self, order: u32) -> i64 {
         self.presented(order, true) as i64
     }
@@ -80,25 +80,25 @@ fn sorted(orders: &[u32]) -> Vec<u32> {
     sorted
 }
 
-/// Feeds one decoder with some of a plan's runs (places in its list).
+/// Feeds one decoder with some runs of a plan, given by their indices.
 pub(super) struct Feeder {
     pub(super) input: PlannedInput,
-    /// Frames of the timeline that are wanted, ascending.
+    /// Indices of the picked frames in the timeline, ascending.
     pub(super) frames: Arc<Vec<usize>>,
     pub(super) clock: Clock,
     pub(super) parts: mpsc::Sender<Bytes>,
 }
 
-/// The decoder is gone; its exit tells why.
+/// The decoder has exited; its exit status tells why.
 struct Gone;
 
-enum Stop {
+enum FeedStop {
     Gone,
     Error(FeedError),
     Fresh,
 }
 
-impl From<Gone> for Stop {
+impl From<Gone> for FeedStop {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
@@ -108,31 +108,31 @@ impl Feeder {
     /// Feeds `runs` in order.
     pub(super) async fn feed(self, runs: &[usize]) -> Result<Fed, FeedError> {
         let head =
-            head(&self.input.index.track).map_err(|_| FeedError::Plan("its head cannot be written"))?;
+            head(&self.input.index.track).map_err(|_| FeedError::Plan("failed to write the header"))?;
         if self.parts.send(head).await.is_err() {
             return Ok(Fed::All);
         }
         let mut sequence = 1;
-        for (place, &run) in runs.iter().enumerate() {
+        for (index, &run) in runs.iter().enumerate() {
             match self
-                .feed_run(&self.input.plan.runs[run], place == 0, &mut sequence)
+                .feed_run(&self.input.plan.runs[run], index == 0, &mut sequence)
                 .await
             {
                 Ok(()) => {}
-                Err(Stop::Fresh) => return Ok(Fed::UpTo(place)),
-                Err(Stop::Gone) => return Ok(Fed::All),
-                Err(Stop::Error(error)) => return Err(error),
+                Err(FeedStop::Fresh) => return Ok(Fed::UpTo(index)),
+                Err(FeedStop::Gone) => return Ok(Fed::All),
+                Err(FeedStop::Error(error)) => return Err(error),
             }
         }
         Ok(Fed::All)
     }
 
-    async fn feed_run(&self, run: &Run, first: bool, sequence: &mut u32) -> Result<(), Stop> {
+    async fn feed_run(&self, run: &Run, first: bool, sequence: &mut u32) -> Result<(), FeedStop> {
         let samples = &self.input.index.samples[run.samples.clone()];
         let orders: Vec<u32> = samples.iter().map(|s| s.order).collect();
         let decode_times = sorted(&orders);
         let start = &samples[0];
-        // Until the next sync sample, what is shown before the start belongs to what is not there.
+        // Until the next sync sample, samples presented before the start refer to samples that are not fed.
         let own = samples
             .iter()
             .skip(1)
@@ -141,12 +141,12 @@ impl Feeder {
         let mut waiting = Vec::new();
         for read in reads(samples) {
             let mut bytes = self.read(&samples[read.clone()]).await?;
-            let mut place = samples[read.start].offset;
+            let mut position = samples[read.start].offset;
             for at in read {
                 let sample = &samples[at];
-                let _between = bytes.split_to((sample.offset - place) as usize);
+                let _between = bytes.split_to((sample.offset - position) as usize);
                 let mut data = bytes.split_to(sample.size as usize);
-                place = sample.offset + u64::from(sample.size);
+                position = sample.offset + u64::from(sample.size);
                 if at == 0 {
                     data = self.start(data, first)?;
                 } else if at < own && sample.order < start.order {
@@ -166,14 +166,14 @@ impl Feeder {
                     self.send(&mut waiting, sequence).await?;
                 }
             }
-            // What was read is let go before more is.
+            // Releases the bytes of this read before the next read.
             self.send(&mut waiting, sequence).await?;
         }
         Ok(())
     }
 
-    /// The first sample of a run, as a decoder can start with it.
-    fn start(&self, data: Bytes, first: bool) -> Result<Bytes, Stop> {
+    /// Returns the first sample of a run in a form at which decoding can start.
+    fn start(&self, data: Bytes, first: bool) -> Result<Bytes, FeedStop> {
         let coding = self.input.index.track.coding;
         match nal::start(coding, &data) {
             Start::Clean if !first && matches!(coding, Coding::Hevc { .. }) => {
@@ -183,9 +183,9 @@ impl Feeder {
             }
             Start::Clean => Ok(data),
             Start::Fresh if first => Ok(data),
-            Start::Fresh => Err(Stop::Fresh),
-            Start::None => Err(Stop::Error(FeedError::Plan(
-                "a sync sample is none that decoding can start at",
+            Start::Fresh => Err(FeedStop::Fresh),
+            Start::None => Err(FeedStop::Error(FeedError::Plan(
+                "decoding cannot start at a sync sample",
             ))),
         }
     }
@@ -195,8 +195,8 @@ impl Feeder {
         frame.is_some_and(|frame| self.frames.binary_search(&frame).is_ok())
     }
 
-    async fn read(&self, samples: &[Sample]) -> Result<Bytes, Stop> {
-        let failed = |error| Stop::Error(FeedError::Source(error));
+    async fn read(&self, samples: &[Sample]) -> Result<Bytes, FeedStop> {
+        let failed = |error| FeedStop::Error(FeedError::Source(error));
         let range = range(samples);
         let length = usize::try_from(range.end - range.start).map_err(|e| failed(io::Error::other(e)))?;
         let bytes = self
@@ -212,19 +212,19 @@ impl Feeder {
         }
     }
 
-    async fn send(&self, samples: &mut Vec<FragmentSample>, sequence: &mut u32) -> Result<(), Stop> {
+    async fn send(&self, samples: &mut Vec<FragmentSample>, sequence: &mut u32) -> Result<(), FeedStop> {
         if samples.is_empty() {
             return Ok(());
         }
         let part = fragment(*sequence, samples)
-            .map_err(|_| Stop::Error(FeedError::Plan("a fragment cannot be written")))?;
+            .map_err(|_| FeedStop::Error(FeedError::Plan("failed to write a fragment")))?;
         samples.clear();
         *sequence = sequence.wrapping_add(1);
         Ok(self.parts.send(part).await.map_err(|_| Gone)?)
     }
 }
 
-/// The bytes from the first of these samples to the last.
+/// Returns the range of bytes from the first to the last of these samples.
 fn range(samples: &[Sample]) -> Range<u64> {
     let end = |s: &Sample| s.offset + u64::from(s.size);
     match samples {
@@ -233,7 +233,7 @@ fn range(samples: &[Sample]) -> Range<u64> {
     }
 }
 
-/// Groups of samples that lie so close behind each other that one read gets them.
+/// Groups samples that are close enough to each other to be read at once.
 fn reads(samples: &[Sample]) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
     for (at, sample) in samples.iter().enumerate() {
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_are_read_together_where_they_lie_together() {
+    fn reads_adjacent_samples_at_once() {
         let sample = |offset, size| Sample {
             offset,
             size,

@@ -1,4 +1,4 @@
-//! The beginning of a stream that does not begin with a keyframe.
+//! Beginning of a stream that does not begin with a keyframe.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::ffmpeg::process::invocation::Invocation;
 use crate::limits::HEAD_BYTES;
 use crate::video::VideoInfo;
 
-/// How often a waiting read looks at its cancellation token.
+/// Interval at which a waiting read checks for cancellation.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of one video stream.
@@ -26,11 +26,11 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Returns whether decoding has to start at the keyframe with the timestamp `start`, and may: packets before
+    /// Returns whether decoding has to start at the keyframe with the timestamp `start`, and can: packets before
     /// the keyframe cannot be decoded, and no later packet refers to them.
     pub(super) fn is_entry(&self, start: i64) -> Result<bool, ExtractError> {
         match self.first_frame()? {
-            // The container is wrong about its keyframes.
+            // The container reports its keyframes incorrectly.
             Some(Frame {
                 key: true,
                 pts: Some(pts),
@@ -41,15 +41,15 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Whether the packets from the first keyframe on can be decoded without those before it. More of them are
-    /// tried than a decoder takes before it returns the first frame.
+    /// Returns whether the packets from the first keyframe on can be decoded without the packets before it. Tests
+    /// more packets than a decoder needs before it returns the first frame.
     pub(super) fn is_clean(&self) -> Result<bool, ExtractError> {
         let head = self.copy()?;
         if head.is_empty() {
             return Ok(false);
         }
         let (sender, parts) = mpsc::channel(1);
-        // The channel has room for all of it.
+        // The channel has capacity for all parts.
         let _ = sender.try_send(head);
         drop(sender);
         let mut decode = self.decode(
@@ -80,7 +80,7 @@ impl<'a> Head<'a> {
         )
     }
 
-    /// The first frame that the decoder returns.
+    /// Returns the first frame that the decoder outputs.
     fn first_frame(&self) -> Result<Option<Frame>, ExtractError> {
         let mut decode = self.decode(args::scan(self.invocation.opened(self.video)), Stdin::Empty)?;
         loop {
@@ -93,7 +93,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The first packets from the first keyframe on, in a container of their own.
+    /// Copies the first packets from the first keyframe on into a separate container.
     fn copy(&self) -> Result<Bytes, ExtractError> {
         let mut child = ChildGroup::ffmpeg(
             &self.invocation.decoder(self.video),
@@ -107,7 +107,7 @@ impl<'a> Head<'a> {
         if let Some(stdout) = child.take_stdout() {
             std::thread::spawn(move || {
                 let mut bytes = Vec::new();
-                // The last packet may reach across the limit that ffmpeg is given.
+                // The last packet may extend beyond the limit that ffmpeg enforces.
                 let read = stdout.take(2 * HEAD_BYTES as u64).read_to_end(&mut bytes);
                 let _ = sender.send(read.map_or_else(|_| Bytes::new(), |_| bytes.into()));
             });

@@ -1,4 +1,4 @@
-//! Extraction from the samples that a plan names: every picture is known by its timestamp.
+//! Extraction from the samples of a plan. The timestamp of every picture identifies its frame.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -22,19 +22,19 @@ use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::program::Programs;
 use crate::limits::Limits;
 
-/// Why an extraction ends early.
+/// Reason why an extraction ends early.
 type Stopped = Interruption<ExtractError>;
 
-/// Parts that wait between the source and ffmpeg's stdin.
+/// Maximum number of parts queued between the source and ffmpeg's stdin.
 const PARTS_IN_FLIGHT: usize = 2;
-/// Pictures that wait for those of other decoders, of each decoder.
+/// Maximum number of pictures of each decoder that wait for pictures of other decoders.
 const PICTURES_IN_FLIGHT: usize = 2;
-/// Cores that one decoder uses well: beyond them its threads wait for each other.
-const THREADS_OF_ONE: usize = 4;
-/// Most decoders that run side by side.
-const MOST_JOBS: usize = 64;
+/// Number of cores that one decoder uses efficiently. Additional threads mostly wait for each other.
+const THREADS_PER_DECODER: usize = 4;
+/// Maximum number of concurrent decoders.
+const MAX_JOBS: usize = 64;
 
-/// Sends the pictures of the frames that a plan was made for.
+/// Sends the pictures of the frames in the plan.
 pub(super) fn extract(
     programs: &Programs,
     input: &PlannedInput,
@@ -57,7 +57,7 @@ pub(super) fn extract(
     };
     let mut send = |picture: Picture| pictures.send(picture);
     let mut report = if jobs > 1 {
-        decoders.decode_side_by_side(&runs, jobs, &mut send, &stop)?
+        decoders.decode_concurrently(&runs, jobs, &mut send, &stop)?
     } else {
         decoders.decode_all(&runs, &mut send)?
     };
@@ -69,17 +69,17 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// How many decoders run side by side.
+/// Returns the number of concurrent decoders.
 fn jobs(input: &PlannedInput, runs: usize) -> usize {
     let wanted = match input.jobs {
-        // One decoder keeps about four cores busy by itself.
-        0 => cores().div_ceil(THREADS_OF_ONE),
+        // One decoder keeps about four cores busy.
+        0 => cores().div_ceil(THREADS_PER_DECODER),
         jobs => jobs,
     };
-    wanted.min(MOST_JOBS).min(runs).max(1)
+    wanted.min(MAX_JOBS).min(runs).max(1)
 }
 
-/// What all decoders of one extraction share.
+/// State that all decoders of one extraction share.
 struct Decoders<'a> {
     programs: &'a Programs,
     input: &'a PlannedInput,
@@ -87,16 +87,16 @@ struct Decoders<'a> {
     frames: Arc<Vec<usize>>,
     limits: &'a Limits,
     cancel: &'a CancellationToken,
-    /// Threads of each decoder; 0 leaves it to ffmpeg.
+    /// Number of threads of each decoder; with 0 ffmpeg chooses.
     threads: usize,
     runtime: Handle,
 }
 
-type Send<'a> = &'a mut dyn FnMut(Picture) -> Result<(), ExtractError>;
+type SendPicture<'a> = &'a mut dyn FnMut(Picture) -> Result<(), ExtractError>;
 
 impl Decoders<'_> {
-    /// Decodes `runs`, one decoder after the other where one cannot take them all.
-    fn decode_all(&self, runs: &[usize], send: Send<'_>) -> Result<ExtractReport, Stopped> {
+    /// Decodes `runs` with as many successive decoders as needed.
+    fn decode_all(&self, runs: &[usize], send: SendPicture<'_>) -> Result<ExtractReport, Stopped> {
         let mut report = ExtractReport::default();
         let mut rest = runs;
         while !rest.is_empty() {
@@ -107,16 +107,17 @@ impl Decoders<'_> {
         Ok(report)
     }
 
-    /// Deals `runs` out to as many decoders as there are `jobs`, and sends what they give in order.
-    fn decode_side_by_side(
+    /// Distributes `runs` over `jobs` concurrent decoders and sends their pictures in order.
+    fn decode_concurrently(
         &self,
         runs: &[usize],
         jobs: usize,
-        send: Send<'_>,
+        send: SendPicture<'_>,
         stop: &CancellationToken,
     ) -> Result<ExtractReport, Stopped> {
         std::thread::scope(|scope| {
-            // Whatever ends this ends the decoders: their receivers are dropped before they are joined.
+            // The drop guard ends the decoders on every exit. Their receivers are dropped before the threads are
+            // joined.
             let _stop = stop.clone().drop_guard();
             let mut decoders = Vec::with_capacity(jobs);
             for job in 0..jobs {
@@ -132,12 +133,14 @@ impl Decoders<'_> {
                 for _ in self.input.plan.runs[run].frames.clone() {
                     match decoders[run % jobs].0.recv() {
                         Ok(picture) => send(picture)?,
-                        // It has ended, and says below why.
+                        // The decoder has ended; joining its thread returns the reason.
                         Err(_) => {
                             let (receiver, decoder) = decoders.swap_remove(run % jobs);
                             drop(receiver);
                             return joined(decoder.join()).and_then(|_| {
-                                Err(Interruption::plan_failed("fewer pictures came than were picked"))
+                                Err(Interruption::plan_failed(
+                                    "ffmpeg returned fewer pictures than were picked",
+                                ))
                             });
                         }
                     }
@@ -152,9 +155,9 @@ impl Decoders<'_> {
         })
     }
 
-    /// Decodes `runs` with one decoder, as many of them as it can take. Returns how many those were.
-    fn decode(&self, runs: &[usize], send: Send<'_>) -> Result<(usize, ExtractReport), Stopped> {
-        let clock = Clock::of(self.input, runs);
+    /// Decodes as many of `runs` as possible with one decoder. Returns the number of decoded runs.
+    fn decode(&self, runs: &[usize], send: SendPicture<'_>) -> Result<(usize, ExtractReport), Stopped> {
+        let clock = Clock::new(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
         let memory = Workload::default()
             .decoding(&self.request.video)
@@ -188,7 +191,7 @@ impl Decoders<'_> {
             let event = match decode.next() {
                 Ok(Some(event)) => event,
                 Ok(None) => break,
-                // A feed that broke off explains why ffmpeg had too little to go on with.
+                // If feeding stopped early, the error of the feeder explains why ffmpeg failed.
                 Err(error @ (ExtractError::DecoderFailed(_) | ExtractError::Damaged(_))) => {
                     drop(decode);
                     feeding.end(&self.runtime)?;
@@ -206,10 +209,14 @@ impl Decoders<'_> {
                 Event::Picked { pts, .. } => match expected.next() {
                     Some((frame, wanted)) if wanted == pts => picked.push_back(frame),
                     Some((frame, wanted)) => {
-                        let text = format!("timestamp {pts} came, not {wanted} of frame {frame}");
+                        let text = format!("timestamp {pts} instead of {wanted} for frame {frame}");
                         return Err(Interruption::plan_failed(text));
                     }
-                    None => return Err(Interruption::plan_failed("a picture came unasked")),
+                    None => {
+                        return Err(Interruption::plan_failed(
+                            "ffmpeg returned a picture that was not picked",
+                        ));
+                    }
                 },
                 Event::Picture { bytes, width, height } => pictures.push_back(Picture {
                     frame: 0,
@@ -219,7 +226,7 @@ impl Decoders<'_> {
                 }),
                 Event::Decoded(_) | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
             }
-            // Pictures and what is said of them come by two pipes, either one first.
+            // Pictures and their log lines arrive on two pipes in either order.
             while let (Some(&frame), Some(_)) = (picked.front(), pictures.front()) {
                 picked.pop_front();
                 if let Some(picture) = pictures.pop_front() {
@@ -231,7 +238,7 @@ impl Decoders<'_> {
                 return Err(Interruption::plan_failed(damage));
             }
             if delivered == total {
-                // Dropping the decode ends it.
+                // Dropping the decode ends ffmpeg.
                 return Ok((runs.len(), decode.report(&[], None)));
             }
         }
@@ -244,7 +251,7 @@ impl Decoders<'_> {
             .map(|&run| self.input.plan.runs[run].frames.len())
             .sum();
         if delivered != due {
-            let text = format!("{delivered} pictures came, not {due}");
+            let text = format!("ffmpeg returned {delivered} pictures instead of {due}");
             return Err(Interruption::plan_failed(text));
         }
         if let Some(damage) = decode.damage(None) {
@@ -253,7 +260,7 @@ impl Decoders<'_> {
         Ok((done, decode.report(&[], None)))
     }
 
-    /// The frames of a run with the timestamps that they will carry.
+    /// Returns the picked frames of a run with their timestamps.
     fn wanted(&self, run: usize, clock: Clock) -> impl Iterator<Item = (usize, i64)> {
         let index = &self.input.index;
         self.frames[self.input.plan.runs[run].frames.clone()]
@@ -262,12 +269,14 @@ impl Decoders<'_> {
     }
 }
 
-/// The outcome of a decoder's thread.
+/// Returns the outcome of a decoder thread.
 fn joined(outcome: std::thread::Result<Result<ExtractReport, Stopped>>) -> Result<ExtractReport, Stopped> {
-    outcome.unwrap_or_else(|_| Err(ExtractError::DecoderFailed("its thread panicked".to_owned()).into()))
+    outcome.unwrap_or_else(|_| {
+        Err(ExtractError::DecoderFailed("the thread of a decoder panicked".to_owned()).into())
+    })
 }
 
-/// A feed that runs beside its decoder, and ends with it.
+/// Task that feeds a decoder; aborted on drop.
 struct Feeding(Option<JoinHandle<Result<Fed, FeedError>>>);
 
 impl Feeding {
@@ -275,7 +284,7 @@ impl Feeding {
         Self(Some(runtime.spawn(async move { feeder.feed(&runs).await })))
     }
 
-    /// How it ended, once the decoder has seen its end.
+    /// Returns the outcome of feeding after the decoder has reached the end of its input.
     fn end(mut self, runtime: &Handle) -> Result<Fed, Stopped> {
         let Some(task) = self.0.take() else {
             return Ok(Fed::All);

@@ -1,4 +1,4 @@
-//! A decode of the whole video, to learn which frames there really are.
+//! Decode of a whole video to find its frames.
 
 use super::args;
 use super::head::Head;
@@ -9,7 +9,7 @@ use crate::ffmpeg::process::probe;
 use crate::limits::TIMELINE_FRAMES;
 use crate::video::{TimelineBuilder, VideoInfo};
 
-/// Decodes the whole video.
+/// Decodes the whole video and returns its frames.
 pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan, ExtractError> {
     let Invocation {
         programs,
@@ -46,7 +46,7 @@ pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan
     let interlaced = found.interlaced;
     let frames = found.frames(begins_late);
     if let Err(error) = outcome {
-        // An ffmpeg that gives up on damaged input has still said which frames there are.
+        // Even if ffmpeg gives up on damaged input, it has reported the frames that decode.
         if !(matches!(error, ExtractError::DecoderFailed(_)) && damage.is_some() && !frames.is_empty()) {
             return Err(match (error, damage) {
                 (ExtractError::DecoderFailed(_), Some(damage)) => ExtractError::Damaged(damage),
@@ -82,7 +82,7 @@ pub(crate) fn confirmed(
     }
 }
 
-/// Whether the stream begins with frames that refer to earlier ones.
+/// Returns whether the stream begins with frames that refer to earlier ones.
 fn begins_late(found: &Found, decode: &Decode<'_>, head: &Head<'_>) -> Result<bool, ExtractError> {
     if !found.started {
         return Ok(false);
@@ -96,9 +96,9 @@ fn begins_late(found: &Found, decode: &Decode<'_>, head: &Head<'_>) -> Result<bo
     Ok(!probe::begins_with_keyframe(head.invocation, head.video)? && head.is_clean()?)
 }
 
-/// The frames of a scan, those in front of the first keyframe apart from the others.
+/// Frames of a scan; frames before the first keyframe are kept separately.
 struct Found {
-    /// The timestamp of the first keyframe, where it is known.
+    /// Timestamp of the first keyframe, if known.
     first_keyframe: Option<i64>,
     started: bool,
     before: TimelineBuilder,
@@ -117,7 +117,7 @@ impl Found {
         }
     }
 
-    /// Takes the next frame. Returns whether it is the first keyframe.
+    /// Adds the next frame. Returns whether it is the first keyframe.
     fn push(&mut self, frame: Frame) -> bool {
         let Some(pts) = frame.pts else {
             return false;
@@ -132,7 +132,7 @@ impl Found {
         starts
     }
 
-    /// All frames, or those from the first keyframe on.
+    /// Returns all frames, or only the frames from the first keyframe on.
     fn frames(self, begins_late: bool) -> TimelineBuilder {
         if begins_late || self.before.is_empty() {
             return self.frames;
@@ -149,7 +149,7 @@ mod tests {
     use crate::units::TimeBase;
 
     #[test]
-    fn frames_in_front_of_the_first_keyframe_are_left_out_or_kept() {
+    fn drops_or_keeps_frames_before_the_first_keyframe() {
         let frames = |begins_late| {
             let mut found = Found::new(None);
             for (pts, key) in [(1, false), (2, false), (4, true), (3, false), (5, false)] {

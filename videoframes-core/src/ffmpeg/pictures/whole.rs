@@ -1,4 +1,4 @@
-//! Extraction from the whole of a file: every decoded frame is held against the timeline.
+//! Extraction from a whole file. Every decoded frame is compared with the timeline.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -17,36 +17,36 @@ use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::memory::Workload;
 use crate::video::TimelineBuilder;
 
-/// Why an extraction ends early.
+/// Reason why an extraction ends early.
 type Stopped = Interruption<ExtractError>;
 
-/// What else one decode writes beside pictures.
-pub(crate) struct Alongside<'a> {
-    /// Whether ffmpeg turns the pictures upright, for all that it writes.
+/// Outputs of a decode in addition to pictures.
+pub(crate) struct AdditionalOutputs<'a> {
+    /// Whether ffmpeg applies the rotation to all outputs.
     pub(crate) autorotate: bool,
-    /// Options in front of the input.
+    /// Options before the input.
     pub(crate) before_input: Vec<OsString>,
-    /// The files that are written.
+    /// Output files.
     pub(crate) files: Vec<PathBuf>,
-    /// Width and height of the videos in them.
+    /// Widths and heights of the videos in the files.
     pub(crate) sizes: Vec<(u32, u32)>,
-    /// Bytes beyond which none of the files may grow.
+    /// Maximum size of each file in bytes.
     pub(crate) file_bytes: u64,
-    /// Further outputs of the command.
+    /// Arguments of the additional outputs.
     pub(crate) outputs: Vec<OsString>,
-    /// Whether one of them keeps the metadata of the source, which are printed into the log then.
+    /// Whether an output keeps the metadata of the source, which ffmpeg then prints into the log.
     pub(crate) keeps_metadata: bool,
-    /// Hears of every decoded frame: its timestamp, and whether it is interlaced. The graph of the pictures
-    /// tells of them, and no other may: a filter writes its line in parts, and those of two graphs, which
-    /// have threads of their own, would mix.
+    /// Receives the timestamp of every decoded frame, and whether the frame is interlaced. Only the graph of the
+    /// pictures may report frames: a filter writes its line in parts, and parts of two graphs, which run in
+    /// separate threads, would mix.
     pub(crate) decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), Stopped>,
 }
 
-/// Sends the pictures, and writes what else there is to the end of the file.
+/// Sends the pictures. With additional outputs, decodes to the end of the file.
 pub(crate) fn extract(
     invocation: Invocation<'_>,
     request: &ExtractRequest,
-    mut alongside: Option<Alongside<'_>>,
+    mut additional: Option<AdditionalOutputs<'_>>,
     pictures: PictureSender<'_>,
 ) -> Result<ExtractReport, Stopped> {
     let Invocation {
@@ -56,18 +56,20 @@ pub(crate) fn extract(
         cancel,
     } = invocation;
     let (mut request, warnings) = capable_of(programs, request)?;
-    let autorotate = alongside.as_ref().is_some_and(|alongside| alongside.autorotate);
+    let autorotate = additional
+        .as_ref()
+        .is_some_and(|additional| additional.autorotate);
     if autorotate {
         request.video = request.video.turned_upright();
     }
     let request = &request;
     if !args::exact_in_double(&request.timeline) {
-        let text = "the timestamps are too large to be compared exactly";
+        let text = "the timestamps are too large for an exact comparison";
         return Err(ExtractError::Unsupported(text.to_owned()).into());
     }
     let opened = Opened::new(input, &request.video, limits);
-    let graph = args::filter_graph(request, alongside.is_some());
-    let (mut args, stdin) = if graph.len() <= args::LONGEST_ARGUMENT {
+    let graph = args::filter_graph(request, additional.is_some());
+    let (mut args, stdin) = if graph.len() <= args::MAX_ARGUMENT_BYTES {
         (
             args::extract(opened, request, args::Graph::Inline(&graph)),
             Stdin::Empty,
@@ -77,9 +79,9 @@ pub(crate) fn extract(
         let args = args::extract(opened, request, args::Graph::OnStdin { major });
         (args, Stdin::Text(graph))
     };
-    if let Some(alongside) = &mut alongside {
-        args.splice(0..0, std::mem::take(&mut alongside.before_input));
-        args.append(&mut alongside.outputs);
+    if let Some(additional) = &mut additional {
+        args.splice(0..0, std::mem::take(&mut additional.before_input));
+        args.append(&mut additional.outputs);
     }
     if autorotate {
         args.retain(|arg| arg != NO_AUTOROTATE);
@@ -87,19 +89,23 @@ pub(crate) fn extract(
     let format = Some(request.picture.format);
     let mut workload = Workload::opening(input).decoding(&request.video);
     let mut ffmpeg = programs.ffmpeg.clone();
-    if let Some(alongside) = &alongside {
-        workload = alongside.sizes.iter().copied().fold(workload, Workload::encoding);
-        ffmpeg = ffmpeg.with_files(alongside.file_bytes);
+    if let Some(additional) = &additional {
+        workload = additional
+            .sizes
+            .iter()
+            .copied()
+            .fold(workload, Workload::encoding);
+        ffmpeg = ffmpeg.with_files(additional.file_bytes);
     }
     let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
     let command = DecodeCommand { args, stdin, format };
     let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
-    for file in alongside.iter().flat_map(|alongside| &alongside.files) {
+    for file in additional.iter().flat_map(|additional| &additional.files) {
         decode.watch_file(file);
     }
-    if alongside
+    if additional
         .as_ref()
-        .is_some_and(|alongside| alongside.keeps_metadata)
+        .is_some_and(|additional| additional.keeps_metadata)
     {
         decode.doubt_log();
     }
@@ -116,22 +122,22 @@ pub(crate) fn extract(
             }
             Event::Decoded(Frame { pts, interlaced, .. }) => {
                 delivery.decoded(pts)?;
-                if let (Some(alongside), Some(pts)) = (&mut alongside, pts) {
-                    (alongside.decoded)(pts, interlaced)?;
+                if let (Some(additional), Some(pts)) = (&mut additional, pts) {
+                    (additional.decoded)(pts, interlaced)?;
                 }
             }
             Event::Picked { pts, .. } => delivery.picked(pts)?,
             Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
-            Event::Paused if alongside.is_some() => {
-                return Err(ExtractError::Unsupported("the sound pauses for too long".to_owned()).into());
+            Event::Paused if additional.is_some() => {
+                return Err(ExtractError::Unsupported("the audio pauses for too long".to_owned()).into());
             }
             Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
         }
         while let Some(picture) = delivery.ready(false)? {
             pictures.send(picture)?;
         }
-        if delivery.is_complete() && alongside.is_none() {
-            // What lies behind the last pick is not looked at; dropping the decode ends it.
+        if delivery.is_complete() && additional.is_none() {
+            // Decoding stops after the last pick. Dropping the decode ends ffmpeg.
             return Ok(decode.report(&warnings, Some(input)));
         }
     }
@@ -141,11 +147,11 @@ pub(crate) fn extract(
     }
     if !delivery.is_complete() {
         return Err(Interruption::timeline_mismatch(
-            "fewer pictures came than were picked",
+            "ffmpeg returned fewer pictures than were picked",
         ));
     }
     let mut report = decode.report(&warnings, Some(input));
-    if alongside.is_some_and(|alongside| alongside.keeps_metadata) {
+    if additional.is_some_and(|additional| additional.keeps_metadata) {
         report.damage = confirmed(report.damage, invocation, &request.video)?;
     }
     Ok(report)
@@ -156,21 +162,21 @@ pub(crate) fn extract(
 enum Picked {
     /// The frame of this pick.
     First(usize),
-    /// Another with the same timestamp, which takes its place.
+    /// Another frame with the same timestamp, which replaces the frame of this pick.
     Again(usize),
-    /// One that is not shown.
+    /// A frame that is not presented.
     Hidden,
 }
 
-/// Matches decoded frames, picks and pictures, and lets a picture go only when it is certain: when
-/// every frame up to the one behind it was the one that the timeline says.
+/// Matches decoded frames, picks and pictures. Releases a picture only when every frame up to the one after the
+/// pick matched the timeline.
 struct Delivery<'a> {
     request: &'a ExtractRequest,
     seen: TimelineBuilder,
     delivered: usize,
     picked: VecDeque<Picked>,
     next_pick: usize,
-    /// Timestamps that came a second time in a row: the later frame is the one that is displayed.
+    /// Timestamps that occurred twice in a row. The later frame is displayed.
     replaced: Vec<i64>,
     pictures: VecDeque<Picture>,
 }
@@ -189,7 +195,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn decoded(&mut self, pts: Option<i64>) -> Result<(), Stopped> {
-        // The stream ends behind the last pick. What a decoder still gives then is not in order.
+        // The stream ends after the last pick. Frames that a decoder still returns then are out of order.
         if self.seen.len() >= self.needed() {
             return Ok(());
         }
@@ -214,10 +220,10 @@ impl<'a> Delivery<'a> {
     }
 
     fn picked(&mut self, pts: i64) -> Result<(), Stopped> {
-        let wanted = |place: usize| {
+        let wanted = |index: usize| {
             self.request
                 .frames
-                .get(place)
+                .get(index)
                 .map(|&f| self.request.timeline.pts()[f])
         };
         if wanted(self.next_pick) == Some(pts) {
@@ -228,17 +234,17 @@ impl<'a> Delivery<'a> {
         let before = self
             .next_pick
             .checked_sub(1)
-            .filter(|&place| wanted(place) == Some(pts));
+            .filter(|&index| wanted(index) == Some(pts));
         let again = self.replaced.iter().position(|&again| again == pts);
-        if let (Some(place), Some(again)) = (before, again) {
+        if let (Some(index), Some(again)) = (before, again) {
             self.replaced.swap_remove(again);
-            self.picked.push_back(Picked::Again(place));
+            self.picked.push_back(Picked::Again(index));
         } else if self.seen.last().is_some_and(|latest| pts <= latest) {
-            // It goes back in time, to where another frame was picked, and is not shown.
+            // The frame goes back in time, to the timestamp of an earlier pick, and is not presented.
             self.picked.push_back(Picked::Hidden);
         } else {
             return Err(Interruption::timeline_mismatch(format!(
-                "a frame with timestamp {pts} came unasked"
+                "ffmpeg returned a frame with timestamp {pts} that was not picked"
             )));
         }
         Ok(())
@@ -253,7 +259,7 @@ impl<'a> Delivery<'a> {
         });
     }
 
-    /// The next picture, if it is certain; at the `end` of the stream all are.
+    /// Returns the next picture if its frame is confirmed. At the `end` of the stream all frames are confirmed.
     fn ready(&mut self, end: bool) -> Result<Option<Picture>, Stopped> {
         while let (Some(&picked), false) = (self.picked.front(), self.pictures.is_empty()) {
             let (Picked::First(pick) | Picked::Again(pick)) = picked else {
@@ -262,7 +268,7 @@ impl<'a> Delivery<'a> {
                 continue;
             };
             if self.picked.get(1) == Some(&Picked::Again(pick)) {
-                // Replaced by the next one.
+                // The next picture replaces this one.
                 self.picked.pop_front();
                 self.pictures.pop_front();
                 continue;
@@ -286,12 +292,12 @@ impl<'a> Delivery<'a> {
         self.delivered == self.request.frames.len()
     }
 
-    /// Frames up to the one behind the last pick.
+    /// Returns the number of frames up to the one after the last pick.
     fn needed(&self) -> usize {
         self.request.frames.last().map_or(0, |last| last + 2)
     }
 
-    /// At the end of the stream, every frame of the timeline must have come that was needed.
+    /// Fails if the stream ended before all required frames of the timeline were decoded.
     fn ended(&self) -> Result<(), Stopped> {
         let all = self.request.timeline.pts().len();
         let (came, expected) = (self.seen.len(), self.needed().min(all));
@@ -299,7 +305,7 @@ impl<'a> Delivery<'a> {
             return Ok(());
         }
         Err(Interruption::timeline_mismatch(format!(
-            "{came} frames came, the index says {expected}"
+            "{came} frames decoded, the index says {expected}"
         )))
     }
 }
@@ -313,7 +319,7 @@ mod tests {
     use crate::units::{Rational, TimeBase};
     use crate::video::{Colour, Orientation, Timeline, VideoInfo};
 
-    /// A request for `frames` of five frames with the timestamps 0 to 4.
+    /// Returns a request for `frames` of five frames with the timestamps 0 to 4.
     fn request(frames: &[usize]) -> ExtractRequest {
         let time_base = TimeBase::new(1, 10).unwrap();
         ExtractRequest {
@@ -349,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_held_until_the_frame_behind_it_is_seen() {
+    fn holds_a_picture_until_the_next_frame_is_decoded() {
         let request = request(&[0]);
         let mut delivery = Delivery::new(&request);
         pictured(&mut delivery, 0, b"0");
@@ -360,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_frames_at_one_time_the_later_is_shown() {
+    fn presents_the_later_of_two_frames_with_equal_timestamps() {
         let request = request(&[1, 2]);
         let mut delivery = Delivery::new(&request);
         delivery.decoded(Some(0)).unwrap();
@@ -379,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_go_back_in_time_are_not_shown() {
+    fn drops_frames_that_go_back_in_time() {
         let request = request(&[1, 3]);
         let mut delivery = Delivery::new(&request);
         delivery.decoded(Some(0)).unwrap();
@@ -394,13 +400,13 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_behind_the_end_is_not_looked_at() {
+    fn ignores_frames_after_the_end() {
         let request = request(&[1]);
         let mut delivery = Delivery::new(&request);
         delivery.decoded(Some(0)).unwrap();
         pictured(&mut delivery, 1, b"1");
         delivery.decoded(Some(2)).unwrap();
-        // A decoder that is emptied gives a reference frame without the ones between.
+        // At the end of its input a decoder returns a reference frame without the frames between.
         delivery.decoded(Some(4)).unwrap();
         delivery.ended().unwrap();
         assert_eq!(delivery.ready(true).unwrap().map(|p| p.frame), Some(1));
@@ -408,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_the_timeline_lacks_is_a_mismatch() {
+    fn reports_a_mismatch_for_a_frame_outside_the_timeline() {
         let request = request(&[0]);
         let mut delivery = Delivery::new(&request);
         pictured(&mut delivery, 0, b"0");

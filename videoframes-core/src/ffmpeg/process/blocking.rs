@@ -1,10 +1,11 @@
-//! Work that blocks, off the threads of the runtime.
+//! Blocking work outside the threads of the runtime.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::ExtractError;
 
-/// Runs `work` on a thread that may block. Dropping the future cancels `work`, which kills its child processes.
+/// Runs `work` on a thread for blocking work. Dropping the future cancels `work`, which kills its child
+/// processes.
 pub(crate) async fn blocking<T: Send + 'static, E: From<ExtractError> + Send + 'static>(
     cancel: &CancellationToken,
     work: impl FnOnce(&CancellationToken) -> Result<T, E> + Send + 'static,

@@ -1,4 +1,4 @@
-//! A child process in a process group of its own that never outlives its owner.
+//! A child process in its own process group that never outlives its owner.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,32 +12,32 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::mpsc;
 
 use super::program::Program;
-use super::registry::Entry;
+use super::registry::RegistryEntry;
 use super::spawn::spawn;
 use crate::extract::ExtractError;
 use crate::limits::LINE_BYTES;
 
-/// Bytes that are written at once, so that a child that reads slowly is seen to read.
+/// Maximum number of bytes per write, so that a slow read by the child still counts as progress.
 const PIECE: usize = 256 << 10;
 
-/// What a child reads from its stdin.
+/// Input on the stdin of a child process.
 #[derive(Debug)]
 pub(crate) enum Stdin {
-    /// Nothing.
+    /// No input.
     Empty,
     /// A short text.
     Text(String),
-    /// Parts, as they come.
+    /// Parts, written as they arrive.
     Parts(mpsc::Receiver<Bytes>),
 }
 
-/// A running ffmpeg or ffprobe. Dropping it kills its whole group and reaps it.
+/// A running ffmpeg or ffprobe. On drop its process group is killed and the child is reaped.
 #[derive(Debug)]
 pub(crate) struct ChildGroup {
     child: Child,
     reaped: bool,
-    /// Its file in the registry, until it is reaped.
-    entry: Option<Entry>,
+    /// File in the registry until the child is reaped.
+    entry: Option<RegistryEntry>,
 }
 
 impl ChildGroup {
@@ -64,33 +64,34 @@ impl ChildGroup {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
                     ExtractError::DecoderMissing { program, source }
                 }
-                _ => ExtractError::DecoderFailed(format!("'{program}' cannot be started: {source}")),
+                _ => ExtractError::DecoderFailed(format!("failed to start '{program}': {source}")),
             }
         })?;
-        tracing::debug!(pid = child.id(), program = %program.path.display(), "started");
-        // From here on it is killed whatever happens.
+        tracing::debug!(pid = child.id(), program = %program.path.display(), "started child process");
+        // From here on, dropping the group kills the child on every path.
         let mut group = Self {
             child,
             reaped: false,
             entry: None,
         };
         if let Some(registry) = &program.registry {
-            group.entry = Entry::of(group.child.id(), registry).unwrap_or_else(|error| {
-                // It stops with this process all the same; the registry is for when that fails.
-                tracing::warn!(%error, folder = %registry.display(), "a child cannot be registered");
+            group.entry = RegistryEntry::new(group.child.id(), registry).unwrap_or_else(|error| {
+                // The child still ends with this process. The registry only matters where that fails.
+                tracing::warn!(%error, folder = %registry.display(), "failed to register child process");
                 None
             });
         }
         Ok(group)
     }
 
-    /// Writes `input` to the child from a thread of its own, then closes its stdin. Gives how that goes.
+    /// Writes `input` to the child from a separate thread, then closes its stdin. Returns the progress of the
+    /// writes.
     pub(crate) fn feed(&mut self, input: Stdin) -> Arc<Intake> {
         let intake = Arc::new(Intake::default());
         let Some(mut stdin) = self.child.stdin.take() else {
             return intake;
         };
-        // A child that ends early closes the pipe; its exit tells why.
+        // A child that exits early closes the pipe; its exit status tells why.
         match input {
             Stdin::Empty => drop(stdin),
             Stdin::Text(text) => drop(std::thread::spawn(move || stdin.write_all(text.as_bytes()))),
@@ -125,7 +126,7 @@ impl ChildGroup {
         self.child.stderr.take()
     }
 
-    /// The exit status, once there is one.
+    /// Returns the exit status if the child has exited.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() {
@@ -135,13 +136,13 @@ impl ChildGroup {
         Ok(status)
     }
 
-    /// Kills the group and reaps the child.
+    /// Kills the process group and reaps the child.
     pub(crate) fn kill(&mut self) {
         if self.reaped {
             return;
         }
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It fails only for a group that is gone.
+            // The call fails only if the group no longer exists.
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
@@ -156,7 +157,7 @@ impl Drop for ChildGroup {
     }
 }
 
-/// How a child takes its stdin, for a watchdog that asks whose fault a silence is.
+/// Progress of a child that reads its stdin. Tells the watchdog whether the child or its source is slow.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     bytes: AtomicU64,
@@ -164,19 +165,19 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Bytes that the child took.
+    /// Returns the number of bytes that the child has read.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the child has taken all there is, and more is on its way.
+    /// Returns whether the child has read all available input and waits for more.
     pub(crate) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 }
 
-/// Calls `each` with every line, in bounded memory: what is longer than the limit is cut.
-/// Ends early when `each` returns `false`.
+/// Calls `each` for every line until `each` returns `false`. Longer lines than the limit are truncated, so that
+/// memory is bounded.
 pub(crate) fn for_each_line(reader: impl Read, mut each: impl FnMut(&str) -> bool) {
     let mut reader = BufReader::with_capacity(1 << 16, reader);
     let mut line: Vec<u8> = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether a decode lost or spoiled anything, from what its log says.
+//! Detection of lost or corrupted frames from the log of a decode.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,46 +10,46 @@ use tokio_util::sync::CancellationToken;
 use crate::limits::{MARKED_PACKETS, MARKED_STREAMS};
 use crate::video::Seams;
 
-/// Bytes of a transport stream that are read at once.
+/// Bytes of a transport stream per read.
 const READ: usize = 1 << 20;
 
-/// What a log says about damage so far.
+/// Evidence of damage in a log.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// The first complaint.
+    /// First error message.
     first: Option<String>,
-    /// The first complaint in front of the first keyframe.
+    /// First error message before the first keyframe.
     head: Option<String>,
-    /// Whether complaints are about frames in front of the first keyframe.
+    /// Whether frames before the first keyframe are being decoded.
     lead_in: bool,
     /// Packets that the demuxer marked as corrupt, by stream.
     marked: BTreeMap<u32, Marked>,
-    /// How many of them went to a decoder so far. A demuxer is far ahead.
+    /// Number of marked packets that were passed to a decoder, by stream. The demuxer runs far ahead of decoders.
     decoded: BTreeMap<u32, usize>,
 }
 
 /// Packets of one stream that are marked as corrupt.
 #[derive(Debug, Default)]
 struct Marked {
-    /// Their decode times, each once, in the order of the packets.
+    /// Distinct decode times in packet order.
     times: Vec<Option<i64>>,
     known: BTreeSet<Option<i64>>,
 }
 
 impl Evidence {
     pub(crate) fn complaint(&mut self, words: String) {
-        let place = match self.lead_in {
+        let slot = match self.lead_in {
             true => &mut self.head,
             false => &mut self.first,
         };
-        place.get_or_insert(words);
+        slot.get_or_insert(words);
     }
 
     pub(crate) fn corrupt_packet(&mut self, stream: u32, dts: Option<i64>) {
         let known = self.marked.contains_key(&stream);
         if known || self.marked.len() < MARKED_STREAMS {
             let marked = self.marked.entry(stream).or_default();
-            // A time that is left out is one that nothing explains.
+            // Times beyond the limit count as unknown, so that nothing explains them.
             let dts = dts.filter(|_| marked.times.len() < MARKED_PACKETS);
             if marked.known.insert(dts) {
                 marked.times.push(dts);
@@ -64,27 +64,27 @@ impl Evidence {
         }
     }
 
-    /// Begins or ends the part of a decode in front of the first keyframe.
+    /// Begins or ends the part of a decode before the first keyframe.
     pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
         self.lead_in = lead_in;
     }
 
-    /// Whether anything was complained of in front of the first keyframe.
+    /// Returns whether there was an error message before the first keyframe.
     pub(crate) fn has_head(&self) -> bool {
         self.head.is_some()
     }
 
-    /// Counts what was complained of in front of the first keyframe like the rest.
+    /// Counts error messages before the first keyframe as damage.
     pub(crate) fn count_head(&mut self) {
         self.first = self.head.take().or(self.first.take());
     }
 
-    /// The first complaint of all.
+    /// Returns the first error message, including those before the first keyframe.
     pub(crate) fn complained(&self) -> Option<&str> {
         self.head.as_deref().or(self.first.as_deref())
     }
 
-    /// What was lost or spoiled, if anything was. `input` is the file that was decoded, where there is one.
+    /// Returns a description of the damage, if any. `input` is the decoded file, if there is one.
     pub(crate) fn damage(&self, input: Option<&Path>, cancel: &CancellationToken) -> Option<String> {
         if self.first.is_some() {
             return self.first.clone();
@@ -96,7 +96,7 @@ impl Evidence {
         Some(format!("corrupt packet in stream {}", unexplained.0))
     }
 
-    /// Whether the first `count` packets that are marked in `stream` lack nothing.
+    /// Returns whether the first `count` packets marked in `stream` are complete.
     fn is_explained(
         &self,
         stream: u32,
@@ -116,7 +116,7 @@ impl Evidence {
     }
 }
 
-/// Whether the transport stream at `path` lacks nothing around the packets with these decode times.
+/// Returns whether the transport stream at `path` lacks no packet around these decode times.
 fn explained(times: &BTreeSet<i64>, path: &Path, cancel: &CancellationToken) -> io::Result<bool> {
     let mut seams = Seams::new(times.iter().copied());
     let mut file = File::open(path)?;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn complaints_about_frames_that_are_not_shown_are_no_damage() {
+    fn ignores_errors_before_the_first_keyframe() {
         let mut evidence = Evidence::default();
         evidence.set_lead_in(true);
         evidence.complaint("no reference".to_owned());
@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_packet_counts_only_where_it_is_decoded() {
+    fn counts_a_marked_packet_only_if_it_is_decoded() {
         let mut evidence = Evidence::default();
         evidence.corrupt_packet(1, Some(7));
-        assert_eq!(damage(&evidence), None, "of a stream that is not decoded");
+        assert_eq!(damage(&evidence), None, "the stream is not decoded");
         evidence.corrupt_input(0);
-        assert!(damage(&evidence).is_some(), "and nothing explains it");
+        assert!(damage(&evidence).is_some(), "nothing explains the packet");
     }
 }

@@ -1,4 +1,4 @@
-//! One decode from start to end: events from ffmpeg's two pipes, watched over.
+//! One decode from start to end: events from ffmpeg's stdout and stderr, under a watchdog.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Intake, Stdin, for_each_line};
 use super::damage::Evidence;
-use super::limit::{exceeded, is_of_no_space};
+use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
 use super::program::{Program, Version};
@@ -23,27 +23,27 @@ use super::room;
 use super::split::PictureReader;
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
-/// How often a waiting decode looks at its cancellation token.
+/// Interval at which a waiting decode checks for cancellation.
 const TICK: Duration = Duration::from_millis(50);
-/// Error lines that are kept for a message.
+/// Number of error lines kept for an error message.
 const TAIL_LINES: usize = 3;
 
-/// What happened.
+/// An event of a decode.
 pub(crate) enum Event {
     Decoded(Frame),
     Picked {
         pts: i64,
         interlaced: bool,
     },
-    /// A frame comes for the encoder of a compressed video, as so many before it.
+    /// A frame is passed to the encoder of a compressed video; `index` counts such frames.
     Encoded {
-        place: u64,
+        index: u64,
         pts: i64,
         interlaced: bool,
     },
-    /// How similar two videos were: 0 to 1.
+    /// Similarity of two videos, 0 to 1.
     Compared(f64),
-    /// A sound pauses for longer than can be filled.
+    /// A pause in the audio is too long to be filled.
     Paused,
     Picture {
         bytes: Bytes,
@@ -57,15 +57,15 @@ enum Message {
     Version(String),
     Limit(String),
     Damage(String),
-    /// The demuxer marks a packet of a stream as corrupt.
+    /// The demuxer marked a packet of a stream as corrupt.
     CorruptPacket(u32, Option<i64>),
-    /// A packet of a stream that is marked as corrupt goes to its decoder.
+    /// A packet of a stream that is marked as corrupt is passed to its decoder.
     CorruptInput(u32),
     Broken(io::Error),
     PipeClosed,
 }
 
-/// A command line of ffmpeg, and its pipes.
+/// Command line of ffmpeg with its input and output.
 pub(crate) struct DecodeCommand {
     pub(crate) args: Vec<OsString>,
     pub(crate) stdin: Stdin,
@@ -74,7 +74,7 @@ pub(crate) struct DecodeCommand {
 }
 
 impl DecodeCommand {
-    /// Returns a command that reads nothing from stdin and writes no pictures.
+    /// Creates a command that reads nothing from stdin and writes no pictures.
     pub(crate) fn new(args: Vec<OsString>) -> Self {
         Self {
             args,
@@ -89,28 +89,28 @@ pub(crate) struct Decode<'a> {
     child: ChildGroup,
     messages: Receiver<Message>,
     tail: Arc<Mutex<VecDeque<String>>>,
-    /// Whether ffmpeg has said that it cannot write.
+    /// Whether ffmpeg reported a failed write.
     unwritten: Arc<AtomicBool>,
-    /// Whether ffmpeg has said that it lacks memory.
+    /// Whether ffmpeg reported a lack of memory.
     starved: Arc<AtomicBool>,
     cancel: &'a CancellationToken,
     stall: Duration,
     open_pipes: u8,
     intake: Arc<Intake>,
-    /// Bytes of the intake that the watchdog has seen.
+    /// Bytes of the intake at the last check of the watchdog.
     seen: u64,
-    /// Files that are written, and how they were when the watchdog last looked.
+    /// Output files with their length and modification time at the last check of the watchdog.
     written: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
     evidence: Evidence,
     /// Whether an output prints the metadata of the source into the log.
     doubtful: bool,
-    /// Frames that have come so far.
+    /// Number of events received so far.
     frames: u64,
 }
 
 impl<'a> Decode<'a> {
-    /// Starts ffmpeg, which is killed after `stall` without progress.
+    /// Starts ffmpeg. The watchdog kills the process after `stall` without progress.
     pub(crate) fn start(
         program: &Program,
         command: DecodeCommand,
@@ -127,13 +127,13 @@ impl<'a> Decode<'a> {
         let mut open_pipes = 0;
         if let Some(stderr) = child.take_stderr() {
             open_pipes += 1;
-            let notes = Notes {
+            let errors = LogErrors {
                 tail: Arc::clone(&tail),
                 unwritten: Arc::clone(&unwritten),
                 starved: Arc::clone(&starved),
             };
             let sender = sender.clone();
-            std::thread::spawn(move || read_log(stderr, &sender, &notes));
+            std::thread::spawn(move || read_log(stderr, &sender, &errors));
         }
         if let Some(stdout) = child.take_stdout() {
             open_pipes += 1;
@@ -158,7 +158,7 @@ impl<'a> Decode<'a> {
         })
     }
 
-    /// How the decode of `input` went, once it has given all that was asked for.
+    /// Returns the report on a decode of `input` that delivered everything requested.
     pub(crate) fn report(&self, warnings: &[String], input: Option<&Path>) -> ExtractReport {
         ExtractReport {
             decoder: format!("ffmpeg {}", self.version()),
@@ -167,40 +167,41 @@ impl<'a> Decode<'a> {
         }
     }
 
-    /// What of `input` was lost or spoiled so far. Where an output keeps the metadata of its source, the log
-    /// proves nothing: a scan has to confirm it.
+    /// Returns the damage found in `input` so far. Where an output keeps the metadata of its source, the log
+    /// proves nothing, and a scan has to confirm the damage.
     pub(crate) fn damage(&self, input: Option<&Path>) -> Option<String> {
         self.evidence.damage(input, self.cancel)
     }
 
-    /// Begins or ends the part of the decode in front of the first keyframe, whose frames are not shown and
-    /// cannot be decoded. What a decoder says of them is no damage.
+    /// Begins or ends the part of the decode before the first keyframe. Its frames cannot be decoded and are not
+    /// presented, so errors of the decoder are not damage.
     pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
         self.evidence.set_lead_in(lead_in);
     }
 
-    /// Whether the decoder complained in front of the first keyframe.
+    /// Returns whether the decoder reported errors before the first keyframe.
     pub(crate) fn has_damaged_head(&self) -> bool {
         self.evidence.has_head()
     }
 
-    /// Counts complaints in front of the first keyframe as damage after all.
+    /// Counts errors before the first keyframe as damage.
     pub(crate) fn count_head(&mut self) {
         self.evidence.count_head();
     }
 
-    /// Trusts no error in the log without a check, since an output prints the metadata of the source into it.
+    /// Requires a check of every error in the log, since an output prints the metadata of the source into the
+    /// log.
     pub(crate) fn doubt_log(&mut self) {
         self.doubtful = true;
     }
 
-    /// Has a file that changes count as a sign of life: an index is put in front of a large one long after
-    /// its last frame.
+    /// Treats changes of a file as progress, so that the stall timeout starts again. Moving the index of a large
+    /// file to its front takes long after the last frame.
     pub(crate) fn watch_file(&mut self, path: &Path) {
         self.written.push((path.to_owned(), None));
     }
 
-    /// Whether a watched file has changed since this was last asked.
+    /// Returns whether a watched file has changed since the last call.
     fn writes(&mut self) -> bool {
         let mut changed = false;
         for (path, before) in &mut self.written {
@@ -211,15 +212,15 @@ impl<'a> Decode<'a> {
         changed
     }
 
-    /// The version of the ffmpeg, once it has said it.
+    /// Returns the version of ffmpeg, or `unknown` before ffmpeg has printed it.
     pub(crate) fn version(&self) -> &str {
         self.version.as_ref().map_or("unknown", |version| &version.text)
     }
 
-    /// The next event; `None` once ffmpeg has ended well.
+    /// Returns the next event, or `None` after ffmpeg has succeeded.
     ///
     /// # Errors
-    /// Cancellation, a stall, or a failure of ffmpeg.
+    /// Fails on cancellation, after a stall, and if ffmpeg fails.
     pub(crate) fn next(&mut self) -> Result<Option<Event>, ExtractError> {
         let mut quiet_since = Instant::now();
         while self.open_pipes > 0 {
@@ -234,7 +235,7 @@ impl<'a> Decode<'a> {
                 Ok(Message::Version(line)) => {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
-                // A scan, whose log is not in doubt, confirms it.
+                // A scan confirms the limit; its log contains no metadata.
                 Ok(Message::Limit(line)) if self.doubtful => self.evidence.complaint(line),
                 Ok(Message::Limit(line)) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
@@ -246,7 +247,7 @@ impl<'a> Decode<'a> {
                     let status = self.exit(&mut quiet_since)?;
                     if status.success() {
                         return Err(ExtractError::DecoderFailed(format!(
-                            "its pictures cannot be read: {error}"
+                            "failed to read its pictures: {error}"
                         )));
                     }
                     return Err(self.failure(status));
@@ -256,7 +257,7 @@ impl<'a> Decode<'a> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let taken = self.intake.bytes();
-            // A source that is slow has limits of its own.
+            // A slow source has its own limits.
             if taken > self.seen || self.intake.waits() {
                 self.seen = taken;
                 quiet_since = Instant::now();
@@ -269,7 +270,7 @@ impl<'a> Decode<'a> {
             }
         }
         let status = self.exit(&mut quiet_since)?;
-        // Older versions end well though the last of an output did not fit on the disk.
+        // Older versions exit successfully even if the end of an output did not fit on the disk.
         if status.success() && !self.is_unwritten() {
             Ok(None)
         } else {
@@ -292,20 +293,20 @@ impl<'a> Decode<'a> {
             if quiet_since.elapsed() > self.stall {
                 return Err(ExtractError::Stalled(self.stall.as_secs()));
             }
-            // Both pipes are closed, so that nothing but the exit itself is left to wait for.
+            // Both pipes are closed; only the exit remains to wait for.
             std::thread::park_timeout(Duration::from_millis(1));
         }
     }
 
-    /// Whether something could not be written: ffmpeg says so, and the disk is found to be full where the log
-    /// is in doubt.
+    /// Returns whether ffmpeg reported a failed write. If the log contains metadata of the source, the disk must
+    /// be full too.
     fn is_unwritten(&self) -> bool {
         let exhausted = || self.written.iter().any(|(file, _)| room::is_exhausted(file));
         self.unwritten.load(Ordering::Relaxed) && (!self.doubtful || exhausted())
     }
 
     fn failure(&self, status: ExitStatus) -> ExtractError {
-        // It ended by itself, and not one frame came, since none can be decoded.
+        // ffmpeg exited by itself without one frame, so no frame can be decoded.
         let by_itself = status.code().is_some() && !self.starved.load(Ordering::Relaxed);
         if let (true, 0, Some(damage)) = (by_itself, self.frames, self.evidence.complained()) {
             return ExtractError::Damaged(damage.to_owned());
@@ -321,15 +322,15 @@ impl<'a> Decode<'a> {
     }
 }
 
-/// What is noted of a log beside its events.
-struct Notes {
-    /// The last errors.
+/// Errors of a log that are kept beside its events.
+struct LogErrors {
+    /// Last error lines.
     tail: Arc<Mutex<VecDeque<String>>>,
     unwritten: Arc<AtomicBool>,
     starved: Arc<AtomicBool>,
 }
 
-impl Notes {
+impl LogErrors {
     fn keep(&self, line: &str) {
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.len() == TAIL_LINES {
@@ -342,8 +343,8 @@ impl Notes {
         if line.contains("Cannot allocate memory") {
             self.starved.store(true, Ordering::Relaxed);
         }
-        // It is said last, or drowned by what follows from it.
-        if is_of_no_space(line) && !self.unwritten.swap(true, Ordering::Relaxed) {
+        // This error is either the last line, or its consequences would displace the line.
+        if is_no_space(line) && !self.unwritten.swap(true, Ordering::Relaxed) {
             self.keep(line);
         }
         if !self.unwritten.load(Ordering::Relaxed) {
@@ -352,26 +353,26 @@ impl Notes {
     }
 }
 
-fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, notes: &Notes) {
+fn read_log(stderr: impl io::Read, sender: &SyncSender<Message>, errors: &LogErrors) {
     let mut log = LogReader::new();
     for_each_line(stderr, |line| {
-        let mut messages = log.read(line).filter_map(|line| message(line, notes));
+        let mut messages = log.read(line).filter_map(|line| message(line, errors));
         messages.all(|message| sender.send(message).is_ok())
     });
     let _ = sender.send(Message::PipeClosed);
 }
 
-/// Returns the message that a line stands for, and notes its error.
-fn message(line: LogLine, notes: &Notes) -> Option<Message> {
+/// Converts a line to a message. Stores its error in `errors`.
+fn message(line: LogLine, errors: &LogErrors) -> Option<Message> {
     Some(match line {
         LogLine::Decoded(frame) => Message::Event(Event::Decoded(frame)),
         LogLine::Picked { pts, interlaced } => Message::Event(Event::Picked { pts, interlaced }),
         LogLine::Encoded {
-            place,
+            index,
             pts,
             interlaced,
         } => Message::Event(Event::Encoded {
-            place,
+            index,
             pts,
             interlaced,
         }),
@@ -382,11 +383,11 @@ fn message(line: LogLine, notes: &Notes) -> Option<Message> {
         LogLine::CorruptPacket { stream, dts } => Message::CorruptPacket(stream, dts),
         LogLine::CorruptInput { stream } => Message::CorruptInput(stream),
         LogLine::Damage(line) => {
-            notes.keep(&line);
+            errors.keep(&line);
             Message::Damage(line)
         }
         LogLine::Error(line) => {
-            notes.error(&line);
+            errors.error(&line);
             return None;
         }
         LogLine::Opened => return None,
@@ -403,7 +404,8 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
     let in_flight = Arc::new(InFlight::default());
     let mut pictures = PictureReader::new(stdout, format);
     loop {
-        // The last picture may wait for the end to be seen, so that there is no waiting before the end.
+        // The last picture is read without waiting for capacity, since the end of the stream may only become
+        // visible afterwards.
         if pictures.is_at_end().is_ok_and(|end| !end) {
             in_flight.wait_for_room();
         }
@@ -422,8 +424,8 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
     }
 }
 
-/// Bytes of encoded pictures between ffmpeg's stdout and the end of their way. Waiting for room is
-/// what slows ffmpeg down when pictures are written slowly, and keeps memory flat.
+/// Bytes of encoded pictures between ffmpeg's stdout and their destination. Waiting for capacity slows ffmpeg
+/// down when pictures are written slowly, and bounds memory.
 #[derive(Default)]
 struct InFlight {
     bytes: Mutex<usize>,
@@ -431,8 +433,8 @@ struct InFlight {
 }
 
 impl InFlight {
-    /// A picture is only read on top of less than this: of small ones several wait, of a large one
-    /// there is one at a time.
+    /// Limit below which another picture is read: several small pictures are in flight at once, or one large
+    /// picture.
     const ENOUGH: usize = 4 << 20;
 
     fn wait_for_room(&self) {
@@ -443,7 +445,7 @@ impl InFlight {
             .unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// The same bytes, counted until the last copy of them is dropped.
+    /// Returns the same bytes, counted until their last copy is dropped.
     fn count(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) += bytes.len();
         Bytes::from_owner(Counted {

@@ -1,9 +1,9 @@
-//! Why a decode ends early.
+//! Reasons why a decode ends early.
 
 use crate::compress::CompressError;
 use crate::extract::{Decoded, ExtractError, Surprise};
 
-/// Why a decode ends early.
+/// Reason why a decode ends early.
 #[derive(Debug)]
 pub(crate) enum Interruption<E> {
     /// Another decode is needed.

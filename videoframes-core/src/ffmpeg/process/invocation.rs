@@ -1,4 +1,4 @@
-//! An input, and what the child processes that read it may use.
+//! An input with the programs, limits and cancellation token of the processes that read it.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::ffmpeg::args::Opened;
 use crate::limits::Limits;
 use crate::video::VideoInfo;
 
-/// An input, and what the child processes that read it may use.
+/// An input with the programs, limits and cancellation token of the processes that read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Invocation<'a> {
     pub(crate) programs: &'a Programs,
@@ -25,7 +25,7 @@ impl<'a> Invocation<'a> {
         Opened::new(self.input, video, self.limits)
     }
 
-    /// Returns ffmpeg with the memory that a decode of `video` takes.
+    /// Returns ffmpeg with the memory limit for a decode of `video`.
     pub(crate) fn decoder(&self, video: &VideoInfo) -> Program {
         let workload = Workload::opening(self.input).decoding(video);
         self.programs.ffmpeg.with_memory(workload.memory(self.limits))

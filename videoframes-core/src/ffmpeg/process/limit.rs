@@ -1,41 +1,43 @@
-//! What a child says when a video exceeds a limit that the child itself enforces.
+//! Errors that a child process prints when a video exceeds a limit enforced by the process itself.
 
 use crate::extract::ExtractError;
 
-/// Whether words are those of a program that may use no more memory: of a C library, C++ or the loader.
-pub(crate) fn is_of_no_memory(words: &str) -> bool {
+/// Returns whether a message says that memory is exhausted: a message of a C library, C++ or the loader.
+pub(crate) fn is_no_memory(message: &str) -> bool {
     let known = [
         "Cannot allocate memory",
         "cannot allocate memory",
         "bad_alloc",
         "failed to map segment",
     ];
-    known.iter().any(|known| words.contains(known))
+    known.iter().any(|known| message.contains(known))
 }
 
-/// Whether words are those of a decoder that refuses a frame for its size (`-max_pixels`).
-pub(crate) fn is_of_pixels(words: &str) -> bool {
-    words.contains("exceeds specified max pixel count")
+/// Returns whether a message says that the decoder refused a frame for its size (`-max_pixels`).
+pub(crate) fn is_too_many_pixels(message: &str) -> bool {
+    message.contains("exceeds specified max pixel count")
 }
 
-/// Whether words are a system's for a file that cannot grow.
-pub(crate) fn is_of_no_space(words: &str) -> bool {
+/// Returns whether a message says that a file cannot grow.
+pub(crate) fn is_no_space(message: &str) -> bool {
     let known = [
         "No space left on device",
         "Disk quota exceeded",
         "File too large",
         "SIGXFSZ",
     ];
-    known.iter().any(|known| words.contains(known))
+    known.iter().any(|known| message.contains(known))
 }
 
-/// The limit that words of ffmpeg's are about.
-pub(crate) fn exceeded(words: &str) -> Option<ExtractError> {
-    if is_of_no_memory(words) {
+/// Returns the error for the limit that a message of ffmpeg is about, if any.
+pub(crate) fn exceeded(message: &str) -> Option<ExtractError> {
+    if is_no_memory(message) {
         return Some(no_memory());
     }
-    is_of_pixels(words).then(|| {
-        ExtractError::LimitExceeded("the video grows beyond the limit of pixels in mid-stream".to_owned())
+    is_too_many_pixels(message).then(|| {
+        ExtractError::LimitExceeded(
+            "the frames of the video grow beyond the maximum number of pixels".to_owned(),
+        )
     })
 }
 
@@ -44,5 +46,5 @@ pub(crate) fn no_memory() -> ExtractError {
 }
 
 pub(crate) fn too_many_pixels() -> ExtractError {
-    ExtractError::LimitExceeded("pictures are larger than the limit of pixels".to_owned())
+    ExtractError::LimitExceeded("the frames have more than the maximum number of pixels".to_owned())
 }

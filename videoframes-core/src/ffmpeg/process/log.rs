@@ -1,50 +1,50 @@
-//! The lines that ffmpeg writes to stderr.
+//! Lines that ffmpeg prints to stderr.
 //!
-//! ffmpeg prints the metadata of a source as they are, line breaks included, so that a source can put any
-//! line into the log. Three kinds of lines are trusted:
-//! - lines with a random name, such as those of our own filters, wherever they stand;
-//! - the first line, which names the version;
-//! - errors and warnings outside the part between the first input and the marker that follows the last one
-//!   (see [`crate::ffmpeg::args::marker`]). Outputs print no metadata, except where they are kept: see
+//! ffmpeg prints the metadata of a source verbatim, line breaks included, so a source can inject any line into
+//! the log. Three kinds of lines are trusted:
+//! - lines with a random name, such as those of our own filters, at any position;
+//! - the first line, which contains the version;
+//! - errors and warnings outside the part between the first input and the marker after the last input (see
+//!   [`crate::ffmpeg::args::marker`]). Outputs print no metadata unless they keep the metadata of the source: see
 //!   [`super::decode::Decode::damage`].
 //!
-//! Since version 7 demuxers, decoders and filters run in threads of their own, and `showinfo` writes a line in
-//! several parts. A message of another thread that falls between two parts stands in the same line, without
-//! the context and the level that ffmpeg puts in front of a line.
+//! Since version 7 demuxers, decoders and filters run in separate threads, and `showinfo` writes a line in
+//! several parts. A message of another thread may be printed between two parts. The message is then in the same
+//! line, without the context and level that ffmpeg prints at the start of a line.
 
-use super::limit::{exceeded, is_of_no_space};
+use super::limit::{exceeded, is_no_space};
 use crate::ffmpeg::args::{COMPARED, DECODED, ENCODED, OPENED, PAUSED, PICKED};
 
-/// One line that matters.
+/// A relevant line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LogLine {
-    /// A frame left the decoder.
+    /// The decoder returned a frame.
     Decoded(Frame),
-    /// A frame was picked and goes to the encoder.
+    /// A frame was picked and is passed to the encoder.
     Picked { pts: i64, interlaced: bool },
-    /// A frame goes to the encoder of a compressed video, after `place` others.
-    Encoded { place: u64, pts: i64, interlaced: bool },
-    /// The similarity of two videos, 0 to 1, at the end of a comparison.
+    /// A frame is passed to the encoder of a compressed video; `index` counts such frames.
+    Encoded { index: u64, pts: i64, interlaced: bool },
+    /// Similarity of two videos, 0 to 1, at the end of a comparison.
     Compared(f64),
-    /// A pause in the audio is longer than can be filled.
+    /// A pause in the audio is too long to be filled.
     Paused,
-    /// The banner.
+    /// The banner with the version.
     Version(String),
     /// A limit that ffmpeg enforces was exceeded.
     Limit(String),
     /// All inputs are open.
     Opened,
-    /// The demuxer marks a packet of a stream as corrupt, which does not mean that anything is missing.
+    /// The demuxer marked a packet of a stream as corrupt, which does not imply missing data.
     CorruptPacket { stream: u32, dts: Option<i64> },
-    /// A packet that is marked as corrupt goes to the decoder.
+    /// A packet marked as corrupt is passed to the decoder.
     CorruptInput { stream: u32 },
-    /// Something of the input was lost or spoiled.
+    /// Part of the input is lost or corrupted.
     Damage(String),
     /// Another error.
     Error(String),
 }
 
-/// A frame as the decoder returns it.
+/// A frame returned by the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) pts: Option<i64>,
@@ -54,7 +54,7 @@ pub(crate) struct Frame {
     pub(crate) key: bool,
 }
 
-/// Phrases with which ffmpeg's demuxers, parsers and decoders report lost or spoiled data.
+/// Phrases with which ffmpeg's demuxers, parsers and decoders report lost or corrupted data.
 const DAMAGE: [&str; 17] = [
     "corrupt",
     "error while decoding",
@@ -75,20 +75,20 @@ const DAMAGE: [&str; 17] = [
     "exceeds containing master element",
 ];
 
-/// Whose words a line may be.
+/// Part of the log, by the origin of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Before any line.
+    /// Before the first line.
     Start,
-    /// ffmpeg's, before it describes an input.
+    /// Lines of ffmpeg before the description of the inputs.
     Opening,
-    /// ffmpeg's or those of a source.
+    /// Lines of ffmpeg or of a source.
     Description,
-    /// ffmpeg's.
+    /// Lines of ffmpeg.
     Running,
 }
 
-/// Reads a log line by line.
+/// Parses a log line by line.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     part: Part,
@@ -99,7 +99,7 @@ impl LogReader {
         Self { part: Part::Start }
     }
 
-    /// Returns what the next line says: a message of its own, one of another thread, or both.
+    /// Parses the next line, which contains a message, a message of another thread, or both.
     pub(crate) fn read(&mut self, line: &str) -> impl Iterator<Item = LogLine> + use<> {
         let first = self.part == Part::Start;
         if first {
@@ -108,9 +108,9 @@ impl LogReader {
         let messages = if line.contains(OPENED.as_str()) {
             self.part = Part::Running;
             [Some(LogLine::Opened), None]
-        } else if let Some((filter, message)) = reported(line) {
+        } else if let Some((filter, message)) = filter_line(line) {
             let (own, other) = report(filter, message);
-            [own, other.and_then(interjection)]
+            [own, other.and_then(foreign_message)]
         } else if line.contains(PAUSED.as_str()) {
             [Some(LogLine::Paused), None]
         } else {
@@ -119,7 +119,7 @@ impl LogReader {
         messages.into_iter().flatten()
     }
 
-    /// What a line says that no random name proves to be genuine.
+    /// Parses a line without a random name.
     fn unnamed(&mut self, line: &str, first: bool) -> Option<LogLine> {
         if self.part == Part::Description {
             return None;
@@ -132,12 +132,12 @@ impl LogReader {
             let banner = first && message.starts_with("ffmpeg version ");
             return banner.then(|| LogLine::Version(message.to_owned()));
         }
-        complaint(level, message)
+        warning_or_error(level, message)
     }
 }
 
-/// Name and message of one of our own filters, which a random name proves to be genuine.
-fn reported(line: &str) -> Option<(&str, &str)> {
+/// Returns name and message of one of our own filters. Its random name proves that the line is genuine.
+fn filter_line(line: &str) -> Option<(&str, &str)> {
     let names = [&*DECODED, &*PICKED, &*ENCODED, &*COMPARED];
     let (filter, message) = names
         .iter()
@@ -146,7 +146,8 @@ fn reported(line: &str) -> Option<(&str, &str)> {
     Some((filter, message))
 }
 
-/// What one of our filters reports, and what another thread has written into the same line.
+/// Parses the report of one of our filters. Also returns the text that another thread has printed into the same
+/// line.
 fn report<'a>(filter: &str, message: &'a str) -> (Option<LogLine>, Option<&'a str>) {
     if filter == *COMPARED {
         let similarity = message
@@ -154,7 +155,7 @@ fn report<'a>(filter: &str, message: &'a str) -> (Option<LogLine>, Option<&'a st
             .and_then(|(_, all)| all.split(' ').next()?.parse().ok());
         return (similarity.map(LogLine::Compared), None);
     }
-    // Side data and colours: nothing in them is a complaint.
+    // Side data and colours; such lines contain no error.
     let Some(frame) = message.strip_prefix("n:") else {
         return (None, Some(message));
     };
@@ -167,7 +168,7 @@ fn report<'a>(filter: &str, message: &'a str) -> (Option<LogLine>, Option<&'a st
     )
 }
 
-/// A frame that passed a filter, as `showinfo` describes it from its number to its kind.
+/// Parses a frame that passed a filter from the output of `showinfo` between the number and type of the frame.
 fn presented(filter: &str, frame: &str) -> Option<LogLine> {
     let pts = number(frame, " pts:");
     let interlaced = frame.contains(" i:T ") || frame.contains(" i:B ");
@@ -184,26 +185,26 @@ fn presented(filter: &str, frame: &str) -> Option<LogLine> {
         return Some(LogLine::Picked { pts, interlaced });
     }
     Some(LogLine::Encoded {
-        place: frame.trim_start().split(' ').next()?.parse().ok()?,
+        index: frame.trim_start().split(' ').next()?.parse().ok()?,
         pts,
         interlaced,
     })
 }
 
-/// A message of another thread inside a line of one of our filters. It has lost its level: what is no known
-/// complaint is taken for chatter.
-fn interjection(message: &str) -> Option<LogLine> {
+/// Parses a message of another thread inside a line of one of our filters. The level of the message is missing,
+/// so messages other than known errors are ignored.
+fn foreign_message(message: &str) -> Option<LogLine> {
     if message.contains(PAUSED.as_str()) {
         return Some(LogLine::Paused);
     }
-    complaint("error", message).filter(|line| match line {
-        LogLine::Error(words) => is_of_no_space(words),
+    warning_or_error("error", message).filter(|line| match line {
+        LogLine::Error(words) => is_no_space(words),
         _ => true,
     })
 }
 
-/// A warning or an error.
-fn complaint(level: &str, message: &str) -> Option<LogLine> {
+/// Parses a warning or an error.
+fn warning_or_error(level: &str, message: &str) -> Option<LogLine> {
     let serious = matches!(level, "error" | "fatal" | "panic");
     if !serious && level != "warning" {
         return None;
@@ -224,9 +225,9 @@ fn complaint(level: &str, message: &str) -> Option<LogLine> {
     }
 }
 
-/// A packet that the demuxer marks as corrupt.
+/// Parses a message about a packet marked as corrupt.
 fn marked_packet(message: &str) -> Option<LogLine> {
-    // Versions before 6 name the file in front of it.
+    // Versions before 6 print the file name before the message.
     if let Some((_, stream)) = message.rsplit_once("corrupt input packet in stream ") {
         let stream = stream.trim_end().parse().ok()?;
         return Some(LogLine::CorruptInput { stream });
@@ -239,8 +240,8 @@ fn marked_packet(message: &str) -> Option<LogLine> {
     })
 }
 
-/// Level and words of a line such as `[h264 @ 0x55e0] [error] words`. Only what ffmpeg itself puts in
-/// front counts.
+/// Splits a line such as `[h264 @ 0x55e0] [error] message` into level and message. Only prefixes printed by
+/// ffmpeg itself count.
 fn split_level(line: &str) -> Option<(&str, &str)> {
     let mut rest = line.trim_end();
     loop {
@@ -250,14 +251,14 @@ fn split_level(line: &str) -> Option<(&str, &str)> {
             "info" | "warning" | "error" | "fatal" | "panic" | "verbose" | "debug" => {
                 return Some((inside, rest));
             }
-            // The context that speaks, perhaps inside another.
+            // The context of the message, which may be nested.
             _ if inside.contains(" @ 0x") => {}
             _ => return None,
         }
     }
 }
 
-/// The number behind `label`, which ffmpeg pads with blanks; `NOPTS` is none.
+/// Parses the number after `label`, which ffmpeg pads with blanks. Returns `None` for `NOPTS`.
 fn number(message: &str, label: &str) -> Option<i64> {
     let rest = message[message.find(label)? + label.len()..].trim_start();
     rest.split(' ').next()?.parse().ok()
@@ -268,7 +269,7 @@ fn number(message: &str, label: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// What a line says that is neither the first nor part of a description.
+    /// Parses a line that is neither the first line nor part of a description.
     fn parse(line: &str) -> Option<LogLine> {
         let mut messages = parse_all(line);
         assert!(messages.len() < 2, "{line}: {messages:?}");
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_read_from_both_ends_of_the_supported_range() {
+    fn parses_frames_of_the_oldest_and_newest_supported_versions() {
         let old = "[info] n:   1 pts:   1024 pts_time:0.1     pos:     4946 fmt:yuv420p \
                    sar:1/1 s:320x180 i:P iskey:1 type:I ";
         let new = "[info] n:   1 pts:  -1024 pts_time:0.1     duration:   1024 \
@@ -310,15 +311,11 @@ mod tests {
             })
         );
         assert_eq!(parse(&line(&DECODED, "[info] config in time_base: 1/10")), None);
-        assert_eq!(
-            parse(&line("decoded", old)),
-            None,
-            "a name that a source may know"
-        );
+        assert_eq!(parse(&line("decoded", old)), None, "a source can know this name");
     }
 
     #[test]
-    fn a_pause_is_found_inside_another_line() {
+    fn finds_a_pause_inside_another_line() {
         let line = format!("[ametadata @ 0x1] [info] {}=1", *PAUSED);
         assert_eq!(parse(&line), Some(LogLine::Paused));
         let line = format!(
@@ -330,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_thread_is_found_between_the_parts_of_a_line() {
+    fn finds_messages_of_other_threads_between_parts_of_a_line() {
         let frame = LogLine::Encoded {
-            place: 165,
+            index: 165,
             pts: 495_000,
             interlaced: false,
         };
@@ -370,7 +367,7 @@ mod tests {
                 let (last, first) = messages.split_last().unwrap();
                 assert_eq!(first.first(), own, "{line}");
                 let found = match (last, &other) {
-                    // The words begin where the parts end, which cannot be told in every line.
+                    // The message begins where the parts end; not every line shows that position.
                     (LogLine::Damage(said), LogLine::Damage(words))
                     | (LogLine::Limit(said), LogLine::Limit(words))
                     | (LogLine::Error(said), LogLine::Error(words)) => said.ends_with(words.as_str()),
@@ -384,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_from_chatter() {
+    fn distinguishes_damage_from_other_messages() {
         let line = "[mov,mp4 @ 0x1] [error] stream 0, offset 0x9c8: partial file";
         assert_eq!(
             parse(line),
@@ -407,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_is_marked_as_corrupt_is_no_damage_in_itself() {
+    fn a_marked_packet_alone_is_no_damage() {
         let packet = |dts| Some(LogLine::CorruptPacket { stream: 2, dts });
         let line = "[mpegts @ 0x1] [warning] Packet corrupt (stream = 2, dts = 411000).";
         assert_eq!(parse(line), packet(Some(411_000)));
@@ -422,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_of_an_input_proves_nothing() {
+    fn ignores_the_description_of_inputs() {
         let read = |log: &mut LogReader, line: &str| log.read(line).next();
         let mut log = LogReader::new();
         let version = "[info] ffmpeg version 5.1.9 Copyright";

@@ -1,4 +1,5 @@
-//! How much address space a child may use, by what it is started for. Pure but for the size of the source.
+//! Limit for the address space of a child process, by its workload. Pure except for reading the size of the
+//! source.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -10,21 +11,21 @@ use crate::limits::{
 };
 use crate::video::VideoInfo;
 
-/// What a child is started for.
+/// Work of a child process that determines its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Workload {
-    /// Bytes of the file that is opened.
+    /// Size of the opened file in bytes.
     source_bytes: u64,
     /// Pixels of a decoded frame.
     pixels: u64,
     /// Whether decoded samples have more than 8 bits.
     deep: bool,
-    /// Pixels of a frame of each encoded video, added up.
+    /// Pixels of a frame, summed over all encoded videos.
     encoded_pixels: u64,
 }
 
 impl Workload {
-    /// A child that opens `source`.
+    /// Creates the workload of a child that opens `source`.
     pub(crate) fn opening(source: &Path) -> Self {
         Self {
             source_bytes: source.metadata().map_or(0, |file| file.len()),
@@ -32,7 +33,7 @@ impl Workload {
         }
     }
 
-    /// The same, which also decodes `video`.
+    /// Adds the decoding of `video`.
     pub(crate) fn decoding(self, video: &VideoInfo) -> Self {
         Self {
             pixels: u64::from(video.width) * u64::from(video.height),
@@ -41,7 +42,7 @@ impl Workload {
         }
     }
 
-    /// The same, which also encodes a video of that size.
+    /// Adds the encoding of a video with this width and height.
     pub(crate) fn encoding(self, (width, height): (u32, u32)) -> Self {
         Self {
             encoded_pixels: self.encoded_pixels + u64::from(width) * u64::from(height),
@@ -49,7 +50,7 @@ impl Workload {
         }
     }
 
-    /// Bytes of address space, on this machine.
+    /// Returns the limit for the address space in bytes, on this machine.
     pub(crate) fn memory(self, limits: &Limits) -> u64 {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         limits.memory.unwrap_or_else(|| self.default_memory(cores as u64))
@@ -73,7 +74,7 @@ impl Workload {
     }
 }
 
-/// Bytes per pixel of a decoded frame and core: picture encoders keep a frame per thread.
+/// Bytes per pixel of a decoded frame and core. Picture encoders keep a frame per thread.
 const PIXEL_MEMORY_PER_CORE: u64 = 4;
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn memory_grows_with_the_source_the_pictures_and_the_machine() {
+    fn memory_depends_on_source_size_frame_size_and_cores() {
         let nothing = Workload::default();
         let small = Workload {
             source_bytes: 20 << 10,
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_limit_is_taken_as_it_is() {
+    fn a_requested_limit_is_used_unchanged() {
         let limits = Limits {
             memory: Some(3 << 30),
             ..Limits::default()

@@ -1,4 +1,4 @@
-//! Child processes: found, started with limits, fed, watched and read.
+//! Child processes: discovery of programs, limits, input, watchdog, and parsing of their output.
 
 pub(crate) mod blocking;
 pub(crate) mod child;

@@ -1,4 +1,4 @@
-//! What ffprobe says of a container, distrusted and turned into our own terms.
+//! Description of a container by ffprobe, validated and converted to the types of this crate.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
 use super::invocation::Invocation;
-use super::limit::{is_of_no_memory, is_of_pixels, no_memory, too_many_pixels};
+use super::limit::{is_no_memory, is_too_many_pixels, no_memory, too_many_pixels};
 use super::memory::Workload;
 use super::program::Program;
 use crate::extract::ExtractError;
@@ -85,7 +85,7 @@ pub(crate) fn describe(
     let ffprobe = ffprobe(invocation);
     let (document, log) = answer(&ffprobe, args::probe_streams(input, limits), limits, cancel).map_err(
         |error| match error {
-            // A file that is only called `.mp4` has lost no index.
+            // A file with the extension `.mp4` but different content has lost no index.
             ExtractError::Damaged(reason) if !looks_like_mp4(input) => ExtractError::NotAVideo(reason),
             ExtractError::NotAVideo(reason) => {
                 picture(&head(input)).unwrap_or(ExtractError::NotAVideo(reason))
@@ -94,8 +94,8 @@ pub(crate) fn describe(
         },
     )?;
     described(document, stream).map_err(|error| match error {
-        // ffprobe leaves out a size that its decoder has refused.
-        ExtractError::Damaged(_) if log.iter().any(|line| is_of_pixels(line)) => too_many_pixels(),
+        // ffprobe omits a size that its decoder refused.
+        ExtractError::Damaged(_) if log.iter().any(|line| is_too_many_pixels(line)) => too_many_pixels(),
         error => error,
     })
 }
@@ -106,7 +106,7 @@ fn ffprobe(invocation: Invocation<'_>) -> Program {
     invocation.programs.ffprobe.with_memory(memory)
 }
 
-/// What ffprobe answers in JSON.
+/// Runs ffprobe and parses its JSON output.
 pub(crate) fn ask<T: DeserializeOwned>(
     ffprobe: &Program,
     args: Vec<OsString>,
@@ -116,7 +116,7 @@ pub(crate) fn ask<T: DeserializeOwned>(
     Ok(answer(ffprobe, args, limits, cancel)?.0)
 }
 
-/// What ffprobe answers in JSON, and what it complained about.
+/// Runs ffprobe and parses its JSON output. Also returns the last lines of its log.
 fn answer<T: DeserializeOwned>(
     ffprobe: &Program,
     args: Vec<OsString>,
@@ -127,11 +127,11 @@ fn answer<T: DeserializeOwned>(
     let child = ChildGroup::ffprobe(ffprobe, args)?;
     let log = watch(child, limits.stall, cancel, Output::Whole(&mut json))?;
     let document = serde_json::from_slice(&json)
-        .map_err(|e| ExtractError::NotAVideo(format!("ffprobe's answer cannot be read ({e})")))?;
+        .map_err(|e| ExtractError::NotAVideo(format!("failed to parse the output of ffprobe ({e})")))?;
     Ok((document, log))
 }
 
-/// The stream that is meant among all of them.
+/// Selects the requested stream and describes it.
 fn described(document: Document, choice: Option<StreamChoice>) -> Result<Described, ExtractError> {
     let container = document.format.format_name.clone().unwrap_or_default();
     let is_video = |stream: &&Stream| stream.codec_type.as_deref() == Some("video");
@@ -161,7 +161,7 @@ impl Stream {
             height: self.height.unwrap_or(0),
             frames: self.nb_frames.as_deref().and_then(|frames| frames.parse().ok()),
             default,
-            // In this family every enabled track is marked as default.
+            // In this family of formats every enabled track is marked as default.
             disabled: container.starts_with("mov,") && !default,
             attached: ["attached_pic", "timed_thumbnails", "still_image"]
                 .into_iter()
@@ -230,7 +230,7 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
     })
 }
 
-/// Whether pictures have an alpha channel: in their pixel format, or as a stream of its own in WebM.
+/// Returns whether pictures have an alpha channel: in their pixel format, or as a separate stream in WebM.
 fn has_alpha(codec: &str, pixel_format: &str, tags: &HashMap<String, String>) -> bool {
     let formats = [
         "yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya8", "ya16", "vuya", "ayuv",
@@ -243,7 +243,7 @@ fn has_alpha(codec: &str, pixel_format: &str, tags: &HashMap<String, String>) ->
         || tags.iter().any(tagged)
 }
 
-/// `4:3` as a ratio; `0:1` means unknown.
+/// Parses a ratio such as `4:3`; `0:1` means unknown.
 fn sample_aspect(text: &str) -> Option<Rational> {
     let (n, d) = text.split_once(':')?;
     let (n, d): (u32, u32) = (n.parse().ok()?, d.parse().ok()?);
@@ -252,7 +252,7 @@ fn sample_aspect(text: &str) -> Option<Rational> {
         .and_then(believable_aspect)
 }
 
-/// From ffprobe's dump of the matrix: three lines of an offset and three numbers.
+/// Parses ffprobe's dump of a display matrix: three lines, each with an offset and three numbers.
 fn orientation(dump: &str) -> Orientation {
     let rows: Vec<Vec<i64>> = dump
         .lines()
@@ -272,12 +272,12 @@ fn orientation(dump: &str) -> Orientation {
     }
 }
 
-/// The presented frames that packets promise.
+/// Presented frames according to the packets.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
-    /// Of all packets; `None` if any lacks a timestamp or two share one.
+    /// Frames of all packets; `None` if a packet lacks a timestamp or two packets share one.
     pub(crate) all: Option<Timeline>,
-    /// The first keyframe and the frames from there on, where other packets come before it.
+    /// Frames from the first keyframe on, if other packets precede it.
     pub(crate) from_keyframe: Option<Timeline>,
 }
 
@@ -286,16 +286,16 @@ pub(crate) struct Packets {
 struct PacketReader {
     pts: Vec<i64>,
     last: Option<(i64, Option<i64>)>,
-    /// Place of the first keyframe that follows other packets, and its timestamp.
+    /// Index and timestamp of the first keyframe, if other packets precede it.
     keyframe: Option<(usize, i64)>,
-    /// Whether the stream begins with a packet that is no keyframe, and none has come yet.
+    /// Whether the stream begins with a packet that is not a keyframe, and no keyframe has followed yet.
     begins_late: Option<bool>,
     unreliable: bool,
     too_many: bool,
 }
 
 impl PacketReader {
-    /// Takes a line of `pts,duration,flags`.
+    /// Adds a line of `pts,duration,flags`.
     fn packet(&mut self, line: &str) {
         let mut fields = line.split(',');
         let time = fields.next().and_then(|f| f.parse::<i64>().ok());
@@ -333,8 +333,8 @@ impl PacketReader {
             let count = pts.len();
             Timeline::new(time_base, pts, duration).filter(|timeline| timeline.pts().len() == count)
         };
-        let from_keyframe = self.keyframe.and_then(|(place, start)| {
-            let shown = self.pts[place..].iter().copied().filter(|&pts| pts >= start);
+        let from_keyframe = self.keyframe.and_then(|(index, start)| {
+            let shown = self.pts[index..].iter().copied().filter(|&pts| pts >= start);
             timeline(shown.collect())
         });
         Packets {
@@ -356,7 +356,7 @@ pub(crate) fn packets(invocation: Invocation<'_>, video: &VideoInfo) -> Result<P
         Output::Lines(&mut |line| reader.packet(line)),
     );
     match outcome {
-        // Damage in the packets is for the decoder to judge.
+        // Damage in the packets is left to the decoder.
         Ok(_) | Err(ExtractError::NotAVideo(_) | ExtractError::Damaged(_)) => {}
         Err(other) => return Err(other),
     }
@@ -395,7 +395,7 @@ enum Output<'a> {
     Lines(&'a mut dyn FnMut(&str)),
 }
 
-/// Runs ffprobe to its end, taking its output, under the watchdog. Returns the last lines of its log.
+/// Runs ffprobe to its end under the watchdog and collects its output. Returns the last lines of its log.
 fn watch(
     mut child: ChildGroup,
     stall: Duration,
@@ -484,12 +484,12 @@ fn watch(
     }
 }
 
-/// Whether the file begins with a box of ISO/IEC 14496-12 or QuickTime.
+/// Returns whether the file begins with a box of ISO/IEC 14496-12 or QuickTime.
 fn looks_like_mp4(input: &Path) -> bool {
     head(input).first_chunk().is_some_and(starts_like_mp4)
 }
 
-/// The first bytes of a file; none if it cannot be read.
+/// Returns the first bytes of a file, or none if the file cannot be read.
 fn head(input: &Path) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD);
     let read = std::fs::File::open(input).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
@@ -499,14 +499,14 @@ fn head(input: &Path) -> Vec<u8> {
     }
 }
 
-/// Bytes of a file that tell a picture from a video.
+/// Number of bytes that distinguish a picture from a video.
 const HEAD: usize = 21;
 
-/// Why a file that begins like this, and that ffprobe refused, cannot be read, if it is a picture.
+/// Returns the error for a file with this beginning that ffprobe refused, if the file is a picture.
 fn picture(head: &[u8]) -> Option<ExtractError> {
     let still = |kind: &str| ExtractError::NotAVideo(format!("it is a still picture ({kind})"));
     match head {
-        // The flags of the extended format follow the head of its chunk.
+        // The flags of the extended format follow the chunk header.
         [
             b'R',
             b'I',
@@ -523,7 +523,7 @@ fn picture(head: &[u8]) -> Option<ExtractError> {
             rest @ ..,
         ] => Some(match rest {
             [b'V', b'P', b'8', b'X', _, _, _, _, flags, ..] if flags & 2 != 0 => {
-                ExtractError::Unsupported("its ffprobe does not read animated WebP".to_owned())
+                ExtractError::Unsupported("its ffprobe does not support animated WebP".to_owned())
             }
             _ => still("WebP"),
         }),
@@ -533,28 +533,28 @@ fn picture(head: &[u8]) -> Option<ExtractError> {
     }
 }
 
-/// Lines of ffprobe's complaints that are kept.
+/// Number of lines of ffprobe's log that are kept.
 const LOG_LINES: usize = 8;
 
-/// What ffprobe's complaints mean: a container that lost its index is damaged, not foreign.
+/// Converts the log of ffprobe to an error. A container without its index is damaged, not of an unknown format.
 fn refusal(log: &[String]) -> ExtractError {
     if log.iter().any(|line| line.contains("moov atom not found")) {
-        return ExtractError::Damaged("its index is lost (moov atom not found)".to_owned());
+        return ExtractError::Damaged("the index is missing (moov atom not found)".to_owned());
     }
-    if log.iter().any(|line| is_of_no_memory(line)) {
+    if log.iter().any(|line| is_no_memory(line)) {
         return no_memory();
     }
-    if log.iter().any(|line| is_of_pixels(line)) {
+    if log.iter().any(|line| is_too_many_pixels(line)) {
         return too_many_pixels();
     }
     if log
         .iter()
         .any(|line| line.contains("not on whitelist") && line.contains("Codec ("))
     {
-        return ExtractError::NotAVideo("it has a codec that is not decoded here".to_owned());
+        return ExtractError::NotAVideo("its codec is not supported".to_owned());
     }
     if log.iter().any(|line| line.contains("not on whitelist")) {
-        return ExtractError::NotAVideo("its format is none that holds a whole video by itself".to_owned());
+        return ExtractError::NotAVideo("its format is not self-contained".to_owned());
     }
     let line = log.last().map_or("ffprobe gave no reason", String::as_str);
     let reason = line
@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn an_animated_picture_is_told_from_a_still_one() {
+    fn distinguishes_animated_from_still_pictures() {
         let webp = |flags| [b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(), &[flags]].concat();
         assert!(matches!(picture(&webp(0x12)), Some(ExtractError::Unsupported(_))));
         assert!(matches!(picture(&webp(0x10)), Some(ExtractError::NotAVideo(_))));
@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_found_in_the_pixel_format_or_beside_it() {
+    fn finds_alpha_in_the_pixel_format_and_in_tags() {
         let tags = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
         let none = HashMap::new();
         for (codec, format, tags, expected) in [
@@ -615,13 +615,13 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_presented_from_the_first_keyframe_on() {
+    fn presents_frames_from_the_first_keyframe_on() {
         let usual = read(&["0,1,K__", "2,1,___", "1,1,___", "3,1,K__"]);
         assert_eq!(usual, (Some(vec![0, 1, 2, 3]), None));
-        // Frames that are shown before the keyframe refer to what is not there.
+        // Frames presented before the keyframe refer to missing packets.
         let late = read(&["1,1,___", "5,1,K__", "3,1,___", "6,1,___"]);
         assert_eq!(late, (Some(vec![1, 3, 5, 6]), Some(vec![5, 6])));
-        // The keyframe is there, and only not shown.
+        // The keyframe exists but is not presented.
         let edited = read(&["0,1,KD_", "1,1,___", "2,1,K__"]);
         assert_eq!(edited, (Some(vec![1, 2]), None));
         assert_eq!(read(&["0,1,___", "1,1,___"]), (Some(vec![0, 1]), None));

@@ -1,32 +1,32 @@
-//! The installed programs: where they are, which version, and what their build can do.
+//! The installed programs: their paths, versions and capabilities.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
-use super::limit::{is_of_no_memory, no_memory};
+use super::limit::{is_no_memory, no_memory};
 use super::spawn::Bounds;
 use crate::extract::ExtractError;
 use crate::limits::{CHILD_FILE_BYTES, MEMORY};
 
-/// Oldest supported version.
+/// Oldest supported version of ffmpeg.
 pub const OLDEST_SUPPORTED: (u32, u32) = (5, 1);
 
-/// How long ffmpeg may take to say which version it is.
+/// Maximum time for a query of version or capabilities.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an ffmpeg says of itself.
+/// Version of an installed ffmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// As printed (`5.1.9-0+deb12u1`).
+    /// Version as printed (`5.1.9-0+deb12u1`).
     pub text: String,
-    /// Major and minor number; builds that carry no number count as the newest.
+    /// Major and minor number. Builds without a number count as the newest version.
     pub number: (u32, u32),
 }
 
 impl Version {
-    /// From `ffmpeg version n9.0.2-17-g2a57` or `ffmpeg version 5.1.9-0+deb12u1 Copyright …`.
+    /// Parses `ffmpeg version n9.0.2-17-g2a57` or `ffmpeg version 5.1.9-0+deb12u1 Copyright …`.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let text = line.strip_prefix("ffmpeg version ")?.split_whitespace().next()?;
         let mut digits = text.trim_start_matches('n').split(|c: char| !c.is_ascii_digit());
@@ -36,7 +36,7 @@ impl Version {
             }
             _ => (u32::MAX, 0),
         };
-        // Builds by date (2026-09-30-git) are new, not version 2026.
+        // A dated build (2026-09-30-git) is a new build, not version 2026.
         Some(Self {
             text: text.to_owned(),
             number,
@@ -53,7 +53,7 @@ impl Version {
     }
 }
 
-/// A program, where its processes are registered, and what they may use.
+/// A program with the registry and resource limits of its processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
@@ -75,14 +75,14 @@ impl From<PathBuf> for Program {
 }
 
 impl Program {
-    /// The same program, whose processes may use so many bytes of address space.
+    /// Returns the program with this limit for the address space in bytes.
     pub(crate) fn with_memory(&self, bytes: u64) -> Self {
         let mut program = self.clone();
         program.bounds.memory = bytes;
         program
     }
 
-    /// The same program, whose processes may write files of so many bytes.
+    /// Returns the program with this limit for the size of written files in bytes.
     pub(crate) fn with_files(&self, bytes: u64) -> Self {
         let mut program = self.clone();
         program.bounds.file = bytes;
@@ -98,8 +98,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// The ffmpeg at `path`, or the one found beside this program or on the `PATH`. ffprobe is the
-    /// one beside it, else the one on the `PATH`.
+    /// Uses the ffmpeg at `path`, otherwise the ffmpeg in the folder of this program or on the `PATH`. The
+    /// ffprobe in the same folder as ffmpeg is preferred to the ffprobe on the `PATH`.
     pub(crate) fn find(path: Option<PathBuf>) -> Self {
         let (ffmpeg, ffprobe) = match path {
             Some(ffmpeg) => {
@@ -123,7 +123,7 @@ impl Programs {
         }
     }
 
-    /// The same, whose processes are registered in a folder.
+    /// Returns the programs with a folder in which their processes are registered.
     pub(crate) fn registered(&self, folder: &Path) -> Self {
         let mut programs = self.clone();
         programs.ffmpeg.registry = Some(folder.into());
@@ -131,7 +131,7 @@ impl Programs {
         programs
     }
 
-    /// The version, asked for once.
+    /// Returns the version of ffmpeg, which is queried once.
     pub(crate) fn version(&self) -> Result<Version, ExtractError> {
         if let Some(version) = self.version.get() {
             return Ok(version.clone());
@@ -140,7 +140,7 @@ impl Programs {
         let version = banner.first().and_then(|line| Version::parse(line));
         let version = version.ok_or_else(|| {
             ExtractError::Unsupported(format!(
-                "'{}' does not say which version it is",
+                "'{}' does not print its version",
                 self.ffmpeg.path.display()
             ))
         })?;
@@ -148,7 +148,7 @@ impl Programs {
         Ok(self.version.get_or_init(|| version).clone())
     }
 
-    /// Which of `names` are missing among ffmpeg's `-filters` or `-encoders`.
+    /// Returns the `names` that ffmpeg does not list under `list`, such as `-filters` or `-encoders`.
     pub(crate) fn missing(
         &self,
         list: &str,
@@ -163,10 +163,10 @@ impl Programs {
         Ok(names.iter().copied().filter(|name| !has(name)).collect())
     }
 
-    /// A failure, or what explains it better: an ffmpeg that is missing or too old.
+    /// Replaces a failure by its cause where the cause is known: exhausted memory or an unsupported version.
     pub(crate) fn explain(&self, error: ExtractError) -> ExtractError {
         match error {
-            ExtractError::DecoderFailed(said) if is_of_no_memory(&said) => no_memory(),
+            ExtractError::DecoderFailed(said) if is_no_memory(&said) => no_memory(),
             ExtractError::DecoderFailed(_) => match self.version() {
                 Err(better @ ExtractError::Unsupported(_)) => better,
                 _ => error,
@@ -176,7 +176,7 @@ impl Programs {
     }
 }
 
-/// The lines of a short answer, within a time.
+/// Runs a program with a short output and returns its lines, within a timeout.
 fn ask(program: &Program, question: &[&str]) -> Result<Vec<String>, ExtractError> {
     let mut child = ChildGroup::ffmpeg(program, question.iter().map(Into::into).collect())?;
     child.feed(Stdin::Empty);
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_releases_and_of_builds_without_a_number_are_read() {
+    fn parses_versions_of_releases_and_unnumbered_builds() {
         let number = |line| Version::parse(line).map(|v| v.number);
         assert_eq!(
             number("ffmpeg version 5.1.9-0+deb12u1 Copyright (c)"),

@@ -1,8 +1,8 @@
-//! Children by file, for whoever has to clean up behind a process that is gone.
+//! Registry of child processes in files, for cleaning up after a process that has died.
 //!
-//! A child leaves a file named `{pid}-{start time}` while it lives, so that a number that the system
-//! has given to another process since is told from it. The file holds the id of the boot: start times
-//! begin anew with each. Where there is no `/proc` no file is left, and none is found.
+//! While a child runs, its file is named `{pid}-{start time}`: the start time distinguishes the child from a
+//! later process with the same PID. The file contains the boot ID, since start times begin anew with each boot.
+//! On systems without `/proc` no files are written or found.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// The file of a child. It goes with this value.
+/// File of a running child; removed on drop.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RegistryEntry {
     path: PathBuf,
 }
 
-impl Entry {
-    /// Leaves a file for the process `pid`, which must not have been reaped yet. There is none on
-    /// systems that do not tell when a process started.
-    pub(crate) fn of(pid: u32, folder: &Path) -> io::Result<Option<Self>> {
+impl RegistryEntry {
+    /// Writes a file for the process `pid`, which must not have been reaped yet. Returns `None` on systems that
+    /// do not report the start time of a process.
+    pub(crate) fn new(pid: u32, folder: &Path) -> io::Result<Option<Self>> {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         let Some(process) = Process::find(pid) else {
             return Ok(None);
@@ -39,16 +39,16 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
-        // A sweeper may have been faster.
+        // A concurrent sweep may already have removed the file.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What `/proc` tells of a process (`man 5 proc_pid_stat`).
+/// State of a process in `/proc` (`man 5 proc_pid_stat`).
 struct Process {
-    /// It has ended, and nobody has reaped it.
+    /// Whether the process has ended and was not reaped.
     dead: bool,
     group: i32,
     start: u64,
@@ -57,10 +57,10 @@ struct Process {
 impl Process {
     fn find(pid: i32) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in parentheses, may hold anything, also parentheses.
+        // The name in parentheses may contain any characters, including parentheses.
         let rest = &stat[memchr::memrchr(b')', &stat)? + 1..];
         let fields: Vec<&str> = std::str::from_utf8(rest).ok()?.split_whitespace().collect();
-        // The first of these is field 3.
+        // The first of these fields is field 3.
         let field = |number: usize| fields.get(number - 3).copied();
         Some(Self {
             dead: matches!(field(3)?, "Z" | "X"),
@@ -74,15 +74,15 @@ fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
-/// Kills what is left of the children that processes have registered in `folder`
-/// ([`crate::ffmpeg::FfmpegExtractor::with_registry`]) and not reaped, with their process groups, and removes
-/// their files. Gives how many were alive. A process whose start time or boot is another is left alone.
+/// Kills the running children registered in `folder` ([`crate::ffmpeg::FfmpegExtractor::with_registry`]) with
+/// their process groups, and removes their files. Returns the number of killed children. A process with another
+/// start time or boot ID is not touched.
 ///
-/// All processes that register there must be gone: those of a living one are killed as well. A missing
-/// folder is an empty one.
+/// All processes that register their children in the folder must have ended, since their running children are
+/// killed too. A missing folder counts as empty.
 ///
 /// # Errors
-/// What the system says of the folder and the files in it, and of a process that may not be killed.
+/// Fails if the folder or its files cannot be read or removed, and if a process cannot be killed.
 pub fn sweep_children(folder: &Path) -> io::Result<usize> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -97,7 +97,7 @@ pub fn sweep_children(folder: &Path) -> io::Result<usize> {
         let Some((pid, start)) = parsed else {
             continue;
         };
-        // An empty one is of a process that was killed before it could write it.
+        // An empty file belongs to a process that was killed before it could write the boot ID.
         let written = fs::read_to_string(entry.path()).unwrap_or_default();
         if written.is_empty() || written == boot() {
             killed += usize::from(kill(pid, start)?);
@@ -110,20 +110,20 @@ pub fn sweep_children(folder: &Path) -> io::Result<usize> {
     Ok(killed)
 }
 
-/// The process, if it is the one that started then.
+/// Returns the process `pid` if it started at `start`.
 fn registered(pid: i32, start: u64) -> Option<(Pid, Process)> {
     let process = Process::find(pid).filter(|process| process.start == start)?;
-    // To the system, the group 1 is every process there is.
+    // To the kernel, process group 1 means all processes.
     let pid = Pid::from_raw(pid).filter(|pid| !pid.is_init())?;
     Some((pid, process))
 }
 
-/// Kills a process and its group, if it is the one that started then. Gives whether it was alive.
+/// Kills the process `pid` with its group if it started at `start`. Returns whether the process was running.
 fn kill(pid: i32, start: u64) -> io::Result<bool> {
     let Some((target, process)) = registered(pid, start) else {
         return Ok(false);
     };
-    // A dead one has its number until it is reaped, and its group may have others.
+    // A dead process keeps its PID until it is reaped, and its group may have other members.
     let outcome = if process.group == pid {
         kill_process_group(target, Signal::KILL)
     } else {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registered_process_is_killed_with_its_group_once() {
+    fn kills_a_registered_process_and_its_group_once() {
         let folder = tempfile::tempdir().unwrap();
         let (mut leader, pid, start) = sleeper();
         let mut member = Command::new("sleep")
@@ -167,7 +167,7 @@ mod tests {
             .process_group(pid)
             .spawn()
             .unwrap();
-        std::mem::forget(Entry::of(leader.id(), folder.path()).unwrap().unwrap());
+        std::mem::forget(RegistryEntry::new(leader.id(), folder.path()).unwrap().unwrap());
         assert!(folder.path().join(format!("{pid}-{start}")).is_file());
         assert_eq!(sweep_children(folder.path()).unwrap(), 1);
         for child in [&mut leader, &mut member] {
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_another_process_has_now_is_left_alone() {
+    fn does_not_kill_another_process_with_the_same_pid() {
         let folder = tempfile::tempdir().unwrap();
         let (mut child, pid, start) = sleeper();
         fs::write(folder.path().join(format!("{pid}-{}", start + 1)), boot()).unwrap();
         fs::write(folder.path().join(format!("{pid}-{}", start - 1)), "").unwrap();
-        // As it is after a reboot that went as fast as the last one.
+        // The same start time after a reboot.
         fs::write(folder.path().join(format!("{pid}-{start}")), "another boot").unwrap();
         assert_eq!(sweep_children(folder.path()).unwrap(), 0);
         assert!(child.try_wait().unwrap().is_none());
@@ -193,23 +193,23 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_process_is_no_entry_and_no_folder_is_an_empty_one() {
+    fn ignores_other_files_and_a_missing_folder() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(sweep_children(&folder.path().join("none")).unwrap(), 0);
         for name in ["notes", "-1-1", "0-0", "12"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         assert_eq!(sweep_children(folder.path()).unwrap(), 0);
-        // The first process is never one of ours, and its group stands for all processes.
+        // The init process is never a child of ours, and its group means all processes.
         let init = Process::find(1).unwrap().start;
         assert!(registered(1, init).is_none());
     }
 
     #[test]
-    fn an_entry_goes_with_its_value() {
+    fn removes_the_file_on_drop() {
         let folder = tempfile::tempdir().unwrap();
         let (mut child, ..) = sleeper();
-        let entry = Entry::of(child.id(), &folder.path().join("made")).unwrap();
+        let entry = RegistryEntry::new(child.id(), &folder.path().join("made")).unwrap();
         assert!(entry.is_some() && !is_empty(&folder.path().join("made")));
         drop(entry);
         assert!(is_empty(&folder.path().join("made")));

@@ -1,5 +1,5 @@
-//! Starting children that do not outlive this process, however it ends, and that are confined: they get
-//! no secret of this process, no new privileges, and bounded resources.
+//! Spawning of child processes that do not outlive this process, however it ends. Children are confined: they get
+//! none of this process's secrets, no new privileges, and bounded resources.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::limits::CHILD_FILES;
 
-/// Variables that children inherit: where programs and libraries are, and where temporary files go.
-/// Everything else, such as the address of a database or the keys of a store, stays here.
+/// Environment variables that children inherit: search paths of programs and libraries, and the folder for
+/// temporary files. Other variables, such as the address of a database or the keys of a store, are not passed on.
 const INHERITED: [&str; 5] = [
     "PATH",
     "LD_LIBRARY_PATH",
@@ -20,27 +20,27 @@ const INHERITED: [&str; 5] = [
     "TMPDIR",
 ];
 
-/// Variables that children get.
+/// Environment variables that are set for children.
 const SET: [(&str, &str); 3] = [
-    // Colours would change what is read back.
+    // Colours would change the output that is parsed.
     ("AV_LOG_FORCE_NOCOLOR", "1"),
-    // SVT-AV1 writes past ffmpeg's log, into the middle of its lines: errors only.
+    // SVT-AV1 bypasses ffmpeg's log and prints into the middle of its lines: errors only.
     ("SVT_LOG", "1"),
     // glibc reserves 64 MiB of address space for each arena, and by default has eight arenas per core.
     ("MALLOC_ARENA_MAX", "2"),
 ];
 
-/// Resources of one child, in bytes.
+/// Resource limits of a child, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// Address space. Not enforced on systems other than Linux.
+    /// Address space. Enforced on Linux only.
     pub(crate) memory: u64,
-    /// Size of any file that the child writes.
+    /// Size of each file that the child writes.
     pub(crate) file: u64,
 }
 
-/// Starts `command`, confined, as the leader of its own process group. On Linux the kernel kills the child
-/// when this process dies, even by SIGKILL; elsewhere only its owner stops it.
+/// Spawns `command`, confined, as the leader of its own process group. On Linux the kernel kills the child when
+/// this process dies, even by SIGKILL. On other systems only the owner of the child kills it.
 pub(crate) fn spawn(mut command: Command, bounds: Bounds) -> io::Result<Child> {
     command.process_group(0).env_clear();
     for name in INHERITED {
@@ -53,19 +53,19 @@ pub(crate) fn spawn(mut command: Command, bounds: Bounds) -> io::Result<Child> {
     bound::spawn(command)
 }
 
-/// Keeps other processes of the same user, such as a decoder that a video has taken over, from reading the
-/// memory and the environment of this process. Also turns off its core dumps. Does nothing on systems other
-/// than Linux.
+/// Keeps other processes of the same user from reading the memory and environment of this process. Such a process
+/// can be a decoder that was compromised by a video. Also disables core dumps. Does nothing on systems other than
+/// Linux.
 ///
 /// # Errors
-/// The system's refusal.
+/// Fails if the system refuses.
 pub fn protect_secrets() -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 
-/// Bounds the resources of `command`, and bars it from new privileges.
+/// Limits the resources of `command` and denies new privileges.
 #[allow(unsafe_code)]
 fn confine(command: &mut Command, bounds: Bounds) {
     let confine = move || {
@@ -78,12 +78,12 @@ fn confine(command: &mut Command, bounds: Bounds) {
         lower(Resource::Core, 0)?;
         lower(Resource::Nofile, CHILD_FILES)
     };
-    // SAFETY: between fork and exec the closure makes system calls, which are safe in signal handlers,
-    // compares numbers, and makes errors of numbers; nothing allocates or locks.
+    // SAFETY: between fork and exec the closure makes async-signal-safe system calls, compares numbers, and
+    // creates errors from numbers. The closure neither allocates nor locks.
     unsafe { command.pre_exec(confine) };
 }
 
-/// Lowers a limit, which can be lower already, for good.
+/// Lowers the soft and hard limit of a resource. A limit that is already lower is kept.
 fn lower(resource: Resource, limit: u64) -> io::Result<()> {
     let now = getrlimit(resource);
     let limit = [now.current, now.maximum]
@@ -113,8 +113,8 @@ mod bound {
 
     type Order = (Command, SyncSender<io::Result<Child>>);
 
-    /// Where orders go. What kills a child is the end of the thread that forked it, not that of the
-    /// process: the threads of a pool come and go, and this one stays.
+    /// Channel to the spawner thread. The parent-death signal is sent when the thread that forked the child
+    /// exits, not when the process exits. Threads of a pool come and go; the spawner thread stays.
     static SPAWNER: Mutex<Option<Sender<Order>>> = Mutex::new(None);
 
     pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
@@ -137,7 +137,7 @@ mod bound {
         let (sender, orders) = channel::<Order>();
         let run = move || {
             for (mut command, reply) in orders {
-                // Who does not wait for it any more drops it, and its pipes.
+                // If the caller no longer waits, the child and its pipes are dropped.
                 let _ = reply.send(command.spawn());
             }
         };
@@ -147,20 +147,20 @@ mod bound {
         Ok(sender)
     }
 
-    /// Has the kernel kill the child when `parent` dies.
+    /// Makes the kernel kill the child when `parent` dies.
     #[allow(unsafe_code)]
     fn die_with(command: &mut Command, parent: Pid) {
         let bind = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // A parent that died before that will not die again.
+            // If the parent died before the previous call, no signal will follow.
             if getppid() == Some(parent) {
                 Ok(())
             } else {
                 Err(io::Error::from(Errno::SRCH))
             }
         };
-        // SAFETY: between fork and exec the closure makes two system calls, which are safe in signal
-        // handlers, compares numbers, and makes errors of numbers; nothing allocates or locks.
+        // SAFETY: between fork and exec the closure makes two async-signal-safe system calls, compares numbers,
+        // and creates errors from numbers. The closure neither allocates nor locks.
         unsafe { command.pre_exec(bind) };
     }
 
@@ -170,7 +170,7 @@ mod bound {
         use std::process::{Command, Stdio};
 
         #[test]
-        fn a_child_outlives_the_thread_that_asked_for_it() {
+        fn a_child_outlives_the_thread_that_spawned_it() {
             let ask = || {
                 let mut command = Command::new("cat");
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -178,22 +178,22 @@ mod bound {
                 (child, std::fs::read_link("/proc/thread-self").unwrap())
             };
             let (mut child, thread) = std::thread::spawn(ask).join().unwrap();
-            // It is joined a moment before it is gone.
+            // A joined thread may still exist for a moment.
             let task = std::path::Path::new("/proc").join(thread);
             while task.exists() {
                 std::thread::yield_now();
             }
-            // A signal would have been sent before that, and who has got it answers no more.
+            // The signal would have been sent by now, and a killed child does not answer.
             let _ = child.stdin.as_mut().unwrap().write_all(b"?");
             let mut answer = [0];
             let answered = child.stdout.as_mut().unwrap().read_exact(&mut answer);
-            assert!(answered.is_ok(), "it was killed with the thread");
+            assert!(answered.is_ok(), "the child was killed with the thread");
             child.kill().unwrap();
             child.wait().unwrap();
         }
 
         #[test]
-        fn a_program_that_is_missing_is_said_to_be() {
+        fn reports_a_missing_program() {
             let missing = super::spawn(Command::new("/no/such/program"));
             assert_eq!(missing.unwrap_err().kind(), std::io::ErrorKind::NotFound);
         }

@@ -1,4 +1,4 @@
-//! Cuts a stream of concatenated pictures into pictures, by each format's own structure.
+//! Splits a stream of concatenated pictures, based on the structure of each format.
 
 use std::io::{self, Read};
 
@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::extract::PictureFormat;
 use crate::limits::PICTURE_BYTES;
 
-/// Reads one picture after the other.
+/// Reads pictures one by one.
 pub(crate) struct PictureReader<R> {
     reader: R,
     format: PictureFormat,
@@ -25,7 +25,7 @@ impl<R: Read> PictureReader<R> {
         }
     }
 
-    /// Whether the stream has ended; waits for the first byte of another picture.
+    /// Returns whether the stream has ended. Waits for the first byte of another picture.
     pub(crate) fn is_at_end(&mut self) -> io::Result<bool> {
         if self.buffer.is_empty() && !self.ended {
             self.fill()?;
@@ -33,10 +33,10 @@ impl<R: Read> PictureReader<R> {
         Ok(self.buffer.is_empty() && self.ended)
     }
 
-    /// The next complete picture with its size; `None` at the end of the stream.
+    /// Returns the next complete picture with its width and height, or `None` at the end of the stream.
     ///
     /// # Errors
-    /// A stream that ends inside a picture or is none of the format.
+    /// Fails if the stream ends inside a picture or contains data of another format.
     pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
         let mut scan = Scan::default();
         loop {
@@ -60,7 +60,7 @@ impl<R: Read> PictureReader<R> {
                 };
             }
             if self.buffer.len() > PICTURE_BYTES {
-                return Err(invalid("a picture larger than the limit"));
+                return Err(invalid("a picture exceeds the maximum size"));
             }
             self.fill()?;
         }
@@ -85,7 +85,7 @@ fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// How far the picture at the front of the buffer has been understood.
+/// Position of the parser in the picture at the front of the buffer.
 #[derive(Default)]
 struct Scan {
     at: usize,
@@ -123,7 +123,7 @@ impl Scan {
                 self.at += found;
                 match data.get(self.at + 1) {
                     None => return Ok(None),
-                    // A stuffed 0xff, a restart marker, or fill.
+                    // A stuffed 0xff, a restart marker, or fill bytes.
                     Some(0 | 0xd0..=0xd7) => self.at += 2,
                     Some(0xff) => self.at += 1,
                     Some(_) => self.in_entropy_data = false,
@@ -134,7 +134,7 @@ impl Scan {
                 return Ok(None);
             };
             if start != 0xff {
-                return Err(invalid("a broken JPEG"));
+                return Err(invalid("invalid JPEG"));
             }
             if marker == 0xd9 {
                 return Ok(Some(self.at + 2));
@@ -170,7 +170,7 @@ impl Scan {
                 return Ok(None);
             };
             if length > PICTURE_BYTES {
-                return Err(invalid("a broken PNG"));
+                return Err(invalid("invalid PNG"));
             }
             if data.len() < self.at + 12 + length {
                 return Ok(None);
@@ -187,7 +187,8 @@ impl Scan {
         }
     }
 
-    /// A RIFF file with its size in front; the size of the picture from its `VP8 ` or `VP8X` chunk.
+    /// RIFF: the header contains the size of the file. The size of the picture comes from its `VP8 ` or `VP8X`
+    /// chunk.
     fn webp(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
         let Some(head) = data.get(..30) else {
             return Ok(None);
@@ -197,7 +198,7 @@ impl Scan {
         }
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize + 8;
         if length > PICTURE_BYTES {
-            return Err(invalid("a broken WebP"));
+            return Err(invalid("invalid WebP"));
         }
         let le = |at: usize, bytes: usize| {
             (0..bytes)
@@ -207,7 +208,7 @@ impl Scan {
         (self.width, self.height) = match &head[12..16] {
             b"VP8 " => (le(26, 2) & 0x3fff, le(28, 2) & 0x3fff),
             b"VP8X" => (le(24, 3) + 1, le(27, 3) + 1),
-            _ => return Err(invalid("an unexpected kind of WebP")),
+            _ => return Err(invalid("unexpected kind of WebP")),
         };
         // RIFF pads to even sizes.
         let length = length + length % 2;
@@ -225,7 +226,7 @@ mod tests {
     ];
 
     #[test]
-    fn pictures_are_cut_where_they_end_however_the_bytes_arrive() {
+    fn splits_pictures_independently_of_read_sizes() {
         struct Drip<'a>(&'a [u8]);
         impl Read for Drip<'_> {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_foreign_stream_is_an_error() {
+    fn rejects_truncated_streams_and_other_formats() {
         assert!(
             PictureReader::new(&JPEG[..20], PictureFormat::Jpg)
                 .next()

@@ -1,68 +1,76 @@
-//! The command lines: pure functions from settings to arguments.
+//! Command lines for compressed videos: pure functions from settings to arguments.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::ending::Ending;
-use super::media::{Light, Mastering};
-use super::settings::{Settings, Sound};
+use super::media::{HdrMetadata, Mastering};
+use super::settings::{AudioOutput, Settings};
 use crate::compress::{Codec, Container};
 use crate::extract::Quality;
 use crate::ffmpeg::args::{COMPARED, NO_AUTOROTATE, Opened, PAUSED, STEADY, head, marker};
 
-/// How much an encoder may spend.
+/// Rate control of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rate {
-    /// As much as a quality takes.
+    /// Constant quality.
     Constant(Quality),
-    /// So many bits a second of pictures, in one pass.
+    /// Average bit rate of the video in bits per second, in one pass.
     Average(u64),
-    /// So many, by what an earlier pass has learnt.
+    /// Average bit rate of the video in bits per second, from the statistics of a first pass.
     Planned(u64),
 }
 
-/// The label of the pictures in a command with one output.
+/// Label of the video in a command with one output.
 const VIDEO: &str = "video";
 
-/// Which pass it is, and the folder of the notes that one leaves for the other.
+/// Number of a pass, and the folder of the two-pass statistics.
 struct Pass<'a> {
     number: u8,
-    notes: &'a Path,
+    statistics: &'a Path,
 }
 
-/// Name of an encoder's notes in their folder.
-const NOTES: &str = "pass";
+/// Name of the statistics files in their folder.
+const STATISTICS: &str = "pass";
 
-/// A command that writes `settings` of `source` to `output`.
+/// Returns the arguments that encode `source` with `settings` to `output`.
 pub(crate) fn encode(
     source: Opened<'_>,
     settings: &Settings,
     rate: Rate,
-    notes: &Path,
+    statistics: &Path,
     output: &Path,
 ) -> Vec<OsString> {
     let mut args = open(source, settings);
     args.extend(marker());
-    args.extend(encoded(settings, VIDEO, rate, notes, output));
+    args.extend(encoded(settings, VIDEO, rate, statistics, output));
     args
 }
 
-/// A command that learns how hard the pictures are to encode, and writes nothing but notes on it.
-pub(crate) fn survey(source: Opened<'_>, settings: &Settings, bits: u64, notes: &Path) -> Vec<OsString> {
+/// Returns the arguments of the first pass, which only writes statistics.
+pub(crate) fn first_pass(
+    source: Opened<'_>,
+    settings: &Settings,
+    bits: u64,
+    statistics: &Path,
+) -> Vec<OsString> {
     let mut args = open(source, settings);
     args.extend(marker());
     args.extend(pictures(settings, VIDEO));
     args.extend(encoder(
         settings,
         Rate::Planned(bits),
-        Some(Pass { number: 1, notes }),
+        Some(Pass {
+            number: 1,
+            statistics,
+        }),
     ));
     args.extend(["-an", "-map_metadata", "-1", "-f", "null", "-"].map(OsString::from));
     args
 }
 
-/// What another command has to be told in front of its inputs to write `settings` too.
+/// Returns the options that a command needs before its inputs to encode with `settings`.
 pub(crate) fn before_input(settings: &Settings) -> Vec<OsString> {
     let steady = STEADY.iter().filter(|_| settings.steady);
     steady.map(OsString::from).collect()
@@ -78,39 +86,42 @@ fn open(source: Opened<'_>, settings: &Settings) -> Vec<OsString> {
     args
 }
 
-/// One output of a command: pictures, sound and what is said of both. `label` is its own in the command.
+/// Returns the arguments of one output: video, audio and metadata. `label` must be unique in the command.
 pub(crate) fn encoded(
     settings: &Settings,
     label: &str,
     rate: Rate,
-    notes: &Path,
+    statistics: &Path,
     output: &Path,
 ) -> Vec<OsString> {
     let mut args = pictures(settings, label);
-    let pass = matches!(rate, Rate::Planned(_)).then_some(Pass { number: 2, notes });
+    let pass = matches!(rate, Rate::Planned(_)).then_some(Pass {
+        number: 2,
+        statistics,
+    });
     args.extend(encoder(settings, rate, pass));
     args.extend(ending(settings));
-    args.extend(sound(settings));
+    args.extend(audio(settings));
     args.extend(description(settings));
     args.extend(file(settings, output));
     args
 }
 
-/// A command that puts the pictures of `source`, which are coded as `codec`, into `output` as they are.
+/// Returns the arguments that copy the video stream of `source`, coded as `codec`, to `output`.
 pub(crate) fn remux(source: Opened<'_>, codec: &str, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = head();
     args.extend(source.input());
     args.extend(marker());
     args.extend(["-map", &source.video(), "-c:v", "copy"].map(OsString::from));
-    args.extend(mark(codec));
+    args.extend(tag(codec));
     args.extend(ending(settings));
-    args.extend(sound(settings));
+    args.extend(audio(settings));
     args.extend(description(settings));
     args.extend(file(settings, output));
     args
 }
 
-/// A command that compares `output` with what was encoded of `source`.
+/// Returns the arguments that compare `output` with the frames of `source` that were encoded.
 pub(crate) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) -> Vec<OsString> {
     let mut args = open(source, settings);
     let output = Opened {
@@ -120,7 +131,7 @@ pub(crate) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) ->
     };
     args.extend(output.input());
     args.extend(marker());
-    // Frame by frame: timestamps of the output may be rounded.
+    // Frames are compared by index, since the container may round timestamps.
     let graph = format!(
         "[{}]{},settb=1/1000,setpts=N[a];[1:V:0]settb=1/1000,setpts=N,format={}[b];[b][a]ssim@{}",
         source.video(),
@@ -142,7 +153,7 @@ pub(crate) fn compare(source: Opened<'_>, settings: &Settings, output: &Path) ->
     args
 }
 
-/// Which pictures, at which times.
+/// Returns the arguments that select and filter the frames and keep their timestamps.
 fn pictures(settings: &Settings, label: &str) -> Vec<OsString> {
     let graph = format!("[0:{}]{}[{label}]", settings.stream, settings.filters);
     let time_base = settings
@@ -183,7 +194,7 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
             if let Some(level) = settings.level {
                 give("-level:v", level);
             }
-            if !settings.notes_trees {
+            if !settings.macroblock_tree {
                 give("-mbtree", "0");
             }
         }
@@ -193,7 +204,7 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
         Codec::Av1 => {
             give("-preset", "8");
             give("-g", "240");
-            if let Some(params) = svt(&settings.light) {
+            if let Some(params) = svt(&settings.hdr_metadata) {
                 give("-svtav1-params", &params);
             }
         }
@@ -206,26 +217,29 @@ fn encoder(settings: &Settings, rate: Rate, pass: Option<Pass<'_>>) -> Vec<OsStr
         }
     }
     let mut args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
-    args.extend(mark(codec.as_str()));
+    args.extend(tag(codec.as_str()));
     if codec == Codec::Hevc {
         args.extend(["-x265-params".into(), x265(settings, pass.as_ref())]);
-    } else if let Some(Pass { number, notes }) = pass {
+    } else if let Some(Pass { number, statistics }) = pass {
         args.extend(["-pass:v".into(), number.to_string().into()]);
-        args.extend(["-passlogfile:v".into(), notes.join(NOTES).into_os_string()]);
+        args.extend([
+            "-passlogfile:v".into(),
+            statistics.join(STATISTICS).into_os_string(),
+        ]);
     }
     args
 }
 
-/// The mark that players of Apple's look for.
-fn mark(codec: &str) -> Vec<OsString> {
+/// Returns the tag that Apple's players require.
+fn tag(codec: &str) -> Vec<OsString> {
     match codec {
         "hevc" => ["-tag:v", "hvc1"].map(OsString::from).into(),
         _ => Vec::new(),
     }
 }
 
-/// The encoder's own scale for a quality: lower is better. The same number looks much the same whatever
-/// the codec: at 70, SSIM of three clips was 0.972 to 0.993 with all four.
+/// Converts a quality to the rate factor of the encoder, where lower is better. Equal qualities look alike with
+/// all codecs: at 70, the SSIM of three clips was 0.972 to 0.993 with all four.
 fn factor(codec: Codec, quality: Quality) -> String {
     let from_best = f64::from(100 - quality.get());
     match codec {
@@ -240,30 +254,30 @@ fn factor(codec: Codec, quality: Quality) -> String {
 
 fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> OsString {
     let mut params = OsString::from("log-level=error");
-    if !settings.notes_trees {
+    if !settings.macroblock_tree {
         params.push(":cutree=0");
     }
-    let Light { mastering, content } = settings.light;
+    let HdrMetadata { mastering, content } = settings.hdr_metadata;
     if let Some(Mastering {
         red,
         green,
         blue,
         white,
-        most,
-        least,
+        max_luminance,
+        min_luminance,
     }) = mastering
     {
         params.push(format!(
-            ":master-display=G({},{})B({},{})R({},{})WP({},{})L({most},{least})",
+            ":master-display=G({},{})B({},{})R({},{})WP({},{})L({max_luminance},{min_luminance})",
             green.0, green.1, blue.0, blue.1, red.0, red.1, white.0, white.1,
         ));
     }
-    if let Some((most, average)) = content {
-        params.push(format!(":max-cll={most},{average}"));
+    if let Some((max, average)) = content {
+        params.push(format!(":max-cll={max},{average}"));
     }
-    if let Some(Pass { number, notes }) = pass {
-        let notes = notes.join(NOTES);
-        let escaped = notes.as_os_str().as_bytes().iter().flat_map(|&byte| {
+    if let Some(Pass { number, statistics }) = pass {
+        let statistics = statistics.join(STATISTICS);
+        let escaped = statistics.as_os_str().as_bytes().iter().flat_map(|&byte| {
             let escape = b":=\\'".contains(&byte).then_some(b'\\');
             escape.into_iter().chain([byte])
         });
@@ -273,9 +287,9 @@ fn x265(settings: &Settings, pass: Option<&Pass<'_>>) -> OsString {
     params
 }
 
-fn svt(light: &Light) -> Option<String> {
+fn svt(hdr: &HdrMetadata) -> Option<String> {
     let mut params = Vec::new();
-    if let Some(m) = light.mastering {
+    if let Some(m) = hdr.mastering {
         let point = |(x, y): (u32, u32)| format!("({:.4},{:.4})", f64::from(x) / 5e4, f64::from(y) / 5e4);
         params.push(format!(
             "mastering-display=G{}B{}R{}WP{}L({:.4},{:.4})",
@@ -283,52 +297,54 @@ fn svt(light: &Light) -> Option<String> {
             point(m.blue),
             point(m.red),
             point(m.white),
-            f64::from(m.most) / 1e4,
-            f64::from(m.least) / 1e4,
+            f64::from(m.max_luminance) / 1e4,
+            f64::from(m.min_luminance) / 1e4,
         ));
     }
     params.extend(
-        light
-            .content
-            .map(|(most, average)| format!("content-light={most},{average}")),
+        hdr.content
+            .map(|(max, average)| format!("content-light={max},{average}")),
     );
     (!params.is_empty()).then(|| params.join(":"))
 }
 
-fn sound(settings: &Settings) -> Vec<OsString> {
+fn audio(settings: &Settings) -> Vec<OsString> {
     let mut args: Vec<String> = Vec::new();
-    for (place, sound) in settings.audio.iter().enumerate() {
-        let Sound {
+    for (position, track) in settings.audio.iter().enumerate() {
+        let AudioOutput {
             index,
             bit_rate,
             first_two,
             language,
             ..
-        } = sound;
+        } = track;
         args.extend(["-map".to_owned(), format!("0:{index}")]);
         match bit_rate {
-            None => args.extend([format!("-c:a:{place}"), "copy".to_owned()]),
+            None => args.extend([format!("-c:a:{position}"), "copy".to_owned()]),
             Some(bit_rate) => {
                 let encoder = match settings.container {
                     Container::Mp4 => "aac",
                     Container::WebM => "libopus",
                 };
-                args.extend([format!("-c:a:{place}"), encoder.to_owned()]);
-                args.extend([format!("-b:a:{place}"), bit_rate.to_string()]);
-                let filled = filled(settings.longest_pause_s());
+                args.extend([format!("-c:a:{position}"), encoder.to_owned()]);
+                args.extend([format!("-b:a:{position}"), bit_rate.to_string()]);
+                let filled = filled(settings.max_pause_s());
                 let filters = match first_two {
                     true => format!("pan=stereo|c0=c0|c1=c1,{filled}"),
                     false => filled,
                 };
-                args.extend([format!("-filter:a:{place}"), filters]);
+                args.extend([format!("-filter:a:{position}"), filters]);
             }
         }
         match language {
             _ if settings.keep_metadata => {
-                args.extend([format!("-map_metadata:s:a:{place}"), format!("0:s:{index}")]);
+                args.extend([format!("-map_metadata:s:a:{position}"), format!("0:s:{index}")]);
             }
             Some(language) => {
-                args.extend([format!("-metadata:s:a:{place}"), format!("language={language}")]);
+                args.extend([
+                    format!("-metadata:s:a:{position}"),
+                    format!("language={language}"),
+                ]);
             }
             None => {}
         }
@@ -339,11 +355,11 @@ fn sound(settings: &Settings) -> Vec<OsString> {
     args.into_iter().map(OsString::from).collect()
 }
 
-/// Fills pauses of a sound with silence. An encoder would leave them as holes between its packets, for players
-/// to keep, and move the sound by up to a packet's length at each. A longer one is told of, and what lies
-/// behind it held back.
-fn filled(longest_pause_s: u64) -> String {
-    let longer = format!("gt(t-prev_t,{longest_pause_s})");
+/// Returns filters that fill pauses in the audio with silence. An encoder would leave pauses as gaps between
+/// packets, which players must preserve, and would shift the audio by up to a packet at each pause. A longer
+/// pause is reported, and the audio after it is dropped.
+fn filled(max_pause_s: u64) -> String {
+    let longer = format!("gt(t-prev_t,{max_pause_s})");
     let key = PAUSED.as_str();
     format!(
         "asplit[all],aselect='{longer}',ametadata=add:key={key}:value=1,ametadata=print:key={key},anullsink;\
@@ -352,7 +368,7 @@ fn filled(longest_pause_s: u64) -> String {
     )
 }
 
-/// How long the last frame is displayed.
+/// Returns the bitstream filter that sets the duration of the last frame.
 fn ending(settings: &Settings) -> Vec<OsString> {
     let time_base = settings.time_base;
     let counted = settings.encoder_time_base.unwrap_or(time_base);
@@ -364,10 +380,10 @@ fn ending(settings: &Settings) -> Vec<OsString> {
     args.map(OsString::from).collect()
 }
 
-/// What the output says of itself.
+/// Returns the arguments for the metadata of the output.
 fn description(settings: &Settings) -> Vec<OsString> {
     if settings.keep_metadata {
-        // Said here, since by itself ffmpeg keeps neither dates nor what is said of a filtered stream.
+        // By default ffmpeg keeps neither dates nor the metadata of a filtered stream.
         let stream = format!("0:s:{}", settings.stream);
         let all = ["-map_metadata:g", "0:g", "-map_metadata:s:v:0", &stream];
         let own = ["major_brand=", "minor_version=", "compatible_brands="];
@@ -394,17 +410,17 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
     if settings
         .audio
         .iter()
-        .any(|sound| sound.experimental && sound.bit_rate.is_none())
+        .any(|track| track.experimental && track.bit_rate.is_none())
     {
         args.extend(["-strict", "-2"].map(str::to_owned));
     }
-    args.extend(["-fs".to_owned(), settings.most_bytes.to_string()]);
+    args.extend(["-fs".to_owned(), settings.max_bytes.to_string()]);
     if settings.shift_s != 0.0 {
         args.extend([
             "-output_ts_offset".to_owned(),
             format!("{:.6}", -settings.shift_s),
         ]);
-        // They would stay where they are.
+        // Chapters would not be shifted.
         args.extend(["-map_chapters".to_owned(), "-1".to_owned()]);
     }
     match settings.container {
@@ -414,8 +430,8 @@ fn file(settings: &Settings, output: &Path) -> Vec<OsString> {
                 false => "+faststart",
             };
             args.extend(["-movflags".to_owned(), flags.to_owned()]);
-            // Edits are written in the movie's units: the first frame stays where it is, to the tick, and
-            // sound nearly.
+            // Edit lists count in the time scale of the movie. This scale keeps the first frame exact to the
+            // tick, and the audio almost exact.
             let ticks = settings.muxed_time_base().denominator();
             let finer = ticks
                 .saturating_mul(48_000_u32.div_ceil(ticks))

@@ -1,4 +1,4 @@
-//! [`Compressor`] on an installed ffmpeg.
+//! [`Compressor`] implemented by the installed ffmpeg.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Rate;
-use super::encode::{Frames, Run, Stopped, UNSEEN};
+use super::encode::{Frames, MAX_REPLACED, Run, Stopped};
 use super::media::{self, Media};
 use super::settings::Settings;
 use super::{fit_size, verify};
@@ -40,7 +40,7 @@ impl FfmpegCompressor {
         }
     }
 
-    /// Calls `work` for one request, on a thread that may block.
+    /// Calls `work` for one request on a thread for blocking work.
     async fn run<T: Send + 'static, E: From<ExtractError> + From<CompressError> + Send + 'static>(
         &self,
         input: &Path,
@@ -88,7 +88,7 @@ impl FfmpegCompressor {
 /// Resolves a request to the settings for this ffmpeg and this source.
 ///
 /// # Errors
-/// [`ExtractError::Unsupported`] where ffmpeg lacks an encoder.
+/// Fails with [`ExtractError::Unsupported`] if ffmpeg lacks an encoder.
 pub(crate) fn resolve(
     invocation: Invocation<'_>,
     request: &CompressRequest,
@@ -102,11 +102,12 @@ pub(crate) fn resolve(
         || programs.missing("-filters", &["zscale", "tonemap"])?.is_empty();
     let settings = Settings::resolve(request, &media, programs.version()?.number.0, tonemaps)?;
     let mut encoders = vec![codec.encoder()];
-    encoders.extend(settings.encodes_sound());
+    encoders.extend(settings.audio_encoder());
     if let Some(missing) = programs.missing("-encoders", &encoders)?.first() {
-        return Err(
-            ExtractError::Unsupported(format!("it has no encoder {missing}, which {codec} needs")).into(),
-        );
+        return Err(ExtractError::Unsupported(format!(
+            "the encoder {missing} is missing, which {codec} needs"
+        ))
+        .into());
     }
     Ok((settings, media))
 }
@@ -157,7 +158,7 @@ impl Compressor for FfmpegCompressor {
         let remuxed = self.run(input, request, cancel, |run, _| remux(run)).await;
         match Interruption::split(remuxed)? {
             Decoded::Complete(report) => Ok(report),
-            // Nothing is decoded.
+            // Copying decodes nothing.
             Decoded::Surprise(surprise) => {
                 let text = format!("copying the streams ended with {surprise:?}");
                 Err(ExtractError::DecoderFailed(text).into())
@@ -178,22 +179,22 @@ impl Compressor for FfmpegCompressor {
 /// Encodes the source to the requested quality or size.
 fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
     let encode = |run: &Run<'_>| match run.request.options.max_bytes {
-        Some(max) => fit_size::meet(run, max.get(), media.duration_s),
+        Some(max) => fit_size::encode_to_size(run, max.get(), media.duration_s),
         None => run.encode(Rate::Constant(run.request.options.quality)),
     };
     let frames = encode(run)?;
-    if frames.unseen.is_empty() {
+    if frames.replaced.is_empty() {
         return Ok(run.checked(frames)?);
     }
-    // A filter cannot know that another frame of the same time will follow.
-    tracing::info!("frames share a timestamp; encoding again without the replaced frames");
-    let mut settings = run.settings.clone().without(&frames.unseen);
-    if frames.unseen.len() > UNSEEN {
+    // A filter cannot foresee another frame with the same timestamp.
+    tracing::info!("encoding again without frames whose timestamp another frame repeats");
+    let mut settings = run.settings.clone().without(&frames.replaced);
+    if frames.replaced.len() > MAX_REPLACED {
         settings.warnings.push(format!(
-            "more than {UNSEEN} frames share a time: of the others the first of a time is taken"
+            "more than {MAX_REPLACED} frames repeat a timestamp: beyond them the first frame of each timestamp is kept"
         ));
     }
-    run.forget_notes()?;
+    run.remove_statistics()?;
     run.expect_passes(1);
     let run = Run {
         settings: &settings,
@@ -206,7 +207,7 @@ fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
 fn remux(run: &Run<'_>) -> Result<CompressReport, Stopped> {
     verify::holds_stream(run.settings.container, &run.request.video.codec)?;
     let mut settings = run.settings.clone();
-    settings.keep_sound();
+    settings.copy_audio();
     let run = Run {
         settings: &settings,
         ..*run
@@ -215,7 +216,7 @@ fn remux(run: &Run<'_>) -> Result<CompressReport, Stopped> {
         .request
         .timeline
         .as_deref()
-        .map(Frames::of)
+        .map(Frames::from_timeline)
         .unwrap_or_default();
     frames.encoder = run.remux()?;
     Ok(run.checked(frames)?)

@@ -1,4 +1,4 @@
-//! One run of ffmpeg for a compression, and a look at what it has written.
+//! Runs of ffmpeg for a compression, and verification of their output.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,26 +15,26 @@ use crate::ffmpeg::pictures::scan::confirmed;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
-use crate::ffmpeg::process::limit::is_of_no_space;
+use crate::ffmpeg::process::limit::is_no_space;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::room;
 use crate::limits::TIMELINE_FRAMES;
 use crate::units::approximate_seconds;
 use crate::video::Timeline;
 
-/// Frames between two looks at the size of the output.
-const LOOK_EVERY: usize = 25;
+/// Number of frames between two checks of the size of the output.
+const FRAMES_PER_CHECK: usize = 25;
 
-/// Bytes that a file may have above twice its bound before ffmpeg is stopped.
-const FILE_ROOM: u64 = 64 << 20;
+/// Number of bytes above twice its limit that a file may reach before the system stops ffmpeg.
+const FILE_MARGIN: u64 = 64 << 20;
 
-/// Most frames that are left out by their places.
-pub(crate) const UNSEEN: usize = 500;
+/// Maximum number of frames that are dropped by index.
+pub(crate) const MAX_REPLACED: usize = 500;
 
-/// Why a compression ends early.
+/// Reason why a compression ends early.
 pub(crate) type Stopped = Interruption<CompressError>;
 
-/// What ffmpeg is run for.
+/// One compression with its settings.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     pub(crate) invocation: Invocation<'a>,
@@ -43,46 +43,46 @@ pub(crate) struct Run<'a> {
     pub(crate) progress: &'a watch::Sender<CompressProgress>,
 }
 
-/// The frames that went into an encoder.
+/// The frames passed to an encoder.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frames {
     pts: Vec<i64>,
-    /// Place of the last one among those that were decoded.
+    /// Index of the last frame among the decoded frames.
     last: u64,
-    /// Places of those that another followed at the same time, so that they are never seen.
-    pub(crate) unseen: Vec<u64>,
+    /// Indices of frames that a later frame with the same timestamp replaces, so that they are not presented.
+    pub(crate) replaced: Vec<u64>,
     pub(crate) damage: Option<String>,
     /// Name and version of the encoder.
     pub(crate) encoder: String,
 }
 
 impl Frames {
-    pub(crate) fn of(timeline: &Timeline) -> Self {
+    pub(crate) fn from_timeline(timeline: &Timeline) -> Self {
         Self {
             pts: timeline.pts().to_vec(),
             ..Self::default()
         }
     }
 
-    /// One more was decoded, as so many before it. One that goes back in time is never shown.
-    pub(crate) fn push(&mut self, place: u64, pts: i64) {
+    /// Adds the decoded frame with the given index. A frame that goes back in time is not presented.
+    pub(crate) fn push(&mut self, index: u64, pts: i64) {
         match self.pts.last() {
             Some(&last) if pts < last => return,
-            // What came between lies behind it, and behind what is now the last.
+            // Frames since the last index go back in time; this frame replaces them and the last frame.
             Some(&last) if pts == last => {
-                let room = (UNSEEN + 1).saturating_sub(self.unseen.len());
-                self.unseen.extend((self.last..place).take(room));
+                let room = (MAX_REPLACED + 1).saturating_sub(self.replaced.len());
+                self.replaced.extend((self.last..index).take(room));
             }
             _ => self.pts.push(pts),
         }
-        self.last = place;
+        self.last = index;
     }
 
     pub(crate) fn len(&self) -> usize {
         self.pts.len()
     }
 
-    /// The largest number of ticks that every timestamp is a whole number of.
+    /// Returns the greatest common divisor of all timestamps in ticks.
     pub(crate) fn common_tick(&self) -> u32 {
         let common = self
             .pts
@@ -91,7 +91,7 @@ impl Frames {
         u32::try_from(common).unwrap_or(1).max(1)
     }
 
-    /// From the first frame to the end of the last, about.
+    /// Returns the approximate duration from the first frame to the end of the last frame.
     pub(crate) fn seconds(&self, settings: &Settings) -> Option<f64> {
         let timeline = self.timeline(settings)?;
         Some(approximate_seconds(timeline.duration()))
@@ -118,9 +118,9 @@ impl Run<'_> {
         self.watched(args)
     }
 
-    /// The first of two passes.
-    pub(crate) fn survey(&self, bits: u64) -> Result<Frames, Stopped> {
-        self.watched(args::survey(
+    /// Runs the first of two passes.
+    pub(crate) fn first_pass(&self, bits: u64) -> Result<Frames, Stopped> {
+        self.watched(args::first_pass(
             self.opened(),
             self.settings,
             bits,
@@ -128,7 +128,7 @@ impl Run<'_> {
         ))
     }
 
-    /// Copies the streams into the output, and gives who did it.
+    /// Copies the streams to the output. Returns name and version of the program.
     pub(crate) fn remux(&self) -> Result<String, Stopped> {
         let args = args::remux(
             self.opened(),
@@ -139,16 +139,16 @@ impl Run<'_> {
         Ok(self.watched(args)?.encoder)
     }
 
-    /// How similar the output is to what was encoded.
+    /// Returns the similarity of the output to the encoded frames.
     pub(crate) fn similarity(&self) -> Result<f64, CompressError> {
         let (similarity, frames) = self.compared(self.settings)?;
-        match frames.unseen.is_empty() {
+        match frames.replaced.is_empty() {
             true => Ok(similarity),
-            false => Ok(self.compared(&self.settings.clone().without(&frames.unseen))?.0),
+            false => Ok(self.compared(&self.settings.clone().without(&frames.replaced))?.0),
         }
     }
 
-    /// How similar the output is to what `settings` make of the source, and the frames of that.
+    /// Returns the similarity of the output to the source encoded with `settings`, and the frames of the source.
     fn compared(&self, settings: &Settings) -> Result<(f64, Frames), CompressError> {
         let (mut similarity, mut frames) = (None, Frames::default());
         let mut decode = self.start(args::compare(self.opened(), settings, &self.request.output))?;
@@ -158,11 +158,11 @@ impl Run<'_> {
         {
             match event {
                 Event::Compared(value) => similarity = Some(value),
-                Event::Encoded { place, pts, .. } => frames.push(place, pts),
+                Event::Encoded { index, pts, .. } => frames.push(index, pts),
                 _ => {}
             }
         }
-        let nothing = || ExtractError::DecoderFailed("it compared nothing".to_owned());
+        let nothing = || ExtractError::DecoderFailed("the comparison has no result".to_owned());
         Ok((similarity.ok_or_else(nothing)?, frames))
     }
 
@@ -170,11 +170,11 @@ impl Run<'_> {
         self.invocation.opened(&self.request.video)
     }
 
-    /// Bytes beyond which no file of ffmpeg's may grow: with room above the bounds that are checked while it
-    /// runs, so that those report what is too large.
+    /// Returns the maximum size of ffmpeg's files in bytes. The value is above the limits checked during a run,
+    /// so that these checks report which file is too large.
     pub(crate) fn file_bytes(&self) -> u64 {
-        let largest = self.settings.most_bytes.max(self.request.statistics_ceiling);
-        largest.saturating_mul(2).saturating_add(FILE_ROOM)
+        let largest = self.settings.max_bytes.max(self.request.statistics_ceiling);
+        largest.saturating_mul(2).saturating_add(FILE_MARGIN)
     }
 
     fn start(&self, args: Vec<OsString>) -> Result<Decode<'_>, CompressError> {
@@ -202,22 +202,22 @@ impl Run<'_> {
         loop {
             match decode.next() {
                 Ok(Some(Event::Encoded {
-                    place,
+                    index,
                     pts,
                     interlaced,
                 })) => {
                     if std::mem::take(&mut lead_in) {
                         decode.set_lead_in(false);
                     }
-                    frames.push(place, pts);
-                    self.look(&frames, interlaced)?;
+                    frames.push(index, pts);
+                    self.check_frame(&frames, interlaced)?;
                     self.progress.send_modify(|progress| progress.frames += 1);
                 }
                 Ok(Some(Event::Paused)) => {
-                    let most = self.settings.longest_pause_s();
+                    let max = self.settings.max_pause_s();
                     let text = format!(
-                        "the sound pauses for more than {most} s, which is too long to be filled with silence: it can \
-                         be copied, or left out"
+                        "the audio pauses for more than {max} s, which is too long to fill with silence: copy the \
+                         audio or leave it out"
                     );
                     return Err(CompressError::NotHeld(text).into());
                 }
@@ -231,7 +231,7 @@ impl Run<'_> {
         Ok(frames)
     }
 
-    /// Why ffmpeg failed. Encoders do not say that there is no room for their notes.
+    /// Converts a failure of ffmpeg. Encoders do not report a lack of space for their statistics.
     fn failure(&self, error: ExtractError) -> CompressError {
         let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
         match self.invocation.programs.explain(error) {
@@ -240,7 +240,8 @@ impl Run<'_> {
         }
     }
 
-    /// The damage that a decode reports. The log proves none where it contains the metadata of the source.
+    /// Returns the damage that a decode reported. If the log contains the metadata of the source, a scan has to
+    /// confirm the damage.
     fn damage(&self, decode: &Decode<'_>) -> Result<Option<String>, ExtractError> {
         let reported = decode.damage(Some(self.invocation.input));
         match self.settings.keep_metadata {
@@ -249,8 +250,8 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at a frame that is being encoded, and at what has been written so far.
-    pub(crate) fn look(&self, frames: &Frames, interlaced: bool) -> Result<(), Stopped> {
+    /// Checks a frame that is being encoded, and the size of the files written so far.
+    pub(crate) fn check_frame(&self, frames: &Frames, interlaced: bool) -> Result<(), Stopped> {
         if interlaced && !self.request.deinterlace {
             return Err(Interruption::Surprise(Surprise::Interlaced));
         }
@@ -258,34 +259,34 @@ impl Run<'_> {
             let text = format!("the video has more than {TIMELINE_FRAMES} frames");
             return Err(ExtractError::LimitExceeded(text).into());
         }
-        match frames.len().is_multiple_of(LOOK_EVERY) {
+        match frames.len().is_multiple_of(FRAMES_PER_CHECK) {
             true => {
-                self.within_ceiling()?;
-                Ok(self.notes_within_ceiling()?)
+                self.check_output_size()?;
+                Ok(self.check_statistics_size()?)
             }
             false => Ok(()),
         }
     }
 
-    /// Removes what an encoder has noted.
-    pub(crate) fn forget_notes(&self) -> Result<(), CompressError> {
-        for note in std::fs::read_dir(&self.request.workspace).map_err(CompressError::Output)? {
-            let removed = note.and_then(|note| std::fs::remove_file(note.path()));
+    /// Removes the statistics of an encoder.
+    pub(crate) fn remove_statistics(&self) -> Result<(), CompressError> {
+        for file in std::fs::read_dir(&self.request.workspace).map_err(CompressError::Output)? {
+            let removed = file.and_then(|file| std::fs::remove_file(file.path()));
             removed.map_err(CompressError::Output)?;
         }
         Ok(())
     }
 
-    fn notes_within_ceiling(&self) -> Result<(), CompressError> {
-        let notes = std::fs::read_dir(&self.request.workspace).into_iter().flatten();
-        let sizes = notes.filter_map(|note| Some(note.ok()?.metadata().ok()?.len()));
+    fn check_statistics_size(&self) -> Result<(), CompressError> {
+        let files = std::fs::read_dir(&self.request.workspace).into_iter().flatten();
+        let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
         match sizes.sum::<u64>() > self.request.statistics_ceiling {
             true => Err(CompressError::StatisticsTooLarge(self.request.statistics_ceiling)),
             false => Ok(()),
         }
     }
 
-    /// So many passes over all frames are to come.
+    /// Adds the frames of this number of passes to the total of the progress.
     pub(crate) fn expect_passes(&self, passes: u64) {
         let frames = self.request.frames().saturating_mul(passes);
         self.progress.send_modify(|progress| {
@@ -296,28 +297,28 @@ impl Run<'_> {
         });
     }
 
-    /// The size of the output so far.
+    /// Returns the current size of the output.
     pub(crate) fn output_size(&self) -> u64 {
-        // There is none before ffmpeg opens it.
+        // The file does not exist before ffmpeg opens it.
         self.request.output.metadata().map_or(0, |file| file.len())
     }
 
-    fn within_ceiling(&self) -> Result<(), CompressError> {
+    fn check_output_size(&self) -> Result<(), CompressError> {
         match self.output_size() > self.request.ceiling {
             true => Err(CompressError::TooLarge(self.request.ceiling)),
             false => Ok(()),
         }
     }
 
-    /// What was made of the frames, once a look at the output has found them all.
+    /// Verifies the output and returns the report.
     pub(crate) fn checked(&self, frames: Frames) -> Result<CompressReport, CompressError> {
         let nothing = || {
             let text = "no frame can be decoded".to_owned();
             CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
         };
         let timeline = frames.timeline(self.settings).ok_or_else(nothing)?;
-        self.within_ceiling()?;
-        let (timeline, size) = verify::look_at(self, timeline)?;
+        self.check_output_size()?;
+        let (timeline, size) = verify::verify(self, timeline)?;
         Ok(CompressReport {
             encoder: frames.encoder,
             timeline,
@@ -339,7 +340,7 @@ fn gcd(a: u64, b: u64) -> u64 {
     }
 }
 
-/// A failure of ffmpeg, told from one of the disk that it wrote the outputs of `requests` to.
+/// Converts a failure of ffmpeg. A full disk of the outputs of `requests` becomes an error of the output.
 pub(crate) fn output_or_decoder<'a>(
     error: ExtractError,
     requests: impl IntoIterator<Item = &'a CompressRequest>,
@@ -347,12 +348,12 @@ pub(crate) fn output_or_decoder<'a>(
     let ExtractError::DecoderFailed(said) = &error else {
         return error.into();
     };
-    // A file that may grow no further may end its writer by a signal (SIGXFSZ). Where the metadata of the
-    // source are in the log, its words count only if our own check agrees.
+    // Exceeding the maximum file size may kill the writer by a signal (SIGXFSZ). If the log contains the metadata
+    // of the source, its messages count only if our own check agrees.
     let requests: Vec<_> = requests.into_iter().collect();
     let doubtful = requests.iter().any(|request| request.options.keep_metadata);
     let exhausted = || requests.iter().any(|request| room::is_exhausted(&request.output));
-    match is_of_no_space(said) && (!doubtful || exhausted()) {
+    match is_no_space(said) && (!doubtful || exhausted()) {
         true => no_space(),
         false => error.into(),
     }

@@ -1,8 +1,8 @@
-//! The end of the presentation: how long the last frame is displayed.
+//! End of the presentation, which depends on how long the last frame is displayed.
 //!
-//! Encoders give packets the duration that a decoded frame carries. In MP4 that is the time to the next frame
-//! in decode order, which may be minutes where frames are displayed in another order; before version 7 it is
-//! the usual distance of frames. Muxers take the end of the video from either.
+//! Encoders set the duration of a packet to the duration of its decoded frame. In MP4 the latter is the time to
+//! the next frame in decode order, which may be minutes where frames are reordered. Before version 7 it is the
+//! nominal frame duration. Muxers derive the end of the video from either duration.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,23 +18,23 @@ use crate::ffmpeg::process::probe;
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{IndexReader, Timeline};
 
-/// The first version that counts in the encoder's time base until a packet is written.
+/// First major version that counts in the encoder's time base until a packet is written.
 const EXACT: u32 = 7;
 
-/// The last frame of a source that stores how long the frame is displayed.
+/// The last frame of a source that stores the duration of this frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ending {
     /// Timestamp of the last frame, in ticks of the source.
     pts: i64,
     /// Timestamp at which the last frame ends.
     end: i64,
-    /// Whether the unit of packets is known.
+    /// Whether the time base of packets is known.
     exact: bool,
 }
 
 impl Ending {
     /// Returns the ending of `timeline`. `ffmpeg` is the major version.
-    pub(crate) fn of(timeline: &Timeline, ffmpeg: u32) -> Option<Self> {
+    pub(crate) fn new(timeline: &Timeline, ffmpeg: u32) -> Option<Self> {
         Some(Self {
             pts: *timeline.pts().last()?,
             end: timeline.stored_end()?,
@@ -42,13 +42,13 @@ impl Ending {
         })
     }
 
-    /// Returns the duration of the frame at `pts` in ticks, if it is the last one.
+    /// Returns the duration of the frame at `pts` in ticks if it is the last frame.
     pub(crate) fn duration_of(&self, pts: i64) -> Option<i64> {
         (pts == self.pts).then(|| self.end.saturating_sub(self.pts))
     }
 
-    /// Returns the bitstream filter that lets packets of a video in `time_base` end where the source ends. The
-    /// encoder counts in `counted`, the muxer in `muxed`.
+    /// Returns the bitstream filter that makes the packets of a video in `time_base` end where the source ends.
+    /// The encoder counts in `counted`, the muxer in `muxed`.
     pub(crate) fn filter(&self, time_base: TimeBase, counted: TimeBase, muxed: TimeBase) -> String {
         let ticks = |unit: TimeBase| {
             let ticks = |pts: i64| {
@@ -59,12 +59,15 @@ impl Ending {
         };
         let (last, end) = ticks(counted);
         let duration = end - last;
-        // Muxers take no other duration but to find the end: a tick reaches beyond no other frame.
+        // Muxers use other durations only to find the end: a duration of one tick never extends beyond the next
+        // frame.
         let rule = if self.exact || counted == muxed {
-            // The index of MP4 stores durations in decode order: its last one is read as that of the last frame.
+            // The index of MP4 stores durations in decode order, and readers apply the last duration to the last
+            // frame.
             format!("if(eq(NEXT_DTS,NOPTS)+gte(PTS,{last}),{duration},1)")
         } else {
-            // Packets count in either unit, whichever was known when the first one came.
+            // Packets count in the time base that was known when the first packet arrived, which is either of the
+            // two.
             let (written, written_end) = ticks(muxed);
             let written_duration = written_end - written;
             format!("if(eq(PTS,{last}),{duration},if(eq(PTS,{written}),{written_duration},1))")
@@ -73,10 +76,11 @@ impl Ending {
     }
 }
 
-/// Returns `expected` as the output presents it, whose frames are `written`.
+/// Returns the timeline that the output presents. `expected` are the encoded frames, `written` the frames of the
+/// output.
 ///
 /// # Errors
-/// [`CompressError::Differs`] where the source stores when it ends and the output ends at another time.
+/// Fails with [`CompressError::Differs`] if the source stores its end and the output ends at another time.
 pub(crate) fn check(
     run: &Run<'_>,
     expected: Timeline,
@@ -116,9 +120,9 @@ fn ended(timeline: Timeline, length: Rational) -> Timeline {
     Timeline::new(time_base, timeline.pts().to_vec(), displayed).unwrap_or(timeline)
 }
 
-/// Why a video whose container says these `lengths` does not end when it should.
+/// Fails if one of the `lengths` that the container reports differs from the expected length.
 fn compare(expected: Rational, lengths: &[Rational]) -> Result<(), String> {
-    // Containers round to a millisecond, at either end.
+    // Containers round start and end to a millisecond.
     let tolerance = Rational::new(2, 1000);
     let other = lengths
         .iter()
@@ -126,14 +130,14 @@ fn compare(expected: Rational, lengths: &[Rational]) -> Result<(), String> {
     match other {
         None => Ok(()),
         Some(&length) => Err(format!(
-            "it ends after {} s and not after {} s",
+            "it ends after {} s instead of {} s",
             approximate_seconds(length),
             approximate_seconds(expected)
         )),
     }
 }
 
-/// Returns the seconds for which the index and the edit list of an MP4 file show the video.
+/// Returns the durations in seconds from the index and from the edit list of an MP4 file.
 fn mp4_lengths(path: &Path, cancel: &CancellationToken) -> std::io::Result<Vec<Rational>> {
     let file = File::open(path)?;
     let mut reader = IndexReader::new(file.metadata()?.len());
@@ -151,7 +155,7 @@ fn mp4_lengths(path: &Path, cancel: &CancellationToken) -> std::io::Result<Vec<R
     ))
 }
 
-/// What ffprobe says of the output.
+/// ffprobe's description of the output.
 #[derive(Deserialize)]
 struct Document {
     streams: Vec<Stream>,
@@ -171,14 +175,14 @@ struct Tags {
 }
 
 impl Document {
-    /// Returns the end of the video in seconds, where the muxer notes it.
+    /// Returns the end of the video in seconds if the muxer has stored it.
     fn end(&self) -> Option<Rational> {
         let is_video = |stream: &&Stream| stream.codec_type.as_deref() == Some("video");
         clock(self.streams.iter().find(is_video)?.tags.duration.as_deref()?)
     }
 }
 
-/// Returns the seconds of a time such as `00:03:01.000000000`.
+/// Parses a time such as `00:03:01.000000000` to seconds.
 fn clock(text: &str) -> Option<Rational> {
     let (whole, fraction) = text.split_once('.')?;
     let seconds = whole.split(':').try_fold(0_i128, |seconds, part| {
@@ -200,29 +204,29 @@ mod tests {
     }
 
     #[test]
-    fn only_a_stored_end_is_one() {
+    fn requires_a_stored_end() {
         let timeline = |duration| Timeline::new(time_base(30), vec![0, 1, 90], duration).unwrap();
-        assert_eq!(Ending::of(&timeline(None), 9), None);
-        let ending = Ending::of(&timeline(Some(2)), 9).unwrap();
+        assert_eq!(Ending::new(&timeline(None), 9), None);
+        let ending = Ending::new(&timeline(Some(2)), 9).unwrap();
         assert_eq!(ending.duration_of(90), Some(2));
         assert_eq!(ending.duration_of(1), None);
     }
 
     #[test]
-    fn an_end_that_no_source_stores_is_taken_from_the_output() {
+    fn uses_the_end_of_the_output_if_the_source_stores_none() {
         let timeline = Timeline::new(time_base(30), vec![30, 31, 90], None).unwrap();
         let ended = ended(timeline.clone(), Rational::new(2051, 1000));
         assert_eq!(ended.pts(), timeline.pts());
         assert_eq!(ended.stored_end(), Some(92));
-        // One that cannot be.
+        // An impossible end.
         let other = super::ended(timeline.clone(), Rational::from_integer(1));
         assert_eq!(other, timeline);
     }
 
     #[test]
-    fn packets_are_told_by_the_unit_that_they_count_in() {
+    fn filter_distinguishes_the_time_bases_of_packets() {
         let ending = |ffmpeg| {
-            Ending::of(
+            Ending::new(
                 &Timeline::new(time_base(30), vec![0, 90], Some(2)).unwrap(),
                 ffmpeg,
             )
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_that_ends_at_another_time_is_told() {
+    fn rejects_a_video_that_ends_at_another_time() {
         let seconds = |text: &str| clock(text).unwrap();
         let expected = Rational::from_integer(181);
         let right = [seconds("00:03:01.000000000"), seconds("00:03:00.998500000")];

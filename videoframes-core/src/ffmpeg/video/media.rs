@@ -1,4 +1,4 @@
-//! What a source holds beside its pictures, as far as a compressed video needs it.
+//! Contents of a source in addition to the video, as far as a compressed video needs them.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use crate::ffmpeg::process::probe;
 use crate::limits::AUDIO_TRACKS;
 use crate::video::VideoInfo;
 
-/// What a source holds beside its pictures.
+/// Contents of a source in addition to the video.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Media {
-    /// Sound that can be decoded.
+    /// Audio tracks that can be decoded.
     pub(crate) audio: Vec<AudioTrack>,
-    /// What a compressed video cannot take along, in words.
+    /// Descriptions of tracks that a compressed video cannot contain.
     pub(crate) left_out: Vec<String>,
-    /// What the container says of itself.
+    /// Metadata of the container.
     pub(crate) tags: BTreeMap<String, String>,
-    /// The earliest timestamp, in seconds.
+    /// Earliest timestamp in seconds.
     pub(crate) start_s: f64,
-    /// Length in seconds that the container claims.
+    /// Duration in seconds according to the container.
     pub(crate) duration_s: Option<f64>,
-    /// The display that an HDR video was made on.
-    pub(crate) light: Light,
+    /// Metadata of an HDR video.
+    pub(crate) hdr_metadata: HdrMetadata,
 }
 
 impl Media {
-    /// A tag, in whatever case a container has its names.
+    /// Returns the value of a tag. The case of tag names depends on the container.
     pub(crate) fn tag(&self, name: &str) -> Option<&str> {
         let mut tags = self.tags.iter();
         let tag = tags.find(|(found, _)| found.eq_ignore_ascii_case(name));
@@ -41,36 +41,36 @@ impl Media {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AudioTrack {
-    /// Number among all streams of the source.
+    /// Index of the track among all streams of the source.
     pub(crate) index: u32,
     pub(crate) codec: String,
     pub(crate) channels: u32,
-    /// Whether it is known where the channels are to be heard.
+    /// Whether the speaker positions of the channels are known.
     pub(crate) has_layout: bool,
-    /// Samples a second of each channel.
+    /// Samples per second of each channel.
     pub(crate) sample_rate: u32,
-    /// In bits a second, where the container says.
+    /// Bit rate in bits per second, if the container specifies it.
     pub(crate) bit_rate: Option<u64>,
     pub(crate) language: Option<String>,
 }
 
-/// The display that an HDR video was made on, and how bright it gets (SMPTE ST 2086, CTA-861.3).
+/// Mastering display and content light level of an HDR video (SMPTE ST 2086, CTA-861.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Light {
+pub(crate) struct HdrMetadata {
     pub(crate) mastering: Option<Mastering>,
-    /// Brightest pixel and brightest frame, in candelas a square metre.
+    /// Maximum content light level and maximum frame-average light level in cd/m².
     pub(crate) content: Option<(u32, u32)>,
 }
 
-/// Chromaticities in 1/50000, luminances in 1/10000 candelas a square metre.
+/// Chromaticities in units of 1/50000, luminances in units of 1/10000 cd/m².
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mastering {
     pub(crate) red: (u32, u32),
     pub(crate) green: (u32, u32),
     pub(crate) blue: (u32, u32),
     pub(crate) white: (u32, u32),
-    pub(crate) most: u32,
-    pub(crate) least: u32,
+    pub(crate) max_luminance: u32,
+    pub(crate) min_luminance: u32,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +130,7 @@ struct SideData {
     max_average: Option<u32>,
 }
 
-/// Reads what `input` holds. `hdr` says whether its light matters, which takes a decoded frame.
+/// Reads the contents of the input. With `hdr`, also reads the HDR metadata, which requires decoding a frame.
 pub(crate) fn describe(
     invocation: Invocation<'_>,
     video: &VideoInfo,
@@ -150,7 +150,7 @@ pub(crate) fn describe(
         let first = args::probe_first_frame(invocation.opened(video));
         let ffprobe = &ffprobe.with_memory(Workload::opening(input).decoding(video).memory(limits));
         let frames: Frames = probe::ask(ffprobe, first, limits, cancel)?;
-        media.light = light(frames);
+        media.hdr_metadata = hdr_metadata(frames);
     }
     Ok(media)
 }
@@ -188,12 +188,12 @@ fn read(document: Document) -> Media {
                     _ => mute += 1,
                 }
             }
-            // Cover art, time codes, positions: not part of what is shown.
+            // Cover art, time codes and positions are not presented.
             _ => {}
         }
     }
     for (count, what) in [
-        (mute, "of an unknown codec or without sound"),
+        (mute, "of an unknown codec or without channels"),
         (surplus, "beyond the first 16"),
     ] {
         if count > 0 {
@@ -206,26 +206,26 @@ fn read(document: Document) -> Media {
     media
 }
 
-/// Whether ffprobe names a layout, and not only a number of channels.
+/// Returns whether ffprobe reports a channel layout and not only a number of channels.
 fn is_layout(text: &str) -> bool {
     text != "unknown" && !text.ends_with(" channels")
 }
 
-/// A code of ISO 639, perhaps with a region.
+/// Returns whether a text is a language code of ISO 639, optionally with a region.
 fn is_language(text: &str) -> bool {
     text != "und"
         && (2..=16).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-fn light(frames: Frames) -> Light {
-    let mut light = Light::default();
+fn hdr_metadata(frames: Frames) -> HdrMetadata {
+    let mut metadata = HdrMetadata::default();
     for side in frames.frames.into_iter().flat_map(|frame| frame.side_data_list) {
-        light.mastering = light.mastering.or_else(|| mastering(&side));
+        metadata.mastering = metadata.mastering.or_else(|| mastering(&side));
         let content = side.max_content.zip(side.max_average);
-        light.content = light.content.or(content);
+        metadata.content = metadata.content.or(content);
     }
-    light
+    metadata
 }
 
 fn mastering(side: &SideData) -> Option<Mastering> {
@@ -240,8 +240,8 @@ fn mastering(side: &SideData) -> Option<Mastering> {
         green: point(&side.green_x, &side.green_y)?,
         blue: point(&side.blue_x, &side.blue_y)?,
         white: point(&side.white_point_x, &side.white_point_y)?,
-        most: scaled(&side.max_luminance, 10_000)?,
-        least: scaled(&side.min_luminance, 10_000)?,
+        max_luminance: scaled(&side.max_luminance, 10_000)?,
+        min_luminance: scaled(&side.min_luminance, 10_000)?,
     })
 }
 
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_taken_along_is_named() {
+    fn lists_tracks_that_cannot_be_kept() {
         let document = json!({
             "streams": [
                 {"index": 0, "codec_type": "video", "codec_name": "h264"},
@@ -273,14 +273,14 @@ mod tests {
         assert_eq!(
             media.left_out,
             [
-                "2 audio track(s) of an unknown codec or without sound",
+                "2 audio track(s) of an unknown codec or without channels",
                 "1 subtitle track(s)"
             ]
         );
     }
 
     #[test]
-    fn the_light_of_an_hdr_video_is_read_in_the_units_of_its_standard() {
+    fn reads_hdr_metadata_in_the_units_of_its_standard() {
         let frames = json!({"frames": [{"side_data_list": [
             {"side_data_type": "Mastering display metadata",
              "red_x": "34000/50000", "red_y": "16000/50000", "green_x": "13250/50000", "green_y": "34500/50000",
@@ -288,12 +288,12 @@ mod tests {
              "white_point_y": "16450/50000", "min_luminance": "1/10000", "max_luminance": "10000000/10000"},
             {"side_data_type": "Content light level metadata", "max_content": 1000, "max_average": 400},
         ]}]});
-        let light = light(serde_json::from_value(frames).unwrap());
-        let mastering = light.mastering.unwrap();
+        let metadata = hdr_metadata(serde_json::from_value(frames).unwrap());
+        let mastering = metadata.mastering.unwrap();
         assert_eq!(
-            (mastering.red, mastering.most, mastering.least),
+            (mastering.red, mastering.max_luminance, mastering.min_luminance),
             ((34_000, 16_000), 10_000_000, 1)
         );
-        assert_eq!(light.content, Some((1000, 400)));
+        assert_eq!(metadata.content, Some((1000, 400)));
     }
 }

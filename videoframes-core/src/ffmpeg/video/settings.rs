@@ -1,25 +1,25 @@
-//! Options and a source, resolved to what an encoder is told. Pure.
+//! Resolution of options and a source to the settings of an encoder. Pure.
 
 use crate::compress::{AudioMode, Codec, CompressError, CompressRequest, Container};
 use crate::ffmpeg::args::ENCODED;
-use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, tonemap_chain, turn};
+use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, rotation, tonemap_chain};
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
-use super::encode::UNSEEN;
+use super::encode::MAX_REPLACED;
 use super::ending::Ending;
-use super::media::{AudioTrack, Light, Media};
+use super::media::{AudioTrack, HdrMetadata, Media};
 
-/// Seconds that a source may begin after 0 and its output too. Broadcasts begin at hours that mean nothing
-/// to a player, which would wait for them.
+/// Latest start in seconds that the output takes over from the source. Broadcasts begin at times of several
+/// hours, and players would wait until then.
 const LATEST_START: f64 = 60.0;
-/// Bits a second that one more sound track takes in the container's own codec: of one channel, of two, of
-/// each of more.
-const SOUND: [u64; 3] = [80_000, 128_000, 48_000];
-/// Samples of silence at most that fill a pause: they are in memory at once, with up to 8 bytes each.
+/// Bit rates in bits per second of an audio track in the default codec of the container: for mono, for stereo,
+/// and for each channel of more.
+const AUDIO_BIT_RATES: [u64; 3] = [80_000, 128_000, 48_000];
+/// Maximum number of samples of silence that fill a pause. They are in memory at once, with up to 8 bytes each.
 const SILENCE: u64 = 1 << 26;
 
-/// What is said of a source that may be known when a video is passed on.
+/// Tags of a source that may be published with the video.
 const HARMLESS_TAGS: [&str; 9] = [
     "title",
     "artist",
@@ -32,74 +32,75 @@ const HARMLESS_TAGS: [&str; 9] = [
     "creation_time",
 ];
 
-/// Everything an encoder is told, but for how much it may spend.
+/// Settings of an encoder, except for its bit rate or quality.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// Number of the video among all streams of the source.
+    /// Index of the video stream among all streams of the source.
     pub(crate) stream: u32,
     pub(crate) codec: Codec,
     pub(crate) container: Container,
-    /// What is done to frames before they are encoded.
+    /// Filters that are applied to frames before they are encoded.
     pub(crate) filters: String,
     /// Width and height as stored.
     pub(crate) size: (u32, u32),
     pub(crate) pixel_format: &'static str,
-    /// The level of H.264 that holds it, where one does.
+    /// Lowest level of H.264 for this size and frame rate, if there is one.
     pub(crate) level: Option<&'static str>,
-    pub(crate) audio: Vec<Sound>,
-    /// The light of an HDR video that stays one.
-    pub(crate) light: Light,
+    pub(crate) audio: Vec<AudioOutput>,
+    /// HDR metadata of a video that stays HDR.
+    pub(crate) hdr_metadata: HdrMetadata,
     pub(crate) keep_metadata: bool,
-    /// What is said of the source all the same.
+    /// Tags of the source that are kept although its other metadata is dropped.
     pub(crate) tags: Vec<(String, String)>,
-    /// Seconds by which timestamps are moved towards 0; negative where the source starts before 0.
+    /// Seconds by which timestamps are shifted towards 0; negative if the source starts before 0.
     pub(crate) shift_s: f64,
-    /// Whether ffmpeg turns the pictures upright and not our filters: before version 6 it would say of the
-    /// output that it is still turned, unless it did that itself.
+    /// Whether ffmpeg applies the rotation instead of our filters. Before version 6 ffmpeg removes the rotation
+    /// from the metadata of the output only if it has applied the rotation itself.
     pub(crate) autorotate: bool,
-    /// Whether frames pass a deinterlacer.
+    /// Whether the filter graph must be kept when the frame size changes, since frames are deinterlaced.
     pub(crate) steady: bool,
     pub(crate) time_base: TimeBase,
-    /// What the encoder counts in, where that is coarser and loses nothing: see [`Settings::counting_in`].
+    /// Coarser time base of the encoder that represents all timestamps exactly: see [`Settings::counting_in`].
     pub(crate) encoder_time_base: Option<TimeBase>,
-    /// The last frame, where the source stores how long it is displayed.
+    /// The last frame, if the source stores its duration.
     pub(crate) ending: Option<Ending>,
-    /// Samples of silence at most that fill a pause in the sound.
+    /// Maximum number of samples of silence that fill a pause in the audio.
     pub(crate) silence: u64,
-    /// Whether a first pass notes how blocks of each frame depend on one another, which makes a better video
-    /// of the same size and takes some kilobytes a frame.
-    pub(crate) notes_trees: bool,
-    /// Bytes at which the output ends, a little above what it may have: sound and copies tell of no frames on
-    /// their way.
-    pub(crate) most_bytes: u64,
+    /// Whether the first pass stores the dependencies between blocks of frames (macroblock tree). They improve
+    /// the quality at the same size and take some kilobytes per frame.
+    pub(crate) macroblock_tree: bool,
+    /// Size in bytes at which ffmpeg ends the output, slightly above the limit. The size must be enforced by
+    /// ffmpeg because audio and copied streams report no frames.
+    pub(crate) max_bytes: u64,
     pub(crate) warnings: Vec<String>,
 }
 
-/// One sound track of the output.
+/// An audio track of the output.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sound {
-    /// Number of the track among all streams of the source.
+pub(crate) struct AudioOutput {
+    /// Index of the track among all streams of the source.
     pub(crate) index: u32,
-    /// Bits a second, or as it is.
+    /// Bit rate in bits per second; `None` copies the track.
     pub(crate) bit_rate: Option<u64>,
-    /// Samples a second, of all channels.
+    /// Samples per second, summed over all channels.
     pub(crate) samples: u64,
-    /// Whether only the first two channels are encoded, since nobody knows where so many are to be heard.
+    /// Whether only the first two channels are encoded, since the layout of so many channels is unknown.
     pub(crate) first_two: bool,
-    /// What it takes as it is, where the source says.
+    /// Bit rate of a copy, if the source specifies it.
     pub(crate) copied: Option<u64>,
-    /// Whether the container holds it as it is.
+    /// Whether the container can hold a copy.
     pub(crate) held: bool,
-    /// Whether older versions of ffmpeg take that for an experiment.
+    /// Whether older versions of ffmpeg treat the copy as experimental.
     pub(crate) experimental: bool,
     pub(crate) language: Option<String>,
 }
 
 impl Settings {
-    /// `ffmpeg` is its major version, and `tonemaps` says whether it can bring HDR to SDR.
+    /// Resolves the settings. `ffmpeg` is the major version, and `tonemaps` is whether ffmpeg can convert HDR to
+    /// SDR.
     ///
     /// # Errors
-    /// [`CompressError::NotHeld`].
+    /// Fails with [`CompressError::NotHeld`] if the container or encoder does not support the request.
     pub(crate) fn resolve(
         request: &CompressRequest,
         media: &Media,
@@ -114,7 +115,7 @@ impl Settings {
         };
         let (codec, container) = (options.codec, options.container());
         if !container.holds(codec) {
-            let text = format!("{} does not hold {codec}", container.extension());
+            let text = format!("{} does not support {codec}", container.extension());
             return Err(CompressError::NotHeld(text));
         }
         let mut warnings: Vec<String> = media
@@ -132,19 +133,20 @@ impl Settings {
                     .to_owned(),
             );
         }
-        let sounds = match options.audio {
+        let audio = match options.audio {
             AudioMode::None => Vec::new(),
             mode => media
                 .audio
                 .iter()
-                .map(|track| sound(track, container, mode == AudioMode::Copy))
+                .map(|track| audio_output(track, container, mode == AudioMode::Copy))
                 .collect::<Result<_, _>>()?,
         };
-        if sounds
+        if audio
             .iter()
-            .any(|sound| sound.first_two && sound.bit_rate.is_some())
+            .any(|track| track.first_two && track.bit_rate.is_some())
         {
-            let text = "of a sound with more than 8 channels in no known layout only the first two are taken";
+            let text =
+                "an audio track has more than 8 channels in an unknown layout: only the first two are kept";
             warnings.push(text.to_owned());
         }
         let first_frame_s = request
@@ -154,7 +156,7 @@ impl Settings {
         let shift_s = shift(media.start_s, first_frame_s);
         if shift_s != 0.0 {
             warnings.push(format!(
-                "the source starts at {shift_s:.3} s, and the result at 0, without chapters"
+                "the source starts at {shift_s:.3} s, but the output starts at 0 and has no chapters"
             ));
         }
         Ok(Self {
@@ -167,11 +169,11 @@ impl Settings {
             level: (codec == Codec::H264)
                 .then(|| level(size, rate(request)))
                 .flatten(),
-            audio: sounds,
-            light: if hdr && codec.keeps_hdr() {
-                media.light
+            audio,
+            hdr_metadata: if hdr && codec.keeps_hdr() {
+                media.hdr_metadata
             } else {
-                Light::default()
+                HdrMetadata::default()
             },
             keep_metadata: options.keep_metadata,
             tags: HARMLESS_TAGS
@@ -187,15 +189,15 @@ impl Settings {
             ending: request
                 .timeline
                 .as_ref()
-                .and_then(|timeline| Ending::of(timeline, ffmpeg)),
+                .and_then(|timeline| Ending::new(timeline, ffmpeg)),
             silence: SILENCE,
-            notes_trees: true,
-            most_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
+            macroblock_tree: true,
+            max_bytes: request.ceiling.saturating_add(1 << 20).min(i64::MAX as u64),
             warnings,
         })
     }
 
-    /// Returns the unit in which the container counts.
+    /// Returns the time base of the container.
     pub(crate) fn muxed_time_base(&self) -> TimeBase {
         let ticks = match self.container {
             Container::Mp4 => self.time_base.denominator().min(i32::MAX as u32),
@@ -204,105 +206,105 @@ impl Settings {
         TimeBase::new(1, ticks).unwrap_or(self.time_base)
     }
 
-    /// The encoder of sound that is needed.
-    pub(crate) fn encodes_sound(&self) -> Option<&'static str> {
-        let needed = self.audio.iter().any(|sound| sound.bit_rate.is_some());
+    /// Returns the audio encoder, if one is needed.
+    pub(crate) fn audio_encoder(&self) -> Option<&'static str> {
+        let needed = self.audio.iter().any(|track| track.bit_rate.is_some());
         needed.then_some(match self.container {
             Container::Mp4 => "aac",
             Container::WebM => "libopus",
         })
     }
 
-    /// Seconds of a pause in the sound that can be filled: 11 minutes of stereo.
-    pub(crate) fn longest_pause_s(&self) -> u64 {
-        let encoded = self.audio.iter().filter(|sound| sound.bit_rate.is_some());
-        let samples = encoded.map(|sound| sound.samples).fold(0, u64::saturating_add);
+    /// Returns the longest pause in the audio in seconds that can be filled: 11 minutes of stereo.
+    pub(crate) fn max_pause_s(&self) -> u64 {
+        let encoded = self.audio.iter().filter(|track| track.bit_rate.is_some());
+        let samples = encoded.map(|track| track.samples).fold(0, u64::saturating_add);
         (self.silence / samples.max(1)).max(1)
     }
 
-    /// The same, with sound as it is wherever the container holds it.
-    pub(crate) fn keep_sound(&mut self) {
-        for sound in self.audio.iter_mut().filter(|sound| sound.held) {
-            sound.bit_rate = None;
+    /// Copies all audio tracks that the container can hold.
+    pub(crate) fn copy_audio(&mut self) {
+        for track in self.audio.iter_mut().filter(|track| track.held) {
+            track.bit_rate = None;
         }
     }
 
-    /// The same, whose encoder counts in the coarsest unit that all timestamps are whole numbers of. libvpx
-    /// plans for a frame every tick, unless it is told of durations, which ffmpeg does from version 6 on.
+    /// Makes the encoder count in units of `ticks`, of which all timestamps are multiples. libvpx plans for a
+    /// frame per tick unless it receives durations, which ffmpeg passes from version 6 on.
     pub(crate) fn counting_in(mut self, ticks: u32) -> Self {
         self.encoder_time_base = self.time_base.times(ticks);
         self
     }
 
-    /// The same as one of several outputs of a command.
+    /// Adjusts the settings for one of several outputs of a command.
     pub(crate) fn one_of(mut self, outputs: usize) -> Self {
         self.silence /= outputs.max(1) as u64;
         self
     }
 
-    /// The same without frames that are never seen, by their places among those that are decoded.
-    pub(crate) fn without(mut self, unseen: &[u64]) -> Self {
-        let unseen = &unseen[..unseen.len().min(UNSEEN)];
-        self.filters = self.filters.replacen(&seen(&[]), &seen(unseen), 1);
+    /// Drops frames that are never presented, given by their indices among the decoded frames.
+    pub(crate) fn without(mut self, replaced: &[u64]) -> Self {
+        let replaced = &replaced[..replaced.len().min(MAX_REPLACED)];
+        self.filters = self.filters.replacen(&presented(&[]), &presented(replaced), 1);
         self
     }
 
-    /// The same, whose frames do not report themselves.
+    /// Removes the filter that reports frames.
     pub(crate) fn silent(mut self) -> Self {
-        self.filters = self.filters.replacen(&format!("{},", reports()), "", 1);
+        self.filters = self.filters.replacen(&format!("{},", report_filter()), "", 1);
         self
     }
 
-    /// Bits a second of all sound, where known.
-    pub(crate) fn sound_rate(&self) -> u64 {
-        let rate = |sound: &Sound| sound.bit_rate.or(sound.copied).unwrap_or(128_000);
+    /// Returns the total bit rate of all audio tracks in bits per second, as far as known.
+    pub(crate) fn audio_bit_rate(&self) -> u64 {
+        let rate = |track: &AudioOutput| track.bit_rate.or(track.copied).unwrap_or(128_000);
         self.audio.iter().map(rate).fold(0, u64::saturating_add)
     }
 }
 
-/// A text that can be given on a command line.
+/// Returns a text that can be passed on a command line.
 fn printable(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_control()).take(1000).collect();
     (!text.is_empty()).then_some(text)
 }
 
-/// Upright, with even sides, and no larger than the source.
+/// Returns the size of the output: upright, even, and not larger than the source.
 fn output_size(video: &VideoInfo, max_height: Option<u32>) -> (u32, u32) {
     let (width, height) = upright(video);
-    let most = max_height.map_or(height, |most| most.min(height));
-    let most = if most < height { most / 2 * 2 } else { most };
+    let max = max_height.map_or(height, |max| max.min(height));
+    let max = if max < height { max / 2 * 2 } else { max };
     let shrink = |side: u32| {
-        let exact = Rational::from_integer(side.into()) * Rational::new(most.into(), height.into());
+        let exact = Rational::from_integer(side.into()) * Rational::new(max.into(), height.into());
         u32::try_from((exact / Rational::from_integer(2)).round().to_integer()).unwrap_or(u32::MAX)
     };
-    let width = if most < height {
+    let width = if max < height {
         shrink(width) * 2
     } else {
         width / 2 * 2
     };
-    (width.max(2), (most / 2 * 2).max(2))
+    (width.max(2), (max / 2 * 2).max(2))
 }
 
-/// Fails for sizes that some version or build of an encoder does not take.
+/// Fails for sizes that some version or build of the encoder does not support.
 fn check_size(codec: Codec, (width, height): (u32, u32)) -> Result<(), CompressError> {
-    let (least, most) = match codec {
+    let (min, max) = match codec {
         Codec::H264 => (2, (16_384, 16_384)),
         Codec::Hevc => (16, (u32::MAX, u32::MAX)),
         Codec::Av1 => (64, (16_384, 8_704)),
         Codec::Vp9 => (2, (16_384, 16_384)),
     };
-    let takes = if width.min(height) < least {
-        format!("no side below {least} pixels")
-    } else if width > most.0 || height > most.1 {
-        format!("nothing above {}×{} pixels", most.0, most.1)
+    let takes = if width.min(height) < min {
+        format!("sides of at least {min} pixels")
+    } else if width > max.0 || height > max.1 {
+        format!("at most {}×{} pixels", max.0, max.1)
     } else {
         return Ok(());
     };
-    let text = format!("{codec} takes {takes}, and it would be {width}×{height}");
+    let text = format!("{codec} requires {takes}, but the output would have {width}×{height}");
     Err(CompressError::NotHeld(text))
 }
 
-/// Stored width and height once the picture is turned upright.
+/// Returns width and height after rotation.
 fn upright(video: &VideoInfo) -> (u32, u32) {
     match video.orientation.swaps_sides() {
         true => (video.height, video.width),
@@ -310,7 +312,8 @@ fn upright(video: &VideoInfo) -> (u32, u32) {
     }
 }
 
-/// What is done to frames before they are encoded. They report themselves on the way.
+/// Returns the filters that are applied to frames before they are encoded, including a filter that reports
+/// frames.
 fn filter_graph(
     video: &VideoInfo,
     codec: Codec,
@@ -323,11 +326,11 @@ fn filter_graph(
     if deinterlace {
         chain.extend(filters::deinterlace(video, false));
     }
-    chain.push(reports());
-    chain.push(seen(&[]));
-    // Turned below; a player must not do it once more.
+    chain.push(report_filter());
+    chain.push(presented(&[]));
+    // The rotation is applied below; players must not apply it again.
     chain.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
-    chain.extend(turn(video.orientation).map(str::to_owned));
+    chain.extend(rotation(video.orientation).map(str::to_owned));
     let aspect = match video.orientation.swaps_sides() {
         true => video.sample_aspect.recip(),
         false => video.sample_aspect,
@@ -335,7 +338,8 @@ fn filter_graph(
     let mut stored = upright(video);
     let whole = (stored.0.max(2) / 2 * 2, stored.1.max(2) / 2 * 2);
     if size == whole && whole != stored && stored.0 > 1 && stored.1 > 1 {
-        // Halved colours take even sides: less than a line is lost, and nothing is blurred for it.
+        // Subsampled chroma requires even sides. Cropping loses less than a line and, unlike scaling, blurs
+        // nothing.
         chain.push("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0".to_owned());
         stored = whole;
     }
@@ -352,7 +356,7 @@ fn filter_graph(
         (false, false, true) => ":in_range=pc:out_range=pc",
         _ => "",
     };
-    // They are given back below, by `tags`.
+    // Restored below by `tags`.
     let forget = filters::forget_matrix(video).filter(|_| !tonemap);
     chain.extend(forget.map(str::to_owned));
     let shape = format!("{}/{}", aspect.numer(), aspect.denom());
@@ -365,48 +369,48 @@ fn filter_graph(
     chain.join(",")
 }
 
-/// Takes the frames that are seen. One that goes back in time is never shown, and no encoder takes it; of
-/// those that are `unseen` by their places, another has the time.
-fn seen(unseen: &[u64]) -> String {
+/// Returns the filter that selects the presented frames. Frames that go back in time are not presented, and
+/// encoders refuse them. Frames with an index in `replaced` share their timestamp with a later frame.
+fn presented(replaced: &[u64]) -> String {
     let onwards = "(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))";
-    match unseen.is_empty() {
+    match replaced.is_empty() {
         true => format!("select='{onwards}'"),
-        false => format!("select='not({})*{onwards}'", is_among(unseen)),
+        false => format!("select='not({})*{onwards}'", is_among(replaced)),
     }
 }
 
-/// An expression for whether a frame's place is among these, which are in order. A tree: ffmpeg takes no more
-/// than a hundred terms in a row.
-fn is_among(places: &[u64]) -> String {
-    match places {
+/// Returns an expression for whether the index of a frame is among the ascending `indices`. The expression is a
+/// tree, since ffmpeg accepts at most a hundred terms in a row.
+fn is_among(indices: &[u64]) -> String {
+    match indices {
         [] => "0".to_owned(),
-        [place] => format!("eq(n,{place})"),
+        [index] => format!("eq(n,{index})"),
         _ => {
-            let (low, high) = places.split_at(places.len() / 2);
+            let (low, high) = indices.split_at(indices.len() / 2);
             format!("if(lt(n,{}),{},{})", high[0], is_among(low), is_among(high))
         }
     }
 }
 
-/// The filter by which frames report themselves.
-fn reports() -> String {
+/// Returns the filter that reports frames.
+fn report_filter() -> String {
     format!("showinfo@{}=checksum=0", *ENCODED)
 }
 
-/// Colour tags of the output: the source's, as far as they still hold.
+/// Returns the colour tags of the output: the tags of the source that still apply.
 fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> String {
     if tonemap {
         return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv".to_owned();
     }
     let colour = &video.colour;
-    // Players take the matrix of an untagged video by its size, which must not change what it means.
+    // Players choose the matrix of an untagged video by its size. The choice must not change the colours.
     let guessed = || match (input_matrix(video), size.1 >= 720 || size.0 >= 1280) {
         ("bt709", false) => Some("bt709".to_owned()),
         _ => None,
     };
     let matrix = match is_rgb(video) {
         true => Some("bt709".to_owned()),
-        // Samples that are not RGB have no such matrix, whatever a container says.
+        // Only RGB samples have this matrix, whatever a container specifies.
         false => colour
             .matrix
             .clone()
@@ -419,7 +423,7 @@ fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> Str
         (false, "tv") if colour.full_range == Some(false) => Some("tv"),
         _ => None,
     };
-    // What is not said here, frames would say themselves, and encoders end over what they do not know.
+    // Without these tags the tags of frames would apply, and encoders fail on unknown values.
     let said = |value: &Option<String>| match value.as_deref() {
         None | Some("reserved") => "unknown".to_owned(),
         Some("ebu3213" | "jedec-p22") if codec == Codec::Hevc => "unknown".to_owned(),
@@ -434,8 +438,8 @@ fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> Str
     )
 }
 
-/// Seconds by which the timestamps of an output are moved towards 0: those of a source that starts late, and
-/// those of a source whose video starts before 0, since containers drop or hide frames of negative time.
+/// Returns the seconds by which timestamps are shifted towards 0. A source that starts late is shifted, and a
+/// source whose video starts before 0, since containers drop or hide frames with negative timestamps.
 fn shift(start_s: f64, first_frame_s: Option<f64>) -> f64 {
     match first_frame_s {
         _ if start_s > LATEST_START => start_s,
@@ -444,7 +448,7 @@ fn shift(start_s: f64, first_frame_s: Option<f64>) -> f64 {
     }
 }
 
-/// 10 bit where the source has as many and players of the codec take them.
+/// Returns a 10-bit format if the source has more than 8 bits and players of the codec support 10 bits.
 fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
     let ten = match codec {
         Codec::H264 => false,
@@ -454,7 +458,7 @@ fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
     if ten { "yuv420p10le" } else { "yuv420p" }
 }
 
-fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, CompressError> {
+fn audio_output(track: &AudioTrack, container: Container, copy: bool) -> Result<AudioOutput, CompressError> {
     let codec = track.codec.as_str();
     let own = match container {
         Container::Mp4 => "aac",
@@ -467,20 +471,20 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
     let held = held.contains(&codec);
     if copy && !held {
         return Err(CompressError::NotHeld(format!(
-            "the sound is {codec}, which {} does not hold: it can be encoded as {own}, or left out",
+            "the audio is {codec}, which {} does not support: encode the audio as {own} or leave it out",
             container.extension()
         )));
     }
     let first_two = track.channels > 8 && !track.has_layout;
     let bit_rate = match track.channels {
-        _ if first_two => SOUND[1],
-        1 => SOUND[0],
-        2 => SOUND[1],
-        more => SOUND[2] * u64::from(more.min(8)),
+        _ if first_two => AUDIO_BIT_RATES[1],
+        1 => AUDIO_BIT_RATES[0],
+        2 => AUDIO_BIT_RATES[1],
+        more => AUDIO_BIT_RATES[2] * u64::from(more.min(8)),
     };
-    // Encoding it again would cost quality and spare next to nothing.
+    // Encoding again would reduce the quality and save next to nothing.
     let small = codec == own && track.bit_rate.is_some_and(|rate| rate <= bit_rate * 5 / 4);
-    Ok(Sound {
+    Ok(AudioOutput {
         index: track.index,
         bit_rate: (!copy && !small).then_some(bit_rate),
         samples: u64::from(track.sample_rate) * u64::from(track.channels),
@@ -492,22 +496,22 @@ fn sound(track: &AudioTrack, container: Container, copy: bool) -> Result<Sound, 
     })
 }
 
-/// Frames a second, as far as the container tells.
+/// Returns the frame rate as far as the container specifies it.
 fn rate(request: &CompressRequest) -> f64 {
     let video = &request.video;
     let counted = video.duration.map(approximate_seconds).filter(|&s| s > 0.0);
     let counted = counted.map_or(0.0, |seconds| request.frames() as f64 / seconds);
     let claimed = video.frame_rate.map_or(0.0, approximate_seconds);
-    // A claim that the frames do not bear out is none.
+    // A claimed rate that contradicts the number of frames is ignored.
     match counted > 0.0 {
         true => claimed.min(counted * 2.0).max(counted),
         false => claimed,
     }
 }
 
-/// The lowest level of H.264 that holds frames of that size at that rate (ITU-T H.264, table A-1). By
-/// itself the encoder would go by the time base where the frame rate varies, and say what few
-/// decoders can do.
+/// Returns the lowest level of H.264 for frames of this size at this rate (ITU-T H.264, table A-1). For a
+/// variable frame rate the encoder would derive the level from the time base and choose a level that few decoders
+/// support.
 fn level((width, height): (u32, u32), rate: f64) -> Option<&'static str> {
     const LEVELS: [(&str, u64, u64); 9] = [
         ("3.0", 40_500, 1_620),
@@ -525,7 +529,7 @@ fn level((width, height): (u32, u32), rate: f64) -> Option<&'static str> {
     let fits = |&&(_, a_second, a_frame): &&(&str, u64, u64)| {
         blocks <= a_frame && blocks as f64 * rate <= a_second as f64
     };
-    // Without a rate the encoder knows no better than we do.
+    // Without a rate the choice is left to the encoder.
     (rate > 0.0)
         .then(|| LEVELS.iter().find(fits).map(|level| level.0))
         .flatten()
@@ -536,7 +540,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_of_sources_that_start_late_or_before_zero_start_at_zero() {
+    fn shifts_late_and_negative_starts_to_zero() {
         for (start, first_frame, moved) in [
             (0.0, Some(0.0), 0.0),
             (1.4, Some(1.5), 0.0),

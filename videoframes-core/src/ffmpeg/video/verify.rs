@@ -1,4 +1,4 @@
-//! A look at what was written: it has to be frame for frame its source.
+//! Verification of the output, which must contain exactly the frames of its source.
 
 use super::encode::Run;
 use super::ending;
@@ -8,9 +8,9 @@ use crate::ffmpeg::process::probe;
 use crate::units::Rational;
 use crate::video::Timeline;
 
-/// Compares the frames of the output with those that were encoded. Returns what the output presents, and the size
-/// of its pictures once they are upright.
-pub(super) fn look_at(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
+/// Compares the frames of the output with the encoded frames. Returns the timeline that the output presents, and
+/// the size of its frames after rotation.
+pub(super) fn verify(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
     let output = Invocation {
         input: &run.request.output,
         ..run.invocation
@@ -19,7 +19,7 @@ pub(super) fn look_at(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u
     let written = probe::packets(output, &video)?;
     let written = written
         .all
-        .ok_or_else(|| CompressError::Differs("its frames have no times of their own".to_owned()))?;
+        .ok_or_else(|| CompressError::Differs("its frames lack distinct timestamps".to_owned()))?;
     let tolerance = match run.settings.container {
         Container::Mp4 => Rational::from_integer(0),
         Container::WebM => Rational::new(1, 1000),
@@ -33,11 +33,11 @@ pub(super) fn look_at(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u
     Ok((presented, size))
 }
 
-/// Why `written` does not present the frames of `expected`, from the first one on.
+/// Returns why `written` does not present the frames of `expected`, relative to the first frame.
 fn compare(expected: &Timeline, written: &Timeline, tolerance: Rational) -> Result<(), String> {
     let (wanted, found) = (expected.pts().len(), written.pts().len());
     if wanted != found {
-        return Err(format!("it has {found} frames, and {wanted} were encoded"));
+        return Err(format!("it has {found} frames, but {wanted} were encoded"));
     }
     let late = |index: &usize| {
         let difference = expected.time(*index) - written.time(*index);
@@ -46,14 +46,14 @@ fn compare(expected: &Timeline, written: &Timeline, tolerance: Rational) -> Resu
     match (0..wanted).find(late) {
         None => Ok(()),
         Some(index) => Err(format!(
-            "frame {index} is shown at {} s and not at {} s",
+            "frame {index} is presented at {} s instead of {} s",
             crate::units::approximate_seconds(written.time(index)),
             crate::units::approximate_seconds(expected.time(index)),
         )),
     }
 }
 
-/// Whether a container takes a coded stream as it is, and players of the container know it there.
+/// Fails if a container cannot hold a copy of a stream, or if players do not support the codec in this container.
 pub(super) fn holds_stream(container: Container, codec: &str) -> Result<(), CompressError> {
     let held: &[&str] = match container {
         Container::Mp4 => &[
@@ -71,7 +71,7 @@ pub(super) fn holds_stream(container: Container, codec: &str) -> Result<(), Comp
     match held.contains(&codec) {
         true => Ok(()),
         false => Err(CompressError::NotHeld(format!(
-            "{} does not hold {codec}",
+            "{} does not support {codec}",
             container.extension()
         ))),
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_with_other_frames_or_times_are_told() {
+    fn rejects_outputs_with_other_frames_or_timestamps() {
         let source = timeline(30, &[3, 4, 5, 9]);
         let exact = Rational::from_integer(0);
         assert_eq!(compare(&source, &timeline(600, &[0, 20, 40, 120]), exact), Ok(()));

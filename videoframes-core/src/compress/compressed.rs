@@ -1,16 +1,16 @@
-//! A compressed video that is in its place.
+//! A compressed video at its destination.
 
-/// How a compressed video came to be.
+/// How a compressed video was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// It was encoded.
+    /// The video was encoded.
     Encoded,
-    /// Encoding would have made it larger: it has the source's own streams.
+    /// The streams of the source were copied, since encoding would have enlarged the video.
     Remuxed,
 }
 
 impl Origin {
-    /// The name in results.
+    /// Returns the name in results.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Encoded => "encoded",
@@ -22,31 +22,30 @@ impl Origin {
 /// A compressed video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compressed {
-    /// How it came to be.
+    /// How the video was made.
     pub origin: Origin,
-    /// The codec's short name (`h264`).
+    /// Short name of the codec (`h264`).
     pub codec: String,
-    /// Width in samples, upright.
+    /// Width in samples, after rotation.
     pub width: u32,
-    /// Height in samples.
+    /// Height in samples, after rotation.
     pub height: u32,
-    /// Presented frames, as many as the source has.
+    /// Number of presented frames, which equals that of the source.
     pub frames: u64,
-    /// Length of the source in seconds.
+    /// Duration of the source in seconds.
     pub duration_s: f64,
     /// Size of the source in bytes.
     pub source_bytes: u64,
-    /// Its own size.
+    /// Size of the compressed video in bytes.
     pub bytes: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 checksum of the compressed video in hexadecimal.
     pub sha256: String,
-    /// How similar it is to its source, 0 to 1, where that was asked for:
-    /// see [`super::Compressor::similarity`].
+    /// Similarity to the source, 0 to 1, if requested: see [`super::Compressor::similarity`].
     pub ssim: Option<f64>,
     /// Name and version of the encoder.
     pub encoder: String,
-    /// What could not be done as asked and was left out, in words for a person.
+    /// Parts of the request that could not be fulfilled and were left out, in words for a person.
     pub warnings: Vec<String>,
-    /// What was damaged, where that was allowed.
+    /// Damage of the source, if the request allows damage.
     pub damage: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The port for compressors: a smaller version of a video, frame for frame.
+//! The port for compressors: smaller versions of videos with exactly the same frames.
 
 mod compressed;
 mod compressor;

@@ -1,4 +1,4 @@
-//! What a compressed video is to be.
+//! Options of a compressed video.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -7,25 +7,25 @@ use std::str::FromStr;
 use crate::extract::Quality;
 use crate::units::ParseUnitError;
 
-/// How pictures are coded.
+/// Codec of a compressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codec {
-    /// H.264, 8 bit 4:2:0: plays everywhere. HDR is brought to SDR.
+    /// H.264, 8-bit 4:2:0; plays everywhere. HDR is converted to SDR.
     #[default]
     H264,
-    /// HEVC (H.265), marked `hvc1`; keeps 10 bit and HDR.
+    /// HEVC (H.265), tagged `hvc1`; keeps 10 bits and HDR.
     Hevc,
-    /// AV1 by SVT-AV1; keeps 10 bit and HDR.
+    /// AV1, encoded by SVT-AV1; keeps 10 bits and HDR.
     Av1,
     /// VP9; keeps HDR.
     Vp9,
 }
 
 impl Codec {
-    /// Every codec.
+    /// All codecs.
     pub const ALL: [Self; 4] = [Self::H264, Self::Hevc, Self::Av1, Self::Vp9];
 
-    /// The name on command lines and in messages, which is also ffmpeg's of the coded stream.
+    /// Returns the name on command lines and in messages, which is also ffmpeg's name of the codec.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::H264 => "h264",
@@ -35,7 +35,7 @@ impl Codec {
         }
     }
 
-    /// The container that it is put into, unless another is asked for.
+    /// Returns the default container of the codec.
     pub fn container(self) -> Container {
         match self {
             Self::H264 | Self::Hevc | Self::Av1 => Container::Mp4,
@@ -43,7 +43,7 @@ impl Codec {
         }
     }
 
-    /// The ffmpeg encoder that makes it.
+    /// Returns ffmpeg's name of the encoder.
     pub fn encoder(self) -> &'static str {
         match self {
             Self::H264 => "libx264",
@@ -53,7 +53,7 @@ impl Codec {
         }
     }
 
-    /// Whether the two HDR curves survive.
+    /// Returns whether HDR is kept, with either HDR transfer function.
     pub fn keeps_hdr(self) -> bool {
         self != Self::H264
     }
@@ -79,17 +79,17 @@ impl FromStr for Codec {
     }
 }
 
-/// What pictures and sound are put into.
+/// Container of a compressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {
-    /// MP4 with its index in front; sound as AAC. Timestamps are the source's own.
+    /// MP4 with its index at the front; audio as AAC. The timestamps of the source are kept exactly.
     Mp4,
-    /// WebM, of VP9 or AV1; sound as Opus. Timestamps are rounded to milliseconds.
+    /// WebM, for VP9 or AV1; audio as Opus. Timestamps are rounded to milliseconds.
     WebM,
 }
 
 impl Container {
-    /// The file extension.
+    /// Returns the file extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -97,7 +97,7 @@ impl Container {
         }
     }
 
-    /// The media type.
+    /// Returns the media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Mp4 => "video/mp4",
@@ -105,27 +105,27 @@ impl Container {
         }
     }
 
-    /// Whether it holds a codec.
+    /// Returns whether the container supports a codec.
     pub fn holds(self, codec: Codec) -> bool {
         self == Self::Mp4 || matches!(codec, Codec::Av1 | Codec::Vp9)
     }
 }
 
-/// What becomes of the sound.
+/// Treatment of audio tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AudioMode {
-    /// The container's own codec: AAC in MP4, Opus in WebM. A track that is that already, and not
-    /// large, is taken as it is.
+    /// Encodes to the default codec of the container: AAC in MP4, Opus in WebM. A track with this codec and a low
+    /// bit rate is copied.
     #[default]
     Encode,
-    /// As it is in the source.
+    /// Copies the tracks of the source.
     Copy,
-    /// None.
+    /// Drops all audio tracks.
     None,
 }
 
 impl AudioMode {
-    /// The name on command lines and in messages.
+    /// Returns the name on command lines and in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Encode => "aac",
@@ -143,43 +143,39 @@ impl FromStr for AudioMode {
             "aac" => Ok(Self::Encode),
             "copy" => Ok(Self::Copy),
             "none" => Ok(Self::None),
-            _ => Err(ParseUnitError::new(
-                text,
-                "a way to treat sound: aac, copy or none",
-            )),
+            _ => Err(ParseUnitError::new(text, "an audio mode: aac, copy or none")),
         }
     }
 }
 
-/// What a compressed video is to be. By default one that plays everywhere.
+/// Options of a compressed video. The default plays everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompressOptions {
-    /// How pictures are coded.
+    /// Codec of the video.
     pub codec: Codec,
-    /// What they are put into; the codec's own container where not given.
+    /// Container; the default container of the codec if `None`.
     pub container: Option<Container>,
-    /// Constant quality, the same scale for every codec. Not used with `max_bytes`.
+    /// Constant quality, on the same scale for every codec. Not used with `max_bytes`.
     pub quality: Quality,
-    /// Largest height as displayed, at least 16; nothing is ever enlarged.
+    /// Maximum height as displayed, at least 16. Videos are never enlarged.
     pub max_height: Option<u32>,
-    /// Size that is met instead of a quality: not more, and little less. A source that is not larger is
-    /// compressed at `quality`.
+    /// Maximum size in bytes, which the result almost reaches, instead of a quality. A source that is not larger
+    /// is compressed at `quality`.
     pub max_bytes: Option<NonZeroU64>,
-    /// What becomes of the sound.
+    /// Treatment of audio tracks.
     pub audio: AudioMode,
-    /// Whether all that the source says of itself is kept, place and device too. Otherwise title, artist,
-    /// album, genre, date, copyright, comment, description, time of creation, languages and chapters are.
+    /// Whether all metadata of the source is kept, including location and device. Otherwise only title, artist,
+    /// album, genre, date, copyright, comment, description, creation time, languages and chapters are kept.
     pub keep_metadata: bool,
 }
 
 impl CompressOptions {
-    /// The quality unless another is asked for: hard to tell from the source, at a fraction of what a
-    /// camera writes.
+    /// Default quality: hard to distinguish from the source, at a fraction of the size of camera recordings.
     pub const QUALITY: u8 = 70;
-    /// Smallest height that can be asked for.
-    pub const LEAST_HEIGHT: u32 = 16;
+    /// Minimum of `max_height`.
+    pub const MIN_HEIGHT: u32 = 16;
 
-    /// What pictures and sound are put into.
+    /// Returns the container of the video.
     pub fn container(&self) -> Container {
         self.container.unwrap_or_else(|| self.codec.container())
     }
@@ -190,7 +186,7 @@ impl Default for CompressOptions {
         Self {
             codec: Codec::default(),
             container: None,
-            // Unwrap safety: it is from 1 to 100.
+            // The quality is between 1 and 100, so `unwrap` cannot panic.
             #[allow(clippy::unwrap_used)]
             quality: Quality::new(Self::QUALITY).unwrap(),
             max_height: None,

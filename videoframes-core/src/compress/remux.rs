@@ -1,11 +1,11 @@
-//! Whether a source's own streams keep what a compressed video promises.
+//! Decision whether a copy of the source's streams satisfies the guarantees of a compressed video.
 
 use super::{Codec, CompressOptions};
 use crate::video::{Orientation, VideoInfo};
 
-/// Fails with the reason where a remux of `video` would break what [`CompressOptions`] promise of every result:
-/// codec, height, progressive frames, upright pictures, SDR in H.264, and pixel formats that players decode.
-/// `interlaced` says whether interlaced frames are known to come.
+/// Fails with a reason if a remux of `video` would break a guarantee of [`CompressOptions`]: codec, height,
+/// progressive frames, no rotation, SDR in H.264, and pixel formats that players support. `interlaced` is whether
+/// interlaced frames are known.
 pub(crate) fn may_remux(
     video: &VideoInfo,
     interlaced: bool,
@@ -27,11 +27,11 @@ pub(crate) fn may_remux(
     } else if interlaced {
         Err("the source is interlaced")
     } else if video.orientation != Orientation::Upright {
-        Err("the source is not upright")
+        Err("the source has a rotation")
     } else if video.colour.is_hdr() && !codec.keeps_hdr() {
         Err("the source is HDR")
     } else if !format_kept {
-        Err("the source has a pixel format that many players do not decode")
+        Err("many players do not support the pixel format of the source")
     } else {
         Ok(())
     }
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remux_keeps_what_an_encoded_result_promises() {
+    fn a_remux_keeps_the_guarantees_of_an_encoded_video() {
         let options = |codec| CompressOptions {
             codec,
             ..CompressOptions::default()
@@ -83,7 +83,7 @@ mod tests {
             max_height: Some(480),
             ..h264
         };
-        let turned = VideoInfo {
+        let rotated = VideoInfo {
             orientation: Orientation::Clockwise,
             ..plain.clone()
         };
@@ -93,7 +93,7 @@ mod tests {
             (plain.clone(), true, h264, false),
             (plain.clone(), false, low, false),
             (plain.clone(), false, options(Codec::Hevc), false),
-            (turned, false, h264, false),
+            (rotated, false, h264, false),
             (pq(plain), false, h264, false),
             (video("h264", "yuv422p"), false, h264, false),
             (video("h264", "yuv444p"), false, h264, false),

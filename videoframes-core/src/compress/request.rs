@@ -15,9 +15,9 @@ pub struct CompressRequest {
     pub video: VideoInfo,
     /// The presented frames according to the container, or as decoded; `None` where neither is known.
     pub timeline: Option<Arc<Timeline>>,
-    /// Codec, quality or size, and looks of the output.
+    /// Codec, quality or size, and appearance of the output.
     pub options: CompressOptions,
-    /// Whether frames pass a deinterlacer.
+    /// Whether frames are deinterlaced.
     pub deinterlace: bool,
     /// The output file; an existing file is replaced.
     pub output: PathBuf,
@@ -40,8 +40,8 @@ impl CompressRequest {
     }
 }
 
-/// Request for pictures and compressed videos by one decode. No video may have a maximum size, which
-/// takes more than one pass.
+/// Request for pictures and compressed videos from one decode. No video may have a maximum size, which requires
+/// more than one pass.
 #[derive(Debug, Clone)]
 pub struct CombinedRequest {
     /// The pictures.
@@ -64,7 +64,7 @@ pub struct CombinedReport {
 pub struct CompressProgress {
     /// Frames encoded so far, over all passes.
     pub frames: u64,
-    /// Expected frames over all passes; 0 where the container does not say.
+    /// Expected frames over all passes; 0 if the container does not specify the number.
     pub total: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Where a compressed video goes.
+//! Destinations of compressed videos.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,45 +13,45 @@ use super::Compressed;
 use crate::archive::{Written, hex};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
-/// What an object's metadata says of the video that it is.
+/// Returns the metadata of an object for the video in it.
 pub type Describe = Arc<dyn Fn(&Compressed) -> BTreeMap<String, String> + Send + Sync>;
 
-/// A place for one compressed video.
+/// Destination of one compressed video.
 #[derive(Clone)]
 pub enum VideoTarget {
     /// A file on this machine.
     File {
-        /// Its path.
+        /// Path of the file.
         path: PathBuf,
-        /// Whether it may replace another.
+        /// Whether an existing file may be replaced.
         if_exists: IfExists,
     },
-    /// An object of a [`Storage`], made in the request's scratch folder.
+    /// An object of a [`Storage`]; the video is written in the scratch folder of the request first.
     Object {
         /// The store.
         storage: Arc<dyn Storage>,
-        /// Its name.
+        /// Name of the object.
         key: ObjectKey,
-        /// How it is written.
+        /// Options of the write.
         options: PutOptions,
-        /// What its metadata says beside that.
+        /// Adds metadata that depends on the video.
         describe: Option<Describe>,
     },
 }
 
-/// A video that is being made, and nothing yet at its place. Dropping it leaves nothing behind.
+/// A video that is not yet at its destination. Removed on drop.
 pub(crate) enum Draft {
-    /// A temporary file beside its place.
+    /// A temporary file in the folder of the destination.
     File(FileSink),
-    /// A file in the scratch folder, open as long as it is in use.
+    /// A file in the scratch folder, which is open while the draft is in use.
     Object(TempPath, File),
 }
 
 impl VideoTarget {
-    /// Fails at once where nothing can be written: a result exists, a folder is missing.
+    /// Fails early if the result exists or its folder is missing.
     ///
     /// # Errors
-    /// As [`FileSink::create`]; an object is only looked at when it is written.
+    /// Returns the errors of [`FileSink::create`]. An object is only checked when it is written.
     pub fn check(&self) -> Result<(), StorageError> {
         match self {
             Self::File { path, if_exists } => FileSink::create(path, *if_exists).map(drop),
@@ -59,15 +59,15 @@ impl VideoTarget {
         }
     }
 
-    /// Starts a draft beside its place; `None` for one that is to be made in the scratch folder.
-    pub(crate) fn draft_beside(&self) -> Option<Result<Draft, StorageError>> {
+    /// Creates a draft in the folder of the destination; `None` if the draft belongs in the scratch folder.
+    pub(crate) fn draft_at_destination(&self) -> Option<Result<Draft, StorageError>> {
         match self {
             Self::File { path, if_exists } => Some(FileSink::create(path, *if_exists).map(Draft::File)),
             Self::Object { .. } => None,
         }
     }
 
-    /// Puts the draft in its place, whole or not at all.
+    /// Moves the draft to its destination, as a whole or not at all.
     pub(crate) async fn finish(&self, draft: Draft, video: &Compressed) -> Result<(), StorageError> {
         match (self, draft) {
             (_, Draft::File(sink)) => Box::new(sink).finish().await,
@@ -86,15 +86,15 @@ impl VideoTarget {
                 }
                 storage.import(key, &path, &options).await
             }
-            // Drafts are made for their target.
+            // A draft is always created for its target.
             (Self::File { .. }, Draft::Object(..)) => {
-                let error = io::Error::other("a draft of another place");
+                let error = io::Error::other("the draft belongs to another target");
                 Err(StorageError::from_io("write", &self.name(), error))
             }
         }
     }
 
-    /// Its name, for people.
+    /// Returns the name of the destination for messages.
     pub fn name(&self) -> String {
         match self {
             Self::File { path, .. } => path.to_string_lossy().into_owned(),
@@ -104,13 +104,13 @@ impl VideoTarget {
 }
 
 impl Draft {
-    /// A draft in an empty file of the scratch folder.
+    /// Creates a draft from an empty file in the scratch folder.
     pub(crate) fn in_scratch(file: NamedTempFile) -> Self {
         let (file, path) = file.into_parts();
         Self::Object(path, file)
     }
 
-    /// What was written so far.
+    /// Returns size and checksum of the draft.
     pub(crate) async fn measure(&self) -> io::Result<Written> {
         let path = self.path().to_owned();
         tokio::task::spawn_blocking(move || measure(&path))
@@ -119,7 +119,7 @@ impl Draft {
             .flatten()
     }
 
-    /// The file to write to.
+    /// Returns the path to write to.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::File(sink) => sink.partial_path(),
@@ -128,7 +128,7 @@ impl Draft {
     }
 }
 
-/// Size and checksum of a file.
+/// Returns size and checksum of a file.
 fn measure(path: &Path) -> io::Result<Written> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();

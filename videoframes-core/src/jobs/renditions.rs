@@ -147,7 +147,7 @@ impl RenditionForm {
             let text = format!("{} does not support {codec}", container.extension());
             return Err(("container", text));
         }
-        let heights = CompressOptions::LEAST_HEIGHT..=65_535;
+        let heights = CompressOptions::MIN_HEIGHT..=65_535;
         if let Some(height) = self.max_height.filter(|height| !heights.contains(height)) {
             return Err(("max_height", format!("must be from 16 to 65535, not {height}")));
         }

@@ -1,4 +1,4 @@
-//! Which samples have to be decoded for the frames that are asked for. Pure.
+//! Selection of the samples that have to be decoded for requested frames. Pure.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,14 +12,14 @@ pub enum NotPlannable {
     /// The source has no usable index.
     #[error(transparent)]
     NoIndex(#[from] NoIndex),
-    /// The decoded frames are not those of the index.
-    #[error("its index is not what decodes")]
+    /// The decoded frames differ from those of the index.
+    #[error("the decoded frames differ from the index")]
     IndexMismatch,
     /// An earlier plan for the source failed.
     #[error("{0}")]
     PlanFailed(String),
-    /// A deinterlacer needs the neighbours of every frame.
-    #[error("frames that are deinterlaced need their neighbours")]
+    /// Deinterlacing needs the neighbours of every frame.
+    #[error("deinterlacing needs the neighbours of every frame")]
     Deinterlaced,
     /// The structure of the stream does not allow samples to be left out.
     #[error("{0}")]
@@ -30,8 +30,8 @@ pub enum NotPlannable {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WholeFileReason {
-    /// The request says so.
-    #[error("it was asked for")]
+    /// The request demands the whole file.
+    #[error("the request demands the whole file")]
     Requested,
     /// Single samples cannot be decoded.
     #[error(transparent)]
@@ -44,37 +44,38 @@ pub enum WholeFileReason {
     SharedDecode,
 }
 
-/// A stretch of samples that is decoded from a sync sample up to the last frame that is needed.
+/// A range of samples that is decoded from a sync sample up to the last needed frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its samples in decode order, as places in [`VideoIndex::samples`].
+    /// Samples in decode order, as indices into [`VideoIndex::samples`].
     pub samples: Range<usize>,
-    /// The frames that it gives, as places in the list that was planned for.
+    /// Frames of the run, as indices into the list of planned frames.
     pub frames: Range<usize>,
 }
 
-/// What is decoded for a list of frames.
+/// The samples that are decoded for a list of frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodePlan {
     /// The runs, in order.
     pub runs: Vec<Run>,
-    /// Samples in the runs. Those that nothing refers to are left out when their bytes are seen.
+    /// Number of samples in the runs. Samples that no other sample refers to are left out when their bytes are
+    /// read.
     pub samples: usize,
-    /// Bytes of these samples.
+    /// Size of these samples in bytes.
     pub bytes: u64,
-    /// Samples in decode order up to the last one needed: what decoding from the start costs.
+    /// Number of samples from the start of the file up to the last needed sample, in decode order.
     pub samples_from_start: usize,
 }
 
-/// How the samples of an extraction are chosen.
+/// Selection of the samples to decode for an extraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// The cheaper of the two.
+    /// Chooses the cheaper strategy.
     #[default]
     Auto,
-    /// All, from the start of the file up to the last frame needed.
+    /// All samples from the start of the file up to the last needed frame.
     Plain,
-    /// Those that the frames need.
+    /// The needed samples only.
     Planned,
 }
 
@@ -89,7 +90,7 @@ impl fmt::Display for Strategy {
 }
 
 impl DecodePlan {
-    /// Plans for `frames`: strictly increasing places in the index's timeline.
+    /// Plans the decode of `frames`, strictly increasing indices into the timeline of the index.
     ///
     /// # Errors
     /// Fails if the structure of the stream does not allow samples to be left out.
@@ -103,23 +104,23 @@ impl DecodePlan {
             bytes: 0,
             samples_from_start: 0,
         };
-        let groups = Groups::of(index);
-        for (place, sample) in needed(index, frames).into_iter().enumerate() {
+        let groups = Groups::new(index);
+        for (position, sample) in needed(index, frames).into_iter().enumerate() {
             let start = groups.start_for(index, sample)?;
             match plan.runs.last_mut() {
                 Some(last) if start < last.samples.start => {
-                    let reason = "its frames are out of order across sync samples";
+                    let reason = "frames are out of order across sync samples";
                     return Err(NotPlannable::Structure(reason));
                 }
-                // The same group, one that follows without a gap, or a frame in front of its sync
-                // sample, which needs the group before.
+                // The same group, an adjacent group, or a frame before its sync sample, which needs the previous
+                // group.
                 Some(last) if start <= last.samples.end => {
                     last.samples.end = last.samples.end.max(sample + 1);
-                    last.frames.end = place + 1;
+                    last.frames.end = position + 1;
                 }
                 _ => plan.runs.push(Run {
                     samples: start..sample + 1,
-                    frames: place..place + 1,
+                    frames: position..position + 1,
                 }),
             }
         }
@@ -132,45 +133,49 @@ impl DecodePlan {
         Ok(plan)
     }
 
-    /// Whether this saves enough over decoding from the start to be worth its feeding: samples that
-    /// are not read, or, where `index` says that it can be told, many that may be left out because
-    /// nothing refers to them.
+    /// Returns whether the plan saves enough compared to decoding from the start. A plan may skip samples that
+    /// are not read. If the coding allows inspection, the plan may also skip many samples that no other sample
+    /// refers to.
     pub fn is_worthwhile(&self, index: &VideoIndex) -> bool {
         let frames = self.runs.last().map_or(0, |run| run.frames.end);
-        // Feeding costs a copy of the bytes, decoding them far more: a few per cent are enough.
+        // Feeding costs a copy of the bytes, and decoding costs far more, so that savings of a few per cent are
+        // enough.
         self.samples * 20 <= self.samples_from_start * 19
             || (index.track.coding != Coding::Opaque && frames * 2 <= self.samples)
     }
 }
 
-/// The sample of each frame.
+/// Returns the index of the sample of each frame.
 fn needed(index: &VideoIndex, frames: &[usize]) -> Vec<usize> {
     let mut samples = vec![usize::MAX; frames.len()];
-    for (place, sample) in index.samples.iter().enumerate() {
+    for (position, sample) in index.samples.iter().enumerate() {
         if let Some(wanted) = index
             .frame_of(sample)
             .and_then(|frame| frames.binary_search(&frame).ok())
         {
-            samples[wanted] = place;
+            samples[wanted] = position;
         }
     }
     samples
 }
 
-/// The sync samples, each of which starts a group of pictures.
+/// The sync samples. Each starts a group of pictures.
 struct Groups {
     starts: Vec<usize>,
 }
 
 impl Groups {
-    fn of(index: &VideoIndex) -> Self {
+    fn new(index: &VideoIndex) -> Self {
         let starts = index.samples.iter().enumerate();
         Self {
-            starts: starts.filter(|(_, s)| s.sync).map(|(place, _)| place).collect(),
+            starts: starts
+                .filter(|(_, s)| s.sync)
+                .map(|(position, _)| position)
+                .collect(),
         }
     }
 
-    /// Where decoding has to start for `sample` to be right.
+    /// Returns the index at which decoding has to start for a correct `sample`.
     fn start_for(&self, index: &VideoIndex, sample: usize) -> Result<usize, NotPlannable> {
         let group = self.starts.partition_point(|&start| start <= sample);
         let shown_after = |start: &Sample| start.order <= index.samples[sample].order;
@@ -179,9 +184,7 @@ impl Groups {
             .rev()
             .copied()
             .find(|&start| shown_after(&index.samples[start]))
-            .ok_or(NotPlannable::Structure(
-                "a frame lies in front of the first sync sample",
-            ))
+            .ok_or(NotPlannable::Structure("a frame precedes the first sync sample"))
     }
 }
 
@@ -193,7 +196,8 @@ mod tests {
     use crate::units::TimeBase;
     use crate::video::{Timeline, Track};
 
-    /// An index from presentation orders in decode order; `k` marks sync samples.
+    /// Returns an index of samples in decode order, given by presentation order and whether they are sync
+    /// samples.
     fn index(samples: &[(u32, bool)]) -> VideoIndex {
         let count = samples.len() as i64;
         VideoIndex {
@@ -244,7 +248,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_run_reaches_from_its_sync_sample_to_the_last_frame_needed() {
+    fn a_run_extends_from_its_sync_sample_to_the_last_needed_frame() {
         assert_eq!(runs(&CLOSED, &[0]), [(0..1, 0..1)]);
         assert_eq!(runs(&CLOSED, &[1]), [(0..3, 0..1)]);
         assert_eq!(runs(&CLOSED, &[1, 2, 3]), [(0..5, 0..3)]);
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_in_front_of_its_sync_sample_needs_the_group_before() {
+    fn a_frame_before_its_sync_sample_needs_the_previous_group() {
         // An open group: frames 3 and 4 follow the sync sample of frame 5 in decode order.
         let open = [
             (0, true),
@@ -272,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hindrance_is_told() {
-        let mut hindered = index(&CLOSED);
-        hindered.not_plannable = Some("because");
+    fn returns_the_reason_against_a_plan() {
+        let mut unplannable = index(&CLOSED);
+        unplannable.not_plannable = Some("because");
         assert_eq!(
-            DecodePlan::new(&hindered, &[0]),
+            DecodePlan::new(&unplannable, &[0]),
             Err(NotPlannable::Structure("because"))
         );
         let unstarted = index(&[(0, false), (1, true)]);
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_for_everything_is_not_worth_its_feeding() {
+    fn a_plan_for_all_frames_is_not_worthwhile() {
         let all: Vec<usize> = (0..10).collect();
         let mut index = index(&CLOSED);
         let worthwhile = |index: &VideoIndex, frames: &[usize]| {
@@ -292,7 +296,7 @@ mod tests {
         };
         assert!(!worthwhile(&index, &all));
         assert!(worthwhile(&index, &[5]));
-        // What nothing refers to is only known of codecs that are looked into.
+        // Unreferenced samples are only known for codecs that can be inspected.
         assert!(!worthwhile(&index, &[3, 8]));
         index.track.coding = Coding::H264 { length_size: 4 };
         assert!(worthwhile(&index, &[3, 8]) && !worthwhile(&index, &all));

@@ -1,4 +1,4 @@
-//! The port itself.
+//! The trait of decoders.
 
 use std::path::Path;
 use std::sync::Arc;

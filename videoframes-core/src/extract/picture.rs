@@ -1,4 +1,4 @@
-//! Pictures: format, size and look.
+//! Pictures: format, size and appearance.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use crate::units::ParseUnitError;
 
-/// One complete picture.
+/// An encoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Index of its frame in the timeline.
+    /// Index of the frame in the timeline.
     pub frame: usize,
-    /// The encoded picture.
+    /// Encoded bytes.
     pub bytes: Bytes,
     /// Width in pixels.
     pub width: u32,
@@ -23,18 +23,18 @@ pub struct Picture {
 /// Image format of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PictureFormat {
-    /// JPEG (full range BT.601, as its standard says).
+    /// JPEG (full-range BT.601, as the standard specifies).
     #[default]
     Jpg,
-    /// PNG, 8 bit RGB.
+    /// PNG, 8-bit RGB.
     Png,
     /// Lossy WebP.
     Webp,
 }
 
 impl PictureFormat {
-    /// The largest side of a picture in pixels, where the format (or its encoder) has a limit.
-    pub fn largest_side(self) -> Option<u32> {
+    /// Returns the maximum width and height in pixels, if the format or its encoder has a limit.
+    pub fn max_side(self) -> Option<u32> {
         match self {
             Self::Jpg => Some(65_500),
             Self::Png => None,
@@ -42,7 +42,7 @@ impl PictureFormat {
         }
     }
 
-    /// The file extension, which is also the name in manifests.
+    /// Returns the file extension, which is also the name in manifests.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Jpg => "jpg",
@@ -65,24 +65,24 @@ impl FromStr for PictureFormat {
     }
 }
 
-/// 1 (smallest) to 100 (best).
+/// Quality of a lossy format, from 1 (smallest) to 100 (best).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quality(u8);
 
 impl Quality {
-    /// `None` outside 1–100.
+    /// Creates a quality; `None` outside 1–100.
     pub fn new(value: u8) -> Option<Self> {
         (1..=100).contains(&value).then_some(Self(value))
     }
 
-    /// The value, 1–100.
+    /// Returns the value, 1–100.
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
 impl Default for Quality {
-    /// Visually lossless.
+    /// Returns 90, which is visually lossless.
     fn default() -> Self {
         Self(90)
     }
@@ -99,25 +99,25 @@ impl FromStr for Quality {
     }
 }
 
-/// Whether frames are deinterlaced, before they are picked.
+/// Which frames are deinterlaced before they are picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Deinterlace {
-    /// Interlaced frames are, others stay as they are.
+    /// Deinterlaces interlaced frames only.
     #[default]
     Auto,
-    /// All frames are.
+    /// Deinterlaces all frames.
     On,
-    /// None is.
+    /// Deinterlaces no frame.
     Off,
 }
 
-/// Whether HDR is brought to SDR.
+/// Whether HDR is converted to SDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tonemap {
-    /// PQ and HLG videos are.
+    /// Converts PQ and HLG videos.
     #[default]
     Auto,
-    /// None is.
+    /// Converts no video.
     Off,
 }
 
@@ -140,22 +140,22 @@ impl fmt::Display for Tonemap {
     }
 }
 
-/// Everything about the look of the pictures.
+/// Format, size and appearance of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureOptions {
     /// Image format.
     pub format: PictureFormat,
     /// Quality of lossy formats.
     pub quality: Quality,
-    /// Width of the box that pictures must fit; they are never enlarged.
+    /// Maximum width in pixels. Pictures are never enlarged.
     pub max_width: Option<u32>,
-    /// Height of that box.
+    /// Maximum height in pixels.
     pub max_height: Option<u32>,
-    /// Whether the stream's rotation is applied.
+    /// Whether the rotation of the stream is applied.
     pub rotate: bool,
-    /// Deinterlacing.
+    /// Which frames are deinterlaced.
     pub deinterlace: Deinterlace,
-    /// HDR to SDR.
+    /// Whether HDR is converted to SDR.
     pub tonemap: Tonemap,
 }
 
@@ -174,8 +174,8 @@ impl Default for PictureOptions {
 }
 
 impl PictureOptions {
-    /// The size of the pictures of a video that is displayed at `width` × `height`: the largest of
-    /// the same shape that fits the box and is not larger than the video.
+    /// Returns the size of the pictures of a video displayed at `width` × `height`: the largest size with the
+    /// same aspect ratio that neither exceeds the maximum nor the size of the video.
     pub fn fit(&self, width: u32, height: u32) -> (u32, u32) {
         let (w, h) = (u64::from(width.max(1)), u64::from(height.max(1)));
         let box_w = self.max_width.map_or(w, |m| u64::from(m).min(w)).max(1);
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_fit_the_box_keep_their_shape_and_are_never_enlarged() {
+    fn pictures_fit_the_maximum_keep_their_aspect_ratio_and_are_never_enlarged() {
         let fit = |max_width, max_height| {
             PictureOptions {
                 max_width,

@@ -27,7 +27,7 @@ pub struct PlannedInput {
     pub index: Arc<VideoIndex>,
     /// The samples needed for the frames of the [`ExtractRequest`].
     pub plan: Arc<DecodePlan>,
-    /// Number of decoders that run side by side; the extractor chooses one for 0.
+    /// Number of concurrent decoders; the extractor chooses a number for 0.
     pub jobs: usize,
 }
 
@@ -40,9 +40,9 @@ pub struct ExtractRequest {
     pub timeline: Timeline,
     /// Indices into the timeline: strictly increasing, not empty.
     pub frames: Vec<usize>,
-    /// Format, size and look of the pictures.
+    /// Format, size and appearance of the pictures.
     pub picture: PictureOptions,
-    /// Whether frames pass a deinterlacer.
+    /// Whether frames are deinterlaced.
     pub deinterlace: bool,
     /// Limits of the decode.
     pub limits: Limits,

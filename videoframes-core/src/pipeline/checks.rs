@@ -15,8 +15,8 @@ pub(super) fn begins_late(video: &VideoInfo) -> Option<String> {
     video.first_keyframe.map(|_| warning.to_owned())
 }
 
-/// Fails if pictures would be larger than allowed, or larger than their format can hold. A sample aspect ratio
-/// can make pictures 16 times as wide as they are stored.
+/// Fails if pictures would exceed the limit or the maximum size of their format. A sample aspect ratio can make
+/// pictures 16 times as wide as the stored frames.
 pub(super) fn check_picture_size(
     video: &VideoInfo,
     picture: &PictureOptions,
@@ -30,16 +30,16 @@ pub(super) fn check_picture_size(
             limits.pixels
         )));
     }
-    match picture.format.largest_side() {
+    match picture.format.max_side() {
         Some(max) if width.max(height) > max => Err(Error::LimitExceeded(format!(
-            "pictures of {width}×{height} do not fit into {}, which ends at {max} pixels a side",
+            "pictures of {width}×{height} are too large for {}, whose maximum is {max} pixels per side",
             picture.format.extension()
         ))),
         _ => Ok(()),
     }
 }
 
-/// Fails if a video of that length is longer than allowed.
+/// Fails if a video of this length exceeds the limit.
 pub(super) fn check_length(seconds: Rational, limits: &Limits) -> Result<(), Error> {
     match approximate_seconds(seconds) > limits.duration.as_secs_f64() {
         true => Err(Error::LimitExceeded(format!(
@@ -50,7 +50,7 @@ pub(super) fn check_length(seconds: Rational, limits: &Limits) -> Result<(), Err
     }
 }
 
-/// Returns the picks. Fails if the video is longer than allowed.
+/// Returns the picks. Fails if the video exceeds the maximum duration.
 pub(super) fn choose(timeline: &Timeline, request: &Request, limits: &Limits) -> Result<Vec<Pick>, Error> {
     check_length(timeline.duration(), limits)?;
     let (selection, range) = (&request.selection, &request.range);
@@ -58,7 +58,7 @@ pub(super) fn choose(timeline: &Timeline, request: &Request, limits: &Limits) ->
     Ok(select(timeline, selection, range, limits.frames)?)
 }
 
-/// Returns the frames of the picks, each once. Picks are in order of time.
+/// Returns the distinct frames of the picks, which are in order of time.
 pub(super) fn distinct(picks: &[Pick]) -> Vec<usize> {
     let mut frames: Vec<usize> = picks.iter().map(|pick| pick.frame).collect();
     frames.dedup();

@@ -1,4 +1,4 @@
-//! A compressed video: encode, verify, and fall back where the result would not be smaller than its source.
+//! Compression of a video: encoding, verification, and a fallback if the result is not smaller than its source.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::units::approximate_seconds;
 use crate::video::streams::note;
 use crate::video::{Timeline, VideoInfo};
 
-/// Maximum size in bytes of a draft that is kept beside another one.
+/// Maximum size in bytes of a draft that is kept together with another draft.
 const SMALL: u64 = 16 << 20;
 
 /// Compresses the source of a session into `target`.
@@ -39,9 +39,9 @@ pub(super) async fn compress(
         ..
     } = inspect(session, job.stream).await?;
     let stream_note = note(&streams, &video, job.stream);
-    session.file.take_room().await?;
+    session.file.reserve_space().await?;
     if video.first_keyframe.is_some() {
-        // The frames that an encoder receives are those that decode, and not those of the packets.
+        // The encoder receives the frames that decode, which may differ from the packets.
         let scan = session.scan(&video).await?;
         video.first_keyframe = scan.first_keyframe;
         timeline = Some(scan.timeline);
@@ -66,25 +66,25 @@ pub(super) async fn compress(
     Ok(Compressed { ssim, ..compressed })
 }
 
-/// Returns the maximum size of a draft for a source of so many bytes. The container of the output may add some
-/// bytes to the same streams.
+/// Returns the maximum size of a draft for a source of this size. The container of the output may add some bytes
+/// to the same streams.
 fn draft_bytes(source: u64) -> u64 {
     source.saturating_add(source / 16).max(SMALL)
 }
 
-/// Returns the maximum size of two-pass statistics for a source of so many bytes. Complete statistics fit for
-/// sources above some 4 Mbit/s in 1080p.
+/// Returns the maximum size of two-pass statistics for a source of this size. Complete statistics fit for sources
+/// above about 4 Mbit/s in 1080p.
 fn statistics_bytes(source: u64) -> u64 {
     source / 2 + SMALL
 }
 
 /// Returns the size of drafts and statistics of a source in the scratch folder, in bytes.
-pub(super) fn bytes_beside<'t>(source: u64, targets: impl IntoIterator<Item = &'t VideoTarget>) -> u64 {
+pub(super) fn additional_bytes<'t>(source: u64, targets: impl IntoIterator<Item = &'t VideoTarget>) -> u64 {
     let bytes = |target: &VideoTarget| {
         let statistics = statistics_bytes(source);
         match target {
             VideoTarget::File { .. } => statistics,
-            // A small draft may be kept beside the next one.
+            // A small draft may be kept together with the next draft.
             VideoTarget::Object { .. } => draft_bytes(source)
                 .saturating_add(SMALL)
                 .saturating_add(statistics),
@@ -93,13 +93,13 @@ pub(super) fn bytes_beside<'t>(source: u64, targets: impl IntoIterator<Item = &'
     targets.into_iter().map(bytes).fold(0, u64::saturating_add)
 }
 
-/// A source, as compressed videos are made from it.
+/// A source of compressed videos.
 pub(super) struct Subject<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) compressor: &'a dyn Compressor,
     pub(super) path: PathBuf,
     pub(super) video: VideoInfo,
-    /// The presented frames according to the container, or as decoded.
+    /// The presented frames according to the container or to a decode.
     pub(super) timeline: Option<Arc<Timeline>>,
     /// Whether interlaced frames are known.
     pub(super) deinterlace: bool,
@@ -107,7 +107,7 @@ pub(super) struct Subject<'a> {
 }
 
 /// Findings of a decode of the whole source.
-struct Seen {
+struct Scanned {
     timeline: Timeline,
     damage: Option<String>,
     interlaced: bool,
@@ -129,8 +129,8 @@ impl Subject<'_> {
     }
 
     fn check_length(&self) -> Result<(), Error> {
-        let promised = self.timeline.as_deref().map(Timeline::duration);
-        match promised.or(self.video.duration) {
+        let expected = self.timeline.as_deref().map(Timeline::duration);
+        match expected.or(self.video.duration) {
             Some(length) => check_length(length, self.session.limits()),
             None => Ok(()),
         }
@@ -138,12 +138,12 @@ impl Subject<'_> {
 
     /// Makes the requested video, or a smaller one if the source is smaller.
     pub(super) async fn make(&self, options: &CompressOptions, target: &VideoTarget) -> Result<Made, Error> {
-        // A size that the source does not have is no reason to make it worse than a quality would.
-        let roomy = options
+        // A maximum size above the size of the source must not reduce the quality.
+        let fits = options
             .max_bytes
-            .is_some_and(|most| self.source_bytes() <= most.get());
+            .is_some_and(|max| self.source_bytes() <= max.get());
         let first = CompressOptions {
-            max_bytes: options.max_bytes.filter(|_| !roomy),
+            max_bytes: options.max_bytes.filter(|_| !fits),
             ..*options
         };
         let made = match self.encode(&first, target).await {
@@ -166,53 +166,53 @@ impl Subject<'_> {
         options: &CompressOptions,
         target: &VideoTarget,
     ) -> Result<Made, Error> {
-        let most = options.max_bytes.map_or(u64::MAX, NonZeroU64::get);
+        let max_bytes = options.max_bytes.map_or(u64::MAX, NonZeroU64::get);
         match made {
-            Some(made) if made.bytes < self.source_bytes() && made.bytes <= most => return Ok(made),
+            Some(made) if made.bytes < self.source_bytes() && made.bytes <= max_bytes => return Ok(made),
             _ => {}
         }
-        let seen = match &made {
-            Some(made) => Seen {
+        let scanned = match &made {
+            Some(made) => Scanned {
                 timeline: made.report.timeline.clone(),
                 damage: made.report.damage.clone(),
                 interlaced: made.deinterlaced,
             },
-            None => self.look().await?,
+            None => self.scan().await?,
         };
         if made.as_ref().is_some_and(|made| made.bytes > SMALL) {
             made = None;
         }
         tracing::info!("the encoded video would not be smaller than its source");
-        let remuxed = match may_remux(&self.video, seen.interlaced, options) {
-            Ok(()) => self.remux(options, target, seen).await,
+        let remuxed = match may_remux(&self.video, scanned.interlaced, options) {
+            Ok(()) => self.remux(options, target, scanned).await,
             Err(reason) => Err(CompressError::NotHeld(reason.to_owned()).into()),
         };
         match remuxed {
-            Ok(remuxed) if remuxed.bytes <= most => {
+            Ok(remuxed) if remuxed.bytes <= max_bytes => {
                 let larger = made.as_ref().is_some_and(|made| made.bytes < remuxed.bytes);
                 return Ok(made.filter(|_| larger).unwrap_or(remuxed));
             }
             Ok(_) => {}
-            // Streams that can be encoded may still be none that another container takes.
+            // The container of the output may not support the source's streams although they can be decoded.
             Err(
                 error @ (Error::Compress(
                     CompressError::NotHeld(_) | CompressError::Differs(_) | CompressError::TooLarge(_),
                 )
                 | Error::Extract(ExtractError::DecoderFailed(_) | ExtractError::Damaged(_))),
             ) => {
-                tracing::info!(%error, "failed to keep the source's streams; encoding to its size");
+                tracing::info!(%error, "failed to copy the source's streams; encoding to the size of the source");
             }
             Err(error) => return Err(error),
         }
         let smaller = CompressOptions {
-            max_bytes: NonZeroU64::new(self.source_bytes().min(most)),
+            max_bytes: NonZeroU64::new(self.source_bytes().min(max_bytes)),
             ..*options
         };
         match (self.encode(&smaller, target).await, made) {
             (Err(Error::Compress(CompressError::SizeOutOfReach { .. })), Some(mut made))
-                if made.bytes <= most =>
+                if made.bytes <= max_bytes =>
             {
-                let larger = "it is larger than its source, which cannot be taken as it is";
+                let larger = "the compressed video is larger than its source, whose streams cannot be copied";
                 made.report.warnings.push(larger.to_owned());
                 Ok(made)
             }
@@ -228,7 +228,7 @@ impl Subject<'_> {
                 frames: 0,
                 total: request.frames(),
             });
-            let mut heard = reports.subscribe();
+            let mut updates = reports.subscribe();
             let encoding = self
                 .compressor
                 .compress(&self.path, &request, &reports, self.session.cancel());
@@ -237,12 +237,12 @@ impl Subject<'_> {
             let outcome = loop {
                 tokio::select! {
                     outcome = &mut encoding => break outcome,
-                    // The sender is here.
-                    _ = heard.changed() => progress(*heard.borrow_and_update()),
+                    // The sender is still in scope, so `changed` cannot fail.
+                    _ = updates.changed() => progress(*updates.borrow_and_update()),
                 }
             };
-            // The last may have come with the outcome.
-            progress(*heard.borrow_and_update());
+            // The last update may have arrived together with the outcome.
+            progress(*updates.borrow_and_update());
             match outcome? {
                 Decoded::Complete(report) => return self.made(draft, &request, report, Origin::Encoded),
                 Decoded::Surprise(Surprise::Interlaced) if !deinterlace => {
@@ -258,15 +258,15 @@ impl Subject<'_> {
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
-        seen: Seen,
+        scanned: Scanned,
     ) -> Result<Made, Error> {
         let (mut request, draft, _statistics) = self.request(options, target, self.deinterlace)?;
-        request.timeline = Some(Arc::new(seen.timeline));
+        request.timeline = Some(Arc::new(scanned.timeline));
         let mut remuxed = self
             .compressor
             .remux(&self.path, &request, self.session.cancel())
             .await?;
-        remuxed.damage = seen.damage;
+        remuxed.damage = scanned.damage;
         self.made(draft, &request, remuxed, Origin::Remuxed)
     }
 
@@ -283,7 +283,7 @@ impl Subject<'_> {
             .scratch
             .subfolder()
             .map_err(|e| self.session.pipeline.scratch.failed(e))?;
-        let draft = match target.draft_beside() {
+        let draft = match target.draft_at_destination() {
             Some(draft) => draft.map_err(Error::Video)?,
             None => Draft::in_scratch(
                 self.session
@@ -335,9 +335,9 @@ impl Subject<'_> {
     }
 
     /// Decodes the whole source to find its frames and its damage.
-    async fn look(&self) -> Result<Seen, Error> {
+    async fn scan(&self) -> Result<Scanned, Error> {
         let scan = self.session.scan(&self.video).await?;
-        Ok(Seen {
+        Ok(Scanned {
             timeline: scan.timeline,
             damage: scan.damage,
             interlaced: self.deinterlace || scan.interlaced,

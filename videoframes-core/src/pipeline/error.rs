@@ -11,7 +11,7 @@ use crate::plan::NotPlannable;
 use crate::select::SelectError;
 use crate::storage::StorageError;
 
-/// Error of a [`Pipeline`](crate::Pipeline). Nothing was left behind.
+/// Error of a [`Pipeline`](crate::Pipeline). No partial result remains.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,7 +19,7 @@ pub enum Error {
     #[error("cannot read the source")]
     Source(#[source] io::Error),
     /// A decoder needs the source as a file, and no copy of the source can be written.
-    #[error("no copy of the source can be kept in {}", folder.display())]
+    #[error("no copy of the source can be written to {}", folder.display())]
     Copy {
         /// The folder of the [`Scratch`](crate::pipeline::Scratch).
         folder: PathBuf,
@@ -51,9 +51,9 @@ pub enum Error {
     #[error("{0}")]
     LimitExceeded(String),
     /// [`Strategy::Planned`](crate::plan::Strategy::Planned) was requested and is not possible.
-    #[error("it cannot be planned: {0}")]
+    #[error("the video cannot be planned: {0}")]
     NotPlannable(NotPlannable),
-    /// The decoder contradicts the container, and another decode is not possible or was of no use.
+    /// The decoder contradicts the container, and another decode is not possible or did not help.
     #[error("{0}")]
     Inconsistent(Surprise),
     /// The pipeline has no compressor.

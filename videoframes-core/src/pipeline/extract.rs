@@ -1,4 +1,4 @@
-//! An extraction: passes over a video until one gives the result.
+//! An extraction: passes over a video until a pass succeeds.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::facts::{Facts, Finding, Policy};
 use super::pass::{Conditions, Pass, packets_are_frames};
 use super::perform::{Performed, perform};
 use super::probe::{Probe, inspect};
-use super::renditions::{Rendition, Shared, can_share, finish, share};
+use super::renditions::{Rendition, SharedDecode, can_share, finish, share};
 use super::session::Session;
 use super::writer::Writer;
 use super::{OnDamage, Request, Summary, Work};
@@ -102,12 +102,12 @@ impl Extraction<'_> {
         }
     }
 
-    /// Returns the source as renditions are made from it, if there are any.
+    /// Returns the source of the renditions, if there are any.
     async fn subject(&self) -> Result<Option<Subject<'_>>, Error> {
         if self.renditions.is_empty() {
             return Ok(None);
         }
-        self.session.file.take_room().await?;
+        self.session.file.reserve_space().await?;
         Ok(Some(Subject {
             session: self.session,
             compressor: self.session.compressor()?,
@@ -188,7 +188,7 @@ impl Extraction<'_> {
         })
     }
 
-    /// Returns the damage that forbids a result.
+    /// Returns the damage that prevents a result.
     fn damage(&self, done: &Performed) -> Option<String> {
         let damage = self.facts.damage.clone().or(done.pictures.damage.clone());
         damage.filter(|_| self.request.on_damage == OnDamage::Fail)
@@ -199,7 +199,7 @@ impl Extraction<'_> {
         &self,
         (writer, pass): (Writer<'_>, Pass),
         done: Performed,
-        (subject, combined): (Option<Subject<'_>>, Option<Shared>),
+        (subject, combined): (Option<Subject<'_>>, Option<SharedDecode>),
     ) -> Result<Summary, Error> {
         let Performed {
             pictures: mut report,

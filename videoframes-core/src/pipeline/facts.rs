@@ -1,4 +1,4 @@
-//! What is known of a video before a pass, and what a surprise adds. Pure.
+//! Knowledge about a video before a pass, and its update after a surprise. Pure.
 
 use super::error::Error;
 use super::{OnDamage, Request};

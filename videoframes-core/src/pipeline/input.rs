@@ -1,4 +1,4 @@
-//! A source as decoders and probes take it: by ranges, counted, or as a file.
+//! Access to a source for decoders and probes: counted reads of ranges, or a local file.
 
 use std::fs::File;
 use std::io;
@@ -16,10 +16,10 @@ use super::error::Error;
 use super::scratch::{Reserved, Scratch};
 use crate::source::{FileSource, Source, Verifier};
 
-/// Bytes per read of a source that has to be copied.
+/// Bytes per read when a source is copied.
 const CHUNK: usize = 4 << 20;
 
-/// A source that notes which bytes are read of it, and reads no more once it is not wanted any more.
+/// A source that counts the bytes read and stops reading on cancellation.
 pub(super) struct Counted {
     inner: Arc<dyn Source>,
     cancel: CancellationToken,
@@ -35,7 +35,7 @@ impl Counted {
         })
     }
 
-    /// Bytes read so far, each counted once.
+    /// Returns the number of distinct bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).bytes()
     }
@@ -74,29 +74,29 @@ impl Source for Counted {
     }
 }
 
-/// The source as a file that a decoder process can open: a copy, made when it is first needed, where
-/// the source is none, and another name where its own would garble what the process says of it.
+/// The source as a file that a decoder process can open. A source that is not a file is copied on first use. A
+/// file whose name would garble the output of the decoder is opened by a symbolic link.
 pub(super) struct LocalFile {
     source: Arc<Counted>,
     scratch: Scratch,
     cancel: CancellationToken,
     copy: OnceCell<Copied>,
     alias: OnceCell<(TempDir, File)>,
-    /// Bytes that are needed beside a copy.
-    beside: u64,
-    /// All room that is needed, taken at once: whoever held some and waited for more could wait for
-    /// another who does the same. The files go first, and then their room.
-    room: OnceCell<Reserved>,
+    /// Bytes needed in addition to a copy.
+    additional: u64,
+    /// All reserved space, acquired at once: two requests that each hold a part and wait for more would block
+    /// each other. The field is last, so that files are removed before their space is released.
+    space: OnceCell<Reserved>,
 }
 
 /// A copy of a source.
 struct Copied {
     path: TempPath,
-    /// Open as long as the copy is in use, which is what tells a sweep.
+    /// Open while the copy is in use; the lock of the file protects the copy from a sweep.
     _file: File,
 }
 
-/// Name of the link in the folder of an alias.
+/// Name of the symbolic link in its folder.
 const ALIAS: &str = "source";
 
 impl LocalFile {
@@ -107,33 +107,33 @@ impl LocalFile {
             cancel: cancel.clone(),
             copy: OnceCell::new(),
             alias: OnceCell::new(),
-            beside: 0,
-            room: OnceCell::new(),
+            additional: 0,
+            space: OnceCell::new(),
         }
     }
 
-    /// The same, with room for so many bytes more in the scratch folder.
-    pub(super) fn with_room_beside(mut self, bytes: u64) -> Self {
-        self.beside = bytes;
+    /// Reserves additional space in the scratch folder.
+    pub(super) fn with_additional_space(mut self, bytes: u64) -> Self {
+        self.additional = bytes;
         self
     }
 
-    /// Takes the room for all that will be in the scratch folder, where that is not done yet.
-    pub(super) async fn take_room(&self) -> Result<(), Error> {
+    /// Reserves the space for all files in the scratch folder on first use.
+    pub(super) async fn reserve_space(&self) -> Result<(), Error> {
         let copy = match self.source.local_path() {
             Some(_) => 0,
             None => self.source.len(),
         };
-        let bytes = copy.saturating_add(self.beside);
+        let bytes = copy.saturating_add(self.additional);
         let taken = self
-            .room
+            .space
             .get_or_try_init(|| self.scratch.reserve(bytes, &self.cancel));
         taken.await.map(drop)
     }
 
     pub(super) async fn path(&self) -> Result<PathBuf, Error> {
         if let Some(path) = self.source.local_path() {
-            // ffmpeg prints the name between the lines that are read back from it.
+            // ffmpeg prints the name between the log lines that are parsed.
             if path
                 .as_os_str()
                 .as_encoded_bytes()
@@ -155,8 +155,8 @@ impl LocalFile {
         self.source.local_path().is_some()
     }
 
-    /// Whether to copy the source though it could be read in ranges: where most of it is wanted, and only
-    /// a copy can be checked for what happened to it on its way.
+    /// Returns whether to copy a source that supports ranges: if most of the source is needed, since only a
+    /// complete copy can be verified against corruption in transit.
     pub(super) fn is_worth_copying(&self, wanted: u64) -> bool {
         let length = self.source.len();
         self.source.local_path().is_none()
@@ -165,7 +165,7 @@ impl LocalFile {
             && self.scratch.can_hold(length)
     }
 
-    /// The file as a source.
+    /// Opens the file as a source.
     pub(super) async fn open(&self) -> Result<FileSource, Error> {
         let path = self.path().await?;
         FileSource::open(path).map_err(|e| self.scratch.failed(e))
@@ -179,8 +179,9 @@ impl LocalFile {
 
     async fn copy(&self) -> Result<Copied, Error> {
         let source = &self.source;
-        self.take_room().await?;
-        // The path stays here, so that the file goes with this future, whatever thread still writes it.
+        self.reserve_space().await?;
+        // The path stays in this future, so that dropping the future removes the file even while a thread still
+        // writes.
         let (mut file, path) = self
             .scratch
             .file()
@@ -206,7 +207,7 @@ impl LocalFile {
                 .flatten()
                 .map_err(|e| self.scratch.failed(e))?;
         }
-        // What came to harm on its way is for no decoder to judge.
+        // Corruption in transit must not count as damage of the video.
         if let Some(verifier) = verifier {
             verifier.finish().map_err(Error::Source)?;
         }

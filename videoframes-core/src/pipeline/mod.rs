@@ -167,7 +167,7 @@ impl Pipeline {
         destination: &dyn Destination,
     ) -> Result<Summary, Error> {
         let session =
-            Session::new(self, source).with_room_for(renditions.iter().map(|wanted| &wanted.target));
+            Session::new(self, source).with_space_for(renditions.iter().map(|wanted| &wanted.target));
         session
             .bounded(extract::extract(&session, request, renditions, destination))
             .await
@@ -183,7 +183,7 @@ impl Pipeline {
         job: &CompressJob,
         target: &VideoTarget,
     ) -> Result<Compressed, Error> {
-        let session = Session::new(self, source).with_room_for([target]);
+        let session = Session::new(self, source).with_space_for([target]);
         session.bounded(compress::compress(&session, job, target)).await
     }
 }

@@ -1,4 +1,4 @@
-//! What an extraction would decode, without decoding it.
+//! Description of the samples that an extraction would decode, without decoding them.
 
 use super::Request;
 use super::checks::{choose, distinct};
@@ -11,35 +11,35 @@ use crate::plan::{Strategy, WholeFileReason};
 use crate::select::notes;
 use crate::video::streams::note;
 
-/// What an extraction would decode.
+/// The samples that an extraction would decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// [`Strategy::Plain`] or [`Strategy::Planned`].
     pub strategy: Strategy,
-    /// Why the whole file is decoded, with [`Strategy::Plain`].
+    /// Reason for decoding the whole file, with [`Strategy::Plain`].
     pub reason: Option<WholeFileReason>,
-    /// Pictures that would be written.
+    /// Number of pictures that would be written.
     pub pictures: usize,
-    /// Different frames among the pictures.
+    /// Number of distinct frames among the pictures.
     pub frames: usize,
-    /// Runs of samples that are decoded separately.
+    /// Number of runs of samples that are decoded separately.
     pub runs: usize,
     /// Maximum number of samples that would be decoded. Samples that no other sample refers to are left out as
     /// they are read.
     pub samples: Option<usize>,
-    /// Bytes of these samples.
+    /// Size of these samples in bytes.
     pub bytes: Option<u64>,
-    /// Samples of the whole video; `None` without an index.
+    /// Number of samples of the whole video; `None` without an index.
     pub all_samples: Option<usize>,
-    /// Bytes of all its samples.
+    /// Size of all samples in bytes; `None` without an index.
     pub all_bytes: Option<u64>,
-    /// Bytes that were read for the answer.
+    /// Number of bytes read to create the outline.
     pub bytes_read: u64,
     /// Unexpected effects of the selection, and the choice among several streams, in words for a person.
     pub warnings: Vec<String>,
 }
 
-/// Returns what an extraction of `request` would decode.
+/// Returns the samples that an extraction of `request` would decode.
 pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<Outline, Error> {
     let Probe {
         video,

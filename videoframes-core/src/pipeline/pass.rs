@@ -24,7 +24,7 @@ pub(super) enum Pass {
     Combined,
 }
 
-/// What a choice depends on, beside the facts.
+/// Conditions of a choice in addition to the facts.
 pub(super) struct Conditions<'a> {
     pub(super) index: &'a Result<Arc<VideoIndex>, NoIndex>,
     /// The frames to decode: indices into the timeline, strictly increasing.
@@ -262,16 +262,18 @@ mod tests {
 
     #[test]
     fn a_reason_against_a_plan_means_the_whole_file_or_an_error() {
-        let no_index = || Err(NoIndex::new("it has no index"));
+        let no_index = || Err(NoIndex::new("the file has no index"));
         let cases: [(&str, fn(&mut Case)); 5] = [
-            ("its index is not what decodes", |case| case.facts.scanned = true),
+            ("the decoded frames differ from the index", |case| {
+                case.facts.scanned = true
+            }),
             ("a sample is missing", |case| {
                 case.facts.failed_plan = Some("a sample is missing".to_owned())
             }),
-            ("frames that are deinterlaced need their neighbours", |case| {
+            ("deinterlacing needs the neighbours of every frame", |case| {
                 case.facts.interlaced = true
             }),
-            ("frames that are deinterlaced need their neighbours", |case| {
+            ("deinterlacing needs the neighbours of every frame", |case| {
                 case.deinterlace = Deinterlace::On
             }),
             ("its parts overlap", |case| {
@@ -287,9 +289,12 @@ mod tests {
             case.strategy = Strategy::Planned;
             let error = case.choose().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotPlannable);
-            assert_eq!(error.to_string(), format!("it cannot be planned: {reason}"));
+            assert_eq!(
+                error.to_string(),
+                format!("the video cannot be planned: {reason}")
+            );
             case.strategy = Strategy::Plain;
-            assert_eq!(case.name(), "it was asked for");
+            assert_eq!(case.name(), "the request demands the whole file");
         }
         let case = Case {
             index: no_index(),

@@ -1,10 +1,10 @@
-//! One pass: decodes and writes side by side.
+//! One pass: decodes and writes concurrently.
 
 use tokio::sync::mpsc;
 
 use super::error::Error;
 use super::facts::Finding;
-use super::renditions::Shared;
+use super::renditions::SharedDecode;
 use super::session::Session;
 use super::writer::Writer;
 use crate::compress::{CombinedReport, CombinedRequest, CompressReport};
@@ -17,18 +17,18 @@ pub(super) struct Performed {
     pub(super) videos: Vec<CompressReport>,
 }
 
-/// Outcome of a pass, and the writer with the pictures that came.
+/// Outcome of a pass, and the writer with the pictures received so far.
 pub(super) struct Written<'a> {
     pub(super) writer: Writer<'a>,
     pub(super) outcome: Result<Performed, Finding>,
 }
 
-/// Decodes `input`, and writes the pictures as they come.
+/// Decodes `input` and writes the pictures as they arrive.
 pub(super) async fn perform<'a>(
     session: &Session<'_>,
     input: &Input,
     job: ExtractRequest,
-    (mut writer, combined): (Writer<'a>, &Option<Shared>),
+    (mut writer, combined): (Writer<'a>, &Option<SharedDecode>),
 ) -> Written<'a> {
     let (sender, mut receiver) = mpsc::channel(1);
     let decoding = async {
@@ -56,7 +56,7 @@ pub(super) async fn perform<'a>(
     Written { writer, outcome }
 }
 
-/// Decodes for pictures. Starts no decoder for no frames.
+/// Decodes for pictures. Starts no decoder without frames.
 async fn decode(
     session: &Session<'_>,
     input: &Input,
@@ -83,7 +83,7 @@ async fn decode(
 /// Decodes for pictures and renditions.
 async fn decode_combined(
     session: &Session<'_>,
-    shared: &Shared,
+    shared: &SharedDecode,
     pictures: ExtractRequest,
     sender: mpsc::Sender<Picture>,
 ) -> Result<Decoded<Performed>, Error> {

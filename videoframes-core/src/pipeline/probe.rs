@@ -54,10 +54,10 @@ pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>)
     let index = index.and_then(|index| {
         let same = index.timeline.time_base() == video.time_base && index.stream == video.stream;
         let index = same.then(|| Arc::new(index));
-        index.ok_or_else(|| NoIndex::new("its index is of another track"))
+        index.ok_or_else(|| NoIndex::new("the index describes another track"))
     });
     let index = index.and_then(|index| match index.samples.first() {
-        Some(first) if !first.sync => Err(NoIndex::new("it does not begin with a keyframe")),
+        Some(first) if !first.sync => Err(NoIndex::new("the video does not begin with a keyframe")),
         _ => Ok(index),
     });
     let timeline = match &index {
@@ -99,7 +99,7 @@ fn check_size(source: &dyn Source, limits: &Limits) -> Result<(), Error> {
 fn check_pixels(video: &VideoInfo, limits: &Limits) -> Result<(), Error> {
     if u64::from(video.width) * u64::from(video.height) > limits.pixels {
         return Err(Error::LimitExceeded(format!(
-            "pictures of {}×{} are larger than the limit of {} pixels",
+            "frames of {}×{} exceed the limit of {} pixels",
             video.width, video.height, limits.pixels
         )));
     }
@@ -110,7 +110,7 @@ fn check_pixels(video: &VideoInfo, limits: &Limits) -> Result<(), Error> {
         );
         if pixels > limit {
             return Err(Error::LimitExceeded(format!(
-                "a canvas of {}×{} is larger than {limit} pixels, which is 1/{ANIMATION_SHARE} of the limit of pixels",
+                "a canvas of {}×{} is larger than {limit} pixels, 1/{ANIMATION_SHARE} of the maximum number of pixels of a video",
                 video.width, video.height
             )));
         }
@@ -137,7 +137,7 @@ async fn read_index(
         reads += 1;
         if reads > INDEX_READS && source.local_path().is_none() {
             return Ok(Err(NoIndex::new(
-                "its index is in too many pieces to be read from afar",
+                "the index is in too many pieces to be read from a remote source",
             )));
         }
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);

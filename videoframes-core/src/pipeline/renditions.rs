@@ -1,4 +1,4 @@
-//! Compressed videos beside the pictures of an extraction.
+//! Compressed videos in addition to the pictures of an extraction.
 
 use super::compress::{Statistics, Subject};
 use super::error::Error;
@@ -8,10 +8,10 @@ use crate::compress::{
 use crate::error::kept_chain;
 use crate::extract::ExtractError;
 
-/// A compressed video beside the pictures of an extraction.
+/// A compressed video in addition to the pictures of an extraction.
 #[derive(Clone)]
 pub struct Rendition {
-    /// Codec, quality or size, and looks of the video.
+    /// Codec, quality or size, and appearance of the video.
     pub options: CompressOptions,
     /// Whether the extraction succeeds without the video.
     pub optional: bool,
@@ -29,15 +29,15 @@ pub enum RenditionOutcome {
 }
 
 /// Renditions that share the decode of the pictures.
-pub(super) struct Shared {
-    /// Their indices among all renditions.
+pub(super) struct SharedDecode {
+    /// Indices among all renditions.
     indices: Vec<usize>,
     pub(super) requests: Vec<CompressRequest>,
     drafts: Vec<Draft>,
     _statistics: Vec<Statistics>,
 }
 
-/// Returns whether a rendition can share the decode of the pictures. A maximum size takes more than one pass.
+/// Returns whether a rendition can share the decode of the pictures. A maximum size requires more than one pass.
 fn is_shareable(rendition: &Rendition) -> bool {
     rendition.options.max_bytes.is_none()
 }
@@ -48,8 +48,8 @@ pub(super) fn can_share(renditions: &[Rendition]) -> bool {
 }
 
 /// Prepares the renditions that can share the decode of the pictures.
-pub(super) fn share(renditions: &[Rendition], subject: &Subject<'_>) -> Result<Option<Shared>, Error> {
-    let mut shared = Shared {
+pub(super) fn share(renditions: &[Rendition], subject: &Subject<'_>) -> Result<Option<SharedDecode>, Error> {
+    let mut shared = SharedDecode {
         indices: Vec::new(),
         requests: Vec::new(),
         drafts: Vec::new(),
@@ -72,11 +72,11 @@ pub(super) fn share(renditions: &[Rendition], subject: &Subject<'_>) -> Result<O
 /// Stores all renditions. Makes the renditions that shared no decode first.
 ///
 /// # Errors
-/// The error of the first rendition that fails and is not optional.
+/// Returns the error of the first rendition that fails and is not optional.
 pub(super) async fn finish(
     renditions: &[Rendition],
     subject: &Subject<'_>,
-    shared: Option<(Shared, Vec<CompressReport>)>,
+    shared: Option<(SharedDecode, Vec<CompressReport>)>,
 ) -> Result<Vec<RenditionOutcome>, Error> {
     let mut made: Vec<Option<(CompressRequest, Draft, CompressReport)>> = Vec::new();
     made.resize_with(renditions.len(), || None);
@@ -90,7 +90,7 @@ pub(super) async fn finish(
     for (rendition, made) in renditions.iter().zip(made) {
         outcomes.push(match finish_one(subject, rendition, made).await {
             Ok(compressed) => RenditionOutcome::Made(compressed),
-            Err(error) if rendition.optional && !is_of_all(&error) => {
+            Err(error) if rendition.optional && !concerns_all(&error) => {
                 let reason = kept_chain(&error);
                 tracing::warn!(error = reason, "failed to make an optional rendition");
                 RenditionOutcome::Failed(reason)
@@ -117,13 +117,13 @@ async fn finish_one(
     subject.deliver(made, target).await
 }
 
-/// Returns whether an error concerns more than a rendition, or may be temporary.
-fn is_of_all(error: &Error) -> bool {
+/// Returns whether an error concerns more than one rendition, or may be temporary.
+fn concerns_all(error: &Error) -> bool {
     match error {
         Error::Extract(ExtractError::Cancelled) | Error::Source(_) | Error::Copy { .. } | Error::Video(_) => {
             true
         }
-        // The source has just been decoded: what failed is the encoder of this rendition.
+        // The source has just been decoded, so the encoder of this rendition failed.
         Error::Extract(ExtractError::DecoderFailed(_)) => false,
         Error::Extract(error) => error.is_retryable(),
         Error::Compress(error) => error.is_retryable(),
@@ -136,10 +136,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_of_an_encoder_concerns_its_rendition_alone() {
-        let of_all = |error: ExtractError| is_of_all(&error.into());
-        assert!(!of_all(ExtractError::DecoderFailed(String::new())));
-        assert!(!of_all(ExtractError::Unsupported(String::new())));
-        assert!(of_all(ExtractError::Cancelled) && of_all(ExtractError::Stalled(1)));
+    fn a_failure_of_an_encoder_concerns_only_its_rendition() {
+        let concerns_all = |error: ExtractError| concerns_all(&error.into());
+        assert!(!concerns_all(ExtractError::DecoderFailed(String::new())));
+        assert!(!concerns_all(ExtractError::Unsupported(String::new())));
+        assert!(concerns_all(ExtractError::Cancelled) && concerns_all(ExtractError::Stalled(1)));
     }
 }

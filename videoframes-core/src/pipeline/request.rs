@@ -13,10 +13,10 @@ use crate::video::StreamChoice;
 /// What to do with a damaged source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDamage {
-    /// Fail, and leave nothing.
+    /// Fails without a result.
     #[default]
     Fail,
-    /// Keep the frames that decode, and mark the manifest as partial.
+    /// Keeps the frames that decode, and marks the manifest as partial.
     Partial,
 }
 
@@ -30,7 +30,7 @@ pub struct Request {
     pub selection: Selection,
     /// The part of the video that the selection applies to.
     pub range: Range,
-    /// Format, size and look of the pictures.
+    /// Format, size and appearance of the pictures.
     pub picture: PictureOptions,
     /// Names of the pictures.
     pub names: NameTemplate,
@@ -38,8 +38,8 @@ pub struct Request {
     pub on_damage: OnDamage,
     /// How the samples to decode are chosen. The result does not depend on the strategy.
     pub strategy: Strategy,
-    /// Number of decoders that run side by side; chosen by work and machine if `None`. The result does not
-    /// depend on the number.
+    /// Number of concurrent decoders; chosen by work and machine if `None`. The result does not depend on the
+    /// number.
     pub jobs: Option<NonZeroUsize>,
 }
 
@@ -47,7 +47,7 @@ impl Default for Request {
     /// Returns a request for one frame a second, as JPEG.
     fn default() -> Self {
         let rate = FrameRate::new(1.into());
-        // Unwrap safety: 1 is positive.
+        // `unwrap` cannot panic, since 1 is positive.
         #[allow(clippy::unwrap_used)]
         Self::new(Selection::Fps(rate.unwrap()))
     }
@@ -82,7 +82,7 @@ impl Request {
         self
     }
 
-    /// Sets format, size and look of the pictures.
+    /// Sets format, size and appearance of the pictures.
     #[must_use]
     pub fn picture(mut self, picture: PictureOptions) -> Self {
         self.picture = picture;
@@ -110,7 +110,7 @@ impl Request {
         self
     }
 
-    /// Sets the number of decoders that run side by side.
+    /// Sets the number of concurrent decoders.
     #[must_use]
     pub fn jobs(mut self, jobs: NonZeroUsize) -> Self {
         self.jobs = Some(jobs);
@@ -124,7 +124,7 @@ impl Request {
 pub struct CompressJob {
     /// The video stream; the stream that a player shows if `None`.
     pub stream: Option<StreamChoice>,
-    /// Codec, quality or size, and looks of the result.
+    /// Codec, quality or size, and appearance of the result.
     pub options: CompressOptions,
     /// What to do with a damaged source.
     pub on_damage: OnDamage,

@@ -1,4 +1,4 @@
-//! Where copies of sources are kept while a decoder needs them as files.
+//! Temporary files: copies of sources for decoders, and drafts of compressed videos.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,33 +13,33 @@ use super::error::Error;
 use crate::extract::ExtractError;
 use crate::stale::{self, lock, open_untouched};
 
-/// Permits of a semaphore at most, of which one may stand for several bytes.
+/// Maximum number of permits of a semaphore. One permit may stand for several bytes.
 const PERMITS: u64 = 1 << 28;
 
-/// A folder for copies of sources, and how many bytes they may take together; clones share both. By
-/// default the system's folder for temporary files, without a bound.
+/// A folder for temporary files with a quota in bytes. Clones share folder and quota. The default is the system's
+/// folder for temporary files, without a quota.
 ///
-/// A copy that does not fit waits for others to go, as long as its request may take.
+/// A file that does not fit waits until space is released, within the time limit of its request.
 #[derive(Debug, Clone)]
 pub struct Scratch {
-    shared: Arc<Shared>,
+    shared: Arc<ScratchState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ScratchState {
     folder: PathBuf,
-    room: Option<Room>,
-    /// Held while a file is made and locked, so that no sweep comes between.
+    quota: Option<Quota>,
+    /// Held while a file is created and locked, so that no concurrent sweep removes the file.
     making: Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Room {
-    quota: u64,
-    /// Bytes that one permit stands for.
+struct Quota {
+    bytes: u64,
+    /// Bytes per permit.
     unit: u64,
-    /// All permits.
-    most: u32,
+    /// Total number of permits.
+    max_permits: u32,
     permits: Arc<Semaphore>,
 }
 
@@ -50,25 +50,24 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Copies in `folder`, which must exist and belong to this process alone, of `quota` bytes
-    /// together.
+    /// Uses `folder`, which must exist and belong to this process alone, with a quota of `quota` bytes.
     pub fn new(folder: impl Into<PathBuf>, quota: u64) -> Self {
         let unit = quota.div_ceil(PERMITS).max(1);
-        // Rounded down here, and up where permits are taken: never more than the quota is in use.
-        let most = u32::try_from(quota / unit).unwrap_or(u32::MAX);
-        let room = Room {
-            quota,
+        // Rounded down here and up where permits are acquired, so that usage never exceeds the quota.
+        let max_permits = u32::try_from(quota / unit).unwrap_or(u32::MAX);
+        let quota = Quota {
+            bytes: quota,
             unit,
-            most,
-            permits: Arc::new(Semaphore::new(most as usize)),
+            max_permits,
+            permits: Arc::new(Semaphore::new(max_permits as usize)),
         };
-        Self::with(folder.into(), Some(room))
+        Self::with(folder.into(), Some(quota))
     }
 
-    fn with(folder: PathBuf, room: Option<Room>) -> Self {
-        let shared = Shared {
+    fn with(folder: PathBuf, quota: Option<Quota>) -> Self {
+        let shared = ScratchState {
             folder,
-            room,
+            quota,
             making: Mutex::new(()),
         };
         Self {
@@ -76,20 +75,20 @@ impl Scratch {
         }
     }
 
-    /// Where the copies are.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.shared.folder
     }
 
-    /// Removes what an earlier process that was killed has left in the folder, and gives how many things
-    /// that were. Copies of living processes stay. In the system's folder, which others share, only what is this
-    /// user's and some seconds old is removed. A missing folder is an empty one.
+    /// Removes files that a killed process has left in the folder, and returns their number. Files of running
+    /// processes stay. In the system's folder, which is shared with others, only files of this user that are some
+    /// seconds old are removed. A missing folder counts as empty.
     ///
     /// # Errors
-    /// What the system says of the folder and of what is to be removed.
+    /// Fails if the folder cannot be read or a file cannot be removed.
     pub async fn sweep(&self) -> io::Result<usize> {
         let scratch = self.clone();
-        let sweep = move || match scratch.shared.room {
+        let sweep = move || match scratch.shared.quota {
             Some(_) => scratch.sweep_blocking(),
             None => Ok(stale::sweep(scratch.folder(), stale::SCRATCH)),
         };
@@ -115,7 +114,7 @@ impl Scratch {
                 continue;
             }
             let _making = self.making();
-            // What cannot be locked is in use.
+            // A file that cannot be locked is in use.
             if !open_untouched(&path).is_ok_and(|file| lock(&file).is_ok()) {
                 continue;
             }
@@ -132,47 +131,50 @@ impl Scratch {
         self.shared.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there can ever be room for that many bytes.
+    /// Returns whether this number of bytes fits into the quota.
     pub(super) fn can_hold(&self, bytes: u64) -> bool {
-        self.shared.room.as_ref().is_none_or(|room| bytes <= room.quota)
+        self.shared
+            .quota
+            .as_ref()
+            .is_none_or(|quota| bytes <= quota.bytes)
     }
 
-    /// Room for that many bytes, until the result is dropped. First come, first served.
+    /// Reserves this number of bytes until the result is dropped. Reservations are served in order of arrival.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] where there can never be as much; cancellation.
+    /// Fails with [`Error::LimitExceeded`] if the quota is smaller, and on cancellation.
     pub(super) async fn reserve(&self, bytes: u64, cancel: &CancellationToken) -> Result<Reserved, Error> {
-        let Some(room) = &self.shared.room else {
+        let Some(quota) = &self.shared.quota else {
             return Ok(Reserved { _permits: None });
         };
-        if bytes > room.quota {
+        if bytes > quota.bytes {
             return Err(Error::LimitExceeded(format!(
-                "{bytes} bytes are needed in {}, where {} may be used",
+                "{bytes} bytes are needed in {}, the limit is {}",
                 self.folder().display(),
-                room.quota
+                quota.bytes
             )));
         }
-        let wanted = u32::try_from(bytes.div_ceil(room.unit)).unwrap_or(u32::MAX);
-        let permits = Arc::clone(&room.permits).acquire_many_owned(wanted.min(room.most));
+        let wanted = u32::try_from(bytes.div_ceil(quota.unit)).unwrap_or(u32::MAX);
+        let permits = Arc::clone(&quota.permits).acquire_many_owned(wanted.min(quota.max_permits));
         let taken = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(ExtractError::Cancelled.into()),
             taken = permits => taken,
         };
-        // It is never closed.
+        // The semaphore is never closed.
         Ok(Reserved { _permits: taken.ok() })
     }
 
-    /// An empty file, which is in use as long as it is open.
+    /// Creates an empty file, which is in use as long as it is open.
     pub(super) fn file(&self) -> io::Result<NamedTempFile> {
         let _making = self.making();
         let file = stale::SCRATCH.builder().tempfile_in(self.folder())?;
-        // A system that has no locks has no sweeps either.
+        // A system without file locks has no sweeps either.
         let _ = lock(file.as_file());
         Ok(file)
     }
 
-    /// An empty folder, which is in use as long as the file that comes with it is open.
+    /// Creates an empty folder, which is in use as long as the returned file is open.
     pub(super) fn subfolder(&self) -> io::Result<(TempDir, File)> {
         let _making = self.making();
         let folder = stale::SCRATCH.builder().tempdir_in(self.folder())?;
@@ -189,7 +191,7 @@ impl Scratch {
     }
 }
 
-/// Room that is taken.
+/// Reserved space, released on drop.
 #[derive(Debug)]
 pub(super) struct Reserved {
     _permits: Option<OwnedSemaphorePermit>,
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_waits_until_others_go() {
+    async fn reservations_wait_for_space() {
         let (scratch, cancel) = scratch(100);
         let first = scratch.reserve(60, &cancel).await.unwrap();
         let small = scratch.reserve(40, &cancel).await.unwrap();
@@ -221,21 +223,21 @@ mod tests {
         assert!(poll(second.as_mut()).is_pending());
         drop(first);
         let Poll::Ready(Ok(_second)) = poll(second) else {
-            panic!("there is room now");
+            panic!("there is space now");
         };
         assert!(poll(pin!(scratch.reserve(60, &cancel))).is_pending());
         assert!(poll(pin!(scratch.reserve(59, &cancel))).is_ready());
     }
 
     #[tokio::test]
-    async fn who_waits_no_more_is_in_nobodys_way() {
+    async fn cancelled_reservations_do_not_block_others() {
         let (scratch, cancel) = scratch(100);
         let _first = scratch.reserve(60, &cancel).await.unwrap();
         {
             let mut large = pin!(scratch.reserve(100, &cancel));
             assert!(poll(large.as_mut()).is_pending());
             let small = pin!(scratch.reserve(40, &cancel));
-            assert!(poll(small).is_pending(), "the large one came first");
+            assert!(poll(small).is_pending(), "the larger reservation came first");
         }
         assert!(poll(pin!(scratch.reserve(40, &cancel))).is_ready());
 
@@ -243,12 +245,12 @@ mod tests {
         assert!(poll(waiting.as_mut()).is_pending());
         cancel.cancel();
         let Poll::Ready(Err(Error::Extract(ExtractError::Cancelled))) = poll(waiting) else {
-            panic!("it was cancelled");
+            panic!("expected a cancellation");
         };
     }
 
     #[tokio::test]
-    async fn quotas_of_every_size_hold_what_is_as_large_and_not_more() {
+    async fn reservations_up_to_the_quota_are_possible() {
         for quota in [1, 7, PERMITS, PERMITS + 1, 10 * PERMITS + 3, u64::MAX - 1] {
             let (scratch, cancel) = scratch(quota);
             let all = scratch.reserve(quota, &cancel).await.unwrap();

@@ -1,4 +1,4 @@
-//! One call of a pipeline: the source, the local copy, and access to decoder and limits.
+//! A call of a pipeline: the source, the local copy, and access to decoder and limits.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Pipeline;
-use super::compress::bytes_beside;
+use super::compress::additional_bytes;
 use super::error::Error;
 use super::input::{Counted, LocalFile};
 use crate::compress::{Compressor, VideoTarget};
@@ -33,11 +33,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Reserves room in the scratch folder for compressed videos too.
-    pub(super) fn with_room_for<'t>(mut self, targets: impl IntoIterator<Item = &'t VideoTarget>) -> Self {
+    /// Reserves space in the scratch folder for compressed videos too.
+    pub(super) fn with_space_for<'t>(mut self, targets: impl IntoIterator<Item = &'t VideoTarget>) -> Self {
         self.file = self
             .file
-            .with_room_beside(bytes_beside(self.source.len(), targets));
+            .with_additional_space(additional_bytes(self.source.len(), targets));
         self
     }
 
@@ -69,10 +69,12 @@ impl<'a> Session<'a> {
         Ok(scan.await?)
     }
 
-    /// Ends work that takes too long, and reports an interrupted read as a cancellation.
+    /// Applies the timeout, and reports an interrupted read as a cancellation.
     pub(super) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match tokio::time::timeout(self.limits().wall_time, work).await {
-            Err(_) => Err(Error::LimitExceeded("it took longer than allowed".to_owned())),
+            Err(_) => Err(Error::LimitExceeded(
+                "the maximum processing time is exceeded".to_owned(),
+            )),
             Ok(Err(Error::Source(_) | Error::Extract(ExtractError::SourceFailed(_))))
                 if self.cancel().is_cancelled() =>
             {

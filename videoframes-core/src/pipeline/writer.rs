@@ -1,4 +1,4 @@
-//! Pictures and their manifest into an archive.
+//! Writer of pictures and their manifest.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::source::Source;
 use crate::units::approximate_seconds;
 use crate::video::{Timeline, VideoInfo};
 
-/// Writes the pictures of `picks` as they come.
+/// Writes the pictures of `picks` as they arrive.
 pub(super) struct Writer<'a> {
     pub(super) archive: Box<dyn Archive>,
     pub(super) source: &'a dyn Source,
@@ -28,7 +28,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Returns whether no byte was written yet.
+    /// Returns whether no byte has been written yet.
     pub(super) fn is_untouched(&self) -> bool {
         self.bytes == 0
     }
@@ -49,7 +49,7 @@ impl Writer<'_> {
         {
             let info = self.describe(pick, &picture, &sha256, repeated);
             let next = self.picks.get(self.frames.len() + 1);
-            // The last entry takes the picture with it, so that nothing holds a large one twice.
+            // The last entry consumes the picture, so that a large picture is not held twice.
             let content = if next.is_some_and(|p| p.frame == picture.frame) {
                 picture.bytes.clone()
             } else {

@@ -85,7 +85,7 @@ impl Fragments {
             {
                 let (duration, size) = (own_duration.unwrap_or(duration), own_size.unwrap_or(size));
                 if duration == 0 {
-                    return Err(NoIndex::new("two of its frames share a time"));
+                    return Err(NoIndex::new("two frames have the same timestamp"));
                 }
                 let sync = own_flags.unwrap_or(flags) & NOT_SYNC == 0;
                 // Signed in every version, as ffmpeg takes them.

@@ -123,7 +123,7 @@ impl Media {
         sorted.sort_unstable_by_key(|&i| self.composition[i as usize]);
         let time = |place: usize| self.composition[sorted[place] as usize];
         if (1..sorted.len()).any(|place| time(place) == time(place - 1)) {
-            return Err(NoIndex::new("two of its frames share a time"));
+            return Err(NoIndex::new("two frames have the same timestamp"));
         }
         for (order, &i) in sorted.iter().enumerate() {
             self.samples[i as usize].order = order as u32;

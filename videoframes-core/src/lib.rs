@@ -1,42 +1,40 @@
-//! Exact frames from videos: every picture is the frame that a player shows at its time.
+//! Exact frames from videos: every picture is the frame that a player displays at the requested time.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! source ──index──▶ VideoIndex ──select──▶ picks ──plan──▶ DecodePlan ──extract──▶ pictures ──archive──▶ sink
 //!        ╰─probe──▶ VideoInfo, Timeline ─╯             ╰── or the whole file ──╯
 //! ```
 //!
-//! - [`source`]: where the bytes come from; a file, a buffer, an address, or your own [`source::Source`].
-//! - [`video`]: what a video is before a frame is decoded: its stream, the [`video::Timeline`] of its
-//!   presented frames and, of MP4 and QuickTime, the [`video::VideoIndex`] of its samples.
-//! - [`select`]: what was asked for, turned into picks by rational arithmetic. Pure.
-//! - [`plan`]: the samples that have to be decoded for the frames that are wanted. Pure.
-//! - [`extract`]: a [`extract::FrameExtractor`] turns picked frames into encoded pictures;
-//!   [`ffmpeg`] is the one that ships.
-//! - [`compress`]: a [`compress::Compressor`] makes a smaller version of a video, frame for frame;
-//!   [`ffmpeg`] is the one that ships.
-//! - [`archive`]: pictures and their manifest as a ZIP or a folder, the same bytes every time.
-//! - [`storage`]: objects that are written whole or not at all.
-//! - [`pipeline`]: all of it in one call.
+//! - [`source`]: the bytes of a video: a file, a buffer, a URL, or an implementation of [`source::Source`].
+//! - [`video`]: the description of a video before a frame is decoded: its stream, the [`video::Timeline`] of its
+//!   presented frames and, for MP4 and QuickTime, the [`video::VideoIndex`] of its samples.
+//! - [`select`]: the conversion of requested times to picks, by rational arithmetic. Pure.
+//! - [`plan`]: the samples that have to be decoded for the picked frames. Pure.
+//! - [`extract`]: the trait [`extract::FrameExtractor`], which decodes picked frames to encoded pictures.
+//!   [`ffmpeg`] contains an implementation.
+//! - [`compress`]: the trait [`compress::Compressor`], which creates a smaller version of a video with the same
+//!   frames. [`ffmpeg`] contains an implementation.
+//! - [`archive`]: pictures and their manifest as a ZIP file or a folder, with reproducible bytes.
+//! - [`storage`]: objects that are written as a whole or not at all.
+//! - [`pipeline`]: the complete process in one call.
 //!
-//! # One call
+//! # Example
 //!
 //! ```no_run
-//! use std::sync::Arc;
+//! use videoframes_core::Pipeline;
 //! use videoframes_core::archive::ZipFile;
 //! use videoframes_core::ffmpeg::FfmpegExtractor;
-//! use videoframes_core::pipeline::{self, Request};
+//! use videoframes_core::pipeline::Request;
 //! use videoframes_core::source::FileSource;
 //! use videoframes_core::storage::IfExists;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let source = Arc::new(FileSource::open("video.mp4")?);
+//! let source = FileSource::open("video.mp4")?;
 //! let target = ZipFile { path: "frames.zip".into(), if_exists: IfExists::Refuse };
-//! let extractor = FfmpegExtractor::default();
-//! let cancel = tokio_util::sync::CancellationToken::new();
-//! let summary =
-//!     pipeline::run(source, &Request::default(), &extractor, &target, &|_| {}, &cancel).await?;
+//! let pipeline = Pipeline::new(FfmpegExtractor::default());
+//! let summary = pipeline.extract(source, &Request::default(), &target).await?;
 //! for frame in &summary.manifest.frames {
 //!     println!("{} is the frame at {} s (pts {})", frame.file, frame.target, frame.pts);
 //! }
@@ -44,26 +42,24 @@
 //! # }
 //! ```
 //!
-//! # The rule
+//! # Definition of a frame at a time
 //!
-//! Times count from the first presented frame. The frame displayed at time *t* is the last one whose
-//! presentation timestamp is at or before *t*. No float decides a frame. What the container's
-//! index promises is checked against every decoded frame, and where the two differ, the decoder is
-//! right.
+//! Times count from the first presented frame. The frame displayed at time *t* is the last frame whose
+//! presentation timestamp is at or before *t*. No floating-point number decides on a frame. The index of the
+//! container is checked against every decoded frame, and where the two differ, the decoder is right.
 //!
 //! # Features
 //!
 //! `http` adds `source::http`: videos on HTTP servers, read in ranges.
 //!
-//! `jobs` adds `jobs` and `queue`: videos by message, worked on until each has one result. The traits
-//! `JobRepo` and `Queue` come with implementations in memory, `MemoryJobRepo` and `MemoryQueue`.
+//! `jobs` adds `jobs` and `queue`: extraction jobs from messages, each processed until it has a result. The
+//! traits `JobRepo` and `Queue` have in-memory implementations, `MemoryJobRepo` and `MemoryQueue`.
 //!
-//! `postgres` and `sqlite` add `database`, and jobs and queues that are kept in one.
+//! `postgres` and `sqlite` add `database`, and jobs and queues that are stored in a database.
 //!
-//! `s3` and `sqs` add `aws` and implementations of `Storage` and `Queue` on S3 and SQS, and on what
-//! speaks as they do.
+//! `s3` and `sqs` add `aws`, and implementations of `Storage` and `Queue` for S3, SQS and compatible services.
 //!
-//! `testing` adds mocks of the traits and a conformance suite for each.
+//! `testing` adds mocks and conformance suites of the traits.
 
 pub mod archive;
 #[cfg(any(feature = "s3", feature = "sqs"))]

@@ -1,4 +1,4 @@
-//! Archives: the same bytes every time, readable from a stream, whole or absent.
+//! Archives: reproducible, readable from a stream, and written as a whole or not at all.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Read, Write};
@@ -38,9 +38,9 @@ fn files(count: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn zip_is_the_same_every_time_and_no_entry_has_a_data_descriptor() {
+async fn zip_is_reproducible_and_has_no_data_descriptors() {
     let mut files = files(20);
-    // Sizes around the one from which contents are passed on and not copied.
+    // Sizes around the threshold above which contents are not copied.
     for size in [(128 << 10) - 1, 128 << 10, 300_000] {
         files.push((
             format!("large_{size}.png"),
@@ -68,11 +68,11 @@ async fn zip_is_the_same_every_time_and_no_entry_has_a_data_descriptor() {
 }
 
 #[tokio::test]
-async fn more_entries_than_a_plain_zip_can_count_are_kept() {
+async fn zip_keeps_more_entries_than_a_plain_zip_can_count() {
     let bytes = zip_of(&files(66_000)).await;
     let archive = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
     assert_eq!(archive.len(), 66_000);
-    // A second opinion, reading from a pipe.
+    // Another implementation, which reads from a pipe.
     let mut child = Command::new("python3")
         .args(["-c", "import sys,io,zipfile; print(len(zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())).namelist()))"])
         .stdin(Stdio::piped())
@@ -85,7 +85,7 @@ async fn more_entries_than_a_plain_zip_can_count_are_kept() {
 }
 
 #[tokio::test]
-async fn a_zip_object_tells_what_was_written_once_it_is() {
+async fn a_zip_object_reports_what_was_written() {
     let storage = Arc::new(MemoryStorage::default());
     let key: videoframes_core::storage::ObjectKey = "a.zip".parse().unwrap();
     let object = ZipObject::new(storage.clone(), key.clone(), IfExists::Refuse);
@@ -97,7 +97,7 @@ async fn a_zip_object_tells_what_was_written_once_it_is() {
     add(b"thrown away").await.abort().await;
     assert_eq!(object.written(), None);
 
-    // Large enough to be passed on and not copied.
+    // Large enough not to be copied.
     let archive = add(&[7; 300_000]).await;
     assert_eq!(object.written(), None, "it is not there yet");
     let size = archive.finish().await.unwrap();
@@ -109,7 +109,7 @@ async fn a_zip_object_tells_what_was_written_once_it_is() {
         .collect();
     assert_eq!(object.written(), Some(Written { size, sha256 }));
 
-    // One that is refused was not written.
+    // An object that was rejected was not written.
     let refused = object.start().await;
     assert!(matches!(
         refused.err(),
@@ -118,7 +118,7 @@ async fn a_zip_object_tells_what_was_written_once_it_is() {
     assert_eq!(object.written(), None);
 }
 
-/// A file in which what is all zeros stays a hole: gigabytes that take no room.
+/// A sparse file in which zeros are holes, so that gigabytes use no disk space.
 struct SparseSink {
     file: std::fs::File,
     length: u64,
@@ -146,7 +146,7 @@ impl Sink for SparseSink {
 }
 
 #[tokio::test]
-async fn an_archive_beyond_four_gigabytes_is_read_by_others() {
+async fn other_programs_read_an_archive_beyond_four_gigabytes() {
     const ENTRY: usize = 256 << 20;
     let file = tempfile::NamedTempFile::new().unwrap();
     let sink = SparseSink {
@@ -161,7 +161,7 @@ async fn an_archive_beyond_four_gigabytes_is_read_by_others() {
             .await
             .unwrap();
     }
-    // The one entry whose header lies beyond what 32 bits can point to.
+    // The only entry whose header offset exceeds 32 bits.
     archive
         .add("manifest.json", Bytes::from_static(b"behind 4 GiB"))
         .await
@@ -219,7 +219,7 @@ async fn write(destination: &Directory, file: &str) -> Result<(), ArchiveError> 
 }
 
 #[tokio::test]
-async fn directory_replaces_only_what_this_tool_made() {
+async fn directory_replaces_only_its_own_results() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("frames");
     let directory = |if_exists| Directory {
@@ -250,7 +250,7 @@ async fn directory_replaces_only_what_this_tool_made() {
 }
 
 #[tokio::test]
-async fn dropped_directory_leaves_nothing() {
+async fn a_dropped_directory_leaves_no_files() {
     let parent = tempfile::tempdir().unwrap();
     let directory = Directory {
         path: parent.path().join("frames"),
@@ -263,7 +263,7 @@ async fn dropped_directory_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_picture_file_is_one_picture_or_not_there() {
+async fn a_picture_file_is_written_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("thumb.jpg");
     let destination = PictureFile {

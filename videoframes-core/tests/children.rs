@@ -1,5 +1,5 @@
-//! No decoder outlives the call that started it, in a process that goes on.
-//! Alone in its file: it looks at all children of the test's process.
+//! No decoder outlives the call that started it. The file contains one test only, since it examines all children
+//! of the process.
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
@@ -14,7 +14,7 @@ use videoframes_core::extract::{
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 
-/// Children of this process, dead or alive, that nobody has reaped.
+/// Child processes that have not been reaped, running or dead.
 fn children() -> Vec<String> {
     let own = format!("PPid:\t{}", std::process::id());
     std::fs::read_dir("/proc")
@@ -33,7 +33,7 @@ async fn wait_for(mut condition: impl FnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
+async fn cancelled_and_dropped_decoders_end() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("video.mp4");
     let source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=50:d=20"];
@@ -86,7 +86,8 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
         "it is gone when the call returns"
     );
 
-    // Nobody takes a picture, and nobody says that none is wanted: all are on their way when it ends.
+    // The receiver neither reads a picture nor closes the channel, so that pictures are in flight when the call
+    // ends.
     let (sender, receiver) = mpsc::channel(1);
     let only_place = sender.clone().reserve_owned().await.unwrap();
     let cancel = CancellationToken::new();
@@ -105,12 +106,12 @@ async fn a_decoder_that_is_stopped_or_dropped_is_gone() {
     assert_eq!(children(), Vec::<String>::new());
     drop((only_place, receiver));
 
-    // A future that is dropped cannot wait, but its decoder goes all the same.
+    // Dropping a future cannot wait, but the decoder still ends.
     let (sender, mut receiver) = mpsc::channel(1);
     let cancel = CancellationToken::new();
     let extraction = extractor.extract(&input, request, sender, &cancel);
     tokio::select! {
-        _ = extraction => panic!("it ended by itself"),
+        _ = extraction => panic!("the extraction ended by itself"),
         picture = receiver.recv() => assert!(picture.is_some()),
     }
     wait_for(|| children().is_empty()).await;

@@ -1,4 +1,4 @@
-//! Every implementation that ships passes its trait's suite.
+//! Every implementation passes the conformance suite of its trait.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Metadata that look like lines of ffmpeg's log change nothing: ffmpeg prints them as they are.
+//! Metadata that imitates lines of ffmpeg's log has no effect, although ffmpeg prints it verbatim.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use videoframes_core::select::Selection;
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
-/// A line in the words of each that decides something. ffmpeg's options take no `=` in a key: `~` stands for it.
+/// A forged line for each kind of line that affects a result. ffmpeg's options allow no `=` in a key: `~` stands
+/// for `=`.
 const FORGED: [&str; 17] = [
     "[info] ffmpeg version 3.0 Copyright (c) 2000-2016 the FFmpeg developers",
     "[info] Input #1, ffmetadata, from 'data:,opened0123456789abcdef0123456789abcdef':",
@@ -35,12 +36,12 @@ const FORGED: [&str; 17] = [
     "[error] No space left on device",
 ];
 
-struct Place {
+struct Setup {
     folder: tempfile::TempDir,
     extractor: FfmpegExtractor,
 }
 
-impl Place {
+impl Setup {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -55,7 +56,7 @@ impl Place {
         self.path(name)
     }
 
-    /// The same video with keys of metadata that end in forged lines.
+    /// Copies a video and adds metadata keys that end in forged lines.
     fn forge(&self, video: &Path, name: &str) -> PathBuf {
         let keys = FORGED.map(|line| format!("a\n{line}=x"));
         let mut args = vec!["-i", video.to_str().unwrap(), "-c", "copy"];
@@ -79,7 +80,7 @@ impl Place {
         forged
     }
 
-    /// Checks that ffmpeg prints every forged line as one of its own.
+    /// Checks that ffmpeg prints every forged line as a line of its own.
     fn is_forged(&self, video: &Path) {
         let (ffmpeg, _) = self.extractor.programs();
         let printed = Command::new(ffmpeg)
@@ -132,7 +133,7 @@ impl Place {
     }
 }
 
-/// With and without the metadata of the source, which ffmpeg then prints once more.
+/// Options with and without the metadata of the source, which ffmpeg then prints once more.
 fn options() -> [CompressOptions; 2] {
     [false, true].map(|keep_metadata| CompressOptions {
         keep_metadata,
@@ -149,12 +150,12 @@ fn hashes(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
-/// A place for each ffmpeg: that of the `PATH`, and the one that `VF_TEST_FFMPEG` names.
-fn places() -> Vec<Place> {
+/// A setup for each ffmpeg: the ffmpeg on the `PATH` and the ffmpeg in `VF_TEST_FFMPEG`.
+fn setups() -> Vec<Setup> {
     let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
     std::iter::once(None)
         .chain(other.map(|path| Some(path.into())))
-        .map(|ffmpeg| Place {
+        .map(|ffmpeg| Setup {
             folder: tempfile::tempdir().unwrap(),
             extractor: FfmpegExtractor::new(ffmpeg),
         })
@@ -164,38 +165,38 @@ fn places() -> Vec<Place> {
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_lines_change_neither_pictures_nor_videos() {
     let source = "testsrc2=d=2:s=160x96:r=10";
-    for place in places() {
+    for setup in setups() {
         for container in ["mp4", "flv"] {
             let args = [
                 "-f", "lavfi", "-i", source, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "5",
             ];
-            let video = place.make(&args, &format!("plain.{container}"));
-            let forged = place.forge(&video, &format!("forged.{container}"));
-            place.is_forged(&forged);
+            let video = setup.make(&args, &format!("plain.{container}"));
+            let forged = setup.forge(&video, &format!("forged.{container}"));
+            setup.is_forged(&forged);
 
-            let plain = place.extract(&video, &Place::request(), &[]).await;
-            let pictures = place.extract(&forged, &Place::request(), &[]).await;
+            let plain = setup.extract(&video, &Setup::request(), &[]).await;
+            let pictures = setup.extract(&forged, &Setup::request(), &[]).await;
             assert_eq!(pictures.manifest.frames.len(), 20);
             assert_eq!(hashes(&pictures), hashes(&plain));
-            let auto = Place::request().strategy(Strategy::Auto);
-            let automatic = place.extract(&forged, &auto, &[]).await;
+            let auto = Setup::request().strategy(Strategy::Auto);
+            let automatic = setup.extract(&forged, &auto, &[]).await;
             assert_eq!(hashes(&automatic), hashes(&plain));
             for options in options() {
                 let rendition = Rendition {
                     options,
                     optional: false,
-                    target: place.target("rendition.mp4"),
+                    target: setup.target("rendition.mp4"),
                 };
-                let both = place.extract(&forged, &auto, &[rendition]).await;
+                let both = setup.extract(&forged, &auto, &[rendition]).await;
                 assert_eq!(hashes(&both), hashes(&plain));
                 assert!(matches!(&both.renditions[..], [RenditionOutcome::Made(made)] if made.frames == 20));
             }
             for options in options() {
                 let job = CompressJob::new(options).measured();
                 let source = FileSource::open(&forged).unwrap();
-                let compressed = place
+                let compressed = setup
                     .pipeline()
-                    .compress(source, &job, &place.target("small.mp4"))
+                    .compress(source, &job, &setup.target("small.mp4"))
                     .await;
                 let compressed = compressed.unwrap();
                 assert_eq!((compressed.frames, &compressed.damage), (20, &None));

@@ -1,4 +1,4 @@
-//! What a fuzzer found, and the worst of what can be said in few bytes: no panic, no large memory.
+//! Inputs found by fuzzing, and small inputs with extreme claims: no panic, no large allocation.
 #![allow(clippy::unwrap_used)]
 
 use std::io;
@@ -26,7 +26,7 @@ fn index(file: &[u8]) -> Result<VideoIndex, NoIndex> {
 }
 
 #[test]
-fn finds_of_the_fuzzer_do_no_harm() {
+fn inputs_found_by_fuzzing_are_harmless() {
     let mut count = 0;
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile")).unwrap() {
         let _ = index(&std::fs::read(entry.unwrap().path()).unwrap());
@@ -35,14 +35,14 @@ fn finds_of_the_fuzzer_do_no_harm() {
     assert!(count > 0);
 }
 
-/// A box of a kind and its content.
+/// Returns a box of a kind with its content.
 fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(content.len() + 8).unwrap();
     [&size.to_be_bytes()[..], kind, content].concat()
 }
 
 #[test]
-fn boxes_that_lie_about_their_size_make_no_index() {
+fn rejects_boxes_with_wrong_sizes() {
     for head in [
         &[0, 0, 0, 8, b'm', b'o', b'o', b'v'][..],
         &[0, 0, 0, 4, b'm', b'o', b'o', b'v'],
@@ -57,7 +57,7 @@ fn boxes_that_lie_about_their_size_make_no_index() {
     ] {
         assert!(index(head).is_err(), "{head:x?}");
     }
-    // Boxes in boxes in boxes cost no more than their bytes.
+    // Nested boxes cost no more than their bytes.
     let mut deep = Vec::new();
     for _ in 0..5000 {
         deep = boxed(b"trak", &deep);
@@ -66,14 +66,14 @@ fn boxes_that_lie_about_their_size_make_no_index() {
 }
 
 #[test]
-fn a_source_that_is_shorter_than_it_says_makes_no_index() {
+fn rejects_a_source_shorter_than_its_reported_length() {
     let mut reader = IndexReader::new(1000);
     let wanted = reader.wanted().unwrap();
     reader.supply(wanted.start, Bytes::from_static(b"\0\0\0\x08ftyp"));
     assert!(reader.wanted().is_none() && reader.finish().is_err());
 }
 
-/// An index with a sample of this size, in a source that claims to be as long as it takes.
+/// Reads an index with a sample of this size, from a source that claims to be long enough.
 fn with_sample_of(size: u32) -> Result<VideoIndex, NoIndex> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.mp4");
@@ -94,7 +94,7 @@ fn with_sample_of(size: u32) -> Result<VideoIndex, NoIndex> {
     assert!(made.unwrap().success());
     let mut file = std::fs::read(&path).unwrap();
     let table = file.windows(4).position(|kind| kind == b"stsz").unwrap();
-    // Behind the kind: version and flags, the size of all samples, their number.
+    // After the kind: version and flags, the size of all samples, their number.
     file[table + 8..table + 12].copy_from_slice(&size.to_be_bytes());
     let length = 1 << 40;
     let last = file.windows(4).position(|kind| kind == b"mdat").unwrap();
@@ -110,13 +110,13 @@ fn with_sample_of(size: u32) -> Result<VideoIndex, NoIndex> {
 }
 
 #[test]
-fn samples_too_large_for_memory_make_no_index() {
+fn rejects_samples_too_large_for_memory() {
     assert!(with_sample_of(10_000).is_ok());
     let why = with_sample_of(1 << 30).unwrap_err().to_string();
     assert!(why.contains("too large"), "{why}");
 }
 
-/// Boxes of a mebibyte each, far away, of which only the heads are ever looked at.
+/// A remote source of boxes of 1 MiB each, of which only the headers are read.
 struct Scattered(AtomicUsize);
 
 #[async_trait]
@@ -154,7 +154,7 @@ impl Source for Scattered {
 }
 
 #[tokio::test]
-async fn an_index_in_a_million_pieces_is_not_read_from_afar() {
+async fn does_not_read_an_index_in_a_million_pieces_from_a_remote_source() {
     let source = Arc::new(Scattered(AtomicUsize::new(0)));
     let probed = Pipeline::new(FfmpegExtractor::default())
         .probe(source.clone(), None)

@@ -1,4 +1,4 @@
-//! Queues and repositories in memory pass their traits' suites.
+//! In-memory queues and repositories pass the conformance suites of their traits.
 #![cfg(feature = "jobs")]
 #![allow(clippy::unwrap_used)]
 
@@ -69,20 +69,20 @@ impl JobRepoHarness for InMemory {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queues_in_memory_conform() {
+async fn in_memory_queues_conform() {
     queue_conformance(&InMemory::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_in_memory_conform() {
+async fn in_memory_repositories_conform() {
     job_repo_conformance(&InMemory::default()).await;
 }
 
-/// A queue that refuses some messages for good.
+/// A queue that permanently rejects some messages.
 struct Refusing {
     inner: MemoryQueue,
     word: String,
-    /// Whether it answers for a whole request.
+    /// Whether a rejection applies to the whole request.
     whole: bool,
 }
 
@@ -138,7 +138,7 @@ impl Queue for Refusing {
 }
 
 #[tokio::test]
-async fn a_message_that_its_queue_refuses_for_good_is_given_up_and_holds_up_no_other() {
+async fn a_permanently_rejected_message_does_not_block_others() {
     for whole in [false, true] {
         let setup = InMemory::default();
         let repo = MemoryJobRepo::new(setup.clock());
@@ -180,7 +180,7 @@ async fn a_message_that_its_queue_refuses_for_good_is_given_up_and_holds_up_no_o
             "{refused:?}"
         );
         assert_eq!(repo.outbox_backlog().await.unwrap().refused, 1);
-        // Somebody has changed the queue.
+        // The queue is reconfigured.
         repo.resend_refused().await.unwrap();
         let relayed = relay(&repo, &input.inner, &notifier, hold).await.unwrap();
         assert_eq!((relayed.sent, relayed.refused), (1, 0));

@@ -1,4 +1,4 @@
-//! A folder as a store: nothing leads out of it, and nothing is left in it.
+//! Storage in a folder: no name leads out of the folder, and no file is left behind.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ fn is_invalid<T>(outcome: Result<T, StorageError>) -> bool {
     matches!(outcome, Err(StorageError::Invalid { .. }))
 }
 
-/// A store with something outside of it that must stay as it is.
+/// Creates a storage next to a file that must not change.
 fn store() -> (tempfile::TempDir, LocalStorage, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
@@ -51,7 +51,7 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn links_lead_nowhere() {
+async fn does_not_follow_links() {
     let (folder, storage, outside) = store();
     let root = folder.path().join("root");
     symlink(&outside, root.join("x")).unwrap();
@@ -89,7 +89,7 @@ async fn links_lead_nowhere() {
     ));
     assert_eq!(storage.list("", None, 10).await.unwrap(), []);
 
-    // A link that is replaced or deleted is gone itself, and what it meant is not.
+    // Replacing or deleting a link affects the link and not its target.
     put(&storage, &key("file"), "new").await.unwrap();
     storage.delete(&key("x")).await.unwrap();
     assert_eq!(std::fs::read(root.join("file")).unwrap(), b"new");
@@ -98,7 +98,7 @@ async fn links_lead_nowhere() {
 }
 
 #[tokio::test]
-async fn a_link_that_appears_while_an_object_is_written_leads_nowhere() {
+async fn does_not_follow_a_link_created_during_a_write() {
     let (folder, storage, outside) = store();
     let root = folder.path().join("root");
     let mut sink = storage.create(&key("a/secret"), &replace()).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_link_that_appears_while_an_object_is_written_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn names_that_no_file_can_have_are_refused_at_once() {
+async fn rejects_names_that_are_not_valid_file_names() {
     let (_folder, storage, _) = store();
     let long = "ü".repeat(128);
     let long_parts = [format!("{long}/a"), format!("a/{long}"), long.clone()];
@@ -147,7 +147,7 @@ async fn names_that_no_file_can_have_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn an_object_and_a_folder_of_objects_do_not_share_a_name() {
+async fn an_object_and_a_folder_cannot_have_the_same_name() {
     let (folder, storage, _) = store();
     put(&storage, &key("a/b"), "x").await.unwrap();
     for options in [PutOptions::default(), replace()] {
@@ -159,7 +159,7 @@ async fn an_object_and_a_folder_of_objects_do_not_share_a_name() {
         assert!(matches!(opened, Err(StorageError::NotFound(_))));
         storage.delete(&missing).await.unwrap();
     }
-    // Too late to be refused at once.
+    // The conflict appears too late for an early check.
     let late = storage.create(&key("c"), &PutOptions::default()).await.unwrap();
     std::fs::create_dir(folder.path().join("root/c")).unwrap();
     assert!(is_invalid(late.finish().await));
@@ -167,7 +167,7 @@ async fn an_object_and_a_folder_of_objects_do_not_share_a_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_regular_file_is_no_object_and_blocks_nobody() {
+async fn special_files_are_no_objects_and_do_not_block() {
     let (folder, storage, _) = store();
     let fifo = folder.path().join("root/fifo");
     rustix::fs::mkfifoat(CWD, &fifo, Mode::from_raw_mode(0o666)).unwrap();
@@ -179,7 +179,7 @@ async fn what_is_no_regular_file_is_no_object_and_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_what_the_dead_have_left_and_not_what_the_living_write() {
+async fn a_sweep_removes_only_files_of_dead_processes() {
     let (folder, storage, _) = store();
     let mut living = storage.create(&key("living"), &replace()).await.unwrap();
     living.write(Bytes::from_static(b"alive")).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_sweep_removes_what_the_dead_have_left_and_not_what_the_living_write()
 }
 
 #[tokio::test]
-async fn objects_appear_while_others_are_deleted_from_the_same_folder() {
+async fn writes_and_deletes_in_the_same_folder_do_not_conflict() {
     let (_folder, storage, _) = store();
     let write = async |name: &str| {
         for round in 0..100 {
@@ -212,7 +212,7 @@ async fn objects_appear_while_others_are_deleted_from_the_same_folder() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_imported_tells_when_it_is_altered() {
+async fn detects_changes_of_an_imported_file() {
     let (_folder, storage, outside) = store();
     let (file, key) = (outside.join("secret"), key("imported"));
     storage.import(&key, &file, &replace()).await.unwrap();
@@ -223,7 +223,7 @@ async fn a_file_that_was_imported_tells_when_it_is_altered() {
         .unwrap()
         .source;
     let shared = source.local_path().unwrap().metadata().unwrap().ino() == file.metadata().unwrap().ino();
-    // The same size, at another time.
+    // The same size with another modification time.
     std::fs::write(&file, "secreT").unwrap();
     let altered = std::fs::File::options().write(true).open(&file).unwrap();
     altered.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
@@ -244,7 +244,7 @@ async fn a_file_that_was_imported_tells_when_it_is_altered() {
 }
 
 #[tokio::test]
-async fn metadata_of_an_import_is_not_that_of_the_file() {
+async fn an_import_does_not_copy_metadata_of_the_file() {
     let (_folder, storage, outside) = store();
     let (file, other) = (outside.join("secret"), key("other"));
     let options = PutOptions {
@@ -261,7 +261,7 @@ async fn metadata_of_an_import_is_not_that_of_the_file() {
             .metadata,
         BTreeMap::new()
     );
-    // An object that is imported as a file does not bring its metadata either.
+    // The metadata of a file is not imported with its content either.
     let first = storage
         .open(&key("first"), &ObjectVersion::CURRENT)
         .await

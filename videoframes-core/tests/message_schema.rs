@@ -1,12 +1,12 @@
-//! The published schema of messages says what the parser does.
+//! The published schema of messages agrees with the parser.
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "jobs")]
 
 use serde_json::{Value, json};
 use videoframes_core::jobs::JobMessage;
 
-/// Whether the parser takes the message as it is.
-fn taken(message: &Value) -> bool {
+/// Returns whether the parser accepts a message.
+fn is_accepted(message: &Value) -> bool {
     match JobMessage::parse(&message.to_string()) {
         Ok(JobMessage::Asked(request)) => request.rejection().is_none(),
         _ => false,
@@ -69,7 +69,7 @@ fn schema_and_parser_agree() {
         with("of_a_newer_sender", json!(1)),
     ];
     for message in good {
-        assert!(taken(&message), "the parser refuses {message}");
+        assert!(is_accepted(&message), "the parser refuses {message}");
         assert!(schema.is_valid(&message), "the schema refuses {message}");
     }
     let bad = [
@@ -111,7 +111,7 @@ fn schema_and_parser_agree() {
         with("renditions", json!([{}, {}, {}, {}, {}, {}, {}, {}, {}])),
     ];
     for message in bad {
-        assert!(!taken(&message), "the parser takes {message}");
+        assert!(!is_accepted(&message), "the parser takes {message}");
         assert!(!schema.is_valid(&message), "the schema takes {message}");
     }
 }

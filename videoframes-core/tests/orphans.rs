@@ -1,4 +1,4 @@
-//! No decoder outlives the program that started it, also when that is killed and can do nothing.
+//! No decoder outlives the program that started it, even if the program is killed and cannot clean up.
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
@@ -14,10 +14,10 @@ use videoframes_core::extract::{ExtractRequest, FrameExtractor, Input, PictureFo
 use videoframes_core::ffmpeg::{FfmpegExtractor, sweep_children};
 use videoframes_core::limits::Limits;
 
-/// Names the folder in which this program, started by itself, is to work.
+/// Environment variable with the working folder of the helper process.
 const FOLDER: &str = "VF_TEST_ORPHANS";
 
-/// Not a test: what is killed by the others. Takes one picture, says so, and takes no more.
+/// Not a test, but the process that the tests kill. Reads one picture, reports it, and then stops reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn helper() {
     let Some(folder) = std::env::var_os(FOLDER) else {
@@ -90,7 +90,7 @@ fn entries(registry: &Path) -> Vec<String> {
     names.collect()
 }
 
-/// Name and state of a process that has not been reaped, from `/proc`.
+/// Returns name and state of a process that has not been reaped, from `/proc`.
 fn process(pid: &str) -> Option<(String, char)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
@@ -102,8 +102,8 @@ fn signal(pid: &str, signal: &str) {
     assert!(sent.success());
 }
 
-/// Starts the helper in `folder`, kills it once its decoder, of that name, runs, and checks that the
-/// decoder goes with it. `before` gets the number of the decoder while all is well.
+/// Starts the helper in `folder`, kills it while its decoder with this name runs, and checks that the decoder
+/// ends. `before` receives the PID of the decoder before the helper is killed.
 fn decoder_dies_with_the_program(folder: &Path, name: &str, before: impl FnOnce(&str)) {
     let mut program = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "helper", "--nocapture"])
@@ -128,7 +128,7 @@ fn decoder_dies_with_the_program(folder: &Path, name: &str, before: impl FnOnce(
     before(&decoder);
     program.kill().unwrap();
     program.wait().unwrap();
-    // Until somebody reaps it, a dead process is shown as a zombie.
+    // A dead process is shown as a zombie until it is reaped.
     wait_for("the decoder to die", || {
         process(&decoder).is_none_or(|(_, state)| matches!(state, 'Z' | 'X'))
     });
@@ -157,13 +157,13 @@ fn folder_with_video() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_decoder_dies_with_a_program_that_is_killed() {
+fn a_decoder_dies_with_a_killed_program() {
     let folder = folder_with_video();
     decoder_dies_with_the_program(folder.path(), "ffmpeg", |_| {});
 }
 
 #[test]
-fn a_decoder_that_is_stopped_dies_too() {
+fn a_stopped_decoder_dies_too() {
     let folder = folder_with_video();
     decoder_dies_with_the_program(folder.path(), "ffmpeg", |decoder| {
         signal(decoder, "-STOP");
@@ -174,7 +174,7 @@ fn a_decoder_that_is_stopped_dies_too() {
 }
 
 #[test]
-fn a_decoder_that_hangs_and_writes_nothing_dies_too() {
+fn a_hanging_decoder_without_output_dies_too() {
     let folder = tempfile::tempdir().unwrap();
     let fake = folder.path().join("ffmpeg");
     std::fs::write(&fake, "#!/bin/sh\ntrap '' TERM PIPE HUP\nexec sleep 1000\n").unwrap();

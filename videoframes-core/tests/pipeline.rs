@@ -1,4 +1,4 @@
-//! The pipeline's decisions, on an extractor that does what the test says.
+//! Decisions of the pipeline, tested with a mock extractor.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn timeline(frames: i64) -> Timeline {
     Timeline::new(TimeBase::new(1, 10).unwrap(), (0..frames).collect(), Some(1)).unwrap()
 }
 
-/// Promises five frames, of which `decodable` decode.
+/// Returns an extractor whose index has five frames, of which `decodable` decode.
 fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor {
     let mut mock = MockFrameExtractor::new();
     mock.expect_version().returning(|| Ok("mock 1".to_owned()));
@@ -66,7 +66,7 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
             .frames
             .iter()
             .partition(|&&frame| (frame as i64) < decodable);
-        // The receiver shares this task, so that the pictures have to come from elsewhere.
+        // The receiver runs in this task, so the pictures have to be sent from another task.
         std::thread::spawn(move || {
             for frame in good {
                 let bytes = Bytes::from(vec![frame as u8; 100]);
@@ -119,7 +119,7 @@ fn all() -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_the_index_promised_wrongly_are_learnt_by_a_scan() {
+async fn a_scan_finds_the_frames_if_the_index_is_wrong() {
     let (outcome, written) = run(extractor(3, None), all()).await;
     let summary = outcome.unwrap();
     assert_eq!(
@@ -130,7 +130,7 @@ async fn frames_that_the_index_promised_wrongly_are_learnt_by_a_scan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_fails_and_leaves_nothing_unless_partial_results_are_wanted() {
+async fn damage_is_an_error_unless_partial_results_are_requested() {
     let (outcome, written) = run(extractor(3, Some("broken slice")), all()).await;
     assert!(matches!(outcome, Err(Error::Damaged(_))) && !written);
     let partial = all().on_damage(OnDamage::Partial);
@@ -139,7 +139,7 @@ async fn damage_fails_and_leaves_nothing_unless_partial_results_are_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_leave_nothing() {
+async fn exceeded_limits_leave_no_archive() {
     for (frames, output_bytes) in [(4, u64::MAX), (100, 250)] {
         let limits = Limits {
             frames,

@@ -1,4 +1,4 @@
-//! Renditions beside pictures: neither changes the other, whatever the video is.
+//! Renditions in addition to pictures: neither affects the other, for every kind of video.
 #![allow(clippy::unwrap_used)]
 
 use std::num::NonZeroU64;
@@ -26,7 +26,7 @@ use videoframes_core::storage::IfExists;
 struct Place {
     folder: tempfile::TempDir,
     extractor: FfmpegExtractor,
-    /// Frames of a rendition that was made once the pictures were, as it told of them.
+    /// Frames of a rendition that was made after the pictures, according to its progress.
     heard: Arc<AtomicU64>,
     scratch: Scratch,
 }
@@ -113,7 +113,7 @@ fn frames(file: &Path) -> u64 {
     String::from_utf8_lossy(&said.stdout).trim().parse().unwrap()
 }
 
-/// The ffmpeg of the `PATH`, and the one that `VF_TEST_FFMPEG` names.
+/// The ffmpeg on the `PATH` and the ffmpeg in `VF_TEST_FFMPEG`.
 fn ffmpegs() -> Vec<Option<PathBuf>> {
     let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
     std::iter::once(None)
@@ -122,7 +122,7 @@ fn ffmpegs() -> Vec<Option<PathBuf>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_are_the_same_to_the_byte_and_videos_have_all_frames() {
+async fn pictures_are_identical_and_videos_have_all_frames() {
     const X264: &str = "-c:v libx264 -preset veryfast -crf 8";
     for ffmpeg in ffmpegs() {
         let place = Place::new(ffmpeg);
@@ -167,7 +167,7 @@ async fn pictures_are_the_same_to_the_byte_and_videos_have_all_frames() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_is_insisted_on_is_kept_to_and_the_rendition_made_afterwards() {
+async fn a_requested_plan_is_used_and_the_rendition_is_made_afterwards() {
     let place = Place::new(None);
     let clip = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -g 5 -crf 8", "plain.mp4");
     let source = Arc::new(FileSource::open(&clip).unwrap());
@@ -180,7 +180,7 @@ async fn a_plan_that_is_insisted_on_is_kept_to_and_the_rendition_made_afterwards
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_at_one_time_are_one_frame_of_the_video_too() {
+async fn frames_with_equal_timestamps_are_one_frame_of_the_rendition() {
     let place = Place::new(None);
     let plain = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -bf 0 -crf 8", "plain.mkv");
     let same = format!("-i {} -c copy -bsf:v setts=ts=TS-100*eq(N\\,7)", plain.display());
@@ -195,7 +195,7 @@ async fn frames_at_one_time_are_one_frame_of_the_video_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_that_are_to_stay_turned_get_a_decode_of_their_own() {
+async fn pictures_without_rotation_are_decoded_separately() {
     let place = Place::new(None);
     let plain = place.make("-f lavfi -i testsrc2=d=1:s=160x96:r=10 -crf 8", "plain.mp4");
     let turn = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
@@ -215,7 +215,7 @@ async fn pictures_that_are_to_stay_turned_get_a_decode_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_ends_it_all_unless_it_is_optional() {
+async fn a_failed_rendition_is_an_error_unless_it_is_optional() {
     let place = Place::new(None);
     let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
@@ -248,7 +248,7 @@ async fn one_that_fails_ends_it_all_unless_it_is_optional() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
+async fn a_remote_source_is_copied_once_and_all_space_is_released() {
     let mut place = Place::new(None);
     let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let bytes = std::fs::read(&clip).unwrap();
@@ -265,7 +265,7 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
             describe: None,
         },
     };
-    // Room for one such job at a time: two of them wait for each other and both come to their ends.
+    // The quota allows one such job at a time: the second job waits, and both complete.
     place.scratch = Scratch::new(&folder, 70 << 20);
     let request = Request::default();
     let source = |name: &str| Arc::new(MemorySource::new(name, bytes.clone())) as Arc<dyn Source>;
@@ -281,7 +281,7 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
     );
     for summary in [first.unwrap(), second.unwrap()] {
         assert!(matches!(&summary.renditions[..], [RenditionOutcome::Made(_)]));
-        // No more than the pictures take of a copy.
+        // The pictures need no more than part of a copy.
         assert_eq!(summary.work, alone.work);
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
@@ -293,7 +293,7 @@ async fn a_source_that_is_no_file_is_copied_once_and_all_room_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_behind_the_pictures_costs_only_the_renditions() {
+async fn damage_after_the_last_picture_fails_only_the_renditions() {
     let place = Place::new(None);
     let clip = place.make(
         "-f lavfi -i testsrc2=d=6:s=320x180:r=10 -g 10 -crf 8 -bf 0 -movflags +faststart",
@@ -325,7 +325,7 @@ async fn damage_behind_the_pictures_costs_only_the_renditions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notes_between_passes_that_do_not_fit_are_left_out() {
+async fn encodes_with_smaller_statistics_if_they_do_not_fit() {
     let place = Place::new(None);
     let clip = place.make(
         "-f lavfi -i testsrc2=s=320x180:r=30:d=10,noise=alls=10:allf=t -pix_fmt yuv420p -b:v 2M",
@@ -354,7 +354,7 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
             output: place.path("small.mp4"),
             workspace: notes.clone(),
             ceiling: 1 << 30,
-            // All of them are some 100,000.
+            // The complete statistics have about 100,000 bytes.
             statistics_ceiling: 60_000,
             limits,
         };
@@ -377,7 +377,7 @@ async fn notes_between_passes_that_do_not_fit_are_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sound_that_pauses_for_too_long_costs_only_the_rendition() {
+async fn a_long_pause_in_the_audio_fails_only_the_rendition() {
     for ffmpeg in ffmpegs() {
         let place = Place::new(ffmpeg);
         let clip = place.make(

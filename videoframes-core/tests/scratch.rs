@@ -1,4 +1,4 @@
-//! Copies of sources: where they are, how much they may take, and that none stays.
+//! Copies of sources: their location, their quota, and their removal.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -18,12 +18,12 @@ use videoframes_core::testing::MockFrameExtractor;
 
 const SIZE: u64 = 100_000;
 
-/// No video, and no file: whoever wants to know what it is needs a copy.
+/// Returns a source that is neither a video nor a file, so that a probe needs a copy.
 fn source() -> MemorySource {
     MemorySource::new("video", vec![7; SIZE as usize])
 }
 
-/// Looks at the copy and says that it is no video.
+/// Returns an extractor that checks for the copy and reports that the file is not a video.
 fn extractor(folder: &Path) -> MockFrameExtractor {
     let folder = folder.to_owned();
     let mut mock = MockFrameExtractor::new();
@@ -53,7 +53,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Never gives the bytes that a copy asks for.
+/// A source that never answers the reads of a copy.
 struct Gate {
     inner: MemorySource,
     reached: Notify,
@@ -87,7 +87,7 @@ impl Source for Gate {
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        // The index is looked for in smaller pieces than a copy is made of.
+        // Reads of the index are smaller than reads of a copy.
         if length as u64 > SIZE {
             self.reached.notify_one();
             std::future::pending::<()>().await;
@@ -97,11 +97,11 @@ impl Source for Gate {
 }
 
 #[tokio::test]
-async fn copies_are_where_they_should_be_and_go() {
+async fn copies_are_in_the_scratch_folder_and_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     for quota in [SIZE, u64::MAX] {
         let scratch = Scratch::new(folder.path(), quota);
-        // Again and again: the room is given back.
+        // Repeatedly, since the space is released.
         for _ in 0..3 {
             let outcome = probe(Arc::new(source()), &scratch).await;
             assert!(was_copied(&outcome), "{outcome:?}");
@@ -111,7 +111,7 @@ async fn copies_are_where_they_should_be_and_go() {
 }
 
 #[tokio::test]
-async fn what_never_fits_is_refused_at_once() {
+async fn rejects_a_source_larger_than_the_quota() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = Scratch::new(folder.path(), SIZE - 1);
     let outcome = probe(Arc::new(source()), &scratch).await;
@@ -119,7 +119,7 @@ async fn what_never_fits_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_named() {
+async fn an_error_contains_the_missing_folder() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = Scratch::new(folder.path().join("none"), SIZE);
     let error = probe(Arc::new(source()), &scratch).await.unwrap_err();
@@ -128,7 +128,7 @@ async fn a_missing_folder_is_named() {
 }
 
 #[tokio::test]
-async fn a_second_copy_waits_for_the_room_of_one_that_is_dropped() {
+async fn a_copy_waits_until_another_copy_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = Scratch::new(folder.path(), SIZE + 1);
     let gate = Gate::new();
@@ -165,7 +165,7 @@ async fn a_second_copy_waits_for_the_room_of_one_that_is_dropped() {
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
-/// Runs `work` until `reached`, and gives it back.
+/// Runs `work` until `reached` is notified, and returns the unfinished future.
 async fn until<F: Future<Output: std::fmt::Debug> + Unpin>(mut work: F, reached: &Notify) -> F {
     tokio::select! {
         outcome = &mut work => panic!("it ended: {outcome:?}"),
@@ -174,7 +174,7 @@ async fn until<F: Future<Output: std::fmt::Debug> + Unpin>(mut work: F, reached:
 }
 
 #[tokio::test]
-async fn a_sweep_removes_what_the_dead_have_left_and_nothing_else() {
+async fn a_sweep_removes_only_files_of_dead_processes() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = Scratch::new(folder.path(), SIZE);
     let gate = Gate::new();
@@ -202,7 +202,7 @@ async fn a_sweep_removes_what_the_dead_have_left_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn in_the_folder_that_all_share_only_what_is_old_and_unlocked_is_swept() {
+async fn a_sweep_of_a_shared_folder_removes_only_old_unlocked_files() {
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
     let make = || {
         let file = tempfile::NamedTempFile::with_prefix("vf-scratch-").unwrap();

@@ -1,4 +1,4 @@
-//! The rule, on any timestamps and any rate, against its own definition.
+//! Selection of frames for arbitrary timestamps and rates, compared with the definition.
 #![allow(clippy::unwrap_used)]
 
 use num_rational::Ratio;
@@ -20,7 +20,7 @@ fn rationals(max: i128) -> impl Strategy<Value = Rational> {
     (0..=max, 1i128..1000).prop_map(|(n, d)| Ratio::new(n, d))
 }
 
-/// The last frame whose time is at or before `time`, by looking at all of them.
+/// Returns the last frame whose time is at or before `time`, by a linear search.
 fn displayed_at(timeline: &Timeline, time: Rational) -> usize {
     (0..timeline.pts().len())
         .rev()
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn a_range_only_moves_and_cuts_the_grid(timeline in timelines(), from in 0i128..90, length in 1i128..90, divisor in 1i128..50) {
+    fn a_range_only_shifts_and_truncates_the_grid(timeline in timelines(), from in 0i128..90, length in 1i128..90, divisor in 1i128..50) {
         let duration = timeline.duration();
         let start = duration * from / 100;
         let end = start + duration * length / 100;
@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn count_gives_exactly_that_many(timeline in timelines(), count in 1u64..200) {
+    fn count_returns_exactly_that_many_frames(timeline in timelines(), count in 1u64..200) {
         let picks = select(&timeline, &Selection::Count(count), &Range::default(), 200).unwrap();
         prop_assert_eq!(picks.len() as u64, count);
         for (k, pick) in picks.iter().enumerate() {
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn all_is_every_frame_of_the_range_once(timeline in timelines(), from in 0i128..100) {
+    fn all_returns_every_frame_of_the_range_once(timeline in timelines(), from in 0i128..100) {
         let start = timeline.duration() * from / 100;
         let range = Range { start: Some(Position::Time(start)), end: None };
         let picks = select(&timeline, &Selection::All, &range, 1000).unwrap();
@@ -81,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn asked_times_come_sorted_with_duplicates(timeline in timelines(), shares in prop::collection::vec(0i128..100, 1..20)) {
+    fn requested_times_are_sorted_and_keep_duplicates(timeline in timelines(), shares in prop::collection::vec(0i128..100, 1..20)) {
         let positions = shares.iter().map(|s| Position::Percent((*s).into())).collect();
         let picks = select(&timeline, &Selection::At(positions), &Range::default(), 100).unwrap();
         prop_assert_eq!(picks.len(), shares.len());
@@ -97,7 +97,7 @@ fn ten_frames() -> Timeline {
 }
 
 #[test]
-fn a_time_at_the_end_is_an_error_and_all_of_it_is_the_last_frame() {
+fn rejects_the_end_as_a_time_but_accepts_100_percent() {
     let at = |position| {
         select(
             &ten_frames(),
@@ -115,7 +115,7 @@ fn a_time_at_the_end_is_an_error_and_all_of_it_is_the_last_frame() {
 }
 
 #[test]
-fn more_frames_than_the_limit_is_an_error_not_a_cut() {
+fn more_frames_than_the_limit_are_an_error() {
     let all = |limit| select(&ten_frames(), &Selection::All, &Range::default(), limit);
     assert_eq!(all(10).unwrap().len(), 10);
     assert_eq!(all(9), Err(SelectError::TooManyFrames { limit: 9 }));
@@ -137,7 +137,7 @@ fn an_empty_or_outlying_range_is_an_error() {
 }
 
 #[test]
-fn extreme_numbers_are_an_error_or_an_answer_but_never_a_panic() {
+fn extreme_numbers_do_not_panic() {
     let far = Timeline::new(
         TimeBase::new(u32::MAX, 1).unwrap(),
         vec![i64::MIN, i64::MAX],
@@ -150,7 +150,7 @@ fn extreme_numbers_are_an_error_or_an_answer_but_never_a_panic() {
 }
 
 #[test]
-fn times_from_the_end_are_read_and_written() {
+fn times_from_the_end_are_parsed_and_displayed() {
     let whole = |seconds: i128| Ratio::from_integer(seconds);
     for (text, position) in [
         ("-10s", Position::BeforeEnd(whole(10))),
@@ -209,7 +209,7 @@ fn a_range_that_ends_before_it_starts_is_empty_wherever_it_starts() {
 }
 
 #[test]
-fn ranges_that_are_cut_and_pictures_that_repeat_are_noted() {
+fn truncated_ranges_and_repeated_pictures_cause_notes() {
     let video = ten_frames();
     let noted = |selection: Selection, range: Range| {
         let picks = select(&video, &selection, &range, 100).unwrap();
@@ -249,9 +249,9 @@ fn ranges_that_are_cut_and_pictures_that_repeat_are_noted() {
 }
 
 #[test]
-fn a_grid_far_finer_than_the_frames_is_refused_unless_it_is_small() {
+fn rejects_a_large_grid_much_finer_than_the_frames() {
     let base = TimeBase::new(1, 1).unwrap();
-    // A day at one frame a minute.
+    // A day at one frame per minute.
     let slow = Timeline::new(base, (0..1440).map(|minute| minute * 60).collect(), Some(60)).unwrap();
     let check = |timeline: &Timeline, rate: &str, range: &Range, per_frame| {
         check_grid(timeline, &Selection::Fps(rate.parse().unwrap()), range, per_frame)

@@ -1,4 +1,4 @@
-//! What connecting sets, and what it says where it fails.
+//! Settings of connections, and errors of failed connections.
 
 use std::error::Error;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn errors_never_show_a_password() {
 }
 
 #[tokio::test]
-async fn what_sqlite_has_committed_survives_a_power_failure() {
+async fn commits_of_sqlite_survive_a_power_failure() {
     let own = Own::sqlite();
     let database = own.connect().await;
     let pragma = async |name: &str| {
@@ -60,7 +60,7 @@ async fn what_sqlite_has_committed_survives_a_power_failure() {
     assert_eq!(pragma("busy_timeout").await, "15000");
 }
 
-/// Each of them wants to change the new file's journal mode, for which it needs the file alone.
+/// Each program changes the journal mode of the new file, which requires exclusive access.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn programs_may_open_a_new_file_at_once() {
     for _ in 0..100 {
@@ -78,7 +78,7 @@ async fn programs_may_open_a_new_file_at_once() {
 }
 
 #[tokio::test]
-async fn a_closed_database_answers_no_more() {
+async fn a_closed_database_rejects_calls() {
     for own in Own::each().await {
         let database = own.connect().await;
         database.ping().await.unwrap();

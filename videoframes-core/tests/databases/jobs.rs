@@ -1,4 +1,4 @@
-//! Jobs in databases pass their trait's suite, and hold up under what only databases meet.
+//! Repositories in databases pass the conformance suite and tests of database-specific cases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl JobRepoHarness for InDatabase {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn jobs_in_sqlite_conform() {
+async fn the_repository_in_sqlite_conforms() {
     let database = Own::sqlite();
     let database = InDatabase {
         database: database.migrated().await,
@@ -62,7 +62,7 @@ async fn jobs_in_sqlite_conform() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn jobs_in_postgres_conform() {
+async fn the_repository_in_postgres_conforms() {
     if let Some(own) = Own::postgres().await {
         let database = own.migrated().await;
         job_repo_conformance(&InDatabase { database }).await;
@@ -70,7 +70,7 @@ async fn jobs_in_postgres_conform() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn jobs_through_a_pooler_conform() {
+async fn the_repository_behind_a_pooler_conforms() {
     if let Some(own) = Own::pooled().await {
         let database = own.migrated().await;
         assert!(database.is_pooled());
@@ -101,7 +101,7 @@ async fn submitted(repo: &SeaOrmJobRepo, key: &str) -> JobId {
 }
 
 #[tokio::test]
-async fn a_lease_is_renewed_while_everything_else_is_busy() {
+async fn leases_are_renewed_while_the_database_is_busy() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let repo = SeaOrmJobRepo::new(database.clone());
@@ -124,7 +124,7 @@ async fn a_lease_is_renewed_while_everything_else_is_busy() {
 }
 
 #[tokio::test]
-async fn texts_with_zero_bytes_are_kept_as_far_as_databases_can() {
+async fn texts_with_zero_bytes_are_stored_if_the_database_supports_them() {
     for own in Own::each_and_pooled().await {
         let repo = SeaOrmJobRepo::new(own.migrated().await);
         let jobs = [NewJob {
@@ -146,9 +146,9 @@ async fn texts_with_zero_bytes_are_kept_as_far_as_databases_can() {
     }
 }
 
-/// Two who bring the same keys in opposite order would each wait for the other.
+/// Two submitters of the same keys in opposite order could deadlock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn submitters_of_the_same_jobs_do_not_lock_each_other() {
+async fn submitters_of_the_same_jobs_do_not_deadlock() {
     for own in Own::each_and_pooled().await {
         let repo = SeaOrmJobRepo::new(own.migrated().await);
         let keys: Vec<String> = (0..150).map(|n| format!("{n}")).collect();
@@ -173,7 +173,7 @@ async fn submitters_of_the_same_jobs_do_not_lock_each_other() {
 }
 
 #[tokio::test]
-async fn programs_with_connections_of_their_own_see_the_same_jobs() {
+async fn programs_with_separate_connections_see_the_same_jobs() {
     for own in Own::each_and_pooled().await {
         let one = SeaOrmJobRepo::new(own.migrated().await);
         let other = SeaOrmJobRepo::new(own.connect().await);
@@ -191,9 +191,10 @@ async fn programs_with_connections_of_their_own_see_the_same_jobs() {
     }
 }
 
-/// A SQLite file has one writer at a time, and nobody who reads first may be refused when it writes.
+/// A SQLite file has one writer at a time. A transaction that starts with a read must not be rejected when it
+/// writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn programs_that_work_at_the_same_time_get_on() {
+async fn concurrent_programs_do_not_fail() {
     for own in Own::each_and_pooled().await {
         own.migrated().await;
         let mut programs = Vec::new();
@@ -234,7 +235,7 @@ async fn change(database: &Database, change: &str) {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_holds_up_no_other() {
+async fn an_unreadable_job_does_not_block_others() {
     for spoil in ["status = 'paused'", "source = '{'", "options = 'x'"] {
         for own in Own::each().await {
             let database = own.migrated().await;
@@ -266,7 +267,7 @@ async fn a_job_that_cannot_be_read_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_message_of_the_outbox_that_cannot_be_read_holds_up_no_other() {
+async fn an_unreadable_message_in_the_outbox_does_not_block_others() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let repo = SeaOrmJobRepo::new(database.clone());
@@ -291,9 +292,9 @@ async fn a_message_of_the_outbox_that_cannot_be_read_holds_up_no_other() {
     }
 }
 
-/// A worker of the version before knows none of the columns that came since.
+/// A worker of the previous version does not know the new columns.
 #[tokio::test]
-async fn jobs_of_the_version_before_are_worked_on() {
+async fn jobs_of_the_previous_version_are_processed() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let repo = SeaOrmJobRepo::new(database.clone());
@@ -318,9 +319,9 @@ async fn jobs_of_the_version_before_are_worked_on() {
     }
 }
 
-/// As many as a sweep changes together, and more, and all of them longer due than the others.
+/// More jobs than a sweep changes at once, all of them due for longer than the others.
 #[tokio::test]
-async fn hundreds_of_jobs_that_cannot_be_read_hold_up_no_sweep() {
+async fn hundreds_of_unreadable_jobs_do_not_block_a_sweep() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let repo = SeaOrmJobRepo::new(database.clone());
@@ -350,7 +351,7 @@ async fn hundreds_of_jobs_that_cannot_be_read_hold_up_no_sweep() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_named_and_the_others_are_listed() {
+async fn lists_readable_jobs_and_reports_an_unreadable_row() {
     for own in Own::each_and_pooled().await {
         let database = own.migrated().await;
         let repo = SeaOrmJobRepo::new(database.clone());

@@ -1,4 +1,4 @@
-//! Jobs and queues on real databases: a SQLite file, and the Postgres that `VF_TEST_POSTGRES` names.
+//! Jobs and queues in real databases: a SQLite file, and the Postgres server in `VF_TEST_POSTGRES`.
 #![allow(clippy::unwrap_used)]
 
 mod connections;
@@ -15,10 +15,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 use videoframes_core::database::{Database, DatabaseOptions, Pooler};
 
-/// A database of a test's own, without tables.
+/// A separate database of a test, without tables.
 struct Own {
     address: String,
-    /// Past the pooler, where the address is that of one.
+    /// Address that bypasses the pooler, if there is one.
     direct: Option<String>,
     _folder: Option<TempDir>,
 }
@@ -33,7 +33,7 @@ impl Own {
         }
     }
 
-    /// In the Postgres that is there for tests and thrown away with all that is left in it.
+    /// Creates a database in the disposable Postgres server for tests.
     async fn postgres() -> Option<Self> {
         let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
             eprintln!("skipped on Postgres: VF_TEST_POSTGRES is not set");
@@ -55,7 +55,7 @@ impl Own {
         })
     }
 
-    /// The same through the PgBouncer that `VF_TEST_PGBOUNCER` names.
+    /// Creates a database behind the PgBouncer in `VF_TEST_PGBOUNCER`.
     async fn pooled() -> Option<Self> {
         let Ok(pooler) = std::env::var("VF_TEST_PGBOUNCER") else {
             eprintln!("skipped through PgBouncer: VF_TEST_PGBOUNCER is not set");
@@ -71,14 +71,15 @@ impl Own {
         })
     }
 
-    /// One of each kind that there is.
+    /// Creates a database of each available kind.
     async fn each() -> Vec<Self> {
         let mut all = vec![Self::sqlite()];
         all.extend(Self::postgres().await);
         all
     }
 
-    /// One of each kind, and one through a pooler: for what the library does with its own statements.
+    /// Creates a database of each available kind and one behind a pooler, for tests of the library's own
+    /// statements.
     async fn each_and_pooled() -> Vec<Self> {
         let mut all = Self::each().await;
         all.extend(Self::pooled().await);
@@ -101,7 +102,7 @@ impl Own {
     }
 }
 
-/// The address of a database of this name at the same server.
+/// Returns the address of a database with this name on the same server.
 fn named(server: &str, name: &str) -> String {
     let (path, query) = server.split_once('?').unwrap_or((server, ""));
     let (host, _) = path.rsplit_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! The schema goes up and down, once, however many want it.
+//! Migrations up and down, applied once even by concurrent programs.
 
 use std::process::{Command, Stdio};
 
@@ -8,7 +8,7 @@ use videoframes_core::database::migration::{self, MigrationError, MigrationStatu
 use crate::Own;
 
 #[tokio::test]
-async fn the_schema_goes_up_and_down() {
+async fn migrations_apply_and_revert() {
     for own in Own::each().await {
         let database = own.connect().await;
         for _ in 0..2 {
@@ -44,15 +44,15 @@ async fn the_schema_goes_up_and_down() {
     }
 }
 
-/// A newer program that took something away, as its migration says.
+/// A newer program whose migration declares a removal.
 const INCOMPATIBLE: [&str; 2] = [
     "INSERT INTO videoframes_migrations VALUES ('m99990101_000001_later', 0)",
     "UPDATE videoframes_schema SET compatible_since = 'm99990101_000001_later'",
 ];
 
-/// In a rolling upgrade, workers of the old version start again beside those of the new one.
+/// In a rolling upgrade, workers of the old version restart next to workers of the new version.
 #[tokio::test]
-async fn a_newer_schema_that_only_adds_is_worked_with() {
+async fn accepts_a_newer_schema_with_additions_only() {
     for own in Own::each_and_pooled().await {
         let database = own.migrated().await;
         let [newer, _] = INCOMPATIBLE;
@@ -70,7 +70,7 @@ async fn a_newer_schema_that_only_adds_is_worked_with() {
 }
 
 #[tokio::test]
-async fn a_schema_of_a_newer_program_is_left_alone() {
+async fn rejects_a_newer_schema_with_removals() {
     for own in Own::each().await {
         let database = own.migrated().await;
         for newer in INCOMPATIBLE {
@@ -90,7 +90,7 @@ async fn a_schema_of_a_newer_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn programs_that_start_at_once_migrate_once() {
+async fn concurrent_programs_migrate_once() {
     for own in Own::each().await {
         let start = || {
             Command::new(std::env::current_exe().unwrap())
@@ -108,7 +108,7 @@ async fn programs_that_start_at_once_migrate_once() {
     }
 }
 
-/// Not a test by itself: what the test above starts, in processes of its own.
+/// Not a test, but the program that the test above starts in separate processes.
 #[tokio::test]
 async fn another_program_migrates() {
     let Ok(address) = std::env::var("VF_TEST_MIGRATE") else {

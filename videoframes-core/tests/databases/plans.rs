@@ -1,4 +1,4 @@
-//! Queries about jobs follow indexes: none of them reads or sorts the jobs that merely wait.
+//! Query plans: queries about jobs use indexes, and none reads or sorts all waiting jobs.
 
 use std::fmt::{Debug, Write};
 use std::process::Command;
@@ -17,7 +17,7 @@ use videoframes_core::jobs::{
 
 use crate::{OPTIONS, Own};
 
-/// Jobs that wait, were in work, or are finished.
+/// Jobs that are waiting, running or finished.
 const JOBS: [(&str, u32); 3] = [("pending", 20_000), ("processing", 20), ("failed", 2_000)];
 
 /// Maximum number of rows that a step of a plan may return: somewhat more than a sweep enqueues.
@@ -32,10 +32,10 @@ const SWEEP: SweepTerms = SweepTerms {
 };
 
 #[tokio::test]
-async fn no_query_about_jobs_reads_the_backlog() {
+async fn queries_about_jobs_do_not_read_the_backlog() {
     for own in Own::each().await {
         fill(&own.migrated().await).await;
-        // In a process of its own, so that no other test's statements are among those that are looked at.
+        // In a separate process, so that statements of other tests are not examined.
         let watched = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "plans::another_program_is_watched", "--nocapture"])
             .env("VF_TEST_WATCH", &own.address)
@@ -46,7 +46,7 @@ async fn no_query_about_jobs_reads_the_backlog() {
     }
 }
 
-/// Not a test by itself: what the test above starts, in a process of its own.
+/// Not a test, but the program that the test above starts in a separate process.
 #[tokio::test]
 async fn another_program_is_watched() {
     let Ok(address) = std::env::var("VF_TEST_WATCH") else {
@@ -125,7 +125,7 @@ fn job(key: &str) -> NewJob {
     }
 }
 
-/// Fills the database with jobs that were accepted within an hour that is over.
+/// Fills the database with jobs that were accepted within an hour in the past.
 async fn fill(database: &Database) {
     let connection = database.connection();
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
@@ -185,7 +185,7 @@ async fn fill(database: &Database) {
     }
 }
 
-/// Runs calls and checks the plans of all their statements.
+/// Runs calls and checks the query plans of all their statements.
 async fn check(database: &Database, what: &str, calls: impl AsyncFnOnce()) {
     seen().clear();
     calls().await;
@@ -222,13 +222,13 @@ fn actual_rows(line: &str) -> Option<u64> {
     rows.split(' ').next()?.parse().ok()
 }
 
-/// The plans that SQLite has for statements.
+/// Returns the query plans of statements in SQLite.
 async fn explained(database: &Database, statements: Vec<String>) -> Vec<String> {
     let mut plans = Vec::new();
     for sql in statements {
         let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
         let Ok(rows) = database.connection().query_all_raw(explain).await else {
-            // BEGIN and COMMIT have none.
+            // BEGIN and COMMIT have no query plan.
             continue;
         };
         let steps = rows
@@ -245,7 +245,7 @@ fn seen() -> MutexGuard<'static, Vec<String>> {
     SEEN.lock().unwrap()
 }
 
-/// Keeps the statements that SQLite was given, and what Postgres says of its plans.
+/// Records the statements sent to SQLite and the query plans logged by Postgres.
 struct Watch;
 
 impl Subscriber for Watch {

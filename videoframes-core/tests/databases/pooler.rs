@@ -1,4 +1,4 @@
-//! Postgres behind a pooler that gives every transaction another session.
+//! Postgres behind a pooler that assigns another session to every transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
 use crate::{OPTIONS, Own};
 
 #[tokio::test]
-async fn a_pooler_is_noticed_and_a_server_is_not_taken_for_one() {
+async fn distinguishes_a_pooler_from_a_server() {
     let Some(pooled) = Own::pooled().await else { return };
     assert!(pooled.connect().await.is_pooled());
     let direct = Database::connect(pooled.direct.as_ref().unwrap(), &OPTIONS)
@@ -22,7 +22,7 @@ async fn a_pooler_is_noticed_and_a_server_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn tables_are_not_made_through_a_pooler() {
+async fn does_not_migrate_through_a_pooler() {
     let Some(pooled) = Own::pooled().await else { return };
     let database = pooled.connect().await;
     let refused = database.migrate().await.unwrap_err();
@@ -30,9 +30,9 @@ async fn tables_are_not_made_through_a_pooler() {
     pooled.migrated().await.check_schema().await.unwrap();
 }
 
-/// Many more connections than the pooler has sessions, so that every session serves them all.
+/// Many more connections than sessions of the pooler, so that each session serves all connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn programs_share_a_poolers_sessions() {
+async fn programs_share_the_sessions_of_a_pooler() {
     let Some(pooled) = Own::pooled().await else { return };
     pooled.migrated().await;
     let options = DatabaseOptions {
@@ -64,9 +64,9 @@ async fn programs_share_a_poolers_sessions() {
     }
 }
 
-/// What a session keeps is another program's in the next moment.
+/// State in a session would be visible to another program in its next transaction.
 #[tokio::test]
-async fn nothing_is_left_in_a_poolers_session() {
+async fn leaves_no_state_in_a_session() {
     let Some(pooled) = Own::pooled().await else { return };
     let database = pooled.migrated().await;
     let repo: Arc<dyn JobRepo> = Arc::new(SeaOrmJobRepo::new(database.clone()));

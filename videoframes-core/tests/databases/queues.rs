@@ -1,4 +1,4 @@
-//! Queues in databases pass their trait's suite, and show what lies in them.
+//! Queues in databases pass the conformance suite of their trait and list their messages.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ async fn queues_in_postgres_conform() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn queues_through_a_pooler_conform() {
+async fn queues_behind_a_pooler_conform() {
     if let Some(own) = Own::pooled().await {
         let database = own.migrated().await;
         queue_conformance(&InDatabase { database }).await;
@@ -83,7 +83,7 @@ async fn send(queue: &DatabaseQueue, bodies: &[&str]) {
 }
 
 #[tokio::test]
-async fn messages_are_shown_in_order_without_being_received() {
+async fn lists_messages_in_order_without_receiving_them() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let queue = DatabaseQueue::new(database.clone(), "work");
@@ -118,11 +118,12 @@ async fn purging_empties_one_queue() {
 }
 
 #[tokio::test]
-async fn a_receive_finds_what_another_program_sends() {
+async fn a_receive_finds_messages_of_another_program() {
     for own in Own::each().await {
         let queue = DatabaseQueue::new(own.migrated().await, "work");
         let other = DatabaseQueue::new(own.connect().await, "work");
-        // Not there when the receive looks first, and nothing in this program tells it when it is.
+        // The message is sent after the first query of the receive, and no notification within this program wakes
+        // it.
         let later = Outgoing {
             delay: Duration::from_millis(100),
             ..Outgoing::new("a")
@@ -136,7 +137,7 @@ async fn a_receive_finds_what_another_program_sends() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_holds_up_no_other() {
+async fn an_unreadable_message_does_not_block_others() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let dead = DatabaseQueue::new(database.clone(), "dead");

@@ -1,4 +1,4 @@
-//! Videos by HTTP: servers that do as they should, and servers that do not.
+//! Videos from HTTP servers that conform to the protocol and servers that do not.
 #![allow(clippy::unwrap_used)]
 
 mod server;
@@ -28,7 +28,7 @@ async fn open(server: &Server) -> Result<HttpSource, HttpError> {
     .await
 }
 
-/// Bytes of which none is like its neighbours.
+/// Returns bytes that differ from their neighbours.
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 + at / 251) as u8).collect()
 }
@@ -46,7 +46,7 @@ async fn servers_with_and_without_ranges_conform() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_comes_over_the_network() {
+async fn transfers_only_requested_ranges() {
     let all = content(4 << 20);
     let copy = all.clone();
     let server = Server::start(move |request| Answer::ranged(&copy, request));
@@ -63,7 +63,7 @@ async fn only_what_is_asked_for_comes_over_the_network() {
 }
 
 #[tokio::test]
-async fn what_has_no_ranges_is_copied_once_and_removed() {
+async fn a_video_without_ranges_is_copied_once_and_the_copy_is_removed() {
     let all = content(300_000);
     let copy = all.clone();
     let server = Server::start(move |request| {
@@ -83,7 +83,7 @@ async fn what_has_no_ranges_is_copied_once_and_removed() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_and_a_lent_place_is_asked_for_again() {
+async fn follows_redirects_and_resolves_expired_targets_again() {
     let all = content(200_000);
     let copy = all.clone();
     let server = Server::start(move |request| match request.path.as_str() {
@@ -100,17 +100,21 @@ async fn redirects_are_followed_and_a_lent_place_is_asked_for_again() {
     for at in [70_000, 90_000, 110_000, 130_000] {
         assert_eq!(source.read_at(at, 100).await.unwrap(), all[at as usize..][..100]);
     }
-    assert_eq!(source.name(), "video.mp4", "named as it was asked for");
+    assert_eq!(
+        source.name(),
+        "video.mp4",
+        "the name is that of the requested URL"
+    );
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_tried_again() {
+async fn a_failed_read_is_retried() {
     let all = content(200_000);
     let copy = all.clone();
     let server = Server::start(move |request| {
         let answer = Answer::ranged(&copy, request);
         match request.before {
-            // As the first byte is asked for, and later.
+            // At the first byte and later.
             0 => Answer::new("503 Service Unavailable").header("Content-Length", 0),
             2 => Answer {
                 body: answer.body[..10].to_vec(),
@@ -124,7 +128,7 @@ async fn a_read_that_fails_is_tried_again() {
 }
 
 #[tokio::test]
-async fn hostile_answers_to_the_first_request_are_errors() {
+async fn hostile_responses_to_the_first_request_are_errors() {
     type Lie = fn(&Request) -> Answer;
     let lies: [(&str, Lie); 13] = [
         ("404 Not Found", |_| {
@@ -174,7 +178,7 @@ async fn hostile_answers_to_the_first_request_are_errors() {
 }
 
 #[tokio::test]
-async fn what_has_no_end_is_cut_at_the_limit() {
+async fn an_endless_response_ends_at_the_limit() {
     let server = Server::start(|_| Answer {
         body: vec![1; 3 << 20],
         hang: true,
@@ -194,7 +198,7 @@ async fn what_has_no_end_is_cut_at_the_limit() {
 async fn a_video_that_changes_is_an_error() {
     type Change = fn(&[u8], &Request) -> Answer;
     let changes: [Change; 5] = [
-        // Servers without ETags have at least a time, mostly.
+        // Servers without ETags mostly send at least a modification time.
         |all, request| Answer::ranged(all, request).header("Last-Modified", "Tue, 24 Nov 2026 08:00:00 GMT"),
         |all, request| Answer::ranged(all, request).header("ETag", "\"two\""),
         |all, request| Answer::ranged(&[all, all].concat(), request),
@@ -227,7 +231,7 @@ async fn an_error_page_may_be_compressed() {
 }
 
 #[tokio::test]
-async fn a_server_that_drips_is_given_up() {
+async fn a_slow_server_times_out() {
     let dripping = Server::start(|_| Answer {
         body: vec![1; 40_000],
         drip: Some(Duration::from_millis(1)),
@@ -249,12 +253,12 @@ async fn a_server_that_drips_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up() {
+async fn a_silent_server_times_out() {
     let patience = Limits {
         stall: Duration::from_millis(200),
         ..limits()
     };
-    // Before the head, before the body, and within it.
+    // Before the header, before the body, and within the body.
     let open = |server: &Server| {
         let url = server.url("x").parse().unwrap();
         async move {

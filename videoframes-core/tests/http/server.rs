@@ -1,4 +1,4 @@
-//! A small HTTP server on the loopback interface, well behaved or as a test wants it.
+//! A small HTTP server on the loopback interface, with correct or faulty responses.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use std::io::{BufRead, BufReader, Write};
@@ -8,25 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What was asked for.
+/// A request.
 pub struct Request {
-    /// With query.
+    /// Path with query.
     pub path: String,
-    /// First and last byte, one behind.
+    /// First byte and end of the requested range.
     pub range: Option<Range<usize>>,
-    /// How many requests came before.
+    /// Number of previous requests.
     pub before: usize,
 }
 
-/// What is answered.
+/// A response.
 #[derive(Clone)]
 pub struct Answer {
     pub status: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Keeps the connection open without another byte.
+    /// Keeps the connection open without sending another byte.
     pub hang: bool,
-    /// Sends a byte at a time, that far apart.
+    /// Sends one byte at a time with this interval.
     pub drip: Option<Duration>,
 }
 
@@ -53,7 +53,7 @@ impl Answer {
             .header("Content-Length", 0)
     }
 
-    /// All of `content`, whatever was asked for.
+    /// Returns all of `content` regardless of the requested range.
     pub fn whole(content: &[u8]) -> Self {
         let answer = Self::new("200 OK").header("Content-Length", content.len());
         Self {
@@ -62,7 +62,7 @@ impl Answer {
         }
     }
 
-    /// The range of `content` that was asked for.
+    /// Returns the requested range of `content`.
     pub fn ranged(content: &[u8], request: &Request) -> Self {
         let Some(range) = &request.range else {
             return Self::whole(content);
@@ -87,7 +87,7 @@ impl Answer {
     }
 }
 
-/// A server that answers until the test ends.
+/// A server that runs until the end of the test.
 pub struct Server(SocketAddr);
 
 impl Server {
@@ -99,7 +99,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, count) = (Arc::clone(&answer), Arc::clone(&count));
-                // A client that goes away is no fault of the test.
+                // A client that closes the connection is not an error of the test.
                 std::thread::spawn(move || serve(&stream, answer.as_ref(), &count));
             }
         });

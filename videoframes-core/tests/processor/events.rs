@@ -1,4 +1,4 @@
-//! Messages of stores: what they tell of becomes jobs.
+//! Events of stores, which become jobs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::unavailable;
 
 const VIDEO: &str = "testsrc2=s=160x90:r=10:d=1";
 
-/// A place where every `.mp4` below `uploads/` is asked for one picture.
+/// Returns a setup with a rule that extracts one picture of every `.mp4` below `uploads/`.
 async fn place() -> Place {
     let rules = json!([{
         "bucket": BUCKET,
@@ -25,7 +25,7 @@ async fn place() -> Place {
     place
 }
 
-/// As S3 encodes it.
+/// Returns a record with the key in the encoding of S3.
 fn record(name: &str, key: &str) -> Value {
     let encoded = key.bytes().map(|byte| match byte {
         b' ' => "+".to_owned(),
@@ -47,7 +47,7 @@ fn created(keys: &[&str]) -> String {
     json!({"Records": records}).to_string()
 }
 
-/// By the keys of their sources.
+/// Returns all jobs, sorted by the keys of their sources.
 async fn jobs(place: &Place) -> Vec<VideoJob> {
     let mut jobs = place.repo.list(&Default::default()).await.unwrap().jobs;
     jobs.sort_by_key(|job| job.source["key"].to_string());
@@ -70,7 +70,7 @@ async fn dead_letters(place: &Place) -> Vec<Message> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_new_object_of_a_message_becomes_a_job_under_its_exact_key() {
+async fn every_new_object_becomes_a_job_with_its_exact_key() {
     let place = place().await;
     let names = ["uploads/a b+c%41.mp4", "uploads/z.mp4", "uploads/日本 ü.mp4"];
     for name in names {
@@ -105,7 +105,7 @@ async fn every_new_object_of_a_message_becomes_a_job_under_its_exact_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_new_object_is_worked_on_by_whoever_holds_its_message() {
+async fn the_receiver_of_a_single_event_processes_its_job() {
     let place = place().await;
     place.store("uploads/a.mp4", VIDEO).await;
     place.ask(&created(&["uploads/a.mp4", "elsewhere/b.mp4"])).await;
@@ -116,18 +116,18 @@ async fn one_new_object_is_worked_on_by_whoever_holds_its_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_come_again_make_no_second_jobs() {
+async fn redelivered_events_submit_no_second_jobs() {
     let place = place().await;
     let names = ["uploads/a.mp4", "uploads/b.mp4"];
     for name in names {
         place.store(name, VIDEO).await;
     }
-    // Once more because nobody knew whether the jobs were made, and once more because stores do that.
+    // Once because the submission had no reply, and once because stores deliver events repeatedly.
     place.repo.lose_answer("submit", 1, unavailable);
     place.ask(&created(&names)).await;
     place.ask(&created(&names)).await;
     place.run(Until::Idle).await;
-    // The first one is hidden for a while, for which nobody who waits to be idle waits.
+    // The first message is hidden for a while; waiting until idle does not include such messages.
     place.clock.advance(Duration::from_secs(60));
     place.ask(&created(&names)).await;
     place.run(Until::Idle).await;
@@ -138,7 +138,7 @@ async fn events_that_come_again_make_no_second_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asks_for_nothing_is_dropped() {
+async fn drops_events_without_a_matching_rule() {
     let place = place().await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET});
     let removed = json!({"Records": [record("ObjectRemoved:Delete", "uploads/a.mp4")]});
@@ -155,7 +155,7 @@ async fn what_asks_for_nothing_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_of_a_message_is_kept_and_the_rest_is_done_once() {
+async fn dead_letters_unreadable_records_and_processes_the_others_once() {
     let place = place().await;
     place.store("uploads/a.mp4", VIDEO).await;
     let mut message: Value = serde_json::from_str(&created(&["uploads/a.mp4", "uploads/b.mp4"])).unwrap();
@@ -182,7 +182,7 @@ async fn what_cannot_be_read_of_a_message_is_kept_and_the_rest_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_no_store_of_ours_has_is_a_failed_job_and_told_of() {
+async fn an_invalid_key_becomes_a_failed_job_with_a_notification() {
     let place = place().await;
     place.ask(&created(&["uploads//a.mp4"])).await;
     place.run(Until::Idle).await;
@@ -197,7 +197,7 @@ async fn a_key_that_no_store_of_ours_has_is_a_failed_job_and_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_about_a_version_that_is_gone_is_about_no_other() {
+async fn an_event_of_a_deleted_version_does_not_use_another_version() {
     let place = place().await;
     place.store("uploads/a.mp4", VIDEO).await;
     let mut message: Value = serde_json::from_str(&created(&["uploads/a.mp4"])).unwrap();
@@ -211,7 +211,7 @@ async fn an_event_about_a_version_that_is_gone_is_about_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_that_its_own_renditions_meet_does_not_feed_itself() {
+async fn a_rule_does_not_match_its_own_renditions() {
     let rules = json!([{
         "suffix": ".mp4",
         "request": {"selection": {"count": 1}, "output": {"key": "{key}.{version}.zip"}, "renditions": [{}]},

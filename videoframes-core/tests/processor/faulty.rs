@@ -1,4 +1,4 @@
-//! Parts that hand everything on to real ones, except for the calls that they were told to spoil.
+//! Wrappers that forward calls to real implementations, except for planned faults.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ use videoframes_core::storage::{
 
 type Make<E> = Box<dyn Fn() -> E + Send>;
 
-/// Which calls to spoil, and how often each was made.
+/// Planned faults, and the number of calls by name.
 struct Faults<E> {
     calls: Mutex<HashMap<&'static str, usize>>,
     planned: Mutex<HashMap<&'static str, Plan<E>>>,
@@ -31,7 +31,7 @@ struct Faults<E> {
 
 struct Plan<E> {
     times: usize,
-    /// Whether the call is made, and only its answer lost.
+    /// Whether the call is made and only its response is lost.
     done: bool,
     error: Make<E>,
 }
@@ -95,12 +95,12 @@ impl FaultyRepo {
         }
     }
 
-    /// The next `times` calls fail and do nothing.
+    /// Fails the next `times` calls without making them.
     pub(crate) fn fail(&self, call: &'static str, times: usize, error: fn() -> JobRepoError) {
         self.faults.plan(call, times, false, error);
     }
 
-    /// The next `times` calls do what they should, and fail.
+    /// Makes the next `times` calls but loses their responses.
     pub(crate) fn lose_answer(&self, call: &'static str, times: usize, error: fn() -> JobRepoError) {
         self.faults.plan(call, times, true, error);
     }
@@ -241,7 +241,7 @@ impl FaultyQueue {
         }
     }
 
-    /// The next `times` sends refuse their first message, and send the others.
+    /// Rejects the first message of the next `times` sends, and sends the other messages.
     pub(crate) fn refuse_the_first(&self, times: usize) {
         self.refusals.store(times, Ordering::SeqCst);
     }
@@ -322,7 +322,7 @@ impl FaultyStorage {
         }
     }
 
-    /// Reads of objects whose keys begin with `prefix` are refused from now on.
+    /// Rejects reads of objects whose keys begin with `prefix` from now on.
     pub(crate) fn refuse_below(&self, prefix: &'static str) {
         *self.refused.lock().unwrap() = Some(prefix);
     }
@@ -356,7 +356,7 @@ impl FaultyStorage {
         self.faults.calls(call)
     }
 
-    /// What happens once, as soon as the next object has been opened.
+    /// Runs once after the next object has been opened.
     pub(crate) fn after_open(&self, hook: Hook) {
         *self.after_open.lock().unwrap() = Some(Arc::new(hook));
     }

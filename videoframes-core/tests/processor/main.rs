@@ -1,4 +1,4 @@
-//! The processor on parts that fail as servers do.
+//! The processor with faulty databases, queues and stores.
 #![allow(clippy::unwrap_used)]
 
 mod events;
@@ -62,7 +62,7 @@ async fn a_message_becomes_a_result_and_a_notification() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_down_at_the_claim_makes_polling_pause_and_buries_nothing() {
+async fn an_unavailable_database_at_the_claim_pauses_polling_without_dead_lettering() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.fail("claim", 3, unavailable);
@@ -74,7 +74,7 @@ async fn a_database_that_is_down_at_the_claim_makes_polling_pause_and_buries_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_down_at_submission_loses_no_message() {
+async fn an_unavailable_database_at_submission_loses_no_message() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.fail("submit", 2, unavailable);
@@ -84,7 +84,7 @@ async fn a_database_that_is_down_at_submission_loses_no_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
+async fn a_commit_with_a_lost_response_is_not_repeated() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.lose_answer("finish", 1, unavailable);
@@ -100,7 +100,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_fails_for_a_while_is_done_later() {
+async fn a_temporarily_failing_commit_is_retried() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.fail("finish", 2, unavailable);
@@ -113,7 +113,7 @@ async fn a_commit_that_fails_for_a_while_is_done_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends() {
+async fn a_worker_without_a_database_stops_before_its_lease_expires() {
     let place = Place::with(ProcessorConfig {
         timing: short_timing(),
         ..ProcessorConfig::default()
@@ -130,7 +130,7 @@ async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends()
     place.until(|place| place.repo.calls("renew") >= 2).await;
     let lease = short_timing().lease;
     let since = std::time::Instant::now();
-    // Its extraction is stopped: what it was writing is gone, and nothing was written down.
+    // The extraction was stopped: its partial output is removed, and no outcome is stored.
     place
         .until(|place| place.extractions.load(Ordering::SeqCst) == 0)
         .await;
@@ -143,7 +143,7 @@ async fn a_worker_cut_off_from_the_database_stops_itself_before_its_lease_ends()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_was_cut_off_hands_its_job_back_once_the_database_answers() {
+async fn a_worker_releases_its_job_when_the_database_is_back() {
     let place = Place::with(ProcessorConfig {
         timing: short_timing(),
         ..ProcessorConfig::default()
@@ -161,7 +161,7 @@ async fn a_worker_that_was_cut_off_hands_its_job_back_once_the_database_answers(
     place.until(|place| place.repo.calls("release") >= 2).await;
     assert_eq!(place.extractions.load(Ordering::SeqCst), 0);
     place.repo.heal();
-    // The repository's time stands still: its lease has not run out, and only its holder can give it up.
+    // The clock of the repository stands still, so the lease does not expire, and only its holder can release it.
     place.until_job(|job| job.lease_epoch.0 == 2).await;
     let job = place.only_job().await;
     assert_eq!(
@@ -174,11 +174,11 @@ async fn a_worker_that_was_cut_off_hands_its_job_back_once_the_database_answers(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_answer_is_lost_costs_neither_an_attempt_nor_a_crash() {
+async fn a_claim_with_a_lost_response_counts_neither_as_attempt_nor_as_crash() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.lose_answer("claim", 2, unavailable);
-    // A lease that nobody knows of would last for longer than anybody waits here.
+    // An unknown lease would last longer than the test waits.
     place.run(Until::Idle).await;
     let job = place.only_job().await;
     assert_eq!(
@@ -190,7 +190,7 @@ async fn a_claim_whose_answer_is_lost_costs_neither_an_attempt_nor_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_whose_source_is_replaced_between_two_deliveries_asks_for_one_job() {
+async fn a_source_replaced_between_deliveries_causes_no_second_job() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.repo.lose_answer("submit", 1, unavailable);
@@ -206,12 +206,12 @@ async fn a_message_whose_source_is_replaced_between_two_deliveries_asks_for_one_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_tells_its_bucket() {
+async fn a_result_contains_its_bucket() {
     let place = Place::in_bucket("results-bucket").await;
     place
         .ask(r#"{"version": 1, "source": {"key": "v.mp4"}, "output": {"key": "out.zip"}}"#)
         .await;
-    // The first archive is adopted: its outcome is not written down.
+    // The first archive is adopted, since its outcome is not stored.
     place.repo.fail("finish", usize::MAX, unavailable);
     let stop = tokio_util::sync::CancellationToken::new();
     let running = place.start(Until::Stopped, &stop);
@@ -232,7 +232,7 @@ async fn a_result_tells_its_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_cannot_hand_its_job_back_stops_all_the_same() {
+async fn a_worker_stops_even_if_it_cannot_release_its_job() {
     let place = Place::with(ProcessorConfig {
         timing: Timing {
             drain: Duration::from_millis(100),
@@ -263,7 +263,7 @@ async fn a_worker_that_cannot_hand_its_job_back_stops_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_cut_off_from_the_queue_alone_finishes_its_job() {
+async fn a_worker_without_a_queue_finishes_its_job() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.input.fail("set_visibility", usize::MAX, unreachable_queue);
@@ -271,7 +271,7 @@ async fn a_worker_cut_off_from_the_queue_alone_finishes_its_job() {
     let stop = tokio_util::sync::CancellationToken::new();
     let running = place.start(Until::Stopped, &stop);
     place.until_job(|job| job.status == JobStatus::Completed).await;
-    // The message comes back, to a job that is over, and is deleted then.
+    // The message is redelivered for a finished job and then deleted.
     place.clock.advance(Duration::from_secs(200));
     place.until(|place| place.input.calls("delete") >= 2).await;
     stop.cancel();
@@ -280,7 +280,7 @@ async fn a_worker_cut_off_from_the_queue_alone_finishes_its_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_jobs_are_begun_in_a_minute_than_allowed() {
+async fn limits_the_number_of_jobs_started_per_minute() {
     let place = Place::with(ProcessorConfig {
         jobs_per_minute: Some(1),
         ..ProcessorConfig::default()
@@ -297,7 +297,7 @@ async fn no_more_jobs_are_begun_in_a_minute_than_allowed() {
     let running = place.start(Until::Stopped, &stop);
     place.until_job(|job| job.status == JobStatus::Completed).await;
     place.until(|place| place.input.calls("delete") == 1).await;
-    // It would be begun at once: by now others have gone round again and again.
+    // The job would start immediately; by now other loops have run repeatedly.
     let rounds = place.repo.calls("take_outbox") + 5;
     place
         .until(|place| place.repo.calls("take_outbox") >= rounds)
@@ -308,7 +308,7 @@ async fn no_more_jobs_are_begun_in_a_minute_than_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_is_down_is_polled_again() {
+async fn an_unavailable_queue_is_polled_again() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.input.fail("receive", 3, unreachable_queue);
@@ -317,7 +317,7 @@ async fn a_queue_that_is_down_is_polled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notifications_wait_for_a_notifier_that_is_down() {
+async fn notifications_wait_for_an_unavailable_notifier() {
     let place = Place::new().await;
     for number in 0..12 {
         place
@@ -334,7 +334,7 @@ async fn notifications_wait_for_a_notifier_that_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_for_a_while_costs_attempts_and_one_that_goes_on_the_job() {
+async fn temporary_store_failures_use_attempts_and_permanent_failures_fail_the_job() {
     for (failures, expected) in [(1, JobStatus::Completed), (usize::MAX, JobStatus::Failed)] {
         let place = Place::with(ProcessorConfig {
             retry: RetryPolicy {
@@ -349,7 +349,7 @@ async fn a_store_that_fails_for_a_while_costs_attempts_and_one_that_goes_on_the_
         place.storage.fail("open", failures, || io("v.mp4"));
         let stop = tokio_util::sync::CancellationToken::new();
         let running = place.start(Until::Idle, &stop);
-        // Pauses between attempts are the repository's time.
+        // Pauses between attempts follow the clock of the repository.
         let clock = Arc::clone(&place.clock);
         let ticking = tokio::spawn(async move {
             loop {
@@ -374,7 +374,7 @@ async fn a_store_that_fails_for_a_while_costs_attempts_and_one_that_goes_on_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_store_is_away_no_other_job_is_begun() {
+async fn no_job_starts_while_the_store_is_unavailable() {
     let place = Place::with(ProcessorConfig {
         concurrency: 1,
         retry: RetryPolicy {
@@ -418,7 +418,7 @@ async fn while_the_store_is_away_no_other_job_is_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_replaced_while_it_is_read_gives_no_result() {
+async fn a_source_replaced_during_the_extraction_has_no_result() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.replace_when_read("v.mp4");
@@ -429,7 +429,7 @@ async fn a_source_that_is_replaced_while_it_is_read_gives_no_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_leaves_the_archive_that_another_adopted() {
+async fn a_worker_without_lease_does_not_remove_an_adopted_archive() {
     let place = Place::new().await;
     place.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
     place.replace_when_read("v.mp4");
@@ -437,7 +437,7 @@ async fn a_worker_that_lost_its_lease_leaves_the_archive_that_another_adopted() 
     let stop = tokio_util::sync::CancellationToken::new();
     let running = place.start(Until::Stopped, &stop);
     place.until(|place| place.repo.calls("finish") > 0).await;
-    // It has found its source replaced, and would remove its archive, had it still the lease.
+    // The worker has found its source replaced, and would remove its archive if it still held the lease.
     let job = place.only_job().await.id;
     place.clock.advance(Duration::from_secs(200));
     let terms = ClaimTerms {
@@ -469,11 +469,11 @@ async fn a_worker_that_lost_its_lease_leaves_the_archive_that_another_adopted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_archive_of_an_earlier_attempt_at_a_chosen_key_is_adopted_and_a_foreign_one_is_left_alone() {
+async fn adopts_an_archive_of_an_earlier_attempt_but_no_foreign_archive() {
     let place = Place::new().await;
     let message = r#"{"version": 1, "source": {"key": "v.mp4"}, "output": {"key": "out.zip"}}"#;
     place.ask(message).await;
-    // The outcome of the first attempt is not written down, and its lease runs out.
+    // The outcome of the first attempt is not stored, and its lease expires.
     place.repo.fail("finish", usize::MAX, unavailable);
     let stop = tokio_util::sync::CancellationToken::new();
     let running = place.start(Until::Stopped, &stop);

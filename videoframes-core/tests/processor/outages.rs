@@ -1,4 +1,4 @@
-//! Stores that are out of order for one kind of operation, one bucket or one object.
+//! Outages of a store for one kind of operation, one bucket or one object.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn place() -> Place {
     .await
 }
 
-/// Asks for a job of the source `{source}` that no other job is like.
+/// Requests a distinct job for the source `{source}`.
 async fn ask(place: &Place, source: &str, count: usize) {
     place
         .ask(&format!(
@@ -43,7 +43,7 @@ fn completed(jobs: &[VideoJob]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_refuses_only_writes_costs_no_job_an_attempt() {
+async fn a_store_that_rejects_writes_uses_no_attempts() {
     let place = place().await;
     for count in 1..=6 {
         ask(&place, r#"{"key": "v.mp4"}"#, count).await;
@@ -53,7 +53,7 @@ async fn a_store_that_refuses_only_writes_costs_no_job_an_attempt() {
         place.until(|place| place.storage.calls("create") >= 4).await;
         let (since, begun) = (Instant::now(), place.input.calls("receive"));
         place.until(|place| place.storage.calls("create") >= 7).await;
-        // Three tries wait at least 200, 400 and 800 ms, less half of each for jitter.
+        // Three attempts wait at least 200, 400 and 800 ms, minus up to half of each for jitter.
         assert!(
             since.elapsed() > Duration::from_millis(600),
             "{:?}",
@@ -73,14 +73,14 @@ async fn a_store_that_refuses_only_writes_costs_no_job_an_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_of_sources_that_is_down_blocks_no_job_of_another_bucket_and_costs_no_attempt() {
+async fn an_unavailable_bucket_blocks_no_jobs_of_other_buckets_and_uses_no_attempts() {
     let place = place().await;
     Place::put(&place.uploads, "v.mp4", "testsrc2=s=160x90:r=10:d=1").await;
     let uploads = format!(r#"{{"bucket": "{UPLOADS}", "key": "v.mp4"}}"#);
     for count in 1..=6 {
         ask(&place, &uploads, count).await;
     }
-    // Some have a row when the bucket goes down, and some have not.
+    // Some jobs already have a row when the bucket becomes unavailable.
     for call in ["head", "open"] {
         place.uploads.fail(call, usize::MAX, || io("v.mp4"));
     }
@@ -111,7 +111,7 @@ async fn a_bucket_of_sources_that_is_down_blocks_no_job_of_another_bucket_and_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_source_breaks_off_in_an_outage_waits_with_its_attempt_given_back() {
+async fn a_job_interrupted_by_an_outage_waits_without_using_an_attempt() {
     let place = place().await;
     Place::put(&place.uploads, "v.mp4", "testsrc2=s=160x90:r=10:d=1").await;
     ask(
@@ -120,7 +120,7 @@ async fn a_job_whose_source_breaks_off_in_an_outage_waits_with_its_attempt_given
         1,
     )
     .await;
-    // The message becomes a job, whose attempt fails.
+    // The message becomes a job whose attempt fails.
     place.uploads.fail("open", usize::MAX, || io("v.mp4"));
     let failing = async {
         place.until(|place| place.uploads.calls("open") >= 1).await;
@@ -135,7 +135,7 @@ async fn a_job_whose_source_breaks_off_in_an_outage_waits_with_its_attempt_given
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_source_is_the_failure_of_its_job_alone() {
+async fn a_forbidden_source_fails_only_its_job() {
     let place = place().await;
     place.storage.refuse_below("refused/");
     for number in 0..10 {
@@ -162,7 +162,7 @@ async fn a_refused_source_is_the_failure_of_its_job_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_always_fails_fails_its_job_and_delays_no_other() {
+async fn an_unreadable_object_fails_its_job_and_delays_no_other_job() {
     let place = place().await;
     Place::put(&place.uploads, "v.mp4", "testsrc2=s=160x90:r=10:d=1").await;
     ask(
@@ -181,7 +181,7 @@ async fn an_object_that_always_fails_fails_its_job_and_delays_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_store_costs_no_job_an_attempt() {
+async fn a_full_store_uses_no_attempts() {
     let place = place().await;
     for count in 1..=3 {
         ask(&place, r#"{"key": "v.mp4"}"#, count).await;

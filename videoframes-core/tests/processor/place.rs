@@ -1,4 +1,4 @@
-//! A processor in memory, with parts that can be made to fail.
+//! A processor in memory, with components that can be made to fail.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,7 @@ use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A lease that ends while somebody waits for it.
+/// A lease that expires within the time of a test.
 pub(crate) fn short_timing() -> Timing {
     let milliseconds = Duration::from_millis;
     Timing {
@@ -57,18 +57,18 @@ pub(crate) struct Place {
     pub(crate) notifier: Arc<FaultyQueue>,
     pub(crate) repo: Arc<FaultyRepo>,
     pub(crate) storage: Arc<FaultyStorage>,
-    /// Another store, in which only sources are.
+    /// A second store, which only contains sources.
     pub(crate) uploads: Arc<FaultyStorage>,
-    /// Extractions that run.
+    /// Number of running extractions.
     pub(crate) extractions: Arc<AtomicUsize>,
     pub(crate) rules: Rules,
     config: ProcessorConfig,
     bucket: Option<String>,
 }
 
-/// What events call the store.
+/// Name of the store in events.
 pub(crate) const BUCKET: &str = "videos";
-/// The bucket of [`Place::uploads`].
+/// Bucket of [`Place::uploads`].
 pub(crate) const UPLOADS: &str = "uploads";
 
 impl Place {
@@ -102,7 +102,7 @@ impl Place {
         place
     }
 
-    /// One whose clients find results in a bucket.
+    /// Creates a setup whose clients find results in a bucket.
     pub(crate) async fn in_bucket(bucket: &str) -> Self {
         Self {
             bucket: Some(bucket.to_owned()),
@@ -115,7 +115,7 @@ impl Place {
         Self::put(&self.storage, name, source).await;
     }
 
-    /// The same in any store.
+    /// Puts a video into any store.
     pub(crate) async fn put(storage: &FaultyStorage, name: &str, source: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name.rsplit('/').next().unwrap());
@@ -152,7 +152,7 @@ impl Place {
         tokio::spawn(async move { processor.run(until, &stop).await })
     }
 
-    /// Works until idle, or until the only job is terminal. The clock moves with the time that passes.
+    /// Runs until idle, or until the only job is terminal. The clock advances with the elapsed time.
     pub(crate) async fn run(&self, until: Until) {
         let stop = CancellationToken::new();
         let running = self.start(until, &stop);
@@ -166,7 +166,7 @@ impl Place {
         ended.expect("it ends").unwrap();
     }
 
-    /// Works while `test` runs. The clock moves with the time that passes.
+    /// Runs the processor during `test`. The clock advances with the elapsed time.
     pub(crate) async fn run_during(&self, test: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
         let running = self.start(Until::Stopped, &stop);
@@ -235,12 +235,12 @@ impl Place {
         }
     }
 
-    /// Puts another object in the place of this one.
+    /// Replaces the object with another object.
     pub(crate) async fn replace(&self, key: &str) {
         replace(&self.storage.inner, key).await;
     }
 
-    /// The same as soon as it has been opened.
+    /// Replaces the object as soon as it has been opened.
     pub(crate) fn replace_when_read(&self, key: &str) {
         let (inner, key) = (self.storage.inner.clone(), key.to_owned());
         self.storage.after_open(Box::new(move || {
@@ -266,7 +266,7 @@ fn make(source: &str, path: &Path) {
     assert!(made.unwrap().success());
 }
 
-/// Counts the extractions that run.
+/// Counts the running extractions.
 struct Counting {
     inner: FfmpegExtractor,
     running: Arc<AtomicUsize>,

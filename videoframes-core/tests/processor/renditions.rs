@@ -8,14 +8,14 @@ use videoframes_core::storage::{ObjectKey, Storage};
 use crate::place::Place;
 use crate::unavailable;
 
-/// What lies in the store beside the source.
+/// Returns the objects in the store other than the source.
 async fn results(place: &Place) -> Vec<String> {
     let objects = place.storage.list("out", None, 100).await.unwrap();
     objects.into_iter().map(|object| object.key.to_string()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
+async fn a_failed_job_leaves_no_objects_at_requested_keys() {
     let place = Place::new().await;
     let ask = |renditions| {
         json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 1},
@@ -38,7 +38,7 @@ async fn a_job_that_fails_leaves_nothing_at_keys_of_its_clients() {
 
     place.storage.delete(&theirs).await.unwrap();
     place.ask(&ask(json!([{}, {"max_bytes": 1}]))).await;
-    // That it has failed is written down, and its worker not told so.
+    // The failure is stored, but the response to the worker is lost.
     place.repo.lose_answer("finish", 1, unavailable);
     place.run(Until::Idle).await;
     let jobs = place.repo.list(&Default::default()).await.unwrap().jobs;

@@ -1,4 +1,4 @@
-//! S3 storage on the store that `VF_TEST_S3` names, and behind a proxy that breaks things.
+//! S3 storage on the store in `VF_TEST_S3`, directly and behind a faulty proxy.
 #![allow(clippy::unwrap_used)]
 
 mod objects;
@@ -15,10 +15,10 @@ use videoframes_core::storage::{IfExists, ObjectKey, S3Options, S3Storage, Stora
 
 use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
-/// The smallest part there can be.
+/// Minimum size of a part.
 const PART: usize = 5 << 20;
 
-/// A bucket of a test's own, in the store that is there for tests and thrown away with all in it.
+/// A separate bucket of a test, in a disposable store for tests.
 struct Own {
     address: String,
     config: SdkConfig,
@@ -59,7 +59,7 @@ impl Own {
         S3Storage::new(&self.config, self.options())
     }
 
-    /// The same store, with something on the way to it.
+    /// Returns the storage behind a proxy.
     async fn behind(
         &self,
         rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Own {
         (proxy, S3Storage::new(&config, options))
     }
 
-    /// Uploads that are neither completed nor aborted.
+    /// Returns the number of uploads that are neither completed nor aborted.
     async fn open_uploads(&self) -> usize {
         let uploads = self.client.list_multipart_uploads().bucket(&self.bucket).send();
         uploads.await.unwrap().uploads().len()
@@ -138,7 +138,7 @@ fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-/// Bytes that no shift of them repeats soon.
+/// Returns bytes without short periods.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 1u64;
     let next = move || {

@@ -1,4 +1,4 @@
-//! The contract of a store, and what S3 has beyond it.
+//! The contract of a storage, and features specific to S3.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use videoframes_core::testing::{StorageCapabilities, storage_conformance};
 use super::{Own, PART, config, content, key, write};
 use videoframes_core::testing::{Fault, ProxiedRequest};
 
-/// SeaweedFS lists as a file system does, a folder where its name would be, and forgets empty values.
+/// SeaweedFS lists objects like a file system, with a folder at the position of its name, and drops empty values.
 const SEAWEEDFS: StorageCapabilities = StorageCapabilities {
     empty_metadata: false,
     byte_order: false,
@@ -31,7 +31,7 @@ async fn s3_conforms() {
 }
 
 #[tokio::test]
-async fn a_prefix_conforms_beside_others() {
+async fn a_prefix_conforms_next_to_others() {
     let Some(own) = Own::new().await else { return };
     for other in ["results", "results-2/a", "z"] {
         write(&own.storage(), &key(other), IfExists::Refuse, b"other")
@@ -50,7 +50,7 @@ async fn a_prefix_conforms_beside_others() {
 }
 
 #[tokio::test]
-async fn names_are_what_they_are() {
+async fn names_are_not_normalized() {
     let Some(own) = Own::new().await else { return };
     let storage = own.storage();
     let names = [
@@ -102,7 +102,7 @@ async fn copies_have_content_and_metadata_and_need_a_source() {
 }
 
 #[tokio::test]
-async fn versions_are_read_by_their_names() {
+async fn versions_are_read_by_their_ids() {
     let Some(own) = Own::new().await else { return };
     let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
     let set = own.client.put_bucket_versioning().bucket(&own.bucket);
@@ -139,7 +139,7 @@ async fn versions_are_read_by_their_names() {
 }
 
 #[tokio::test]
-async fn etags_are_given_with_and_without_quotes() {
+async fn accepts_etags_with_and_without_quotes() {
     let Some(own) = Own::new().await else { return };
     let (storage, key) = (own.storage(), key("object"));
     write(&storage, &key, IfExists::Refuse, b"content").await.unwrap();
@@ -156,7 +156,7 @@ async fn etags_are_given_with_and_without_quotes() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_here_is_not_listed() {
+async fn does_not_list_objects_with_invalid_keys() {
     let Some(own) = Own::new().await else { return };
     for name in ["folder/", "folder/object"] {
         own.client
@@ -173,7 +173,7 @@ async fn what_is_no_key_here_is_not_listed() {
 }
 
 #[tokio::test]
-async fn anybody_reads_at_a_presigned_address() {
+async fn presigned_urls_need_no_credentials() {
     let Some(own) = Own::new().await else { return };
     let (storage, key) = (own.storage(), key("a folder/ü+%.zip"));
     write(&storage, &key, IfExists::Refuse, b"content").await.unwrap();
@@ -240,7 +240,7 @@ async fn files_are_imported_in_parts() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_at_the_start_is_one_clear_line() {
+async fn configuration_errors_are_one_clear_line() {
     let Some(own) = Own::new().await else { return };
     own.storage().check().await.unwrap();
     let said = async |storage: S3Storage| {
@@ -260,7 +260,7 @@ async fn what_is_wrong_at_the_start_is_one_clear_line() {
     let missing = S3Storage::new(&own.config, none);
     let text = said(missing.clone()).await;
     assert_eq!(text, "the bucket 'there-is-none' does not exist");
-    // And not a missing object, for which a job would be given up.
+    // Not as a missing object, which would fail the job.
     let error = missing
         .head(&key("object"), &ObjectVersion::CURRENT)
         .await
@@ -270,7 +270,7 @@ async fn what_is_wrong_at_the_start_is_one_clear_line() {
     said(S3Storage::new(&nobody, own.options())).await;
 }
 
-/// Gives credentials that end at once, and then others.
+/// Provides credentials that expire at once, and then valid credentials.
 #[derive(Debug)]
 struct Renewing(AtomicUsize);
 
@@ -290,7 +290,7 @@ impl ProvideCredentials for Renewing {
 }
 
 #[tokio::test]
-async fn credentials_that_end_are_taken_anew() {
+async fn expired_credentials_are_renewed() {
     let Some(own) = Own::new().await else { return };
     let ended = |request: &ProxiedRequest| match request.head.contains("credential=ended/") {
         true => Fault::Answer(400, "ExpiredToken"),

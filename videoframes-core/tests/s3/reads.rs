@@ -1,4 +1,4 @@
-//! Reads give the bytes that were opened or fail, whatever happens on the way.
+//! Reads return the opened bytes or fail, whatever faults occur.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{Own, PART, content, key, write};
 use videoframes_core::testing::{Fault, ProxiedRequest};
 
 #[tokio::test]
-async fn answers_that_break_off_are_asked_for_again() {
+async fn truncated_responses_are_retried() {
     let Some(own) = Own::new().await else { return };
     let (key, bytes) = (key("object"), content(300_000));
     write(&own.storage(), &key, IfExists::Refuse, &bytes)
@@ -56,7 +56,7 @@ async fn answers_that_break_off_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn reads_that_never_go_well_end() {
+async fn reads_that_always_fail_are_errors() {
     let Some(own) = Own::new().await else { return };
     let (key, bytes) = (key("object"), content(300_000));
     write(&own.storage(), &key, IfExists::Refuse, &bytes)
@@ -84,7 +84,7 @@ async fn reads_that_never_go_well_end() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_replaced_has_changed() {
+async fn a_replaced_object_is_reported_as_changed() {
     let Some(own) = Own::new().await else { return };
     let storage = own.storage();
     let key = key("object");
@@ -109,7 +109,7 @@ async fn an_object_that_is_replaced_has_changed() {
 }
 
 #[tokio::test]
-async fn small_reads_beside_each_other_are_few_requests() {
+async fn small_adjacent_reads_are_few_requests() {
     let Some(own) = Own::new().await else { return };
     let (key, bytes) = (key("object"), content(300_000));
     write(&own.storage(), &key, IfExists::Refuse, &bytes)
@@ -138,11 +138,11 @@ async fn large_reads_are_several_requests() {
     assert_eq!(proxy.count(ProxiedRequest::is_read), 3);
 }
 
-/// A text, which is copied before ffmpeg is asked about it.
+/// Returns a text, which is copied before ffmpeg is called.
 #[tokio::test]
-async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
+async fn a_corrupted_copy_is_not_passed_to_ffmpeg() {
     let Some(own) = Own::new().await else { return };
-    // Written at once and in parts, and by somebody else without a checksum.
+    // Written at once, in parts, and by another client without a checksum.
     let small = b"this is no video\n".repeat(20_000);
     let large = b"this is no video\n".repeat(400_000);
     write(&own.storage(), &key("small"), IfExists::Refuse, &small)
@@ -183,7 +183,7 @@ async fn a_copy_that_came_to_harm_never_reaches_ffmpeg() {
     }
 }
 
-/// Three seconds, a key frame every half, written to the store as `video.mp4`.
+/// Writes three seconds of video with a keyframe every half second to the store as `video.mp4`.
 async fn video(own: &Own) -> ObjectKey {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.mp4");
@@ -216,7 +216,7 @@ async fn extract(
 }
 
 #[tokio::test]
-async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
+async fn a_mostly_needed_source_is_copied_and_verified() {
     let Some(own) = Own::new().await else { return };
     let key = video(&own).await;
     let corrupt = Arc::new(AtomicBool::new(false));
@@ -249,7 +249,7 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
     );
     assert!(whole == ranged);
 
-    // The index, which is read first, is in the window already; the rest comes to harm.
+    // The index, which is read first, is already in the window. The rest is corrupted.
     source.read_at(0, 10).await.unwrap();
     corrupt.store(true, Ordering::SeqCst);
     let error = extract(source, &request, Scratch::default()).await.unwrap_err();
@@ -260,7 +260,7 @@ async fn what_is_wanted_nearly_whole_is_copied_and_checked() {
 }
 
 #[tokio::test]
-async fn of_what_is_wanted_in_part_only_that_is_read() {
+async fn only_needed_ranges_are_read() {
     let Some(own) = Own::new().await else { return };
     let key = video(&own).await;
     let source = own

@@ -1,4 +1,4 @@
-//! Objects are written whole or not at all, whatever happens on the way.
+//! Objects are written as a whole or not at all, whatever faults occur.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use videoframes_core::testing::{Fault, ProxiedRequest};
 
 type Kind = fn(&ProxiedRequest) -> bool;
 
-/// The first `times` requests of a kind meet with a fault.
+/// Returns a fault for the first `times` requests of a kind.
 fn first(times: usize, kind: Kind, fault: Fault) -> impl Fn(&ProxiedRequest) -> Fault + Send + Sync {
     let met = AtomicUsize::new(0);
     move |request| {
@@ -34,7 +34,7 @@ async fn large_objects_are_written_in_parts_and_small_ones_at_once() {
 }
 
 #[tokio::test]
-async fn a_busy_store_is_asked_again() {
+async fn retries_requests_to_a_busy_store() {
     let Some(own) = Own::new().await else { return };
     let kinds: [Kind; 4] = [
         ProxiedRequest::is_part,
@@ -54,7 +54,7 @@ async fn a_busy_store_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_part_that_fails_for_good_leaves_nothing() {
+async fn a_permanently_failing_part_leaves_no_upload() {
     let Some(own) = Own::new().await else { return };
     let second =
         |request: &ProxiedRequest| match request.is_part() && request.target.contains("partNumber=2&") {
@@ -72,7 +72,7 @@ async fn a_part_that_fails_for_good_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_cannot_be_completed_leaves_nothing() {
+async fn an_upload_that_cannot_be_completed_is_aborted() {
     let Some(own) = Own::new().await else { return };
     for fault in [
         Fault::Answer(200, "InternalError"),
@@ -93,7 +93,7 @@ async fn an_upload_that_cannot_be_completed_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_object_whose_answer_was_lost_is_adopted() {
+async fn adopts_an_object_whose_response_was_lost() {
     let Some(own) = Own::new().await else { return };
     let last: Kind = |request| request.completes_upload() || request.is_put();
     for (at, fault) in [
@@ -105,9 +105,9 @@ async fn an_object_whose_answer_was_lost_is_adopted() {
     .into_iter()
     .enumerate()
     {
-        // Lost once, and every time.
+        // Lost once, and lost every time.
         for times in [1, usize::MAX] {
-            // Which takes as long as all tries may.
+            // Takes as long as all attempts together may take.
             if matches!((fault, times), (Fault::Stall(_), usize::MAX)) {
                 continue;
             }
@@ -130,7 +130,7 @@ async fn an_object_whose_answer_was_lost_is_adopted() {
 }
 
 #[tokio::test]
-async fn an_object_of_another_writer_is_not_touched() {
+async fn does_not_overwrite_an_object_of_another_writer() {
     let Some(own) = Own::new().await else { return };
     let storage = own.storage();
     for length in [9, PART + 9] {
@@ -151,7 +151,7 @@ async fn an_object_of_another_writer_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_conflict_with_another_request_is_tried_again() {
+async fn retries_after_a_conflict_with_another_request() {
     let Some(own) = Own::new().await else { return };
     let last: Kind = |request| request.completes_upload() || request.is_put();
     let conflict = Fault::Answer(409, "ConditionalRequestConflict");
@@ -171,7 +171,7 @@ async fn a_conflict_with_another_request_is_tried_again() {
 }
 
 #[tokio::test]
-async fn writers_that_go_away_leave_no_upload() {
+async fn dropped_writers_leave_no_upload() {
     let Some(own) = Own::new().await else { return };
     let storage = own.storage();
     let key = key("never");
@@ -188,14 +188,14 @@ async fn writers_that_go_away_leave_no_upload() {
     own.holds_nothing(&key).await;
 }
 
-/// A call is dropped while the store does not answer to it.
+/// A call is dropped before the store responds.
 #[tokio::test]
-async fn calls_that_are_dropped_leave_no_upload() {
+async fn dropped_calls_leave_no_upload() {
     let Some(own) = Own::new().await else { return };
     let kinds: [(Kind, Fault); 3] = [
         (ProxiedRequest::is_part, Fault::Silence),
         (ProxiedRequest::completes_upload, Fault::Silence),
-        // The answer with the upload's name is late, and comes all the same.
+        // The response with the upload ID is late but arrives.
         (ProxiedRequest::starts_upload, Fault::Hold),
     ];
     for (kind, fault) in kinds {

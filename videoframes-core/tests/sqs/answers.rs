@@ -1,4 +1,4 @@
-//! What becomes of answers that the server for tests does not give, and of what goes over the wire.
+//! Responses that the server for tests does not send, and the contents of requests.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn ok(body: Value) -> Answer {
     (200, "", body)
 }
 
-/// An error as SQS words it: its type in the body, the older code in a header.
+/// Returns an error in the format of SQS: its type in the body, the older code in a header.
 fn error(code: &'static str, message: &str) -> Answer {
     (
         400,
@@ -27,7 +27,7 @@ fn error(code: &'static str, message: &str) -> Answer {
     )
 }
 
-/// All entries of a batch succeeded.
+/// Returns success for all entries of a batch.
 fn all_well(body: &Value) -> Answer {
     let entries = body["Entries"].as_array().unwrap().iter();
     let done: Vec<Value> = entries
@@ -36,7 +36,7 @@ fn all_well(body: &Value) -> Answer {
     ok(json!({"Successful": done, "Failed": []}))
 }
 
-/// The client compares no checksums of what it sent.
+/// The client does not verify checksums of sent messages.
 fn md5_of(_: &Value) -> &'static str {
     "d41d8cd98f00b204e9800998ecf8427e"
 }
@@ -55,14 +55,14 @@ fn receipt(name: &str) -> ReceiptHandle {
     ReceiptHandle(name.to_owned())
 }
 
-/// An error and its causes, as a front end shows them.
+/// Returns an error and its causes, as a front end prints them.
 fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |error: &&dyn Error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[tokio::test]
-async fn every_sign_of_a_stale_receipt_means_that_it_is_lost() {
+async fn errors_about_stale_receipts_mean_a_lost_receipt() {
     for (code, message) in [
         ("MessageNotInflight", ""),
         ("ReceiptHandleIsInvalid", "The input receipt handle is invalid."),
@@ -92,7 +92,7 @@ async fn every_sign_of_a_stale_receipt_means_that_it_is_lost() {
 }
 
 #[tokio::test]
-async fn visibility_is_asked_for_in_whole_seconds_and_within_what_sqs_has() {
+async fn visibility_is_rounded_to_seconds_and_limited_to_the_range_of_sqs() {
     let told = Told::answering(|_, _| ok(json!({})));
     let queue = queue(&told).await;
     for time in [
@@ -116,7 +116,7 @@ async fn visibility_is_asked_for_in_whole_seconds_and_within_what_sqs_has() {
 }
 
 #[tokio::test]
-async fn each_message_of_a_batch_has_the_answer_that_was_given_for_it() {
+async fn each_message_of_a_batch_has_its_own_result() {
     let told = Told::answering(|_, body| {
         let entry = |n: usize| body["Entries"][n]["Id"].clone();
         ok(json!({
@@ -144,7 +144,7 @@ async fn each_message_of_a_batch_has_the_answer_that_was_given_for_it() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_behind_others_takes_nothing_back() {
+async fn a_failed_request_does_not_affect_results_of_previous_requests() {
     let told = Told::answering(|_, body| match body["Entries"][0]["MessageBody"].as_str() {
         Some("10") => error("OverLimit", "no more"),
         _ => all_well(body),
@@ -161,7 +161,7 @@ async fn a_request_that_fails_behind_others_takes_nothing_back() {
 }
 
 #[tokio::test]
-async fn batches_keep_within_what_one_request_may_have() {
+async fn batches_respect_the_limits_of_a_request() {
     let told = Told::answering(|_, body| all_well(body));
     let large = Outgoing::new("x".repeat(MESSAGE_BYTES / 2));
     let queue = queue(&told).await;
@@ -202,11 +202,11 @@ async fn groups_and_deduplication_are_for_fifo_queues_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deletes_of_many_callers_go_together_and_each_has_its_own_answer() {
+async fn deletes_of_several_callers_share_requests_and_have_separate_results() {
     let (gate, called) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let closed = gate.clone();
     let told = Told::answering(move |_, body| {
-        // The first one is under way until all the others have called.
+        // The first request is pending until all other calls were made.
         closed.wait();
         let entries = body["Entries"].as_array().unwrap().iter();
         let (bad, good): (Vec<_>, Vec<_>) =
@@ -253,7 +253,7 @@ async fn deletes_of_many_callers_go_together_and_each_has_its_own_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heartbeat_waits_for_no_poll() {
+async fn a_heartbeat_does_not_wait_for_a_poll() {
     let gate = Gate::default();
     let closed = gate.clone();
     let told = Told::answering(move |action, _| {
@@ -284,11 +284,11 @@ async fn a_heartbeat_waits_for_no_poll() {
 }
 
 #[tokio::test]
-async fn a_poll_may_take_longer_than_other_requests_and_a_server_that_hangs_is_left() {
+async fn polls_have_a_longer_timeout_than_other_requests() {
     let never = Gate::default();
     let told = Told::answering(move |action, _| {
         match action {
-            // What this is about is a time: longer than other requests may take.
+            // The test measures a time longer than other requests may take.
             "ReceiveMessage" => std::thread::sleep(Duration::from_secs(2)),
             _ => never.wait(),
         }
@@ -309,7 +309,7 @@ async fn a_poll_may_take_longer_than_other_requests_and_a_server_that_hangs_is_l
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_too_large_is_cut() {
+async fn an_oversized_dead_letter_message_is_truncated() {
     let told = Told::answering(|action, body| match action {
         "SendMessageBatch" => {
             let entry = &body["Entries"][0];
@@ -345,7 +345,7 @@ async fn a_dead_letter_that_is_too_large_is_cut() {
 }
 
 #[tokio::test]
-async fn a_message_that_the_dead_letters_do_not_take_is_not_deleted() {
+async fn a_message_that_cannot_be_dead_lettered_is_not_deleted() {
     let told = Told::answering(|action, body| match action {
         "SendMessageBatch" => error("AccessDenied", "not authorized to perform: sqs:sendmessage"),
         _ => all_well(body),
@@ -367,7 +367,7 @@ async fn a_message_that_the_dead_letters_do_not_take_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_in_one_line() {
+async fn wrong_credentials_are_reported_in_one_line() {
     let told = Told::answering(|_, _| {
         let (_, code, body) = error(
             "InvalidClientTokenId",
@@ -387,7 +387,7 @@ async fn wrong_credentials_are_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_in_one_line() {
+async fn an_unreachable_server_is_reported_in_one_line() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);

@@ -1,4 +1,4 @@
-//! SQS passes the suite of its trait.
+//! SQS passes the conformance suite of its trait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl QueueHarness for InSqs {
         true
     }
 
-    /// Of the server for tests. SQS itself promises less of counts and stale receipts.
+    /// Abilities of the server for tests. SQS itself guarantees less for counts and stale receipts.
     fn abilities(&self) -> QueueAbilities {
         QueueAbilities {
             deduplicates: self.fifo,

@@ -1,4 +1,4 @@
-//! What a store that emits events by itself puts into a queue.
+//! Events that a store sends to a queue.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use videoframes_core::queue::Queue;
 
 use crate::Server;
 
-/// Puts something to the store of the server for tests, which asks for no signature.
+/// Puts an object to the store of the server for tests, which requires no signature.
 fn put(path: &str, body: &str) {
     let endpoint = std::env::var("VF_TEST_SQS").unwrap();
     let host = endpoint.strip_prefix("http://").unwrap();
@@ -26,7 +26,7 @@ fn put(path: &str, body: &str) {
 }
 
 #[tokio::test]
-async fn events_of_a_store_are_understood_as_they_come() {
+async fn events_of_a_store_are_parsed() {
     let Some(server) = Server::of_tests() else {
         return;
     };

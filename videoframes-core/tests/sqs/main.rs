@@ -1,4 +1,4 @@
-//! `SqsQueue` on the server that `VF_TEST_SQS` names, and on one that answers as it is told.
+//! `SqsQueue` on the server in `VF_TEST_SQS`, and on a server with scripted responses.
 #![allow(clippy::unwrap_used)]
 
 mod answers;
@@ -16,7 +16,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use uuid::Uuid;
 use videoframes_core::queue::{SqsOptions, SqsQueue};
 
-/// How a server at this address is reached.
+/// Returns the configuration for a server at this address.
 fn config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("key", "a secret that is never told", None, None, "tests");
     SdkConfig::builder()
@@ -27,14 +27,14 @@ fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A server on which anyone may make queues.
+/// A server on which anyone may create queues.
 struct Server {
     config: SdkConfig,
     client: Client,
 }
 
 impl Server {
-    /// The one that is there for tests.
+    /// Returns the server for tests.
     fn of_tests() -> Option<Self> {
         let Ok(endpoint) = std::env::var("VF_TEST_SQS") else {
             eprintln!("skipped on SQS: VF_TEST_SQS is not set");
@@ -68,7 +68,7 @@ impl Server {
         SqsQueue::connect(&self.config, name, &options).await.unwrap()
     }
 
-    /// A new queue, and the one that its dead letters go to. `kind` ends their names.
+    /// Creates a queue and its dead-letter queue. `kind` is the suffix of their names.
     async fn fresh(&self, kind: &str) -> (SqsQueue, SqsQueue) {
         let name = Uuid::new_v4().simple().to_string();
         let (work, dead) = (format!("work-{name}{kind}"), format!("dead-{name}{kind}"));

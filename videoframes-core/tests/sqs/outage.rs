@@ -1,4 +1,4 @@
-//! Queues that vanish, as after a restart of a server that keeps them in memory, and come back.
+//! Queues that disappear and come back, as after a restart of a server that keeps them in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::Server;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn what_is_asked_of_a_queue_that_is_gone_may_be_asked_again() {
+async fn errors_of_a_missing_queue_are_retryable() {
     let Some(server) = Server::of_tests() else {
         return;
     };
@@ -71,7 +71,7 @@ async fn what_is_asked_of_a_queue_that_is_gone_may_be_asked_again() {
     ));
 }
 
-/// Counts polls that fail.
+/// A queue that counts failed polls.
 struct Watched {
     inner: SqsQueue,
     failed: AtomicUsize,
@@ -117,7 +117,7 @@ impl Queue for Watched {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_goes_on_when_its_queue_is_there_again() {
+async fn a_worker_continues_when_its_queue_is_back() {
     let Some(server) = Server::of_tests() else {
         return;
     };

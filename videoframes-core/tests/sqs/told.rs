@@ -1,4 +1,4 @@
-//! A server that speaks as SQS does and answers as a test tells it.
+//! A server with the protocol of SQS and scripted responses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// An answer: its status, the code of an error (empty for none), and its body.
+/// A response: its status, the code of an error (empty if there is none), and its body.
 pub(crate) type Answer = (u16, &'static str, Value);
 
 type Telling = dyn Fn(&str, &Value) -> Answer + Send + Sync;
 
-/// Where answers wait until a test opens it.
+/// Holds back responses until a test opens the gate.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -28,7 +28,7 @@ impl Gate {
     }
 }
 
-/// Listens on loopback as long as the process lives.
+/// Listens on the loopback interface until the end of the process.
 pub(crate) struct Told {
     pub(crate) endpoint: String,
     /// Action and body of every request.
@@ -50,7 +50,7 @@ impl Told {
         Self { endpoint, requests }
     }
 
-    /// The bodies of all requests for an action.
+    /// Returns the bodies of all requests for an action.
     pub(crate) fn asked(&self, action: &str) -> Vec<Value> {
         let requests = self.requests.lock().unwrap();
         let of_action = requests.iter().filter(|(name, _)| name == action);
@@ -62,7 +62,7 @@ impl Told {
     }
 }
 
-/// Answers the requests of one connection.
+/// Responds to the requests of one connection.
 fn serve(stream: &TcpStream, requests: &Mutex<Vec<(String, Value)>>, answer: &Telling) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     let mut reader = BufReader::new(stream);

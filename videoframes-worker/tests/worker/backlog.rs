@@ -115,7 +115,9 @@ fn a_list_of_all_jobs_needs_no_more_memory_than_a_short_list() {
          '{{\"names\":\"{}\"}}', 0, 'pending', 0, 0, 0, 0, 0, 0, n, n, n FROM s",
         "x".repeat(1000)
     ));
-    let (short, little) = measured(&place, &["jobs"]);
+    // A program that ends at once may be gone before its memory can be read.
+    let measured_short = || Some(measured(&place, &["jobs"])).filter(|(_, peak)| *peak > 0);
+    let (short, little) = (0..50).find_map(|_| measured_short()).unwrap();
     assert_eq!(short.lines().count(), 101, "a heading and the newest jobs");
     for args in [&["jobs", "--limit", "0"][..], &["jobs", "-n", "0", "--json"]] {
         let (all, most) = measured(&place, args);

@@ -52,9 +52,11 @@ fn redacted(value: Value) -> Value {
 }
 
 fn redacted_field(name: &str, value: Value) -> Value {
-    let varies = ["id", "key", "version", "etag", "owner", "hash", "sha256", "uri"]
-        .iter()
-        .any(|part| name == *part || name.ends_with(&format!("_{part}")))
+    let varies = [
+        "id", "subject", "key", "version", "etag", "owner", "hash", "sha256", "done", "total",
+    ]
+    .iter()
+    .any(|part| name == *part || name.ends_with(&format!("_{part}")))
         || ["_at", "_ms", "_s", "bytes", "size", "time"]
             .iter()
             .any(|end| name.ends_with(end));

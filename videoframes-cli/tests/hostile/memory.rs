@@ -211,11 +211,11 @@ fn oversized_indexes_are_rejected_compressed_or_not() {
     let head = find(&whole, &[b"ftyp"]);
     let table = [head, &hollow(b"moov", b"", 240_000_000)].concat();
     let table = with_hollow_end(folder.path(), "ctts.mp4", &table, 240_000_000);
-    is_refused(&table, LIMIT_EXCEEDED, "its index has");
+    is_refused(&table, LIMIT_EXCEEDED, "the index has");
     let head = [find(&fragmented, &[b"ftyp"]), find(&fragmented, &[b"moov"])].concat();
     let run = [&head[..], &hollow(b"moof", b"", 240_000_000)].concat();
     let run = with_hollow_end(folder.path(), "trun.mp4", &run, 240_000_000);
-    is_refused(&run, LIMIT_EXCEEDED, "its index has");
+    is_refused(&run, LIMIT_EXCEEDED, "the index has");
 }
 
 #[test]

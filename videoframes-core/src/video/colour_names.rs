@@ -1,5 +1,5 @@
-//! ffmpeg's names for the code points of ITU-T H.273. `None` for a point that is not on the list,
-//! `Some(None)` for "unspecified".
+//! ffmpeg's names for the code points of ITU-T H.273. Returns `None` for an unlisted code point and `Some(None)`
+//! for "unspecified".
 
 /// Matrix coefficients, without RGB.
 pub(super) fn matrix(code: u16) -> Option<Option<String>> {

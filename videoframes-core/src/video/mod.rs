@@ -1,4 +1,4 @@
-//! What a video is before a single frame is decoded.
+//! Description of a video before a frame is decoded.
 
 mod colour_names;
 mod index;
@@ -21,41 +21,41 @@ use crate::units::{Rational, TimeBase};
 /// A video stream of a source and its container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoInfo {
-    /// The number of the stream among all streams of the source, from 0.
+    /// Index of the stream among all streams of the source, from 0.
     pub stream: u32,
-    /// The container's short name, as ffmpeg spells it (`mov,mp4,…`, `matroska,webm`).
+    /// Short name of the container in ffmpeg (`mov,mp4,…`, `matroska,webm`).
     pub container: String,
-    /// The codec's short name (`h264`).
+    /// Short name of the codec (`h264`).
     pub codec: String,
-    /// Stored width in samples, before aspect and rotation.
+    /// Stored width in samples, before aspect ratio and rotation.
     pub width: u32,
     /// Stored height in samples.
     pub height: u32,
-    /// Width of a sample over its height; 1 when the file does not say.
+    /// Ratio of a sample's width to its height; 1 if the file does not specify it.
     pub sample_aspect: Rational,
-    /// How the stored picture is turned for display.
+    /// Rotation and mirroring for display.
     pub orientation: Orientation,
-    /// The pixel format's name (`yuv420p10le`).
+    /// Name of the pixel format (`yuv420p10le`).
     pub pixel_format: String,
-    /// Whether pictures have an alpha channel, which VP8 and VP9 keep beside the pixel format.
+    /// Whether pictures have an alpha channel, which VP8 and VP9 store separately from the pixel format.
     pub alpha: bool,
     /// Colour tags.
     pub colour: Colour,
-    /// Whether the stream says that it is interlaced.
+    /// Whether the stream is marked as interlaced.
     pub interlaced: bool,
-    /// Average frame rate that the container claims: a hint, never a count.
+    /// Average frame rate according to the container; never used for counting.
     pub frame_rate: Option<Rational>,
-    /// Duration in seconds that the container claims: a hint.
+    /// Duration in seconds according to the container; not verified.
     pub duration: Option<Rational>,
-    /// Unit of the stream's timestamps.
+    /// Time base of the timestamps.
     pub time_base: TimeBase,
-    /// Timestamp of the first keyframe, where the stream begins with frames that refer to earlier ones: they
-    /// cannot be decoded and are not shown. Known once packets or frames have been read.
+    /// Timestamp of the first keyframe, if the stream begins with frames that refer to earlier frames. These
+    /// frames cannot be decoded and are not presented. Known after packets or frames have been read.
     pub first_keyframe: Option<i64>,
 }
 
 impl VideoInfo {
-    /// Width and height as displayed: square samples, upright unless `keep_rotation` is off.
+    /// Returns width and height as displayed, with square samples. With `rotate`, the orientation is applied.
     pub fn display_size(&self, rotate: bool) -> (u32, u32) {
         let width = self.sample_aspect * Rational::from_integer(i128::from(self.width));
         let width = u32::try_from(width.round().to_integer())
@@ -70,7 +70,7 @@ impl VideoInfo {
 }
 
 impl VideoInfo {
-    /// The same video as it is once its pictures were turned upright.
+    /// Returns the description of the video after the rotation was applied.
     pub(crate) fn turned_upright(&self) -> Self {
         let mut video = self.clone();
         if self.orientation.swaps_sides() {
@@ -82,38 +82,37 @@ impl VideoInfo {
     }
 }
 
-/// A sample aspect ratio that can be believed: beyond 1:16 … 16:1 it is none.
+/// Returns a sample aspect ratio if it is plausible, between 1:16 and 16:1.
 pub(crate) fn believable_aspect(aspect: Rational) -> Option<Rational> {
     let limit = Rational::from_integer(17);
     (aspect < limit && aspect.recip() < limit).then_some(aspect)
 }
 
-/// A turn by a multiple of 90°, perhaps mirrored: the display matrix of the stream.
+/// Rotation by a multiple of 90° and mirroring, from the display matrix of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Orientation {
-    /// As stored.
+    /// Stored as displayed.
     #[default]
     Upright,
-    /// Turned clockwise by 90°.
+    /// Rotated clockwise by 90°.
     Clockwise,
-    /// Turned by 180°.
+    /// Rotated by 180°.
     HalfTurn,
-    /// Turned counter-clockwise by 90°.
+    /// Rotated counter-clockwise by 90°.
     CounterClockwise,
     /// Mirrored left to right.
     MirroredHorizontally,
     /// Mirrored top to bottom.
     MirroredVertically,
-    /// Mirrored left to right, then turned clockwise by 90°.
+    /// Mirrored left to right, then rotated clockwise by 90°.
     MirroredClockwise,
-    /// Mirrored left to right, then turned counter-clockwise by 90°.
+    /// Mirrored left to right, then rotated counter-clockwise by 90°.
     MirroredCounterClockwise,
 }
 
 impl Orientation {
-    /// From the upper left 2×2 of a display matrix `[a b; c d]` (16.16, only signs matter), with
-    /// `x' = a·x + c·y`, `y' = b·x + d·y` (ISO/IEC 14496-12, 6.2.2). Anything but a multiple of
-    /// 90° is taken as upright.
+    /// Converts the upper left 2×2 of a display matrix `[a b; c d]` (16.16, only signs matter), with
+    /// `x' = a·x + c·y`, `y' = b·x + d·y` (ISO/IEC 14496-12, 6.2.2). Other rotations than multiples of 90° count as upright.
     pub fn from_matrix(a: i64, b: i64, c: i64, d: i64) -> Self {
         match (a.signum(), b.signum(), c.signum(), d.signum()) {
             (0, 1, -1, 0) => Self::Clockwise,
@@ -127,7 +126,7 @@ impl Orientation {
         }
     }
 
-    /// Whether width and height change places.
+    /// Returns whether width and height are swapped.
     pub fn swaps_sides(self) -> bool {
         matches!(
             self,
@@ -138,7 +137,7 @@ impl Orientation {
         )
     }
 
-    /// Clockwise degrees from stored to displayed, leaving mirroring aside.
+    /// Returns the clockwise rotation from stored to displayed in degrees, without mirroring.
     pub fn degrees(self) -> u32 {
         match self {
             Self::Upright | Self::MirroredHorizontally | Self::MirroredVertically => 0,
@@ -149,7 +148,7 @@ impl Orientation {
     }
 }
 
-/// Colour tags of a stream, in ffmpeg's names; `None` where the stream says nothing.
+/// Colour tags of a stream, with ffmpeg's names; `None` if the stream does not specify them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Colour {
     /// Matrix coefficients (`bt709`, `smpte170m`, `bt2020nc` …).
@@ -163,7 +162,7 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// Whether the transfer is one of the two HDR curves, PQ or HLG.
+    /// Returns whether the transfer is one of the two HDR transfer functions, PQ or HLG.
     pub fn is_hdr(&self) -> bool {
         matches!(self.transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
     }

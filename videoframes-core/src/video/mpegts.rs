@@ -1,33 +1,33 @@
-//! The seams of an MPEG transport stream: where its packet counters jump, and whether anything is missing
-//! there (ISO/IEC 13818-1, 2.4.3).
+//! Seams of an MPEG transport stream: positions at which its continuity counters jump, and whether data is
+//! missing there (ISO/IEC 13818-1, 2.4.3).
 //!
-//! Segments that are put one behind the other start their counters again, so that a jump alone proves no loss.
-//! At a seam a unit (a PES packet, which holds a picture) ends and the next one begins. Nothing is missing if
-//! the old unit is whole and the new one follows in time, or if the table of programs starts again as well.
+//! Concatenated segments restart their counters, so a jump alone proves no loss. At a seam, a unit (a PES packet,
+//! which contains a picture) ends and the next unit begins. Nothing is missing if the old unit is complete and
+//! the new unit follows in time, or if the program association table restarts too.
 
 use std::collections::{BTreeMap, HashMap};
 
 const SYNC: u8 = 0x47;
-/// Sizes of a packet: plain, with a timestamp in front (M2TS), with parity behind it.
+/// Sizes of a packet: plain, preceded by a timestamp (M2TS), followed by parity bytes.
 const SIZES: [usize; 3] = [188, 192, 204];
-/// Sync bytes in a row that prove a size.
+/// Number of consecutive sync bytes that confirm a packet size.
 const PROOF: usize = 4;
-/// The table of programs.
+/// PID of the program association table.
 const PROGRAMS: u16 = 0;
-/// Padding.
+/// PID of null packets.
 const NULL: u16 = 0x1fff;
-/// Timestamps have so many bits.
+/// Range of timestamps, which have 33 bits.
 const CLOCK: i64 = 1 << 33;
 
-/// Looks at all packets for what explains marked ones.
+/// Searches all packets for explanations of marked packets.
 #[derive(Debug)]
 pub(crate) struct Seams {
-    /// Decode times of the units that are marked as corrupt, and what is known about each.
+    /// Decode times of the units marked as corrupt, with the findings on each.
     marked: BTreeMap<i64, Found>,
     rest: Vec<u8>,
     size: Option<usize>,
     pids: HashMap<u16, Pid>,
-    /// How often the table of programs started again.
+    /// Number of restarts of the program association table.
     restarts: u64,
 }
 
@@ -38,12 +38,12 @@ enum Found {
     Loss,
 }
 
-/// The state of one elementary stream.
+/// State of an elementary stream.
 #[derive(Debug, Default)]
 struct Pid {
     counter: Option<u8>,
     unit: Option<Unit>,
-    /// The last steps from one unit's decode time to the next.
+    /// Last differences between the decode times of consecutive units.
     steps: [i64; 2],
     restarts: u64,
 }
@@ -52,10 +52,10 @@ struct Pid {
 #[derive(Debug)]
 struct Unit {
     dts: Option<i64>,
-    /// Bytes that its head announces; nothing for most video.
+    /// Length according to the header in bytes; absent for most video.
     announced: Option<usize>,
     received: usize,
-    /// Whether its last packet was filled up, as the last one of nearly every unit is.
+    /// Whether the last packet so far has stuffing, as the last packet of nearly every unit has.
     filled: bool,
 }
 
@@ -68,7 +68,7 @@ impl Unit {
     }
 }
 
-/// One packet.
+/// A packet.
 struct Packet<'a> {
     pid: u16,
     counter: u8,
@@ -80,7 +80,7 @@ struct Packet<'a> {
 }
 
 impl Seams {
-    /// Looks for what explains the units with these decode times.
+    /// Creates a search for explanations of the units with these decode times.
     pub(crate) fn new(marked: impl IntoIterator<Item = i64>) -> Self {
         let marked = marked.into_iter();
         Self {
@@ -94,7 +94,7 @@ impl Seams {
         }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Parses the next bytes of the stream.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let mut data = std::mem::take(&mut self.rest);
         data.extend_from_slice(bytes);
@@ -114,7 +114,7 @@ impl Seams {
         self.rest = data.split_off(at);
     }
 
-    /// Whether all marked units are whole.
+    /// Returns whether all marked units are complete.
     pub(crate) fn explain(mut self) -> bool {
         let data = std::mem::take(&mut self.rest);
         let mut at = 0;
@@ -169,19 +169,19 @@ impl Seams {
 }
 
 impl Pid {
-    /// Whether nothing is missing between a unit and the next one.
+    /// Returns whether nothing is missing between a unit and the next unit.
     fn is_seam(&self, unit: &Unit, next: &Unit, restarted: bool) -> bool {
         let (Some(from), Some(to)) = (unit.dts, next.dts) else {
             return false;
         };
         let step = step(from, to);
-        // A whole picture that is missing leaves twice the usual step.
+        // A missing picture leaves twice the usual step.
         let usual = self.steps.iter().copied().max().unwrap_or(0);
         let follows = step < 0 || (step > 0 && step <= usual * 3 / 2);
         step != 0 && (restarted || (unit.is_whole() && follows))
     }
 
-    /// Takes the payload of a packet, which may begin the unit `next`.
+    /// Processes the payload of a packet, which may begin the unit `next`.
     fn take(&mut self, next: Option<Unit>, length: usize, filled: bool) {
         if let Some(next) = next {
             if let (Some(from), Some(to)) = (self.unit.as_ref().and_then(|unit| unit.dts), next.dts) {
@@ -196,7 +196,7 @@ impl Pid {
     }
 }
 
-/// From one timestamp to another, across a wrap of the clock.
+/// Returns the difference between two timestamps, across a wrap of the clock.
 fn step(from: i64, to: i64) -> i64 {
     let forward = (to - from).rem_euclid(CLOCK);
     if forward > CLOCK / 2 {
@@ -206,11 +206,11 @@ fn step(from: i64, to: i64) -> i64 {
     }
 }
 
-/// The size of packets, if one starts here.
+/// Returns the size of packets if a packet starts here.
 fn size_at(data: &[u8]) -> Option<usize> {
     SIZES
         .into_iter()
-        .find(|size| (0..PROOF).all(|place| data.get(place * size).is_some_and(|&byte| byte == SYNC)))
+        .find(|size| (0..PROOF).all(|index| data.get(index * size).is_some_and(|&byte| byte == SYNC)))
 }
 
 impl<'a> Packet<'a> {
@@ -234,7 +234,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// A unit from its head.
+/// Parses the header of a unit.
 fn unit(payload: &[u8]) -> Unit {
     let length = match payload {
         [0, 0, 1, _, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
@@ -248,7 +248,7 @@ fn unit(payload: &[u8]) -> Unit {
     }
 }
 
-/// The decode time in the head of a unit, or its presentation time where both are the same.
+/// Parses the decode time in the header of a unit, or its presentation time if both are equal.
 fn decode_time(payload: &[u8]) -> Option<i64> {
     if !payload.starts_with(&[0, 0, 1]) {
         return None;
@@ -267,7 +267,7 @@ fn decode_time(payload: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// Writes units of two packets on one PID, with a table of programs in front of each segment.
+    /// Writes units of two packets on one PID, with a program association table before each segment.
     #[derive(Default)]
     struct Writer {
         bytes: Vec<u8>,
@@ -296,7 +296,7 @@ mod tests {
             }
         }
 
-        /// A unit whose second packet has so many bytes.
+        /// Writes a unit whose second packet has `tail` bytes of payload.
         fn unit(&mut self, time: i64, tail: usize) {
             let stamp = [
                 (time >> 29 & 0xe | 0x21) as u8,
@@ -330,7 +330,7 @@ mod tests {
     const FIRST: [i64; 3] = [3000, 6000, 9000];
     const SECOND: [i64; 3] = [12_000, 15_000, 18_000];
 
-    /// A segment, which another follows whose counters start again.
+    /// Returns two segments; the counters of the second segment restart.
     fn joined(second: &[i64]) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.segment(&FIRST);
@@ -340,12 +340,12 @@ mod tests {
     }
 
     #[test]
-    fn joined_segments_lack_nothing() {
+    fn concatenated_segments_are_complete() {
         assert!(explain(&joined(&SECOND), &[9000]));
-        assert!(explain(&joined(&FIRST), &[9000]), "a segment joined to itself");
+        assert!(explain(&joined(&FIRST), &[9000]), "a segment repeats");
         let wrapped = [9000 + CLOCK];
-        assert!(explain(&joined(&SECOND), &wrapped), "times wrap");
-        // Time goes on much later, and the table of programs starts again.
+        assert!(explain(&joined(&SECOND), &wrapped), "timestamps wrap");
+        // The time jumps forward, and the program association table restarts.
         let mut writer = Writer::default();
         writer.segment(&FIRST);
         writer.counters = [9, 0];
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sizes_of_packets_are_read() {
+    fn parses_other_packet_sizes() {
         for (front, behind) in [(4, 0), (0, 16)] {
             let bytes: Vec<u8> = joined(&SECOND)
                 .chunks(188)
@@ -365,24 +365,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_packet_is_a_loss_wherever_it_lies() {
+    fn detects_a_lost_packet_at_any_position() {
         let whole = written(|writer| {
             writer.segment(&FIRST);
             writer.segment(&SECOND);
         });
         let packets: Vec<&[u8]> = whole.chunks(188).collect();
-        // Packet 0 is the table; the units follow with two packets each.
+        // Packet 0 is the table. The units follow with two packets each.
         for (lost, marked) in [(3, 3000), (4, 6000), (6, 9000)] {
             let bytes = [packets[..lost].concat(), packets[lost + 1..].concat()].concat();
             assert!(!explain(&bytes, &[marked]), "packet {lost}");
         }
-        // Both packets of a unit: the units around it are whole, and there is a gap in time.
+        // Both packets of a unit: the units around it are complete, and there is a gap in time.
         let bytes = [packets[..5].concat(), packets[7..].concat()].concat();
         assert!(!explain(&bytes, &[6000]));
     }
 
     #[test]
-    fn what_is_not_found_is_not_explained() {
+    fn does_not_explain_unknown_units() {
         assert!(!explain(&joined(&SECOND), &[9000, 15_000]));
         assert!(!explain(&[0; 5000], &[9000]));
         assert!(!explain(&[], &[9000]));
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn a_faulty_packet_is_a_loss() {
         let mut bytes = joined(&SECOND);
-        // The first packet behind the seam.
+        // The first packet after the seam.
         let at = 8 * 188;
         assert_eq!(bytes[at + 1] & 0x40, 0x40);
         bytes[at + 1] |= 0x80;
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn two_losses_in_one_place_do_not_excuse_each_other() {
+    fn a_seam_does_not_excuse_a_loss_at_the_same_timestamp() {
         let twice = [joined(&SECOND), joined(&SECOND)].concat();
         assert!(explain(&twice, &[9000, 18_000]));
         let mut lossy = twice.clone();

@@ -1,22 +1,23 @@
-//! What single samples of H.264 and HEVC are: where decoding may start, and what nobody refers to.
+//! Properties of single samples of H.264 and HEVC: whether decoding may start at a sample, and whether other
+//! samples refer to it.
 //!
-//! Pure functions over a sample's bytes as they lie in MP4: NAL units behind their lengths.
+//! Pure functions on the bytes of a sample in MP4: NAL units, each preceded by its length.
 
 use super::Coding;
 
 /// Whether and how decoding may start at a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// The decoder forgets all that came before: it may be led here from anywhere.
+    /// The decoder discards its state, so that any sample may precede this one.
     Clean,
-    /// All that is shown later is right if decoding starts here, but a decoder that has decoded
-    /// something else takes it for what is missing before: it has to be a fresh one.
+    /// All later pictures are correct if decoding starts here. A decoder that has decoded other samples would use
+    /// them as missing references, so that a new decoder is needed.
     Fresh,
-    /// Pictures after it may need what came before.
+    /// Later pictures may refer to earlier samples.
     None,
 }
 
-/// Where decoding may start (H.264: 7.4.1.2.4 and D.2.8; HEVC: 3.27 and 7.4.2.2).
+/// Returns whether decoding may start at a sample (H.264: 7.4.1.2.4 and D.2.8; HEVC: 3.27 and 7.4.2.2).
 pub fn start(coding: Coding, sample: &[u8]) -> Start {
     match coding {
         Coding::Opaque => Start::Clean,
@@ -36,13 +37,13 @@ pub fn start(coding: Coding, sample: &[u8]) -> Start {
     }
 }
 
-/// Whether no other picture refers to this one, so that a decoder does not miss it.
+/// Returns whether no other picture refers to a sample, so that the decoder does not need it.
 pub fn is_droppable(coding: Coding, sample: &[u8]) -> bool {
     match coding {
         Coding::Opaque => false,
         Coding::H264 { length_size } => all_units(length_size, sample, |unit| match unit.first()? & 0x1f {
             1 | 5 => Some(unit[0] & 0x60 == 0),
-            // Supplemental messages, delimiters and filler go with their picture.
+            // Supplemental messages, delimiters and filler data belong to their picture.
             6 | 9 | 12 => None,
             _ => Some(false),
         }),
@@ -62,8 +63,8 @@ pub fn is_droppable(coding: Coding, sample: &[u8]) -> bool {
     }
 }
 
-/// Makes a clean random access picture of HEVC a broken link (3.21): the standard's own sign that
-/// what came before is not what the encoder saw. Pictures that would need it are left out.
+/// Changes a clean random access picture of HEVC to a broken link (3.21). In the standard a broken link means that
+/// earlier pictures are not those that the encoder used. Decoders drop pictures that refer to them.
 pub fn break_link(coding: Coding, sample: &mut [u8]) {
     const CLEAN_RANDOM_ACCESS: u8 = 21;
     const BROKEN_LINK_WITHOUT_LEADING: u8 = 18;
@@ -79,7 +80,7 @@ pub fn break_link(coding: Coding, sample: &mut [u8]) {
     }
 }
 
-/// All units that say something agree that it is so, and at least one says so.
+/// Returns whether at least one unit confirms a property and no unit denies it.
 fn all_units(length_size: u8, sample: &[u8], says: impl Fn(&[u8]) -> Option<bool>) -> bool {
     let mut any = false;
     for unit in units(length_size, sample) {
@@ -92,7 +93,7 @@ fn all_units(length_size: u8, sample: &[u8], says: impl Fn(&[u8]) -> Option<bool
     any
 }
 
-/// The NAL units of a sample; a `None` for bytes that are none.
+/// Returns the NAL units of a sample; `None` for invalid bytes.
 fn units(length_size: u8, sample: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -108,7 +109,7 @@ fn units(length_size: u8, sample: &[u8]) -> impl Iterator<Item = Option<&[u8]>> 
     })
 }
 
-/// Start and end of the unit whose length stands at `at`.
+/// Returns start and end of the unit whose length is stored at `at`.
 fn unit_at(length_size: u8, sample: &[u8], at: usize) -> Option<(usize, usize)> {
     let start = at.checked_add(usize::from(length_size))?;
     let length = sample
@@ -141,15 +142,15 @@ fn h264_start(length_size: u8, sample: &[u8]) -> Start {
     start.unwrap_or(Start::None)
 }
 
-/// Whether a supplemental message says that all is right from this picture on: a recovery point
-/// with `recovery_frame_cnt` 0.
+/// Returns whether a supplemental message declares all pictures from this one on correct: a recovery point with
+/// `recovery_frame_cnt` 0.
 fn recovers_at_once(unit: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
     let Ok(payload) = h264_reader::rbsp::decode_nal(unit) else {
         return false;
     };
     let mut rest = &*payload;
-    // Kind and size are each a sum of bytes up to the first that is not 255.
+    // Kind and size are each the sum of bytes up to the first byte other than 255.
     fn sum(rest: &mut &[u8]) -> Option<usize> {
         let mut total = 0usize;
         loop {
@@ -161,7 +162,7 @@ fn recovers_at_once(unit: &[u8]) -> bool {
             }
         }
     }
-    // What is left at the end is the stop bit.
+    // A single remaining byte contains the stop bit.
     while rest.len() > 1 {
         let (Some(kind), Some(size)) = (sum(&mut rest), sum(&mut rest)) else {
             return false;
@@ -170,7 +171,7 @@ fn recovers_at_once(unit: &[u8]) -> bool {
             return false;
         };
         if kind == RECOVERY_POINT {
-            // An Exp-Golomb 0 is a single one.
+            // The Exp-Golomb code of 0 is a single 1 bit.
             return message.first().is_some_and(|byte| byte & 0x80 != 0);
         }
         rest = tail;
@@ -197,7 +198,7 @@ mod tests {
         bytes
     }
 
-    /// The header of an HEVC unit of `kind` in temporal layer `layer`.
+    /// Returns the header of an HEVC unit of `kind` in temporal layer `layer`.
     fn hevc(kind: u8, layer: u8) -> [u8; 3] {
         [kind << 1, layer + 1, 0x80]
     }
@@ -208,7 +209,7 @@ mod tests {
         let cases: [(&[&[u8]], Start); 6] = [
             (&[delimiter, &[0x65, 0x88]], Start::Clean),
             (&[delimiter, &[6, 6, 1, 0xc4, 0x80], &[0x41, 0x9a]], Start::Fresh),
-            // recovery_frame_cnt 1: right only one frame later.
+            // recovery_frame_cnt 1: pictures are correct one frame later.
             (&[&[6, 6, 1, 0x54, 0x80], &[0x41, 0x9a]], Start::None),
             (&[&[6, 5, 2, 1, 2, 0x80], &[0x41, 0x9a]], Start::None),
             (&[&[0x41, 0x9a]], Start::None),
@@ -217,11 +218,7 @@ mod tests {
         for (units, expected) in cases {
             assert_eq!(start(H264, &sample(4, units)), expected, "{units:x?}");
         }
-        assert_eq!(
-            start(H264, &[0, 0, 0, 9, 0x65]),
-            Start::None,
-            "a unit that is cut"
-        );
+        assert_eq!(start(H264, &[0, 0, 0, 9, 0x65]), Start::None, "a truncated unit");
     }
 
     #[test]
@@ -230,14 +227,14 @@ mod tests {
             H264,
             &sample(4, &[&[6, 1], &[0x01, 0x9a], &[0x01, 0x9a]])
         ));
-        // One slice that is referred to, or a parameter set beside it, keeps the sample.
+        // A slice with references to it, or a parameter set, keeps the sample.
         assert!(!is_droppable(H264, &sample(4, &[&[0x01, 0x9a], &[0x21, 0x9a]])));
         assert!(!is_droppable(H264, &sample(4, &[&[0x68, 1], &[0x01, 0x9a]])));
         assert!(!is_droppable(H264, &sample(4, &[&[6, 1]])) && !is_droppable(H264, &[]));
     }
 
     #[test]
-    fn hevc_drops_only_the_highest_layer_and_starts_at_random_access_points() {
+    fn hevc_drops_only_the_highest_layer_and_starts_only_at_random_access_points() {
         assert!(is_droppable(HEVC, &sample(2, &[&hevc(0, 1)])));
         assert!(!is_droppable(HEVC, &sample(2, &[&hevc(0, 0)])), "a lower layer");
         assert!(!is_droppable(HEVC, &sample(2, &[&hevc(1, 1)])), "a reference");

@@ -1,4 +1,4 @@
-//! The video streams of a source, and which of them is meant. Pure.
+//! The video streams of a source, and the choice among them. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,27 +9,27 @@ use crate::units::ParseUnitError;
 /// A video stream of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoStream {
-    /// Its number among all streams of the source, from 0.
+    /// Index of the stream among all streams of the source, from 0.
     pub index: u32,
-    /// The container's own number for it: the track of an MP4, the PID of an MPEG-TS.
+    /// Identifier of the stream in the container: the track of an MP4 file, the PID of an MPEG-TS.
     pub id: Option<u32>,
-    /// The codec's short name (`h264`).
+    /// Short name of the codec (`h264`).
     pub codec: String,
     /// Stored width in samples.
     pub width: u32,
     /// Stored height in samples.
     pub height: u32,
-    /// Frames that the container claims.
+    /// Number of frames according to the container.
     pub frames: Option<u64>,
-    /// Whether the container marks it as one to play by default.
+    /// Whether the container marks the stream for playback by default.
     pub default: bool,
-    /// Whether the container marks it as one not to play.
+    /// Whether the container marks the stream as disabled.
     pub disabled: bool,
-    /// Whether it is a picture that belongs to something else, such as cover art.
+    /// Whether the stream is an attached picture, such as cover art.
     pub attached: bool,
 }
 
-/// A video stream, as a person names it.
+/// Identification of a video stream by a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamChoice {
     /// By [`VideoStream::index`]: `1`.
@@ -66,17 +66,17 @@ impl FromStr for StreamChoice {
     }
 }
 
-/// What a container says of its video.
+/// Description of a video by its container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Described {
-    /// The stream that is meant.
+    /// The chosen stream.
     pub video: VideoInfo,
     /// All video streams.
     pub streams: Vec<VideoStream>,
 }
 
-/// The stream that is meant: the one that was asked for, else the one that a player shows, which is the first
-/// that is marked as default, or the first. Attached pictures are taken only when asked for.
+/// Returns the requested stream. Without a request, returns the stream that a player shows, which is the first
+/// default stream or else the first stream. Attached pictures are only returned on request.
 pub(crate) fn choose(streams: &[VideoStream], choice: Option<StreamChoice>) -> Option<&VideoStream> {
     match choice {
         Some(StreamChoice::Index(index)) => streams.iter().find(|stream| stream.index == index),
@@ -89,7 +89,7 @@ pub(crate) fn choose(streams: &[VideoStream], choice: Option<StreamChoice>) -> O
     }
 }
 
-/// Says which stream was taken where there was a choice and nobody made it.
+/// Returns a note about the used stream if there were several streams and no choice.
 pub(crate) fn note(
     streams: &[VideoStream],
     taken: &VideoInfo,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_that_a_player_shows_is_chosen_unless_another_is_asked_for() {
+    fn chooses_the_stream_that_a_player_shows_by_default() {
         let cover = stream(0, true, true);
         let (disabled, enabled, second) = (
             stream(1, false, false),
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(
             index(&all[..2], None),
             Some(1),
-            "the only one is taken, disabled or not"
+            "the only stream is used even if it is disabled"
         );
         assert_eq!(index(&all[..1], None), None);
         assert_eq!(index(&all, Some(StreamChoice::Index(1))), Some(1));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_read_as_they_are_written() {
+    fn parses_displayed_choices() {
         for (text, choice) in [
             ("0", StreamChoice::Index(0)),
             ("17", StreamChoice::Index(17)),

@@ -1,8 +1,8 @@
-//! The presented frames of a video by time.
+//! Presented frames of a video in order of time.
 
 use crate::units::{Rational, TimeBase};
 
-/// `P`: the timestamps of all frames that a player shows, strictly increasing, and the end.
+/// `P`: the timestamps of all presented frames, strictly increasing, and the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     time_base: TimeBase,
@@ -12,9 +12,9 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// From timestamps in any order; of equal ones one is kept. `last_duration` is the stored
-    /// duration of the last frame in ticks, where known and positive; the gap before it stands in
-    /// otherwise. `None` without a frame.
+    /// Creates a timeline from timestamps in any order; duplicates are removed. `last_duration` is the stored
+    /// duration of the last frame in ticks, if known and positive. Otherwise the gap before the last frame is
+    /// used. Returns `None` without frames.
     pub fn new(time_base: TimeBase, mut pts: Vec<i64>, last_duration: Option<i64>) -> Option<Self> {
         pts.sort_unstable();
         pts.dedup();
@@ -33,43 +33,43 @@ impl Timeline {
         })
     }
 
-    /// Unit of the timestamps.
+    /// Returns the time base of the timestamps.
     pub fn time_base(&self) -> TimeBase {
         self.time_base
     }
 
-    /// All timestamps, strictly increasing, never empty.
+    /// Returns all timestamps, which are strictly increasing and never empty.
     pub fn pts(&self) -> &[i64] {
         &self.pts
     }
 
-    /// Time of frame `index` in seconds from the first frame.
+    /// Returns the time of frame `index` in seconds from the first frame.
     pub fn time(&self, index: usize) -> Rational {
         self.time_base
             .seconds(i128::from(self.pts[index]) - i128::from(self.pts[0]))
     }
 
-    /// Seconds from the first frame to the end of the last.
+    /// Returns the seconds from the start of the first frame to the end of the last frame.
     pub fn duration(&self) -> Rational {
         self.time_base
             .seconds(i128::from(self.end) - i128::from(self.pts[0]))
     }
 
-    /// Returns the timestamp at which the last frame ends, where its duration is stored and not taken from
-    /// the gap before it.
+    /// Returns the timestamp at which the last frame ends, if its duration is stored and not derived from the gap
+    /// before the last frame.
     pub fn stored_end(&self) -> Option<i64> {
         self.has_stored_end.then_some(self.end)
     }
 
-    /// Seconds for which frame `index` is displayed.
+    /// Returns the seconds for which frame `index` is displayed.
     pub fn frame_duration(&self, index: usize) -> Rational {
         let until = self.pts.get(index + 1).copied().unwrap_or(self.end);
         self.time_base
             .seconds(i128::from(until) - i128::from(self.pts[index]))
     }
 
-    /// The frame displayed at `time` seconds: the last one with a timestamp at or before it.
-    /// A time before the first frame gives the first.
+    /// Returns the frame displayed at `time` seconds: the last frame with a timestamp at or before `time`. For a
+    /// time before the first frame, returns the first frame.
     pub fn frame_at(&self, time: Rational) -> usize {
         let origin = i128::from(self.pts[0]);
         let latest = match self.time_base.whole_ticks(time) {
@@ -82,8 +82,8 @@ impl Timeline {
     }
 }
 
-/// Turns timestamps in the order in which a decoder gives frames into a presentation: frames that
-/// go back in time are not shown, and of equal timestamps the later frame is.
+/// Builds a timeline from timestamps in the order of decoder output. Frames that go back in time are not
+/// presented, and of frames with equal timestamps the last frame is presented.
 #[derive(Debug, Default)]
 pub struct TimelineBuilder {
     pts: Vec<i64>,
@@ -91,7 +91,7 @@ pub struct TimelineBuilder {
 }
 
 impl TimelineBuilder {
-    /// Takes the next decoded frame's timestamp and, where known, its duration in ticks.
+    /// Adds the timestamp of the next decoded frame and, if known, its duration in ticks.
     pub fn push(&mut self, pts: i64, duration: Option<i64>) {
         match self.pts.last() {
             Some(&last) if pts < last => return,
@@ -101,29 +101,29 @@ impl TimelineBuilder {
         self.last_duration = duration;
     }
 
-    /// Takes the frames of another, which come behind these.
+    /// Appends the frames of another builder.
     pub fn append(&mut self, other: Self) {
         for pts in other.pts {
             self.push(pts, other.last_duration);
         }
     }
 
-    /// Number of frames so far.
+    /// Returns the number of frames so far.
     pub fn len(&self) -> usize {
         self.pts.len()
     }
 
-    /// Whether no frame has come yet.
+    /// Returns whether there are no frames yet.
     pub fn is_empty(&self) -> bool {
         self.pts.is_empty()
     }
 
-    /// The last timestamp so far.
+    /// Returns the last timestamp so far.
     pub fn last(&self) -> Option<i64> {
         self.pts.last().copied()
     }
 
-    /// The timeline, with `last_duration` standing in where the frames carried none.
+    /// Returns the timeline. `last_duration` is used if the frames have no durations.
     pub fn finish(self, time_base: TimeBase, last_duration: Option<i64>) -> Option<Timeline> {
         Timeline::new(time_base, self.pts, self.last_duration.or(last_duration))
     }

@@ -1,16 +1,16 @@
-//! What an index claims, held against limits before anything is decoded by it. Decoders make tables of the
-//! same entries, so that a file which exceeds these limits is not given to them either.
+//! Checks of the claims of an index against limits before decoding. Decoders allocate tables for the same
+//! entries, so a file that exceeds these limits is not passed to decoders either.
 
 use super::super::NoIndex;
 use super::boxes::{Box, find};
 use crate::limits::{INDEX_BOX_BYTES, INDEX_EDITS, INDEX_ENTRIES};
 
-/// Tables of entries (ISO/IEC 14496-12, 8.5 to 8.9).
+/// Boxes with tables of entries (ISO/IEC 14496-12, 8.5 to 8.9).
 const TABLES: [&[u8; 4]; 9] = [
     b"stts", b"ctts", b"stsc", b"stco", b"co64", b"stss", b"stps", b"stsd", b"sbgp",
 ];
 
-/// Counts what a movie and its fragments claim.
+/// Counters of the samples that a movie and its fragments claim.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     source_bytes: u64,
@@ -18,7 +18,7 @@ pub(super) struct Audit {
 }
 
 impl Audit {
-    /// Of a source of so many bytes.
+    /// Creates the counters for a source of this size in bytes.
     pub(super) fn new(source_bytes: u64) -> Self {
         Self {
             source_bytes,
@@ -34,7 +34,7 @@ impl Audit {
             let size = data.and_then(|data| number(&data, 0)).unwrap_or(0);
             if size > INDEX_BOX_BYTES {
                 return Err(NoIndex::excessive(format!(
-                    "its compressed index claims {size} bytes, the limit is {INDEX_BOX_BYTES}"
+                    "the compressed index claims {size} bytes, the limit is {INDEX_BOX_BYTES}"
                 )));
             }
         }
@@ -55,7 +55,7 @@ impl Audit {
             return Ok(());
         };
         for table in tables.iter().filter(|b| TABLES.contains(&&b.kind)) {
-            let what = format!("entries in its table '{}'", table.kind.escape_ascii());
+            let what = format!("entries in the table '{}'", table.kind.escape_ascii());
             at_most(&what, entries(table).unwrap_or(0), INDEX_ENTRIES)?;
         }
         let sizes = find(&tables, b"stsz").or_else(|| find(&tables, b"stz2"));
@@ -76,7 +76,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds samples, of which each is at least a byte of the source.
+    /// Adds samples, each of which has at least a byte in the source.
     fn add(&mut self, samples: u64) -> Result<(), NoIndex> {
         self.samples += samples;
         at_most("samples", self.samples, INDEX_ENTRIES.min(self.source_bytes))
@@ -86,20 +86,21 @@ impl Audit {
 fn at_most(what: &str, count: u64, limit: u64) -> Result<(), NoIndex> {
     match count > limit {
         true => Err(NoIndex::excessive(format!(
-            "its index claims {count} {what}, the limit is {limit}"
+            "the index claims {count} {what}, the limit is {limit}"
         ))),
         false => Ok(()),
     }
 }
 
-/// The sample tables of a track.
+/// Returns the sample tables of a track.
 fn tables<'a>(track: &[Box<'a>]) -> Option<Vec<Box<'a>>> {
     let media = find(track, b"mdia")?.children().ok()?;
     let information = find(&media, b"minf")?.children().ok()?;
     find(&information, b"stbl")?.children().ok()
 }
 
-/// Whether every sample lasts one tick: uncompressed audio, whose samples decoders do not list one by one.
+/// Returns whether every sample lasts one tick: uncompressed audio, whose samples decoders do not list one by
+/// one.
 fn is_pcm(tables: &[Box<'_>]) -> bool {
     let Some(durations) = find(tables, b"stts") else {
         return false;
@@ -107,18 +108,18 @@ fn is_pcm(tables: &[Box<'_>]) -> bool {
     number(&durations, 4) == Some(1) && number(&durations, 12) == Some(1)
 }
 
-/// The number of entries that a table claims. It follows version and flags, and in `sbgp` also the grouping
-/// type, which has a parameter from version 1 on.
+/// Returns the number of entries that a table claims. The number follows version and flags; in `sbgp` also the
+/// grouping type, which has a parameter from version 1 on.
 fn entries(table: &Box<'_>) -> Option<u64> {
-    let place = match (&table.kind, table.body.first()?) {
+    let offset = match (&table.kind, table.body.first()?) {
         (b"sbgp", 0) => 8,
         (b"sbgp", _) => 12,
         _ => 4,
     };
-    number(table, place)
+    number(table, offset)
 }
 
-/// The number of 32 bits at a place of a box's content.
+/// Returns the 32-bit number at an offset in the content of a box.
 fn number(b: &Box<'_>, start: usize) -> Option<u64> {
     let bytes = b.body.get(start..start.checked_add(4)?)?;
     Some(u32::from_be_bytes(bytes.try_into().ok()?).into())
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_counted_where_each_table_counts_them() {
+    fn reads_the_number_of_entries_of_each_table() {
         for (kind, body, count) in [
             (b"stts", &[0, 0, 0, 0, 0, 0, 0, 7][..], Some(7)),
             (b"sbgp", b"\0\0\0\0roll\0\0\0\x05", Some(5)),

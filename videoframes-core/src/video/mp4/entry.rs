@@ -1,4 +1,4 @@
-//! The description of a track's samples: its codec, and as much of the stream as it tells.
+//! Sample description of a track: its codec, and properties of the stream.
 
 use mp4_atom::{Avcc, Colr, Hvcc, Pasp, Stsd};
 
@@ -6,32 +6,32 @@ use super::super::{Coding, NoIndex};
 use super::boxes::{Box, find, need};
 use crate::units::Rational;
 
-/// Bytes of a visual sample entry in front of its boxes (ISO/IEC 14496-12, 12.1.3).
+/// Size of a visual sample entry before its boxes in bytes (ISO/IEC 14496-12, 12.1.3).
 const VISUAL_BYTES: usize = 78;
 
-/// Codecs whose samples stand alone or say by their sync flag where decoding may start.
+/// Codecs whose samples are independent, or whose sync flags mark where decoding may start.
 const OPAQUE: [&[u8; 4]; 14] = [
     b"av01", b"vp08", b"vp09", b"mp4v", b"jpeg", b"mjpa", b"apcn", b"apch", b"apcs", b"apco", b"ap4h",
     b"ap4x", b"AVdn", b"png ",
 ];
 
-/// What the sample description of a track says.
+/// Sample description of a track.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SampleEntry {
     pub(super) coding: Coding,
-    /// The sequence parameter set that applies, where the description holds exactly one.
+    /// The sequence parameter set, if the description contains exactly one.
     pub(super) parameter_set: Option<Vec<u8>>,
-    /// Stored size as the container says it.
+    /// Stored size according to the container.
     pub(super) size: (u16, u16),
-    /// `pasp`: the shape of a sample.
+    /// Sample aspect ratio from `pasp`.
     pub(super) sample_aspect: Option<Rational>,
-    /// `colr`, where it names code points.
+    /// Colour tags from `colr`, if the box contains code points.
     pub(super) colour: Option<ColourBox>,
-    /// Boxes that change what a decoder shows, in ways that differ between versions of ffmpeg.
+    /// Whether there are boxes that change the decoded pictures in ways that differ between versions of ffmpeg.
     pub(super) unusual: bool,
 }
 
-/// Code points of ITU-T H.273, and the range where the box has one.
+/// Code points of ITU-T H.273, and the range if the box specifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ColourBox {
     pub(super) primaries: u16,
@@ -40,7 +40,7 @@ pub(super) struct ColourBox {
     pub(super) full_range: Option<bool>,
 }
 
-/// Format, width and height of a track's first sample description.
+/// Returns format, width and height of the first sample description of a track.
 pub(super) fn summary(stbl: &[Box<'_>]) -> Option<([u8; 4], u16, u16)> {
     let entry = Box::all(find(stbl, b"stsd")?.body.get(8..)?)
         .ok()?
@@ -53,7 +53,7 @@ pub(super) fn summary(stbl: &[Box<'_>]) -> Option<([u8; 4], u16, u16)> {
     Some((entry.kind, size(24)?, size(26)?))
 }
 
-/// The codec's short name as ffmpeg spells it, or the format's own.
+/// Returns the short name of the codec in ffmpeg, or the format itself.
 pub(super) fn codec_name(format: [u8; 4]) -> String {
     match &format {
         b"avc1" | b"avc3" => "h264".to_owned(),
@@ -70,13 +70,13 @@ pub(super) fn codec_name(format: [u8; 4]) -> String {
     }
 }
 
-impl Entry {
-    /// Reads the content of an `stsd` box, which must describe all samples in one way.
+impl SampleEntry {
+    /// Parses the content of an `stsd` box, which must contain a single description.
     pub(super) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {
         debug_assert_eq!(stsd.kind, *<Stsd as mp4_atom::Atom>::KIND.as_ref());
         let entries = Box::all(stsd.body.get(8..).ok_or_else(|| stsd.unreadable())?)?;
         let [entry] = entries.as_slice() else {
-            return Err(NoIndex::new("it has several sample descriptions"));
+            return Err(NoIndex::new("the file has several sample descriptions"));
         };
         let (Some(fixed), Some(rest)) = (entry.body.get(..VISUAL_BYTES), entry.body.get(VISUAL_BYTES..))
         else {
@@ -122,7 +122,7 @@ impl Entry {
             colour,
             unusual: boxes.iter().any(|b| match &b.kind {
                 b"clap" => true,
-                // Two fields a sample.
+                // Two fields per sample.
                 b"fiel" => b.body.first() != Some(&1),
                 _ => false,
             }),
@@ -133,7 +133,7 @@ impl Entry {
 fn coding(format: [u8; 4], boxes: &[Box<'_>]) -> Result<(Coding, Option<Vec<u8>>), NoIndex> {
     let usable = |length_size: u8| match length_size {
         1 | 2 | 4 => Ok(length_size),
-        _ => Err(NoIndex::new("its NAL units have lengths of three bytes")),
+        _ => Err(NoIndex::new("the NAL units have lengths of three bytes")),
     };
     match &format {
         b"avc1" | b"avc3" => {
@@ -157,7 +157,8 @@ fn coding(format: [u8; 4], boxes: &[Box<'_>]) -> Result<(Coding, Option<Vec<u8>>
                 .collect();
             let coding = Coding::Hevc {
                 length_size: usable(hvcc.length_size_minus_one + 1)?,
-                // Overwritten by what the parameter set says; without one no layer counts as the highest.
+                // The parameter set overwrites this value; without a parameter set no layer counts as the
+                // highest.
                 highest_layer: u8::MAX,
             };
             Ok(match sets.as_slice() {
@@ -165,10 +166,10 @@ fn coding(format: [u8; 4], boxes: &[Box<'_>]) -> Result<(Coding, Option<Vec<u8>>
                 _ => (coding, None),
             })
         }
-        b"encv" => Err(NoIndex::new("it is encrypted")),
+        b"encv" => Err(NoIndex::new("the video is encrypted")),
         other if OPAQUE.contains(&other) => Ok((Coding::Opaque, None)),
         other => Err(NoIndex::new(format!(
-            "its codec '{}' is not taken apart",
+            "the codec '{}' is not supported",
             other.escape_ascii()
         ))),
     }

@@ -1,4 +1,4 @@
-//! Movie fragments (ISO/IEC 14496-12, 8.8), read as ffmpeg's demuxer reads them.
+//! Movie fragments (ISO/IEC 14496-12, 8.8), interpreted like ffmpeg's demuxer.
 
 use mp4_atom::{Tfdt, Tfhd, Trex};
 
@@ -9,12 +9,12 @@ use super::media::Media;
 /// Flags of a sample at which decoding may not start.
 const NOT_SYNC: u32 = 0x0001_0000 | 0x0100_0000;
 
-/// Collects the samples of one track from fragment to fragment.
+/// Collects the samples of one track over all fragments.
 #[derive(Debug)]
 pub(super) struct Fragments {
     defaults: Trex,
     media: Media,
-    /// What the composition offsets of the first fragment reached; see [`Fragments::finish`].
+    /// Largest negative composition offset of the first fragment; see [`Fragments::finish`].
     first_offset: Option<i64>,
 }
 
@@ -27,8 +27,8 @@ impl Fragments {
         }
     }
 
-    /// Takes a `moof` box that starts at `place` of the file.
-    pub(super) fn add(&mut self, moof: &Box<'_>, place: u64) -> Result<(), NoIndex> {
+    /// Adds a `moof` box at this offset of the file.
+    pub(super) fn add(&mut self, moof: &Box<'_>, offset: u64) -> Result<(), NoIndex> {
         let mut first = true;
         for traf in moof.children()?.iter().filter(|b| b.kind == *b"traf") {
             let parts = traf.children()?;
@@ -36,8 +36,12 @@ impl Fragments {
             if header.track_id == self.defaults.track_id {
                 let base = match header.base_data_offset {
                     Some(offset) => offset,
-                    None if header.default_base_is_moof || first => place,
-                    None => return Err(NoIndex::new("its fragments do not say where their data lie")),
+                    None if header.default_base_is_moof || first => offset,
+                    None => {
+                        return Err(NoIndex::new(
+                            "the fragments do not specify the position of their data",
+                        ));
+                    }
                 };
                 self.add_track(&parts, &header, base)?;
             }
@@ -51,13 +55,13 @@ impl Fragments {
             .sample_description_index
             .unwrap_or(self.defaults.default_sample_description_index);
         if description != 1 {
-            return Err(NoIndex::new("it has several sample descriptions"));
+            return Err(NoIndex::new("the file has several sample descriptions"));
         }
         if let Some(tfdt) = find(parts, b"tfdt") {
             let start = tfdt.decode::<Tfdt>()?.base_media_decode_time;
-            let start = i64::try_from(start).map_err(|_| NoIndex::new("its times are out of range"))?;
+            let start = i64::try_from(start).map_err(|_| NoIndex::new("the times are out of range"))?;
             if self.media.len() > 0 && start < self.media.decode_time {
-                return Err(NoIndex::new("its fragments overlap"));
+                return Err(NoIndex::new("the fragments overlap"));
             }
             self.media.decode_time = start;
         }
@@ -72,10 +76,10 @@ impl Fragments {
             .unwrap_or(self.defaults.default_sample_size);
         for part in parts.iter().filter(|b| b.kind == *b"trun") {
             let run = Run::read(part)?;
-            let mut place = run
+            let mut position = run
                 .data_offset
                 .and_then(|offset| base.checked_add_signed(offset.into()))
-                .ok_or_else(|| NoIndex::new("its fragments do not say where their data lie"))?;
+                .ok_or_else(|| NoIndex::new("the fragments do not specify the position of their data"))?;
             for RunEntry {
                 duration: own_duration,
                 size: own_size,
@@ -88,40 +92,40 @@ impl Fragments {
                     return Err(NoIndex::new("two frames have the same timestamp"));
                 }
                 let sync = own_flags.unwrap_or(flags) & NOT_SYNC == 0;
-                // Signed in every version, as ffmpeg takes them.
+                // ffmpeg treats the value as signed in every version.
                 let offset = i64::from(cts.unwrap_or(0) as i32);
-                self.media.push(place, size, sync, duration, offset)?;
-                place = place.saturating_add(u64::from(size));
+                self.media.push(position, size, sync, duration, offset)?;
+                position = position.saturating_add(u64::from(size));
             }
         }
         self.first_offset.get_or_insert(self.media.lowest_offset);
         Ok(())
     }
 
-    /// The samples, and the ticks by which ffmpeg delays them so that none is shown before it is
-    /// decoded. It learns that delay as it reads, so that one that grows is not to be predicted.
+    /// Returns the samples, and the delay in ticks that ffmpeg adds so that no sample is presented before it is
+    /// decoded. ffmpeg determines the delay while reading, so that a growing delay cannot be predicted.
     pub(super) fn finish(self) -> Result<(Media, i64), NoIndex> {
         let delay = self.media.lowest_offset;
         if self.first_offset.unwrap_or(0) != delay {
             return Err(NoIndex::new(
-                "its composition offsets change from fragment to fragment",
+                "the composition offsets change from fragment to fragment",
             ));
         }
         Ok((self.media, delay))
     }
 }
 
-/// A `trun` box, whose entries are read where they stand.
+/// A `trun` box, whose entries are parsed in place.
 struct Run<'a> {
     data_offset: Option<i32>,
     first_flags: Option<u32>,
     count: u32,
-    /// Which fields an entry has.
+    /// Flags of the fields that an entry has.
     fields: u32,
     rows: &'a [u8],
 }
 
-/// A sample of a run, as far as the run says.
+/// A sample of a run, with the fields that the run specifies.
 struct RunEntry {
     duration: Option<u32>,
     size: Option<u32>,
@@ -160,7 +164,7 @@ impl<'a> Run<'a> {
 
     fn entries(&self) -> impl Iterator<Item = RunEntry> {
         let mut words = self.rows.chunks_exact(4);
-        (0..self.count).map(move |place| {
+        (0..self.count).map(move |index| {
             let mut field = |field: u32| {
                 let word = (self.fields & field != 0).then(|| words.next()).flatten()?;
                 Some(u32::from_be_bytes(word.try_into().ok()?))
@@ -169,7 +173,7 @@ impl<'a> Run<'a> {
             RunEntry {
                 duration,
                 size,
-                flags: flags.or(self.first_flags.filter(|_| place == 0)),
+                flags: flags.or(self.first_flags.filter(|_| index == 0)),
                 cts,
             }
         })

@@ -1,16 +1,16 @@
-//! Samples as they are collected in decode order, and their presentation once all are known.
+//! Samples in decode order, and their presentation after all samples are known.
 
 use super::super::{NoIndex, Sample, Timeline};
 use crate::limits::{INDEX_SAMPLES, SAMPLE_BYTES};
 use crate::units::TimeBase;
 
-/// Largest composition offset that ffmpeg believes, in ticks.
-const LARGEST_OFFSET: i64 = 1 << 28;
+/// Maximum composition offset that ffmpeg accepts, in ticks.
+const MAX_OFFSET: i64 = 1 << 28;
 
-/// Samples in decode order with their times on the media's own clock.
+/// Samples in decode order with their times in ticks of the media.
 #[derive(Debug)]
 pub(super) struct Media {
-    /// Bytes of the source, which all samples share.
+    /// Size of the source in bytes, which limits the total size of the samples.
     source_bytes: u64,
     sample_bytes: u64,
     samples: Vec<Sample>,
@@ -19,30 +19,30 @@ pub(super) struct Media {
     last_duration: u32,
     /// Decode time of the next sample.
     pub(super) decode_time: i64,
-    /// How far the most negative composition offset reaches below 0.
+    /// Absolute value of the most negative composition offset.
     pub(super) lowest_offset: i64,
 }
 
-/// The part of the media that is shown, and when.
+/// The presented part of the media and its start time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Edit {
-    /// All of it, at its own times less `shift`.
+    /// All samples are presented, at their own times minus `shift`.
     All {
-        /// Ticks to take off every time.
+        /// Ticks to subtract from every time.
         shift: i64,
     },
-    /// What is composed from `from` until before `until`, of which the first is shown at `at`.
+    /// The samples composed in `from..until` are presented, the first of them at `at`.
     Part {
-        /// First composition time that is shown.
+        /// First composition time that is presented.
         from: i64,
-        /// First composition time that is not shown any more.
+        /// First composition time that is no longer presented.
         until: i64,
-        /// Time of the first shown frame.
+        /// Time of the first presented frame.
         at: i64,
     },
 }
 
-/// What [`Media::present`] makes.
+/// Result of [`Media::present`].
 #[derive(Debug)]
 pub(super) struct Presentation {
     pub(super) samples: Vec<Sample>,
@@ -51,7 +51,7 @@ pub(super) struct Presentation {
 }
 
 impl Media {
-    /// Of a source of this many bytes.
+    /// Creates an empty collection for a source of this size in bytes.
     pub(super) fn new(source_bytes: u64) -> Self {
         Self {
             source_bytes,
@@ -69,12 +69,12 @@ impl Media {
         self.samples.len()
     }
 
-    /// Sum of all durations, in ticks.
+    /// Returns the sum of all durations in ticks.
     pub(super) fn duration(&self) -> u64 {
         self.duration
     }
 
-    /// Appends a sample of `size` bytes at `offset`; times follow from those before it.
+    /// Appends a sample of `size` bytes at `offset`. Its times follow from the previous samples.
     pub(super) fn push(
         &mut self,
         offset: u64,
@@ -84,22 +84,24 @@ impl Media {
         composition_offset: i64,
     ) -> Result<(), NoIndex> {
         if self.samples.len() >= INDEX_SAMPLES {
-            return Err(NoIndex::new(format!("it has more than {INDEX_SAMPLES} samples")));
+            return Err(NoIndex::new(format!(
+                "the file has more than {INDEX_SAMPLES} samples"
+            )));
         }
         if size == 0 {
-            return Err(NoIndex::new("it has empty samples"));
+            return Err(NoIndex::new("the file has empty samples"));
         }
         if size > SAMPLE_BYTES {
-            return Err(NoIndex::new("its samples are too large"));
+            return Err(NoIndex::new("the samples are too large"));
         }
-        // Samples do not overlap in an honest file, and so their number is bounded by its size.
+        // Samples of a valid file do not overlap, so the size of the file bounds their number.
         self.sample_bytes += u64::from(size);
         let end = offset.checked_add(u64::from(size));
         if end.is_none_or(|end| end > self.source_bytes) || self.sample_bytes > self.source_bytes {
-            return Err(NoIndex::new("its samples reach beyond its end"));
+            return Err(NoIndex::new("the samples extend beyond the end of the file"));
         }
-        if composition_offset.abs() > LARGEST_OFFSET || i32::try_from(duration).is_err() {
-            return Err(NoIndex::new("its times are out of range"));
+        if composition_offset.abs() > MAX_OFFSET || i32::try_from(duration).is_err() {
+            return Err(NoIndex::new("the times are out of range"));
         }
         let composition = self.decode_time.saturating_add(composition_offset);
         self.samples.push(Sample {
@@ -121,8 +123,8 @@ impl Media {
         // INDEX_SAMPLES fits in 32 bits.
         let mut sorted: Vec<u32> = (0..self.samples.len() as u32).collect();
         sorted.sort_unstable_by_key(|&i| self.composition[i as usize]);
-        let time = |place: usize| self.composition[sorted[place] as usize];
-        if (1..sorted.len()).any(|place| time(place) == time(place - 1)) {
+        let time = |index: usize| self.composition[sorted[index] as usize];
+        if (1..sorted.len()).any(|index| time(index) == time(index - 1)) {
             return Err(NoIndex::new("two frames have the same timestamp"));
         }
         for (order, &i) in sorted.iter().enumerate() {
@@ -135,7 +137,7 @@ impl Media {
             Edit::Part { from, until, at } => {
                 let (first, end) = (first_at_or_after(from), first_at_or_after(until));
                 if first >= end {
-                    return Err(NoIndex::new("its edit list shows no frame"));
+                    return Err(NoIndex::new("the edit list presents no frame"));
                 }
                 (first, end, time(first).saturating_sub(at))
             }
@@ -144,14 +146,15 @@ impl Media {
             .iter()
             .map(|&i| self.composition[i as usize].saturating_sub(shift))
             .collect();
-        // Stored durations are those of decoding. The last frame of all lasts as long as the last that
-        // is decoded; one that an edit makes the last, until the next that it hides.
+        // Stored durations refer to decode order. The last frame of the file has the duration of the last decoded
+        // frame. If an edit hides later frames, the last presented frame ends where the first hidden frame
+        // starts.
         let last_duration = match sorted.get(end) {
             Some(_) => time(end).saturating_sub(time(end - 1)),
             None => i64::from(self.last_duration),
         };
         let timeline = Timeline::new(time_base, pts, Some(last_duration))
-            .ok_or_else(|| NoIndex::new("it has no samples"))?;
+            .ok_or_else(|| NoIndex::new("the file has no samples"))?;
         Ok(Presentation {
             samples: self.samples,
             timeline,

@@ -1,7 +1,7 @@
-//! The index of MP4 and QuickTime files (ISO/IEC 14496-12): no I/O, bytes in and an index out.
+//! Index of MP4 and QuickTime files (ISO/IEC 14496-12), without I/O: from bytes to an index.
 //!
-//! Everything in a file is distrusted. What is damaged or out of the ordinary makes no index, and
-//! the video takes the way of formats that have none.
+//! Nothing in a file is trusted. A damaged or unusual file has no index, and is then treated like formats without
+//! an index.
 
 mod audit;
 mod boxes;
@@ -24,14 +24,14 @@ use self::movie::Movie;
 use super::{NoIndex, StreamChoice, VideoIndex};
 use crate::limits::{INDEX_BOX_BYTES, INDEX_BOXES, INDEX_FRAGMENTS};
 
-/// Bytes that are asked for where a box header is expected: often the whole of an index.
+/// Number of bytes requested where a box header is expected: often the whole index.
 const WINDOW: u64 = 64 << 10;
-/// Least bytes that are asked for where the next fragment is expected.
+/// Minimum number of bytes requested where the next fragment is expected.
 const SMALL_WINDOW: u64 = 4 << 10;
-/// Bytes of the longest box header.
+/// Size of the longest box header in bytes.
 const HEADER: u64 = 16;
 
-/// Reads an index from a source that it never touches: it says which bytes it wants next.
+/// Parser of an index that performs no I/O: it reports the range of bytes to read next.
 ///
 /// ```
 /// # use videoframes_core::video::IndexReader;
@@ -45,15 +45,15 @@ const HEADER: u64 = 16;
 #[derive(Debug)]
 pub struct IndexReader {
     length: u64,
-    /// Start of the box that is next.
-    place: u64,
+    /// Start of the next box.
+    position: u64,
     window_start: u64,
     window: Bytes,
     boxes: usize,
     moofs: usize,
     stream: Option<StreamChoice>,
     audit: Audit,
-    /// Bytes that are asked for where the next box is expected.
+    /// Number of bytes to request where the next box is expected.
     ahead: u64,
     movie: Option<Movie>,
     fragments: Option<Fragments>,
@@ -62,9 +62,9 @@ pub struct IndexReader {
 
 struct BoxHeader {
     kind: [u8; 4],
-    /// Bytes of the header itself.
+    /// Size of the header in bytes.
     size: u64,
-    /// Bytes behind it; `None` up to the end of the file.
+    /// Size of the content in bytes; `None` if the box extends to the end of the file.
     content: Option<u64>,
 }
 
@@ -76,11 +76,11 @@ enum State {
 }
 
 impl IndexReader {
-    /// For a source of `length` bytes.
+    /// Creates a reader for a source of `length` bytes.
     pub fn new(length: u64) -> Self {
         Self {
             length,
-            place: 0,
+            position: 0,
             window_start: 0,
             window: Bytes::new(),
             boxes: 0,
@@ -94,12 +94,12 @@ impl IndexReader {
         }
     }
 
-    /// The same for a video stream that is asked for; otherwise the one that a player shows is read.
+    /// Selects a video stream; by default the stream that a player shows is read.
     pub fn with_stream(self, stream: Option<StreamChoice>) -> Self {
         Self { stream, ..self }
     }
 
-    /// The bytes that are needed to go on; `None` when there is nothing more to read.
+    /// Returns the next range of bytes to read, or `None` when reading is complete.
     pub fn wanted(&self) -> Option<Range<u64>> {
         match &self.state {
             State::Wants(range) => Some(range.clone()),
@@ -107,13 +107,13 @@ impl IndexReader {
         }
     }
 
-    /// Takes the bytes from `start` on that were wanted. Fewer than wanted make no index.
+    /// Supplies the bytes from `start` on. Fewer bytes than wanted result in no index.
     pub fn supply(&mut self, start: u64, bytes: Bytes) {
         let State::Wants(wanted) = &self.state else {
             return;
         };
         if start != wanted.start || (bytes.len() as u64) < wanted.end - wanted.start {
-            self.state = State::Failed(NoIndex::new("it is shorter than its source says"));
+            self.state = State::Failed(NoIndex::new("the source is shorter than its reported length"));
             return;
         }
         (self.window_start, self.window) = (start, bytes);
@@ -124,77 +124,78 @@ impl IndexReader {
         };
     }
 
-    /// The index.
+    /// Returns the index.
     ///
     /// # Errors
-    /// [`NoIndex`] where there is none, or none that can be used.
+    /// Fails with [`NoIndex`] if there is no usable index.
     pub fn finish(self) -> Result<VideoIndex, NoIndex> {
         match self.state {
             State::Failed(error) => return Err(error),
-            State::Wants(_) => return Err(NoIndex::new("it was not read to its end")),
+            State::Wants(_) => return Err(NoIndex::new("the index was not read completely")),
             State::Done => {}
         }
         let movie = self
             .movie
-            .ok_or_else(|| NoIndex::new("it has no index (no 'moov' box)"))?;
+            .ok_or_else(|| NoIndex::new("the file has no index (no 'moov' box)"))?;
         movie.index(self.fragments)
     }
 
-    /// Goes from box to box as far as the window reaches.
+    /// Advances from box to box as far as the window reaches.
     fn advance(&mut self) -> Result<Option<Range<u64>>, NoIndex> {
-        while self.place + 8 <= self.length {
+        while self.position + 8 <= self.length {
             let Some(header) = self.header()? else {
-                return Ok(Some(self.place..self.length.min(self.place + self.ahead)));
+                return Ok(Some(self.position..self.length.min(self.position + self.ahead)));
             };
             let end = match header.content {
                 Some(content) => header
                     .size
                     .checked_add(content)
-                    .and_then(|size| self.place.checked_add(size)),
+                    .and_then(|size| self.position.checked_add(size)),
                 None => Some(self.length),
             };
             let end = end
                 .filter(|&end| end <= self.length)
-                .ok_or_else(|| NoIndex::new("its boxes reach beyond its end"))?;
+                .ok_or_else(|| NoIndex::new("a box extends beyond the end of the file"))?;
             if matches!(&header.kind, b"moov" | b"moof") {
-                let bytes = end - self.place;
+                let bytes = end - self.position;
                 if bytes > INDEX_BOX_BYTES {
                     return Err(NoIndex::excessive(format!(
-                        "its index has {bytes} bytes, the limit is {INDEX_BOX_BYTES}"
+                        "the index has {bytes} bytes, the limit is {INDEX_BOX_BYTES}"
                     )));
                 }
-                let Some(bytes) = self.windowed(self.place..end) else {
-                    // With what says where the next box is.
-                    return Ok(Some(self.place..self.length.min(end + HEADER)));
+                let Some(bytes) = self.windowed(self.position..end) else {
+                    // Includes the header that locates the next box.
+                    return Ok(Some(self.position..self.length.min(end + HEADER)));
                 };
                 self.take(header.kind, &bytes)?;
                 if header.kind == *b"moof" {
-                    // The next one will not be much larger, and there may be thousands.
-                    self.ahead = (2 * (end - self.place)).clamp(SMALL_WINDOW, WINDOW);
+                    // The next box is probably not much larger, and there may be thousands of boxes.
+                    self.ahead = (2 * (end - self.position)).clamp(SMALL_WINDOW, WINDOW);
                 }
                 if self.movie.is_some() && self.fragments.is_none() {
                     return Ok(None);
                 }
             }
-            self.place = end;
+            self.position = end;
             self.boxes += 1;
             if self.boxes > INDEX_BOXES {
-                return Err(NoIndex::new("it has too many boxes"));
+                return Err(NoIndex::new("the file has too many boxes"));
             }
         }
         Ok(None)
     }
 
-    /// The header of the next box, where the window holds it.
+    /// Returns the header of the next box if the window contains it.
     fn header(&self) -> Result<Option<BoxHeader>, NoIndex> {
-        let Some(bytes) = self.windowed(self.place..self.length.min(self.place + HEADER)) else {
+        let Some(bytes) = self.windowed(self.position..self.length.min(self.position + HEADER)) else {
             return Ok(None);
         };
         let mut rest = &*bytes;
-        let header = Header::decode(&mut rest).map_err(|_| NoIndex::new("it is not made of boxes"))?;
+        let header =
+            Header::decode(&mut rest).map_err(|_| NoIndex::new("the file does not consist of boxes"))?;
         let kind = *header.kind.as_ref();
         if self.boxes == 0 && !STARTS.contains(&&kind) {
-            return Err(NoIndex::new("its format has no index that is read here"));
+            return Err(NoIndex::new("the format has no supported index"));
         }
         let header_size = (bytes.len() - rest.len()) as u64;
         Ok(Some(BoxHeader {
@@ -214,7 +215,7 @@ impl IndexReader {
     fn take(&mut self, kind: [u8; 4], bytes: &Bytes) -> Result<(), NoIndex> {
         let boxes = Box::all(bytes)?;
         let [only] = boxes.as_slice() else {
-            return Err(NoIndex::new("its boxes do not fit into each other"));
+            return Err(NoIndex::new("the boxes are not nested correctly"));
         };
         match &kind {
             b"moov" => self.audit.movie(only)?,
@@ -222,7 +223,7 @@ impl IndexReader {
                 self.moofs += 1;
                 if self.moofs > INDEX_FRAGMENTS {
                     return Err(NoIndex::excessive(format!(
-                        "it has more than {INDEX_FRAGMENTS} fragments"
+                        "the file has more than {INDEX_FRAGMENTS} fragments"
                     )));
                 }
                 self.audit.fragment(only)?;
@@ -235,18 +236,18 @@ impl IndexReader {
                 self.movie = Some(movie);
                 Ok(())
             }
-            (b"moof", Some(_), Some(fragments)) => fragments.add(only, self.place),
-            _ => Err(NoIndex::new("its boxes are in an unusual order")),
+            (b"moof", Some(_), Some(fragments)) => fragments.add(only, self.position),
+            _ => Err(NoIndex::new("the boxes are in an unusual order")),
         }
     }
 }
 
-/// Boxes with which files of this family start.
+/// Kinds of the boxes with which files of this family begin.
 const STARTS: [&[u8; 4]; 10] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"uuid", b"sidx",
 ];
 
-/// Whether a file begins with a box of this family.
+/// Returns whether a file begins with a box of this family.
 pub(crate) fn starts_like_mp4(head: &[u8; 8]) -> bool {
     STARTS.iter().any(|kind| head[4..] == **kind)
 }

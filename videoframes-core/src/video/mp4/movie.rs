@@ -1,4 +1,4 @@
-//! The movie box: which track is the video, and what it says of it.
+//! Movie box: the choice of the video track, and its description.
 
 use bytes::Bytes;
 use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
@@ -9,34 +9,34 @@ use super::super::{
     colour_names, streams,
 };
 use super::boxes::{Box, find, need};
-use super::entry::{self, ColourBox, Entry};
+use super::entry::{self, ColourBox, SampleEntry};
 use super::fragments::Fragments;
 use super::media::{Edit, Media};
 use super::tables;
 use crate::units::{Rational, TimeBase};
 
-/// The container's name, as ffmpeg spells it.
+/// Name of the container in ffmpeg.
 const CONTAINER: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 
-/// What `moov` says of the video track that is meant.
+/// Description of the chosen video track in `moov`.
 #[derive(Debug)]
 pub(super) struct Movie {
-    /// Its place among all tracks, which is the number of its stream.
+    /// Index of the track among all tracks, which is the index of its stream.
     stream: u32,
     streams: Vec<VideoStream>,
     header: Mvhd,
     track_header: Tkhd,
     time_base: TimeBase,
     edits: Option<Elst>,
-    entry: Entry,
+    entry: SampleEntry,
     sample_description: Bytes,
     media: Media,
-    /// Where samples come in fragments: what they are where a fragment does not say.
+    /// Defaults of samples in fragments; `None` for files without fragments.
     pub(super) defaults: Option<Trex>,
 }
 
 impl Movie {
-    /// Reads a `moov` box.
+    /// Parses a `moov` box.
     pub(super) fn read(
         moov: &Box<'_>,
         stream: Option<StreamChoice>,
@@ -50,17 +50,17 @@ impl Movie {
             .collect::<Result<Vec<_>, _>>()?;
         let streams = video_streams(&tracks)?;
         let chosen = streams::choose(&streams, stream)
-            .ok_or_else(|| NoIndex::new("it has no such video track"))?
+            .ok_or_else(|| NoIndex::new("the file lacks the requested video track"))?
             .index;
         let video = &tracks[chosen as usize];
         let track_header: Tkhd = need(video, b"tkhd")?.decode()?;
         let mdia = need(video, b"mdia")?.children()?;
         let media_header: Mdhd = need(&mdia, b"mdhd")?.decode()?;
         let time_base =
-            TimeBase::new(1, media_header.timescale).ok_or_else(|| NoIndex::new("its time scale is 0"))?;
+            TimeBase::new(1, media_header.timescale).ok_or_else(|| NoIndex::new("the time scale is 0"))?;
         let minf = need(&mdia, b"minf")?.children()?;
         if !holds_its_data(&minf)? {
-            return Err(NoIndex::new("its data lie in another file"));
+            return Err(NoIndex::new("the samples are in another file"));
         }
         let stbl = need(&minf, b"stbl")?.children()?;
         let stsd = need(&stbl, b"stsd")?;
@@ -79,7 +79,7 @@ impl Movie {
                 let ours = all
                     .into_iter()
                     .find(|trex| trex.track_id == track_header.track_id);
-                Some(ours.ok_or_else(|| NoIndex::new("its box 'trex' is missing"))?)
+                Some(ours.ok_or_else(|| NoIndex::new("the box 'trex' is missing"))?)
             }
         };
         Ok(Self {
@@ -89,15 +89,15 @@ impl Movie {
             track_header,
             time_base,
             edits,
-            entry: Entry::read(&stsd)?,
-            // A copy: the rest of the box is not kept.
+            entry: SampleEntry::read(&stsd)?,
+            // A copy, so that the rest of the box is not kept in memory.
             sample_description: Bytes::copy_from_slice(stsd.whole),
             media: tables::read(&stbl, source_bytes)?,
             defaults,
         })
     }
 
-    /// The index, of the samples in the tables or of those in fragments.
+    /// Returns the index of the samples in the tables or in the fragments.
     pub(super) fn index(self, fragments: Option<Fragments>) -> Result<VideoIndex, NoIndex> {
         let edited = self.edits.as_ref().and_then(|edits| {
             let edit = edits.entries.last()?;
@@ -109,7 +109,7 @@ impl Movie {
             None => (Media::new(0), 0),
         };
         let (media, edit) = match (self.media.len(), fragmented.len()) {
-            (0, 0) => return Err(NoIndex::new("it has no samples")),
+            (0, 0) => return Err(NoIndex::new("the file has no samples")),
             (_, 0) => (
                 self.media,
                 edit_of_tables(&self.edits, &self.header, self.time_base)?,
@@ -118,7 +118,11 @@ impl Movie {
                 let edit = edit_of_fragments(&self.edits, &self.header, self.time_base, delay)?;
                 (fragmented, edit)
             }
-            _ => return Err(NoIndex::new("it has samples both in tables and in fragments")),
+            _ => {
+                return Err(NoIndex::new(
+                    "the file has samples both in tables and in fragments",
+                ));
+            }
         };
         let frame_rate = match media.duration() {
             0 => None,
@@ -140,17 +144,17 @@ impl Movie {
         let fields = parameters.as_ref().is_none_or(|p| p.fields) && coding != Coding::Opaque;
         let first = &presentation.samples[0];
         let not_plannable = if fields {
-            Some("it may be interlaced, and interlaced frames need their neighbours")
+            Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
         } else if self.entry.unusual {
-            Some("its sample description has unusual parts")
+            Some("the sample description has unusual parts")
         } else if !first.sync
             || presentation
                 .samples
                 .iter()
                 .any(|s| s.order < first.order && !s.sync)
         {
-            // Frames in front of the first sync sample are decoded by nobody knows which decoder.
-            Some("its first frames cannot be decoded from a sync sample")
+            // Decoders disagree on frames before the first sync sample.
+            Some("the first frames cannot be decoded from a sync sample")
         } else {
             None
         };
@@ -180,7 +184,7 @@ impl Movie {
     }
 }
 
-/// The video tracks among all tracks, as a demuxer lists them.
+/// Returns the video tracks among all tracks in the order of a demuxer.
 fn video_streams(tracks: &[Vec<Box<'_>>]) -> Result<Vec<VideoStream>, NoIndex> {
     let videos = tracks.iter().zip(0u32..);
     let videos = videos.filter(|(track, _)| handler(track) == Some(*b"vide"));
@@ -215,7 +219,7 @@ fn handler(track: &[Box<'_>]) -> Option<[u8; 4]> {
     find(&mdia, b"hdlr")?.body.get(8..12)?.try_into().ok()
 }
 
-/// Whether this track refers to `id` as its chapters.
+/// Returns whether a track refers to `id` as its chapters.
 fn names_as_chapters(track: &[Box<'_>], id: u32) -> bool {
     let chapters = || {
         let references = find(track, b"tref")?.children().ok()?;
@@ -229,7 +233,7 @@ fn names_as_chapters(track: &[Box<'_>], id: u32) -> bool {
     chapters().unwrap_or(false)
 }
 
-/// Whether all data references point to the file itself.
+/// Returns whether all data references point to the file itself.
 fn holds_its_data(minf: &[Box<'_>]) -> Result<bool, NoIndex> {
     let Some(dinf) = find(minf, b"dinf") else {
         return Ok(true);
@@ -243,18 +247,18 @@ fn holds_its_data(minf: &[Box<'_>]) -> Result<bool, NoIndex> {
         .all(|entry| entry.body.get(3).is_some_and(|flags| flags & 1 == 1)))
 }
 
-/// Duration and start of the edit that follows an optional wait; anything else is unusual.
+/// Duration and start of an edit with an optional delay before it. Other edit lists are unusual.
 struct SimpleEdit {
-    /// The wait before it, in ticks of the media.
+    /// Delay before the edit in ticks of the media.
     wait: i64,
-    /// First composition time that is shown.
+    /// First composition time that is presented.
     start: i64,
-    /// Its length in ticks of the media.
+    /// Duration of the edit in ticks of the media.
     length: i64,
 }
 
 fn simple_edit(edits: &Elst, header: &Mvhd, time_base: TimeBase) -> Result<SimpleEdit, NoIndex> {
-    let unusual = || NoIndex::new("its edit list is unusual");
+    let unusual = || NoIndex::new("the edit list is unusual");
     let (wait, edit) = match edits.entries.as_slice() {
         [edit] => (0, edit),
         [wait, edit] if wait.media_time.is_none() => (wait.segment_duration, edit),
@@ -267,7 +271,7 @@ fn simple_edit(edits: &Elst, header: &Mvhd, time_base: TimeBase) -> Result<Simpl
     if edit.media_rate.integer() != 1 || edit.media_rate.decimal() != 0 {
         return Err(unusual());
     }
-    // The movie's ticks as the media's, rounded to the nearest.
+    // Converts ticks of the movie to ticks of the media, rounded to the nearest.
     let ticks = |movie: u64| {
         let half = Rational::new(1, 2);
         let exact = seconds.seconds(movie.into()) / time_base.seconds(1);
@@ -292,7 +296,7 @@ fn edit_of_tables(edits: &Option<Elst>, header: &Mvhd, time_base: TimeBase) -> R
     })
 }
 
-/// In fragmented files an edit only moves the frames, and hides none.
+/// Returns the edit of a fragmented file. Such an edit only shifts frames and hides none.
 fn edit_of_fragments(
     edits: &Option<Elst>,
     header: &Mvhd,
@@ -311,18 +315,19 @@ fn edit_of_fragments(
     })
 }
 
-/// All that the container and the parameter set say of the stream.
+/// Description of the stream by container and parameter set.
 struct Description<'a> {
     stream: u32,
     header: &'a Mvhd,
     track_header: &'a Tkhd,
-    entry: &'a Entry,
+    entry: &'a SampleEntry,
     time_base: TimeBase,
     frame_rate: Option<Rational>,
 }
 
 impl Description<'_> {
-    /// The stream, where container and parameter set agree on it and ffmpeg is known to read them so.
+    /// Returns the stream if container and parameter set agree and ffmpeg is known to interpret them in the same
+    /// way.
     fn video(&self, parameters: &SequenceParameters) -> Option<VideoInfo> {
         let (codec, hevc) = match self.entry.coding {
             Coding::H264 { .. } => ("h264", false),
@@ -359,7 +364,7 @@ impl Description<'_> {
             (Some(container), Some(stream)) if container != stream => return None,
             (Some(shape), _) => shape,
             (None, shape) => {
-                // Without `pasp`, a track header of another size stretches the pictures.
+                // Without `pasp`, a track header with another size scales the pictures.
                 let header = (self.track_header.width, self.track_header.height);
                 let whole = header.0.decimal() == 0 && header.1.decimal() == 0;
                 let same = (header.0.integer(), header.1.integer()) == self.entry.size && whole;
@@ -380,7 +385,7 @@ fn is_identity(matrix: &Matrix) -> bool {
     (matrix.a, matrix.b, matrix.c, matrix.d) == (ONE, 0, 0, ONE)
 }
 
-/// A turn or a mirror without a change of size; `None` for other matrices.
+/// Returns the rotation and mirroring of a matrix without scaling; `None` for other matrices.
 fn orientation(matrix: &Matrix) -> Option<Orientation> {
     let Matrix { a, b, c, d, .. } = *matrix;
     let pure = |x: i32, y: i32| {
@@ -393,11 +398,11 @@ fn orientation(matrix: &Matrix) -> Option<Orientation> {
     Some(Orientation::from_matrix(a.into(), b.into(), c.into(), d.into()))
 }
 
-/// The tags that a decoder will report: the stream's own before the container's.
+/// Returns the tags that a decoder will report. Tags of the stream take precedence over tags of the container.
 fn colour(parameters: &SequenceParameters, container: Option<ColourBox>, hevc: bool) -> Option<Colour> {
     let points = match (parameters.colour, container) {
         (Some((p, t, m)), _) => Some((p.into(), t.into(), m.into())),
-        // HEVC in ffmpeg forgets the container's tags; which ones a version shows is not foreseen.
+        // ffmpeg's HEVC decoder drops the container's tags, and versions differ in the tags that they report.
         (None, Some(_)) if hevc => return None,
         (None, Some(container)) => Some((container.primaries, container.transfer, container.matrix)),
         (None, None) => None,
@@ -415,7 +420,7 @@ fn colour(parameters: &SequenceParameters, container: Option<ColourBox>, hevc: b
         primaries: colour_names::primaries(primaries)?,
         full_range,
     };
-    // A wide gamut without an HDR curve may have its curve in a message beside the pictures.
+    // A wide gamut without an HDR transfer function may have its transfer function in a supplemental message.
     let wide = matches!(colour.matrix.as_deref(), Some("bt2020nc" | "bt2020c"));
     (!wide || colour.is_hdr()).then_some(colour)
 }

@@ -1,34 +1,34 @@
-//! The sample tables of a progressive file (ISO/IEC 14496-12, 8.6 and 8.7), read entry by entry where they
-//! stand: nothing is decoded that is not asked for.
+//! Sample tables of a progressive file (ISO/IEC 14496-12, 8.6 and 8.7). Entries are parsed on demand, in position.
 
 use super::super::NoIndex;
 use super::boxes::{Box, find, need};
 use super::media::Media;
 use crate::limits::INDEX_SAMPLES;
 
-/// How many samples a track claims to have.
+/// Returns the number of samples that a track claims.
 pub(super) fn sample_count(stbl: &[Box<'_>]) -> Option<u64> {
     let sizes = find(stbl, b"stsz")?;
     Some(word(sizes.body.get(8..)?)?.into())
 }
 
-/// Reads the tables of `stbl` into samples; none where all tables are empty, as in fragmented files.
+/// Reads the samples from the tables of `stbl`. Returns no samples if all tables are empty, as in fragmented
+/// files.
 pub(super) fn read(stbl: &[Box<'_>], source_bytes: u64) -> Result<Media, NoIndex> {
     let sizes = Sizes::read(&need(stbl, b"stsz")?)?;
     if sizes.count > INDEX_SAMPLES {
-        return Err(NoIndex::new("it has too many samples"));
+        return Err(NoIndex::new("the file has too many samples"));
     }
     let durations = entries::<2>(&need(stbl, b"stts")?)?;
     let mut durations = runs(durations.map(|[count, delta]| (count, delta)));
     let offsets = find(stbl, b"ctts").map(|ctts| entries::<2>(&ctts)).transpose()?;
-    // ffmpeg reads the offsets of version 0 as signed, too: QuickTime writes negative ones there.
+    // ffmpeg treats offsets of version 0 as signed too, since QuickTime writes negative offsets there.
     let offsets = offsets.into_iter().flatten();
     let mut offsets = runs(offsets.map(|[count, offset]| (count, i64::from(offset as i32))));
     let mut sync = SyncSamples::read(stbl)?;
     let mut media = Media::new(source_bytes);
-    for_each_place(stbl, sizes.count, |sample, offset| {
+    for_each_sample(stbl, sizes.count, |sample, offset| {
         let duration = durations.next().ok_or_else(differently)?;
-        let bytes = sizes.of(sample).ok_or_else(differently)?;
+        let bytes = sizes.get(sample).ok_or_else(differently)?;
         media.push(
             offset,
             bytes,
@@ -45,15 +45,15 @@ pub(super) fn read(stbl: &[Box<'_>], source_bytes: u64) -> Result<Media, NoIndex
 }
 
 fn differently() -> NoIndex {
-    NoIndex::new("its tables count samples differently")
+    NoIndex::new("the sample tables disagree on the number of samples")
 }
 
-/// The first 32 bits.
+/// Returns the first 32 bits as a number.
 fn word(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.first_chunk()?))
 }
 
-/// The entries of a table, of `N` words each, behind version, flags and their number.
+/// Returns the entries of a table, of `N` words each, after version, flags and number of entries.
 fn entries<'a, const N: usize>(
     table: &Box<'a>,
 ) -> Result<impl Iterator<Item = [u32; N]> + use<'a, N>, NoIndex> {
@@ -61,7 +61,8 @@ fn entries<'a, const N: usize>(
     Ok(rows.map(|row| std::array::from_fn(|i| word(&row[4 * i..]).unwrap_or(0))))
 }
 
-/// The entries of a table, of `size` bytes each, whose number stands at `start`, just before them.
+/// Returns the entries of a table, of `size` bytes each. Their number is stored at `start`, immediately before
+/// them.
 fn rows<'a>(table: &Box<'a>, start: usize, size: usize) -> Result<std::slice::ChunksExact<'a, u8>, NoIndex> {
     let behind = table
         .body
@@ -76,7 +77,7 @@ fn rows<'a>(table: &Box<'a>, start: usize, size: usize) -> Result<std::slice::Ch
 /// `stsz`: the sizes of all samples.
 struct Sizes<'a> {
     count: usize,
-    /// The size of every sample, or their sizes one by one.
+    /// The common size of all samples, or the list of their sizes.
     sizes: Result<u32, &'a [u8]>,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Sizes<'a> {
         Ok(Self { count, sizes })
     }
 
-    fn of(&self, sample: usize) -> Option<u32> {
+    fn get(&self, sample: usize) -> Option<u32> {
         match self.sizes {
             Ok(size) => Some(size),
             Err(sizes) => word(sizes.get(4 * sample..)?),
@@ -105,12 +106,12 @@ impl<'a> Sizes<'a> {
     }
 }
 
-/// Run-length coded values, one at a time: never more than are asked for.
+/// Expands run-length coded values lazily.
 fn runs<T: Copy>(entries: impl Iterator<Item = (u32, T)>) -> impl Iterator<Item = T> {
     entries.flat_map(|(count, value)| std::iter::repeat_n(value, count as usize))
 }
 
-/// The starts of all chunks.
+/// Returns the offsets of all chunks.
 fn chunks<'a>(stbl: &[Box<'a>]) -> Result<impl Iterator<Item = u64> + use<'a>, NoIndex> {
     let (table, size) = match find(stbl, b"co64") {
         Some(co64) => (co64, 8),
@@ -120,15 +121,15 @@ fn chunks<'a>(stbl: &[Box<'a>]) -> Result<impl Iterator<Item = u64> + use<'a>, N
     Ok(rows.map(|row| row.iter().fold(0, |start, &byte| start << 8 | u64::from(byte))))
 }
 
-/// Calls `each` with every sample's number and place; it answers with the place behind it.
-fn for_each_place(
+/// Calls `each` with the index and offset of every sample. The callback returns the offset after the sample.
+fn for_each_sample(
     stbl: &[Box<'_>],
     count: usize,
     mut each: impl FnMut(usize, u64) -> Result<u64, NoIndex>,
 ) -> Result<(), NoIndex> {
     let stsc = need(stbl, b"stsc")?;
     if entries::<3>(&stsc)?.any(|[.., description]| description != 1) {
-        return Err(NoIndex::new("it has several sample descriptions"));
+        return Err(NoIndex::new("the file has several sample descriptions"));
     }
     let mut layout = entries::<3>(&stsc)?
         .map(|[first, samples, _]| (first, samples))
@@ -140,12 +141,12 @@ fn for_each_place(
             current = Some(next);
         }
         let (_, samples) = current.ok_or_else(differently)?;
-        let mut place = start;
+        let mut position = start;
         for _ in 0..samples {
             if sample == count {
                 return Err(differently());
             }
-            place = each(sample, place)?;
+            position = each(sample, position)?;
             sample += 1;
         }
     }
@@ -155,9 +156,9 @@ fn for_each_place(
     }
 }
 
-/// Where decoding may start: the samples of `stss` and QuickTime's `stps`, or all without `stss`.
+/// Sync samples: those of `stss` and QuickTime's `stps`, or all samples without `stss`.
 struct SyncSamples {
-    /// Numbers from 1, ascending; `None` where all are.
+    /// Ascending sample numbers, from 1; `None` if all samples are sync samples.
     numbers: Option<std::iter::Peekable<std::vec::IntoIter<u32>>>,
 }
 
@@ -174,14 +175,14 @@ impl SyncSamples {
             numbers.sort_unstable();
         }
         if numbers.first() == Some(&0) || numbers.windows(2).any(|pair| pair[0] > pair[1]) {
-            return Err(NoIndex::new("its sync samples are out of order"));
+            return Err(NoIndex::new("the sync samples are out of order"));
         }
         Ok(Self {
             numbers: Some(numbers.into_iter().peekable()),
         })
     }
 
-    /// Asked for ascending samples, counted from 0.
+    /// Returns whether a sample, counted from 0, is a sync sample. Must be called for ascending samples.
     fn contains(&mut self, sample: usize) -> bool {
         let Some(numbers) = &mut self.numbers else {
             return true;

@@ -1,4 +1,4 @@
-//! A track's samples as fragmented MP4 (ISO/IEC 14496-12, 8.8), for a decoder that reads a pipe.
+//! Writer of a track's samples as fragmented MP4 (ISO/IEC 14496-12, 8.8), for a decoder that reads from a pipe.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mp4_atom::{
@@ -8,23 +8,23 @@ use mp4_atom::{
 
 use super::super::Track;
 
-/// The only track's number.
+/// Number of the only track.
 const TRACK: u32 = 1;
-/// Ticks per second. Times are only told apart, never measured.
+/// Ticks per second. Times only have to be distinct.
 const TIME_SCALE: u32 = 1000;
 
-/// A sample on its way into a fragment.
+/// A sample of a fragment.
 #[derive(Debug, Clone)]
 pub(crate) struct FragmentSample {
     pub(crate) bytes: Bytes,
-    /// Decode time; increases from sample to sample.
+    /// Decode time, which increases from sample to sample.
     pub(crate) decode_time: u64,
     /// Presentation time, at or after the decode time.
     pub(crate) presentation_time: u64,
     pub(crate) sync: bool,
 }
 
-/// The head of the file: the track with its sample description as it was.
+/// Returns the header of the file: the track with its unchanged sample description.
 pub(crate) fn head(track: &Track) -> Result<Bytes, Error> {
     let mut out = Vec::with_capacity(1024 + track.sample_description.len());
     Ftyp {
@@ -98,13 +98,13 @@ pub(crate) fn head(track: &Track) -> Result<Bytes, Error> {
     Ok(out.into())
 }
 
-/// One fragment: `moof` and `mdat`. `sequence` counts fragments from 1.
+/// Returns one fragment: `moof` and `mdat`. `sequence` counts fragments from 1.
 pub(crate) fn fragment(sequence: u32, samples: &[FragmentSample]) -> Result<Bytes, Error> {
     const SYNC: u32 = 0x0200_0000;
     const NOT_SYNC: u32 = 0x0101_0000;
-    let entry = |(place, sample): (usize, &FragmentSample)| {
+    let entry = |(index, sample): (usize, &FragmentSample)| {
         let next = samples
-            .get(place + 1)
+            .get(index + 1)
             .map_or(sample.decode_time + 1, |next| next.decode_time);
         TrunEntry {
             duration: u32::try_from(next - sample.decode_time).ok(),
@@ -141,7 +141,7 @@ pub(crate) fn fragment(sequence: u32, samples: &[FragmentSample]) -> Result<Byte
         })?;
         Ok(out)
     };
-    // Data lie behind the header of `mdat`; the box has the same size whatever the number in it.
+    // The data follows the header of `mdat`. The size of `moof` does not depend on the data offset.
     let size = head(0)?.len();
     let moof = head(i32::try_from(size + 8).map_err(|_| Error::InvalidSize)?)?;
     let data: usize = samples.iter().map(|sample| sample.bytes.len()).sum();
@@ -155,7 +155,7 @@ pub(crate) fn fragment(sequence: u32, samples: &[FragmentSample]) -> Result<Byte
     Ok(out.freeze())
 }
 
-/// A box of boxes.
+/// Writes a box that contains other boxes.
 fn nest(
     out: &mut Vec<u8>,
     kind: &[u8; 4],

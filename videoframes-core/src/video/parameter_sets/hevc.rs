@@ -1,13 +1,13 @@
-//! The sequence parameter set of HEVC (ITU-T H.265, 7.3.2.2), as far as it describes the pictures.
+//! Sequence parameter set of HEVC (ITU-T H.265, 7.3.2.2), as far as it describes the pictures.
 //!
-//! Read here and not by a crate: those that there are panic on hostile sets.
+//! Parsed here because the available crates panic on hostile parameter sets.
 
 use h264_reader::rbsp::BitRead;
 
 use super::{Chroma, SequenceParameters};
 use crate::units::Rational;
 
-/// Reads the payload behind the NAL unit's header.
+/// Parses the payload after the header of the NAL unit.
 pub(super) fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
     bits.skip(4, "sps_video_parameter_set_id").ok()?;
     let highest_layer: u8 = bits.read::<3, _>("sps_max_sub_layers_minus1").ok()?;
@@ -20,7 +20,7 @@ pub(super) fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
     let (chroma, across, down) = match number(bits, 3)? {
         1 => (Chroma::Yuv420, 2, 2),
         2 => (Chroma::Yuv422, 2, 1),
-        // With separate_colour_plane_flag, planes are coded as pictures of one colour.
+        // With separate_colour_plane_flag, each plane is coded as a monochrome picture.
         3 if !flag(bits)? => (Chroma::Yuv444, 1, 1),
         _ => return None,
     };
@@ -73,14 +73,14 @@ pub(super) fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
         bit_depth: bit_depth as u8,
         sample_aspect: usability.sample_aspect,
         colour: usability.colour,
-        // HEVC in ffmpeg has a range even where the stream names none.
+        // ffmpeg's HEVC decoder reports a range even if the stream specifies none.
         full_range: Some(usability.full_range),
         fields: usability.fields || interlaced,
         highest_layer,
     })
 }
 
-/// Whether the general profile says that the source is interlaced (7.3.3).
+/// Returns whether the general profile declares an interlaced source (7.3.3).
 fn profile_tier_level(bits: &mut impl BitRead, highest_layer: u8) -> Option<bool> {
     bits.skip(8 + 32, "general_profile").ok()?;
     let (progressive, interlaced) = (flag(bits)?, flag(bits)?);
@@ -103,7 +103,7 @@ fn profile_tier_level(bits: &mut impl BitRead, highest_layer: u8) -> Option<bool
     Some(interlaced && !progressive)
 }
 
-/// 7.3.4.
+/// Skips scaling lists (7.3.4).
 fn scaling_lists(bits: &mut impl BitRead) -> Option<()> {
     for size in 0..4u32 {
         for _ in 0..if size == 3 { 2 } else { 6 } {
@@ -120,7 +120,7 @@ fn scaling_lists(bits: &mut impl BitRead) -> Option<()> {
     Some(())
 }
 
-/// 7.3.7 and the derivation in 7.4.8, which tells how many flags the next set has.
+/// Skips reference picture sets (7.3.7). The derivation in 7.4.8 determines the number of flags in the next set.
 fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
     /// Distances to earlier and later pictures.
     #[derive(Default)]
@@ -128,15 +128,15 @@ fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
         before: Vec<i64>,
         after: Vec<i64>,
     }
-    const LARGEST: usize = 16;
+    const MAX_PICTURES: usize = 16;
     let mut previous = Set::default();
-    for place in 0..number(bits, 64)? {
+    for index in 0..number(bits, 64)? {
         let mut set = Set::default();
-        if place > 0 && flag(bits)? {
+        if index > 0 && flag(bits)? {
             let negative = flag(bits)?;
             let distance = i64::from(number(bits, 1 << 15)?) + 1;
             let distance = if negative { -distance } else { distance };
-            // The pictures of the set before and, last, the one that they are told from.
+            // The pictures of the previous set and, last, the picture to which they are relative.
             let all = previous.before.iter().chain(&previous.after).chain(&[0]);
             for from in all {
                 let used = flag(bits)?;
@@ -148,7 +148,7 @@ fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
                     _ => {}
                 }
             }
-            // Kept in the order of distance, as in the standard's lists.
+            // Sorted by distance, as in the lists of the standard.
             set.before.sort_unstable_by_key(|to| -to);
             set.after.sort_unstable();
         } else {
@@ -162,7 +162,7 @@ fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
                 }
             }
         }
-        if set.before.len() + set.after.len() > LARGEST {
+        if set.before.len() + set.after.len() > MAX_PICTURES {
             return None;
         }
         previous = set;
@@ -170,7 +170,7 @@ fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
     Some(())
 }
 
-/// Video usability information (E.2.1), up to what is needed of it.
+/// Video usability information (E.2.1), up to the last needed field.
 #[derive(Default)]
 struct Usability {
     sample_aspect: Option<Rational>,
@@ -216,20 +216,20 @@ fn flag(bits: &mut impl BitRead) -> Option<bool> {
     bits.read_bit("flag").ok()
 }
 
-/// An Exp-Golomb number up to `most`.
-fn number(bits: &mut impl BitRead, most: u32) -> Option<u32> {
-    bits.read_ue("number").ok().filter(|&number| number <= most)
+/// Parses an Exp-Golomb number up to `max`.
+fn number(bits: &mut impl BitRead, max: u32) -> Option<u32> {
+    bits.read_ue("number").ok().filter(|&number| number <= max)
 }
 
-fn numbers<const N: usize>(bits: &mut impl BitRead, most: u32) -> Option<[u32; N]> {
+fn numbers<const N: usize>(bits: &mut impl BitRead, max: u32) -> Option<[u32; N]> {
     let mut all = [0; N];
     for one in &mut all {
-        *one = number(bits, most)?;
+        *one = number(bits, max)?;
     }
     Some(all)
 }
 
-/// ITU-T H.265, table E.1.
+/// Returns the sample aspect ratio for an index of ITU-T H.265, table E.1.
 fn predefined_aspect(index: u8) -> Option<Rational> {
     const ASPECTS: [(i128, i128); 16] = [
         (1, 1),

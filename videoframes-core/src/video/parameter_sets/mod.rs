@@ -1,4 +1,4 @@
-//! What the sequence parameter sets of H.264 and HEVC say of a stream.
+//! Description of a stream by the sequence parameter sets of H.264 and HEVC.
 
 mod hevc;
 
@@ -7,19 +7,19 @@ use h264_reader::rbsp::{BitReader, decode_nal};
 
 use crate::units::Rational;
 
-/// Largest parameter set that is read; real ones have some dozens of bytes.
-const LARGEST: usize = 4096;
+/// Maximum size of a parameter set in bytes; real sets have some dozens of bytes.
+const MAX_BYTES: usize = 4096;
 
-/// A stream as its sequence parameter set describes it.
+/// Description of a stream by its sequence parameter set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SequenceParameters {
     /// Width and height after cropping.
     pub(super) size: (u32, u32),
     pub(super) chroma: Chroma,
-    /// Bits of a sample, the same for luma and chroma.
+    /// Bits per sample, equal for luma and chroma.
     pub(super) bit_depth: u8,
     pub(super) sample_aspect: Option<Rational>,
-    /// Primaries, transfer and matrix (ITU-T H.273), where the stream names them.
+    /// Primaries, transfer and matrix (ITU-T H.273), if the stream specifies them.
     pub(super) colour: Option<(u8, u8, u8)>,
     pub(super) full_range: Option<bool>,
     /// Whether pictures may be coded as fields.
@@ -35,9 +35,9 @@ pub(super) enum Chroma {
 }
 
 impl SequenceParameters {
-    /// From an H.264 sequence parameter set NAL unit; `None` for what is broken or out of the ordinary.
+    /// Parses an H.264 sequence parameter set NAL unit. Returns `None` for invalid or unusual sets.
     pub(super) fn h264(nal: &[u8]) -> Option<Self> {
-        if nal.len() > LARGEST || nal.first()? & 0x1f != 7 {
+        if nal.len() > MAX_BYTES || nal.first()? & 0x1f != 7 {
             return None;
         }
         let payload = decode_nal(nal).ok()?;
@@ -76,17 +76,17 @@ impl SequenceParameters {
         })
     }
 
-    /// From an HEVC sequence parameter set NAL unit; `None` for what is broken or out of the ordinary.
+    /// Parses an HEVC sequence parameter set NAL unit. Returns `None` for invalid or unusual sets.
     pub(super) fn hevc(nal: &[u8]) -> Option<Self> {
-        if nal.len() > LARGEST || nal.first()? >> 1 & 0x3f != 33 {
+        if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 33 {
             return None;
         }
-        // The second byte of the header is skipped as the first.
+        // `decode_nal` skips one byte of the header; the second byte is skipped here.
         let payload = decode_nal(nal.get(1..)?).ok()?;
         hevc::read(&mut BitReader::new(&*payload))
     }
 
-    /// ffmpeg's name for the decoded pictures' format; `None` for combinations it has none for.
+    /// Returns ffmpeg's name for the format of decoded pictures, if there is one.
     pub(super) fn pixel_format(&self) -> Option<String> {
         let chroma = match self.chroma {
             Chroma::Yuv420 => "420",

@@ -3,7 +3,8 @@
 /// Maximum length in characters of an error in a row or a message.
 const MAX_KEPT: usize = 1000;
 
-/// Kind of an [`Error`](crate::Error): the basis of decisions by callers. Exit codes and error codes of jobs are derived from it.
+/// Kind of an [`Error`](crate::Error): the basis of decisions by callers. Exit codes and error codes of jobs are derived
+/// from the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

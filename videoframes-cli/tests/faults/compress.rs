@@ -118,7 +118,7 @@ fn invalid_outputs_and_options_are_rejected_before_any_work() {
         (&["--audio", "mp3"], 2, "possible values: aac, copy, none"),
         (&["--max-duration", "1s"], 8, "longer than"),
         (&["--max-pixels", "100"], 8, "larger than the limit"),
-        (&["--ffmpeg", "/nonexistent/ffmpeg"], 10, "cannot run"),
+        (&["--ffmpeg", "/nonexistent/ffmpeg"], 10, "failed to run"),
     ] {
         let output = compress(&place, &place.video, args);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -184,7 +184,7 @@ fn full_disk_leaves_nothing() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(11), "{stderr}");
         assert!(
-            stderr.starts_with("error: the compressed video cannot be written"),
+            stderr.starts_with("error: failed to write the compressed video"),
             "{stderr}"
         );
         assert_eq!(place.left(), Vec::<String>::new());

@@ -348,7 +348,7 @@ fn excess_output_a_foreign_program_and_a_missing_ffmpeg_are_errors() {
         &place.video,
         &["--ffmpeg", "/nonexistent/ffmpeg"],
         10,
-        "cannot run",
+        "failed to run",
     );
     assert!(processes(place.folder.path()).is_empty());
 }

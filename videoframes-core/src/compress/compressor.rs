@@ -52,7 +52,7 @@ pub trait Compressor: Send + Sync + 'static {
     /// input.
     ///
     /// # Errors
-    /// [`CompressError::NotHeld`] where the container does not hold a stream; [`CompressError::Differs`] where
+    /// [`CompressError::NotHeld`] if the container does not support a stream; [`CompressError::Differs`] if
     /// the output would present other frames.
     async fn remux(
         &self,
@@ -61,9 +61,9 @@ pub trait Compressor: Send + Sync + 'static {
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError>;
 
-    /// Returns the structural similarity (SSIM) of the output of `request` and its source, 0 to 1, over all
-    /// planes and frames (Wang et al., 2004, as ffmpeg computes it). The source is compared as it was encoded:
-    /// in the size of the output and after all filters.
+    /// Returns the structural similarity (SSIM) of the output of `request` and its source, from 0 to 1. The similarity
+    /// is the mean over all planes and frames (Wang et al., 2004, as ffmpeg computes it). The source is compared as
+    /// it was encoded: in the size of the output and after all filters.
     ///
     /// # Errors
     /// Errors of the decoder.

@@ -9,11 +9,11 @@ use crate::extract::ExtractError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompressError {
-    /// Error of the decoder, or of the encoder beside it.
+    /// Error of the decoder or of the encoder in the same process.
     #[error(transparent)]
     Decoder(#[from] ExtractError),
     /// The output cannot be written.
-    #[error("the compressed video cannot be written")]
+    #[error("failed to write the compressed video")]
     Output(#[source] io::Error),
     /// The output is larger than [`CompressRequest::ceiling`](super::CompressRequest::ceiling).
     #[error("the compressed video is larger than {0} bytes")]
@@ -23,18 +23,18 @@ pub enum CompressError {
     #[error("the two-pass statistics of the encoder are larger than {0} bytes")]
     StatisticsTooLarge(u64),
     /// No video of the requested size is possible.
-    #[error("it cannot be made as small as {limit} bytes: {why}")]
+    #[error("the video cannot be made as small as {limit} bytes: {why}")]
     SizeOutOfReach {
         /// The requested size in bytes.
         limit: u64,
-        /// The part that needs more.
+        /// The part that needs more space.
         why: String,
     },
-    /// The container does not hold a stream.
+    /// The container does not support a stream, or an encoder does not support the request.
     #[error("{0}")]
     NotHeld(String),
-    /// The output is not frame for frame the source.
-    #[error("the compressed video is not frame for frame its source: {0}")]
+    /// The output does not present exactly the frames of the source.
+    #[error("the compressed video differs from its source: {0}")]
     Differs(String),
 }
 

@@ -10,7 +10,7 @@ use crate::video::StreamChoice;
 #[non_exhaustive]
 pub enum ExtractError {
     /// The decoder is not installed or cannot be started.
-    #[error("cannot run '{program}'")]
+    #[error("failed to run '{program}'")]
     DecoderMissing {
         /// The program that was started.
         program: String,
@@ -18,10 +18,10 @@ pub enum ExtractError {
         source: io::Error,
     },
     /// The decoder lacks a component that the request needs.
-    #[error("this ffmpeg cannot do it: {0}")]
+    #[error("not supported by this ffmpeg: {0}")]
     Unsupported(String),
     /// The input is not a video in a supported format.
-    #[error("not a video that can be read: {0}")]
+    #[error("not a video in a supported format: {0}")]
     NotAVideo(String),
     /// The input is a media file without a video stream. Cover art does not count.
     #[error("no video stream")]
@@ -30,10 +30,10 @@ pub enum ExtractError {
     #[error("no video stream {0}")]
     NoSuchStream(StreamChoice),
     /// The video is so damaged that no frame can be decoded.
-    #[error("damaged, nothing can be decoded: {0}")]
+    #[error("the video is too damaged to be decoded: {0}")]
     Damaged(String),
     /// The source of planned samples cannot be read.
-    #[error("cannot read the source")]
+    #[error("failed to read the source")]
     SourceFailed(#[source] io::Error),
     /// A limit was exceeded.
     #[error("{0}")]

@@ -7,7 +7,7 @@ use crate::video::Timeline;
 /// Result of a decode that did not fail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded<T> {
-    /// The decode delivered what was requested.
+    /// The decode delivered everything requested.
     Complete(T),
     /// The decode stopped early, and another decode is needed.
     Surprise(Surprise),
@@ -19,10 +19,10 @@ pub enum Decoded<T> {
 pub enum Surprise {
     /// The decoded frames are not those of the timeline.
     TimelineMismatch(String),
-    /// The decoder needs a sample that the plan leaves out, or samples are not what the index says. Pictures
+    /// The decoder needs a sample that the plan leaves out, or samples differ from the index. Pictures
     /// that were sent before are right.
     PlanFailed(String),
-    /// An interlaced frame came, although the stream is not marked as interlaced.
+    /// An interlaced frame was decoded although the stream is not marked as interlaced.
     Interlaced,
     /// Pictures and compressed videos need separate decodes.
     SeparateDecodes(&'static str),
@@ -34,7 +34,7 @@ impl fmt::Display for Surprise {
             Self::TimelineMismatch(why) => {
                 write!(f, "the decoded frames differ from the container's index: {why}")
             }
-            Self::PlanFailed(why) => write!(f, "the plan does not hold: {why}"),
+            Self::PlanFailed(why) => write!(f, "the plan failed: {why}"),
             Self::Interlaced => f.write_str("the video has interlaced frames"),
             Self::SeparateDecodes(why) => write!(f, "pictures and videos need separate decodes: {why}"),
         }

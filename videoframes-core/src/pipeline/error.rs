@@ -16,10 +16,10 @@ use crate::storage::StorageError;
 #[non_exhaustive]
 pub enum Error {
     /// The source cannot be read.
-    #[error("cannot read the source")]
+    #[error("failed to read the source")]
     Source(#[source] io::Error),
     /// A decoder needs the source as a file, and no copy of the source can be written.
-    #[error("no copy of the source can be written to {}", folder.display())]
+    #[error("failed to copy the source to {}", folder.display())]
     Copy {
         /// The folder of the [`Scratch`](crate::pipeline::Scratch).
         folder: PathBuf,

@@ -6,7 +6,7 @@ use crate::extract::{Deinterlace, ExtractError, Scan, Surprise};
 use crate::plan::{NotPlannable, Strategy};
 use crate::video::{Timeline, VideoInfo};
 
-/// What is known of a video before a pass.
+/// Knowledge about a video before a pass.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) video: VideoInfo,
@@ -18,13 +18,13 @@ pub(super) struct Facts {
     pub(super) interlaced: bool,
     /// Damage that a scan found.
     pub(super) damage: Option<String>,
-    /// Why a plan failed.
+    /// Reason why a plan failed.
     pub(super) failed_plan: Option<String>,
     /// Whether pictures and renditions need separate decodes.
     pub(super) separate: bool,
 }
 
-/// Why a pass ended without a result.
+/// Reason why a pass ended without a result.
 #[derive(Debug)]
 pub(super) enum Finding {
     /// A surprise during the decode.
@@ -41,7 +41,7 @@ impl From<Error> for Finding {
     }
 }
 
-/// What a pass was allowed to do.
+/// Options and effects of a pass that restrict the next pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     pub(super) strategy: Strategy,
@@ -75,7 +75,7 @@ impl Facts {
         }
     }
 
-    /// Adds what a scan found.
+    /// Adds the findings of a scan.
     pub(super) fn scan(&mut self, scan: Scan) {
         self.scanned = true;
         self.video.first_keyframe = scan.first_keyframe;
@@ -92,7 +92,7 @@ impl Facts {
         }
     }
 
-    /// Adds what a pass without a result found. Fails if another pass would be of no use, or is not possible.
+    /// Adds the finding of a pass without a result. Fails if another pass is not possible or would not help.
     pub(super) fn learn(&mut self, finding: Finding, policy: Policy) -> Result<(), Error> {
         match finding {
             Finding::Surprise(surprise) => self.learn_surprise(surprise, policy),

@@ -40,7 +40,7 @@ pub(super) struct Conditions<'a> {
 }
 
 impl Pass {
-    /// Chooses the pass for what is known.
+    /// Chooses the next pass.
     ///
     /// # Errors
     /// [`Error::NotPlannable`] if a plan was requested and is not possible.
@@ -276,9 +276,9 @@ mod tests {
             ("deinterlacing needs the neighbours of every frame", |case| {
                 case.deinterlace = Deinterlace::On
             }),
-            ("its parts overlap", |case| {
+            ("the parts overlap", |case| {
                 let mut index = index().unwrap().as_ref().clone();
-                index.not_plannable = Some("its parts overlap");
+                index.not_plannable = Some("the parts overlap");
                 case.index = Ok(Arc::new(index));
             }),
         ];

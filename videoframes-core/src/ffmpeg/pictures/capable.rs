@@ -19,7 +19,7 @@ pub(super) fn capable_of(
         && !programs.missing("-encoders", &["libwebp"])?.is_empty()
     {
         return Err(ExtractError::Unsupported(
-            "it has no WebP encoder (libwebp)".to_owned(),
+            "the WebP encoder (libwebp) is missing".to_owned(),
         ));
     }
     if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
@@ -37,17 +37,17 @@ pub(super) fn capable_of(
     {
         request.video.alpha = false;
         warnings.push(format!(
-            "this ffmpeg has no decoder {decoder}: the alpha channel is left out"
+            "the alpha channel is left out, since this ffmpeg has no decoder {decoder}"
         ));
     }
     let tonemaps = request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr();
     if request.video.alpha && tonemaps {
-        warnings.push("HDR is mapped to SDR without the alpha channel, which is left out".to_owned());
+        warnings.push("the alpha channel is left out, since HDR is converted to SDR".to_owned());
     }
     if let (Some(matrix), false) = (unknown_matrix(&request.video), tonemaps) {
         let instead = input_matrix(&request.video);
         warnings.push(format!(
-            "the video says that its colours are {matrix}, which is not known here: they are taken for {instead}"
+            "the colour matrix {matrix} of the video is not supported: {instead} is used instead"
         ));
     }
     Ok((request, warnings))

@@ -99,7 +99,7 @@ async fn a_zip_object_reports_what_was_written() {
 
     // Large enough not to be copied.
     let archive = add(&[7; 300_000]).await;
-    assert_eq!(object.written(), None, "it is not there yet");
+    assert_eq!(object.written(), None, "the object is not written yet");
     let size = archive.finish().await.unwrap();
     let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
     let bytes = source.read_at(0, usize::try_from(size).unwrap()).await.unwrap();

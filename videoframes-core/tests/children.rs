@@ -83,7 +83,7 @@ async fn cancelled_and_dropped_decoders_end() {
     assert_eq!(
         children(),
         Vec::<String>::new(),
-        "it is gone when the call returns"
+        "the child ends before the call returns"
     );
 
     // The receiver neither reads a picture nor closes the channel, so that pictures are in flight when the call

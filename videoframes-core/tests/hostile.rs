@@ -143,7 +143,7 @@ impl Source for Scattered {
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         if length > 1 << 20 {
-            return Err(io::Error::other("it is copied"));
+            return Err(io::Error::other("the source is copied"));
         }
         self.0.fetch_add(1, Ordering::Relaxed);
         let kind = if offset == 0 { b"ftyp" } else { b"free" };

@@ -171,7 +171,7 @@ async fn a_permanently_rejected_message_does_not_block_others() {
         for _ in 0..3 {
             setup.clock.advance(hold * 2);
             let relayed = relay(&repo, &input, &notifier, hold).await.unwrap();
-            assert_eq!(relayed, Relayed::default(), "it is not tried again");
+            assert_eq!(relayed, Relayed::default(), "the message is not retried");
         }
         let refused = repo.refused(10).await.unwrap();
         assert_eq!((refused.len(), refused[0].message.job), (1, jobs[1].id));

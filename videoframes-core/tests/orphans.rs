@@ -124,7 +124,7 @@ fn decoder_dies_with_the_program(folder: &Path, name: &str, before: impl FnOnce(
         decoder = found.unwrap_or_default();
         !decoder.is_empty()
     });
-    assert_eq!(entries(&registry).len(), 1, "those before it were reaped");
+    assert_eq!(entries(&registry).len(), 1, "previous children were reaped");
     before(&decoder);
     program.kill().unwrap();
     program.wait().unwrap();
@@ -132,7 +132,11 @@ fn decoder_dies_with_the_program(folder: &Path, name: &str, before: impl FnOnce(
     wait_for("the decoder to die", || {
         process(&decoder).is_none_or(|(_, state)| matches!(state, 'Z' | 'X'))
     });
-    assert_eq!(entries(&registry).len(), 1, "nobody was left to remove the file");
+    assert_eq!(
+        entries(&registry).len(),
+        1,
+        "no process was left to remove the file"
+    );
     assert_eq!(sweep_children(&registry).unwrap(), 0, "nothing was left to kill");
     assert_eq!(entries(&registry).len(), 0);
 }

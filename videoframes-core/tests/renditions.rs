@@ -23,7 +23,7 @@ use videoframes_core::select::{Position, Selection};
 use videoframes_core::source::{FileSource, MemorySource, Source};
 use videoframes_core::storage::IfExists;
 
-struct Place {
+struct Setup {
     folder: tempfile::TempDir,
     extractor: FfmpegExtractor,
     /// Frames of a rendition that was made after the pictures, according to its progress.
@@ -31,7 +31,7 @@ struct Place {
     scratch: Scratch,
 }
 
-impl Place {
+impl Setup {
     fn new(ffmpeg: Option<PathBuf>) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -125,16 +125,16 @@ fn ffmpegs() -> Vec<Option<PathBuf>> {
 async fn pictures_are_identical_and_videos_have_all_frames() {
     const X264: &str = "-c:v libx264 -preset veryfast -crf 8";
     for ffmpeg in ffmpegs() {
-        let place = Place::new(ffmpeg);
+        let setup = Setup::new(ffmpeg);
         let source = "-f lavfi -i testsrc2=d=3:s=160x96:r=10";
-        let plain = place.make(&format!("{source} {X264} -g 5"), "plain.mp4");
-        let turn = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
+        let plain = setup.make(&format!("{source} {X264} -g 5"), "plain.mp4");
+        let rotate = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
         let interlaced = "-vf setfield=tff -flags +ilme+ildct -x264-params tff=1";
         let clips = [
             plain,
-            place.make(&turn, "turned.mp4"),
-            place.make(&format!("{source} {X264} {interlaced}"), "interlaced.mp4"),
-            place.make(
+            setup.make(&rotate, "turned.mp4"),
+            setup.make(&format!("{source} {X264} {interlaced}"), "interlaced.mp4"),
+            setup.make(
                 &format!("{source} -c:v mpeg2video -q:v 2 -output_ts_offset 2"),
                 "offset.ts",
             ),
@@ -142,71 +142,71 @@ async fn pictures_are_identical_and_videos_have_all_frames() {
         for clip in clips {
             let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
             let request = Request::default();
-            place.run(open(), &request, &[], "alone.zip").await.unwrap();
+            setup.run(open(), &request, &[], "alone.zip").await.unwrap();
             let vp9 = CompressOptions {
                 codec: Codec::Vp9,
                 max_height: Some(48),
                 ..low()
             };
-            let wanted = [place.rendition("a.mp4", low()), place.rendition("b.webm", vp9)];
-            let summary = place.run(open(), &request, &wanted, "with.zip").await.unwrap();
-            let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+            let wanted = [setup.rendition("a.mp4", low()), setup.rendition("b.webm", vp9)];
+            let summary = setup.run(open(), &request, &wanted, "with.zip").await.unwrap();
+            let bytes = |name: &str| std::fs::read(setup.path(name)).unwrap();
             assert!(bytes("alone.zip") == bytes("with.zip"), "{}", clip.display());
             assert_eq!(summary.work.strategy, Strategy::Plain);
             for (outcome, name) in summary.renditions.iter().zip(["a.mp4", "b.webm"]) {
                 let RenditionOutcome::Made(video) = outcome else {
                     panic!("{outcome:?}");
                 };
-                assert_eq!((video.frames, frames(&place.path(name))), (30, 30), "{name}");
+                assert_eq!((video.frames, frames(&setup.path(name))), (30, 30), "{name}");
                 assert_eq!(video.origin, Origin::Encoded);
                 assert_eq!(video.bytes, bytes(name).len() as u64);
             }
-            assert_eq!(place.left(), Vec::<String>::new());
+            assert_eq!(setup.left(), Vec::<String>::new());
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_plan_is_used_and_the_rendition_is_made_afterwards() {
-    let place = Place::new(None);
-    let clip = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -g 5 -crf 8", "plain.mp4");
+    let setup = Setup::new(None);
+    let clip = setup.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -g 5 -crf 8", "plain.mp4");
     let source = Arc::new(FileSource::open(&clip).unwrap());
     let request = Request::default().strategy(Strategy::Planned);
-    let wanted = [place.rendition("a.mp4", low())];
-    let summary = place.run(source, &request, &wanted, "with.zip").await.unwrap();
+    let wanted = [setup.rendition("a.mp4", low())];
+    let summary = setup.run(source, &request, &wanted, "with.zip").await.unwrap();
     assert_eq!(summary.work.strategy, Strategy::Planned);
-    assert_eq!(frames(&place.path("a.mp4")), 30);
-    assert_eq!(place.heard.load(Ordering::Relaxed), 30);
+    assert_eq!(frames(&setup.path("a.mp4")), 30);
+    assert_eq!(setup.heard.load(Ordering::Relaxed), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_with_equal_timestamps_are_one_frame_of_the_rendition() {
-    let place = Place::new(None);
-    let plain = place.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -bf 0 -crf 8", "plain.mkv");
+    let setup = Setup::new(None);
+    let plain = setup.make("-f lavfi -i testsrc2=d=3:s=160x96:r=10 -bf 0 -crf 8", "plain.mkv");
     let same = format!("-i {} -c copy -bsf:v setts=ts=TS-100*eq(N\\,7)", plain.display());
-    let clip = place.make(&same, "same.mkv");
+    let clip = setup.make(&same, "same.mkv");
     let source = Arc::new(FileSource::open(&clip).unwrap());
-    let wanted = [place.rendition("a.mp4", low())];
+    let wanted = [setup.rendition("a.mp4", low())];
     let request = Request::default();
-    let summary = place.run(source, &request, &wanted, "with.zip").await.unwrap();
+    let summary = setup.run(source, &request, &wanted, "with.zip").await.unwrap();
     assert!(matches!(&summary.renditions[..], [RenditionOutcome::Made(video)] if video.frames == 29));
-    assert_eq!(frames(&place.path("a.mp4")), 29);
+    assert_eq!(frames(&setup.path("a.mp4")), 29);
     assert_eq!(summary.manifest.frames.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_without_rotation_are_decoded_separately() {
-    let place = Place::new(None);
-    let plain = place.make("-f lavfi -i testsrc2=d=1:s=160x96:r=10 -crf 8", "plain.mp4");
-    let turn = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
-    let clip = place.make(&turn, "turned.mp4");
+    let setup = Setup::new(None);
+    let plain = setup.make("-f lavfi -i testsrc2=d=1:s=160x96:r=10 -crf 8", "plain.mp4");
+    let rotate = format!("-i {} -c copy -metadata:s:v rotate=90", plain.display());
+    let clip = setup.make(&rotate, "turned.mp4");
     let mut request = Request::default();
     request.picture.rotate = false;
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
-    place.run(open(), &request, &[], "alone.zip").await.unwrap();
-    let wanted = [place.rendition("a.mp4", low())];
-    let summary = place.run(open(), &request, &wanted, "with.zip").await.unwrap();
-    let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
+    setup.run(open(), &request, &[], "alone.zip").await.unwrap();
+    let wanted = [setup.rendition("a.mp4", low())];
+    let summary = setup.run(open(), &request, &wanted, "with.zip").await.unwrap();
+    let bytes = |name: &str| std::fs::read(setup.path(name)).unwrap();
     assert!(bytes("alone.zip") == bytes("with.zip"));
     let [RenditionOutcome::Made(video)] = &summary.renditions[..] else {
         panic!("{:?}", summary.renditions);
@@ -216,18 +216,18 @@ async fn pictures_without_rotation_are_decoded_separately() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_rendition_is_an_error_unless_it_is_optional() {
-    let place = Place::new(None);
-    let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
+    let setup = Setup::new(None);
+    let clip = setup.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
     let impossible = CompressOptions {
         max_bytes: NonZeroU64::new(600),
         ..low()
     };
     let mut wanted = [
-        place.rendition("a.mp4", low()),
-        place.rendition("b.mp4", impossible),
+        setup.rendition("a.mp4", low()),
+        setup.rendition("b.mp4", impossible),
     ];
-    let failed = place.run(open(), &Request::default(), &wanted, "out.zip").await;
+    let failed = setup.run(open(), &Request::default(), &wanted, "out.zip").await;
     assert!(
         matches!(
             failed,
@@ -235,24 +235,24 @@ async fn a_failed_rendition_is_an_error_unless_it_is_optional() {
         ),
         "{failed:?}"
     );
-    assert!(!place.path("out.zip").exists() && !place.path("b.mp4").exists());
+    assert!(!setup.path("out.zip").exists() && !setup.path("b.mp4").exists());
     wanted[1].optional = true;
-    let summary = place
+    let summary = setup
         .run(open(), &Request::default(), &wanted, "out.zip")
         .await
         .unwrap();
     assert!(matches!(&summary.renditions[0], RenditionOutcome::Made(_)));
     assert!(matches!(&summary.renditions[1], RenditionOutcome::Failed(why) if why.contains("600 bytes")));
-    assert!(place.path("out.zip").exists() && !place.path("b.mp4").exists());
-    assert_eq!(place.left(), Vec::<String>::new());
+    assert!(setup.path("out.zip").exists() && !setup.path("b.mp4").exists());
+    assert_eq!(setup.left(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_remote_source_is_copied_once_and_all_space_is_released() {
-    let mut place = Place::new(None);
-    let clip = place.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
+    let mut setup = Setup::new(None);
+    let clip = setup.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let bytes = std::fs::read(&clip).unwrap();
-    let folder = place.path("scratch");
+    let folder = setup.path("scratch");
     std::fs::create_dir(&folder).unwrap();
     let storage = Arc::new(videoframes_core::storage::MemoryStorage::default());
     let object = |name: &str| Rendition {
@@ -266,18 +266,18 @@ async fn a_remote_source_is_copied_once_and_all_space_is_released() {
         },
     };
     // The quota allows one such job at a time: the second job waits, and both complete.
-    place.scratch = Scratch::new(&folder, 70 << 20);
+    setup.scratch = Scratch::new(&folder, 70 << 20);
     let request = Request::default();
     let source = |name: &str| Arc::new(MemorySource::new(name, bytes.clone())) as Arc<dyn Source>;
     let plain = request.clone().strategy(Strategy::Plain);
-    let alone = place
+    let alone = setup
         .run(source("alone.mp4"), &plain, &[], "alone.zip")
         .await
         .unwrap();
     let (first, second) = ([object("a.mp4")], [object("b.mp4")]);
     let (first, second) = tokio::join!(
-        place.run(source("first.mp4"), &request, &first, "first.zip"),
-        place.run(source("second.mp4"), &request, &second, "second.zip"),
+        setup.run(source("first.mp4"), &request, &first, "first.zip"),
+        setup.run(source("second.mp4"), &request, &second, "second.zip"),
     );
     for summary in [first.unwrap(), second.unwrap()] {
         assert!(matches!(&summary.renditions[..], [RenditionOutcome::Made(_)]));
@@ -285,8 +285,8 @@ async fn a_remote_source_is_copied_once_and_all_space_is_released() {
         assert_eq!(summary.work, alone.work);
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-    place.scratch = Scratch::new(&folder, 10 << 20);
-    let refused = place
+    setup.scratch = Scratch::new(&folder, 10 << 20);
+    let refused = setup
         .run(source("x.mp4"), &request, &[object("c.mp4")], "x.zip")
         .await;
     assert!(matches!(refused, Err(Error::LimitExceeded(_))), "{refused:?}");
@@ -294,8 +294,8 @@ async fn a_remote_source_is_copied_once_and_all_space_is_released() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_after_the_last_picture_fails_only_the_renditions() {
-    let place = Place::new(None);
-    let clip = place.make(
+    let setup = Setup::new(None);
+    let clip = setup.make(
         "-f lavfi -i testsrc2=d=6:s=320x180:r=10 -g 10 -crf 8 -bf 0 -movflags +faststart",
         "clip.mp4",
     );
@@ -308,39 +308,39 @@ async fn damage_after_the_last_picture_fails_only_the_renditions() {
         Position::Time(1.into()),
         Position::Time(2.into()),
     ]));
-    let mut wanted = [place.rendition("a.mp4", low())];
-    let failed = place.run(open(), &request, &wanted, "out.zip").await;
+    let mut wanted = [setup.rendition("a.mp4", low())];
+    let failed = setup.run(open(), &request, &wanted, "out.zip").await;
     assert!(matches!(failed, Err(Error::Damaged(_))), "{failed:?}");
-    assert!(!place.path("out.zip").exists());
+    assert!(!setup.path("out.zip").exists());
     wanted[0].optional = true;
-    let summary = place.run(open(), &request, &wanted, "out.zip").await.unwrap();
+    let summary = setup.run(open(), &request, &wanted, "out.zip").await.unwrap();
     assert_eq!(summary.manifest.frames.len(), 2);
     assert!(
         matches!(&summary.renditions[..], [RenditionOutcome::Failed(why)] if why.contains("damaged")),
         "{:?}",
         summary.renditions
     );
-    assert!(!place.path("a.mp4").exists());
-    assert_eq!(place.left(), Vec::<String>::new());
+    assert!(!setup.path("a.mp4").exists());
+    assert_eq!(setup.left(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn encodes_with_smaller_statistics_if_they_do_not_fit() {
-    let place = Place::new(None);
-    let clip = place.make(
+    let setup = Setup::new(None);
+    let clip = setup.make(
         "-f lavfi -i testsrc2=s=320x180:r=30:d=10,noise=alls=10:allf=t -pix_fmt yuv420p -b:v 2M",
         "clip.mp4",
     );
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
-    let video = place
+    let video = setup
         .extractor
         .describe(&clip, None, &limits, &cancel)
         .await
         .unwrap()
         .video;
-    let compressor = FfmpegCompressor::new(&place.extractor);
+    let compressor = FfmpegCompressor::new(&setup.extractor);
     for codec in [Codec::H264, Codec::Hevc] {
-        let notes = place.path(codec.as_str());
+        let notes = setup.path(codec.as_str());
         std::fs::create_dir(&notes).unwrap();
         let mut request = CompressRequest {
             video: video.clone(),
@@ -351,7 +351,7 @@ async fn encodes_with_smaller_statistics_if_they_do_not_fit() {
                 ..CompressOptions::default()
             },
             deinterlace: false,
-            output: place.path("small.mp4"),
+            output: setup.path("small.mp4"),
             workspace: notes.clone(),
             ceiling: 1 << 30,
             // The complete statistics have about 100,000 bytes.
@@ -379,23 +379,23 @@ async fn encodes_with_smaller_statistics_if_they_do_not_fit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_pause_in_the_audio_fails_only_the_rendition() {
     for ffmpeg in ffmpegs() {
-        let place = Place::new(ffmpeg);
-        let clip = place.make(
+        let setup = Setup::new(ffmpeg);
+        let clip = setup.make(
             "-f lavfi -i testsrc2=d=810:s=64x64:r=1 -f lavfi -i sine=d=6:r=48000 -ac 2 \
              -af asetnsamples=480,asetpts=PTS+gte(T\\,2)*800/TB -c:v libx264 -crf 8 -c:a pcm_s16le",
             "clip.mkv",
         );
         let source = Arc::new(FileSource::open(&clip).unwrap());
-        let mut wanted = [place.rendition("a.mp4", low())];
+        let mut wanted = [setup.rendition("a.mp4", low())];
         wanted[0].optional = true;
         let request = Request::new(Selection::Count(10));
-        let summary = place.run(source, &request, &wanted, "out.zip").await.unwrap();
+        let summary = setup.run(source, &request, &wanted, "out.zip").await.unwrap();
         assert_eq!(summary.manifest.frames.len(), 10);
         assert!(
             matches!(&summary.renditions[..], [RenditionOutcome::Failed(why)] if why.contains("pauses")),
             "{:?}",
             summary.renditions
         );
-        assert_eq!(place.left(), Vec::<String>::new());
+        assert_eq!(setup.left(), Vec::<String>::new());
     }
 }

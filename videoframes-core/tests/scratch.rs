@@ -159,7 +159,7 @@ async fn a_copy_waits_until_another_copy_is_dropped() {
         _ = &mut first => panic!("nothing opens the gate"),
         () = std::future::ready(()) => {}
     }
-    assert_eq!(names(folder.path()).len(), 1, "it has not begun");
+    assert_eq!(names(folder.path()).len(), 1, "the second copy has not started");
     drop(first);
     assert!(was_copied(&second.await));
     assert_eq!(names(folder.path()), [""; 0]);
@@ -168,7 +168,7 @@ async fn a_copy_waits_until_another_copy_is_dropped() {
 /// Runs `work` until `reached` is notified, and returns the unfinished future.
 async fn until<F: Future<Output: std::fmt::Debug> + Unpin>(mut work: F, reached: &Notify) -> F {
     tokio::select! {
-        outcome = &mut work => panic!("it ended: {outcome:?}"),
+        outcome = &mut work => panic!("the work ended: {outcome:?}"),
         () = reached.notified() => work,
     }
 }

@@ -22,13 +22,13 @@ async fn errors_never_show_a_password() {
         "mysql://user:s3cret@127.0.0.1/jobs",
     ] {
         let error = Database::connect(address, &options).await.unwrap_err();
-        let mut told = format!("{error:?}");
+        let mut reported = format!("{error:?}");
         let mut cause: Option<&dyn Error> = Some(&error);
         while let Some(error) = cause {
-            told += &error.to_string();
+            reported += &error.to_string();
             cause = error.source();
         }
-        assert!(!told.contains("s3cret"), "{told}");
+        assert!(!reported.contains("s3cret"), "{reported}");
     }
     let unreachable = Database::connect("postgres://user:s3cret@127.0.0.1:1/jobs", &options).await;
     let error = unreachable.unwrap_err();

@@ -107,7 +107,7 @@ async fn leases_are_renewed_while_the_database_is_busy() {
         let repo = SeaOrmJobRepo::new(database.clone());
         let id = submitted(&repo, "a").await;
         let Claim::Claimed(lease, _) = repo.claim(id, "worker", &TERMS).await.unwrap() else {
-            panic!("it can be claimed");
+            panic!("failed to claim the job");
         };
         let mut busy = Vec::new();
         for _ in 0..OPTIONS.connections {
@@ -137,7 +137,7 @@ async fn texts_with_zero_bytes_are_stored_if_the_database_supports_them() {
             assert_eq!((submitted[0].created, submitted[0].id), (created, jobs[0].id));
         }
         let Claim::Claimed(lease, claimed) = repo.claim(jobs[0].id, "\0", &TERMS).await.unwrap() else {
-            panic!("it can be claimed");
+            panic!("failed to claim the job");
         };
         assert_eq!(claimed.client_metadata, Some(json!("\0")));
         let error = JobError::new(ErrorCode::DecoderFailed, "moov\0atom");
@@ -179,7 +179,7 @@ async fn programs_with_separate_connections_see_the_same_jobs() {
         let other = SeaOrmJobRepo::new(own.connect().await);
         let id = submitted(&one, "a").await;
         let Claim::Claimed(lease, _) = one.claim(id, "one", &TERMS).await.unwrap() else {
-            panic!("it can be claimed");
+            panic!("failed to claim the job");
         };
         let held = other.claim(id, "other", &TERMS).await.unwrap();
         assert!(
@@ -205,9 +205,9 @@ async fn concurrent_programs_do_not_fail() {
                     let id = submitted(&repo, &format!("{program}/{n}")).await;
                     let claimed = repo.claim(id, "worker", &TERMS).await.unwrap();
                     let Claim::Claimed(lease, _) = claimed else {
-                        panic!("it can be claimed: {claimed:?}");
+                        panic!("failed to claim the job: {claimed:?}");
                     };
-                    let error = JobError::new(ErrorCode::NotAVideo, "it is a text");
+                    let error = JobError::new(ErrorCode::NotAVideo, "text file");
                     repo.finish(&lease, &Outcome::Failed(error)).await.unwrap();
                 }
             }));
@@ -256,8 +256,8 @@ async fn an_unreadable_job_does_not_block_others() {
                 JobStatus::Failed
             );
             let messages = repo.take_outbox(10, SWEEP.overdue).await.unwrap();
-            let told: Vec<JobId> = messages.iter().map(|message| message.job).collect();
-            assert_eq!(told, [jobs[2].id, jobs[3].id]);
+            let reported: Vec<JobId> = messages.iter().map(|message| message.job).collect();
+            assert_eq!(reported, [jobs[2].id, jobs[3].id]);
             for id in [jobs[0].id, jobs[1].id] {
                 let error = repo.claim(id, "worker", &TERMS).await.unwrap_err();
                 assert!(matches!(error, JobRepoError::Unreadable(_)), "{error}");
@@ -288,7 +288,11 @@ async fn an_unreadable_message_in_the_outbox_does_not_block_others() {
                 repo.outbox_sent(&[message.id]).await.unwrap();
             }
         }
-        assert_eq!(repo.outbox_backlog().await.unwrap().pending, 1, "it is not lost");
+        assert_eq!(
+            repo.outbox_backlog().await.unwrap().pending,
+            1,
+            "the message is not lost"
+        );
     }
 }
 
@@ -345,8 +349,8 @@ async fn hundreds_of_unreadable_jobs_do_not_block_a_sweep() {
         let swept = repo.sweep(&terms).await.unwrap();
         assert_eq!((swept.failed, swept.enqueued), (1, 1));
         let messages = repo.take_outbox(10, SWEEP.overdue).await.unwrap();
-        let told: Vec<JobId> = messages.iter().map(|message| message.job).collect();
-        assert_eq!(told, [late.id, lost.id]);
+        let reported: Vec<JobId> = messages.iter().map(|message| message.job).collect();
+        assert_eq!(reported, [late.id, lost.id]);
     }
 }
 

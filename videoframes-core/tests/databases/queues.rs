@@ -149,12 +149,12 @@ async fn an_unreadable_message_does_not_block_others() {
         let bodies: Vec<_> = received.iter().map(|message| message.body.as_str()).collect();
         assert_eq!(bodies, ["b"]);
         let shown = queue.browse(None, 10).await.unwrap();
-        assert_eq!(shown.len(), 2, "it is shown without what cannot be read");
+        assert_eq!(shown.len(), 2, "only readable messages are listed");
         queue.delete(&[received[0].receipt.clone()]).await.unwrap();
         database.advance(HOUR * 2);
         let received = queue.receive(10, HOUR, Duration::ZERO).await.unwrap();
         assert!(received.is_empty(), "{received:?}");
-        let letters = dead.receive(10, HOUR, Duration::ZERO).await.unwrap();
-        assert_eq!(letters.len(), 1, "it ends among the dead letters");
+        let dead_letters = dead.receive(10, HOUR, Duration::ZERO).await.unwrap();
+        assert_eq!(dead_letters.len(), 1, "the message is dead-lettered");
     }
 }

@@ -50,7 +50,7 @@ fn timing() -> Timing {
     }
 }
 
-pub(crate) struct Place {
+pub(crate) struct Setup {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) input: Arc<FaultyQueue>,
     pub(crate) dead_letters: MemoryQueue,
@@ -68,10 +68,10 @@ pub(crate) struct Place {
 
 /// Name of the store in events.
 pub(crate) const BUCKET: &str = "videos";
-/// Bucket of [`Place::uploads`].
+/// Bucket of [`Setup::uploads`].
 pub(crate) const UPLOADS: &str = "uploads";
 
-impl Place {
+impl Setup {
     pub(crate) async fn new() -> Self {
         Self::with(ProcessorConfig::default()).await
     }
@@ -85,7 +85,7 @@ impl Place {
         let input = MemoryQueue::new("input", clock.clone()).with_dead_letters(dead_letters.clone(), 100);
         let notifier = MemoryQueue::new("notifier", clock.clone());
         let storage = FaultyStorage::new(MemoryStorage::default());
-        let place = Self {
+        let setup = Self {
             input: Arc::new(FaultyQueue::new(input)),
             dead_letters,
             notifier: Arc::new(FaultyQueue::new(notifier)),
@@ -98,8 +98,8 @@ impl Place {
             config,
             bucket: None,
         };
-        place.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
-        place
+        setup.store("v.mp4", "testsrc2=s=160x90:r=10:d=3").await;
+        setup
     }
 
     /// Creates a setup whose clients find results in a bucket.
@@ -163,7 +163,7 @@ impl Place {
         }
         let ended = tokio::time::timeout(PATIENCE, running).await;
         ticking.abort();
-        ended.expect("it ends").unwrap();
+        ended.expect("the processor ends").unwrap();
     }
 
     /// Runs the processor during `test`. The clock advances with the elapsed time.
@@ -200,14 +200,14 @@ impl Place {
     }
 
     pub(crate) async fn notifications(&self) -> Vec<Value> {
-        let mut told = Vec::new();
+        let mut notifications = Vec::new();
         loop {
             let hidden = Duration::from_secs(3600);
             let messages = self.notifier.receive(10, hidden, Duration::ZERO).await.unwrap();
             if messages.is_empty() {
-                return told;
+                return notifications;
             }
-            told.extend(
+            notifications.extend(
                 messages
                     .iter()
                     .map(|message| serde_json::from_str::<Value>(&message.body).unwrap()),
@@ -218,7 +218,7 @@ impl Place {
     pub(crate) async fn until(&self, so: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !so(self) {
-            assert!(since.elapsed() < PATIENCE, "it never came");
+            assert!(since.elapsed() < PATIENCE, "timed out");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -230,7 +230,7 @@ impl Place {
             if jobs.first().is_some_and(&so) {
                 return;
             }
-            assert!(since.elapsed() < PATIENCE, "it never came: {jobs:?}");
+            assert!(since.elapsed() < PATIENCE, "timed out: {jobs:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -244,7 +244,7 @@ async fn configuration_errors_are_one_clear_line() {
     let Some(own) = Own::new().await else { return };
     own.storage().check().await.unwrap();
     let said = async |storage: S3Storage| {
-        let error = storage.check().await.expect_err("it cannot be used");
+        let error = storage.check().await.expect_err("the storage is not usable");
         assert!(error.is_retryable());
         let source = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(!source.contains('\n') && source.len() < 400, "{source}");

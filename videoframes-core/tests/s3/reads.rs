@@ -231,7 +231,7 @@ async fn a_mostly_needed_source_is_copied_and_verified() {
     let (summary, whole) = extract(Arc::clone(&source), &request, Scratch::default())
         .await
         .unwrap();
-    assert!(summary.work.bytes_read >= source.len(), "it was copied");
+    assert!(summary.work.bytes_read >= source.len(), "the source was copied");
     let planned = request.clone().strategy(Strategy::Planned);
     let (_, ranged) = extract(Arc::clone(&source), &planned, Scratch::default())
         .await

@@ -12,7 +12,7 @@ use videoframes_core::queue::{
 };
 
 use crate::config;
-use crate::told::{Answer, Gate, Told};
+use crate::scripted::{Answer, Gate, ScriptedServer};
 
 fn ok(body: Value) -> Answer {
     (200, "", body)
@@ -41,12 +41,12 @@ fn md5_of(_: &Value) -> &'static str {
     "d41d8cd98f00b204e9800998ecf8427e"
 }
 
-async fn queue(told: &Told) -> SqsQueue {
+async fn queue(server: &ScriptedServer) -> SqsQueue {
     let options = SqsOptions {
-        dead_letters: Some(format!("{}/000000000000/letters", told.endpoint)),
+        dead_letters: Some(format!("{}/000000000000/letters", server.endpoint)),
         ..SqsOptions::default()
     };
-    SqsQueue::connect(&config(&told.endpoint), &told.queue_url(), &options)
+    SqsQueue::connect(&config(&server.endpoint), &server.queue_url(), &options)
         .await
         .unwrap()
 }
@@ -72,16 +72,16 @@ async fn errors_about_stale_receipts_mean_a_lost_receipt() {
              for visibility timeout change.",
         ),
     ] {
-        let told = Told::answering(move |_, _| error(code, message));
-        let held = queue(&told)
+        let server = ScriptedServer::answering(move |_, _| error(code, message));
+        let held = queue(&server)
             .await
             .set_visibility(&receipt("r"), Duration::from_secs(1))
             .await;
         assert!(matches!(held, Err(QueueError::ReceiptLost)), "{code}: {held:?}");
     }
     let too_long = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]";
-    let told = Told::answering(move |_, _| error("InvalidParameterValue", too_long));
-    let held = queue(&told)
+    let server = ScriptedServer::answering(move |_, _| error("InvalidParameterValue", too_long));
+    let held = queue(&server)
         .await
         .set_visibility(&receipt("r"), Duration::from_secs(1))
         .await;
@@ -93,8 +93,8 @@ async fn errors_about_stale_receipts_mean_a_lost_receipt() {
 
 #[tokio::test]
 async fn visibility_is_rounded_to_seconds_and_limited_to_the_range_of_sqs() {
-    let told = Told::answering(|_, _| ok(json!({})));
-    let queue = queue(&told).await;
+    let server = ScriptedServer::answering(|_, _| ok(json!({})));
+    let queue = queue(&server).await;
     for time in [
         Duration::from_millis(1),
         Duration::ZERO,
@@ -103,13 +103,13 @@ async fn visibility_is_rounded_to_seconds_and_limited_to_the_range_of_sqs() {
         queue.set_visibility(&receipt("r"), time).await.unwrap();
     }
     queue.receive(99, Duration::MAX, Duration::MAX).await.unwrap();
-    let asked = told.asked("ChangeMessageVisibility");
+    let asked = server.asked("ChangeMessageVisibility");
     let asked: Vec<_> = asked
         .iter()
         .map(|body| body["VisibilityTimeout"].as_i64().unwrap())
         .collect();
     assert_eq!(asked, [1, 0, 43_200]);
-    let receive = &told.asked("ReceiveMessage")[0];
+    let receive = &server.asked("ReceiveMessage")[0];
     assert_eq!(receive["VisibilityTimeout"], 43_200);
     assert_eq!(receive["WaitTimeSeconds"], 20);
     assert_eq!(receive["MaxNumberOfMessages"], 10);
@@ -117,7 +117,7 @@ async fn visibility_is_rounded_to_seconds_and_limited_to_the_range_of_sqs() {
 
 #[tokio::test]
 async fn each_message_of_a_batch_has_its_own_result() {
-    let told = Told::answering(|_, body| {
+    let server = ScriptedServer::answering(|_, body| {
         let entry = |n: usize| body["Entries"][n]["Id"].clone();
         ok(json!({
             "Successful": [{"Id": entry(3), "MessageId": "m", "MD5OfMessageBody": ""}],
@@ -128,7 +128,7 @@ async fn each_message_of_a_batch_has_its_own_result() {
         }))
     });
     let batch = ["a", "b", "c", "d"].map(Outgoing::new);
-    let answers = queue(&told).await.send(&batch).await.unwrap();
+    let answers = queue(&server).await.send(&batch).await.unwrap();
     assert!(
         matches!(
             answers[..],
@@ -145,16 +145,16 @@ async fn each_message_of_a_batch_has_its_own_result() {
 
 #[tokio::test]
 async fn a_failed_request_does_not_affect_results_of_previous_requests() {
-    let told = Told::answering(|_, body| match body["Entries"][0]["MessageBody"].as_str() {
+    let server = ScriptedServer::answering(|_, body| match body["Entries"][0]["MessageBody"].as_str() {
         Some("10") => error("OverLimit", "no more"),
         _ => all_well(body),
     });
     let batch: Vec<_> = (0..25).map(|n| Outgoing::new(n.to_string())).collect();
-    let answers = queue(&told).await.send(&batch).await.unwrap();
+    let answers = queue(&server).await.send(&batch).await.unwrap();
     let sent: Vec<usize> = (0..25).filter(|n| answers[*n].is_ok()).collect();
     assert_eq!(sent, (0..10).collect::<Vec<_>>());
     assert_eq!(
-        told.asked("SendMessageBatch").len(),
+        server.asked("SendMessageBatch").len(),
         2,
         "what would fail too is not tried"
     );
@@ -162,12 +162,12 @@ async fn a_failed_request_does_not_affect_results_of_previous_requests() {
 
 #[tokio::test]
 async fn batches_respect_the_limits_of_a_request() {
-    let told = Told::answering(|_, body| all_well(body));
+    let server = ScriptedServer::answering(|_, body| all_well(body));
     let large = Outgoing::new("x".repeat(MESSAGE_BYTES / 2));
-    let queue = queue(&told).await;
+    let queue = queue(&server).await;
     let answers = queue.send(&vec![large; 5]).await.unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    let asked = told.asked("SendMessageBatch");
+    let asked = server.asked("SendMessageBatch");
     let sizes: Vec<_> = asked
         .iter()
         .map(|body| body["Entries"].as_array().unwrap().len())
@@ -177,20 +177,20 @@ async fn batches_respect_the_limits_of_a_request() {
 
 #[tokio::test]
 async fn groups_and_deduplication_are_for_fifo_queues_only() {
-    let told = Told::answering(|_, body| all_well(body));
+    let server = ScriptedServer::answering(|_, body| all_well(body));
     let message = Outgoing {
         group: Some("g".to_owned()),
         deduplication_id: Some("d".to_owned()),
         ..Outgoing::new("x")
     };
-    let fifo = format!("{}.fifo", told.queue_url());
-    for url in [told.queue_url(), fifo] {
-        let queue = SqsQueue::connect(&config(&told.endpoint), &url, &SqsOptions::default())
+    let fifo = format!("{}.fifo", server.queue_url());
+    for url in [server.queue_url(), fifo] {
+        let queue = SqsQueue::connect(&config(&server.endpoint), &url, &SqsOptions::default())
             .await
             .unwrap();
         queue.send(&[message.clone(), Outgoing::new("y")]).await.unwrap();
     }
-    let asked = told.asked("SendMessageBatch");
+    let asked = server.asked("SendMessageBatch");
     let standard = &asked[0]["Entries"];
     assert_eq!(standard[0]["MessageGroupId"], Value::Null);
     assert_eq!(standard[0]["MessageDeduplicationId"], Value::Null);
@@ -205,7 +205,7 @@ async fn groups_and_deduplication_are_for_fifo_queues_only() {
 async fn deletes_of_several_callers_share_requests_and_have_separate_results() {
     let (gate, called) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let closed = gate.clone();
-    let told = Told::answering(move |_, body| {
+    let server = ScriptedServer::answering(move |_, body| {
         // The first request is pending until all other calls were made.
         closed.wait();
         let entries = body["Entries"].as_array().unwrap().iter();
@@ -220,7 +220,7 @@ async fn deletes_of_several_callers_share_requests_and_have_separate_results() {
         }))
     });
     const CALLERS: usize = 30;
-    let (queue, start) = (queue(&told).await, Arc::new(Barrier::new(CALLERS)));
+    let (queue, start) = (queue(&server).await, Arc::new(Barrier::new(CALLERS)));
     let callers: Vec<_> = (0..CALLERS)
         .map(|n| {
             let (queue, start, called) = (queue.clone(), Arc::clone(&start), Arc::clone(&called));
@@ -240,7 +240,7 @@ async fn deletes_of_several_callers_share_requests_and_have_separate_results() {
         let answer = caller.await.unwrap();
         assert_eq!(answer.is_err(), n % 7 == 0, "{n}: {answer:?}");
     }
-    let asked = told.asked("DeleteMessageBatch");
+    let asked = server.asked("DeleteMessageBatch");
     let sizes: Vec<_> = asked
         .iter()
         .map(|body| body["Entries"].as_array().unwrap().len())
@@ -256,20 +256,20 @@ async fn deletes_of_several_callers_share_requests_and_have_separate_results() {
 async fn a_heartbeat_does_not_wait_for_a_poll() {
     let gate = Gate::default();
     let closed = gate.clone();
-    let told = Told::answering(move |action, _| {
+    let server = ScriptedServer::answering(move |action, _| {
         if action == "ReceiveMessage" {
             closed.wait();
         }
         ok(json!({}))
     });
-    let queue = queue(&told).await;
+    let queue = queue(&server).await;
     let polls: Vec<_> = (0..8)
         .map(|_| {
             let queue = queue.clone();
             tokio::spawn(async move { queue.receive(1, Duration::ZERO, Duration::from_secs(20)).await })
         })
         .collect();
-    while told.asked("ReceiveMessage").len() < polls.len() {
+    while server.asked("ReceiveMessage").len() < polls.len() {
         tokio::task::yield_now().await;
     }
     queue.set_visibility(&receipt("r"), Duration::ZERO).await.unwrap();
@@ -286,7 +286,7 @@ async fn a_heartbeat_does_not_wait_for_a_poll() {
 #[tokio::test]
 async fn polls_have_a_longer_timeout_than_other_requests() {
     let never = Gate::default();
-    let told = Told::answering(move |action, _| {
+    let server = ScriptedServer::answering(move |action, _| {
         match action {
             // The test measures a time longer than other requests may take.
             "ReceiveMessage" => std::thread::sleep(Duration::from_secs(2)),
@@ -298,19 +298,23 @@ async fn polls_have_a_longer_timeout_than_other_requests() {
         timeout: Duration::from_millis(500),
         ..SqsOptions::default()
     };
-    let queue = SqsQueue::connect(&config(&told.endpoint), &told.queue_url(), &options)
+    let queue = SqsQueue::connect(&config(&server.endpoint), &server.queue_url(), &options)
         .await
         .unwrap();
     let polled = queue.receive(1, Duration::ZERO, Duration::from_secs(3)).await;
     assert_eq!(polled.unwrap(), []);
-    assert_eq!(told.asked("ReceiveMessage").len(), 1, "nobody gave up on it");
+    assert_eq!(
+        server.asked("ReceiveMessage").len(),
+        1,
+        "the poll was not retried"
+    );
     let error = queue.check().await.unwrap_err();
     assert!(chain(&error).contains("timeout"), "{}", chain(&error));
 }
 
 #[tokio::test]
 async fn an_oversized_dead_letter_message_is_truncated() {
-    let told = Told::answering(|action, body| match action {
+    let server = ScriptedServer::answering(|action, body| match action {
         "SendMessageBatch" => {
             let entry = &body["Entries"][0];
             match entry["MessageBody"].as_str().unwrap().len() > MESSAGE_BYTES {
@@ -330,23 +334,23 @@ async fn an_oversized_dead_letter_message_is_truncated() {
         receipt: receipt("r"),
         receive_count: 1,
     };
-    queue(&told)
+    queue(&server)
         .await
         .dead_letter(&message, "too\0large")
         .await
         .unwrap();
-    let asked = told.asked("SendMessageBatch");
+    let asked = server.asked("SendMessageBatch");
     let letter = &asked[1]["Entries"][0];
     let attribute = |name: &str| letter["MessageAttributes"][name]["StringValue"].clone();
     assert_eq!(attribute("reason"), "too\u{fffd}large");
     assert_eq!(attribute("cut_from_bytes"), (1 << 20).to_string());
     assert!(asked[1]["QueueUrl"].as_str().unwrap().ends_with("/letters"));
-    assert_eq!(told.asked("DeleteMessageBatch").len(), 1);
+    assert_eq!(server.asked("DeleteMessageBatch").len(), 1);
 }
 
 #[tokio::test]
 async fn a_message_that_cannot_be_dead_lettered_is_not_deleted() {
-    let told = Told::answering(|action, body| match action {
+    let server = ScriptedServer::answering(|action, body| match action {
         "SendMessageBatch" => error("AccessDenied", "not authorized to perform: sqs:sendmessage"),
         _ => all_well(body),
     });
@@ -357,32 +361,36 @@ async fn a_message_that_cannot_be_dead_lettered_is_not_deleted() {
         receipt: receipt("r"),
         receive_count: 1,
     };
-    let buried = queue(&told).await.dead_letter(&message, "why").await;
-    let told_why = chain(&buried.unwrap_err());
+    let dead_lettered = queue(&server).await.dead_letter(&message, "why").await;
+    let reported = chain(&dead_lettered.unwrap_err());
     assert_eq!(
-        told_why,
+        reported,
         "failed to send to the queue 'letters': AccessDenied: not authorized to perform: sqs:sendmessage"
     );
-    assert_eq!(told.asked("DeleteMessageBatch").len(), 0);
+    assert_eq!(server.asked("DeleteMessageBatch").len(), 0);
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_reported_in_one_line() {
-    let told = Told::answering(|_, _| {
+    let server = ScriptedServer::answering(|_, _| {
         let (_, code, body) = error(
             "InvalidClientTokenId",
             "The security token included\nin the request is invalid.",
         );
         (403, code, body)
     });
-    let queue = queue(&told).await;
+    let queue = queue(&server).await;
     let begun = Instant::now();
     let text = chain(&queue.check().await.unwrap_err());
     assert_eq!(
         text,
-        "failed to find the queue 'told': InvalidClientTokenId: The security token included in the request is invalid."
+        "failed to find the queue 'scripted': InvalidClientTokenId: The security token included in the request is invalid."
     );
-    assert_eq!(told.asked("GetQueueAttributes").len(), 1, "it is not tried again");
+    assert_eq!(
+        server.asked("GetQueueAttributes").len(),
+        1,
+        "the request is not retried"
+    );
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 

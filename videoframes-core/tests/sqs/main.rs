@@ -5,7 +5,7 @@ mod answers;
 mod conformance;
 mod events;
 mod outage;
-mod told;
+mod scripted;
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use videoframes_core::queue::{SqsOptions, SqsQueue};
 
 /// Returns the configuration for a server at this address.
 fn config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new("key", "a secret that is never told", None, None, "tests");
+    let credentials = Credentials::new("key", "a secret that is never printed", None, None, "tests");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

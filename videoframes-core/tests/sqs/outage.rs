@@ -149,7 +149,7 @@ async fn a_worker_continues_when_its_queue_is_back() {
         async move { processor.run(Until::Stopped, &stop).await }
     });
     let ask = |key: &str| Outgoing::new(format!(r#"{{"version": 1, "source": {{"key": "{key}"}}}}"#));
-    let told = async || {
+    let reported = async || {
         let received = notifier
             .receive(1, PATIENCE, Duration::from_secs(20))
             .await
@@ -157,7 +157,7 @@ async fn a_worker_continues_when_its_queue_is_back() {
         received.into_iter().next().expect("a notification").body
     };
     input.send(&[ask("before.mp4")]).await.unwrap();
-    assert!(told().await.contains("before.mp4"));
+    assert!(reported().await.contains("before.mp4"));
 
     server
         .client
@@ -171,7 +171,7 @@ async fn a_worker_continues_when_its_queue_is_back() {
     }
     server.make(input.name(), None).await;
     input.send(&[ask("after.mp4")]).await.unwrap();
-    assert!(told().await.contains("after.mp4"));
+    assert!(reported().await.contains("after.mp4"));
 
     stop.cancel();
     working.await.unwrap();

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// A response: its status, the code of an error (empty if there is none), and its body.
 pub(crate) type Answer = (u16, &'static str, Value);
 
-type Telling = dyn Fn(&str, &Value) -> Answer + Send + Sync;
+type Responder = dyn Fn(&str, &Value) -> Answer + Send + Sync;
 
 /// Holds back responses until a test opens the gate.
 #[derive(Clone, Default)]
@@ -29,18 +29,18 @@ impl Gate {
 }
 
 /// Listens on the loopback interface until the end of the process.
-pub(crate) struct Told {
+pub(crate) struct ScriptedServer {
     pub(crate) endpoint: String,
     /// Action and body of every request.
     requests: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-impl Told {
+impl ScriptedServer {
     pub(crate) fn answering(answer: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::default());
-        let (kept, answer): (_, Arc<Telling>) = (Arc::clone(&requests), Arc::new(answer));
+        let (kept, answer): (_, Arc<Responder>) = (Arc::clone(&requests), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
@@ -58,12 +58,12 @@ impl Told {
     }
 
     pub(crate) fn queue_url(&self) -> String {
-        format!("{}/000000000000/told", self.endpoint)
+        format!("{}/000000000000/scripted", self.endpoint)
     }
 }
 
 /// Responds to the requests of one connection.
-fn serve(stream: &TcpStream, requests: &Mutex<Vec<(String, Value)>>, answer: &Telling) -> Option<()> {
+fn serve(stream: &TcpStream, requests: &Mutex<Vec<(String, Value)>>, answer: &Responder) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     let mut reader = BufReader::new(stream);
     loop {

@@ -80,7 +80,7 @@ impl Setup {
         forged
     }
 
-    /// Checks that ffmpeg prints every forged line as a line of its own.
+    /// Checks that ffmpeg prints every forged line as a separate line.
     fn is_forged(&self, video: &Path) {
         let (ffmpeg, _) = self.extractor.programs();
         let printed = Command::new(ffmpeg)

@@ -38,7 +38,7 @@ pub enum ExtractError {
     /// A limit was exceeded.
     #[error("{0}")]
     LimitExceeded(String),
-    /// The decoder made no progress for so many seconds and was killed.
+    /// The decoder made no progress for this number of seconds and was killed.
     #[error("ffmpeg made no progress for {0} s and was stopped")]
     Stalled(u64),
     /// The decoder failed.

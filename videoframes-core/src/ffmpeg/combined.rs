@@ -40,7 +40,7 @@ pub(super) fn extract_and_compress(
         })
         .collect();
     let mut frames = Frames::default();
-    // The error of a compression; the extraction itself ends with an error of its own type.
+    // The error of a compression; the extraction itself ends with another type of error.
     let mut stopped = None;
     let mut index = 0;
     let mut decoded = |pts: i64, interlaced: bool| {

@@ -33,7 +33,7 @@ pub(super) struct Conditions<'a> {
     pub(super) deinterlace: Deinterlace,
     /// Whether the source is a local file.
     pub(super) is_local: bool,
-    /// Returns whether a remote source should be copied if so many bytes of it are needed.
+    /// Returns whether a remote source should be copied if this number of its bytes is needed.
     pub(super) is_worth_copying: &'a dyn Fn(u64) -> bool,
     /// Whether any rendition can share a decode with the pictures.
     pub(super) can_combine: bool,

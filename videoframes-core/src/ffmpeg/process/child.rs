@@ -194,8 +194,8 @@ pub(crate) fn for_each_line(reader: impl Read, mut each: impl FnMut(&str) -> boo
             Ok(buffer) => {
                 let end = memchr::memchr(b'\n', buffer);
                 let part = &buffer[..end.unwrap_or(buffer.len())];
-                let room = LINE_BYTES.saturating_sub(line.len());
-                line.extend_from_slice(&part[..part.len().min(room)]);
+                let capacity = LINE_BYTES.saturating_sub(line.len());
+                line.extend_from_slice(&part[..part.len().min(capacity)]);
                 (part.len() + usize::from(end.is_some()), end.is_some())
             }
         };

@@ -19,7 +19,7 @@ use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
 use super::program::{Program, Version};
-use super::room;
+use super::space;
 use super::split::PictureReader;
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
@@ -301,7 +301,7 @@ impl<'a> Decode<'a> {
     /// Returns whether ffmpeg reported a failed write. If the log contains metadata of the source, the disk must
     /// be full too.
     fn is_unwritten(&self) -> bool {
-        let exhausted = || self.written.iter().any(|(file, _)| room::is_exhausted(file));
+        let exhausted = || self.written.iter().any(|(file, _)| space::is_exhausted(file));
         self.unwritten.load(Ordering::Relaxed) && (!self.doubtful || exhausted())
     }
 
@@ -322,7 +322,7 @@ impl<'a> Decode<'a> {
     }
 }
 
-/// Errors of a log that are kept beside its events.
+/// Errors of a log that are kept in addition to its events.
 struct LogErrors {
     /// Last error lines.
     tail: Arc<Mutex<VecDeque<String>>>,
@@ -407,7 +407,7 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
         // The last picture is read without waiting for capacity, since the end of the stream may only become
         // visible afterwards.
         if pictures.is_at_end().is_ok_and(|end| !end) {
-            in_flight.wait_for_room();
+            in_flight.wait_for_capacity();
         }
         let message = match pictures.next() {
             Ok(Some((bytes, width, height))) => {
@@ -437,9 +437,9 @@ impl InFlight {
     /// picture.
     const ENOUGH: usize = 4 << 20;
 
-    fn wait_for_room(&self) {
+    fn wait_for_capacity(&self) {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let _room = self
+        let _capacity = self
             .less
             .wait_while(bytes, |bytes| *bytes >= Self::ENOUGH)
             .unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,6 @@ pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod registry;
-pub(crate) mod room;
+pub(crate) mod space;
 pub(crate) mod spawn;
 mod split;

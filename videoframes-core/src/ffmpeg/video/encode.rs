@@ -17,7 +17,7 @@ use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::limit::is_no_space;
 use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::room;
+use crate::ffmpeg::process::space;
 use crate::limits::TIMELINE_FRAMES;
 use crate::units::approximate_seconds;
 use crate::video::Timeline;
@@ -70,8 +70,8 @@ impl Frames {
             Some(&last) if pts < last => return,
             // Frames since the last index go back in time; this frame replaces them and the last frame.
             Some(&last) if pts == last => {
-                let room = (MAX_REPLACED + 1).saturating_sub(self.replaced.len());
-                self.replaced.extend((self.last..index).take(room));
+                let free = (MAX_REPLACED + 1).saturating_sub(self.replaced.len());
+                self.replaced.extend((self.last..index).take(free));
             }
             _ => self.pts.push(pts),
         }
@@ -352,7 +352,11 @@ pub(crate) fn output_or_decoder<'a>(
     // of the source, its messages count only if our own check agrees.
     let requests: Vec<_> = requests.into_iter().collect();
     let doubtful = requests.iter().any(|request| request.options.keep_metadata);
-    let exhausted = || requests.iter().any(|request| room::is_exhausted(&request.output));
+    let exhausted = || {
+        requests
+            .iter()
+            .any(|request| space::is_exhausted(&request.output))
+    };
     match is_no_space(said) && (!doubtful || exhausted()) {
         true => no_space(),
         false => error.into(),

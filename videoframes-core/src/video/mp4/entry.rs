@@ -169,7 +169,7 @@ fn coding(format: [u8; 4], boxes: &[Box<'_>]) -> Result<(Coding, Option<Vec<u8>>
         b"encv" => Err(NoIndex::new("the video is encrypted")),
         other if OPAQUE.contains(&other) => Ok((Coding::Opaque, None)),
         other => Err(NoIndex::new(format!(
-            "the codec '{}' is not supported",
+            "planning is not supported for the codec '{}'",
             other.escape_ascii()
         ))),
     }

@@ -263,7 +263,8 @@ mod tests {
     #[test]
     fn a_reason_against_a_plan_means_the_whole_file_or_an_error() {
         let no_index = || Err(NoIndex::new("the file has no index"));
-        let cases: [(&str, fn(&mut Case)); 5] = [
+        type Change = fn(&mut Case);
+        let cases: [(&str, Change); 5] = [
             ("the decoded frames differ from the index", |case| {
                 case.facts.scanned = true
             }),

@@ -48,9 +48,9 @@ impl<S: Storage> Storage for Counting<S> {
         &self,
         prefix: &str,
         after: Option<&ObjectKey>,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<ObjectEntry>, StorageError> {
-        self.inner.list(prefix, after, most).await
+        self.inner.list(prefix, after, max).await
     }
 
     async fn import(&self, key: &ObjectKey, path: &Path, options: &PutOptions) -> Result<(), StorageError> {

@@ -39,9 +39,6 @@ pub enum WholeFileReason {
     /// A plan would save next to nothing.
     #[error("nearly all samples are needed")]
     NotWorthwhile,
-    /// The decode also makes compressed videos.
-    #[error("every frame is needed for a rendition")]
-    SharedDecode,
 }
 
 /// A range of samples that is decoded from a sync sample up to the last needed frame.

@@ -227,7 +227,7 @@ fn sizes_that_an_encoder_rejects_are_reported() {
     let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(13), "{printed}");
     assert!(
-        printed.contains("h264 takes nothing above 16384×16384 pixels"),
+        printed.contains("h264 requires at most 16384×16384 pixels"),
         "{printed}"
     );
 }

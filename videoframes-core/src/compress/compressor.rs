@@ -11,6 +11,7 @@ use super::{
     CombinedReport, CombinedRequest, CompressError, CompressProgress, CompressReport, CompressRequest,
 };
 use crate::extract::{Decoded, Picture};
+use crate::video::Timeline;
 
 /// Encoder of videos.
 ///
@@ -48,16 +49,17 @@ pub trait Compressor: Send + Sync + 'static {
         cancel: &CancellationToken,
     ) -> Result<Decoded<CombinedReport>, CompressError>;
 
-    /// Copies the streams of `input` into the output without encoding. `request.timeline` is the timeline of the
-    /// input.
+    /// Copies the streams of `input` into the output without encoding. `timeline` has the frames of the input that
+    /// decode; `request.timeline` is the timeline of the container, which stores the end of the last frame.
     ///
     /// # Errors
-    /// [`CompressError::NotHeld`] if the container does not support a stream; [`CompressError::Differs`] if
-    /// the output would present other frames.
+    /// Returns [`CompressError::NotHeld`] where the container does not support a stream, and
+    /// [`CompressError::Differs`] where the output would present other frames.
     async fn remux(
         &self,
         input: &Path,
         request: &CompressRequest,
+        timeline: &Timeline,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError>;
 
@@ -103,9 +105,10 @@ impl<C: Compressor + ?Sized> Compressor for Arc<C> {
         &self,
         input: &Path,
         request: &CompressRequest,
+        timeline: &Timeline,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
-        self.as_ref().remux(input, request, cancel).await
+        self.as_ref().remux(input, request, timeline, cancel).await
     }
 
     async fn similarity(

@@ -260,11 +260,10 @@ impl Subject<'_> {
         target: &VideoTarget,
         scanned: Scanned,
     ) -> Result<Made, Error> {
-        let (mut request, draft, _statistics) = self.request(options, target, self.deinterlace)?;
-        request.timeline = Some(Arc::new(scanned.timeline));
+        let (request, draft, _statistics) = self.request(options, target, self.deinterlace)?;
         let mut remuxed = self
             .compressor
-            .remux(&self.path, &request, self.session.cancel())
+            .remux(&self.path, &request, &scanned.timeline, self.session.cancel())
             .await?;
         remuxed.damage = scanned.damage;
         self.made(draft, &request, remuxed, Origin::Remuxed)

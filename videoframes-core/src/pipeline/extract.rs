@@ -39,6 +39,9 @@ pub(super) async fn extract(
     destination: &dyn Destination,
 ) -> Result<Summary, Error> {
     destination.check()?;
+    if !renditions.is_empty() {
+        session.compressor()?;
+    }
     let Probe {
         video,
         timeline,
@@ -57,7 +60,7 @@ pub(super) async fn extract(
         destination,
         index,
         stream_note,
-        facts: Facts::new(video, timeline.filter(|_| reliable)),
+        facts: Facts::new(video, timeline.filter(|_| reliable).map(Arc::new)),
     };
     extraction.run().await
 }
@@ -79,8 +82,9 @@ impl Extraction<'_> {
                 _ => None,
             };
             let mut policy = self.policy(combined.is_some());
-            let writer = self.writer(&timeline, &picks).await?;
+            // An archive is started once nothing but the decode is left to fail.
             let input = self.input(&pass).await?;
+            let writer = self.writer(&timeline, &picks).await?;
             let job = self.job(&timeline, &picks);
             let performed = perform(self.session, &input, job, (writer, &combined)).await;
             let (writer, outcome) = (performed.writer, performed.outcome);
@@ -113,7 +117,7 @@ impl Extraction<'_> {
             compressor: self.session.compressor()?,
             path: self.session.path().await?,
             video: self.facts.video.clone(),
-            timeline: self.facts.timeline.clone().map(Arc::new),
+            timeline: self.facts.timeline.clone(),
             deinterlace: self.facts.interlaced,
             on_damage: self.request.on_damage,
         }))

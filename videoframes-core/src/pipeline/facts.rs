@@ -1,5 +1,7 @@
 //! Knowledge about a video before a pass, and its update after a surprise. Pure.
 
+use std::sync::Arc;
+
 use super::error::Error;
 use super::{OnDamage, Request};
 use crate::extract::{Deinterlace, ExtractError, Scan, Surprise};
@@ -11,7 +13,7 @@ use crate::video::{Timeline, VideoInfo};
 pub(super) struct Facts {
     pub(super) video: VideoInfo,
     /// The presented frames; `None` if a scan has to find them.
-    pub(super) timeline: Option<Timeline>,
+    pub(super) timeline: Option<Arc<Timeline>>,
     /// Whether a scan found the frames.
     pub(super) scanned: bool,
     /// Whether interlaced frames are known.
@@ -54,7 +56,7 @@ pub(super) struct Policy {
 }
 
 impl Facts {
-    pub(super) fn new(video: VideoInfo, timeline: Option<Timeline>) -> Self {
+    pub(super) fn new(video: VideoInfo, timeline: Option<Arc<Timeline>>) -> Self {
         Self {
             interlaced: video.interlaced,
             video,
@@ -81,7 +83,7 @@ impl Facts {
         self.video.first_keyframe = scan.first_keyframe;
         self.interlaced |= scan.interlaced;
         self.damage = self.damage.take().or(scan.damage);
-        self.timeline = Some(scan.timeline);
+        self.timeline = Some(Arc::new(scan.timeline));
     }
 
     /// Fails if the source is damaged and no partial result was requested.
@@ -102,14 +104,14 @@ impl Facts {
             {
                 tracing::info!(
                     damage,
-                    "the source is damaged; separating pictures from renditions"
+                    "the source is damaged; decoding pictures and renditions separately"
                 );
                 self.separate = true;
                 Ok(())
             }
             Finding::Damage(damage) => Err(Error::Damaged(damage)),
             Finding::Failed(error) if policy.combined && policy.can_restart && is_of_renditions(&error) => {
-                tracing::info!(%error, "failed to decode once for all; separating pictures from renditions");
+                tracing::info!(%error, "combined decode failed; decoding pictures and renditions separately");
                 self.separate = true;
                 Ok(())
             }
@@ -131,13 +133,13 @@ impl Facts {
                 self.interlaced = true;
             }
             Surprise::SeparateDecodes(why) if policy.can_restart && policy.combined => {
-                tracing::info!(why, "separating pictures from renditions");
+                tracing::info!(why, "decoding pictures and renditions separately");
                 self.separate = true;
             }
             Surprise::PlanFailed(why) if policy.strategy == Strategy::Planned => {
                 return Err(Error::NotPlannable(NotPlannable::PlanFailed(why)));
             }
-            Surprise::PlanFailed(why) if policy.can_restart => {
+            Surprise::PlanFailed(why) if policy.can_restart && self.failed_plan.is_none() => {
                 tracing::info!(why, "the plan failed; decoding the whole file");
                 self.failed_plan = Some(why);
             }
@@ -183,7 +185,10 @@ mod tests {
             duration: None,
             time_base,
         };
-        Facts::new(video, Timeline::new(time_base, vec![0, 1, 2], Some(1)))
+        Facts::new(
+            video,
+            Timeline::new(time_base, vec![0, 1, 2], Some(1)).map(Arc::new),
+        )
     }
 
     fn policies() -> Vec<Policy> {
@@ -252,7 +257,11 @@ mod tests {
                 (Strategy::Planned, _) => {
                     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotPlannable, "{policy:?}");
                 }
-                (_, true) => assert_eq!(facts.failed_plan.as_deref(), Some("why"), "{policy:?}"),
+                (_, true) => {
+                    assert_eq!(facts.failed_plan.as_deref(), Some("why"), "{policy:?}");
+                    let again = Finding::Surprise(Surprise::PlanFailed("again".to_owned()));
+                    assert!(facts.learn(again, policy).is_err(), "no plan is tried again");
+                }
                 (_, false) => {
                     assert_eq!(
                         outcome.unwrap_err().kind(),
@@ -309,7 +318,10 @@ mod tests {
             interlaced: true,
             damage: Some("lost".to_owned()),
         });
-        assert_eq!((facts.timeline.as_ref(), facts.scanned), (Some(&timeline), true));
+        assert_eq!(
+            (facts.timeline.as_deref(), facts.scanned),
+            (Some(&timeline), true)
+        );
         assert_eq!((facts.video.first_keyframe, facts.interlaced), (Some(5), true));
         let mut request = Request::default();
         assert_eq!(

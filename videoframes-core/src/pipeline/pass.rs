@@ -145,7 +145,7 @@ mod tests {
             duration: None,
             time_base: timeline().time_base(),
         };
-        Facts::new(video, Some(timeline()))
+        Facts::new(video, Some(Arc::new(timeline())))
     }
 
     /// Returns an index with a sync sample at every tenth frame.

@@ -24,6 +24,7 @@ use crate::ffmpeg::process::blocking::blocking;
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::program::Programs;
+use crate::video::Timeline;
 
 /// Runs `ffmpeg` and `ffprobe` like a [`FfmpegExtractor`].
 #[derive(Debug, Clone)]
@@ -153,14 +154,18 @@ impl Compressor for FfmpegCompressor {
         &self,
         input: &Path,
         request: &CompressRequest,
+        timeline: &Timeline,
         cancel: &CancellationToken,
     ) -> Result<CompressReport, CompressError> {
-        let remuxed = self.run(input, request, cancel, |run, _| remux(run)).await;
+        let frames = Frames::from_timeline(timeline);
+        let remuxed = self
+            .run(input, request, cancel, |run, _| remux(run, frames))
+            .await;
         match Interruption::split(remuxed)? {
             Decoded::Complete(report) => Ok(report),
             // Copying decodes nothing.
             Decoded::Surprise(surprise) => {
-                let text = format!("copying the streams ended with {surprise:?}");
+                let text = format!("copying the streams ended with a surprise: {surprise}");
                 Err(ExtractError::DecoderFailed(text).into())
             }
         }
@@ -203,8 +208,8 @@ fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
     Ok(run.checked(encode(&run)?)?)
 }
 
-/// Copies the streams of the source.
-fn remux(run: &Run<'_>) -> Result<CompressReport, Stopped> {
+/// Copies the streams of the source, whose decoded frames are `frames`.
+fn remux(run: &Run<'_>, mut frames: Frames) -> Result<CompressReport, Stopped> {
     verify::holds_stream(run.settings.container, &run.request.video.codec)?;
     let mut settings = run.settings.clone();
     settings.copy_audio();
@@ -212,12 +217,6 @@ fn remux(run: &Run<'_>) -> Result<CompressReport, Stopped> {
         settings: &settings,
         ..*run
     };
-    let mut frames = run
-        .request
-        .timeline
-        .as_deref()
-        .map(Frames::from_timeline)
-        .unwrap_or_default();
     frames.encoder = run.remux()?;
     Ok(run.checked(frames)?)
 }

@@ -237,7 +237,7 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     filters.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
     // From here on pictures are identified by their order. Every frame gets its own tick, since with a time base
     // chosen by the encoder two frames of a variable frame rate may share a tick. A change of the frame size
-    // builds the graph anew and resets N to 0, so the time of day is added.
+    // rebuilds the graph and resets N to 0, so the time of day is added.
     filters.push("settb=1/1000000000,setpts=RTCSTART+N".to_owned());
     if let Some(rotation) = rotation(video.orientation).filter(|_| picture.rotate) {
         filters.push(rotation.to_owned());

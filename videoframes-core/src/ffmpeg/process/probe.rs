@@ -395,7 +395,7 @@ enum Output<'a> {
     Lines(&'a mut dyn FnMut(&str)),
 }
 
-/// Runs ffprobe to its end under the watchdog and collects its output. Returns the last lines of its log.
+/// Runs ffprobe to completion under the watchdog and collects its output. Returns the last lines of its log.
 fn watch(
     mut child: ChildGroup,
     stall: Duration,

@@ -192,7 +192,7 @@ fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
         return Ok(run.checked(frames)?);
     }
     // A filter cannot foresee another frame with the same timestamp.
-    tracing::info!("encoding again without frames whose timestamp another frame repeats");
+    tracing::info!("encoding again without frames that share a timestamp with a later frame");
     let mut settings = run.settings.clone().without(&frames.replaced);
     if frames.replaced.len() > MAX_REPLACED {
         settings.warnings.push(format!(

@@ -117,7 +117,7 @@ fn invalid_outputs_and_options_are_rejected_before_any_work() {
         (&["--codec", "divx"], 2, "possible values: h264, hevc, av1, vp9"),
         (&["--audio", "mp3"], 2, "possible values: aac, copy, none"),
         (&["--max-duration", "1s"], 8, "longer than"),
-        (&["--max-pixels", "100"], 8, "larger than the limit"),
+        (&["--max-pixels", "100"], 8, "exceed the limit of 100 pixels"),
         (&["--ffmpeg", "/nonexistent/ffmpeg"], 10, "failed to run"),
     ] {
         let output = compress(&place, &place.video, args);

@@ -79,10 +79,10 @@ fn a_video_that_exceeds_the_limit_in_mid_stream_is_rejected() {
             "-o",
             zip.to_str().unwrap(),
         ];
-        fails(&mut run(&extract), "mid-stream");
+        fails(&mut run(&extract), "grow beyond");
         let mp4 = folder.path().join("out.mp4");
         let compress = ["compress", "--max-pixels", "100000", "-o", mp4.to_str().unwrap()];
-        fails(&mut run(&compress), "mid-stream");
+        fails(&mut run(&compress), "grow beyond");
         let all = [
             "extract",
             "--all",

@@ -32,7 +32,7 @@ fn frequent_mistakes_get_a_hint() {
         ),
         (
             &["extract", "video.mp4", "--name", "{index:4}/{stem}.jpg"],
-            &["extension, which the picture format adds"],
+            &["since the picture format adds it"],
         ),
         (
             &["extract", "video.mp4", "-f", "png", "-q", "50"],

@@ -173,6 +173,8 @@ impl Place {
         command.envs(TIMING.iter().copied()).stdin(Stdio::null());
         // Decoders inherit only this variable, which distinguishes the decoders of different tests.
         command.env("TMPDIR", self.folder.path());
+        // A backtrace of a build with debug information takes seconds on a busy machine, longer than a lease here.
+        command.env("RUST_BACKTRACE", "0");
         match &self.database {
             None => {
                 command.arg("--local").arg(self.folder.path());

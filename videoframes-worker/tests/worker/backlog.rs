@@ -103,35 +103,46 @@ fn measured(place: &Place, args: &[&str]) -> (String, u64) {
 
 #[test]
 fn a_list_of_all_jobs_needs_no_more_memory_than_a_short_list() {
-    const JOBS: usize = 20_000;
+    const FEW: usize = 5_000;
+    const MANY: usize = 40_000;
     let place = Place::sqlite();
     place.stdout(&["migrate", "up"]);
-    place.sql(&format!(
-        "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
-         frames_done, frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, \
-         updated_at, enqueued_at) \
-         WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {JOBS}) \
-         SELECT randomblob(16), n, 'p', '{{\"key\":\"v.mp4\"}}', \
-         '{{\"names\":\"{}\"}}', 0, 'pending', 0, 0, 0, 0, 0, 0, n, n, n FROM s",
-        "x".repeat(1000)
-    ));
-    // A program that ends at once may be gone before its memory can be read.
-    let measured_short = || Some(measured(&place, &["jobs"])).filter(|(_, peak)| *peak > 0);
-    let (short, little) = (0..50).find_map(|_| measured_short()).unwrap();
+    let insert = |first: usize, last: usize| {
+        place.sql(&format!(
+            "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
+             frames_done, frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, \
+             updated_at, enqueued_at) \
+             WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) \
+             SELECT randomblob(16), n, 'p', '{{\"key\":\"v.mp4\"}}', \
+             '{{\"names\":\"{}\"}}', 0, 'pending', 0, 0, 0, 0, 0, 0, n, n, n FROM s",
+            "x".repeat(1000)
+        ));
+    };
+    let lists = [&["jobs", "--limit", "0"][..], &["jobs", "-n", "0", "--json"]];
+    let peaks = |expected: usize| {
+        lists.map(|args| {
+            let (text, peak) = measured(&place, args);
+            let jobs = match args.contains(&"--json") {
+                true => serde_json::from_str::<Vec<serde_json::Value>>(&text)
+                    .unwrap()
+                    .len(),
+                false => text.lines().count() - 1,
+            };
+            assert_eq!(jobs, expected, "{args:?}");
+            peak
+        })
+    };
+    insert(1, FEW);
+    let (short, _) = measured(&place, &["jobs"]);
     assert_eq!(short.lines().count(), 101, "a heading and the newest jobs");
-    for args in [&["jobs", "--limit", "0"][..], &["jobs", "-n", "0", "--json"]] {
-        let (all, most) = measured(&place, args);
-        let jobs = match args.contains(&"--json") {
-            true => serde_json::from_str::<Vec<serde_json::Value>>(&all)
-                .unwrap()
-                .len(),
-            false => all.lines().count() - 1,
-        };
-        assert_eq!(jobs, JOBS);
-        assert!(
-            most < little + (24 << 10),
-            "{args:?}: {most} KiB after {little} KiB"
-        );
+    let few = peaks(FEW);
+    insert(FEW + 1, MANY);
+    let many = peaks(MANY);
+    // Both lists have several pages, so that they differ in the number of pages only. The stored options of the
+    // additional jobs alone are 35 MB.
+    for ((args, few), many) in lists.iter().zip(few).zip(many) {
+        assert!(few > 0, "{args:?}: ended before the memory was read");
+        assert!(many < few + (20 << 10), "{args:?}: {many} KiB after {few} KiB");
     }
 }
 

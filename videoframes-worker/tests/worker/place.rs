@@ -36,7 +36,7 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_LOG", "info"),
 ];
 /// Maximum time of any wait: the lease and 45 seconds.
-const PATIENCE: Duration = Duration::from_secs(48);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The backends of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ fn bad_requests_are_failed_jobs_without_retries() {
         make_sound(&sound);
         place.put("sound.m4a", &std::fs::read(sound).unwrap());
         place.stdout(&["migrate", "up"]);
-        for (message, code, attempts) in [
+        let cases = [
             (
                 r#"{"version":1,"source":{"key":"v.mp4"},"picture":{"format":"bmp"}}"#,
                 "INVALID_REQUEST",
@@ -108,11 +108,22 @@ fn bad_requests_are_failed_jobs_without_retries() {
                 "DAMAGED_VIDEO",
                 1,
             ),
-        ] {
-            let (status, found, tried) = outcome(&place, message);
+        ];
+        // One worker processes all messages; idempotency keys identify their jobs.
+        for (case, (message, ..)) in cases.iter().enumerate() {
+            place.send(&message.replacen('{', &format!("{{\"idempotency_key\":\"case {case}\","), 1));
+        }
+        place.finish();
+        let rows = place.check(cases.len());
+        for (case, (message, code, attempts)) in cases.into_iter().enumerate() {
+            let key = format!("case {case}");
+            let row = rows
+                .iter()
+                .find(|row| row["idempotency_key"] == *key)
+                .expect(message);
             assert_eq!(
-                (status.as_str(), found.as_str(), tried),
-                ("failed", code, attempts),
+                (&row["status"], &row["error_code"], &row["attempts"]),
+                (&"failed".into(), &code.into(), &attempts.into()),
                 "{message}"
             );
         }

@@ -15,8 +15,7 @@ use aws_sdk_sqs::types::{
 };
 use uuid::Uuid;
 
-use super::BATCH;
-use super::deletes::Answers;
+use super::batch::{Answers, BATCH};
 use super::failure::Failure;
 use super::validate::{self, STRING};
 use crate::queue::{Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, QueueError, ReceiptHandle};
@@ -43,7 +42,7 @@ impl Address {
             .queue_name(queue)
             .send()
             .await;
-        let failed = |failure: Failure| failure.unavailable("find", queue);
+        let failed = |failure: Failure| QueueError::unavailable("find", queue, failure);
         let url = response
             .map_err(|error| failed(Failure::from_sdk(&error)))?
             .queue_url;
@@ -111,8 +110,7 @@ impl Calls {
             .message_attribute_names("All")
             .send()
             .await;
-        let received =
-            received.map_err(|e| Failure::from_sdk(&e).unavailable("receive from", self.name()))?;
+        let received = received.map_err(|e| self.unavailable("receive from", Failure::from_sdk(&e)))?;
         Ok(received
             .messages
             .unwrap_or_default()
@@ -164,11 +162,15 @@ impl Calls {
         answers.pop().unwrap_or_else(unanswered)
     }
 
+    fn unavailable(&self, action: &'static str, failure: Failure) -> QueueError {
+        QueueError::unavailable(action, self.name(), failure)
+    }
+
     fn not_sent(&self, failure: Failure) -> QueueError {
         if failure.is_invalid_message() {
             QueueError::Refused(failure.to_string())
         } else {
-            failure.unavailable("send to", self.name())
+            self.unavailable("send to", failure)
         }
     }
 
@@ -253,8 +255,7 @@ impl Calls {
         ];
         let request = self.client.get_queue_attributes().queue_url(self.url());
         let response = request.set_attribute_names(Some(names.to_vec())).send().await;
-        let response =
-            response.map_err(|error| Failure::from_sdk(&error).unavailable(action, self.name()))?;
+        let response = response.map_err(|error| self.unavailable(action, Failure::from_sdk(&error)))?;
         let counts = response.attributes.unwrap_or_default();
         let [visible, in_flight, delayed] = names.map(|name| {
             counts

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::BATCH;
+use super::batch::{Answers, BATCH};
 use super::failure::Failure;
 use crate::queue::ReceiptHandle;
 
@@ -14,9 +14,6 @@ use crate::queue::ReceiptHandle;
 const WINDOW: Duration = Duration::from_millis(25);
 /// Capacity of the channel; further callers wait.
 const WAITING: usize = 256;
-
-/// The answers of a request, one per receipt, in order.
-pub(super) type Answers = Vec<Result<(), Failure>>;
 
 struct Entry {
     receipt: ReceiptHandle,

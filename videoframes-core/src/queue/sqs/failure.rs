@@ -5,8 +5,6 @@ use std::fmt;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
-use crate::queue::QueueError;
-
 /// Maximum length of a code or message in characters.
 const MAX_CHARS: usize = 400;
 
@@ -81,14 +79,6 @@ impl Failure {
     /// Codes may have prefixes (`AWS.SimpleQueueService.`) and suffixes (`Exception`).
     fn has_code(&self, code: &str) -> bool {
         self.code.contains(code)
-    }
-
-    pub(super) fn unavailable(self, action: &'static str, queue: &str) -> QueueError {
-        QueueError::Unavailable {
-            action,
-            queue: queue.to_owned(),
-            source: Box::new(self),
-        }
     }
 }
 

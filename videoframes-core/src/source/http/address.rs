@@ -2,6 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The addresses that may be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// Public addresses only, for URLs from untrusted clients.
+    #[default]
+    Public,
+    /// Addresses of this machine and of local networks too.
+    Any,
+}
+
 /// Returns whether `address` is global: not of this machine or a local network, nor reserved for another use
 /// (the special-purpose address registries, RFC 6890).
 pub(super) fn is_public(address: IpAddr) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 use rustix::io::Errno;
 
-use super::{PARTIAL_FOLDER, tree};
+use super::tree::{self, PARTIAL_FOLDER};
 use crate::storage::{ObjectEntry, ObjectKey};
 
 /// A page of a list.

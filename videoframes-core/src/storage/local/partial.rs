@@ -15,7 +15,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{PARTIAL_FOLDER, blocking, tree, version};
+use super::blocking::blocking;
+use super::tree::{self, PARTIAL_FOLDER};
+use super::version;
 use crate::storage::file::sync_folder;
 use crate::storage::{IfExists, ObjectKey, PutOptions, Sink, StorageError};
 

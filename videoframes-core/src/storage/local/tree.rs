@@ -10,10 +10,11 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, open, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::PARTIAL_FOLDER;
 use crate::storage::file::sync_folder;
 use crate::storage::{ObjectKey, StorageError};
 
+/// Folder of unfinished objects, below the root. No key may start with this name.
+pub(super) const PARTIAL_FOLDER: &str = ".vf-partial";
 /// Reason why no object can be below another object.
 pub(super) const NO_FOLDER: &str = "is below something that is not a folder";
 

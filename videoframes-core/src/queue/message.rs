@@ -1,0 +1,61 @@
+//! Messages, before they are sent and after they are received.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Attribute with the reason why a message was dead-lettered.
+pub const DEAD_LETTER_REASON: &str = "reason";
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outgoing {
+    /// Body of the message.
+    pub body: String,
+    /// Attributes of the message.
+    pub attributes: BTreeMap<String, String>,
+    /// Delay before the message can be received. SQS allows at most 15 minutes, and no delay in FIFO queues.
+    pub delay: Duration,
+    /// Identifier for deduplication: a queue that supports it keeps one of two messages with the same
+    /// identifier.
+    pub deduplication_id: Option<String>,
+    /// Message group: a queue that supports ordering preserves the order within a group.
+    pub group: Option<String>,
+}
+
+impl Outgoing {
+    /// Returns a message without delay.
+    pub fn new(body: impl Into<String>) -> Self {
+        Self {
+            body: body.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the number of bytes that count towards [`MESSAGE_BYTES`](super::MESSAGE_BYTES).
+    pub fn bytes(&self) -> usize {
+        let attributes = self.attributes.iter();
+        self.body.len()
+            + attributes
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>()
+    }
+}
+
+/// Handle with which a received message is deleted or its visibility changed; every receipt has a new handle.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReceiptHandle(pub String);
+
+/// A received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Identifier of the message in the queue, which changes with a redrive.
+    pub id: String,
+    /// Body of the message.
+    pub body: String,
+    /// Attributes of the message.
+    pub attributes: BTreeMap<String, String>,
+    /// Handle of this receipt.
+    pub receipt: ReceiptHandle,
+    /// Number of times that the message has been received, including this one.
+    pub receive_count: u32,
+}

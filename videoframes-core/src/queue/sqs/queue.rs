@@ -1,0 +1,180 @@
+//! A queue in SQS.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+
+use super::batch::BATCH;
+use super::calls::{Address, Calls};
+use super::dead_letter::dead_letter;
+use super::deletes::Deletes;
+use super::failure::Failure;
+use super::options::SqsOptions;
+use crate::queue::{Depth, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError, ReceiptHandle};
+
+/// Maximum size of a message in any SQS queue.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// A [`Queue`] in SQS; clones share connections.
+///
+/// A queue whose name ends with `.fifo` preserves order within a group. In a FIFO queue, a message without a
+/// group forms its own group, messages have no delay, and a deduplication id applies for five minutes. Other
+/// queues ignore both ids. Messages that SQS would reject fail with [`QueueError::Refused`] before they are
+/// sent.
+///
+/// SQS counts in seconds: times are rounded up. A receive that waits does so for at least a second, since
+/// only then all servers of a queue are queried.
+///
+/// The queue itself defines how often messages are delivered before they are dead-lettered. Only the client
+/// retries requests, as configured. Receives have separate connections, so other requests do not wait for
+/// them.
+#[derive(Clone)]
+pub struct SqsQueue {
+    name: Arc<str>,
+    calls: Calls,
+    dead_letters: Option<Calls>,
+    deletes: Deletes,
+}
+
+impl SqsQueue {
+    /// Connects to the queue with this name or URL.
+    ///
+    /// A name is resolved, a URL is used as it is: see [`SqsQueue::check`]. Needs a tokio runtime, and must
+    /// be used within that runtime.
+    ///
+    /// # Errors
+    /// Returns [`QueueError::Unavailable`] if a name cannot be resolved.
+    pub async fn connect(config: &SdkConfig, queue: &str, options: &SqsOptions) -> Result<Self, QueueError> {
+        let address = Address::find(config, queue, options.timeout).await?;
+        let dead_letters = match &options.dead_letters {
+            Some(queue) => {
+                let address = Address::find(config, queue, options.timeout).await?;
+                Some(Calls::new(config, address, options.timeout))
+            }
+            None => None,
+        };
+        let calls = Calls::new(config, address, options.timeout);
+        let deleting = calls.clone();
+        Ok(Self {
+            name: calls.name().into(),
+            calls,
+            dead_letters,
+            deletes: Deletes::new(move |receipts| {
+                let calls = deleting.clone();
+                async move { calls.delete(&receipts).await }
+            }),
+        })
+    }
+
+    /// Returns the URL of the queue.
+    pub fn url(&self) -> &str {
+        self.calls.url()
+    }
+
+    /// Checks that the queue and its dead-letter queue exist and are accessible with these credentials.
+    ///
+    /// # Errors
+    /// Returns [`QueueError::Unavailable`] with the error of the server.
+    pub async fn check(&self) -> Result<(), QueueError> {
+        self.calls.depth("find").await?;
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.depth("find").await?;
+        }
+        Ok(())
+    }
+
+    fn receipt_error(&self, action: &'static str, failure: Failure) -> QueueError {
+        if failure.is_stale_receipt() {
+            QueueError::ReceiptLost
+        } else {
+            QueueError::unavailable(action, &self.name, failure)
+        }
+    }
+
+    /// A stale handle is not an error: the message was deleted or received again.
+    fn deleted(&self, answer: Result<(), Failure>) -> Result<(), QueueError> {
+        match answer {
+            Err(failure) if !failure.is_stale_receipt() => {
+                Err(QueueError::unavailable("delete from", &self.name, failure))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for SqsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsQueue")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.calls.send(messages).await
+    }
+
+    async fn receive(
+        &self,
+        max_messages: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Message>, QueueError> {
+        self.calls
+            .receive(max_messages.clamp(1, BATCH), visibility, wait)
+            .await
+    }
+
+    async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
+        let set = self.calls.set_visibility(receipt, timeout).await;
+        set.map_err(|failure| self.receipt_error("change the visibility of a message in", failure))
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        if let [receipt] = receipts {
+            let answer = self.deletes.delete(receipt.clone()).await;
+            return Ok(vec![self.deleted(answer)]);
+        }
+        let mut answers = Vec::with_capacity(receipts.len());
+        for receipts in receipts.chunks(BATCH) {
+            let each = self.calls.delete(receipts).await;
+            answers.extend(each.into_iter().map(|answer| self.deleted(answer)));
+        }
+        Ok(answers)
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        let Some(dead_letters) = &self.dead_letters else {
+            let none = Failure::new("", "there is none");
+            let action = "move a message to the dead-letter queue of";
+            return Err(QueueError::unavailable(action, &self.name, none));
+        };
+        // The whole message if the queue accepts that size, else truncated to the size that every queue
+        // accepts.
+        match dead_letters
+            .send_one(&dead_letter(message, reason, MAX_MESSAGE_BYTES))
+            .await
+        {
+            Err(failure) if failure.is_invalid_message() => {
+                let cut = dead_letter(message, reason, MESSAGE_BYTES);
+                dead_letters.send_one(&cut).await
+            }
+            sent => sent,
+        }
+        .map_err(|failure| QueueError::unavailable("send to", dead_letters.name(), failure))?;
+        self.deleted(self.deletes.delete(message.receipt.clone()).await)
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.calls.depth("measure").await
+    }
+}

@@ -1,0 +1,65 @@
+//! Versions, metadata and contents of objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::ObjectKey;
+use crate::source::Source;
+
+/// The version of an object that a request is about: by default the current version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct ObjectVersion {
+    /// Identifier of a version in a versioned store.
+    pub id: Option<String>,
+    /// Required [`ObjectInfo::etag`].
+    pub etag: Option<String>,
+}
+
+impl ObjectVersion {
+    /// The current version.
+    pub const CURRENT: Self = Self { id: None, etag: None };
+
+    /// Returns the version with this ETag, which has to be the current version.
+    pub fn with_etag(etag: impl Into<String>) -> Self {
+        Self {
+            id: None,
+            etag: Some(etag.into()),
+        }
+    }
+}
+
+/// The metadata of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Size in bytes.
+    pub size: u64,
+    /// Identifier of this version, if the store is versioned.
+    pub version: Option<String>,
+    /// ETag of this version; different content under the same key has a different ETag.
+    pub etag: String,
+    /// Time of the last modification.
+    pub modified: SystemTime,
+    /// Metadata set by the writer.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An open object.
+#[derive(Clone)]
+pub struct Opened {
+    /// Metadata of the object.
+    pub info: ObjectInfo,
+    /// Content of the object.
+    pub source: Arc<dyn Source>,
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEntry {
+    /// Key of the object.
+    pub key: ObjectKey,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last modification.
+    pub modified: SystemTime,
+}

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, completed, failed, limited, new_job,
+use super::harness::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, limited,
+    new_job,
 };
 use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStatus, LeaseEpoch, NewJob};
 
@@ -114,11 +115,7 @@ async fn a_claim_of_a_waiting_job_returns_the_remaining_time(harness: &dyn JobRe
 
 async fn a_terminal_job_cannot_be_claimed(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
-    for (key, outcome) in [
-        ("a", completed("a.zip")),
-        ("b", failed()),
-        ("c", super::cancelled()),
-    ] {
+    for (key, outcome) in [("a", completed("a.zip")), ("b", failed()), ("c", cancelled())] {
         let (id, lease) = on.claimed(key).await;
         on.finish(&lease, &outcome).await;
         on.advance(HOUR).await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, Subject, completed, failed, new_job};
+use super::harness::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, Subject, completed, failed, new_job,
+};
 use crate::jobs::{
     Claim, Enqueue, ErrorCode, JobError, JobId, JobRepoError, JobStatus, NewJob, OutboxMessage, Submitted,
     VideoJob,

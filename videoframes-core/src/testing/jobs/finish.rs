@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{
+use super::harness::{
     HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, completed_work, failed,
     new_job, parsed, result,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
+use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, new_job,
 };
 use crate::jobs::{

@@ -1,6 +1,6 @@
 //! Listing: jobs are read individually and in pages.
 
-use super::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
+use super::harness::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
 use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {

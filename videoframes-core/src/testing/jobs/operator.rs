@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{
+use super::harness::{
     HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, limited, new_job,
+    parsed,
 };
 use crate::jobs::{ErrorCode, JobError, JobId, JobRepoError, JobStatus, Stage, VideoJob};
 use crate::pipeline::Progress;
@@ -179,7 +180,7 @@ async fn every_generation_has_a_notification(harness: &dyn JobRepoHarness) {
         let lease = on.claim(id).await;
         on.finish(&lease, &failed()).await;
         let message = on.one_notification(id).await;
-        assert_eq!(super::parsed(&message)["data"]["generation"], generation);
+        assert_eq!(parsed(&message)["data"]["generation"], generation);
         assert!(
             !ids.contains(&message.id),
             "every generation has a separate event"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{HOUR, JobRepoHarness, MINUTE, Subject, about, new_job};
+use super::harness::{HOUR, JobRepoHarness, MINUTE, Subject, about, new_job};
 use crate::jobs::{Backlog, Enqueue, JobId, OutboxMessage};
 
 const HOLD: Duration = Duration::from_secs(600);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{HOUR, JobRepoHarness, Subject, about, completed, new_job};
+use super::harness::{HOUR, JobRepoHarness, Subject, about, completed, new_job};
 use crate::jobs::{Enqueue, ErrorCode, JobError, JobRepoError, JobStatus, LeaseEpoch, NewJob, Submitted};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{HOUR, JobRepoHarness, LEASE, MINUTE, SWEEP, Subject, completed, failed, new_job};
-use crate::jobs::{Enqueue, ErrorCode, JobError, JobStatus, Stage, SweepTerms, Swept};
+use super::harness::{
+    HOUR, JobRepoHarness, LEASE, MINUTE, SWEEP, Subject, completed, failed, limited, new_job,
+};
+use crate::jobs::{Enqueue, ErrorCode, JobError, JobStatus, NewJob, Stage, SweepTerms, Swept};
 use crate::pipeline::Progress;
 
 const OVERDUE: std::time::Duration = SWEEP.overdue;
@@ -229,7 +231,7 @@ async fn a_job_overtaken_by_later_ones_is_enqueued(harness: &dyn JobRepoHarness)
     let soon = on.submit(new_job("soon after")).await;
     on.advance(MINUTE * 2).await;
     let later = on.submit(new_job("later")).await;
-    let requested = super::NewJob {
+    let requested = NewJob {
         message_id: Some("queue/7".to_owned()),
         ..new_job("requested by the current message")
     };
@@ -263,7 +265,7 @@ async fn concurrent_sweeps_do_the_work_of_one(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     for round in 0..10 {
         let overdue = on.submit(new_job(&format!("overdue {round}"))).await;
-        let late = on.submit(super::limited(&format!("late {round}"), MINUTE)).await;
+        let late = on.submit(limited(&format!("late {round}"), MINUTE)).await;
         on.advance(HOUR).await;
         let sweeps: Vec<_> = (0..4)
             .map(|_| {

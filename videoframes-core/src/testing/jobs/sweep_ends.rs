@@ -1,8 +1,8 @@
 //! Sweeps: jobs that cannot succeed end without a claim, and terminal jobs are deleted after their retention.
 
-use super::{
+use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, SWEEP, Subject, completed, completed_work, failed,
-    limited, new_job,
+    limited, new_job, parsed,
 };
 use crate::jobs::{Enqueue, ErrorCode, JobError, JobId, JobStatus, Submitted, SweepTerms, WorkHash};
 
@@ -38,7 +38,7 @@ async fn sweep_ends(on: &Subject<'_>, status: JobStatus, code: ErrorCode, expect
             sent.len() == 1 && sent[0].id == expected.id,
             "there is one notification: {sent:?}"
         );
-        assert_eq!(super::parsed(sent[0]), super::parsed(&expected));
+        assert_eq!(parsed(sent[0]), parsed(&expected));
     }
     let again = on.sweep().await;
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{QueueHarness, nothing, receive, send};
+use super::harness::{QueueHarness, nothing, receive, send};
 use crate::queue::{DEAD_LETTER_REASON, Outgoing};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {

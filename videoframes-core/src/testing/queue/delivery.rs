@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 
-use super::{QueueHarness, delete, nothing, receive, receive_now, send};
+use super::harness::{QueueHarness, delete, nothing, receive, receive_now, send};
 use crate::queue::{MESSAGE_BYTES, Message, Outgoing, Queue, QueueError};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {

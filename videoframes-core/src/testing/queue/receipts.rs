@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{QueueHarness, accepted_or_lost, delete, nothing, receive, send};
+use super::harness::{QueueHarness, accepted_or_lost, delete, nothing, receive, send};
 use crate::queue::{Message, Outgoing, Queue, QueueError};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{QueueHarness, TIMEOUT, nothing, receive, send};
+use super::harness::{QueueHarness, TIMEOUT, delete, nothing, receive, send};
 use crate::queue::Outgoing;
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
@@ -84,7 +84,7 @@ async fn a_dropped_receive_loses_no_message(harness: &dyn QueueHarness) {
             }
         };
         assert_eq!(message.body, round.to_string());
-        super::delete(&*queue, &message.receipt).await;
+        delete(&*queue, &message.receipt).await;
     }
     harness.advance(unit * 2).await;
     nothing(&*queue, "each message was delivered once").await;

@@ -1,0 +1,21 @@
+//! The list of all checks.
+
+use super::harness::JobRepoHarness;
+use super::{claim, events, finish, lease, list, operator, outbox, submit, sweep, sweep_ends};
+
+/// Checks the contract of [`JobRepo`](crate::jobs::JobRepo). Needs a multi-threaded runtime, for real concurrency.
+///
+/// # Panics
+/// Panics if the implementation violates the contract.
+pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
+    submit::check(harness).await;
+    events::check(harness).await;
+    claim::check(harness).await;
+    lease::check(harness).await;
+    finish::check(harness).await;
+    operator::check(harness).await;
+    list::check(harness).await;
+    outbox::check(harness).await;
+    sweep::check(harness).await;
+    sweep_ends::check(harness).await;
+}

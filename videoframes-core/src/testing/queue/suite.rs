@@ -1,0 +1,18 @@
+//! The list of all checks.
+
+use super::harness::QueueHarness;
+use super::{dead_letters, delivery, receipts, waiting};
+
+/// Checks the contract of [`Queue`](crate::queue::Queue).
+///
+/// # Panics
+/// Panics if the implementation violates the contract.
+pub async fn queue_conformance(harness: &dyn QueueHarness) {
+    checks!(
+        harness,
+        delivery::check,
+        receipts::check,
+        dead_letters::check,
+        waiting::check
+    );
+}

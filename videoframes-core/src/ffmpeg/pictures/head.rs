@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,11 +12,9 @@ use crate::extract::ExtractError;
 use crate::ffmpeg::process::child::{ChildGroup, Stdin, for_each_line};
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
 use crate::ffmpeg::process::invocation::Invocation;
+use crate::ffmpeg::process::watchdog::{Timeout, Watchdog};
 use crate::limits::HEAD_BYTES;
 use crate::video::VideoInfo;
-
-/// Interval at which a waiting read checks for cancellation.
-const TICK: Duration = Duration::from_millis(50);
 
 /// The beginning of one video stream.
 pub(super) struct Head<'a> {
@@ -99,7 +96,6 @@ impl<'a> Head<'a> {
             &self.invocation.decoder(self.video),
             args::copy_head(self.invocation.opened(self.video)),
         )?;
-        child.feed(Stdin::Empty);
         if let Some(stderr) = child.take_stderr() {
             std::thread::spawn(move || for_each_line(stderr, |_| true));
         }
@@ -112,19 +108,8 @@ impl<'a> Head<'a> {
                 let _ = sender.send(read.map_or_else(|_| Bytes::new(), |_| bytes.into()));
             });
         }
-        let (started, stall) = (Instant::now(), self.invocation.limits.stall);
-        loop {
-            match copied.recv_timeout(TICK) {
-                Ok(bytes) => return Ok(bytes),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Bytes::new()),
-                Err(RecvTimeoutError::Timeout) if self.invocation.cancel.is_cancelled() => {
-                    return Err(ExtractError::Cancelled);
-                }
-                Err(RecvTimeoutError::Timeout) if started.elapsed() > stall => {
-                    return Err(ExtractError::Stalled(stall.as_secs()));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
+        let Invocation { limits, cancel, .. } = self.invocation;
+        let mut watchdog = Watchdog::new(child, Stdin::Empty, Timeout::Total(limits.stall), cancel);
+        Ok(watchdog.receive(&copied)?.unwrap_or_default())
     }
 }

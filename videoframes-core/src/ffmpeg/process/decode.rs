@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{ChildGroup, Intake, Stdin, for_each_line};
+use super::child::{ChildGroup, Stdin, for_each_line};
 use super::damage::Evidence;
 use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
@@ -21,10 +21,9 @@ use super::log::{LogLine, LogReader};
 use super::program::{Program, Version};
 use super::space;
 use super::split::PictureReader;
+use super::watchdog::{Timeout, Watchdog};
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
-/// Interval at which a waiting decode checks for cancellation.
-const TICK: Duration = Duration::from_millis(50);
 /// Number of error lines kept for an error message.
 const TAIL_LINES: usize = 3;
 
@@ -86,7 +85,7 @@ impl DecodeCommand {
 
 /// A running decode.
 pub(crate) struct Decode<'a> {
-    child: ChildGroup,
+    watchdog: Watchdog<'a>,
     messages: Receiver<Message>,
     tail: Arc<Mutex<VecDeque<String>>>,
     /// Whether ffmpeg reported a failed write.
@@ -94,13 +93,7 @@ pub(crate) struct Decode<'a> {
     /// Whether ffmpeg reported a lack of memory.
     starved: Arc<AtomicBool>,
     cancel: &'a CancellationToken,
-    stall: Duration,
     open_pipes: u8,
-    intake: Arc<Intake>,
-    /// Bytes of the intake at the last check of the watchdog.
-    seen: u64,
-    /// Output files with their length and modification time at the last check of the watchdog.
-    written: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
     version: Option<Version>,
     evidence: Evidence,
     /// Whether an output prints the metadata of the source into the log.
@@ -119,7 +112,6 @@ impl<'a> Decode<'a> {
     ) -> Result<Self, ExtractError> {
         let DecodeCommand { args, stdin, format } = command;
         let mut child = ChildGroup::ffmpeg(program, args)?;
-        let intake = child.feed(stdin);
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let unwritten = Arc::new(AtomicBool::new(false));
@@ -140,17 +132,13 @@ impl<'a> Decode<'a> {
             std::thread::spawn(move || read_pictures(stdout, format, &sender));
         }
         Ok(Self {
-            child,
+            watchdog: Watchdog::new(child, stdin, Timeout::Stall(stall), cancel),
             messages,
             tail,
             unwritten,
             starved,
             cancel,
-            stall,
             open_pipes,
-            intake,
-            seen: 0,
-            written: Vec::new(),
             version: None,
             evidence: Evidence::default(),
             doubtful: false,
@@ -195,21 +183,9 @@ impl<'a> Decode<'a> {
         self.doubtful = true;
     }
 
-    /// Treats changes of a file as progress, so that the stall timeout starts again. Moving the index of a large
-    /// file to its front takes long after the last frame.
+    /// Treats changes of a file as progress, so that the stall timeout starts again.
     pub(crate) fn watch_file(&mut self, path: &Path) {
-        self.written.push((path.to_owned(), None));
-    }
-
-    /// Returns whether a watched file has changed since the last call.
-    fn writes(&mut self) -> bool {
-        let mut changed = false;
-        for (path, before) in &mut self.written {
-            let now = path.metadata().ok();
-            let now = now.and_then(|file| Some((file.len(), file.modified().ok()?)));
-            changed |= now.is_some() && now != std::mem::replace(before, now);
-        }
-        changed
+        self.watchdog.watch_file(path);
     }
 
     /// Returns the version of ffmpeg, or `unknown` before ffmpeg has printed it.
@@ -222,29 +198,29 @@ impl<'a> Decode<'a> {
     /// # Errors
     /// Fails on cancellation, after a stall, and if ffmpeg fails.
     pub(crate) fn next(&mut self) -> Result<Option<Event>, ExtractError> {
-        let mut quiet_since = Instant::now();
+        self.watchdog.progress();
         while self.open_pipes > 0 {
-            if self.cancel.is_cancelled() {
-                return Err(ExtractError::Cancelled);
-            }
-            match self.messages.recv_timeout(TICK) {
-                Ok(Message::Event(event)) => {
+            let Some(message) = self.watchdog.receive(&self.messages)? else {
+                break;
+            };
+            match message {
+                Message::Event(event) => {
                     self.frames += 1;
                     return Ok(Some(event));
                 }
-                Ok(Message::Version(line)) => {
+                Message::Version(line) => {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
                 // A scan confirms the limit; its log contains no metadata.
-                Ok(Message::Limit(line)) if self.doubtful => self.evidence.complaint(line),
-                Ok(Message::Limit(line)) => {
+                Message::Limit(line) if self.doubtful => self.evidence.complaint(line),
+                Message::Limit(line) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
-                Ok(Message::Damage(line)) => self.evidence.complaint(line),
-                Ok(Message::CorruptPacket(stream, dts)) => self.evidence.corrupt_packet(stream, dts),
-                Ok(Message::CorruptInput(stream)) => self.evidence.corrupt_input(stream),
-                Ok(Message::Broken(error)) => {
-                    let status = self.exit(&mut quiet_since)?;
+                Message::Damage(line) => self.evidence.complaint(line),
+                Message::CorruptPacket(stream, dts) => self.evidence.corrupt_packet(stream, dts),
+                Message::CorruptInput(stream) => self.evidence.corrupt_input(stream),
+                Message::Broken(error) => {
+                    let status = self.watchdog.wait()?;
                     if status.success() {
                         return Err(ExtractError::DecoderFailed(format!(
                             "failed to read its pictures: {error}"
@@ -252,24 +228,10 @@ impl<'a> Decode<'a> {
                     }
                     return Err(self.failure(status));
                 }
-                Ok(Message::PipeClosed) => self.open_pipes -= 1,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            let taken = self.intake.bytes();
-            // A slow source has its own limits.
-            if taken > self.seen || self.intake.waits() {
-                self.seen = taken;
-                quiet_since = Instant::now();
-            }
-            if quiet_since.elapsed() > self.stall {
-                if !self.writes() {
-                    return Err(ExtractError::Stalled(self.stall.as_secs()));
-                }
-                quiet_since = Instant::now();
+                Message::PipeClosed => self.open_pipes -= 1,
             }
         }
-        let status = self.exit(&mut quiet_since)?;
+        let status = self.watchdog.wait()?;
         // Older versions exit successfully even if the end of an output did not fit on the disk.
         if status.success() && !self.is_unwritten() {
             Ok(None)
@@ -278,30 +240,10 @@ impl<'a> Decode<'a> {
         }
     }
 
-    fn exit(&mut self, quiet_since: &mut Instant) -> Result<ExitStatus, ExtractError> {
-        loop {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .map_err(|e| ExtractError::DecoderFailed(e.to_string()))?
-            {
-                return Ok(status);
-            }
-            if self.cancel.is_cancelled() {
-                return Err(ExtractError::Cancelled);
-            }
-            if quiet_since.elapsed() > self.stall {
-                return Err(ExtractError::Stalled(self.stall.as_secs()));
-            }
-            // Both pipes are closed; only the exit remains to wait for.
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-
     /// Returns whether ffmpeg reported a failed write. If the log contains metadata of the source, the disk must
     /// be full too.
     fn is_unwritten(&self) -> bool {
-        let exhausted = || self.written.iter().any(|(file, _)| space::is_exhausted(file));
+        let exhausted = || self.watchdog.files().any(space::is_exhausted);
         self.unwritten.load(Ordering::Relaxed) && (!self.doubtful || exhausted())
     }
 

@@ -15,3 +15,4 @@ pub(crate) mod registry;
 pub(crate) mod space;
 pub(crate) mod spawn;
 mod split;
+pub(crate) mod watchdog;

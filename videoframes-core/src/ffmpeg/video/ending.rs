@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::encode::Run;
 use crate::compress::{CompressError, Container};
 use crate::ffmpeg::args;
-use crate::ffmpeg::process::probe;
+use crate::ffmpeg::process::probe::Ffprobe;
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{IndexReader, Timeline};
 
@@ -90,12 +90,8 @@ pub(crate) fn check(
     let lengths = match run.settings.container {
         Container::Mp4 => mp4_lengths(output, run.invocation.cancel).map_err(CompressError::Output)?,
         Container::WebM => {
-            let document: Document = probe::ask(
-                &run.invocation.programs.ffprobe,
-                args::probe_streams(output, run.invocation.limits),
-                run.invocation.limits,
-                run.invocation.cancel,
-            )?;
+            let args = args::probe_streams(output, run.invocation.limits);
+            let document: Document = Ffprobe::new(run.invocation).ask(args)?;
             let start = written.time_base().seconds(written.pts()[0].into());
             document.end().map(|end| end - start).into_iter().collect()
         }

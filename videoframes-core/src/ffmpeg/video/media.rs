@@ -9,7 +9,7 @@ use crate::extract::ExtractError;
 use crate::ffmpeg::args;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::probe;
+use crate::ffmpeg::process::probe::Ffprobe;
 use crate::limits::AUDIO_TRACKS;
 use crate::video::VideoInfo;
 
@@ -136,21 +136,11 @@ pub(crate) fn describe(
     video: &VideoInfo,
     hdr: bool,
 ) -> Result<Media, ExtractError> {
-    let Invocation {
-        programs,
-        input,
-        limits,
-        cancel,
-    } = invocation;
-    let ffprobe = &programs.ffprobe;
-    let opening = ffprobe.with_memory(Workload::opening(input).memory(limits));
-    let document: Document = probe::ask(&opening, args::probe_streams(input, limits), limits, cancel)?;
-    let mut media = read(document);
+    let Invocation { input, limits, .. } = invocation;
+    let mut media = read(Ffprobe::opening(invocation).ask(args::probe_streams(input, limits))?);
     if hdr && video.colour.is_hdr() {
-        let first = args::probe_first_frame(invocation.opened(video));
-        let ffprobe = &ffprobe.with_memory(Workload::opening(input).decoding(video).memory(limits));
-        let frames: Frames = probe::ask(ffprobe, first, limits, cancel)?;
-        media.hdr_metadata = hdr_metadata(frames);
+        let ffprobe = Ffprobe::new(invocation).with_workload(Workload::opening(input).decoding(video));
+        media.hdr_metadata = hdr_metadata(ffprobe.ask(args::probe_first_frame(invocation.opened(video)))?);
     }
     Ok(media)
 }

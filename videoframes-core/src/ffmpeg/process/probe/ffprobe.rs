@@ -1,0 +1,166 @@
+//! Runs of ffprobe under the watchdog.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::refusal::refusal;
+use crate::extract::ExtractError;
+use crate::ffmpeg::process::child::{ChildGroup, Stdin, for_each_line};
+use crate::ffmpeg::process::invocation::Invocation;
+use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::program::Program;
+use crate::ffmpeg::process::watchdog::{Timeout, Watchdog};
+use crate::limits::{Limits, PROBE_JSON_BYTES};
+
+/// Number of lines of ffprobe's log that are kept.
+const LOG_LINES: usize = 8;
+/// Number of lines per message, since a video may have millions of packets.
+const BATCH: usize = 512;
+
+/// ffprobe with the limits and the cancellation token of its runs.
+pub(crate) struct Ffprobe<'a> {
+    program: Program,
+    limits: &'a Limits,
+    cancel: &'a CancellationToken,
+}
+
+/// A message from a reader of ffprobe's pipes.
+enum Message {
+    Document(Vec<u8>),
+    Lines(Vec<String>),
+    Log(String),
+    PipeClosed,
+}
+
+impl<'a> Ffprobe<'a> {
+    /// Uses the memory limit that programs have by default.
+    pub(crate) fn new(invocation: Invocation<'a>) -> Self {
+        Self {
+            program: invocation.programs.ffprobe.clone(),
+            limits: invocation.limits,
+            cancel: invocation.cancel,
+        }
+    }
+
+    /// Uses the memory limit for opening the input.
+    pub(crate) fn opening(invocation: Invocation<'a>) -> Self {
+        Self::new(invocation).with_workload(Workload::opening(invocation.input))
+    }
+
+    /// Uses the memory limit for this workload.
+    pub(crate) fn with_workload(self, workload: Workload) -> Self {
+        Self {
+            program: self.program.with_memory(workload.memory(self.limits)),
+            ..self
+        }
+    }
+
+    /// Runs ffprobe and parses its JSON output.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, args: Vec<OsString>) -> Result<T, ExtractError> {
+        Ok(self.answer(args)?.0)
+    }
+
+    /// Runs ffprobe and parses its JSON output. Also returns the last lines of its log.
+    pub(super) fn answer<T: DeserializeOwned>(
+        &self,
+        args: Vec<OsString>,
+    ) -> Result<(T, Vec<String>), ExtractError> {
+        let mut json = Vec::new();
+        let timeout = Timeout::Total(self.limits.stall);
+        let log = self.run(args, timeout, read_document, |message| {
+            if let Message::Document(document) = message {
+                json = document;
+            }
+        })?;
+        let document = serde_json::from_slice(&json)
+            .map_err(|e| ExtractError::NotAVideo(format!("failed to parse the output of ffprobe ({e})")))?;
+        Ok((document, log))
+    }
+
+    /// Runs ffprobe and calls `each` for every line of its output.
+    pub(super) fn lines(&self, args: Vec<OsString>, mut each: impl FnMut(&str)) -> Result<(), ExtractError> {
+        let timeout = Timeout::Stall(self.limits.stall);
+        self.run(args, timeout, read_lines, |message| {
+            if let Message::Lines(lines) = message {
+                lines.iter().for_each(|line| each(line));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Runs ffprobe to completion and passes the messages of `read` to `receive`. Returns the last lines of the
+    /// log.
+    fn run(
+        &self,
+        args: Vec<OsString>,
+        timeout: Timeout,
+        read: impl FnOnce(&mut dyn Read, &SyncSender<Message>) + Send + 'static,
+        mut receive: impl FnMut(Message),
+    ) -> Result<Vec<String>, ExtractError> {
+        let mut child = ChildGroup::ffprobe(&self.program, args)?;
+        let (sender, messages) = sync_channel(16);
+        let mut open_pipes = 0;
+        if let Some(stderr) = child.take_stderr() {
+            open_pipes += 1;
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for_each_line(stderr, |line| sender.send(Message::Log(line.to_owned())).is_ok());
+                let _ = sender.send(Message::PipeClosed);
+            });
+        }
+        if let Some(mut stdout) = child.take_stdout() {
+            open_pipes += 1;
+            std::thread::spawn(move || {
+                read(&mut stdout, &sender);
+                let _ = sender.send(Message::PipeClosed);
+            });
+        }
+        let mut watchdog = Watchdog::new(child, Stdin::Empty, timeout, self.cancel);
+        let mut log: Vec<String> = Vec::new();
+        while open_pipes > 0 {
+            let Some(message) = watchdog.receive(&messages)? else {
+                break;
+            };
+            match message {
+                Message::Log(line) => {
+                    if log.len() == LOG_LINES {
+                        log.remove(0);
+                    }
+                    log.push(line.chars().take(200).collect());
+                }
+                Message::PipeClosed => open_pipes -= 1,
+                output => {
+                    watchdog.progress();
+                    receive(output);
+                }
+            }
+        }
+        let status = watchdog.wait()?;
+        match status.code() {
+            Some(0) => Ok(log),
+            Some(_) => Err(refusal(&log)),
+            None => Err(ExtractError::DecoderFailed(format!("ffprobe: {status}"))),
+        }
+    }
+}
+
+/// Reads a document of bounded size.
+fn read_document(stdout: &mut dyn Read, sender: &SyncSender<Message>) {
+    let mut bytes = Vec::new();
+    let _ = stdout.take(PROBE_JSON_BYTES).read_to_end(&mut bytes);
+    let _ = sender.send(Message::Document(bytes));
+}
+
+/// Reads lines in batches.
+fn read_lines(stdout: &mut dyn Read, sender: &SyncSender<Message>) {
+    let mut batch = Vec::new();
+    for_each_line(stdout, |line| {
+        batch.push(line.to_owned());
+        batch.len() < BATCH || sender.send(Message::Lines(std::mem::take(&mut batch))).is_ok()
+    });
+    let _ = sender.send(Message::Lines(batch));
+}

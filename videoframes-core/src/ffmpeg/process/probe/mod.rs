@@ -1,0 +1,10 @@
+//! Questions to ffprobe: the streams of a container, its packets, and other documents.
+
+mod describe;
+mod ffprobe;
+mod packets;
+mod refusal;
+
+pub(crate) use self::describe::describe;
+pub(crate) use self::ffprobe::Ffprobe;
+pub(crate) use self::packets::{begins_with_keyframe, packets};

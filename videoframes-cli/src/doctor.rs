@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit, print, print_json};
 use videoframes_core::compress::Codec;
-use videoframes_core::ffmpeg::FfmpegExtractor;
+use videoframes_core::ffmpeg::{Component, FfmpegExtractor};
 use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;
@@ -15,7 +15,7 @@ const FULL: &str = "install a full build of ffmpeg";
 const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
-    let report = Report::new(&FfmpegExtractor::new(args.ffmpeg));
+    let report = Report::new(&FfmpegExtractor::new(args.ffmpeg)).await;
     let code = match report.usable {
         true => exit::SUCCESS,
         false => exit::FFMPEG,
@@ -56,92 +56,62 @@ enum Status {
 }
 
 impl Report {
-    fn new(extractor: &FfmpegExtractor) -> Self {
+    async fn new(extractor: &FfmpegExtractor) -> Self {
         let mut report = Self {
             usable: true,
             checks: Vec::new(),
         };
         let (ffmpeg, ffprobe) = extractor.programs();
-        match extractor.ffmpeg_version() {
+        match extractor.ffmpeg_version().await {
             Err(error) => report.missing("ffmpeg", error.to_string()),
             Ok(version) => {
                 report.good("ffmpeg", format!("{} ({})", version.text, ffmpeg.display()));
-                report.components(extractor);
+                for feature in features() {
+                    report.checks.push(feature.check(extractor).await);
+                }
             }
         }
-        let version = std::process::Command::new(ffprobe).arg("-version").output();
-        match version.is_ok_and(|output| output.status.success()) {
+        match extractor.has_ffprobe().await {
             true => report.good("ffprobe", ffprobe.display().to_string()),
             false => report.missing("ffprobe", format!("failed to run '{}'", ffprobe.display())),
         }
-        for (name, folder) in [
-            ("free here", Path::new(".").to_owned()),
-            ("free for copies", std::env::temp_dir()),
-        ] {
-            match rustix::fs::statvfs(&folder) {
-                Ok(space) => {
-                    let free = space.f_bavail.saturating_mul(space.f_frsize);
-                    report.good(name, indicatif::HumanBytes(free).to_string());
-                }
-                Err(error) => report.add(
-                    name,
-                    Status::Unknown,
-                    error.to_string(),
-                    Some("choose another folder"),
-                ),
-            }
-        }
+        report.space("free here", Path::new("."));
+        report.space("free for copies", &std::env::temp_dir());
         report
     }
 
-    /// Checks the components of ffmpeg.
-    fn components(&mut self, extractor: &FfmpegExtractor) {
-        let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
-        let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
-        for (name, encoder) in pictures.into_iter().chain(videos) {
-            self.component(extractor, name, "-encoders", &[encoder], FULL);
-        }
-        self.component(extractor, "audio", "-encoders", &["aac", "libopus"], FULL);
-        for (name, filters) in [
-            ("colours", &["colorspace", "scale"][..]),
-            ("deinterlace", &["bwdif"]),
-            ("similarity", &["ssim"]),
-        ] {
-            self.component(extractor, name, "-filters", filters, FULL);
-        }
-        self.component(extractor, "HDR to SDR", "-filters", &["zscale", "tonemap"], HDR);
-    }
-
-    fn component(
-        &mut self,
-        extractor: &FfmpegExtractor,
-        name: &'static str,
-        list: &str,
-        wanted: &[&'static str],
-        hint: &'static str,
-    ) {
-        match extractor.missing(list, wanted) {
-            Ok(missing) if missing.is_empty() => self.good(name, wanted.join(", ")),
-            Ok(missing) => self.add(name, Status::Lacking, missing.join(", "), Some(hint)),
-            Err(error) => self.add(name, Status::Unknown, error.to_string(), None),
+    /// Checks the free space of a folder.
+    fn space(&mut self, name: &'static str, folder: &Path) {
+        match rustix::fs::statvfs(folder) {
+            Ok(space) => {
+                let free = space.f_bavail.saturating_mul(space.f_frsize);
+                self.good(name, indicatif::HumanBytes(free).to_string());
+            }
+            Err(error) => self.checks.push(Check {
+                name,
+                status: Status::Unknown,
+                detail: error.to_string(),
+                hint: Some("choose another folder"),
+            }),
         }
     }
 
     fn good(&mut self, name: &'static str, detail: String) {
-        self.add(name, Status::Ok, detail, None);
+        self.checks.push(Check {
+            name,
+            status: Status::Ok,
+            detail,
+            hint: None,
+        });
     }
 
     fn missing(&mut self, name: &'static str, detail: String) {
         self.usable = false;
-        self.add(name, Status::Missing, detail, Some(INSTALL_FFMPEG));
-    }
-
-    fn add(&mut self, name: &'static str, status: Status, detail: String, hint: Option<&'static str>) {
         self.checks.push(Check {
             name,
-            status,
+            status: Status::Missing,
             detail,
-            hint,
+            hint: Some(INSTALL_FFMPEG),
         });
     }
 
@@ -161,5 +131,52 @@ impl Report {
             }
         }
         text
+    }
+}
+
+/// A feature that requires components of ffmpeg.
+struct Feature {
+    name: &'static str,
+    component: Component,
+    required: Vec<&'static str>,
+    /// Hint if a component is missing.
+    hint: &'static str,
+}
+
+/// Returns the optional features in the order of the report.
+fn features() -> Vec<Feature> {
+    let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
+    let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
+    let encoders = pictures.into_iter().chain(videos);
+    let encoders = encoders.map(|(name, encoder)| (name, Component::Encoder, vec![encoder], FULL));
+    let others = [
+        ("audio", Component::Encoder, vec!["aac", "libopus"], FULL),
+        ("colours", Component::Filter, vec!["colorspace", "scale"], FULL),
+        ("deinterlace", Component::Filter, vec!["bwdif"], FULL),
+        ("similarity", Component::Filter, vec!["ssim"], FULL),
+        ("HDR to SDR", Component::Filter, vec!["zscale", "tonemap"], HDR),
+    ];
+    let feature = |(name, component, required, hint)| Feature {
+        name,
+        component,
+        required,
+        hint,
+    };
+    encoders.chain(others).map(feature).collect()
+}
+
+impl Feature {
+    async fn check(&self, extractor: &FfmpegExtractor) -> Check {
+        let (status, detail, hint) = match extractor.missing(self.component, &self.required).await {
+            Ok(missing) if missing.is_empty() => (Status::Ok, self.required.join(", "), None),
+            Ok(missing) => (Status::Lacking, missing.join(", "), Some(self.hint)),
+            Err(error) => (Status::Unknown, error.to_string(), None),
+        };
+        Check {
+            name: self.name,
+            status,
+            detail,
+            hint,
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     }
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
-    let version = extractor.ffmpeg_version().map_err(|error| {
+    let version = extractor.ffmpeg_version().await.map_err(|error| {
         Failure::because(exit::FFMPEG, &error).hint(format!("{INSTALL_FFMPEG}, or set VF_FFMPEG"))
     })?;
     let workspace = Workspace::create(&config.places.scratch, &config.processor.owner).map_err(|error| {

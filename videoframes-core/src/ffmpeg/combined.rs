@@ -2,30 +2,33 @@
 
 use tokio::sync::watch;
 
+use super::pictures::capable::Capable;
 use super::pictures::deliver::PictureSender;
 use super::pictures::whole::{self, AdditionalOutputs};
 use super::process::interruption::Interruption;
 use super::process::invocation::Invocation;
-use super::video::args::{self, Rate};
-use super::video::compressor::resolve;
+use super::video::args::{self, EncodedOutput, Rate};
 use super::video::encode::{Frames, Run, Stopped, output_or_decoder};
 use super::video::settings::Settings;
-use crate::compress::{CombinedReport, CombinedRequest, CompressError, CompressProgress, CompressRequest};
+use super::video::verify;
+use crate::compress::{CombinedReport, CompressError, CompressProgress, CompressRequest};
 use crate::extract::{ExtractError, Surprise};
+
+/// Pictures and compressed videos of one decode, resolved for the installed ffmpeg.
+pub(super) struct Combined {
+    pub(super) pictures: Capable,
+    pub(super) videos: Vec<(CompressRequest, Settings)>,
+}
 
 /// Sends pictures and writes compressed videos of the same decoded frames.
 pub(super) fn extract_and_compress(
     invocation: Invocation<'_>,
-    request: &CombinedRequest,
+    combined: &Combined,
     pictures: PictureSender<'_>,
 ) -> Result<CombinedReport, Stopped> {
-    let videos: Vec<(&CompressRequest, Settings)> = request
-        .videos
-        .iter()
-        .map(|video| Ok((video, resolve(invocation, video)?.0)))
-        .collect::<Result<_, CompressError>>()?;
+    let videos = &combined.videos;
     let autorotate = videos.iter().any(|(_, settings)| settings.autorotate);
-    if autorotate && !request.pictures.picture.rotate {
+    if autorotate && !combined.pictures.request.picture.rotate {
         let reason = "the pictures must not be rotated";
         return Err(Interruption::Surprise(Surprise::SeparateDecodes(reason)));
     }
@@ -63,18 +66,21 @@ pub(super) fn extract_and_compress(
             }
         })
     };
-    let additional = additional_outputs(&videos, &runs, &mut decoded);
-    let extracted = whole::extract(invocation, &request.pictures, Some(additional), pictures);
+    let additional = additional_outputs(videos, &runs, &mut decoded);
+    let extracted = whole::extract(invocation, &combined.pictures, Some(additional), pictures);
     if let Some(error) = stopped {
         return Err(error.into());
     }
     let extracted = extracted.map_err(|interruption| match interruption {
         Interruption::Surprise(surprise) => Interruption::Surprise(surprise),
-        Interruption::Error(error) => Interruption::Error(output_or_decoder(error, &request.videos)),
+        Interruption::Error(error) => Interruption::Error(output_or_decoder(
+            error,
+            videos.iter().map(|(request, _)| request),
+        )),
     })?;
     frames.damage = extracted.damage.clone();
     frames.encoder = extracted.decoder.clone();
-    let reports = runs.iter().map(|run| run.checked(frames.clone()));
+    let reports = runs.iter().map(|run| verify::checked(run, frames.clone()));
     Ok(CombinedReport {
         pictures: extracted,
         videos: reports.collect::<Result<_, _>>()?,
@@ -83,7 +89,7 @@ pub(super) fn extract_and_compress(
 
 /// Returns the additional outputs of the command.
 fn additional_outputs<'a>(
-    videos: &[(&CompressRequest, Settings)],
+    videos: &[(CompressRequest, Settings)],
     runs: &[Run<'_>],
     decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), Interruption<ExtractError>>,
 ) -> AdditionalOutputs<'a> {
@@ -92,14 +98,13 @@ fn additional_outputs<'a>(
     for (index, (request, settings)) in videos.iter().enumerate() {
         before_input.extend(args::before_input(settings));
         let settings = settings.clone().silent().one_of(videos.len());
-        let rate = Rate::Constant(request.options.quality);
-        outputs.extend(args::encoded(
-            &settings,
-            &format!("video{index}"),
-            rate,
-            &request.workspace,
-            &request.output,
-        ));
+        let output = EncodedOutput {
+            settings: &settings,
+            rate: Rate::Constant(request.options.quality),
+            statistics: &request.workspace,
+            file: &request.output,
+        };
+        outputs.extend(args::encoded(&output, &format!("video{index}")));
     }
     AdditionalOutputs {
         autorotate: videos.iter().any(|(_, settings)| settings.autorotate),

@@ -13,7 +13,8 @@ pub(crate) mod process;
 mod video;
 
 pub use self::pictures::FfmpegExtractor;
-pub use self::process::program::{OLDEST_SUPPORTED, Version};
+pub use self::process::capabilities::Component;
 pub use self::process::registry::sweep_children;
 pub use self::process::spawn::protect_secrets;
+pub use self::process::version::{OLDEST_SUPPORTED, Version};
 pub use self::video::FfmpegCompressor;

@@ -1,29 +1,43 @@
 //! Adjustment of a request to the capabilities of the installed ffmpeg.
 
+use tokio_util::sync::CancellationToken;
+
 use super::args;
 use crate::extract::{ExtractError, ExtractRequest, PictureFormat, Tonemap};
 use crate::ffmpeg::filters::{input_matrix, unknown_matrix};
-use crate::ffmpeg::process::program::Programs;
+use crate::ffmpeg::process::capabilities::Component;
+use crate::ffmpeg::process::programs::Programs;
 
-/// Returns the request with the parts that this ffmpeg supports, and warnings about the parts that are left out.
+/// A request without the parts that the installed ffmpeg does not support.
+#[derive(Debug, Clone)]
+pub(crate) struct Capable {
+    pub(crate) request: ExtractRequest,
+    /// Warnings about the parts that are left out.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Returns the request with the parts that this ffmpeg supports.
 ///
 /// # Errors
 /// Fails with [`ExtractError::Unsupported`] if the result would differ from the request.
-pub(super) fn capable_of(
+pub(crate) async fn capable_of(
     programs: &Programs,
-    request: &ExtractRequest,
-) -> Result<(ExtractRequest, Vec<String>), ExtractError> {
-    let mut request = request.clone();
+    mut request: ExtractRequest,
+    cancel: &CancellationToken,
+) -> Result<Capable, ExtractError> {
+    let missing = async |component, names: &[&'static str]| {
+        programs.capabilities.missing(component, names, cancel).await
+    };
     let mut warnings = Vec::new();
     if request.picture.format == PictureFormat::Webp
-        && !programs.missing("-encoders", &["libwebp"])?.is_empty()
+        && !missing(Component::Encoder, &["libwebp"]).await?.is_empty()
     {
         return Err(ExtractError::Unsupported(
             "the WebP encoder (libwebp) is missing".to_owned(),
         ));
     }
     if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
-        let missing = programs.missing("-filters", &["zscale", "tonemap"])?;
+        let missing = missing(Component::Filter, &["zscale", "tonemap"]).await?;
         if !missing.is_empty() {
             request.picture.tonemap = Tonemap::Off;
             warnings.push(format!(
@@ -33,7 +47,7 @@ pub(super) fn capable_of(
         }
     }
     if let Some(decoder) = args::alpha_decoder(&request.video)
-        && !programs.missing("-decoders", &[decoder])?.is_empty()
+        && !missing(Component::Decoder, &[decoder]).await?.is_empty()
     {
         request.video.alpha = false;
         warnings.push(format!(
@@ -50,5 +64,5 @@ pub(super) fn capable_of(
             "the colour matrix {matrix} of the video is not supported: {instead} is used instead"
         ));
     }
-    Ok((request, warnings))
+    Ok(Capable { request, warnings })
 }

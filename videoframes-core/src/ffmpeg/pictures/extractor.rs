@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::capable::capable_of;
 use super::deliver::PictureSender;
 use super::head::Head;
 use super::{planned, scan, whole};
@@ -16,10 +17,11 @@ use crate::extract::{
 };
 use crate::ffmpeg::Version;
 use crate::ffmpeg::process::blocking::blocking;
+use crate::ffmpeg::process::capabilities::{self, Component};
 use crate::ffmpeg::process::interruption::Interruption;
-use crate::ffmpeg::process::invocation::Invocation;
+use crate::ffmpeg::process::invocation::{BlockingInvocation, Invocation};
 use crate::ffmpeg::process::probe;
-use crate::ffmpeg::process::program::Programs;
+use crate::ffmpeg::process::programs::Programs;
 use crate::limits::Limits;
 use crate::video::{Described, StreamChoice, VideoInfo};
 
@@ -58,50 +60,47 @@ impl FfmpegExtractor {
         (&self.programs.ffmpeg.path, &self.programs.ffprobe.path)
     }
 
-    /// Returns the version of ffmpeg.
+    /// Returns the version of ffmpeg, which is queried once.
     ///
     /// # Errors
     /// Fails with [`ExtractError::DecoderMissing`] if ffmpeg cannot be started, and with
     /// [`ExtractError::Unsupported`] if the version is below 5.1.
-    pub fn ffmpeg_version(&self) -> Result<Version, ExtractError> {
-        self.programs.version()
+    pub async fn ffmpeg_version(&self) -> Result<Version, ExtractError> {
+        self.programs
+            .capabilities
+            .version(&CancellationToken::new())
+            .await
     }
 
-    /// Returns the `names` that ffmpeg does not list under `list`, such as `-filters` or `-encoders`.
+    /// Returns the `names` of components that ffmpeg lacks. All components of a kind are queried once.
     ///
     /// # Errors
     /// Fails with [`ExtractError::DecoderMissing`] if ffmpeg cannot be started.
-    pub fn missing(&self, list: &str, names: &[&'static str]) -> Result<Vec<&'static str>, ExtractError> {
-        self.programs.missing(list, names)
+    pub async fn missing(
+        &self,
+        component: Component,
+        names: &[&'static str],
+    ) -> Result<Vec<&'static str>, ExtractError> {
+        let capabilities = &self.programs.capabilities;
+        capabilities
+            .missing(component, names, &CancellationToken::new())
+            .await
     }
 
-    /// Runs `call` on a thread for blocking work.
-    async fn invoke<T: Send + 'static>(
-        &self,
-        input: &Path,
-        limits: &Limits,
-        cancel: &CancellationToken,
-        call: impl FnOnce(Invocation<'_>) -> Result<T, ExtractError> + Send + 'static,
-    ) -> Result<T, ExtractError> {
-        let (programs, input, limits) = (Arc::clone(&self.programs), input.to_owned(), *limits);
-        blocking(cancel, move |cancel| {
-            call(Invocation {
-                programs: &programs,
-                input: &input,
-                limits: &limits,
-                cancel,
-            })
-        })
-        .await
+    /// Returns whether ffprobe can be started.
+    pub async fn has_ffprobe(&self) -> bool {
+        capabilities::runs(&self.programs.ffprobe).await
+    }
+
+    fn on(&self, input: &Path, limits: &Limits) -> BlockingInvocation {
+        BlockingInvocation::new(&self.programs, input, limits)
     }
 }
 
 #[async_trait]
 impl FrameExtractor for FfmpegExtractor {
     async fn version(&self) -> Result<String, ExtractError> {
-        let programs = Arc::clone(&self.programs);
-        let version = blocking(&CancellationToken::new(), move |_| programs.version()).await?;
-        Ok(format!("ffmpeg {}", version.text))
+        Ok(format!("ffmpeg {}", self.ffmpeg_version().await?.text))
     }
 
     async fn describe(
@@ -112,7 +111,7 @@ impl FrameExtractor for FfmpegExtractor {
         cancel: &CancellationToken,
     ) -> Result<Described, ExtractError> {
         let call = move |invocation: Invocation<'_>| probe::describe(invocation, stream);
-        self.invoke(input, limits, cancel, call).await
+        self.on(input, limits).run(cancel, call).await
     }
 
     async fn packet_timeline(
@@ -140,7 +139,7 @@ impl FrameExtractor for FfmpegExtractor {
             }
             Ok(packets.all.map(PacketTimeline::from))
         };
-        self.invoke(input, limits, cancel, call).await
+        self.on(input, limits).run(cancel, call).await
     }
 
     async fn scan(
@@ -152,7 +151,7 @@ impl FrameExtractor for FfmpegExtractor {
     ) -> Result<Scan, ExtractError> {
         let video = video.clone();
         let call = move |invocation: Invocation<'_>| scan::scan(invocation, &video);
-        self.invoke(input, limits, cancel, call).await
+        self.on(input, limits).run(cancel, call).await
     }
 
     async fn extract(
@@ -162,6 +161,7 @@ impl FrameExtractor for FfmpegExtractor {
         pictures: mpsc::Sender<Picture>,
         cancel: &CancellationToken,
     ) -> Result<Decoded<ExtractReport>, ExtractError> {
+        let capable = capable_of(&self.programs, request, cancel).await?;
         let (programs, input) = (Arc::clone(&self.programs), input.clone());
         blocking(cancel, move |cancel| {
             let pictures = PictureSender {
@@ -173,12 +173,12 @@ impl FrameExtractor for FfmpegExtractor {
                     let invocation = Invocation {
                         programs: &programs,
                         input: path,
-                        limits: &request.limits,
+                        limits: &capable.request.limits,
                         cancel,
                     };
-                    whole::extract(invocation, &request, None, pictures)
+                    whole::extract(invocation, &capable, None, pictures)
                 }
-                Input::Planned(planned) => planned::extract(&programs, planned, &request, pictures),
+                Input::Planned(planned) => planned::extract(&programs, planned, &capable, pictures),
             })
         })
         .await

@@ -1,7 +1,7 @@
 //! Pictures of single frames.
 
 mod args;
-mod capable;
+pub(crate) mod capable;
 pub(crate) mod deliver;
 mod extractor;
 mod feed;

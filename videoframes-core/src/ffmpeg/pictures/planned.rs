@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
-use super::capable::capable_of;
+use super::capable::Capable;
 use super::deliver::PictureSender;
 use super::feed::{Clock, Fed, FeedError, Feeder};
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput, Surprise};
@@ -19,7 +20,7 @@ use crate::ffmpeg::process::child::Stdin;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::memory::Workload;
-use crate::ffmpeg::process::program::Programs;
+use crate::ffmpeg::process::programs::Programs;
 use crate::limits::Limits;
 
 /// Reason why an extraction ends early.
@@ -38,17 +39,17 @@ const MAX_JOBS: usize = 64;
 pub(super) fn extract(
     programs: &Programs,
     input: &PlannedInput,
-    request: &ExtractRequest,
+    capable: &Capable,
     pictures: PictureSender<'_>,
 ) -> Result<ExtractReport, Stopped> {
-    let (request, warnings) = capable_of(programs, request)?;
+    let request = &capable.request;
     let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
     let jobs = jobs(input, runs.len());
     let stop = pictures.cancel.child_token();
     let decoders = Decoders {
         programs,
         input,
-        request: &request,
+        request,
         frames: Arc::new(request.frames.clone()),
         limits: &request.limits,
         cancel: &stop,
@@ -57,11 +58,11 @@ pub(super) fn extract(
     };
     let mut send = |picture: Picture| pictures.send(picture);
     let mut report = if jobs > 1 {
-        decoders.decode_concurrently(&runs, jobs, &mut send, &stop)?
+        decoders.decode_concurrently(&runs, jobs, &mut send)?
     } else {
         decoders.decode_all(&runs, &mut send)?
     };
-    report.warnings = warnings;
+    report.warnings = capable.warnings.clone();
     Ok(report)
 }
 
@@ -113,17 +114,17 @@ impl Decoders<'_> {
         runs: &[usize],
         jobs: usize,
         send: SendPicture<'_>,
-        stop: &CancellationToken,
     ) -> Result<ExtractReport, Stopped> {
         std::thread::scope(|scope| {
             // The drop guard ends the decoders on every exit. Their receivers are dropped before the threads are
             // joined.
-            let _stop = stop.clone().drop_guard();
+            let _stop = self.cancel.clone().drop_guard();
             let mut decoders = Vec::with_capacity(jobs);
             for job in 0..jobs {
                 let mine: Vec<usize> = runs.iter().copied().skip(job).step_by(jobs).collect();
                 let (sender, receiver) = sync_channel(PICTURES_IN_FLIGHT);
                 let decoder = scope.spawn(move || {
+                    let _runtime = self.runtime.enter();
                     let sent = |picture| sender.send(picture).map_err(|_| ExtractError::Cancelled);
                     self.decode_all(&mine, &mut { sent })
                 });
@@ -159,19 +160,7 @@ impl Decoders<'_> {
     fn decode(&self, runs: &[usize], send: SendPicture<'_>) -> Result<(usize, ExtractReport), Stopped> {
         let clock = Clock::new(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
-        let memory = Workload::default()
-            .decoding(&self.request.video)
-            .memory(self.limits);
-        let mut decode = Decode::start(
-            &self.programs.ffmpeg.with_memory(memory),
-            DecodeCommand {
-                args: args::extract_planned(self.request, self.threads, self.limits.pixels),
-                stdin: Stdin::Parts(receiver),
-                format: Some(self.request.picture.format),
-            },
-            self.limits.stall,
-            self.cancel,
-        )?;
+        let mut decode = self.start(receiver)?;
         let feeder = Feeder {
             input: self.input.clone(),
             frames: Arc::clone(&self.frames),
@@ -179,14 +168,8 @@ impl Decoders<'_> {
             parts,
         };
         let feeding = Feeding::start(&self.runtime, feeder, runs.to_vec());
-        let mut expected = runs.iter().flat_map(|&run| self.wanted(run, clock));
-        let mut picked: VecDeque<usize> = VecDeque::new();
-        let mut pictures: VecDeque<Picture> = VecDeque::new();
-        let mut delivered = 0;
-        let total: usize = runs
-            .iter()
-            .map(|&run| self.input.plan.runs[run].frames.len())
-            .sum();
+        let mut delivery = Delivery::new(runs.iter().flat_map(|&run| self.wanted(run, clock)));
+        let total = self.pictures_of(runs);
         loop {
             let event = match decode.next() {
                 Ok(Some(event)) => event,
@@ -197,47 +180,21 @@ impl Decoders<'_> {
                     feeding.end(&self.runtime)?;
                     return Err(match error {
                         ExtractError::Damaged(damage) => Interruption::plan_failed(damage),
-                        error => self.programs.explain(error).into(),
+                        error => self.programs.explain(error, self.cancel).into(),
                     });
                 }
                 Err(error) => return Err(error.into()),
             };
-            match event {
-                Event::Picked { interlaced: true, .. } if self.request.looks_for_interlaced() => {
-                    return Err(Interruption::Surprise(Surprise::Interlaced));
-                }
-                Event::Picked { pts, .. } => match expected.next() {
-                    Some((frame, wanted)) if wanted == pts => picked.push_back(frame),
-                    Some((frame, wanted)) => {
-                        let text = format!("timestamp {pts} instead of {wanted} for frame {frame}");
-                        return Err(Interruption::plan_failed(text));
-                    }
-                    None => {
-                        return Err(Interruption::plan_failed(
-                            "ffmpeg returned a picture that was not picked",
-                        ));
-                    }
-                },
-                Event::Picture { bytes, width, height } => pictures.push_back(Picture {
-                    frame: 0,
-                    bytes,
-                    width,
-                    height,
-                }),
-                Event::Decoded(_) | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
+            if matches!(event, Event::Picked { interlaced: true, .. }) && self.request.looks_for_interlaced()
+            {
+                return Err(Interruption::Surprise(Surprise::Interlaced));
             }
-            // Pictures and their log lines arrive on two pipes in either order.
-            while let (Some(&frame), Some(_)) = (picked.front(), pictures.front()) {
-                picked.pop_front();
-                if let Some(picture) = pictures.pop_front() {
-                    send(Picture { frame, ..picture })?;
-                    delivered += 1;
-                }
-            }
+            delivery.take(event)?;
+            delivery.send(send)?;
             if let Some(damage) = decode.damage(None) {
                 return Err(Interruption::plan_failed(damage));
             }
-            if delivered == total {
+            if delivery.delivered == total {
                 // Dropping the decode ends ffmpeg.
                 return Ok((runs.len(), decode.report(&[], None)));
             }
@@ -246,10 +203,7 @@ impl Decoders<'_> {
             Fed::All => runs.len(),
             Fed::UpTo(run) => run,
         };
-        let due: usize = runs[..done]
-            .iter()
-            .map(|&run| self.input.plan.runs[run].frames.len())
-            .sum();
+        let (delivered, due) = (delivery.delivered, self.pictures_of(&runs[..done]));
         if delivered != due {
             let text = format!("ffmpeg returned {delivered} pictures instead of {due}");
             return Err(Interruption::plan_failed(text));
@@ -260,12 +214,95 @@ impl Decoders<'_> {
         Ok((done, decode.report(&[], None)))
     }
 
+    /// Starts a decoder that reads `parts`.
+    fn start(&self, parts: mpsc::Receiver<Bytes>) -> Result<Decode<'_>, ExtractError> {
+        let memory = Workload::default()
+            .decoding(&self.request.video)
+            .memory(self.limits);
+        Decode::start(
+            &self.programs.ffmpeg.with_memory(memory),
+            DecodeCommand {
+                args: args::extract_planned(self.request, self.threads, self.limits.pixels),
+                stdin: Stdin::Parts(parts),
+                format: Some(self.request.picture.format),
+            },
+            self.limits.stall,
+            self.cancel,
+        )
+    }
+
+    /// Returns the number of pictures of `runs`.
+    fn pictures_of(&self, runs: &[usize]) -> usize {
+        let frames = |&run: &usize| self.input.plan.runs[run].frames.len();
+        runs.iter().map(frames).sum()
+    }
+
     /// Returns the picked frames of a run with their timestamps.
     fn wanted(&self, run: usize, clock: Clock) -> impl Iterator<Item = (usize, i64)> {
         let index = &self.input.index;
         self.frames[self.input.plan.runs[run].frames.clone()]
             .iter()
             .map(move |&frame| (frame, clock.of_wanted(index.first_presented + frame as u32)))
+    }
+}
+
+/// Matches the picks and pictures of a decoder with the `wanted` frames and their timestamps.
+struct Delivery<W> {
+    wanted: W,
+    /// Frames that ffmpeg picked, in the order of their pictures.
+    picked: VecDeque<usize>,
+    pictures: VecDeque<Picture>,
+    /// Number of pictures sent so far.
+    delivered: usize,
+}
+
+impl<W: Iterator<Item = (usize, i64)>> Delivery<W> {
+    fn new(wanted: W) -> Self {
+        Self {
+            wanted,
+            picked: VecDeque::new(),
+            pictures: VecDeque::new(),
+            delivered: 0,
+        }
+    }
+
+    /// Takes the next event of the decode.
+    fn take(&mut self, event: Event) -> Result<(), Stopped> {
+        match event {
+            Event::Picked { pts, .. } => match self.wanted.next() {
+                Some((frame, wanted)) if wanted == pts => self.picked.push_back(frame),
+                Some((frame, wanted)) => {
+                    let text = format!("timestamp {pts} instead of {wanted} for frame {frame}");
+                    return Err(Interruption::plan_failed(text));
+                }
+                None => {
+                    return Err(Interruption::plan_failed(
+                        "ffmpeg returned a picture that was not picked",
+                    ));
+                }
+            },
+            Event::Picture { bytes, width, height } => self.pictures.push_back(Picture {
+                frame: 0,
+                bytes,
+                width,
+                height,
+            }),
+            Event::Decoded(_) | Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
+        }
+        Ok(())
+    }
+
+    /// Sends the pictures whose picks have arrived. Pictures and their log lines arrive on two pipes in either
+    /// order.
+    fn send(&mut self, send: SendPicture<'_>) -> Result<(), ExtractError> {
+        while let (Some(&frame), Some(_)) = (self.picked.front(), self.pictures.front()) {
+            self.picked.pop_front();
+            if let Some(picture) = self.pictures.pop_front() {
+                send(Picture { frame, ..picture })?;
+                self.delivered += 1;
+            }
+        }
+        Ok(())
     }
 }
 

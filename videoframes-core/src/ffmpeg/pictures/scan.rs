@@ -12,10 +12,10 @@ use crate::video::{TimelineBuilder, VideoInfo};
 /// Decodes the whole video and returns its frames.
 pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan, ExtractError> {
     let Invocation {
-        programs,
         input,
         limits,
         cancel,
+        ..
     } = invocation;
     let command = DecodeCommand::new(args::scan(invocation.opened(video)));
     let mut decode = Decode::start(&invocation.decoder(video), command, limits.stall, cancel)?;
@@ -34,7 +34,7 @@ pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan
             }
             Ok(Some(_)) => {}
             Ok(None) => break Ok(()),
-            Err(error) => break Err(programs.explain(error)),
+            Err(error) => break Err(invocation.explain(error)),
         }
     };
     let head = Head { invocation, video };

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::args;
-use super::capable::capable_of;
+use super::capable::Capable;
 use super::deliver::PictureSender;
 use super::scan::confirmed;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, Surprise};
@@ -45,21 +45,12 @@ pub(crate) struct AdditionalOutputs<'a> {
 /// Sends the pictures. With additional outputs, decodes to the end of the file.
 pub(crate) fn extract(
     invocation: Invocation<'_>,
-    request: &ExtractRequest,
+    capable: &Capable,
     mut additional: Option<AdditionalOutputs<'_>>,
     pictures: PictureSender<'_>,
 ) -> Result<ExtractReport, Stopped> {
-    let Invocation {
-        programs,
-        input,
-        limits,
-        cancel,
-    } = invocation;
-    let (mut request, warnings) = capable_of(programs, request)?;
-    let autorotate = additional
-        .as_ref()
-        .is_some_and(|additional| additional.autorotate);
-    if autorotate {
+    let mut request = capable.request.clone();
+    if additional.as_ref().is_some_and(|outputs| outputs.autorotate) {
         request.video = request.video.turned_upright();
     }
     let request = &request;
@@ -67,78 +58,21 @@ pub(crate) fn extract(
         let text = "the timestamps are too large for an exact comparison";
         return Err(ExtractError::Unsupported(text.to_owned()).into());
     }
-    let opened = Opened::new(input, &request.video, limits);
-    let graph = args::filter_graph(request, additional.is_some());
-    let (mut args, stdin) = if graph.len() <= args::MAX_ARGUMENT_BYTES {
-        (
-            args::extract(opened, request, args::Graph::Inline(&graph)),
-            Stdin::Empty,
-        )
-    } else {
-        let major = programs.version()?.number.0;
-        let args = args::extract(opened, request, args::Graph::OnStdin { major });
-        (args, Stdin::Text(graph))
-    };
-    if let Some(additional) = &mut additional {
-        args.splice(0..0, std::mem::take(&mut additional.before_input));
-        args.append(&mut additional.outputs);
-    }
-    if autorotate {
-        args.retain(|arg| arg != NO_AUTOROTATE);
-    }
-    let format = Some(request.picture.format);
-    let mut workload = Workload::opening(input).decoding(&request.video);
-    let mut ffmpeg = programs.ffmpeg.clone();
-    if let Some(additional) = &additional {
-        workload = additional
-            .sizes
-            .iter()
-            .copied()
-            .fold(workload, Workload::encoding);
-        ffmpeg = ffmpeg.with_files(additional.file_bytes);
-    }
-    let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
-    let command = DecodeCommand { args, stdin, format };
-    let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
-    for file in additional.iter().flat_map(|additional| &additional.files) {
-        decode.watch_file(file);
-    }
-    if additional
-        .as_ref()
-        .is_some_and(|additional| additional.keeps_metadata)
-    {
-        decode.doubt_log();
-    }
+    let mut decode = start(invocation, request, additional.as_mut())?;
     let mut lead_in = request.video.first_keyframe.is_some();
     decode.set_lead_in(lead_in);
     let mut delivery = Delivery::new(request);
-    while let Some(event) = decode.next().map_err(|error| programs.explain(error))? {
+    while let Some(event) = decode.next().map_err(|error| invocation.explain(error))? {
         if std::mem::take(&mut lead_in) {
             decode.set_lead_in(false);
         }
-        match event {
-            Event::Decoded(Frame { interlaced: true, .. }) if request.looks_for_interlaced() => {
-                return Err(Interruption::Surprise(Surprise::Interlaced));
-            }
-            Event::Decoded(Frame { pts, interlaced, .. }) => {
-                delivery.decoded(pts)?;
-                if let (Some(additional), Some(pts)) = (&mut additional, pts) {
-                    (additional.decoded)(pts, interlaced)?;
-                }
-            }
-            Event::Picked { pts, .. } => delivery.picked(pts)?,
-            Event::Picture { bytes, width, height } => delivery.picture(bytes, width, height),
-            Event::Paused if additional.is_some() => {
-                return Err(ExtractError::Unsupported("the audio pauses for too long".to_owned()).into());
-            }
-            Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
-        }
+        delivery.take(event, additional.as_mut())?;
         while let Some(picture) = delivery.ready(false)? {
             pictures.send(picture)?;
         }
         if delivery.is_complete() && additional.is_none() {
             // Decoding stops after the last pick. Dropping the decode ends ffmpeg.
-            return Ok(decode.report(&warnings, Some(input)));
+            return Ok(decode.report(&capable.warnings, Some(invocation.input)));
         }
     }
     delivery.ended()?;
@@ -150,11 +84,59 @@ pub(crate) fn extract(
             "ffmpeg returned fewer pictures than were picked",
         ));
     }
-    let mut report = decode.report(&warnings, Some(input));
-    if additional.is_some_and(|additional| additional.keeps_metadata) {
+    let mut report = decode.report(&capable.warnings, Some(invocation.input));
+    if additional.is_some_and(|outputs| outputs.keeps_metadata) {
         report.damage = confirmed(report.damage, invocation, &request.video)?;
     }
     Ok(report)
+}
+
+/// Starts the decode of the pictures and of the additional outputs.
+fn start<'a>(
+    invocation: Invocation<'a>,
+    request: &ExtractRequest,
+    mut additional: Option<&mut AdditionalOutputs<'_>>,
+) -> Result<Decode<'a>, ExtractError> {
+    let Invocation {
+        programs,
+        input,
+        limits,
+        cancel,
+    } = invocation;
+    let opened = Opened::new(input, &request.video, limits);
+    let graph = args::filter_graph(request, additional.is_some());
+    let (mut args, stdin) = if graph.len() <= args::MAX_ARGUMENT_BYTES {
+        (
+            args::extract(opened, request, args::Graph::Inline(&graph)),
+            Stdin::Empty,
+        )
+    } else {
+        let major = programs.blocking_version(cancel)?.number.0;
+        let args = args::extract(opened, request, args::Graph::OnStdin { major });
+        (args, Stdin::Text(graph))
+    };
+    let mut workload = Workload::opening(input).decoding(&request.video);
+    let mut ffmpeg = programs.ffmpeg.clone();
+    if let Some(outputs) = &mut additional {
+        args.splice(0..0, std::mem::take(&mut outputs.before_input));
+        args.append(&mut outputs.outputs);
+        if outputs.autorotate {
+            args.retain(|arg| arg != NO_AUTOROTATE);
+        }
+        workload = outputs.sizes.iter().copied().fold(workload, Workload::encoding);
+        ffmpeg = ffmpeg.with_files(outputs.file_bytes);
+    }
+    let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
+    let format = Some(request.picture.format);
+    let command = DecodeCommand { args, stdin, format };
+    let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
+    if let Some(outputs) = additional {
+        outputs.files.iter().for_each(|file| decode.watch_file(file));
+        if outputs.keeps_metadata {
+            decode.doubt_log();
+        }
+    }
+    Ok(decode)
 }
 
 /// A frame that ffmpeg picked, in the order of its pictures.
@@ -192,6 +174,28 @@ impl<'a> Delivery<'a> {
             replaced: Vec::new(),
             pictures: VecDeque::new(),
         }
+    }
+
+    /// Takes the next event of the decode. Also passes frames to the additional outputs.
+    fn take(&mut self, event: Event, additional: Option<&mut AdditionalOutputs<'_>>) -> Result<(), Stopped> {
+        match event {
+            Event::Decoded(Frame { interlaced: true, .. }) if self.request.looks_for_interlaced() => {
+                return Err(Interruption::Surprise(Surprise::Interlaced));
+            }
+            Event::Decoded(Frame { pts, interlaced, .. }) => {
+                self.decoded(pts)?;
+                if let (Some(outputs), Some(pts)) = (additional, pts) {
+                    (outputs.decoded)(pts, interlaced)?;
+                }
+            }
+            Event::Picked { pts, .. } => self.picked(pts)?,
+            Event::Picture { bytes, width, height } => self.picture(bytes, width, height),
+            Event::Paused if additional.is_some() => {
+                return Err(ExtractError::Unsupported("the audio pauses for too long".to_owned()).into());
+            }
+            Event::Encoded { .. } | Event::Compared(_) | Event::Paused => {}
+        }
+        Ok(())
     }
 
     fn decoded(&mut self, pts: Option<i64>) -> Result<(), Stopped> {

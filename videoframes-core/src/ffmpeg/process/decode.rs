@@ -18,9 +18,10 @@ use super::damage::Evidence;
 use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
-use super::program::{Program, Version};
+use super::program::Program;
 use super::space;
 use super::split::PictureReader;
+use super::version::Version;
 use super::watchdog::{Timeout, Watchdog};
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 

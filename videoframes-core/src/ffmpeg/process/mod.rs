@@ -1,6 +1,7 @@
 //! Child processes: discovery of programs, limits, input, watchdog, and parsing of their output.
 
 pub(crate) mod blocking;
+pub(crate) mod capabilities;
 pub(crate) mod child;
 mod damage;
 pub(crate) mod decode;
@@ -11,8 +12,10 @@ mod log;
 pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod program;
+pub(crate) mod programs;
 pub(crate) mod registry;
 pub(crate) mod space;
 pub(crate) mod spawn;
 mod split;
+pub(crate) mod version;
 pub(crate) mod watchdog;

@@ -34,17 +34,21 @@ struct Pass<'a> {
 /// Name of the statistics files in their folder.
 const STATISTICS: &str = "pass";
 
-/// Returns the arguments that encode `source` with `settings` to `output`.
-pub(crate) fn encode(
-    source: Opened<'_>,
-    settings: &Settings,
-    rate: Rate,
-    statistics: &Path,
-    output: &Path,
-) -> Vec<OsString> {
-    let mut args = open(source, settings);
+/// An encoded output of a command.
+#[derive(Clone, Copy)]
+pub(crate) struct EncodedOutput<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) rate: Rate,
+    /// Folder of the two-pass statistics.
+    pub(crate) statistics: &'a Path,
+    pub(crate) file: &'a Path,
+}
+
+/// Returns the arguments that encode `source` to `output`.
+pub(crate) fn encode(source: Opened<'_>, output: &EncodedOutput<'_>) -> Vec<OsString> {
+    let mut args = open(source, output.settings);
     args.extend(marker());
-    args.extend(encoded(settings, VIDEO, rate, statistics, output));
+    args.extend(encoded(output, VIDEO));
     args
 }
 
@@ -87,13 +91,13 @@ fn open(source: Opened<'_>, settings: &Settings) -> Vec<OsString> {
 }
 
 /// Returns the arguments of one output: video, audio and metadata. `label` must be unique in the command.
-pub(crate) fn encoded(
-    settings: &Settings,
-    label: &str,
-    rate: Rate,
-    statistics: &Path,
-    output: &Path,
-) -> Vec<OsString> {
+pub(crate) fn encoded(output: &EncodedOutput<'_>, label: &str) -> Vec<OsString> {
+    let &EncodedOutput {
+        settings,
+        rate,
+        statistics,
+        file: path,
+    } = output;
     let mut args = pictures(settings, label);
     let pass = matches!(rate, Rate::Planned(_)).then_some(Pass {
         number: 2,
@@ -103,7 +107,7 @@ pub(crate) fn encoded(
     args.extend(ending(settings));
     args.extend(audio(settings));
     args.extend(description(settings));
-    args.extend(file(settings, output));
+    args.extend(file(settings, path));
     args
 }
 

@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Rate;
-use super::encode::{Frames, MAX_REPLACED, Run, Stopped};
-use super::media::{self, Media};
-use super::settings::Settings;
+use super::encode::{Frames, Run, Stopped};
+use super::media::Media;
+use super::resolve::resolve;
+use super::settings::MAX_REPLACED;
 use super::{fit_size, verify};
 use crate::compress::{
     CombinedReport, CombinedRequest, CompressError, CompressProgress, CompressReport, CompressRequest,
@@ -18,12 +19,12 @@ use crate::compress::{
 };
 use crate::extract::{Decoded, ExtractError, Picture};
 use crate::ffmpeg::FfmpegExtractor;
-use crate::ffmpeg::combined;
+use crate::ffmpeg::combined::{self, Combined};
+use crate::ffmpeg::pictures::capable::capable_of;
 use crate::ffmpeg::pictures::deliver::PictureSender;
-use crate::ffmpeg::process::blocking::blocking;
 use crate::ffmpeg::process::interruption::Interruption;
-use crate::ffmpeg::process::invocation::Invocation;
-use crate::ffmpeg::process::program::Programs;
+use crate::ffmpeg::process::invocation::{BlockingInvocation, Invocation};
+use crate::ffmpeg::process::programs::Programs;
 use crate::video::Timeline;
 
 /// Runs `ffmpeg` and `ffprobe` like a [`FfmpegExtractor`].
@@ -41,76 +42,50 @@ impl FfmpegCompressor {
         }
     }
 
-    /// Calls `work` for one request on a thread for blocking work.
+    /// Calls `work` on a thread for blocking work.
     async fn run<T: Send + 'static, E: From<ExtractError> + From<CompressError> + Send + 'static>(
         &self,
-        input: &Path,
-        request: &CompressRequest,
+        call: Call<'_>,
         cancel: &CancellationToken,
         work: impl FnOnce(&Run<'_>, &Media) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        let quiet = watch::Sender::default();
-        self.run_with_progress(input, (request, &quiet), cancel, work)
+        let Call {
+            input,
+            request,
+            progress,
+        } = call;
+        let (settings, media) = resolve(&self.programs, input, request, cancel).await?;
+        let request = request.clone();
+        BlockingInvocation::new(&self.programs, input, &request.limits)
+            .run(cancel, move |invocation: Invocation<'_>| {
+                let run = Run {
+                    invocation,
+                    request: &request,
+                    settings: &settings,
+                    progress: &progress,
+                };
+                work(&run, &media)
+            })
             .await
-    }
-
-    async fn run_with_progress<
-        T: Send + 'static,
-        E: From<ExtractError> + From<CompressError> + Send + 'static,
-    >(
-        &self,
-        input: &Path,
-        (request, progress): (&CompressRequest, &watch::Sender<CompressProgress>),
-        cancel: &CancellationToken,
-        work: impl FnOnce(&Run<'_>, &Media) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E> {
-        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        let (request, progress) = (request.clone(), progress.clone());
-        blocking(cancel, move |cancel| {
-            let invocation = Invocation {
-                programs: &programs,
-                input: &input,
-                limits: &request.limits,
-                cancel,
-            };
-            let (settings, media) = resolve(invocation, &request)?;
-            let run = Run {
-                invocation,
-                request: &request,
-                settings: &settings,
-                progress: &progress,
-            };
-            work(&run, &media)
-        })
-        .await
     }
 }
 
-/// Resolves a request to the settings for this ffmpeg and this source.
-///
-/// # Errors
-/// Fails with [`ExtractError::Unsupported`] if ffmpeg lacks an encoder.
-pub(crate) fn resolve(
-    invocation: Invocation<'_>,
-    request: &CompressRequest,
-) -> Result<(Settings, Media), CompressError> {
-    let codec = request.options.codec;
-    let hdr = codec.keeps_hdr();
-    let programs = invocation.programs;
-    let media = media::describe(invocation, &request.video, hdr)?;
-    let tonemaps = !request.video.colour.is_hdr()
-        || hdr
-        || programs.missing("-filters", &["zscale", "tonemap"])?.is_empty();
-    let settings = Settings::resolve(request, &media, programs.version()?.number.0, tonemaps)?;
-    let mut encoders = vec![codec.encoder()];
-    encoders.extend(settings.audio_encoder());
-    if let Some(missing) = programs.missing("-encoders", &encoders)?.first() {
-        return Err(ExtractError::Unsupported(format!(
-            "the encoder {missing} is missing, which {codec} needs"
-        ))
-        .into());
+/// A call of the compressor.
+struct Call<'a> {
+    input: &'a Path,
+    request: &'a CompressRequest,
+    progress: watch::Sender<CompressProgress>,
+}
+
+impl<'a> Call<'a> {
+    /// Creates a call whose progress nobody receives.
+    fn quiet(input: &'a Path, request: &'a CompressRequest) -> Self {
+        Self {
+            input,
+            request,
+            progress: watch::Sender::default(),
+        }
     }
-    Ok((settings, media))
 }
 
 #[async_trait]
@@ -122,8 +97,12 @@ impl Compressor for FfmpegCompressor {
         progress: &watch::Sender<CompressProgress>,
         cancel: &CancellationToken,
     ) -> Result<Decoded<CompressReport>, CompressError> {
-        let outcome = self.run_with_progress(input, (request, progress), cancel, encode);
-        Interruption::split(outcome.await)
+        let call = Call {
+            input,
+            request,
+            progress: progress.clone(),
+        };
+        Interruption::split(self.run(call, cancel, encode).await)
     }
 
     async fn extract_and_compress(
@@ -133,21 +112,30 @@ impl Compressor for FfmpegCompressor {
         pictures: mpsc::Sender<Picture>,
         cancel: &CancellationToken,
     ) -> Result<Decoded<CombinedReport>, CompressError> {
-        let (programs, input) = (Arc::clone(&self.programs), input.to_owned());
-        blocking(cancel, move |cancel| {
-            let invocation = Invocation {
-                programs: &programs,
-                input: &input,
-                limits: &request.pictures.limits,
-                cancel,
-            };
-            let pictures = PictureSender {
-                sender: &pictures,
-                cancel,
-            };
-            Interruption::split(combined::extract_and_compress(invocation, &request, pictures))
-        })
-        .await
+        let CombinedRequest {
+            pictures: request,
+            videos: requests,
+        } = request;
+        let mut videos = Vec::with_capacity(requests.len());
+        for video in requests {
+            let (settings, _) = resolve(&self.programs, input, &video, cancel).await?;
+            videos.push((video, settings));
+        }
+        let limits = request.limits;
+        let combined = Combined {
+            pictures: capable_of(&self.programs, request, cancel).await?,
+            videos,
+        };
+        let outcome = BlockingInvocation::new(&self.programs, input, &limits)
+            .run(cancel, move |invocation: Invocation<'_>| {
+                let pictures = PictureSender {
+                    sender: &pictures,
+                    cancel: invocation.cancel,
+                };
+                combined::extract_and_compress(invocation, &combined, pictures)
+            })
+            .await;
+        Interruption::split(outcome)
     }
 
     async fn remux(
@@ -159,7 +147,7 @@ impl Compressor for FfmpegCompressor {
     ) -> Result<CompressReport, CompressError> {
         let frames = Frames::from_timeline(timeline);
         let remuxed = self
-            .run(input, request, cancel, |run, _| remux(run, frames))
+            .run(Call::quiet(input, request), cancel, |run, _| remux(run, frames))
             .await;
         match Interruption::split(remuxed)? {
             Decoded::Complete(report) => Ok(report),
@@ -177,7 +165,8 @@ impl Compressor for FfmpegCompressor {
         request: &CompressRequest,
         cancel: &CancellationToken,
     ) -> Result<f64, CompressError> {
-        self.run(input, request, cancel, |run, _| run.similarity()).await
+        let call = Call::quiet(input, request);
+        self.run(call, cancel, |run, _| run.similarity()).await
     }
 }
 
@@ -189,7 +178,7 @@ fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
     };
     let frames = encode(run)?;
     if frames.replaced.is_empty() {
-        return Ok(run.checked(frames)?);
+        return Ok(verify::checked(run, frames)?);
     }
     // A filter cannot foresee another frame with the same timestamp.
     tracing::info!("encoding again without frames that share a timestamp with a later frame");
@@ -205,7 +194,7 @@ fn encode(run: &Run<'_>, media: &Media) -> Result<CompressReport, Stopped> {
         settings: &settings,
         ..*run
     };
-    Ok(run.checked(encode(&run)?)?)
+    Ok(verify::checked(&run, encode(&run)?)?)
 }
 
 /// Copies the streams of the source, whose decoded frames are `frames`.
@@ -218,5 +207,5 @@ fn remux(run: &Run<'_>, mut frames: Frames) -> Result<CompressReport, Stopped> {
         ..*run
     };
     frames.encoder = run.remux()?;
-    Ok(run.checked(frames)?)
+    Ok(verify::checked(&run, frames)?)
 }

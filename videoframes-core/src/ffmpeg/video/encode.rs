@@ -1,14 +1,13 @@
-//! Runs of ffmpeg for a compression, and verification of their output.
+//! Runs of ffmpeg for a compression.
 
 use std::ffi::OsString;
 use std::io;
 
 use tokio::sync::watch;
 
-use super::args::{self, Rate};
-use super::settings::Settings;
-use super::verify;
-use crate::compress::{CompressError, CompressProgress, CompressReport, CompressRequest};
+use super::args::{self, EncodedOutput, Rate};
+use super::settings::{MAX_REPLACED, Settings};
+use crate::compress::{CompressError, CompressProgress, CompressRequest};
 use crate::extract::{ExtractError, Surprise};
 use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::pictures::scan::confirmed;
@@ -27,9 +26,6 @@ const FRAMES_PER_CHECK: usize = 25;
 
 /// Number of bytes above twice its limit that a file may reach before the system stops ffmpeg.
 const FILE_MARGIN: u64 = 64 << 20;
-
-/// Maximum number of frames that are dropped by index.
-pub(crate) const MAX_REPLACED: usize = 500;
 
 /// Reason why a compression ends early.
 pub(crate) type Stopped = Interruption<CompressError>;
@@ -97,7 +93,8 @@ impl Frames {
         Some(approximate_seconds(timeline.duration()))
     }
 
-    fn timeline(&self, settings: &Settings) -> Option<Timeline> {
+    /// Returns the timeline that an output with `settings` presents.
+    pub(super) fn timeline(&self, settings: &Settings) -> Option<Timeline> {
         let last = self.pts.last()?;
         let last_duration = settings.ending.and_then(|ending| ending.duration_of(*last));
         Timeline::new(settings.time_base, self.pts.clone(), last_duration)
@@ -108,14 +105,13 @@ impl Run<'_> {
     /// Encodes the whole source into the output.
     pub(crate) fn encode(&self, rate: Rate) -> Result<Frames, Stopped> {
         let request = self.request;
-        let args = args::encode(
-            self.opened(),
-            self.settings,
+        let output = EncodedOutput {
+            settings: self.settings,
             rate,
-            &request.workspace,
-            &request.output,
-        );
-        self.watched(args)
+            statistics: &request.workspace,
+            file: &request.output,
+        };
+        self.watched(args::encode(self.opened(), &output))
     }
 
     /// Runs the first of two passes.
@@ -152,10 +148,7 @@ impl Run<'_> {
     fn compared(&self, settings: &Settings) -> Result<(f64, Frames), CompressError> {
         let (mut similarity, mut frames) = (None, Frames::default());
         let mut decode = self.start(args::compare(self.opened(), settings, &self.request.output))?;
-        while let Some(event) = decode
-            .next()
-            .map_err(|error| self.invocation.programs.explain(error))?
-        {
+        while let Some(event) = decode.next().map_err(|error| self.invocation.explain(error))? {
             match event {
                 Event::Compared(value) => similarity = Some(value),
                 Event::Encoded { index, pts, .. } => frames.push(index, pts),
@@ -234,7 +227,7 @@ impl Run<'_> {
     /// Converts a failure of ffmpeg. Encoders do not report a lack of space for their statistics.
     fn failure(&self, error: ExtractError) -> CompressError {
         let full = rustix::fs::statvfs(&self.request.workspace).is_ok_and(|disk| disk.f_bavail == 0);
-        match self.invocation.programs.explain(error) {
+        match self.invocation.explain(error) {
             ExtractError::DecoderFailed(_) if full => no_space(),
             error => output_or_decoder(error, [self.request]),
         }
@@ -303,29 +296,12 @@ impl Run<'_> {
         self.request.output.metadata().map_or(0, |file| file.len())
     }
 
-    fn check_output_size(&self) -> Result<(), CompressError> {
+    /// Fails if the output is larger than its limit.
+    pub(super) fn check_output_size(&self) -> Result<(), CompressError> {
         match self.output_size() > self.request.ceiling {
             true => Err(CompressError::TooLarge(self.request.ceiling)),
             false => Ok(()),
         }
-    }
-
-    /// Verifies the output and returns the report.
-    pub(crate) fn checked(&self, frames: Frames) -> Result<CompressReport, CompressError> {
-        let nothing = || {
-            let text = "no frame can be decoded".to_owned();
-            CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
-        };
-        let timeline = frames.timeline(self.settings).ok_or_else(nothing)?;
-        self.check_output_size()?;
-        let (timeline, size) = verify::verify(self, timeline)?;
-        Ok(CompressReport {
-            encoder: frames.encoder,
-            timeline,
-            size,
-            warnings: self.settings.warnings.clone(),
-            damage: frames.damage,
-        })
     }
 }
 

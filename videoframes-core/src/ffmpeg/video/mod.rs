@@ -6,7 +6,8 @@ pub(super) mod encode;
 mod ending;
 mod fit_size;
 mod media;
+mod resolve;
 pub(super) mod settings;
-mod verify;
+pub(super) mod verify;
 
 pub use self::compressor::FfmpegCompressor;

@@ -6,10 +6,11 @@ use crate::ffmpeg::filters::{self, input_matrix, input_range, is_deep, is_rgb, r
 use crate::units::{Rational, TimeBase, approximate_seconds};
 use crate::video::{Orientation, VideoInfo};
 
-use super::encode::MAX_REPLACED;
 use super::ending::Ending;
 use super::media::{AudioTrack, HdrMetadata, Media};
 
+/// Maximum number of frames that are dropped by index.
+pub(super) const MAX_REPLACED: usize = 500;
 /// Latest start in seconds that the output takes over from the source. Broadcasts begin at times of several
 /// hours, and players would wait until then.
 const LATEST_START: f64 = 60.0;
@@ -118,52 +119,35 @@ impl Settings {
             let text = format!("{} does not support {codec}", container.extension());
             return Err(CompressError::NotHeld(text));
         }
-        let mut warnings: Vec<String> = media
-            .left_out
-            .iter()
-            .map(|what| format!("left out: {what}"))
-            .collect();
         let size = output_size(video, options.max_height);
         check_size(codec, size)?;
         let hdr = video.colour.is_hdr();
-        let tonemap = hdr && !codec.keeps_hdr() && tonemaps;
-        if hdr && !codec.keeps_hdr() && !tonemaps {
-            warnings.push(
-                "the video is HDR and this ffmpeg has no zscale and tonemap filters: it will look washed out"
-                    .to_owned(),
-            );
-        }
-        let audio = match options.audio {
-            AudioMode::None => Vec::new(),
-            mode => media
-                .audio
-                .iter()
-                .map(|track| audio_output(track, container, mode == AudioMode::Copy))
-                .collect::<Result<_, _>>()?,
+        let conversion = Conversion {
+            video,
+            codec,
+            size,
+            deinterlace: request.deinterlace,
+            tonemap: hdr && !codec.keeps_hdr() && tonemaps,
         };
-        if audio
-            .iter()
-            .any(|track| track.first_two && track.bit_rate.is_some())
-        {
-            let text =
-                "an audio track has more than 8 channels in an unknown layout: only the first two are kept";
-            warnings.push(text.to_owned());
-        }
+        let audio = audio_outputs(media, container, options.audio)?;
         let first_frame_s = request
             .timeline
             .as_ref()
             .map(|timeline| approximate_seconds(video.time_base.seconds(timeline.pts()[0].into())));
         let shift_s = shift(media.start_s, first_frame_s);
-        if shift_s != 0.0 {
-            warnings.push(format!(
-                "the source starts at {shift_s:.3} s, but the output starts at 0 and has no chapters"
-            ));
-        }
+        let mut warnings = media
+            .left_out
+            .iter()
+            .map(|what| format!("left out: {what}"))
+            .collect::<Vec<_>>();
+        warnings.extend(conversion.warning());
+        warnings.extend(audio_warning(&audio));
+        warnings.extend(shift_warning(shift_s));
         Ok(Self {
             stream: video.stream,
             codec,
             container,
-            filters: filter_graph(video, codec, request.deinterlace, size, tonemap),
+            filters: conversion.filter_graph(),
             size,
             pixel_format: pixel_format(codec, video),
             level: (codec == Codec::H264)
@@ -176,11 +160,7 @@ impl Settings {
                 HdrMetadata::default()
             },
             keep_metadata: options.keep_metadata,
-            tags: HARMLESS_TAGS
-                .iter()
-                .filter(|_| !options.keep_metadata)
-                .filter_map(|&name| Some((name.to_owned(), printable(media.tag(name)?)?)))
-                .collect(),
+            tags: harmless_tags(media, options.keep_metadata),
             shift_s,
             autorotate,
             steady: request.deinterlace,
@@ -262,6 +242,14 @@ impl Settings {
     }
 }
 
+/// Returns the tags of the source that are kept although its other metadata is dropped.
+fn harmless_tags(media: &Media, keep_metadata: bool) -> Vec<(String, String)> {
+    let names = HARMLESS_TAGS.iter().filter(|_| !keep_metadata);
+    names
+        .filter_map(|&name| Some((name.to_owned(), printable(media.tag(name)?)?)))
+        .collect()
+}
+
 /// Returns a text that can be passed on a command line.
 fn printable(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_control()).take(1000).collect();
@@ -312,61 +300,130 @@ fn upright(video: &VideoInfo) -> (u32, u32) {
     }
 }
 
-/// Returns the filters that are applied to frames before they are encoded, including a filter that reports
-/// frames.
-fn filter_graph(
-    video: &VideoInfo,
+/// Conversion of decoded frames to frames of the output.
+struct Conversion<'a> {
+    video: &'a VideoInfo,
     codec: Codec,
-    deinterlace: bool,
     size: (u32, u32),
+    deinterlace: bool,
+    /// Whether HDR is converted to SDR.
     tonemap: bool,
-) -> String {
-    let mut chain: Vec<String> = Vec::new();
-    chain.extend(filters::from_first_keyframe(video));
-    if deinterlace {
-        chain.extend(filters::deinterlace(video, false));
+}
+
+impl Conversion<'_> {
+    /// Returns a warning if an HDR video would have to be converted to SDR, but is not.
+    fn warning(&self) -> Option<String> {
+        let text =
+            "the video is HDR and this ffmpeg has no zscale and tonemap filters: it will look washed out";
+        let lacks = self.video.colour.is_hdr() && !self.codec.keeps_hdr() && !self.tonemap;
+        lacks.then(|| text.to_owned())
     }
-    chain.push(report_filter());
-    chain.push(presented(&[]));
-    // The rotation is applied below; players must not apply it again.
-    chain.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
-    chain.extend(rotation(video.orientation).map(str::to_owned));
-    let aspect = match video.orientation.swaps_sides() {
-        true => video.sample_aspect.recip(),
-        false => video.sample_aspect,
-    };
-    let mut stored = upright(video);
-    let whole = (stored.0.max(2) / 2 * 2, stored.1.max(2) / 2 * 2);
-    if size == whole && whole != stored && stored.0 > 1 && stored.1 > 1 {
-        // Subsampled chroma requires even sides. Cropping loses less than a line and, unlike scaling, blurs
-        // nothing.
-        chain.push("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0".to_owned());
-        stored = whole;
-    }
-    if tonemap {
-        chain.push(tonemap_chain(video));
-        for kind in ["MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"] {
-            chain.push(format!("sidedata=mode=delete:type={kind}"));
+
+    /// Returns the filters that are applied to frames before they are encoded, including a filter that reports
+    /// frames.
+    fn filter_graph(&self) -> String {
+        let &Self {
+            video,
+            codec,
+            size,
+            deinterlace,
+            tonemap,
+        } = self;
+        let mut chain: Vec<String> = Vec::new();
+        chain.extend(filters::from_first_keyframe(video));
+        if deinterlace {
+            chain.extend(filters::deinterlace(video, false));
         }
+        chain.push(report_filter());
+        chain.push(presented(&[]));
+        // The rotation is applied below; players must not apply it again.
+        chain.push("sidedata=mode=delete:type=DISPLAYMATRIX".to_owned());
+        chain.extend(rotation(video.orientation).map(str::to_owned));
+        let aspect = match video.orientation.swaps_sides() {
+            true => video.sample_aspect.recip(),
+            false => video.sample_aspect,
+        };
+        let mut stored = upright(video);
+        let whole = (stored.0.max(2) / 2 * 2, stored.1.max(2) / 2 * 2);
+        if size == whole && whole != stored && stored.0 > 1 && stored.1 > 1 {
+            // Subsampled chroma requires even sides. Cropping loses less than a line and, unlike scaling, blurs
+            // nothing.
+            chain.push("crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0".to_owned());
+            stored = whole;
+        }
+        if tonemap {
+            chain.push(tonemap_chain(video));
+            for kind in ["MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"] {
+                chain.push(format!("sidedata=mode=delete:type={kind}"));
+            }
+        }
+        let (scale, pad) = filters::fit(stored, size, aspect);
+        let full = !tonemap && input_range(video) == "pc";
+        let colours = match (tonemap, is_rgb(video), full) {
+            (false, true, _) => ":out_color_matrix=bt709:out_range=tv",
+            (false, false, true) => ":in_range=pc:out_range=pc",
+            _ => "",
+        };
+        // Restored below by `colour_tags`.
+        let forget = filters::forget_matrix(video).filter(|_| !tonemap);
+        chain.extend(forget.map(str::to_owned));
+        let shape = format!("{}/{}", aspect.numer(), aspect.denom());
+        let format = pixel_format(codec, video);
+        chain.push(format!(
+            "{scale}:flags=bicubic+accurate_rnd{colours},setsar={shape},format={format}"
+        ));
+        chain.extend(pad);
+        chain.push(self.colour_tags());
+        chain.join(",")
     }
-    let (scale, pad) = filters::fit(stored, size, aspect);
-    let full = !tonemap && input_range(video) == "pc";
-    let colours = match (tonemap, is_rgb(video), full) {
-        (false, true, _) => ":out_color_matrix=bt709:out_range=tv",
-        (false, false, true) => ":in_range=pc:out_range=pc",
-        _ => "",
-    };
-    // Restored below by `tags`.
-    let forget = filters::forget_matrix(video).filter(|_| !tonemap);
-    chain.extend(forget.map(str::to_owned));
-    let shape = format!("{}/{}", aspect.numer(), aspect.denom());
-    let format = pixel_format(codec, video);
-    chain.push(format!(
-        "{scale}:flags=bicubic+accurate_rnd{colours},setsar={shape},format={format}"
-    ));
-    chain.extend(pad);
-    chain.push(tags(video, codec, tonemap, size));
-    chain.join(",")
+
+    /// Returns the colour tags of the output: the tags of the source that still apply.
+    fn colour_tags(&self) -> String {
+        let &Self {
+            video,
+            codec,
+            size,
+            tonemap,
+            ..
+        } = self;
+        if tonemap {
+            return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv".to_owned();
+        }
+        let colour = &video.colour;
+        // Players choose the matrix of an untagged video by its size. The choice must not change the colours.
+        let guessed = || match (input_matrix(video), size.1 >= 720 || size.0 >= 1280) {
+            ("bt709", false) => Some("bt709".to_owned()),
+            _ => None,
+        };
+        let matrix = match is_rgb(video) {
+            true => Some("bt709".to_owned()),
+            // Only RGB samples have this matrix, whatever a container specifies.
+            false => colour
+                .matrix
+                .clone()
+                .filter(|matrix| matrix != "gbr")
+                .or_else(guessed),
+        };
+        let range = match (is_rgb(video), input_range(video)) {
+            (true, _) => Some("tv"),
+            (false, "pc") => Some("pc"),
+            (false, "tv") if colour.full_range == Some(false) => Some("tv"),
+            _ => None,
+        };
+        // Without these tags the tags of frames would apply, and encoders fail on unknown values.
+        let said = |value: &Option<String>| match value.as_deref() {
+            None | Some("reserved") => "unknown".to_owned(),
+            Some("ebu3213" | "jedec-p22") if codec == Codec::Hevc => "unknown".to_owned(),
+            Some(known) => known.to_owned(),
+        };
+        format!(
+            "setparams=colorspace={}:color_primaries={}:color_trc={}{}",
+            said(&matrix),
+            said(&colour.primaries),
+            said(&colour.transfer),
+            range.map(|range| format!(":range={range}")).unwrap_or_default(),
+        )
+    }
 }
 
 /// Returns the filter that selects the presented frames. Frames that go back in time are not presented, and
@@ -397,47 +454,6 @@ fn report_filter() -> String {
     format!("showinfo@{}=checksum=0", *ENCODED)
 }
 
-/// Returns the colour tags of the output: the tags of the source that still apply.
-fn tags(video: &VideoInfo, codec: Codec, tonemap: bool, size: (u32, u32)) -> String {
-    if tonemap {
-        return "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv".to_owned();
-    }
-    let colour = &video.colour;
-    // Players choose the matrix of an untagged video by its size. The choice must not change the colours.
-    let guessed = || match (input_matrix(video), size.1 >= 720 || size.0 >= 1280) {
-        ("bt709", false) => Some("bt709".to_owned()),
-        _ => None,
-    };
-    let matrix = match is_rgb(video) {
-        true => Some("bt709".to_owned()),
-        // Only RGB samples have this matrix, whatever a container specifies.
-        false => colour
-            .matrix
-            .clone()
-            .filter(|matrix| matrix != "gbr")
-            .or_else(guessed),
-    };
-    let range = match (is_rgb(video), input_range(video)) {
-        (true, _) => Some("tv"),
-        (false, "pc") => Some("pc"),
-        (false, "tv") if colour.full_range == Some(false) => Some("tv"),
-        _ => None,
-    };
-    // Without these tags the tags of frames would apply, and encoders fail on unknown values.
-    let said = |value: &Option<String>| match value.as_deref() {
-        None | Some("reserved") => "unknown".to_owned(),
-        Some("ebu3213" | "jedec-p22") if codec == Codec::Hevc => "unknown".to_owned(),
-        Some(known) => known.to_owned(),
-    };
-    format!(
-        "setparams=colorspace={}:color_primaries={}:color_trc={}{}",
-        said(&matrix),
-        said(&colour.primaries),
-        said(&colour.transfer),
-        range.map(|range| format!(":range={range}")).unwrap_or_default(),
-    )
-}
-
 /// Returns the seconds by which timestamps are shifted towards 0. A source that starts late is shifted, and a
 /// source whose video starts before 0, since containers drop or hide frames with negative timestamps.
 fn shift(start_s: f64, first_frame_s: Option<f64>) -> f64 {
@@ -456,6 +472,31 @@ fn pixel_format(codec: Codec, video: &VideoInfo) -> &'static str {
         Codec::Vp9 => video.colour.is_hdr(),
     };
     if ten { "yuv420p10le" } else { "yuv420p" }
+}
+
+/// Returns a warning if timestamps are shifted by `shift_s` seconds.
+fn shift_warning(shift_s: f64) -> Option<String> {
+    (shift_s != 0.0).then(|| {
+        format!("the source starts at {shift_s:.3} s, but the output starts at 0 and has no chapters")
+    })
+}
+
+fn audio_outputs(
+    media: &Media,
+    container: Container,
+    mode: AudioMode,
+) -> Result<Vec<AudioOutput>, CompressError> {
+    let tracks = media.audio.iter().filter(|_| mode != AudioMode::None);
+    tracks
+        .map(|track| audio_output(track, container, mode == AudioMode::Copy))
+        .collect()
+}
+
+/// Returns a warning if channels of an audio track are dropped.
+fn audio_warning(audio: &[AudioOutput]) -> Option<String> {
+    let text = "an audio track has more than 8 channels in an unknown layout: only the first two are kept";
+    let is_reduced = |track: &AudioOutput| track.first_two && track.bit_rate.is_some();
+    audio.iter().any(is_reduced).then(|| text.to_owned())
 }
 
 fn audio_output(track: &AudioTrack, container: Container, copy: bool) -> Result<AudioOutput, CompressError> {

@@ -1,16 +1,35 @@
 //! Verification of the output, which must contain exactly the frames of its source.
 
-use super::encode::Run;
+use super::encode::{Frames, Run};
 use super::ending;
-use crate::compress::{CompressError, Container};
+use crate::compress::{CompressError, CompressReport, Container};
+use crate::extract::ExtractError;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
 use crate::units::Rational;
 use crate::video::Timeline;
 
+/// Verifies the output of a run that encoded `frames`, and returns the report.
+pub(crate) fn checked(run: &Run<'_>, frames: Frames) -> Result<CompressReport, CompressError> {
+    let nothing = || {
+        let text = "no frame can be decoded".to_owned();
+        CompressError::from(ExtractError::Damaged(frames.damage.clone().unwrap_or(text)))
+    };
+    let timeline = frames.timeline(run.settings).ok_or_else(nothing)?;
+    run.check_output_size()?;
+    let (timeline, size) = verify(run, timeline)?;
+    Ok(CompressReport {
+        encoder: frames.encoder,
+        timeline,
+        size,
+        warnings: run.settings.warnings.clone(),
+        damage: frames.damage,
+    })
+}
+
 /// Compares the frames of the output with the encoded frames. Returns the timeline that the output presents, and
 /// the size of its frames after rotation.
-pub(super) fn verify(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
+fn verify(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), CompressError> {
     let output = Invocation {
         input: &run.request.output,
         ..run.invocation

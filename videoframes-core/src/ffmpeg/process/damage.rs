@@ -89,30 +89,24 @@ impl Evidence {
         if self.first.is_some() {
             return self.first.clone();
         }
-        let unexplained = self
-            .decoded
-            .iter()
-            .find(|&(&stream, &count)| !self.is_explained(stream, count, input, cancel))?;
+        let is_unexplained = |&(&stream, &count): &(&u32, &usize)| {
+            let (Some(times), Some(input)) = (self.marked_times(stream, count), input) else {
+                return true;
+            };
+            !explained(&times, input, cancel).unwrap_or_else(|error| {
+                tracing::warn!(%error, "failed to read the transport stream");
+                false
+            })
+        };
+        let unexplained = self.decoded.iter().find(is_unexplained)?;
         Some(format!("corrupt packet in stream {}", unexplained.0))
     }
 
-    /// Returns whether the first `count` packets marked in `stream` are complete.
-    fn is_explained(
-        &self,
-        stream: u32,
-        count: usize,
-        input: Option<&Path>,
-        cancel: &CancellationToken,
-    ) -> bool {
+    /// Returns the decode times of the first `count` packets marked in `stream`, if all times are known.
+    fn marked_times(&self, stream: u32, count: usize) -> Option<BTreeSet<i64>> {
         let times = self.marked.get(&stream).map_or(&[][..], |marked| &marked.times);
         let times: Option<BTreeSet<i64>> = times.iter().take(count).copied().collect();
-        let (Some(times), Some(input)) = (times.filter(|times| !times.is_empty()), input) else {
-            return false;
-        };
-        explained(&times, input, cancel).unwrap_or_else(|error| {
-            tracing::warn!(%error, "failed to read the transport stream");
-            false
-        })
+        times.filter(|times| !times.is_empty())
     }
 }
 

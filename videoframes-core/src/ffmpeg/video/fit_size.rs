@@ -87,7 +87,11 @@ fn attempt(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, 
         };
         return Err(out_of_reach(why));
     }
-    let mut attempts = Attempts::default();
+    let mut attempts = Attempts::new(Goal {
+        limit: limit as f64,
+        target,
+        around,
+    });
     let max_bits = match run.settings.codec {
         Codec::Av1 => MAX_AV1_RATE,
         _ => f64::MAX,
@@ -111,7 +115,7 @@ fn attempt(run: &Run<'_>, limit: u64, claimed_s: Option<f64>) -> Result<Frames, 
             outcome => (Some(outcome?), run.output_size() as f64),
         };
         tracing::debug!(bits, size, limit, "encoded");
-        match attempts.next(bits, size, limit as f64, target, around) {
+        match attempts.next(bits, size) {
             Next::Done => match frames {
                 Some(frames) => return Ok(frames),
                 None => return Err(CompressError::TooLarge(run.request.ceiling).into()),
@@ -144,9 +148,21 @@ enum Next {
     GiveUp(f64),
 }
 
+/// Sizes in bytes that an attempt has to meet.
+#[derive(Debug, Clone, Copy)]
+struct Goal {
+    /// Maximum size.
+    limit: f64,
+    /// Size that the next attempt aims at.
+    target: f64,
+    /// Part of the size that does not depend on the bit rate of the video.
+    around: f64,
+}
+
 /// Rates and sizes of the previous attempts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Attempts {
+    goal: Goal,
     count: u32,
     /// Highest rate whose size was within the limit.
     below: Option<(f64, f64)>,
@@ -157,7 +173,23 @@ struct Attempts {
 }
 
 impl Attempts {
-    fn next(&mut self, bits: f64, size: f64, limit: f64, target: f64, around: f64) -> Next {
+    fn new(goal: Goal) -> Self {
+        Self {
+            goal,
+            count: 0,
+            below: None,
+            above: None,
+            last: None,
+        }
+    }
+
+    /// Returns the action after an attempt at a rate of `bits` that resulted in `size` bytes.
+    fn next(&mut self, bits: f64, size: f64) -> Next {
+        let Goal {
+            limit,
+            target,
+            around,
+        } = self.goal;
         self.count += 1;
         let within = size <= limit;
         if within && (size >= limit * (1.0 - SHORT) || self.last == Some(bits)) {
@@ -215,11 +247,15 @@ mod tests {
 
     /// Simulates attempts against an encoder with `size` as a function of the rate.
     fn meet(limit: f64, size: impl Fn(f64) -> f64) -> Result<f64, f64> {
-        let mut attempts = Attempts::default();
         let target = limit * (1.0 - SHORT / 2.0);
+        let mut attempts = Attempts::new(Goal {
+            limit,
+            target,
+            around: 5_000.0,
+        });
         let mut bits = (target - 5_000.0) * 8.0 / 10.0;
         for _ in 0..20 {
-            match attempts.next(bits, size(bits), limit, target, 5_000.0) {
+            match attempts.next(bits, size(bits)) {
                 Next::Done => return Ok(size(bits)),
                 Next::Try(rate) => bits = rate,
                 Next::GiveUp(smallest) => return Err(smallest),

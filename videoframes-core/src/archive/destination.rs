@@ -32,6 +32,23 @@ pub struct ZipFile {
     pub if_exists: IfExists,
 }
 
+impl ZipFile {
+    /// Returns a destination for the ZIP file `path`. An existing file is an error.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            if_exists: IfExists::Refuse,
+        }
+    }
+
+    /// Sets whether to replace an existing file.
+    #[must_use]
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+}
+
 #[async_trait]
 impl Destination for ZipFile {
     fn check(&self) -> Result<(), ArchiveError> {
@@ -64,6 +81,23 @@ pub struct PictureFile {
     pub if_exists: IfExists,
 }
 
+impl PictureFile {
+    /// Returns a destination for the file `path`. An existing file is an error.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            if_exists: IfExists::Refuse,
+        }
+    }
+
+    /// Sets whether to replace an existing file.
+    #[must_use]
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+}
+
 #[async_trait]
 impl Destination for PictureFile {
     fn check(&self) -> Result<(), ArchiveError> {
@@ -88,6 +122,23 @@ pub struct Directory {
     pub path: PathBuf,
     /// Whether to replace an earlier result.
     pub if_exists: IfExists,
+}
+
+impl Directory {
+    /// Returns a destination for the folder `path`. An existing result is an error.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            if_exists: IfExists::Refuse,
+        }
+    }
+
+    /// Sets whether to replace an existing result.
+    #[must_use]
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
 }
 
 #[async_trait]

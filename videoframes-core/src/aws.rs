@@ -32,6 +32,36 @@ impl Default for AwsOptions {
     }
 }
 
+impl AwsOptions {
+    /// Sets the region.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets the endpoint.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Sets the maximum time to establish a connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// Sets the maximum number of attempts per request.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+}
+
 /// Loads the remaining settings from environment and profile. Credentials are loaded when they are needed.
 pub async fn sdk_config(options: &AwsOptions) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout);

@@ -179,6 +179,55 @@ impl CompressOptions {
     pub fn container(&self) -> Container {
         self.container.unwrap_or_else(|| self.codec.container())
     }
+
+    /// Sets the codec of the video.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// Sets the container of the video.
+    #[must_use]
+    pub fn in_container(mut self, container: Container) -> Self {
+        self.container = Some(container);
+        self
+    }
+
+    /// Sets the constant quality.
+    #[must_use]
+    pub fn quality(mut self, quality: Quality) -> Self {
+        self.quality = quality;
+        self
+    }
+
+    /// Sets the maximum height as displayed, at least 16.
+    #[must_use]
+    pub fn max_height(mut self, max_height: u32) -> Self {
+        self.max_height = Some(max_height);
+        self
+    }
+
+    /// Sets the maximum size in bytes, which replaces the quality.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: NonZeroU64) -> Self {
+        self.max_bytes = Some(max_bytes);
+        self
+    }
+
+    /// Sets the treatment of audio tracks.
+    #[must_use]
+    pub fn audio(mut self, audio: AudioMode) -> Self {
+        self.audio = audio;
+        self
+    }
+
+    /// Sets whether all metadata of the source is kept.
+    #[must_use]
+    pub fn keep_metadata(mut self, keep_metadata: bool) -> Self {
+        self.keep_metadata = keep_metadata;
+        self
+    }
 }
 
 impl Default for CompressOptions {

@@ -32,6 +32,22 @@ pub struct CompressRequest {
 }
 
 impl CompressRequest {
+    /// Returns a request with default options and limits, for a video whose frames are not known.
+    pub fn new(video: VideoInfo, output: impl Into<PathBuf>, workspace: impl Into<PathBuf>) -> Self {
+        let limits = Limits::default();
+        Self {
+            video,
+            timeline: None,
+            options: CompressOptions::default(),
+            deinterlace: false,
+            output: output.into(),
+            workspace: workspace.into(),
+            ceiling: limits.output_bytes,
+            statistics_ceiling: limits.output_bytes,
+            limits,
+        }
+    }
+
     /// Returns the number of frames according to the container; 0 where it is not known.
     pub(crate) fn frames(&self) -> u64 {
         self.timeline
@@ -50,6 +66,13 @@ pub struct CombinedRequest {
     pub videos: Vec<CompressRequest>,
 }
 
+impl CombinedRequest {
+    /// Returns a request for pictures and videos from one decode.
+    pub fn new(pictures: ExtractRequest, videos: Vec<CompressRequest>) -> Self {
+        Self { pictures, videos }
+    }
+}
+
 /// Report on a decode for pictures and compressed videos.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CombinedReport {
@@ -57,6 +80,13 @@ pub struct CombinedReport {
     pub pictures: ExtractReport,
     /// Reports on the compressed videos, in the order of the requests.
     pub videos: Vec<CompressReport>,
+}
+
+impl CombinedReport {
+    /// Returns a report on the pictures and on the videos in the order of the requests.
+    pub fn new(pictures: ExtractReport, videos: Vec<CompressReport>) -> Self {
+        Self { pictures, videos }
+    }
 }
 
 /// Progress of a compression.
@@ -81,4 +111,17 @@ pub struct CompressReport {
     pub warnings: Vec<String>,
     /// The first error of the decoder that means lost or corrupted frames.
     pub damage: Option<String>,
+}
+
+impl CompressReport {
+    /// Returns a report without warnings and damage.
+    pub fn new(encoder: impl Into<String>, timeline: Timeline, size: (u32, u32)) -> Self {
+        Self {
+            encoder: encoder.into(),
+            timeline,
+            size,
+            warnings: Vec::new(),
+            damage: None,
+        }
+    }
 }

@@ -73,6 +73,18 @@ pub struct Scan {
     pub damage: Option<String>,
 }
 
+impl Scan {
+    /// Returns the result for an intact, progressive video that begins with a keyframe.
+    pub fn new(timeline: Timeline) -> Self {
+        Self {
+            timeline,
+            first_keyframe: None,
+            interlaced: false,
+            damage: None,
+        }
+    }
+}
+
 /// Report on an extraction that delivered all requested pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtractReport {
@@ -82,4 +94,14 @@ pub struct ExtractReport {
     pub warnings: Vec<String>,
     /// The first error of the decoder that means lost or corrupted frames.
     pub damage: Option<String>,
+}
+
+impl ExtractReport {
+    /// Returns a report without warnings and damage.
+    pub fn new(decoder: impl Into<String>) -> Self {
+        Self {
+            decoder: decoder.into(),
+            ..Self::default()
+        }
+    }
 }

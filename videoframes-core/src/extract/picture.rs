@@ -20,6 +20,18 @@ pub struct Picture {
     pub height: u32,
 }
 
+impl Picture {
+    /// Returns the picture of a frame.
+    pub fn new(frame: usize, bytes: Bytes, width: u32, height: u32) -> Self {
+        Self {
+            frame,
+            bytes,
+            width,
+            height,
+        }
+    }
+}
+
 /// Image format of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PictureFormat {
@@ -188,6 +200,55 @@ impl PictureOptions {
         };
         let scale = |side: u64| u32::try_from(((side * n + d / 2) / d).max(1)).unwrap_or(u32::MAX);
         (scale(w), scale(h))
+    }
+
+    /// Sets the image format.
+    #[must_use]
+    pub fn format(mut self, format: PictureFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Sets the quality of lossy formats.
+    #[must_use]
+    pub fn quality(mut self, quality: Quality) -> Self {
+        self.quality = quality;
+        self
+    }
+
+    /// Sets the maximum width in pixels.
+    #[must_use]
+    pub fn max_width(mut self, max_width: u32) -> Self {
+        self.max_width = Some(max_width);
+        self
+    }
+
+    /// Sets the maximum height in pixels.
+    #[must_use]
+    pub fn max_height(mut self, max_height: u32) -> Self {
+        self.max_height = Some(max_height);
+        self
+    }
+
+    /// Sets whether the rotation of the stream is applied.
+    #[must_use]
+    pub fn rotate(mut self, rotate: bool) -> Self {
+        self.rotate = rotate;
+        self
+    }
+
+    /// Sets which frames are deinterlaced.
+    #[must_use]
+    pub fn deinterlace(mut self, deinterlace: Deinterlace) -> Self {
+        self.deinterlace = deinterlace;
+        self
+    }
+
+    /// Sets whether HDR is converted to SDR.
+    #[must_use]
+    pub fn tonemap(mut self, tonemap: Tonemap) -> Self {
+        self.tonemap = tonemap;
+        self
     }
 }
 

@@ -49,6 +49,18 @@ pub struct ExtractRequest {
 }
 
 impl ExtractRequest {
+    /// Returns a request for `frames` of `timeline`, as JPEG, within the default limits.
+    pub fn new(video: VideoInfo, timeline: Timeline, frames: Vec<usize>) -> Self {
+        Self {
+            video,
+            timeline,
+            frames,
+            picture: PictureOptions::default(),
+            deinterlace: false,
+            limits: Limits::default(),
+        }
+    }
+
     /// Returns whether an interlaced frame is a [`Surprise::Interlaced`](super::Surprise::Interlaced).
     pub fn looks_for_interlaced(&self) -> bool {
         self.picture.deinterlace == Deinterlace::Auto && !self.deinterlace

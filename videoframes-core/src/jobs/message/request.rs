@@ -47,6 +47,20 @@ pub struct SourceRef {
 }
 
 impl SourceRef {
+    /// Sets the bucket of the source.
+    #[must_use]
+    pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.bucket = Some(bucket.into());
+        self
+    }
+
+    /// Sets the required version of the source.
+    #[must_use]
+    pub fn version(mut self, version: ObjectVersion) -> Self {
+        self.version = version;
+        self
+    }
+
     /// Returns the current version of an object in the store of the results.
     pub fn current(key: ObjectKey) -> Self {
         Self {

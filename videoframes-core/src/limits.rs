@@ -46,6 +46,71 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Sets the maximum size of the source in bytes.
+    #[must_use]
+    pub fn input_bytes(mut self, input_bytes: u64) -> Self {
+        self.input_bytes = input_bytes;
+        self
+    }
+
+    /// Sets the maximum size of a decoded or written picture in pixels.
+    #[must_use]
+    pub fn pixels(mut self, pixels: u64) -> Self {
+        self.pixels = pixels;
+        self
+    }
+
+    /// Sets the maximum duration of the video.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// Sets the maximum number of pictures.
+    #[must_use]
+    pub fn frames(mut self, frames: u64) -> Self {
+        self.frames = frames;
+        self
+    }
+
+    /// Sets the maximum number of pictures that a grid may request per frame of the video.
+    #[must_use]
+    pub fn grid_per_frame(mut self, grid_per_frame: u64) -> Self {
+        self.grid_per_frame = grid_per_frame;
+        self
+    }
+
+    /// Sets the maximum size of the archive in bytes.
+    #[must_use]
+    pub fn output_bytes(mut self, output_bytes: u64) -> Self {
+        self.output_bytes = output_bytes;
+        self
+    }
+
+    /// Sets the maximum wall time of one extraction.
+    #[must_use]
+    pub fn wall_time(mut self, wall_time: Duration) -> Self {
+        self.wall_time = wall_time;
+        self
+    }
+
+    /// Sets the maximum time without progress of the decoder or a server.
+    #[must_use]
+    pub fn stall(mut self, stall: Duration) -> Self {
+        self.stall = stall;
+        self
+    }
+
+    /// Sets the maximum address space of one ffmpeg or ffprobe process in bytes.
+    #[must_use]
+    pub fn memory(mut self, memory: u64) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+}
+
 /// Maximum number of pictures of a grid that may repeat frames without limit.
 pub const GRID_PICTURES: u64 = 10_000;
 /// Maximum number of presented frames whose timestamps are kept (8 bytes each): more than 48 hours at 60

@@ -19,6 +19,24 @@ pub struct Rendition {
     pub target: VideoTarget,
 }
 
+impl Rendition {
+    /// Returns a rendition whose failure ends the extraction.
+    pub fn new(options: CompressOptions, target: VideoTarget) -> Self {
+        Self {
+            options,
+            optional: false,
+            target,
+        }
+    }
+
+    /// Lets the extraction continue if the rendition fails.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+}
+
 /// Outcome of a [`Rendition`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum RenditionOutcome {

@@ -5,7 +5,7 @@ use crate::archive::Manifest;
 use crate::plan::Strategy;
 
 /// Progress of an extraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Pictures in the archive so far.
     pub frames: u64,

@@ -54,6 +54,78 @@ impl Default for ProcessorConfig {
     }
 }
 
+impl ProcessorConfig {
+    /// Sets the owner of the leases, which must be unique among running processors.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = owner.into();
+        self
+    }
+
+    /// Sets the number of jobs that are processed concurrently.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Sets times that depend on each other.
+    #[must_use]
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Sets the policy for the retry of failed attempts.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets the number of crashed workers at which a job fails.
+    #[must_use]
+    pub fn crashes(mut self, crashes: u32) -> Self {
+        self.crashes = crashes;
+        self
+    }
+
+    /// Sets upper limits for every job.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the maximum time from submission to result for jobs without a deadline.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets whether a job reuses the archive of an earlier job with the same source and options.
+    #[must_use]
+    pub fn reuse(mut self, reuse: bool) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// Sets the maximum number of jobs started per minute.
+    #[must_use]
+    pub fn jobs_per_minute(mut self, jobs_per_minute: u32) -> Self {
+        self.jobs_per_minute = Some(jobs_per_minute);
+        self
+    }
+
+    /// Sets the maximum average number of source bytes read per second.
+    #[must_use]
+    pub fn bytes_per_second(mut self, bytes_per_second: u64) -> Self {
+        self.bytes_per_second = Some(bytes_per_second);
+        self
+    }
+}
+
 /// Times that depend on each other: see [`Timing::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -137,6 +209,90 @@ impl Timing {
             wrong.push("lease and visibility margin together must not exceed 12 hours".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Sets the interval between renewals of a lease.
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Sets the duration of a lease.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Sets the time by which the visibility timeout exceeds the lease.
+    #[must_use]
+    pub fn visibility_margin(mut self, visibility_margin: Duration) -> Self {
+        self.visibility_margin = visibility_margin;
+        self
+    }
+
+    /// Sets the time before the end of an unrenewed lease at which a worker stops itself.
+    #[must_use]
+    pub fn fence_margin(mut self, fence_margin: Duration) -> Self {
+        self.fence_margin = fence_margin;
+        self
+    }
+
+    /// Sets the maximum time for which a receive waits for a message.
+    #[must_use]
+    pub fn long_poll(mut self, long_poll: Duration) -> Self {
+        self.long_poll = long_poll;
+        self
+    }
+
+    /// Sets the interval between reads of the outbox.
+    #[must_use]
+    pub fn relay(mut self, relay: Duration) -> Self {
+        self.relay = relay;
+        self
+    }
+
+    /// Sets the time for which a relay keeps the messages that it took from the outbox.
+    #[must_use]
+    pub fn relay_hold(mut self, relay_hold: Duration) -> Self {
+        self.relay_hold = relay_hold;
+        self
+    }
+
+    /// Sets the interval between searches for abandoned jobs.
+    #[must_use]
+    pub fn sweep(mut self, sweep: Duration) -> Self {
+        self.sweep = sweep;
+        self
+    }
+
+    /// Sets the time for which a job may be due before it is enqueued again.
+    #[must_use]
+    pub fn overdue(mut self, overdue: Duration) -> Self {
+        self.overdue = overdue;
+        self
+    }
+
+    /// Sets the retention of terminal jobs and of their results.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Sets the minimum age of an orphaned result before it is deleted.
+    #[must_use]
+    pub fn orphan(mut self, orphan: Duration) -> Self {
+        self.orphan = orphan;
+        self
+    }
+
+    /// Sets the maximum time for running jobs after the processor was asked to stop.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
     }
 }
 

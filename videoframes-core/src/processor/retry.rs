@@ -34,6 +34,27 @@ impl RetryPolicy {
         let whole = self.first.saturating_mul(1 << doublings).min(self.longest);
         Some(whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0)))
     }
+
+    /// Sets the maximum number of attempts.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets the pause after the first attempt.
+    #[must_use]
+    pub fn first(mut self, first: Duration) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// Sets the maximum pause.
+    #[must_use]
+    pub fn longest(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
 }
 
 impl RetryPolicy {

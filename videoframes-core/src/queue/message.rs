@@ -39,6 +39,34 @@ impl Outgoing {
                 .map(|(name, value)| name.len() + value.len())
                 .sum::<usize>()
     }
+
+    /// Sets the attributes of the message.
+    #[must_use]
+    pub fn attributes(mut self, attributes: BTreeMap<String, String>) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Sets the delay before the message can be received.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Sets the identifier for deduplication.
+    #[must_use]
+    pub fn deduplication_id(mut self, deduplication_id: impl Into<String>) -> Self {
+        self.deduplication_id = Some(deduplication_id.into());
+        self
+    }
+
+    /// Sets the message group.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
 }
 
 /// Handle with which a received message is deleted or its visibility changed; every receipt has a new handle.

@@ -18,6 +18,22 @@ use crate::queue::{Depth, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError, R
 /// Maximum size of a message in any SQS queue.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
+impl SqsOptions {
+    /// Sets the name or URL of the dead-letter queue.
+    #[must_use]
+    pub fn dead_letters(mut self, dead_letters: impl Into<String>) -> Self {
+        self.dead_letters = Some(dead_letters.into());
+        self
+    }
+
+    /// Sets the maximum time of one attempt at a request, in addition to the wait of a receive.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
 /// A [`Queue`] in SQS; clones share connections.
 ///
 /// A queue whose name ends with `.fifo` preserves order within a group. In a FIFO queue, a message without a

@@ -17,6 +17,13 @@ pub struct ObjectVersion {
 }
 
 impl ObjectVersion {
+    /// Sets the identifier of the version.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
     /// The current version.
     pub const CURRENT: Self = Self { id: None, etag: None };
 

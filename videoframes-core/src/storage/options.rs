@@ -62,4 +62,18 @@ impl PutOptions {
         }
         Ok(())
     }
+
+    /// Sets the behaviour if the object exists.
+    #[must_use]
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+
+    /// Sets the metadata of the object.
+    #[must_use]
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = metadata;
+        self
+    }
 }

@@ -68,4 +68,67 @@ impl S3Options {
             parallel_parts: 3,
         }
     }
+
+    /// Sets the prefix of every key, including any slash.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets whether the bucket name is in the path rather than in the host name.
+    #[must_use]
+    pub fn path_style(mut self, path_style: bool) -> Self {
+        self.path_style = path_style;
+        self
+    }
+
+    /// Sets the encryption of written objects.
+    #[must_use]
+    pub fn encryption(mut self, encryption: S3Encryption) -> Self {
+        self.encryption = encryption;
+        self
+    }
+
+    /// Sets the checksum that the store verifies on a write.
+    #[must_use]
+    pub fn checksum(mut self, checksum: S3Checksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
+    /// Sets the maximum time of one attempt at a request.
+    #[must_use]
+    pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.attempt_timeout = attempt_timeout;
+        self
+    }
+
+    /// Sets the maximum time of all attempts at a request.
+    #[must_use]
+    pub fn operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets the maximum time without progress during a transfer.
+    #[must_use]
+    pub fn stall(mut self, stall: Duration) -> Self {
+        self.stall = stall;
+        self
+    }
+
+    /// Sets the size of a part of an upload in bytes.
+    #[must_use]
+    pub fn part_size(mut self, part_size: usize) -> Self {
+        self.part_size = part_size;
+        self
+    }
+
+    /// Sets the number of parts that are sent concurrently.
+    #[must_use]
+    pub fn parallel_parts(mut self, parallel_parts: usize) -> Self {
+        self.parallel_parts = parallel_parts;
+        self
+    }
 }

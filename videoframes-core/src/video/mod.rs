@@ -55,6 +55,34 @@ pub struct VideoInfo {
 }
 
 impl VideoInfo {
+    /// Returns the description of an upright, progressive video with square samples, without an alpha channel and
+    /// colour tags. The stream is the first of its source.
+    pub fn new(
+        container: impl Into<String>,
+        codec: impl Into<String>,
+        (width, height): (u32, u32),
+        pixel_format: impl Into<String>,
+        time_base: TimeBase,
+    ) -> Self {
+        Self {
+            stream: 0,
+            container: container.into(),
+            codec: codec.into(),
+            width,
+            height,
+            sample_aspect: Rational::from_integer(1),
+            orientation: Orientation::Upright,
+            pixel_format: pixel_format.into(),
+            alpha: false,
+            colour: Colour::default(),
+            interlaced: false,
+            frame_rate: None,
+            duration: None,
+            time_base,
+            first_keyframe: None,
+        }
+    }
+
     /// Returns width and height as displayed, with square samples. With `rotate`, the orientation is applied.
     pub fn display_size(&self, rotate: bool) -> (u32, u32) {
         let width = self.sample_aspect * Rational::from_integer(i128::from(self.width));

@@ -29,6 +29,23 @@ pub struct VideoStream {
     pub attached: bool,
 }
 
+impl VideoStream {
+    /// Returns a stream without identifier that is neither a default, disabled nor attached.
+    pub fn new(index: u32, codec: impl Into<String>, width: u32, height: u32) -> Self {
+        Self {
+            index,
+            id: None,
+            codec: codec.into(),
+            width,
+            height,
+            frames: None,
+            default: false,
+            disabled: false,
+            attached: false,
+        }
+    }
+}
+
 /// Identification of a video stream by a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamChoice {
@@ -73,6 +90,13 @@ pub struct Described {
     pub video: VideoInfo,
     /// All video streams.
     pub streams: Vec<VideoStream>,
+}
+
+impl Described {
+    /// Returns the description of a video with these streams.
+    pub fn new(video: VideoInfo, streams: Vec<VideoStream>) -> Self {
+        Self { video, streams }
+    }
 }
 
 /// Returns the requested stream. Without a request, returns the stream that a player shows, which is the first

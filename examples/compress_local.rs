@@ -20,20 +20,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         path: name.into(),
         if_exists: IfExists::Replace,
     };
-    let low = CompressOptions {
-        max_height: Some(360),
-        ..CompressOptions::default()
-    };
+    let low = CompressOptions::default().max_height(360);
 
-    let wanted = [Rendition {
-        options: low,
-        optional: false,
-        target: file("beside.mp4"),
-    }];
-    let frames = ZipFile {
-        path: "frames.zip".into(),
-        if_exists: IfExists::Replace,
-    };
+    let wanted = [Rendition::new(low, file("beside.mp4"))];
+    let frames = ZipFile::new("frames.zip").if_exists(IfExists::Replace);
     let summary = pipeline
         .extract_with_renditions(source.clone(), &Request::default(), &wanted, &frames)
         .await?;

@@ -30,10 +30,9 @@ impl<S: Storage> Storage for Counting<S> {
     }
 
     async fn open(&self, key: &ObjectKey, version: &ObjectVersion) -> Result<Opened, StorageError> {
-        let Opened { info, source } = self.inner.open(key, version).await?;
-        let read = Arc::clone(&self.read);
-        let source = Arc::new(CountedSource { source, read });
-        Ok(Opened { info, source })
+        let opened = self.inner.open(key, version).await?;
+        let (source, read) = (opened.source, Arc::clone(&self.read));
+        Ok(Opened::new(opened.info, Arc::new(CountedSource { source, read })))
     }
 
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError> {

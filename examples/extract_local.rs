@@ -10,10 +10,7 @@ use videoframes_core::{ErrorKind, Pipeline};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: extract_local VIDEO")?;
-    let target = ZipFile {
-        path: "frames.zip".into(),
-        if_exists: IfExists::Replace,
-    };
+    let target = ZipFile::new("frames.zip").if_exists(IfExists::Replace);
     let pipeline = Pipeline::new(FfmpegExtractor::default());
     let summary = match pipeline
         .extract(FileSource::open(path)?, &Request::default(), &target)

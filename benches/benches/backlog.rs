@@ -153,10 +153,7 @@ async fn measure(what: &str, mut call: impl AsyncFnMut(usize)) {
 }
 
 fn options() -> DatabaseOptions {
-    DatabaseOptions {
-        patience: Duration::from_secs(600),
-        ..DatabaseOptions::default()
-    }
+    DatabaseOptions::default().patience(Duration::from_secs(600))
 }
 
 fn job(n: usize) -> NewJob {

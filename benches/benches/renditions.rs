@@ -43,11 +43,7 @@ impl Place {
     }
 
     async fn together(&self) {
-        let wanted = [Rendition {
-            options: self.options,
-            optional: false,
-            target: self.small.clone(),
-        }];
+        let wanted = [Rendition::new(self.options, self.small.clone())];
         let pipeline = self.pipeline();
         let request = Request::default();
         let extraction = pipeline.extract_with_renditions(self.source(), &request, &wanted, &self.archive);
@@ -69,22 +65,18 @@ async fn main() {
     println!("| rendition | wall apart, s | together | ratio | CPU apart, s | together | ratio |");
     println!("|---|--:|--:|--:|--:|--:|--:|");
     for max_height in [None, Some(720), Some(360)] {
+        let mut options = CompressOptions::default();
+        options.max_height = max_height;
         let place = Place {
             video: video.clone(),
-            archive: ZipFile {
-                path: folder.path().join("frames.zip"),
-                if_exists: IfExists::Replace,
-            },
+            archive: ZipFile::new(folder.path().join("frames.zip")).if_exists(IfExists::Replace),
             small: VideoTarget::File {
                 path: folder.path().join("small.mp4"),
                 if_exists: IfExists::Replace,
             },
             compressor: FfmpegCompressor::new(&extractor),
             extractor: extractor.clone(),
-            options: CompressOptions {
-                max_height,
-                ..CompressOptions::default()
-            },
+            options,
         };
         let (mut apart, mut together) = (Vec::new(), Vec::new());
         for _ in 0..rounds {

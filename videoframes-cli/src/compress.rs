@@ -183,8 +183,8 @@ fn report_on(
         .map_or(String::new(), |ssim| format!(", SSIM {ssim:.4}"));
     let plural = if compressed.frames == 1 { "" } else { "s" };
     let kept = match compressed.origin {
-        Origin::Encoded => "",
         Origin::Remuxed => ", not encoded: the source is already small",
+        _ => "",
     };
     let _ = writeln!(
         std::io::stderr(),

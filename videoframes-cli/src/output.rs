@@ -134,9 +134,9 @@ impl Output {
         }
         let path = path.clone();
         Ok(match self {
-            Self::Picture(..) => Box::new(PictureFile { path, if_exists }),
-            Self::Folder(_) => Box::new(Directory { path, if_exists }),
-            _ => Box::new(ZipFile { path, if_exists }),
+            Self::Picture(..) => Box::new(PictureFile::new(path).if_exists(if_exists)),
+            Self::Folder(_) => Box::new(Directory::new(path).if_exists(if_exists)),
+            _ => Box::new(ZipFile::new(path).if_exists(if_exists)),
         })
     }
 }

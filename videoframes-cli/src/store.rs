@@ -9,10 +9,7 @@ use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, S3Storage, S
 
 async fn storage(bucket: &str) -> S3Storage {
     let config = sdk_config(&AwsOptions::default()).await;
-    let options = S3Options {
-        path_style: s3_endpoint_is_set(),
-        ..S3Options::new(bucket)
-    };
+    let options = S3Options::new(bucket).path_style(s3_endpoint_is_set());
     S3Storage::new(&config, options)
 }
 

@@ -28,11 +28,10 @@
 //! use videoframes_core::ffmpeg::FfmpegExtractor;
 //! use videoframes_core::pipeline::Request;
 //! use videoframes_core::source::FileSource;
-//! use videoframes_core::storage::IfExists;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let source = FileSource::open("video.mp4")?;
-//! let target = ZipFile { path: "frames.zip".into(), if_exists: IfExists::Refuse };
+//! let target = ZipFile::new("frames.zip");
 //! let pipeline = Pipeline::new(FfmpegExtractor::default());
 //! let summary = pipeline.extract(source, &Request::default(), &target).await?;
 //! for frame in &summary.manifest.frames {

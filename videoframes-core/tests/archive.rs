@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use videoframes_core::archive::{
-    Archive, ArchiveError, Destination, Directory, PictureFile, Written, ZipArchive, ZipObject,
+    Archive, ArchiveError, Destination, Directory, PictureFile, ZipArchive, ZipObject,
 };
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Sink, Storage, StorageError};
 
@@ -107,7 +107,8 @@ async fn a_zip_object_reports_what_was_written() {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    assert_eq!(object.written(), Some(Written { size, sha256 }));
+    let written = object.written().map(|written| (written.size, written.sha256));
+    assert_eq!(written, Some((size, sha256)));
 
     // An object that was rejected was not written.
     let refused = object.start().await;
@@ -222,10 +223,7 @@ async fn write(destination: &Directory, file: &str) -> Result<(), ArchiveError> 
 async fn directory_replaces_only_its_own_results() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("frames");
-    let directory = |if_exists| Directory {
-        path: path.clone(),
-        if_exists,
-    };
+    let directory = |if_exists| Directory::new(path.clone()).if_exists(if_exists);
     write(&directory(IfExists::Refuse), "a.jpg").await.unwrap();
     let again = write(&directory(IfExists::Refuse), "b.jpg").await;
     assert!(matches!(
@@ -252,10 +250,7 @@ async fn directory_replaces_only_its_own_results() {
 #[tokio::test]
 async fn a_dropped_directory_leaves_no_files() {
     let parent = tempfile::tempdir().unwrap();
-    let directory = Directory {
-        path: parent.path().join("frames"),
-        if_exists: IfExists::Refuse,
-    };
+    let directory = Directory::new(parent.path().join("frames"));
     let mut archive = directory.start().await.unwrap();
     archive.add("a.jpg", Bytes::from_static(b"x")).await.unwrap();
     drop(archive);
@@ -266,10 +261,7 @@ async fn a_dropped_directory_leaves_no_files() {
 async fn a_picture_file_is_written_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("thumb.jpg");
-    let destination = PictureFile {
-        path: path.clone(),
-        if_exists: IfExists::Refuse,
-    };
+    let destination = PictureFile::new(path.clone());
     let add = async |names: &[&str]| {
         destination.check().unwrap();
         let mut archive = destination.start().await.unwrap();

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use videoframes_core::extract::{
-    ExtractError, ExtractRequest, FrameExtractor, Input, PictureFormat, PictureOptions,
-};
+use videoframes_core::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, PictureFormat};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 
@@ -57,17 +55,10 @@ async fn cancelled_and_dropped_decoders_end() {
         .unwrap()
         .unwrap()
         .timeline;
-    let request = ExtractRequest {
-        video: info,
-        frames: (0..timeline.pts().len()).collect(),
-        timeline,
-        picture: PictureOptions {
-            format: PictureFormat::Png,
-            ..PictureOptions::default()
-        },
-        deinterlace: false,
-        limits,
-    };
+    let frames = (0..timeline.pts().len()).collect();
+    let mut request = ExtractRequest::new(info, timeline, frames);
+    request.picture.format = PictureFormat::Png;
+    request.limits = limits;
     let input = Input::File(video);
 
     let (sender, mut receiver) = mpsc::channel(1);
@@ -91,10 +82,8 @@ async fn cancelled_and_dropped_decoders_end() {
     let (sender, receiver) = mpsc::channel(1);
     let only_place = sender.clone().reserve_owned().await.unwrap();
     let cancel = CancellationToken::new();
-    let few = ExtractRequest {
-        frames: (0..4).collect(),
-        ..request.clone()
-    };
+    let mut few = request.clone();
+    few.frames.truncate(4);
     let extraction = extractor.extract(&input, few, sender, &cancel);
     let stopping = async {
         wait_for(|| children().iter().any(|child| child.contains("\nState:\tZ"))).await;

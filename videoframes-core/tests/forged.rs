@@ -103,10 +103,7 @@ impl Setup {
     }
 
     async fn extract(&self, video: &Path, request: &Request, wanted: &[Rendition]) -> Summary {
-        let target = ZipFile {
-            path: self.path("out.zip"),
-            if_exists: IfExists::Replace,
-        };
+        let target = ZipFile::new(self.path("out.zip")).if_exists(IfExists::Replace);
         let source = Arc::new(FileSource::open(video).unwrap());
         let pipeline = self.pipeline();
         let extraction = pipeline
@@ -135,10 +132,7 @@ impl Setup {
 
 /// Options with and without the metadata of the source, which ffmpeg then prints once more.
 fn options() -> [CompressOptions; 2] {
-    [false, true].map(|keep_metadata| CompressOptions {
-        keep_metadata,
-        ..CompressOptions::default()
-    })
+    [false, true].map(|keep_metadata| CompressOptions::default().keep_metadata(keep_metadata))
 }
 
 fn hashes(summary: &Summary) -> Vec<String> {
@@ -182,11 +176,7 @@ async fn forged_lines_change_neither_pictures_nor_videos() {
             let automatic = setup.extract(&forged, &auto, &[]).await;
             assert_eq!(hashes(&automatic), hashes(&plain));
             for options in options() {
-                let rendition = Rendition {
-                    options,
-                    optional: false,
-                    target: setup.target("rendition.mp4"),
-                };
+                let rendition = Rendition::new(options, setup.target("rendition.mp4"));
                 let both = setup.extract(&forged, &auto, &[rendition]).await;
                 assert_eq!(hashes(&both), hashes(&plain));
                 assert!(matches!(&both.renditions[..], [RenditionOutcome::Made(made)] if made.frames == 20));

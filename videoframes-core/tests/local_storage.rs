@@ -247,10 +247,7 @@ async fn detects_changes_of_an_imported_file() {
 async fn an_import_does_not_copy_metadata_of_the_file() {
     let (_folder, storage, outside) = store();
     let (file, other) = (outside.join("secret"), key("other"));
-    let options = PutOptions {
-        metadata: BTreeMap::from([("job-id".to_owned(), "8".to_owned())]),
-        ..replace()
-    };
+    let options = replace().metadata(BTreeMap::from([("job-id".to_owned(), "8".to_owned())]));
     storage.import(&key("first"), &file, &options).await.unwrap();
     storage.import(&other, &file, &replace()).await.unwrap();
     assert_eq!(

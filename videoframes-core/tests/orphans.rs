@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use videoframes_core::extract::{ExtractRequest, FrameExtractor, Input, PictureFormat, PictureOptions};
+use videoframes_core::extract::{ExtractRequest, FrameExtractor, Input, PictureFormat};
 use videoframes_core::ffmpeg::{FfmpegExtractor, sweep_children};
 use videoframes_core::limits::Limits;
 
@@ -49,17 +49,10 @@ async fn helper() {
         .unwrap()
         .unwrap()
         .timeline;
-    let request = ExtractRequest {
-        video: info,
-        frames: (0..timeline.pts().len()).collect(),
-        timeline,
-        picture: PictureOptions {
-            format: PictureFormat::Png,
-            ..PictureOptions::default()
-        },
-        deinterlace: false,
-        limits,
-    };
+    let frames = (0..timeline.pts().len()).collect();
+    let mut request = ExtractRequest::new(info, timeline, frames);
+    request.picture.format = PictureFormat::Png;
+    request.limits = limits;
     let (sender, mut receiver) = mpsc::channel(1);
     let input = Input::File(video);
     let extraction = extractor.extract(&input, request, sender, &cancel);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use num_rational::Ratio;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::extract::{Decoded, ExtractReport, PacketTimeline, Picture, Scan, Surprise};
 use videoframes_core::limits::Limits;
@@ -14,27 +13,12 @@ use videoframes_core::source::MemorySource;
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Storage};
 use videoframes_core::testing::MockFrameExtractor;
 use videoframes_core::units::TimeBase;
-use videoframes_core::video::{Colour, Described, Orientation, Timeline, VideoInfo};
+use videoframes_core::video::{Described, Timeline, VideoInfo};
 use videoframes_core::{Error, ErrorKind};
 
 fn video() -> VideoInfo {
-    VideoInfo {
-        stream: 0,
-        container: "mov,mp4".to_owned(),
-        codec: "h264".to_owned(),
-        width: 16,
-        height: 16,
-        sample_aspect: Ratio::from_integer(1),
-        orientation: Orientation::Upright,
-        pixel_format: "yuv420p".to_owned(),
-        alpha: false,
-        colour: Colour::default(),
-        interlaced: false,
-        frame_rate: None,
-        duration: None,
-        time_base: TimeBase::new(1, 10).unwrap(),
-        first_keyframe: None,
-    }
+    let time_base = TimeBase::new(1, 10).unwrap();
+    VideoInfo::new("mov,mp4", "h264", (16, 16), "yuv420p", time_base)
 }
 
 fn timeline(frames: i64) -> Timeline {
@@ -45,21 +29,14 @@ fn timeline(frames: i64) -> Timeline {
 fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor {
     let mut mock = MockFrameExtractor::new();
     mock.expect_version().returning(|| Ok("mock 1".to_owned()));
-    mock.expect_describe().returning(|_, _, _, _| {
-        Ok(Described {
-            video: video(),
-            streams: Vec::new(),
-        })
-    });
+    mock.expect_describe()
+        .returning(|_, _, _, _| Ok(Described::new(video(), Vec::new())));
     mock.expect_packet_timeline()
         .returning(|_, _, _, _| Ok(Some(PacketTimeline::from(timeline(5)))));
     mock.expect_scan().returning(move |_, _, _, _| {
-        Ok(Scan {
-            timeline: timeline(decodable),
-            first_keyframe: None,
-            interlaced: false,
-            damage: damage.map(str::to_owned),
-        })
+        let mut scan = Scan::new(timeline(decodable));
+        scan.damage = damage.map(str::to_owned);
+        Ok(scan)
     });
     mock.expect_extract().returning(move |_, request, pictures, _| {
         let (good, wrong): (Vec<usize>, Vec<usize>) = request
@@ -71,12 +48,7 @@ fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor
             for frame in good {
                 let bytes = Bytes::from(vec![frame as u8; 100]);
                 if pictures
-                    .blocking_send(Picture {
-                        frame,
-                        bytes,
-                        width: 16,
-                        height: 16,
-                    })
+                    .blocking_send(Picture::new(frame, bytes, 16, 16))
                     .is_err()
                 {
                     return;
@@ -141,11 +113,7 @@ async fn damage_is_an_error_unless_partial_results_are_requested() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exceeded_limits_leave_no_archive() {
     for (frames, output_bytes) in [(4, u64::MAX), (100, 250)] {
-        let limits = Limits {
-            frames,
-            output_bytes,
-            ..Limits::default()
-        };
+        let limits = Limits::default().frames(frames).output_bytes(output_bytes);
         let (outcome, written) = run_within(extractor(5, None), all(), limits).await;
         let error = outcome.unwrap_err();
         assert_eq!((error.kind(), written), (ErrorKind::LimitExceeded, false));

@@ -56,14 +56,11 @@ impl Setup {
     }
 
     fn rendition(&self, name: &str, options: CompressOptions) -> Rendition {
-        Rendition {
-            options,
-            optional: false,
-            target: VideoTarget::File {
-                path: self.path(name),
-                if_exists: IfExists::Replace,
-            },
-        }
+        let target = VideoTarget::File {
+            path: self.path(name),
+            if_exists: IfExists::Replace,
+        };
+        Rendition::new(options, target)
     }
 
     async fn run(
@@ -73,10 +70,7 @@ impl Setup {
         renditions: &[Rendition],
         archive: &str,
     ) -> Result<Summary, Error> {
-        let target = ZipFile {
-            path: self.path(archive),
-            if_exists: IfExists::Replace,
-        };
+        let target = ZipFile::new(self.path(archive)).if_exists(IfExists::Replace);
         let heard = Arc::clone(&self.heard);
         let pipeline = Pipeline::new(self.extractor.clone())
             .compressor(FfmpegCompressor::new(&self.extractor))
@@ -97,10 +91,7 @@ impl Setup {
 }
 
 fn low() -> CompressOptions {
-    CompressOptions {
-        quality: "20".parse().unwrap(),
-        ..CompressOptions::default()
-    }
+    CompressOptions::default().quality("20".parse().unwrap())
 }
 
 fn frames(file: &Path) -> u64 {
@@ -143,11 +134,7 @@ async fn pictures_are_identical_and_videos_have_all_frames() {
             let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
             let request = Request::default();
             setup.run(open(), &request, &[], "alone.zip").await.unwrap();
-            let vp9 = CompressOptions {
-                codec: Codec::Vp9,
-                max_height: Some(48),
-                ..low()
-            };
+            let vp9 = low().codec(Codec::Vp9).max_height(48);
             let wanted = [setup.rendition("a.mp4", low()), setup.rendition("b.webm", vp9)];
             let summary = setup.run(open(), &request, &wanted, "with.zip").await.unwrap();
             let bytes = |name: &str| std::fs::read(setup.path(name)).unwrap();
@@ -219,10 +206,7 @@ async fn a_failed_rendition_is_an_error_unless_it_is_optional() {
     let setup = Setup::new(None);
     let clip = setup.make("-f lavfi -i testsrc2=d=2:s=160x96:r=10 -crf 8", "clip.mp4");
     let open = || Arc::new(FileSource::open(&clip).unwrap()) as Arc<dyn Source>;
-    let impossible = CompressOptions {
-        max_bytes: NonZeroU64::new(600),
-        ..low()
-    };
+    let impossible = low().max_bytes(NonZeroU64::new(600).unwrap());
     let mut wanted = [
         setup.rendition("a.mp4", low()),
         setup.rendition("b.mp4", impossible),
@@ -255,15 +239,14 @@ async fn a_remote_source_is_copied_once_and_all_space_is_released() {
     let folder = setup.path("scratch");
     std::fs::create_dir(&folder).unwrap();
     let storage = Arc::new(videoframes_core::storage::MemoryStorage::default());
-    let object = |name: &str| Rendition {
-        options: low(),
-        optional: false,
-        target: VideoTarget::Object {
+    let object = |name: &str| {
+        let target = VideoTarget::Object {
             storage: storage.clone(),
             key: name.parse().unwrap(),
             options: IfExists::Refuse.into(),
             describe: None,
-        },
+        };
+        Rendition::new(low(), target)
     };
     // The quota allows one such job at a time: the second job waits, and both complete.
     setup.scratch = Scratch::new(&folder, 70 << 20);
@@ -342,22 +325,12 @@ async fn encodes_with_smaller_statistics_if_they_do_not_fit() {
     for codec in [Codec::H264, Codec::Hevc] {
         let notes = setup.path(codec.as_str());
         std::fs::create_dir(&notes).unwrap();
-        let mut request = CompressRequest {
-            video: video.clone(),
-            timeline: None,
-            options: CompressOptions {
-                codec,
-                max_bytes: NonZeroU64::new(400_000),
-                ..CompressOptions::default()
-            },
-            deinterlace: false,
-            output: setup.path("small.mp4"),
-            workspace: notes.clone(),
-            ceiling: 1 << 30,
-            // The complete statistics have about 100,000 bytes.
-            statistics_ceiling: 60_000,
-            limits,
-        };
+        let mut request = CompressRequest::new(video.clone(), setup.path("small.mp4"), notes.clone());
+        request.options = CompressOptions::default()
+            .codec(codec)
+            .max_bytes(NonZeroU64::new(400_000).unwrap());
+        // The complete statistics have about 100,000 bytes.
+        request.statistics_ceiling = 60_000;
         let progress = watch::Sender::default();
         let made = compressor.compress(&clip, &request, &progress, &cancel).await;
         let Ok(Decoded::Complete(made)) = made else {

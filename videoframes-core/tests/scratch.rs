@@ -136,10 +136,7 @@ async fn a_copy_waits_until_another_copy_is_dropped() {
     let mut first = until(first, &gate.reached).await;
     assert_eq!(names(folder.path()).len(), 1);
 
-    let limits = Limits {
-        wall_time: std::time::Duration::ZERO,
-        ..Limits::default()
-    };
+    let limits = Limits::default().wall_time(std::time::Duration::ZERO);
     let idle = MockFrameExtractor::new();
     let late = Pipeline::new(idle)
         .limits(limits)

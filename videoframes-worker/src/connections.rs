@@ -134,11 +134,9 @@ pub(crate) async fn connect_directly(config: &Config) -> Result<Database, Failur
 }
 
 async fn connect_to(config: &Config, address: &str, pooler: Pooler) -> Result<Database, Failure> {
-    let options = DatabaseOptions {
-        connections: config.connections,
-        pooler,
-        ..DatabaseOptions::default()
-    };
+    let options = DatabaseOptions::default()
+        .connections(config.connections)
+        .pooler(pooler);
     let connected = Database::connect(address, &options).await;
     connected.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))
 }

@@ -26,12 +26,10 @@ impl Objects {
     pub(crate) fn new(place: &StoragePlace, settings: &S3Settings, aws: Option<&SdkConfig>) -> Self {
         match (place, aws) {
             (StoragePlace::Bucket(place), Some(aws)) => {
-                let options = S3Options {
-                    prefix: place.prefix.clone(),
-                    path_style: settings.path_style,
-                    encryption: settings.encryption.clone(),
-                    ..S3Options::new(&place.bucket)
-                };
+                let options = S3Options::new(&place.bucket)
+                    .prefix(place.prefix.clone())
+                    .path_style(settings.path_style)
+                    .encryption(settings.encryption.clone());
                 Self::Bucket(Arc::new(S3Storage::new(aws, options)))
             }
             (StoragePlace::Folder(folder), _) => Self::Folder(Arc::new(LocalStorage::new(folder))),

@@ -59,13 +59,10 @@ impl Queues {
                 }))
             }
             QueuePlace::Sqs(address) => {
-                let options = SqsOptions {
-                    dead_letters: dead_letters.and_then(|letters| match letters {
-                        QueuePlace::Sqs(letters) => Some(letters.as_str().to_owned()),
-                        QueuePlace::Database(_) => None,
-                    }),
-                    ..SqsOptions::default()
-                };
+                let mut options = SqsOptions::default();
+                if let Some(QueuePlace::Sqs(letters)) = dead_letters {
+                    options = options.dead_letters(letters.as_str());
+                }
                 let aws = aws.unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
                 queue.map(Messages::Sqs).map_err(Unready::from)

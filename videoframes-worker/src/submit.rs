@@ -127,10 +127,7 @@ impl Video {
         let address = text.parse::<S3Uri>();
         let S3Uri { bucket, key } =
             address.map_err(|why| Failure::new(exit::USAGE, format!("{text}: {why}")))?;
-        Ok(Self::Object(SourceRef {
-            bucket: Some(bucket),
-            ..SourceRef::current(key)
-        }))
+        Ok(Self::Object(SourceRef::current(key).bucket(bucket)))
     }
 
     fn source(&self) -> SourceRef {
@@ -246,16 +243,14 @@ async fn holds(connections: &Connections, key: &ObjectKey, sha256: &str) -> Resu
 /// Converts the arguments to fields of a job message, in canonical form.
 fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
     let output = &args.output;
-    let options = JobOptions {
-        stream: args.stream.stream,
-        selection: args.select.selection(),
-        range: args.select.range(),
-        picture: args.picture.options(None)?,
-        names: output.name.name.clone().unwrap_or_default(),
-        on_damage: output.damage.on_error,
-        limits: limits(args),
-        renditions: Vec::new(),
-    };
+    let mut options = JobOptions::default();
+    options.stream = args.stream.stream;
+    options.selection = args.select.selection();
+    options.range = args.select.range();
+    options.picture = args.picture.options(None)?;
+    options.names = output.name.name.clone().unwrap_or_default();
+    options.on_damage = output.damage.on_error;
+    options.limits = limits(args);
     let Value::Object(mut fields) = options.to_json() else {
         return Err(Failure::new(
             exit::INTERNAL,
@@ -290,15 +285,15 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
         time.and_then(|time| NonZeroU64::new(time.as_secs() + u64::from(time.subsec_nanos() > 0)))
     };
     let (limit, input) = (&args.limit, &args.limit.input);
-    RequestedLimits {
-        input_bytes: input.max_input,
-        pixels: input.max_pixels,
-        duration_s: seconds(input.max_duration),
-        frames: limit.max_frames,
-        output_bytes: limit.output.max_output,
-        attempt_s: seconds(input.timeout),
-        deadline_s: seconds(args.job.deadline),
-    }
+    let mut limits = RequestedLimits::default();
+    limits.input_bytes = input.max_input;
+    limits.pixels = input.max_pixels;
+    limits.duration_s = seconds(input.max_duration);
+    limits.frames = limit.max_frames;
+    limits.output_bytes = limit.output.max_output;
+    limits.attempt_s = seconds(input.timeout);
+    limits.deadline_s = seconds(args.job.deadline);
+    limits
 }
 
 /// Waits until the job ends.

@@ -53,10 +53,7 @@ impl Servers {
     }
 
     pub(crate) async fn storage(&self) -> S3Storage {
-        let options = S3Options {
-            path_style: true,
-            ..S3Options::new(&self.name)
-        };
+        let options = S3Options::new(&self.name).path_style(true);
         S3Storage::new(&config(&self.s3).await, options)
     }
 
@@ -70,11 +67,7 @@ impl Servers {
 }
 
 async fn config(endpoint: &str) -> SdkConfig {
-    let options = AwsOptions {
-        region: Some(REGION.to_owned()),
-        endpoint: Some(endpoint.to_owned()),
-        ..AwsOptions::default()
-    };
+    let options = AwsOptions::default().region(REGION).endpoint(endpoint);
     sdk_config(&options).await
 }
 

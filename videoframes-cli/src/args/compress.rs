@@ -8,7 +8,7 @@ use videoframes_console::options::{
     Choice, DamageArgs, NetworkArgs, OutputLimitArgs, ReplaceArgs, ReportArgs, StreamArgs, choice,
     positive_size,
 };
-use videoframes_core::compress::{AudioMode, Codec, CompressOptions, Container};
+use videoframes_core::compress::{AudioMode, Codec, Container};
 use videoframes_core::extract::Quality;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::CompressJob;
@@ -119,20 +119,18 @@ impl CompressArgs {
     pub(crate) fn job(&self, container: Container) -> CompressJob {
         let video = &self.video;
         let codec = video.codec.unwrap_or(match container {
-            Container::Mp4 => Codec::H264,
             Container::WebM => Codec::Vp9,
+            _ => Codec::H264,
         });
         let mut job = CompressJob::default();
         job.stream = self.stream.stream;
-        job.options = CompressOptions {
-            codec,
-            container: Some(container),
-            quality: video.quality.unwrap_or(job.options.quality),
-            max_height: video.max_height,
-            max_bytes: video.max_size,
-            audio: video.audio,
-            keep_metadata: video.keep_metadata,
-        };
+        job.options.codec = codec;
+        job.options.container = Some(container);
+        job.options.quality = video.quality.unwrap_or(job.options.quality);
+        job.options.max_height = video.max_height;
+        job.options.max_bytes = video.max_size;
+        job.options.audio = video.audio;
+        job.options.keep_metadata = video.keep_metadata;
         job.on_damage = self.output.damage.on_error;
         job.measure = video.measure;
         job

@@ -70,11 +70,9 @@ impl ReadLimitArgs {
 impl StallArgs {
     /// Returns `default`, overridden by the given options.
     pub(super) fn over(&self, default: Limits) -> Limits {
-        Limits {
-            stall: self.stall_timeout.unwrap_or(default.stall),
-            memory: self.max_memory.map(NonZeroU64::get).or(default.memory),
-            ..default
-        }
+        let mut limits = default.stall(self.stall_timeout.unwrap_or(default.stall));
+        limits.memory = self.max_memory.map(NonZeroU64::get).or(default.memory);
+        limits
     }
 }
 

@@ -161,10 +161,7 @@ impl PlanArgs {
             .map_or_else(Request::default, Request::new);
         request.stream = self.stream.stream;
         request.range = self.select.range();
-        request.picture = PictureOptions {
-            deinterlace: self.deinterlace.deinterlace.deinterlace,
-            ..PictureOptions::default()
-        };
+        request.picture = PictureOptions::default().deinterlace(self.deinterlace.deinterlace.deinterlace);
         request.strategy = self.strategy.strategy;
         request
     }

@@ -53,11 +53,11 @@ pub struct InputLimitArgs {
 impl LimitArgs {
     /// Returns `default`, overridden by the given options.
     pub fn over(&self, default: Limits) -> Limits {
-        Limits {
-            frames: self.max_frames.map_or(default.frames, NonZeroU64::get),
+        let limits = self.output.over(self.input.over(default));
+        match self.max_frames {
             // An explicit --max-frames also allows a grid finer than the frames of the video.
-            grid_per_frame: self.max_frames.map_or(default.grid_per_frame, |_| u64::MAX),
-            ..self.output.over(self.input.over(default))
+            Some(frames) => limits.frames(frames.get()).grid_per_frame(u64::MAX),
+            None => limits,
         }
     }
 }
@@ -65,22 +65,17 @@ impl LimitArgs {
 impl OutputLimitArgs {
     /// Returns `default`, overridden by the given option.
     pub fn over(&self, default: Limits) -> Limits {
-        Limits {
-            output_bytes: self.max_output.map_or(default.output_bytes, NonZeroU64::get),
-            ..default
-        }
+        default.output_bytes(self.max_output.map_or(default.output_bytes, NonZeroU64::get))
     }
 }
 
 impl InputLimitArgs {
     /// Returns `default`, overridden by the given options.
     pub fn over(&self, default: Limits) -> Limits {
-        Limits {
-            input_bytes: self.max_input.map_or(default.input_bytes, NonZeroU64::get),
-            pixels: self.max_pixels.map_or(default.pixels, NonZeroU64::get),
-            duration: self.max_duration.unwrap_or(default.duration),
-            wall_time: self.timeout.unwrap_or(default.wall_time),
-            ..default
-        }
+        default
+            .input_bytes(self.max_input.map_or(default.input_bytes, NonZeroU64::get))
+            .pixels(self.max_pixels.map_or(default.pixels, NonZeroU64::get))
+            .duration(self.max_duration.unwrap_or(default.duration))
+            .wall_time(self.timeout.unwrap_or(default.wall_time))
     }
 }

@@ -70,14 +70,14 @@ impl PictureArgs {
                     .hint("omit --quality, or use --format jpg or webp"),
             );
         }
-        Ok(PictureOptions {
-            format,
-            quality: self.quality.unwrap_or_default(),
-            max_width: self.width.or(self.max_dimension),
-            max_height: self.height.or(self.max_dimension),
-            rotate: !self.no_rotate,
-            deinterlace: self.deinterlace.deinterlace,
-            tonemap: self.tonemap,
-        })
+        let mut options = PictureOptions::default()
+            .format(format)
+            .quality(self.quality.unwrap_or_default())
+            .rotate(!self.no_rotate)
+            .deinterlace(self.deinterlace.deinterlace)
+            .tonemap(self.tonemap);
+        options.max_width = self.width.or(self.max_dimension);
+        options.max_height = self.height.or(self.max_dimension);
+        Ok(options)
     }
 }

@@ -10,10 +10,7 @@ use crate::{OPTIONS, Own};
 
 #[tokio::test]
 async fn errors_never_show_a_password() {
-    let options = DatabaseOptions {
-        patience: Duration::from_millis(50),
-        ..DatabaseOptions::default()
-    };
+    let options = DatabaseOptions::default().patience(Duration::from_millis(50));
     for address in [
         "postgres://user:s3cret@127.0.0.1:1/jobs",
         "postgres://user:s3cret@127.0.0.1:port/jobs",

@@ -113,11 +113,7 @@ async fn leases_are_renewed_while_the_database_is_busy() {
         for _ in 0..OPTIONS.connections {
             busy.push(database.connection().begin().await.unwrap());
         }
-        let progress = Progress {
-            frames: 1,
-            total: 2,
-            bytes: 3,
-        };
+        let progress = Progress::default();
         let renewed = repo.renew(&lease, TERMS.lease, Stage::Extract, progress);
         assert!(!renewed.await.unwrap().cancel_requested);
     }

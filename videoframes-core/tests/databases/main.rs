@@ -8,6 +8,7 @@ mod plans;
 mod pooler;
 mod queues;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
@@ -109,8 +110,9 @@ fn named(server: &str, name: &str) -> String {
     format!("{host}/{name}?{query}")
 }
 
-const OPTIONS: DatabaseOptions = DatabaseOptions {
-    connections: 4,
-    patience: Duration::from_secs(30),
-    pooler: Pooler::Detect,
-};
+static OPTIONS: LazyLock<DatabaseOptions> = LazyLock::new(|| {
+    DatabaseOptions::default()
+        .connections(4)
+        .patience(Duration::from_secs(30))
+        .pooler(Pooler::Detect)
+});

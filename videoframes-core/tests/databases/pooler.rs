@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use videoframes_core::database::Database;
 use videoframes_core::database::migration::MigrationError;
-use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::jobs::{JobRepo, SeaOrmJobRepo};
 use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
 
@@ -35,10 +35,7 @@ async fn does_not_migrate_through_a_pooler() {
 async fn programs_share_the_sessions_of_a_pooler() {
     let Some(pooled) = Own::pooled().await else { return };
     pooled.migrated().await;
-    let options = DatabaseOptions {
-        connections: 10,
-        ..OPTIONS
-    };
+    let options = OPTIONS.connections(10);
     let mut tasks = Vec::new();
     for program in 0..4 {
         let database = Database::connect(&pooled.address, &options).await.unwrap();

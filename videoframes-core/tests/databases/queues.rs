@@ -124,10 +124,7 @@ async fn a_receive_finds_messages_of_another_program() {
         let other = DatabaseQueue::new(own.connect().await, "work");
         // The message is sent after the first query of the receive, and no notification within this program wakes
         // it.
-        let later = Outgoing {
-            delay: Duration::from_millis(100),
-            ..Outgoing::new("a")
-        };
+        let later = Outgoing::new("a").delay(Duration::from_millis(100));
         other.send(&[later]).await.unwrap();
         let begun = Instant::now();
         let received = queue.receive(1, HOUR, HOUR).await.unwrap();

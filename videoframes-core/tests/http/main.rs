@@ -13,10 +13,7 @@ use videoframes_core::testing::source_conformance;
 use self::server::{Answer, Request, Server};
 
 fn limits() -> Limits {
-    Limits {
-        stall: Duration::from_secs(20),
-        ..Limits::default()
-    }
+    Limits::default().stall(Duration::from_secs(20))
 }
 
 async fn open(server: &Server) -> Result<HttpSource, HttpError> {
@@ -184,10 +181,7 @@ async fn an_endless_response_ends_at_the_limit() {
         hang: true,
         ..Answer::new("200 OK")
     });
-    let limits = Limits {
-        input_bytes: 1 << 20,
-        ..limits()
-    };
+    let limits = limits().input_bytes(1 << 20);
     let error = HttpSource::open(&server.url("x").parse().unwrap(), Addresses::Any, &limits)
         .await
         .err();
@@ -237,27 +231,18 @@ async fn a_slow_server_times_out() {
         drip: Some(Duration::from_millis(1)),
         ..Answer::new("200 OK")
     });
-    let patience = Limits {
-        stall: Duration::from_millis(300),
-        ..limits()
-    };
+    let patience = limits().stall(Duration::from_millis(300));
     let url = dripping.url("x").parse().unwrap();
     let error = HttpSource::open(&url, Addresses::Any, &patience).await.err();
     assert!(matches!(error, Some(HttpError::TooSlow)), "{error:?}");
-    let hurry = Limits {
-        wall_time: Duration::from_millis(300),
-        ..limits()
-    };
+    let hurry = limits().wall_time(Duration::from_millis(300));
     let error = HttpSource::open(&url, Addresses::Any, &hurry).await.err();
     assert!(matches!(error, Some(HttpError::TimeLimit)), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_silent_server_times_out() {
-    let patience = Limits {
-        stall: Duration::from_millis(200),
-        ..limits()
-    };
+    let patience = limits().stall(Duration::from_millis(200));
     // Before the header, before the body, and within the body.
     let open = |server: &Server| {
         let url = server.url("x").parse().unwrap();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use setup::{Setup, short_timing};
 use videoframes_core::jobs::{Claim, ClaimTerms, JobRepo, JobRepoError, JobResult, JobStatus, Outcome};
-use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing, Until};
+use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Until};
 use videoframes_core::queue::{Queue, QueueError};
 use videoframes_core::storage::{Storage, StorageError};
 
@@ -114,11 +114,7 @@ async fn a_temporarily_failing_commit_is_retried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_a_database_stops_before_its_lease_expires() {
-    let setup = Setup::with(ProcessorConfig {
-        timing: short_timing(),
-        ..ProcessorConfig::default()
-    })
-    .await;
+    let setup = Setup::with(ProcessorConfig::default().timing(short_timing())).await;
     setup.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
     setup.ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
         .await;
@@ -144,11 +140,7 @@ async fn a_worker_without_a_database_stops_before_its_lease_expires() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_releases_its_job_when_the_database_is_back() {
-    let setup = Setup::with(ProcessorConfig {
-        timing: short_timing(),
-        ..ProcessorConfig::default()
-    })
-    .await;
+    let setup = Setup::with(ProcessorConfig::default().timing(short_timing())).await;
     setup.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
     setup
         .ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
@@ -233,14 +225,9 @@ async fn a_result_contains_its_bucket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_stops_even_if_it_cannot_release_its_job() {
-    let setup = Setup::with(ProcessorConfig {
-        timing: Timing {
-            drain: Duration::from_millis(100),
-            ..short_timing()
-        },
-        ..ProcessorConfig::default()
-    })
-    .await;
+    let setup =
+        Setup::with(ProcessorConfig::default().timing(short_timing().drain(Duration::from_millis(100))))
+            .await;
     setup.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;
     setup
         .ask(r#"{"version": 1, "source": {"key": "long.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}}"#)
@@ -281,11 +268,7 @@ async fn a_worker_without_a_queue_finishes_its_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_the_number_of_jobs_started_per_minute() {
-    let setup = Setup::with(ProcessorConfig {
-        jobs_per_minute: Some(1),
-        ..ProcessorConfig::default()
-    })
-    .await;
+    let setup = Setup::with(ProcessorConfig::default().jobs_per_minute(1)).await;
     for count in [1, 2] {
         setup
             .ask(&format!(
@@ -336,14 +319,14 @@ async fn notifications_wait_for_an_unavailable_notifier() {
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_store_failures_use_attempts_and_permanent_failures_fail_the_job() {
     for (failures, expected) in [(1, JobStatus::Completed), (usize::MAX, JobStatus::Failed)] {
-        let setup = Setup::with(ProcessorConfig {
-            retry: RetryPolicy {
-                attempts: 3,
-                first: Duration::from_millis(10),
-                longest: Duration::from_millis(20),
-            },
-            ..ProcessorConfig::default()
-        })
+        let setup = Setup::with(
+            ProcessorConfig::default().retry(
+                RetryPolicy::default()
+                    .attempts(3)
+                    .first(Duration::from_millis(10))
+                    .longest(Duration::from_millis(20)),
+            ),
+        )
         .await;
         setup.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
         setup.storage.fail("open", failures, || io("v.mp4"));
@@ -375,15 +358,14 @@ async fn temporary_store_failures_use_attempts_and_permanent_failures_fail_the_j
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_starts_while_the_store_is_unavailable() {
-    let setup = Setup::with(ProcessorConfig {
-        concurrency: 1,
-        retry: RetryPolicy {
-            attempts: 3,
-            first: Duration::from_millis(10),
-            longest: Duration::from_millis(10),
-        },
-        ..ProcessorConfig::default()
-    })
+    let setup = Setup::with(
+        ProcessorConfig::default().concurrency(1).retry(
+            RetryPolicy::default()
+                .attempts(3)
+                .first(Duration::from_millis(10))
+                .longest(Duration::from_millis(10)),
+        ),
+    )
     .await;
     for count in [1, 2, 3] {
         let selection = format!(r#"{{"count": {count}}}"#);

@@ -11,15 +11,14 @@ use crate::io;
 use crate::setup::{Setup, UPLOADS};
 
 async fn setup() -> Setup {
-    Setup::with(ProcessorConfig {
-        concurrency: 2,
-        retry: RetryPolicy {
-            attempts: 3,
-            first: Duration::from_millis(20),
-            longest: Duration::from_millis(100),
-        },
-        ..ProcessorConfig::default()
-    })
+    Setup::with(
+        ProcessorConfig::default().concurrency(2).retry(
+            RetryPolicy::default()
+                .attempts(3)
+                .first(Duration::from_millis(20))
+                .longest(Duration::from_millis(100)),
+        ),
+    )
     .await
 }
 

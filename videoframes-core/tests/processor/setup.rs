@@ -32,22 +32,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A lease that expires within the time of a test.
 pub(crate) fn short_timing() -> Timing {
     let milliseconds = Duration::from_millis;
-    Timing {
-        heartbeat: milliseconds(300),
-        lease: milliseconds(1500),
-        fence_margin: milliseconds(300),
-        ..timing()
-    }
+    timing()
+        .heartbeat(milliseconds(300))
+        .lease(milliseconds(1500))
+        .fence_margin(milliseconds(300))
 }
 
 fn timing() -> Timing {
     let milliseconds = Duration::from_millis;
-    Timing {
-        long_poll: milliseconds(100),
-        relay: milliseconds(50),
-        relay_hold: milliseconds(100),
-        ..Timing::default()
-    }
+    Timing::default()
+        .long_poll(milliseconds(100))
+        .relay(milliseconds(50))
+        .relay_hold(milliseconds(100))
 }
 
 pub(crate) struct Setup {

@@ -45,14 +45,12 @@ impl Own {
     }
 
     fn options(&self) -> S3Options {
-        S3Options {
-            path_style: true,
-            part_size: PART,
-            attempt_timeout: Duration::from_secs(20),
-            operation_timeout: Duration::from_secs(60),
-            stall: Duration::from_secs(2),
-            ..S3Options::new(&self.bucket)
-        }
+        S3Options::new(&self.bucket)
+            .path_style(true)
+            .part_size(PART)
+            .attempt_timeout(Duration::from_secs(20))
+            .operation_timeout(Duration::from_secs(60))
+            .stall(Duration::from_secs(2))
     }
 
     fn storage(&self) -> S3Storage {
@@ -111,11 +109,7 @@ impl Own {
 }
 
 async fn config(address: &str, secret: &str) -> SdkConfig {
-    let options = AwsOptions {
-        region: Some("us-east-1".to_owned()),
-        endpoint: Some(address.to_owned()),
-        ..AwsOptions::default()
-    };
+    let options = AwsOptions::default().region("us-east-1").endpoint(address);
     let credentials = Credentials::new("videoframes", secret, None, None, "test");
     let retry = RetryConfig::standard()
         .with_max_attempts(4)

@@ -8,8 +8,7 @@ use aws_credential_types::provider::future::ProvideCredentials as ProvideFuture;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use videoframes_core::storage::{
-    IfExists, ObjectVersion, PutOptions, S3Checksum, S3Encryption, S3Options, S3Storage, Storage,
-    StorageError,
+    IfExists, ObjectVersion, PutOptions, S3Checksum, S3Encryption, S3Storage, Storage, StorageError,
 };
 use videoframes_core::testing::{StorageCapabilities, storage_conformance};
 
@@ -38,12 +37,11 @@ async fn a_prefix_conforms_next_to_others() {
             .await
             .unwrap();
     }
-    let options = S3Options {
-        prefix: "results/".to_owned(),
-        checksum: S3Checksum::Crc32,
-        encryption: S3Encryption::S3,
-        ..own.options()
-    };
+    let options = own
+        .options()
+        .prefix("results/".to_owned())
+        .checksum(S3Checksum::Crc32)
+        .encryption(S3Encryption::S3);
     storage_conformance(Arc::new(S3Storage::new(&own.config, options)), SEAWEEDFS).await;
     let left = own.storage().list("", None, 10).await.unwrap();
     assert_eq!(left.len(), 3, "{left:?}");
@@ -85,10 +83,7 @@ async fn names_are_not_normalized() {
 async fn copies_have_content_and_metadata_and_need_a_source() {
     let Some(own) = Own::new().await else { return };
     let storage = own.storage();
-    let options = PutOptions {
-        metadata: [("job-id".to_owned(), "8".to_owned())].into(),
-        ..PutOptions::default()
-    };
+    let options = PutOptions::default().metadata([("job-id".to_owned(), "8".to_owned())].into());
     let (from, to) = (key("from"), key("to"));
     let mut sink = storage.create(&from, &options).await.unwrap();
     sink.write("content".into()).await.unwrap();
@@ -114,10 +109,8 @@ async fn versions_are_read_by_their_ids() {
             .await
             .unwrap();
         let info = storage.head(&key, &ObjectVersion::CURRENT).await.unwrap();
-        versions.push(ObjectVersion {
-            id: Some(info.version.expect("the bucket keeps versions")),
-            etag: Some(info.etag),
-        });
+        let version = info.version.expect("the bucket keeps versions");
+        versions.push(ObjectVersion::with_etag(info.etag).id(version));
     }
     storage.delete(&key).await.unwrap();
     own.holds_nothing(&key).await;
@@ -130,10 +123,8 @@ async fn versions_are_read_by_their_ids() {
             (version.id.clone(), version.etag.clone())
         );
     }
-    let other = ObjectVersion {
-        id: versions[0].id.clone(),
-        etag: versions[1].etag.clone(),
-    };
+    let mut other = versions[0].clone();
+    other.etag = versions[1].etag.clone();
     let changed = storage.head(&key, &other).await;
     assert!(matches!(changed, Err(StorageError::Changed(_))), "{changed:?}");
 }
@@ -206,10 +197,7 @@ async fn only_old_uploads_below_the_prefix_are_swept() {
         let upload = own.client.create_multipart_upload().bucket(&own.bucket).key(name);
         upload.send().await.unwrap();
     }
-    let options = S3Options {
-        prefix: "results/".to_owned(),
-        ..own.options()
-    };
+    let options = own.options().prefix("results/".to_owned());
     let storage = S3Storage::new(&own.config, options);
     assert_eq!(
         storage
@@ -253,10 +241,8 @@ async fn configuration_errors_are_one_clear_line() {
     let wrong = config(&own.address, "another").await;
     let text = said(S3Storage::new(&wrong, own.options())).await;
     assert!(text.contains("credentials are wrong"), "{text}");
-    let none = S3Options {
-        bucket: "there-is-none".to_owned(),
-        ..own.options()
-    };
+    let mut none = own.options();
+    none.bucket = "there-is-none".to_owned();
     let missing = S3Storage::new(&own.config, none);
     let text = said(missing.clone()).await;
     assert_eq!(text, "the bucket 'there-is-none' does not exist");

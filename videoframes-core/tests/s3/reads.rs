@@ -12,9 +12,7 @@ use videoframes_core::pipeline::{Pipeline, Request, Scratch, Summary};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::Selection;
 use videoframes_core::source::Source;
-use videoframes_core::storage::{
-    IfExists, ObjectKey, ObjectVersion, PutOptions, S3Options, Storage, StorageError,
-};
+use videoframes_core::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
 
 use super::{Own, PART, content, key, write};
 use videoframes_core::testing::{Fault, ProxiedRequest};
@@ -41,10 +39,7 @@ async fn truncated_responses_are_retried() {
             true => fault,
             false => Fault::None,
         };
-        let options = S3Options {
-            stall: Duration::from_millis(500),
-            ..own.options()
-        };
+        let options = own.options().stall(Duration::from_millis(500));
         let (proxy, storage) = own.behind_with(options, twice).await;
         let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
         assert!(
@@ -69,11 +64,10 @@ async fn reads_that_always_fail_are_errors() {
         Fault::Silence,
     ] {
         let always = move |request: &ProxiedRequest| if request.is_read() { fault } else { Fault::None };
-        let options = S3Options {
-            stall: Duration::from_millis(300),
-            attempt_timeout: Duration::from_secs(1),
-            ..own.options()
-        };
+        let options = own
+            .options()
+            .stall(Duration::from_millis(300))
+            .attempt_timeout(Duration::from_secs(1));
         let (proxy, storage) = own.behind_with(options, always).await;
         let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
         let error = source.read_at(0, bytes.len()).await.unwrap_err();
@@ -206,10 +200,7 @@ async fn extract(
     scratch: Scratch,
 ) -> Result<(Summary, Vec<u8>), Error> {
     let folder = tempfile::tempdir().unwrap();
-    let target = ZipFile {
-        path: folder.path().join("frames.zip"),
-        if_exists: IfExists::Refuse,
-    };
+    let target = ZipFile::new(folder.path().join("frames.zip"));
     let pipeline = Pipeline::new(FfmpegExtractor::default()).scratch(scratch);
     let summary = pipeline.extract(source, request, &target).await?;
     Ok((summary, std::fs::read(&target.path).unwrap()))

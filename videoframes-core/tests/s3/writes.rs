@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use videoframes_core::storage::{IfExists, ObjectVersion, S3Options, Storage, StorageError};
+use videoframes_core::storage::{IfExists, ObjectVersion, Storage, StorageError};
 
 use super::{Own, PART, content, key, write};
 use videoframes_core::testing::{Fault, ProxiedRequest};
@@ -111,10 +111,7 @@ async fn adopts_an_object_whose_response_was_lost() {
             if matches!((fault, times), (Fault::Stall(_), usize::MAX)) {
                 continue;
             }
-            let options = S3Options {
-                attempt_timeout: std::time::Duration::from_secs(3),
-                ..own.options()
-            };
+            let options = own.options().attempt_timeout(std::time::Duration::from_secs(3));
             let (_proxy, storage) = own.behind_with(options, first(times, last, fault)).await;
             for length in [9, PART + 9] {
                 for how in [IfExists::Refuse, IfExists::Replace] {

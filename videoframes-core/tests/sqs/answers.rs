@@ -42,10 +42,7 @@ fn md5_of(_: &Value) -> &'static str {
 }
 
 async fn queue(server: &ScriptedServer) -> SqsQueue {
-    let options = SqsOptions {
-        dead_letters: Some(format!("{}/000000000000/letters", server.endpoint)),
-        ..SqsOptions::default()
-    };
+    let options = SqsOptions::default().dead_letters(format!("{}/000000000000/letters", server.endpoint));
     SqsQueue::connect(&config(&server.endpoint), &server.queue_url(), &options)
         .await
         .unwrap()
@@ -178,11 +175,7 @@ async fn batches_respect_the_limits_of_a_request() {
 #[tokio::test]
 async fn groups_and_deduplication_are_for_fifo_queues_only() {
     let server = ScriptedServer::answering(|_, body| all_well(body));
-    let message = Outgoing {
-        group: Some("g".to_owned()),
-        deduplication_id: Some("d".to_owned()),
-        ..Outgoing::new("x")
-    };
+    let message = Outgoing::new("x").group("g").deduplication_id("d");
     let fifo = format!("{}.fifo", server.queue_url());
     for url in [server.queue_url(), fifo] {
         let queue = SqsQueue::connect(&config(&server.endpoint), &url, &SqsOptions::default())
@@ -294,10 +287,7 @@ async fn polls_have_a_longer_timeout_than_other_requests() {
         }
         ok(json!({}))
     });
-    let options = SqsOptions {
-        timeout: Duration::from_millis(500),
-        ..SqsOptions::default()
-    };
+    let options = SqsOptions::default().timeout(Duration::from_millis(500));
     let queue = SqsQueue::connect(&config(&server.endpoint), &server.queue_url(), &options)
         .await
         .unwrap();
@@ -327,13 +317,7 @@ async fn an_oversized_dead_letter_message_is_truncated() {
         }
         _ => all_well(body),
     });
-    let message = Message {
-        id: "id".to_owned(),
-        body: "x".repeat(1 << 20),
-        attributes: Default::default(),
-        receipt: receipt("r"),
-        receive_count: 1,
-    };
+    let message = Message::new("id", "x".repeat(1 << 20), receipt("r"), 1);
     queue(&server)
         .await
         .dead_letter(&message, "too\0large")
@@ -354,13 +338,7 @@ async fn a_message_that_cannot_be_dead_lettered_is_not_deleted() {
         "SendMessageBatch" => error("AccessDenied", "not authorized to perform: sqs:sendmessage"),
         _ => all_well(body),
     });
-    let message = Message {
-        id: "id".to_owned(),
-        body: "x".to_owned(),
-        attributes: Default::default(),
-        receipt: receipt("r"),
-        receive_count: 1,
-    };
+    let message = Message::new("id", "x", receipt("r"), 1);
     let dead_lettered = queue(&server).await.dead_letter(&message, "why").await;
     let reported = chain(&dead_lettered.unwrap_err());
     assert_eq!(

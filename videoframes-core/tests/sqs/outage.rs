@@ -135,14 +135,8 @@ async fn a_worker_continues_when_its_queue_is_back() {
         Arc::new(MemoryStorage::default()),
         Arc::new(FfmpegExtractor::default()),
     );
-    let timing = Timing {
-        long_poll: Duration::from_secs(1),
-        ..Timing::default()
-    };
-    let config = ProcessorConfig {
-        timing,
-        ..ProcessorConfig::default()
-    };
+    let timing = Timing::default().long_poll(Duration::from_secs(1));
+    let config = ProcessorConfig::default().timing(timing);
     let stop = CancellationToken::new();
     let working = tokio::spawn({
         let (processor, stop) = (Processor::new(parts, config), stop.clone());

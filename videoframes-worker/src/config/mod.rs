@@ -74,22 +74,7 @@ impl Config {
                 None => read.get("VF_LOG", name),
             },
             log_format: read.get("VF_LOG_FORMAT", format),
-            processor: ProcessorConfig {
-                concurrency: read.get("VF_CONCURRENCY", count::<usize>),
-                timing: timing(&mut read, &places),
-                retry: RetryPolicy {
-                    attempts: read.get("VF_ATTEMPTS", count),
-                    first: read.get("VF_RETRY_FIRST", time),
-                    longest: read.get("VF_RETRY_LONGEST", time),
-                },
-                crashes: read.get("VF_CRASHES", count),
-                limits: limits(&mut read),
-                deadline: read.get("VF_DEADLINE", positive_time),
-                reuse: read.get("VF_REUSE", on_off),
-                jobs_per_minute: read.optional("VF_JOBS_PER_MINUTE", count),
-                bytes_per_second: read.optional("VF_BYTES_PER_SECOND", size),
-                ..ProcessorConfig::default()
-            },
+            processor: processor(&mut read, &places),
             places,
         };
         if read.is_fine() {
@@ -100,6 +85,23 @@ impl Config {
     }
 }
 
+fn processor(read: &mut Reader, places: &Places) -> ProcessorConfig {
+    let mut config = ProcessorConfig::default();
+    config.concurrency = read.get("VF_CONCURRENCY", count::<usize>);
+    config.timing = timing(read, places);
+    config.retry = RetryPolicy::default()
+        .attempts(read.get("VF_ATTEMPTS", count))
+        .first(read.get("VF_RETRY_FIRST", time))
+        .longest(read.get("VF_RETRY_LONGEST", time));
+    config.crashes = read.get("VF_CRASHES", count);
+    config.limits = limits(read);
+    config.deadline = read.get("VF_DEADLINE", positive_time);
+    config.reuse = read.get("VF_REUSE", on_off);
+    config.jobs_per_minute = read.optional("VF_JOBS_PER_MINUTE", count);
+    config.bytes_per_second = read.optional("VF_BYTES_PER_SECOND", size);
+    config
+}
+
 fn timing(read: &mut Reader, places: &Places) -> Timing {
     // Each receive from SQS costs money, but a long poll delays the shutdown.
     let long_poll = match places.input {
@@ -107,21 +109,20 @@ fn timing(read: &mut Reader, places: &Places) -> Timing {
         QueuePlace::Database(_) => Duration::from_secs(1),
     };
     let grace = read.get("VF_GRACE", time);
-    Timing {
-        heartbeat: read.get("VF_HEARTBEAT", time),
-        lease: read.get("VF_LEASE", time),
-        visibility_margin: read.get("VF_VISIBILITY_MARGIN", time),
-        fence_margin: read.get("VF_FENCE_MARGIN", time),
-        long_poll: read.optional("VF_LONG_POLL", time).unwrap_or(long_poll),
-        relay: read.get("VF_RELAY_INTERVAL", time),
-        relay_hold: read.get("VF_RELAY_HOLD", time),
-        sweep: read.get("VF_SWEEP_INTERVAL", time),
-        overdue: read.get("VF_OVERDUE", time),
-        retention: read.get("VF_RETENTION", positive_time),
-        orphan: read.get("VF_ORPHAN_AGE", time),
+    Timing::default()
+        .heartbeat(read.get("VF_HEARTBEAT", time))
+        .lease(read.get("VF_LEASE", time))
+        .visibility_margin(read.get("VF_VISIBILITY_MARGIN", time))
+        .fence_margin(read.get("VF_FENCE_MARGIN", time))
+        .long_poll(read.optional("VF_LONG_POLL", time).unwrap_or(long_poll))
+        .relay(read.get("VF_RELAY_INTERVAL", time))
+        .relay_hold(read.get("VF_RELAY_HOLD", time))
+        .sweep(read.get("VF_SWEEP_INTERVAL", time))
+        .overdue(read.get("VF_OVERDUE", time))
+        .retention(read.get("VF_RETENTION", positive_time))
+        .orphan(read.get("VF_ORPHAN_AGE", time))
         // The rest of the grace period is for killing processes, aborting uploads and releasing jobs.
-        drain: grace.saturating_sub(Duration::from_secs(15).min(grace / 2)),
-    }
+        .drain(grace.saturating_sub(Duration::from_secs(15).min(grace / 2)))
 }
 
 /// Reads the rules at startup, so that errors in a rule are reported before any work.
@@ -131,17 +132,16 @@ fn rules(path: &str) -> Result<Rules, String> {
 }
 
 fn limits(read: &mut Reader) -> Limits {
-    Limits {
-        input_bytes: read.get("VF_MAX_INPUT", size),
-        output_bytes: read.get("VF_MAX_OUTPUT", size),
-        frames: read.get("VF_MAX_FRAMES", count),
-        pixels: read.get("VF_MAX_PIXELS", count),
-        duration: read.get("VF_MAX_DURATION", positive_time),
-        wall_time: read.get("VF_ATTEMPT_TIMEOUT", positive_time),
-        stall: read.get("VF_STALL_TIMEOUT", positive_time),
-        memory: read.optional("VF_MAX_MEMORY", size),
-        ..Limits::default()
-    }
+    let mut limits = Limits::default()
+        .input_bytes(read.get("VF_MAX_INPUT", size))
+        .output_bytes(read.get("VF_MAX_OUTPUT", size))
+        .frames(read.get("VF_MAX_FRAMES", count))
+        .pixels(read.get("VF_MAX_PIXELS", count))
+        .duration(read.get("VF_MAX_DURATION", positive_time))
+        .wall_time(read.get("VF_ATTEMPT_TIMEOUT", positive_time))
+        .stall(read.get("VF_STALL_TIMEOUT", positive_time));
+    limits.memory = read.optional("VF_MAX_MEMORY", size);
+    limits
 }
 
 #[cfg(test)]
@@ -178,13 +178,7 @@ mod tests {
         let config = of(Some("data"), &[]).unwrap().processor;
         let library = ProcessorConfig::default();
         let long_poll = library.timing.long_poll;
-        assert_eq!(
-            Timing {
-                long_poll,
-                ..config.timing
-            },
-            library.timing
-        );
+        assert_eq!(config.timing.long_poll(long_poll), library.timing);
         assert_eq!(
             (config.retry, config.crashes, config.limits),
             (library.retry, library.crashes, library.limits)

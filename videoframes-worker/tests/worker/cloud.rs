@@ -126,11 +126,7 @@ impl Cloud {
 
     pub(crate) async fn config(&self, endpoint: &str) -> SdkConfig {
         let [id, secret, region] = CREDENTIALS.map(|(_, value)| value);
-        let options = AwsOptions {
-            region: Some(region.to_owned()),
-            endpoint: Some(endpoint.to_owned()),
-            ..AwsOptions::default()
-        };
+        let options = AwsOptions::default().region(region).endpoint(endpoint);
         let credentials = aws_sdk_s3::config::Credentials::new(id, secret, None, None, "test");
         let config = sdk_config(&options).await.into_builder();
         config
@@ -214,10 +210,7 @@ impl Cloud {
     }
 
     pub(crate) async fn storage(&self) -> S3Storage {
-        let options = S3Options {
-            path_style: true,
-            ..S3Options::new(&self.name)
-        };
+        let options = S3Options::new(&self.name).path_style(true);
         S3Storage::new(&self.config(&self.s3).await, options)
     }
 

@@ -586,10 +586,7 @@ pub(crate) fn extract(video: &Path, fps: i128, archive: &Path) {
     let request = Request::new(videoframes_core::select::Selection::Fps(
         FrameRate::new(fps.into()).unwrap(),
     ));
-    let target = ZipFile {
-        path: archive.to_owned(),
-        if_exists: IfExists::Refuse,
-    };
+    let target = ZipFile::new(archive.to_owned());
     let source = FileSource::open(video).unwrap();
     let pipeline = Pipeline::new(FfmpegExtractor::default());
     let extraction = pipeline.extract(source, &request, &target);

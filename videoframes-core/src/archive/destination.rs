@@ -25,6 +25,7 @@ pub trait Destination: Send + Sync {
 
 /// A local ZIP file.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ZipFile {
     /// Path of the file.
     pub path: PathBuf,
@@ -74,6 +75,7 @@ impl Destination for ZipFile {
 /// Set [`crate::limits::Limits::frames`] to 1, so that a selection of several pictures fails before anything
 /// is decoded.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PictureFile {
     /// Path of the file.
     pub path: PathBuf,
@@ -117,6 +119,7 @@ impl Destination for PictureFile {
 
 /// A local folder.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Directory {
     /// Path of the folder.
     pub path: PathBuf,
@@ -167,6 +170,7 @@ pub struct ZipObject {
 
 /// Size and checksum of a written object.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// Size in bytes.
     pub size: u64,

@@ -7,6 +7,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// The manifest. Independent of where and how fast the archive was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -24,6 +25,7 @@ pub struct Manifest {
 
 /// Versions of the programs that made the pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Generator {
     /// `videoframes-core`.
     pub name: String,
@@ -35,6 +37,7 @@ pub struct Generator {
 
 /// The source video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SourceInfo {
     /// Last component of the path.
     pub name: String,
@@ -58,6 +61,7 @@ pub struct SourceInfo {
 
 /// The request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RequestInfo {
     /// E.g. `fps=1`, `at=3/2,50%`, `count=10`, `all`.
     pub selection: String,
@@ -83,6 +87,7 @@ pub struct RequestInfo {
 
 /// A picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FrameInfo {
     /// Index in the archive, from 0.
     pub index: usize,

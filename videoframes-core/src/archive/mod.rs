@@ -25,6 +25,7 @@ pub const MANIFEST_NAME: &str = "manifest.json";
 
 /// Errors of an archive.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// The storage of the archive failed.
     #[error(transparent)]

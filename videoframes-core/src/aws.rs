@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, Region};
 /// Settings that override the environment. Credentials come from the same sources as for the AWS command
 /// line: environment, profile, container, instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AwsOptions {
     /// Region; by default from the environment or profile.
     pub region: Option<String>,

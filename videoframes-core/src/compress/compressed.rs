@@ -2,6 +2,7 @@
 
 /// How a compressed video was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The video was encoded.
     Encoded,
@@ -21,6 +22,7 @@ impl Origin {
 
 /// A compressed video.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Compressed {
     /// How the video was made.
     pub origin: Origin,

@@ -9,6 +9,7 @@ use crate::units::ParseUnitError;
 
 /// Codec of a compressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Codec {
     /// H.264, 8-bit 4:2:0; plays everywhere. HDR is converted to SDR.
     #[default]
@@ -81,6 +82,7 @@ impl FromStr for Codec {
 
 /// Container of a compressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Container {
     /// MP4 with its index at the front; audio as AAC. The timestamps of the source are kept exactly.
     Mp4,
@@ -113,6 +115,7 @@ impl Container {
 
 /// Treatment of audio tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum AudioMode {
     /// Encodes to the default codec of the container: AAC in MP4, Opus in WebM. A track with this codec and a low
     /// bit rate is copied.
@@ -150,6 +153,7 @@ impl FromStr for AudioMode {
 
 /// Options of a compressed video. The default plays everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CompressOptions {
     /// Codec of the video.
     pub codec: Codec,

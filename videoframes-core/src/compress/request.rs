@@ -10,6 +10,7 @@ use crate::video::{Timeline, VideoInfo};
 
 /// Request for one compressed video.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CompressRequest {
     /// The stream, as probed.
     pub video: VideoInfo,
@@ -59,6 +60,7 @@ impl CompressRequest {
 /// Request for pictures and compressed videos from one decode. No video may have a maximum size, which requires
 /// more than one pass.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CombinedRequest {
     /// The pictures.
     pub pictures: ExtractRequest,
@@ -75,6 +77,7 @@ impl CombinedRequest {
 
 /// Report on a decode for pictures and compressed videos.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CombinedReport {
     /// Report on the pictures.
     pub pictures: ExtractReport,
@@ -91,6 +94,7 @@ impl CombinedReport {
 
 /// Progress of a compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct CompressProgress {
     /// Frames encoded so far, over all passes.
     pub frames: u64,
@@ -100,6 +104,7 @@ pub struct CompressProgress {
 
 /// Report on a compression.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CompressReport {
     /// Name and version of the encoder.
     pub encoder: String,

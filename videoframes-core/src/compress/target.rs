@@ -18,6 +18,7 @@ pub type Describe = Arc<dyn Fn(&Compressed) -> BTreeMap<String, String> + Send +
 
 /// Destination of one compressed video.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum VideoTarget {
     /// A file on this machine.
     File {

@@ -25,6 +25,7 @@ impl DatabaseOptions {
 
 /// Errors of a connection. Never contain a password.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatabaseError {
     /// The type of the address is unknown, or not supported by this build.
     #[error(

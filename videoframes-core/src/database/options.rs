@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Options of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DatabaseOptions {
     /// Maximum number of connections, in addition to the one reserved for lease renewals. At least one.
     pub connections: u32,
@@ -15,6 +16,7 @@ pub struct DatabaseOptions {
 
 /// The connection pooler in front of a Postgres server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Pooler {
     /// Detects a pooler while connecting: a server accepts a parameter that poolers reject or ignore.
     #[default]

@@ -43,6 +43,7 @@ pub enum WholeFileReason {
 
 /// A range of samples that is decoded from a sync sample up to the last needed frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Run {
     /// Samples in decode order, as indices into [`VideoIndex::samples`].
     pub samples: Range<usize>,
@@ -52,6 +53,7 @@ pub struct Run {
 
 /// The samples that are decoded for a list of frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodePlan {
     /// The runs, in order.
     pub runs: Vec<Run>,
@@ -66,6 +68,7 @@ pub struct DecodePlan {
 
 /// Selection of the samples to decode for an extraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Strategy {
     /// Chooses the cheaper strategy.
     #[default]

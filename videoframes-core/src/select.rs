@@ -63,6 +63,7 @@ impl fmt::Display for Position {
 
 /// A selection of times in a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Selection {
     /// A grid of `k / rate` seconds from the start of the range.
     Fps(FrameRate),
@@ -103,6 +104,7 @@ pub struct Pick {
 
 /// The reason why a selection does not apply to a video.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectError {
     /// A time is before the first frame.
     #[error("{what} {position} s is before the start of the video ({duration} s)")]

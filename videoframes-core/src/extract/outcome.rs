@@ -43,6 +43,7 @@ impl fmt::Display for Surprise {
 
 /// The presented frames according to the packets of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PacketTimeline {
     /// The frames.
     pub timeline: Timeline,
@@ -62,6 +63,7 @@ impl From<Timeline> for PacketTimeline {
 
 /// Result of a decode of the whole video.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Scan {
     /// The frames that decode.
     pub timeline: Timeline,
@@ -87,6 +89,7 @@ impl Scan {
 
 /// Report on an extraction that delivered all requested pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ExtractReport {
     /// Name and version of the decoder, for manifests.
     pub decoder: String,

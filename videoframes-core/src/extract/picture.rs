@@ -9,6 +9,7 @@ use crate::units::ParseUnitError;
 
 /// An encoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Picture {
     /// Index of the frame in the timeline.
     pub frame: usize,
@@ -34,6 +35,7 @@ impl Picture {
 
 /// Image format of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PictureFormat {
     /// JPEG (full-range BT.601, as the standard specifies).
     #[default]
@@ -113,6 +115,7 @@ impl FromStr for Quality {
 
 /// Which frames are deinterlaced before they are picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Deinterlace {
     /// Deinterlaces interlaced frames only.
     #[default]
@@ -125,6 +128,7 @@ pub enum Deinterlace {
 
 /// Whether HDR is converted to SDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Tonemap {
     /// Converts PQ and HLG videos.
     #[default]
@@ -154,6 +158,7 @@ impl fmt::Display for Tonemap {
 
 /// Format, size and appearance of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PictureOptions {
     /// Image format.
     pub format: PictureFormat,

@@ -20,6 +20,7 @@ pub enum Input {
 
 /// The samples of a plan.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct PlannedInput {
     /// Source of the samples.
     pub source: Arc<dyn Source>,
@@ -33,6 +34,7 @@ pub struct PlannedInput {
 
 /// Request for pictures of single frames.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ExtractRequest {
     /// The stream, as probed.
     pub video: VideoInfo,

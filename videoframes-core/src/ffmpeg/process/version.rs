@@ -7,6 +7,7 @@ pub const OLDEST_SUPPORTED: (u32, u32) = (5, 1);
 
 /// Version of an installed ffmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Version {
     /// Version as printed (`5.1.9-0+deb12u1`).
     pub text: String,

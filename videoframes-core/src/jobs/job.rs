@@ -215,6 +215,7 @@ macro_rules! error_codes {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
         /// Stable codes for the errors of a job.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum ErrorCode { $($(#[$doc])+ $variant,)+ }
 
         impl ErrorCode {

@@ -18,6 +18,7 @@ use crate::video::StreamChoice;
 
 /// The options of a job.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct JobOptions {
     /// Video stream; by default the stream that a player shows.
     pub stream: Option<StreamChoice>,
@@ -40,6 +41,7 @@ pub struct JobOptions {
 /// Limits that a client sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct RequestedLimits {
     /// Maximum size of the source in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ pub const MAX_RENDITIONS: usize = 8;
 
 /// A request for a rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RenditionRequest {
     /// Options of the rendition.
     pub options: CompressOptions,

@@ -151,6 +151,7 @@ pub struct Swept {
 
 /// Errors of a job repository.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JobRepoError {
     /// Another worker holds the job, or no worker holds the job any more. Nothing was changed.
     #[error("the lease is lost")]

@@ -16,6 +16,7 @@ const RECORDS: usize = 1000;
 
 /// A new object, or a new version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectEvent {
     /// Bucket of the object.
     pub bucket: String,
@@ -31,6 +32,7 @@ pub struct ObjectEvent {
 
 /// The events of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Events {
     /// New objects.
     pub created: Vec<ObjectEvent>,

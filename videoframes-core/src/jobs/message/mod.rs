@@ -19,6 +19,7 @@ pub const MESSAGE_VERSION: u64 = 1;
 
 /// The reason why a message cannot even become a failed job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Poison {
     /// The message exceeds the maximum size.
     #[error("the message has {bytes} bytes, more than the limit of {MESSAGE_BYTES}")]

@@ -37,6 +37,7 @@ struct Content {
 
 /// Location of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SourceRef {
     /// Bucket of the source, if it differs from the bucket of the results.
     pub bucket: Option<String>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Limits of one extraction. The defaults suit interactive use; a service should lower them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Maximum size of the source in bytes.
     pub input_bytes: u64,

@@ -13,6 +13,7 @@ use crate::video::streams::note;
 
 /// The samples that an extraction would decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outline {
     /// [`Strategy::Plain`] or [`Strategy::Planned`].
     pub strategy: Strategy,

@@ -13,6 +13,7 @@ use crate::video::{
 
 /// A video before a frame of it is decoded.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Probe {
     /// The stream to extract from.
     pub video: VideoInfo,

@@ -10,6 +10,7 @@ use crate::extract::ExtractError;
 
 /// A compressed video in addition to the pictures of an extraction.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Rendition {
     /// Codec, quality or size, and appearance of the video.
     pub options: CompressOptions,

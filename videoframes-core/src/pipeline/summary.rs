@@ -6,6 +6,7 @@ use crate::plan::Strategy;
 
 /// Progress of an extraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Progress {
     /// Pictures in the archive so far.
     pub frames: u64,
@@ -17,6 +18,7 @@ pub struct Progress {
 
 /// Result of an extraction.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The manifest in the archive.
     pub manifest: Manifest,
@@ -34,6 +36,7 @@ pub struct Summary {
 
 /// How an extraction obtained its frames. Not part of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Work {
     /// [`Strategy::Plain`] or [`Strategy::Planned`].
     pub strategy: Strategy,

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 
 /// Configuration of a [`super::Processor`]. The defaults suit a deployed worker.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ProcessorConfig {
     /// Owner of the leases; must be unique among running processors.
     pub owner: String,
@@ -128,6 +129,7 @@ impl ProcessorConfig {
 
 /// Times that depend on each other: see [`Timing::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timing {
     /// Interval between renewals of a lease.
     pub heartbeat: Duration,

@@ -16,6 +16,7 @@ const BATCH: u32 = 10;
 
 /// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Relayed {
     /// Number of sent messages.
     pub sent: u64,

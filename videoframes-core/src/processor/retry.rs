@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Number of attempts, and the pauses between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Maximum number of attempts.
     pub attempts: u32,

@@ -8,6 +8,7 @@ pub const DEAD_LETTER_REASON: &str = "reason";
 
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Outgoing {
     /// Body of the message.
     pub body: String,
@@ -75,6 +76,7 @@ pub struct ReceiptHandle(pub String);
 
 /// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// Identifier of the message in the queue, which changes with a redrive.
     pub id: String,

@@ -17,6 +17,7 @@ pub struct Arrival(pub i64);
 
 /// A message in the queue, read without receiving it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Waiting {
     /// Position of the message.
     pub arrival: Arrival,

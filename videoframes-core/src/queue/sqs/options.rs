@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Options of an SQS queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SqsOptions {
     /// Name or URL of the dead-letter queue; if absent, dead-lettering fails. The dead-letter queue of a FIFO
     /// queue is a FIFO queue.

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 
 /// Errors of an HTTP source.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HttpError {
     /// The URL is invalid.
     #[error("{0}")]

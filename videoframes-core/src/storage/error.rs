@@ -6,6 +6,7 @@ use crate::error::ErrorKind;
 
 /// Errors of a store.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// The object, or the folder for the object, does not exist.
     #[error("'{0}' does not exist")]

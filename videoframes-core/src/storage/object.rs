@@ -9,6 +9,7 @@ use crate::source::Source;
 
 /// The version of an object that a request is about: by default the current version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ObjectVersion {
     /// Identifier of a version in a versioned store.
     pub id: Option<String>,
@@ -38,6 +39,7 @@ impl ObjectVersion {
 
 /// The metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectInfo {
     /// Size in bytes.
     pub size: u64,
@@ -53,6 +55,7 @@ pub struct ObjectInfo {
 
 /// An open object.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Opened {
     /// Metadata of the object.
     pub info: ObjectInfo,
@@ -62,6 +65,7 @@ pub struct Opened {
 
 /// An entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectEntry {
     /// Key of the object.
     pub key: ObjectKey,

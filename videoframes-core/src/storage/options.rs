@@ -20,6 +20,7 @@ pub enum IfExists {
 
 /// Options for writing an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct PutOptions {
     /// Behaviour if the object exists.
     pub if_exists: IfExists,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// The bucket, and options of its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct S3Options {
     /// Name of the bucket.
     pub bucket: String,
@@ -43,6 +44,7 @@ pub enum S3Encryption {
 
 /// Checksum for writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum S3Checksum {
     /// CRC-64/NVME, which AWS recommends.
     #[default]

@@ -8,6 +8,7 @@ use super::{Timeline, VideoInfo, VideoStream};
 
 /// One coded picture: its position in the file, its presentation order, and whether decoding may start at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sample {
     /// Position of the first byte in the source.
     pub offset: u64,
@@ -21,6 +22,7 @@ pub struct Sample {
 
 /// Coding of the samples of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Coding {
     /// H.264 (ISO/IEC 14496-10): NAL units, each preceded by its length.
     H264 {
@@ -40,6 +42,7 @@ pub enum Coding {
 
 /// Properties of a track that a decoder needs in addition to the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Track {
     /// Coding of the samples.
     pub coding: Coding,
@@ -51,6 +54,7 @@ pub struct Track {
 
 /// The index of a video's samples.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct VideoIndex {
     /// The stream, if the index describes it completely. Otherwise a decoder has to describe the stream.
     pub video: Option<VideoInfo>,

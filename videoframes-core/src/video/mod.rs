@@ -20,6 +20,7 @@ use crate::units::{Rational, TimeBase};
 
 /// A video stream of a source and its container.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct VideoInfo {
     /// Index of the stream among all streams of the source, from 0.
     pub stream: u32,
@@ -178,6 +179,7 @@ impl Orientation {
 
 /// Colour tags of a stream, with ffmpeg's names; `None` if the stream does not specify them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Colour {
     /// Matrix coefficients (`bt709`, `smpte170m`, `bt2020nc` …).
     pub matrix: Option<String>,

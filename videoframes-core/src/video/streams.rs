@@ -8,6 +8,7 @@ use crate::units::ParseUnitError;
 
 /// A video stream of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VideoStream {
     /// Index of the stream among all streams of the source, from 0.
     pub index: u32,
@@ -85,6 +86,7 @@ impl FromStr for StreamChoice {
 
 /// Description of a video by its container.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Described {
     /// The chosen stream.
     pub video: VideoInfo,

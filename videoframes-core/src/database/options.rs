@@ -34,3 +34,26 @@ impl Default for DatabaseOptions {
         }
     }
 }
+
+impl DatabaseOptions {
+    /// Sets the maximum number of connections, in addition to the one reserved for lease renewals.
+    #[must_use]
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Sets the maximum time of one call.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sets the connection pooler in front of Postgres.
+    #[must_use]
+    pub fn pooler(mut self, pooler: Pooler) -> Self {
+        self.pooler = pooler;
+        self
+    }
+}

@@ -5,6 +5,7 @@ use super::sqs::Failure;
 
 /// Errors of a queue.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum QueueError {
     /// The receipt is stale: the message was received again or deleted, or its visibility timeout expired.
     #[error("the receipt of the message is no longer valid")]

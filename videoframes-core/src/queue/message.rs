@@ -89,3 +89,21 @@ pub struct Message {
     /// Number of times that the message has been received, including this one.
     pub receive_count: u32,
 }
+
+impl Message {
+    /// Returns a message without attributes.
+    pub fn new(
+        id: impl Into<String>,
+        body: impl Into<String>,
+        receipt: ReceiptHandle,
+        receive_count: u32,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            body: body.into(),
+            attributes: BTreeMap::new(),
+            receipt,
+            receive_count,
+        }
+    }
+}

@@ -9,26 +9,9 @@ use super::{Message, Outgoing, QueueError, ReceiptHandle};
 /// Maximum visibility timeout and delay of a message, as in SQS.
 pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 
-impl Message {
-    /// Returns a message without attributes.
-    pub fn new(
-        id: impl Into<String>,
-        body: impl Into<String>,
-        receipt: ReceiptHandle,
-        receive_count: u32,
-    ) -> Self {
-        Self {
-            id: id.into(),
-            body: body.into(),
-            attributes: BTreeMap::new(),
-            receipt,
-            receive_count,
-        }
-    }
-}
-
 /// The number of messages in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Depth {
     /// Messages that can be received now.
     pub visible: u64,

@@ -53,6 +53,33 @@ pub struct ObjectInfo {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl ObjectInfo {
+    /// Returns the metadata of an object without version and metadata of the writer.
+    pub fn new(size: u64, etag: impl Into<String>, modified: SystemTime) -> Self {
+        Self {
+            size,
+            version: None,
+            etag: etag.into(),
+            modified,
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the identifier of the version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets the metadata of the writer.
+    #[must_use]
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
 /// An open object.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -61,6 +88,13 @@ pub struct Opened {
     pub info: ObjectInfo,
     /// Content of the object.
     pub source: Arc<dyn Source>,
+}
+
+impl Opened {
+    /// Returns an open object.
+    pub fn new(info: ObjectInfo, source: Arc<dyn Source>) -> Self {
+        Self { info, source }
+    }
 }
 
 /// An entry of a list.
@@ -73,4 +107,11 @@ pub struct ObjectEntry {
     pub size: u64,
     /// Time of the last modification.
     pub modified: SystemTime,
+}
+
+impl ObjectEntry {
+    /// Returns an entry of a list.
+    pub fn new(key: ObjectKey, size: u64, modified: SystemTime) -> Self {
+        Self { key, size, modified }
+    }
 }

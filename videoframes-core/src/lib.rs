@@ -84,6 +84,8 @@ pub mod select;
 pub mod source;
 mod stale;
 pub mod storage;
+#[cfg(feature = "jobs")]
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

@@ -13,6 +13,7 @@ use super::circuit::{Operation, StoreUse};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::{Held, State, beat};
+use super::monitor::max_age;
 use super::orphans;
 use super::receipt::Receipt;
 use super::retry::Backoff;
@@ -66,7 +67,9 @@ impl Attempt {
         fault::reached(Point::Claimed);
         let _counted = telemetry::InFlight::new();
         let began = Instant::now();
-        telemetry::waited(self.job.updated_at.since(self.job.created_at));
+        if self.job.attempts == 1 {
+            telemetry::waited(self.job.updated_at.since(self.job.created_at));
+        }
         let state = Arc::new(State::new());
         let done = CancellationToken::new();
         let heartbeat = self.start_heartbeat(&state, &done);
@@ -130,12 +133,17 @@ impl Attempt {
         let (receipt, state) = (self.receipt.clone(), Arc::clone(state));
         let (stop, timing) = (self.stop.clone(), self.config.timing);
         let (done, claimed) = (done.clone(), self.claimed);
+        let pulse = self
+            .parts
+            .monitor
+            .watch("heartbeat", max_age(self.config.timing.heartbeat));
         let beating = async move {
             let held = Held {
                 repo: repo.as_ref(),
                 lease: &lease,
                 receipt: &receipt,
                 state: &state,
+                pulse: &pulse,
             };
             beat(&held, claimed, &stop, &timing, &done).await;
         };
@@ -168,7 +176,7 @@ impl Attempt {
             Ok(outcome) => outcome,
             Err(error) => {
                 let message = format!("an internal error of the worker ended the attempt: {error}");
-                tracing::error!(message);
+                tracing::error!("{message}");
                 Err(Verdict::retryable(ErrorCode::Internal, message))
             }
         }
@@ -201,7 +209,8 @@ impl Attempt {
             let pause = self.config.retry.deferral(receipts, fastrand::f64());
             tracing::warn!(
                 error.r#type = code,
-                message = verdict.error.message,
+                error.message = verdict.error.message,
+                error.retryable = true,
                 ?pause,
                 "deferred job because of an outage, without counting the attempt"
             );
@@ -212,7 +221,8 @@ impl Attempt {
             Some(pause) => {
                 tracing::warn!(
                     error.r#type = code,
-                    message = verdict.error.message,
+                    error.message = verdict.error.message,
+                    error.retryable = true,
                     ?pause,
                     "attempt failed; scheduled another"
                 );
@@ -312,7 +322,8 @@ impl Attempt {
                         tracing::warn!(
                             duration_ms,
                             error.r#type = code,
-                            message = error.message,
+                            error.message = error.message,
+                            error.retryable = false,
                             "job failed"
                         );
                         ("failed", Some(code))

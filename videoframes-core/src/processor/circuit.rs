@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::monitor::{Dependency, Monitor};
 use super::retry::RetryPolicy;
 use super::telemetry;
 
@@ -24,7 +25,7 @@ pub(super) const PROBE_TIME: Duration = Duration::from_secs(30);
 
 /// The subject of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Dependency {
+pub(super) enum Subject {
     /// Receiving from the input queue.
     Queue,
     /// Submitting and claiming jobs.
@@ -33,6 +34,27 @@ pub(super) enum Dependency {
     Outbox,
     /// One kind of operation on one store.
     Store(StoreUse),
+}
+
+impl Subject {
+    /// Returns the name of the subject in metrics: `queue`, `database`, `outbox` or `store`.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Database => "database",
+            Self::Outbox => "outbox",
+            Self::Store(_) => "store",
+        }
+    }
+
+    /// Returns the dependency that is unavailable if the circuit is open.
+    fn dependency(&self) -> Dependency {
+        match self {
+            Self::Queue => Dependency::Queue,
+            Self::Database | Self::Outbox => Dependency::Database,
+            Self::Store(_) => Dependency::Store,
+        }
+    }
 }
 
 /// One kind of operation on one store.
@@ -135,50 +157,73 @@ impl Breaker {
 /// All circuits of a processor.
 #[derive(Debug, Default)]
 pub(super) struct Circuits {
-    breakers: Mutex<BTreeMap<Dependency, Breaker>>,
+    breakers: Mutex<BTreeMap<Subject, Breaker>>,
+    monitor: Monitor,
 }
 
 impl Circuits {
-    fn breakers(&self) -> MutexGuard<'_, BTreeMap<Dependency, Breaker>> {
+    pub(super) fn new(monitor: Monitor) -> Self {
+        Self {
+            breakers: Mutex::default(),
+            monitor,
+        }
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, BTreeMap<Subject, Breaker>> {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether an operation may start: see [`Breaker::admit`].
-    pub(super) fn admit(&self, dependency: &Dependency) -> Admission {
+    pub(super) fn admit(&self, dependency: &Subject) -> Admission {
         let mut breakers = self.breakers();
         let breaker = breakers.get_mut(dependency);
         breaker.map_or(Admission::Closed, |breaker| breaker.admit(Instant::now()))
     }
 
     /// Returns the time of the next probe, if the circuit is open and that time has not come.
-    pub(super) fn open_until(&self, dependency: &Dependency) -> Option<Instant> {
+    pub(super) fn open_until(&self, dependency: &Subject) -> Option<Instant> {
         let breakers = self.breakers();
         let retry_at = breakers.get(dependency).and_then(|breaker| breaker.retry_at);
         retry_at.filter(|retry_at| *retry_at > Instant::now())
     }
 
-    pub(super) fn failed(&self, dependency: &Dependency, why: &str) {
+    /// Reports the outage or the recovery of the dependency of a circuit. The outage of a store ends with its last
+    /// open circuit.
+    fn report(&self, breakers: &BTreeMap<Subject, Breaker>, subject: &Subject) {
+        let name = subject.as_str();
+        let is_open = breakers
+            .iter()
+            .any(|(other, breaker)| other.as_str() == name && breaker.retry_at.is_some());
+        telemetry::circuit(name, is_open);
+        let dependency = subject.dependency();
+        let ongoing = breakers
+            .iter()
+            .any(|(other, breaker)| other.dependency() == dependency && breaker.retry_at.is_some());
+        self.monitor.outage(dependency, ongoing);
+    }
+
+    pub(super) fn failed(&self, dependency: &Subject, why: &str) {
         let mut breakers = self.breakers();
         let breaker = breakers.entry(dependency.clone()).or_default();
         let opens = breaker.retry_at.is_none();
         let Some(pause) = breaker.failed(Instant::now(), fastrand::f64()) else {
             return;
         };
-        drop(breakers);
         if opens {
-            telemetry::circuit(dependency, true);
+            self.report(&breakers, dependency);
         }
+        drop(breakers);
         tracing::warn!(?dependency, error = why, ?pause, "dependency failed");
     }
 
-    pub(super) fn succeeded(&self, dependency: &Dependency) {
+    pub(super) fn succeeded(&self, dependency: &Subject) {
         let mut breakers = self.breakers();
         if breakers
             .remove(dependency)
             .is_some_and(|mut breaker| breaker.succeeded())
         {
+            self.report(&breakers, dependency);
             drop(breakers);
-            telemetry::circuit(dependency, false);
             tracing::info!(?dependency, "dependency recovered");
         }
     }
@@ -240,7 +285,7 @@ mod tests {
         let circuits = Circuits::default();
         let of = |bucket: Option<&str>, operation| {
             let bucket = bucket.map(str::to_owned);
-            Dependency::Store(StoreUse { bucket, operation })
+            Subject::Store(StoreUse { bucket, operation })
         };
         let write = of(None, Operation::Write);
         circuits.failed(&write, "503");
@@ -248,9 +293,9 @@ mod tests {
             of(None, Operation::Read),
             of(None, Operation::List),
             of(Some("uploads"), Operation::Write),
-            Dependency::Queue,
-            Dependency::Database,
-            Dependency::Outbox,
+            Subject::Queue,
+            Subject::Database,
+            Subject::Outbox,
         ] {
             circuits.succeeded(&works);
             assert_eq!(circuits.admit(&works), Admission::Closed, "{works:?}");

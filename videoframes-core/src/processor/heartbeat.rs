@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Timing;
 use super::fault::{self, Point};
+use super::monitor::LoopGuard;
 use super::receipt::Receipt;
 use super::stop::{Reason, Stop};
 use super::telemetry;
@@ -52,12 +53,20 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        telemetry::stage_took(inner.0.as_str(), inner.2.elapsed());
+    }
+}
+
 /// The job and the message that a heartbeat holds.
 pub(super) struct Held<'a> {
     pub(super) repo: &'a dyn JobRepo,
     pub(super) lease: &'a Lease,
     pub(super) receipt: &'a Receipt,
     pub(super) state: &'a State,
+    pub(super) pulse: &'a LoopGuard,
 }
 
 /// Stops the work when the heartbeat ends, even by a panic: a job without a lease must not be processed.
@@ -94,6 +103,7 @@ pub(super) async fn beat(
             () = done.cancelled() => return,
             () = tokio::time::sleep_until(next) => {}
         }
+        held.pulse.beat();
         fault::reached(Point::Heartbeat);
         let asked_at = Instant::now();
         let fence = held_from + timing.lease.saturating_sub(timing.fence_margin);

@@ -19,6 +19,7 @@ mod config;
 mod drained;
 mod fault;
 mod heartbeat;
+mod monitor;
 mod orphans;
 mod ownership;
 mod probe;
@@ -43,11 +44,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use config::{ProcessorConfig, Timing};
+pub use monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus};
 pub use relay::{Relayed, relay};
 pub use retry::RetryPolicy;
 
-use self::circuit::{Circuits, Dependency};
+use self::circuit::{Circuits, Subject};
 use self::drained::Drained;
+use self::monitor::max_age;
 use self::rate::Rates;
 use self::slot::Slot;
 use crate::compress::Compressor;
@@ -79,6 +82,7 @@ pub struct Parts {
     outbox: Notify,
     rates: Rates,
     circuits: Circuits,
+    monitor: Monitor,
     probe_key: Option<ObjectKey>,
     drained: Drained,
 }
@@ -104,6 +108,7 @@ impl Parts {
             outbox: Notify::new(),
             rates: Rates::default(),
             circuits: Circuits::default(),
+            monitor: Monitor::default(),
             probe_key: probe::key(),
             drained: Drained::default(),
         }
@@ -125,6 +130,16 @@ impl Parts {
     /// Replaces the scratch directory.
     pub fn with_scratch(self, scratch: Scratch) -> Self {
         Self { scratch, ..self }
+    }
+
+    /// Replaces the monitor of the processor, for a program that reports the state before the processor exists.
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        let circuits = Circuits::new(monitor.clone());
+        Self {
+            monitor,
+            circuits,
+            ..self
+        }
     }
 
     /// Replaces the rules for new objects. Without rules, new objects create no jobs.
@@ -209,10 +224,13 @@ impl Processor {
             helpers.spawn(shared.supervise("watch", Shared::watch_idle));
         }
         let mut slots = JoinSet::new();
-        for _ in 0..self.config.concurrency.max(1) {
+        let concurrency = self.config.concurrency.max(1);
+        self.parts.monitor.enter(Phase::Running, concurrency);
+        for _ in 0..concurrency {
             slots.spawn(Slot::new(Arc::clone(&shared)).run());
         }
         shared.stopping.cancelled().await;
+        self.parts.monitor.enter(Phase::Stopping, concurrency);
         tracing::info!("accepting no new work");
         let drained = async { while slots.join_next().await.is_some() {} };
         if tokio::time::timeout(self.config.timing.drain, drained)
@@ -247,6 +265,11 @@ impl Processor {
 }
 
 impl Shared {
+    /// Registers a loop with a period.
+    fn watch(&self, name: &'static str, period: Duration) -> LoopGuard {
+        self.parts.monitor.watch(name, max_age(period))
+    }
+
     /// Runs a loop and restarts it after a panic.
     fn supervise<F>(self: &Arc<Self>, what: &'static str, work: fn(Arc<Self>) -> F) -> AbortOnDropHandle<()>
     where
@@ -268,17 +291,19 @@ impl Shared {
     }
 
     async fn relay(self: Arc<Self>) {
+        let pulse = self.watch("relay", self.config.timing.relay);
         let mut backoff = retry::Backoff::default();
         loop {
+            pulse.beat();
             let pause = match self.parts.relay(self.config.timing.relay_hold).await {
                 Ok(relayed) if relayed.failed == 0 => {
                     backoff.succeeded();
-                    self.parts.circuits.succeeded(&Dependency::Outbox);
+                    self.parts.circuits.succeeded(&Subject::Outbox);
                     self.config.timing.relay
                 }
                 Ok(_) => backoff.failed(),
                 Err(error) => {
-                    self.parts.circuits.failed(&Dependency::Outbox, &chain(&error));
+                    self.parts.circuits.failed(&Subject::Outbox, &chain(&error));
                     backoff.failed()
                 }
             };
@@ -292,7 +317,9 @@ impl Shared {
     }
 
     async fn sweep(self: Arc<Self>) {
+        let pulse = self.watch("sweep", self.config.timing.sweep);
         loop {
+            pulse.beat();
             match sweep::sweep_jobs(&self.parts, &self.config).await {
                 Ok(()) => self.parts.outbox.notify_one(),
                 Err(error) => tracing::warn!(error = chain(&error), "failed to sweep jobs"),

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::Parts;
-use super::circuit::{Admission, Dependency, Operation, PROBE_TIME, StoreUse};
+use super::circuit::{Admission, Operation, PROBE_TIME, StoreUse, Subject};
 use super::verdict::Suspect;
 use super::work::{RESULTS, result_folder};
 use crate::error::chain;
@@ -45,7 +45,7 @@ impl Parts {
 
     /// Returns whether a store operation may start, after a probe if one is due.
     pub(super) async fn admits(&self, used: &StoreUse) -> bool {
-        match self.circuits.admit(&Dependency::Store(used.clone())) {
+        match self.circuits.admit(&Subject::Store(used.clone())) {
             Admission::Closed => true,
             Admission::Open(_) => false,
             Admission::Probe => self.probe_circuit(used).await,
@@ -55,7 +55,7 @@ impl Parts {
     /// Returns whether an operation that just failed fails for every object rather than for one object. Opens
     /// the circuit in that case.
     pub(super) async fn is_outage(&self, used: &StoreUse) -> bool {
-        match self.circuits.admit(&Dependency::Store(used.clone())) {
+        match self.circuits.admit(&Subject::Store(used.clone())) {
             Admission::Open(_) => true,
             Admission::Closed | Admission::Probe => !self.probe_circuit(used).await,
         }
@@ -63,7 +63,7 @@ impl Parts {
 
     /// Probes an operation and reports the result to its circuit.
     pub(super) async fn probe_circuit(&self, used: &StoreUse) -> bool {
-        let dependency = Dependency::Store(used.clone());
+        let dependency = Subject::Store(used.clone());
         let probe = tokio::time::timeout(PROBE_TIME, self.probe(used)).await;
         let probe = probe.unwrap_or_else(|_| {
             let source = io::ErrorKind::TimedOut.into();

@@ -9,8 +9,9 @@ use tracing::Instrument;
 use super::Shared;
 use super::accept::Accepted;
 use super::attempt::{Attempt, MessageAction};
-use super::circuit::{Admission, Dependency, Operation, StoreUse};
+use super::circuit::{Admission, Operation, StoreUse, Subject};
 use super::fault::{self, Point};
+use super::monitor::{LoopGuard, max_age};
 use super::orphans;
 use super::rate::Rate;
 use super::receipt::Receipt;
@@ -24,6 +25,9 @@ use crate::queue::Message;
 /// Maximum time for which a message stays hidden because of a condition that may end at any time.
 const MAX_PAUSE: Duration = Duration::from_secs(900);
 
+/// Interval of the signs of life of a paused slot.
+const PAUSE_CHECK: Duration = Duration::from_secs(10);
+
 pub(super) struct Slot {
     shared: Arc<Shared>,
 }
@@ -35,13 +39,23 @@ impl Slot {
 
     pub(super) async fn run(self) {
         while !self.shared.stopping.is_cancelled() {
+            // Not watched while a message is handled, which may take hours; the heartbeat is.
+            let pulse = self.watch();
             if !self.ready().await {
                 continue;
             }
             let Some(message) = self.receive().await else {
                 continue;
             };
+            drop(pulse);
+            let _busy = self.shared.parts.monitor.busy();
             let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
+            // The poll began before the stop or the pause.
+            if self.shared.parts.monitor.is_paused() {
+                receipt.extend_visibility(Duration::ZERO).await;
+                self.refund_job();
+                continue;
+            }
             if self.shared.stopping.is_cancelled() {
                 receipt.extend_visibility(Duration::ZERO).await;
                 return;
@@ -52,19 +66,34 @@ impl Slot {
                 receive_count = receipt.message().receive_count
             );
             // A panic while a message is handled does not end the slot.
-            let shared = Arc::clone(&self.shared);
-            let handling = async move { Slot { shared }.handle(&receipt).await };
+            let slot = Self::new(Arc::clone(&self.shared));
+            let handling = async move { slot.handle(&receipt).await };
             if let Err(error) = tokio::spawn(handling.instrument(span)).await {
                 tracing::error!(%error, "message handler panicked; the message will be redelivered");
             }
         }
     }
 
+    fn watch(&self) -> LoopGuard {
+        // Each step before the next sign of life is a wait of limited time.
+        let limit = max_age(self.shared.config.timing.long_poll);
+        self.shared.parts.monitor.watch("slot", limit)
+    }
+
     /// Waits until a job may start; returns `false` after a wait, to check again.
     async fn ready(&self) -> bool {
         let shared = &self.shared;
+        if shared.parts.monitor.is_paused() {
+            tokio::select! {
+                () = shared.parts.monitor.resumed() => {}
+                // A sign of life.
+                () = tokio::time::sleep(PAUSE_CHECK) => {}
+                () = shared.stopping.cancelled() => {}
+            }
+            return false;
+        }
         let circuits = &shared.parts.circuits;
-        let open = [Dependency::Queue, Dependency::Database, Dependency::Outbox];
+        let open = [Subject::Queue, Subject::Database, Subject::Outbox];
         let open = open
             .iter()
             .filter_map(|dependency| circuits.open_until(dependency));
@@ -75,7 +104,7 @@ impl Slot {
         // Every job needs the store of the results.
         for operation in Operation::ALL {
             let used = StoreUse::of_results(operation);
-            match circuits.admit(&Dependency::Store(used.clone())) {
+            match circuits.admit(&Subject::Store(used.clone())) {
                 Admission::Closed => {}
                 Admission::Open(until) => {
                     self.wait_until(until).await;
@@ -125,7 +154,7 @@ impl Slot {
         telemetry::polled();
         match received {
             Ok(messages) => {
-                self.shared.parts.circuits.succeeded(&Dependency::Queue);
+                self.shared.parts.circuits.succeeded(&Subject::Queue);
                 let message = messages.into_iter().next();
                 match &message {
                     Some(message) => telemetry::received(message.receive_count),
@@ -140,10 +169,7 @@ impl Slot {
             }
             Err(error) => {
                 self.refund_job();
-                self.shared
-                    .parts
-                    .circuits
-                    .failed(&Dependency::Queue, &chain(&error));
+                self.shared.parts.circuits.failed(&Subject::Queue, &chain(&error));
                 None
             }
         }
@@ -165,7 +191,7 @@ impl Slot {
                 self.shared
                     .parts
                     .circuits
-                    .failed(&Dependency::Database, &chain(&error));
+                    .failed(&Subject::Database, &chain(&error));
                 MessageAction::Redeliver(Self::redelivery_pause(receipt))
             }
         };
@@ -219,7 +245,7 @@ impl Slot {
         };
         let claimed = Instant::now();
         let claim = self.claim_with_retries(job, &terms, claimed).await?;
-        self.shared.parts.circuits.succeeded(&Dependency::Database);
+        self.shared.parts.circuits.succeeded(&Subject::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.refund_job();
         }
@@ -299,7 +325,7 @@ impl Slot {
             self.shared
                 .parts
                 .circuits
-                .failed(&Dependency::Database, &chain(&error));
+                .failed(&Subject::Database, &chain(&error));
             let next = Instant::now() + backoff.failed();
             if next >= end {
                 return Err(error);

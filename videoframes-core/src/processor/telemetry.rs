@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use super::circuit::{Dependency, StoreUse};
 use crate::jobs::Backlog;
 
 pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
     let error = error.unwrap_or_default().to_owned();
     counter!("videoframes_jobs_total", "outcome" => outcome, "error_type" => error).increment(1);
-    histogram!("videoframes_job_duration_seconds").record(took);
+    histogram!("videoframes_job_duration_seconds", "outcome" => outcome).record(took);
 }
 
 /// Counts a job in flight until it is dropped.
@@ -89,18 +88,8 @@ pub(super) fn published(result: &'static str, count: u64) {
     counter!("videoframes_outbox_publish_total", "result" => result).increment(count);
 }
 
-pub(super) fn circuit(dependency: &Dependency, open: bool) {
-    let store = |used: &StoreUse| {
-        let bucket = used.bucket.clone().unwrap_or_default();
-        gauge!("videoframes_circuit_state", "dependency" => "store", "bucket" => bucket, "operation" => used.operation.as_str())
-    };
-    let state = match dependency {
-        Dependency::Queue => gauge!("videoframes_circuit_state", "dependency" => "queue"),
-        Dependency::Database => gauge!("videoframes_circuit_state", "dependency" => "database"),
-        Dependency::Outbox => gauge!("videoframes_circuit_state", "dependency" => "outbox"),
-        Dependency::Store(used) => store(used),
-    };
-    state.set(if open { 1.0 } else { 0.0 });
+pub(super) fn circuit(dependency: &'static str, open: bool) {
+    gauge!("videoframes_circuit_state", "dependency" => dependency).set(f64::from(u8::from(open)));
 }
 
 pub(super) fn extracted(frames: u64, input: u64, output: u64) {

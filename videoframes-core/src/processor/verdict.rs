@@ -14,7 +14,7 @@ pub(super) struct Verdict {
     pub(super) error: JobError,
     /// Whether another attempt may succeed without any change.
     pub(super) retryable: bool,
-    /// Dependency that may have an outage, if any.
+    /// Subject that may have an outage, if any.
     pub(super) suspect: Option<Suspect>,
     /// Objects of this attempt to delete if the job fails because of this error.
     pub(super) discard: Vec<ObjectKey>,

@@ -1,0 +1,322 @@
+//! The state of a running processor, for health checks, and its control from outside.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// Time that a loop may take beyond three periods: calls to dependencies have shorter timeouts.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Returns the maximum age of a healthy loop with this period.
+pub(super) fn max_age(period: Duration) -> Duration {
+    period * 3 + PATIENCE
+}
+
+/// Reports the state of a [`Processor`](super::Processor), and pauses and resumes it.
+///
+/// Does no I/O and never waits, so that the state can be read while the runtime of the processor is blocked. All
+/// clones refer to the same processor.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    paused: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    slots: usize,
+    busy: usize,
+    loops: BTreeMap<(&'static str, u64), Pulse>,
+    /// Number of loops registered so far, which distinguishes loops of one name.
+    registered: u64,
+    outages: BTreeMap<Dependency, Instant>,
+}
+
+/// The last sign of life of a loop.
+#[derive(Debug, Clone, Copy)]
+struct Pulse {
+    last: Instant,
+    limit: Duration,
+}
+
+/// The phase of a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Not running yet.
+    #[default]
+    Starting,
+    /// Receives messages, unless paused.
+    Running,
+    /// Receives no more messages, and finishes or releases its jobs.
+    Stopping,
+}
+
+/// A dependency of a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Dependency {
+    /// The input queue.
+    Queue,
+    /// The database.
+    Database,
+    /// A store of sources, or the store of the results.
+    Store,
+}
+
+impl Dependency {
+    /// Returns `queue`, `database` or `store`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Database => "database",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The state of a processor at one time.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProcessorStatus {
+    /// The phase.
+    pub phase: Phase,
+    /// Whether the processor is paused: it receives no messages, and continues the jobs in flight.
+    pub paused: bool,
+    /// Maximum number of jobs at the same time.
+    pub slots: usize,
+    /// Number of slots with a message.
+    pub busy: usize,
+    /// Running loops.
+    pub loops: Vec<LoopStatus>,
+    /// Dependencies with an outage, and its duration so far.
+    pub outages: Vec<(Dependency, Duration)>,
+}
+
+/// The state of a loop.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct LoopStatus {
+    /// Name of the loop, such as `relay`. The loops of several slots have the same name.
+    pub name: &'static str,
+    /// Time since the last sign of life.
+    pub age: Duration,
+    /// Maximum age of a healthy loop.
+    pub limit: Duration,
+}
+
+impl LoopStatus {
+    /// Returns whether the loop is older than its limit.
+    pub fn is_stuck(&self) -> bool {
+        self.age > self.limit
+    }
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::default(),
+                paused: watch::Sender::new(false),
+            }),
+        }
+    }
+}
+
+impl Monitor {
+    /// Returns the state at this time.
+    pub fn status(&self) -> ProcessorStatus {
+        self.status_at(Instant::now())
+    }
+
+    fn status_at(&self, now: Instant) -> ProcessorStatus {
+        let state = self.state();
+        ProcessorStatus {
+            phase: state.phase,
+            paused: *self.inner.paused.borrow(),
+            slots: state.slots,
+            busy: state.busy,
+            loops: state
+                .loops
+                .iter()
+                .map(|((name, _), pulse)| LoopStatus {
+                    name,
+                    age: now.saturating_duration_since(pulse.last),
+                    limit: pulse.limit,
+                })
+                .collect(),
+            outages: state
+                .outages
+                .iter()
+                .map(|(dependency, since)| (*dependency, now.saturating_duration_since(*since)))
+                .collect(),
+        }
+    }
+
+    /// Stops receiving messages; jobs in flight continue.
+    pub fn pause(&self) {
+        self.inner.paused.send_replace(true);
+    }
+
+    /// Receives messages again.
+    pub fn resume(&self) {
+        self.inner.paused.send_replace(false);
+    }
+
+    /// Waits until the processor is not paused.
+    pub(super) async fn resumed(&self) {
+        let mut paused = self.inner.paused.subscribe();
+        // The sender lives as long as `self`.
+        let _ = paused.wait_for(|paused| !paused).await;
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        *self.inner.paused.borrow()
+    }
+
+    pub(super) fn enter(&self, phase: Phase, slots: usize) {
+        let mut state = self.state();
+        (state.phase, state.slots) = (phase, slots);
+    }
+
+    pub(super) fn outage(&self, dependency: Dependency, ongoing: bool) {
+        let mut state = self.state();
+        if ongoing {
+            state.outages.entry(dependency).or_insert_with(Instant::now);
+        } else {
+            state.outages.remove(&dependency);
+        }
+    }
+
+    /// Counts a slot as busy until the guard is dropped.
+    pub(super) fn busy(&self) -> Busy {
+        self.state().busy += 1;
+        Busy(self.clone())
+    }
+
+    /// Registers a loop until the guard is dropped; the age of the loop starts at zero. `limit` is the maximum age of
+    /// a healthy loop.
+    pub fn watch(&self, name: &'static str, limit: Duration) -> LoopGuard {
+        let number = {
+            let mut state = self.state();
+            state.registered += 1;
+            state.registered
+        };
+        let guard = LoopGuard {
+            monitor: self.clone(),
+            key: (name, number),
+            limit,
+        };
+        guard.beat();
+        guard
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A busy slot.
+#[derive(Debug)]
+pub(super) struct Busy(Monitor);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+    }
+}
+
+/// A registered loop, which ends when the guard is dropped.
+#[derive(Debug)]
+pub struct LoopGuard {
+    monitor: Monitor,
+    key: (&'static str, u64),
+    limit: Duration,
+}
+
+impl LoopGuard {
+    /// Records a sign of life.
+    pub fn beat(&self) {
+        let pulse = Pulse {
+            last: Instant::now(),
+            limit: self.limit,
+        };
+        self.monitor.state().loops.insert(self.key, pulse);
+    }
+}
+
+impl Drop for LoopGuard {
+    fn drop(&mut self) {
+        self.monitor.state().loops.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_stuck_after_three_periods_and_the_patience() {
+        let monitor = Monitor::default();
+        let period = Duration::from_secs(10);
+        let relay = monitor.watch("relay", max_age(period));
+        let begun = Instant::now();
+        let is_stuck = |after| monitor.status_at(begun + after).loops[0].is_stuck();
+        assert!(!is_stuck(3 * period + PATIENCE - Duration::from_secs(1)));
+        assert!(is_stuck(3 * period + PATIENCE + Duration::from_secs(1)));
+        drop(relay);
+        assert!(
+            monitor.status().loops.is_empty(),
+            "a loop that ended is not stuck"
+        );
+    }
+
+    #[test]
+    fn loops_of_one_name_are_separate() {
+        let monitor = Monitor::default();
+        let slots = [0, 1].map(|_| monitor.watch("slot", PATIENCE));
+        assert_eq!(monitor.status().loops.len(), 2);
+        drop(slots);
+        assert_eq!(monitor.status().loops.len(), 0);
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_recovery() {
+        let monitor = Monitor::default();
+        monitor.outage(Dependency::Store, true);
+        let since = Instant::now();
+        monitor.outage(Dependency::Store, true);
+        let status = monitor.status_at(since + Duration::from_secs(60));
+        assert_eq!(status.outages.len(), 1);
+        assert!(status.outages[0].1 >= Duration::from_secs(60));
+        monitor.outage(Dependency::Store, false);
+        assert!(monitor.status().outages.is_empty());
+    }
+
+    #[tokio::test]
+    async fn resumed_waits_only_while_paused() {
+        let monitor = Monitor::default();
+        monitor.resumed().await;
+        monitor.pause();
+        assert!(monitor.status().paused);
+        let waits = tokio::time::timeout(Duration::from_millis(20), monitor.resumed()).await;
+        assert!(waits.is_err());
+        monitor.clone().resume();
+        monitor.resumed().await;
+    }
+}

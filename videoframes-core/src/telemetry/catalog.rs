@@ -1,0 +1,177 @@
+//! All metrics of the library.
+
+use metrics::Unit;
+
+use super::metric::{Labels, Metric, MetricKind};
+use crate::jobs::ErrorCode;
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric::new(MetricKind::Counter, name, Unit::Count, help)
+}
+
+const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Metric {
+    Metric::new(MetricKind::Gauge, name, unit, help)
+}
+
+const fn histogram(name: &'static str, unit: Unit, help: &'static str) -> Metric {
+    Metric::new(MetricKind::Histogram, name, unit, help)
+}
+
+/// Returns the outcomes of attempts with the error types that occur in series before their first event.
+fn outcomes() -> Vec<(&'static str, &'static str)> {
+    let failed = ErrorCode::ALL
+        .iter()
+        .filter(|code| !matches!(code, ErrorCode::Cancelled | ErrorCode::Superseded))
+        .map(|code| ("failed", code.as_str()));
+    [("completed", ""), ("released", "")]
+        .into_iter()
+        .chain([
+            ("cancelled", ErrorCode::Cancelled.as_str()),
+            ("cancelled", ErrorCode::Superseded.as_str()),
+        ])
+        .chain(failed)
+        .collect()
+}
+
+const OUTCOMES: &[&str] = &[
+    "completed",
+    "failed",
+    "cancelled",
+    "retried",
+    "deferred",
+    "released",
+];
+
+/// All metrics of the library.
+pub const METRICS: &[Metric] = &[
+    counter(
+        "videoframes_jobs_total",
+        "Ended attempts. `completed`, `failed` and `cancelled` end the job, the other outcomes lead to another attempt.",
+    )
+    .labels(Labels::Pairs("outcome", "error_type", outcomes)),
+    histogram(
+        "videoframes_job_duration_seconds",
+        Unit::Seconds,
+        "Duration of attempts, from the claim to the recorded outcome.",
+    )
+    .labels(Labels::Product(&[("outcome", OUTCOMES)])),
+    histogram(
+        "videoframes_job_stage_duration_seconds",
+        Unit::Seconds,
+        "Duration of the stages of an attempt.",
+    )
+    .labels(Labels::Product(&[("stage", &["prepare", "extract", "compress", "commit"])])),
+    histogram(
+        "videoframes_job_queue_wait_seconds",
+        Unit::Seconds,
+        "Time from the submission of a job to its first attempt.",
+    ),
+    gauge(
+        "videoframes_jobs_in_flight",
+        Unit::Count,
+        "Attempts in progress in this worker.",
+    ),
+    gauge("videoframes_slots", Unit::Count, "Maximum number of attempts at the same time in this worker."),
+    counter("videoframes_frames_extracted_total", "Frames written to archives."),
+    Metric::new(
+        MetricKind::Counter,
+        "videoframes_input_bytes_total",
+        Unit::Bytes,
+        "Bytes read from sources of completed extractions.",
+    ),
+    Metric::new(
+        MetricKind::Counter,
+        "videoframes_output_bytes_total",
+        Unit::Bytes,
+        "Bytes of written archives.",
+    ),
+    counter("videoframes_renditions_total", "Renditions of completed jobs.").labels(Labels::Product(&[
+        ("outcome", &["made", "failed"]),
+        ("codec", &["h264", "hevc", "av1", "vp9", "other"]),
+    ])),
+    counter(
+        "videoframes_results_reused_total",
+        "Jobs completed with the result of an earlier job for the same work.",
+    ),
+    histogram(
+        "videoframes_message_receive_count",
+        Unit::Count,
+        "Receive count of received messages, from 1 for a first delivery.",
+    ),
+    gauge(
+        "videoframes_last_poll_timestamp_seconds",
+        Unit::Seconds,
+        "Unix time of the last answer of the input queue. Stands still while all slots are busy.",
+    ),
+    counter(
+        "videoframes_duplicate_deliveries_total",
+        "Received messages about jobs that need no attempt.",
+    )
+    .labels(Labels::Product(&[("state", &["held", "not_due", "terminal"])])),
+    counter(
+        "videoframes_visibility_extensions_total",
+        "Extensions of the visibility timeout of a message.",
+    )
+    .labels(Labels::Product(&[("result", &["ok", "lost", "error", "timeout"])])),
+    counter("videoframes_object_events_total", "Received events about new objects.")
+        .labels(Labels::Product(&[("result", &["asked", "no_rule"])])),
+    counter("videoframes_dlq_messages_total", "Messages that the worker dead-lettered.")
+        .labels(Labels::Product(&[("reason", &["malformed", "idempotency_conflict"])])),
+    counter("videoframes_lease_renewals_total", "Renewals of leases.")
+        .labels(Labels::Product(&[("result", &["ok", "lost", "error"])])),
+    counter("videoframes_lease_lost_total", "Attempts discarded because of their lost lease.")
+        .labels(Labels::Product(&[("reason", &["taken", "fenced"])])),
+    counter(
+        "videoframes_stale_commits_total",
+        "Outcomes rejected by the database because another claim holds the job.",
+    ),
+    counter("videoframes_rescues_total", "Jobs that the sweep changed.").labels(Labels::Product(&[(
+        "reason",
+        &["enqueued", "failed", "cancelled", "forgotten"],
+    )])),
+    gauge(
+        "videoframes_outbox_pending",
+        Unit::Count,
+        "Unsent messages in the outbox. All workers report the same outbox: use max, not sum.",
+    ),
+    gauge(
+        "videoframes_outbox_oldest_age_seconds",
+        Unit::Seconds,
+        "Age of the oldest unsent message. All workers report the same outbox: use max, not sum.",
+    ),
+    gauge(
+        "videoframes_outbox_refused",
+        Unit::Count,
+        "Messages that a queue rejected permanently. All workers report the same outbox: use max, not sum.",
+    ),
+    counter("videoframes_outbox_publish_total", "Messages of the outbox by the result of sending.")
+        .labels(Labels::Product(&[("result", &["ok", "refused", "error"])])),
+    gauge(
+        "videoframes_circuit_state",
+        Unit::Count,
+        "1 during an outage of the dependency, as seen by this worker, else 0.",
+    )
+    .labels(Labels::Product(&[("dependency", &["queue", "database", "outbox", "store"])])),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_end_with_their_unit() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for metric in METRICS {
+            assert!(metric.name.starts_with("videoframes_"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            let is_total = metric.name.ends_with("_total");
+            assert_eq!(is_total, metric.kind == MetricKind::Counter, "{}", metric.name);
+            if metric.unit == Unit::Seconds {
+                assert!(metric.name.ends_with("_seconds"), "{}", metric.name);
+            }
+        }
+    }
+}

@@ -74,6 +74,16 @@ impl Failure {
         }
     }
 
+    /// Returns the exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Returns the text of the hint.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Prints the messages and the hint to stderr in the colours of clap's errors, and returns the exit code.
     ///
     /// Omits colours if stderr is not a terminal or `NO_COLOR` is set.

@@ -51,6 +51,14 @@ pub(crate) enum Command {
     /// Process jobs until stopped
     #[command(after_help = crate::config::help())]
     Run(RunArgs),
+    /// Check the health of a worker on this machine
+    Health(crate::ops::HealthArgs),
+    /// Stop receiving messages; jobs in progress continue
+    Pause(crate::ops::WorkersArgs),
+    /// Receive messages again after a pause
+    Resume(crate::ops::WorkersArgs),
+    /// Change the log level of running workers
+    LogLevel(crate::ops::LogLevelArgs),
     /// Submit a job for a video; prints the job ID
     Submit(Box<SubmitArgs>),
     /// List jobs, newest first

@@ -11,6 +11,7 @@ mod logs;
 mod migrate;
 mod notifications;
 mod objects;
+mod ops;
 mod outage;
 mod provision;
 mod queues;
@@ -27,7 +28,8 @@ use videoframes_console::{Failure, parse};
 use videoframes_core::ffmpeg::protect_secrets;
 
 use crate::args::{Cli, Command};
-use crate::config::Config;
+use crate::config::{Config, LogConfig};
+use crate::logs::{LogFilter, LogFormat};
 
 fn main() -> ExitCode {
     // Must come first: a compromised ffmpeg could read the memory and environment of this process.
@@ -38,17 +40,23 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let log = match LogConfig::read(cli.location.verbose) {
+        Ok(log) => log,
+        Err(failure) => return failure.report(),
+    };
+    let log_filter = logs::start(&log.filter, log.format);
+    let report = |failure: Failure| match log.format {
+        LogFormat::Text => failure.report(),
+        LogFormat::Json => logs::failure(&failure),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::internal(&error).report(),
+        Err(error) => return report(Failure::internal(&error)),
     };
-    match runtime.block_on(dispatch(cli)) {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
+    runtime.block_on(dispatch(cli, log_filter)).unwrap_or_else(report)
 }
 
-async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {
     // Both may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
@@ -56,9 +64,12 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         _ => {}
     }
     let config = Config::read(&cli.location)?;
-    logs::start(&config);
     match cli.command {
-        Command::Run(args) => run::run(config, &args).await,
+        Command::Run(args) => run::run(config, &args, log_filter).await,
+        Command::Health(args) => ops::health(&config, &args),
+        Command::Pause(args) => ops::pause(&config, &args),
+        Command::Resume(args) => ops::resume(&config, &args),
+        Command::LogLevel(args) => ops::log_level(&config, &args),
         Command::Submit(args) => submit::run(&config, *args).await,
         Command::Jobs(args) => jobs::list(&config, &args).await,
         Command::Job(args) => jobs::show(&config, &args).await,

@@ -4,27 +4,36 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_process::Collector;
+use tokio_util::task::AbortOnDropHandle;
 use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
 use videoframes_core::error::chain;
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::Scratch;
-use videoframes_core::processor::{Parts, Processor, Until};
+use videoframes_core::processor::{Monitor, Parts, Processor, Until};
 
 use crate::args::RunArgs;
-use crate::config::Config;
+use crate::config::{Config, MetricsFormat};
 use crate::connections::open;
+use crate::logs::{LogFilter, name_instance};
 use crate::objects::Objects;
+use crate::ops::{self, Control, MAX_BLOCKED, Ops, OpsParts, PULSE, Resources};
 use crate::queues::Messages;
 use crate::start::with_retries;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    mut config: Config,
+    args: &RunArgs,
+    log_filter: LogFilter,
+) -> Result<ExitCode, Failure> {
     if let Some(concurrency) = args.concurrency {
         if concurrency == 0 {
             return Err(Failure::new(exit::USAGE, "--concurrency must be at least 1"));
         }
         config.processor.concurrency = concurrency;
     }
+    name_instance(&config.processor.owner);
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
     let version = extractor.ffmpeg_version().await.map_err(|error| {
@@ -38,6 +47,16 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
         )
     })?;
     let workspace = Arc::new(workspace);
+    let monitor = Monitor::default();
+    let ops = start_ops(
+        &config,
+        &extractor,
+        &version.text,
+        &workspace,
+        &monitor,
+        log_filter,
+    )?;
+    let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse(monitor.clone())));
     let place = open(&config).await?;
     let ready = with_retries(&stop, async || {
         place.objects.check().await?;
@@ -50,6 +69,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     let Some(queues) = ready.await? else {
         return Ok(ExitCode::SUCCESS);
     };
+    ops.complete_startup();
     let extractor = extractor.with_registry(workspace.children());
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
@@ -62,6 +82,7 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     .with_compressor(Arc::new(compressor))
     .with_stores(place.stores)
     .with_rules(config.rules)
+    .with_monitor(monitor)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -90,6 +111,57 @@ pub(crate) async fn run(mut config: Config, args: &RunArgs) -> Result<ExitCode, 
     sweeper.abort();
     place.database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the operations port and the control socket.
+fn start_ops(
+    config: &Config,
+    extractor: &FfmpegExtractor,
+    ffmpeg_version: &str,
+    workspace: &Workspace,
+    monitor: &Monitor,
+    log_filter: LogFilter,
+) -> Result<Ops, Failure> {
+    let metrics = match config.metrics {
+        MetricsFormat::Prometheus => Some(ops::install(ffmpeg_version).map_err(|e| Failure::internal(&e))?),
+        MetricsFormat::Off => None,
+    };
+    let parts = OpsParts {
+        monitor: monitor.clone(),
+        resources: Resources {
+            scratch: workspace.copies(),
+            quota: config.scratch_quota,
+            children: workspace.children(),
+            extractor: extractor.clone(),
+            process: Collector::default(),
+        },
+        control: Control {
+            monitor: monitor.clone(),
+            logs: log_filter,
+        },
+        metrics,
+        ffmpeg_version: ffmpeg_version.to_owned(),
+    };
+    Ops::start(parts, config.ops_listen, workspace.socket()).map_err(|error| {
+        let address = config
+            .ops_listen
+            .map(|address| format!(" on {address}"))
+            .unwrap_or_default();
+        Failure::new(
+            exit::UNAVAILABLE,
+            format!("failed to open the operations port{address}: {error}"),
+        )
+        .hint("VF_OPS_LISTEN sets another IP:PORT, or off")
+    })
+}
+
+/// Shows that the runtime is not blocked.
+async fn pulse(monitor: Monitor) {
+    let runtime = monitor.watch("runtime", MAX_BLOCKED);
+    loop {
+        runtime.beat();
+        tokio::time::sleep(PULSE).await;
+    }
 }
 
 /// Removes files and incomplete objects of dead workers, and old messages that were never received.

@@ -14,6 +14,8 @@ const LOCK: &str = "lock";
 const OWNER: &str = "processor-";
 /// Subfolder for copies of sources.
 const COPIES: &str = "copies";
+/// Control socket of the worker.
+const SOCKET: &str = "control";
 /// Subfolder with one file per running ffmpeg.
 const CHILDREN: &str = "children";
 
@@ -57,6 +59,31 @@ impl Workspace {
         self.own.join(CHILDREN)
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.own.join(SOCKET)
+    }
+
+    /// Returns the workers with a folder in `all`, by name. A missing folder counts as empty.
+    pub(crate) fn workers(all: &Path) -> io::Result<Vec<WorkerSocket>> {
+        let entries = match fs::read_dir(all) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut workers = Vec::new();
+        for entry in entries {
+            let folder = entry?.path();
+            let socket = folder.join(SOCKET);
+            let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+            // The folder of a dead worker waits for the next sweep.
+            if let Some(name) = name.filter(|_| is_workspace(&folder) && is_live(&folder) && socket.exists())
+            {
+                workers.push(WorkerSocket { name, socket });
+            }
+        }
+        workers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(workers)
+    }
+
     /// Kills the decoders of dead workers, and removes their folders.
     pub(crate) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.all)? {
@@ -77,6 +104,21 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// A worker on this machine and its control socket.
+#[derive(Debug)]
+pub(crate) struct WorkerSocket {
+    pub(crate) name: String,
+    pub(crate) socket: PathBuf,
+}
+
+/// Returns whether a process holds the lock of the folder.
+fn is_live(folder: &Path) -> bool {
+    let Ok(lock) = File::open(folder.join(LOCK)) else {
+        return false;
+    };
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
 /// Returns a builder for folders that only this user can access, regardless of the umask.

@@ -1,10 +1,12 @@
 //! Configuration from environment variables and options, read once; all errors are reported together.
 
 mod address;
+mod logging;
 mod places;
 mod values;
 mod variables;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,16 +16,35 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
 pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
+pub(crate) use self::logging::LogConfig;
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{positive_time, size};
 pub(crate) use self::variables::help;
 use crate::args::LocationArgs;
 
+/// The format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
+pub(crate) enum MetricsFormat {
+    /// Text for scrapes at the operations port.
+    Prometheus,
+    /// No metrics.
+    Off,
+}
+
+fn metrics_format(text: &str) -> Result<MetricsFormat, String> {
+    match text {
+        "prometheus" => Ok(MetricsFormat::Prometheus),
+        "off" => Ok(MetricsFormat::Off),
+        _ => Err("prometheus or off".to_owned()),
+    }
+}
+
+fn ops_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_| "IP:PORT or off".to_owned()),
+    }
 }
 
 /// The configuration of a worker.
@@ -37,8 +58,9 @@ pub(crate) struct Config {
     pub(crate) max_receives: u32,
     pub(crate) outage: Duration,
     pub(crate) ffmpeg: Option<PathBuf>,
-    pub(crate) log: String,
-    pub(crate) log_format: LogFormat,
+    /// Address of the operations port; `None` if off.
+    pub(crate) ops_listen: Option<SocketAddr>,
+    pub(crate) metrics: MetricsFormat,
     pub(crate) processor: ProcessorConfig,
 }
 
@@ -52,15 +74,6 @@ impl Config {
 
     fn from_reader(location: &LocationArgs, mut read: Reader) -> Result<Self, Vec<String>> {
         let places = Places::read(location, &mut read);
-        let format = |text: &str| match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err("text or json".to_owned()),
-        };
-        let name = |text: &str| match text.is_empty() || text.len() > 80 {
-            false => Ok(text.to_owned()),
-            true => Err("a name of 1 to 80 bytes".to_owned()),
-        };
         let config = Self {
             rules: read.optional("VF_RULES", rules).unwrap_or_default(),
             connections: read.get("VF_DATABASE_CONNECTIONS", count),
@@ -69,11 +82,11 @@ impl Config {
             max_receives: read.get("VF_MAX_RECEIVES", count),
             outage: read.get("VF_OUTAGE_TIMEOUT", time),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
-            log: match location.verbose.level() {
-                Some(level) => level.to_string(),
-                None => read.get("VF_LOG", name),
+            ops_listen: match location.local.is_some() && !read.is_set("VF_OPS_LISTEN") {
+                true => None,
+                false => read.get("VF_OPS_LISTEN", ops_listen),
             },
-            log_format: read.get("VF_LOG_FORMAT", format),
+            metrics: read.get("VF_METRICS", metrics_format),
             processor: processor(&mut read, &places),
             places,
         };
@@ -192,7 +205,7 @@ mod tests {
             ("DATABASE_URL", "mysql://user:secret@host/db"),
             ("VF_LEASE", "soon"),
             ("VF_CONCURRENCY", "0"),
-            ("VF_LOG_FORMAT", "xml"),
+            ("VF_OPS_LISTEN", "localhost"),
         ];
         let errors = of(None, &values).unwrap_err().join("\n");
         for word in [
@@ -200,7 +213,7 @@ mod tests {
             "VF_STORAGE",
             "VF_LEASE",
             "VF_CONCURRENCY",
-            "VF_LOG_FORMAT",
+            "VF_OPS_LISTEN",
             "--local",
         ] {
             assert!(errors.contains(word), "{word}: {errors}");

@@ -181,6 +181,16 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "info",
         "log level (error, warn, info, debug) or a filter such as videoframes_core=debug",
     ),
+    (
+        "VF_OPS_LISTEN",
+        "127.0.0.1:9464",
+        "IP:PORT of /livez, /readyz, /metrics and /version, or off; off with --local unless set",
+    ),
+    (
+        "VF_METRICS",
+        "prometheus",
+        "metrics at the operations port: prometheus or off",
+    ),
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
 ];
 

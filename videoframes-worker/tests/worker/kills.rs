@@ -155,7 +155,7 @@ fn a_panic_in_relay_or_sweep_costs_one_round() {
             worker.log().contains("task panicked") && place.notifications().len() == 1
         });
         assert!(
-            worker.log().contains(&format!("what=\"{what}\"")),
+            worker.log().contains(&format!("\"what\":\"{what}\"")),
             "{}",
             worker.log()
         );

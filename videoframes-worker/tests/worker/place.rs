@@ -34,6 +34,8 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_RETRY_FIRST", "200ms"),
     ("VF_GRACE", "20s"),
     ("VF_LOG", "info"),
+    ("VF_LOG_FORMAT", "json"),
+    ("VF_OPS_LISTEN", "127.0.0.1:0"),
 ];
 /// Maximum time of any wait: the lease and 45 seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -546,6 +548,9 @@ impl Drop for Worker {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            super::log::check(&self.log());
+        }
     }
 }
 

@@ -1,0 +1,116 @@
+//! Formats events and writes them to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use tracing::span::{Attributes, Id, Record as SpanUpdate};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+use super::record::{Fields, Record};
+use super::{json, panics, text};
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+const RFC3339: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
+/// Maximum columns of a line on a terminal.
+const COLUMNS: usize = 120;
+
+/// The filter of log levels of a running process.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Replaces the filter. Fails if the text is no filter.
+    pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::builder()
+            .parse(with_clients(filter))
+            .map_err(|error| format!("'{filter}' is not a log filter: {error}"))?;
+        self.0.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+/// Starts logging to stderr, panics included. `filter` is a level or a filter of targets.
+pub(crate) fn start(filter: &str, format: LogFormat) -> LogFilter {
+    let filter = EnvFilter::builder().parse_lossy(with_clients(filter));
+    let (filter, handle) = reload::Layer::new(filter);
+    let layer = LogLayer {
+        format,
+        columns: io::stderr().is_terminal().then(columns),
+    };
+    tracing_subscriber::registry().with(filter).with(layer).init();
+    panics::log_panics();
+    LogFilter(handle)
+}
+
+/// Callers log errors of the database client, so that messages of the client would be duplicates.
+fn with_clients(filter: &str) -> String {
+    format!("{filter},sqlx=error,sea_orm=warn")
+}
+
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    let columns = size.map_or(COLUMNS, |size| usize::from(size.ws_col));
+    if columns == 0 {
+        COLUMNS
+    } else {
+        columns.min(COLUMNS)
+    }
+}
+
+struct LogLayer {
+    format: LogFormat,
+    /// Width of the terminal, if stderr is a terminal.
+    columns: Option<usize>,
+}
+
+impl LogLayer {
+    fn line(&self, record: Record) -> String {
+        let now = OffsetDateTime::now_utc();
+        // Both formats hold only components of every time.
+        let format = |format| now.format(format).unwrap_or_default();
+        match (self.format, self.columns) {
+            (LogFormat::Json, _) => json::line(record, format(RFC3339)),
+            (LogFormat::Text, None) => text::line(&record, &format(RFC3339), None),
+            (LogFormat::Text, width) => text::line(&record, &format(TIME_OF_DAY), width),
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, update: &SpanUpdate<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            update.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = self.line(Record::new(event, &context));
+        line.push('\n');
+        // Errors are ignored: a worker must survive a closed reader of its log.
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}

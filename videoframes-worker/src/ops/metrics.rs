@@ -1,0 +1,192 @@
+//! Metrics of the worker, and the recorder for all metrics.
+
+use metrics::{Unit, counter, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+use videoframes_core::telemetry::{self, Labels, Metric, MetricKind};
+
+use super::health::{Facts, Health};
+
+/// Durations of jobs and stages in seconds: from a small image to a whole film.
+const DURATIONS: &[f64] = &[
+    0.05, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0,
+];
+/// Waits in the queue in seconds.
+const WAITS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0];
+/// Receive counts: the default maximum is 50.
+const RECEIVES: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0];
+
+/// Reasons of `videoframes_ready`, without their details.
+const REASONS: &[&str] = &[
+    "starting",
+    "stopping",
+    "paused",
+    "circuit:queue",
+    "circuit:database",
+    "circuit:store",
+    "scratch",
+    "ffmpeg",
+    "loop",
+];
+/// Loops of a worker.
+const LOOPS: &[&str] = &["slot", "heartbeat", "relay", "sweep", "runtime"];
+
+const fn gauge_of(name: &'static str, unit: Unit, help: &'static str) -> Metric {
+    Metric::new(MetricKind::Gauge, name, unit, help)
+}
+
+/// Metrics that the worker adds to those of the library.
+const METRICS: &[Metric] = &[
+    gauge_of("videoframes_build_info", Unit::Count, "Always 1; the labels name the running versions.")
+        .labels(Labels::Open(&["version", "ffmpeg"])),
+    gauge_of(
+        "videoframes_ready",
+        Unit::Count,
+        "1 while the reason keeps the worker from starting jobs, else 0. All series at 0: the worker is ready.",
+    )
+    .labels(Labels::Product(&[("reason", REASONS)])),
+    gauge_of(
+        "videoframes_loop_age_seconds",
+        Unit::Seconds,
+        "Time since the last sign of life of the oldest loop of this name; 0 if no such loop runs.",
+    )
+    .labels(Labels::Product(&[("loop", LOOPS)])),
+    gauge_of(
+        "videoframes_scratch_free_bytes",
+        Unit::Bytes,
+        "Space for temporary files: what is left of the quota, or of the file system if that is less.",
+    ),
+    gauge_of("videoframes_scratch_quota_bytes", Unit::Bytes, "Maximum size of the temporary files."),
+    gauge_of(
+        "videoframes_children_resident_memory_bytes",
+        Unit::Bytes,
+        "Resident memory of the running ffmpeg processes.",
+    ),
+    Metric::new(
+        MetricKind::Counter,
+        "videoframes_children_cpu_seconds_total",
+        Unit::Seconds,
+        "CPU time of all ffmpeg processes.",
+    ),
+    gauge_of(
+        "videoframes_memory_limit_bytes",
+        Unit::Bytes,
+        "Memory limit of the cgroup of the worker; 0 without a limit.",
+    ),
+];
+
+/// Installs the recorder for Prometheus and creates all series.
+///
+/// # Errors
+/// Fails if the process has a recorder already.
+pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
+    let is = |name: &str| Matcher::Full(name.to_owned());
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATIONS)?
+        .set_buckets_for_metric(is("videoframes_job_queue_wait_seconds"), WAITS)?
+        .set_buckets_for_metric(is("videoframes_message_receive_count"), RECEIVES)?
+        .install_recorder()?;
+    telemetry::register(telemetry::METRICS);
+    telemetry::register(METRICS);
+    Collector::default().describe();
+    gauge!(
+        "videoframes_build_info",
+        "version" => crate::logs::VERSION,
+        "ffmpeg" => ffmpeg.to_owned()
+    )
+    .set(1.0);
+    // The total of an ended worker is unknown to its successor.
+    counter!("videoframes_children_cpu_seconds_total").absolute(0);
+    Ok(handle)
+}
+
+/// Records the gauges of health.
+pub(super) fn record(facts: &Facts, readiness: &Health) {
+    for reason in REASONS {
+        let holds = readiness
+            .reasons
+            .iter()
+            .any(|text| text == reason || (*reason == "loop" && text.starts_with("loop:")));
+        gauge!("videoframes_ready", "reason" => *reason).set(f64::from(u8::from(holds)));
+    }
+    for name in LOOPS {
+        let ages = facts.processor.loops.iter().filter(|pulse| pulse.name == *name);
+        let oldest = ages.map(|pulse| pulse.age.as_secs_f64()).fold(0.0, f64::max);
+        gauge!("videoframes_loop_age_seconds", "loop" => *name).set(oldest);
+    }
+    gauge!("videoframes_slots").set(facts.processor.slots as f64);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fmt::Write;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Returns `docs/metrics.md`.
+    fn catalog() -> String {
+        let mut text = "# Metrics\n\n\
+            `vf-worker` exports these metrics at `/metrics` of its operations port, and `process_*` metrics of its own \
+            process. Histograms have the suffixes `_bucket`, `_sum` and `_count`.\n\n\
+            | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n"
+            .to_owned();
+        for metric in telemetry::METRICS.iter().chain(METRICS) {
+            let names: Vec<_> = metric
+                .labels
+                .names()
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                metric.name,
+                metric.kind.as_str(),
+                names.join(", "),
+                metric.help
+            );
+        }
+        let of_process = [
+            ("process_cpu_seconds_total", "counter", "CPU time."),
+            ("process_open_fds", "gauge", "Open file descriptors."),
+            (
+                "process_max_fds",
+                "gauge",
+                "Maximum number of open file descriptors.",
+            ),
+            ("process_virtual_memory_bytes", "gauge", "Virtual memory."),
+            (
+                "process_virtual_memory_max_bytes",
+                "gauge",
+                "Maximum amount of virtual memory.",
+            ),
+            (
+                "process_resident_memory_bytes",
+                "gauge",
+                "Resident memory, without the memory of ffmpeg.",
+            ),
+            ("process_start_time_seconds", "gauge", "Unix time of the start."),
+            ("process_threads", "gauge", "Threads."),
+        ];
+        for (name, kind, help) in of_process {
+            let _ = writeln!(text, "| `{name}` | {kind} |  | {help} |");
+        }
+        text
+    }
+
+    /// With `UPDATE_DOCS` set, writes the page.
+    #[test]
+    fn docs_list_all_metrics() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&page, catalog()).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&page).unwrap() == catalog(),
+            "docs/metrics.md is stale: run this test with UPDATE_DOCS=1"
+        );
+    }
+}

@@ -81,6 +81,18 @@ postgres_programs() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
+# Prints the folder of promtool and prometheus: $PATH, or the folder of scripts/install-promtool.
+prometheus_programs() {
+    local folder
+    for folder in "$(dirname "$(command -v promtool || true)")" "$target/tools/prometheus"; do
+        if [ -x "$folder/promtool" ] && [ -x "$folder/prometheus" ] && "$folder/promtool" --version >/dev/null 2>&1; then
+            printf '%s\n' "$folder"
+            return 0
+        fi
+    done
+    return 1
+}
+
 # folder_of PATH: prints the absolute path of an existing folder, without symbolic links. A relative PATH starts at
 # the working directory of the caller.
 folder_of() {

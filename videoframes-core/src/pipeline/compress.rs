@@ -1,15 +1,18 @@
 //! Compression of a video: encoding, verification, and a fallback if the result is not smaller than its source.
 
+use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::checks::{begins_late, check_length};
 use super::error::Error;
 use super::probe::{Probe, inspect};
 use super::session::Session;
+use super::space::{SMALL, draft_bytes, statistics_bytes};
 use super::{CompressJob, OnDamage};
 use crate::compress::{
     CompressError, CompressOptions, CompressProgress, CompressReport, CompressRequest, Compressed,
@@ -20,9 +23,6 @@ use crate::source::Source;
 use crate::units::approximate_seconds;
 use crate::video::streams::note;
 use crate::video::{Timeline, VideoInfo};
-
-/// Maximum size in bytes of a draft that is kept together with another draft.
-const SMALL: u64 = 16 << 20;
 
 /// Compresses the source of a session into `target`.
 pub(super) async fn compress(
@@ -66,33 +66,6 @@ pub(super) async fn compress(
     Ok(Compressed { ssim, ..compressed })
 }
 
-/// Returns the maximum size of a draft for a source of this size. The container of the output may add some bytes
-/// to the same streams.
-fn draft_bytes(source: u64) -> u64 {
-    source.saturating_add(source / 16).max(SMALL)
-}
-
-/// Returns the maximum size of two-pass statistics for a source of this size. Complete statistics fit for sources
-/// above about 4 Mbit/s in 1080p.
-fn statistics_bytes(source: u64) -> u64 {
-    source / 2 + SMALL
-}
-
-/// Returns the size of drafts and statistics of a source in the scratch folder, in bytes.
-pub(super) fn additional_bytes<'t>(source: u64, targets: impl IntoIterator<Item = &'t VideoTarget>) -> u64 {
-    let bytes = |target: &VideoTarget| {
-        let statistics = statistics_bytes(source);
-        match target {
-            VideoTarget::File { .. } => statistics,
-            // A small draft may be kept together with the next draft.
-            VideoTarget::Object { .. } => draft_bytes(source)
-                .saturating_add(SMALL)
-                .saturating_add(statistics),
-        }
-    };
-    targets.into_iter().map(bytes).fold(0, u64::saturating_add)
-}
-
 /// A source of compressed videos.
 pub(super) struct Subject<'a> {
     pub(super) session: &'a Session<'a>,
@@ -111,6 +84,14 @@ struct Scanned {
     timeline: Timeline,
     damage: Option<String>,
     interlaced: bool,
+}
+
+/// A request with the files that the compressor writes.
+pub(super) struct Prepared {
+    pub(super) request: CompressRequest,
+    draft: Draft,
+    /// Folder for two-pass statistics, and the file that locks the folder.
+    _statistics: (TempDir, File),
 }
 
 /// A complete video that is not stored yet.
@@ -223,28 +204,9 @@ impl Subject<'_> {
     async fn encode(&self, options: &CompressOptions, target: &VideoTarget) -> Result<Made, Error> {
         let mut deinterlace = self.deinterlace;
         loop {
-            let (request, draft, _statistics) = self.request(options, target, deinterlace)?;
-            let reports = watch::Sender::new(CompressProgress {
-                frames: 0,
-                total: request.frames(),
-            });
-            let mut updates = reports.subscribe();
-            let encoding = self
-                .compressor
-                .compress(&self.path, &request, &reports, self.session.cancel());
-            let progress = &self.session.pipeline.on_compress_progress;
-            tokio::pin!(encoding);
-            let outcome = loop {
-                tokio::select! {
-                    outcome = &mut encoding => break outcome,
-                    // The sender is still in scope, so `changed` cannot fail.
-                    _ = updates.changed() => progress(*updates.borrow_and_update()),
-                }
-            };
-            // The last update may have arrived together with the outcome.
-            progress(*updates.borrow_and_update());
-            match outcome? {
-                Decoded::Complete(report) => return self.made(draft, &request, report, Origin::Encoded),
+            let prepared = self.prepare(options, target, deinterlace)?;
+            match self.encode_once(&prepared.request).await? {
+                Decoded::Complete(report) => return self.made(prepared, report, Origin::Encoded),
                 Decoded::Surprise(Surprise::Interlaced) if !deinterlace => {
                     tracing::info!("found interlaced frames; starting again with a deinterlacer");
                     deinterlace = true;
@@ -254,42 +216,71 @@ impl Subject<'_> {
         }
     }
 
+    /// Encodes once and passes on the progress.
+    async fn encode_once(&self, request: &CompressRequest) -> Result<Decoded<CompressReport>, CompressError> {
+        let reports = watch::Sender::new(CompressProgress {
+            frames: 0,
+            total: request.frames(),
+        });
+        let mut updates = reports.subscribe();
+        let encoding = self
+            .compressor
+            .compress(&self.path, request, &reports, self.session.cancel());
+        let progress = &self.session.context.on_compress_progress;
+        tokio::pin!(encoding);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut encoding => break outcome,
+                // The sender is still in scope, so `changed` cannot fail.
+                _ = updates.changed() => progress(*updates.borrow_and_update()),
+            }
+        };
+        // The last update may have arrived together with the outcome.
+        progress(*updates.borrow_and_update());
+        outcome
+    }
+
     async fn remux(
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
         scanned: Scanned,
     ) -> Result<Made, Error> {
-        let (request, draft, _statistics) = self.request(options, target, self.deinterlace)?;
+        let prepared = self.prepare(options, target, self.deinterlace)?;
         let mut remuxed = self
             .compressor
-            .remux(&self.path, &request, &scanned.timeline, self.session.cancel())
+            .remux(
+                &self.path,
+                &prepared.request,
+                &scanned.timeline,
+                self.session.cancel(),
+            )
             .await?;
         remuxed.damage = scanned.damage;
-        self.made(draft, &request, remuxed, Origin::Remuxed)
+        self.made(prepared, remuxed, Origin::Remuxed)
     }
 
-    /// Returns a request, its draft, and the folder of its two-pass statistics.
-    pub(super) fn request(
+    /// Returns a request with its files.
+    pub(super) fn prepare(
         &self,
         options: &CompressOptions,
         target: &VideoTarget,
         deinterlace: bool,
-    ) -> Result<(CompressRequest, Draft, Statistics), Error> {
-        let statistics = self
+    ) -> Result<Prepared, Error> {
+        let (statistics, lock) = self
             .session
-            .pipeline
+            .context
             .scratch
             .subfolder()
-            .map_err(|e| self.session.pipeline.scratch.failed(e))?;
+            .map_err(|e| self.session.context.scratch.failed(e))?;
         let draft = match target.draft_at_destination() {
             Some(draft) => draft.map_err(Error::Video)?,
             None => Draft::in_scratch(
                 self.session
-                    .pipeline
+                    .context
                     .scratch
                     .file()
-                    .map_err(|e| self.session.pipeline.scratch.failed(e))?,
+                    .map_err(|e| self.session.context.scratch.failed(e))?,
             ),
         };
         let request = CompressRequest {
@@ -298,27 +289,30 @@ impl Subject<'_> {
             options: *options,
             deinterlace,
             output: draft.path().to_owned(),
-            workspace: statistics.0.path().to_owned(),
+            workspace: statistics.path().to_owned(),
             ceiling: draft_bytes(self.source_bytes()).min(self.session.limits().output_bytes),
             statistics_ceiling: statistics_bytes(self.source_bytes()),
             limits: *self.session.limits(),
         };
-        Ok((request, draft, statistics))
+        Ok(Prepared {
+            request,
+            draft,
+            _statistics: (statistics, lock),
+        })
     }
 
     /// Returns the video. Fails if the source is damaged and no partial result was requested.
     pub(super) fn made(
         &self,
-        draft: Draft,
-        request: &CompressRequest,
-        report: CompressReport,
+        prepared: Prepared,
+        mut report: CompressReport,
         origin: Origin,
     ) -> Result<Made, Error> {
+        let Prepared { request, draft, .. } = prepared;
         if let (OnDamage::Fail, Some(damage)) = (self.on_damage, &report.damage) {
             return Err(Error::Damaged(damage.clone()));
         }
         let bytes = draft.path().metadata().map_err(CompressError::Output)?.len();
-        let mut report = report;
         report.warnings.extend(begins_late(&self.video));
         Ok(Made {
             draft,
@@ -397,6 +391,3 @@ impl Subject<'_> {
         Ok(compressed)
     }
 }
-
-/// A folder for two-pass statistics, and the file that locks the folder.
-pub(super) type Statistics = (tempfile::TempDir, std::fs::File);

@@ -186,7 +186,7 @@ impl Extraction<'_> {
             timeline,
             picks,
             max_bytes: self.session.limits().output_bytes,
-            progress: self.session.pipeline.on_progress.as_ref(),
+            progress: self.session.context.on_progress.as_ref(),
             frames: Vec::with_capacity(picks.len()),
             bytes: 0,
         })

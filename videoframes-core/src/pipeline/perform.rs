@@ -89,7 +89,7 @@ async fn decode_combined(
 ) -> Result<Decoded<Performed>, Error> {
     let request = CombinedRequest {
         pictures,
-        videos: shared.requests.clone(),
+        videos: shared.requests(),
     };
     let path = session.path().await?;
     let decoding = session

@@ -1,10 +1,8 @@
 //! Compressed videos in addition to the pictures of an extraction.
 
-use super::compress::{Statistics, Subject};
+use super::compress::{Prepared, Subject};
 use super::error::Error;
-use crate::compress::{
-    CompressOptions, CompressReport, CompressRequest, Compressed, Draft, Origin, VideoTarget,
-};
+use crate::compress::{CompressOptions, CompressReport, CompressRequest, Compressed, Origin, VideoTarget};
 use crate::error::kept_chain;
 use crate::extract::ExtractError;
 
@@ -51,9 +49,15 @@ pub enum RenditionOutcome {
 pub(super) struct SharedDecode {
     /// Indices among all renditions.
     indices: Vec<usize>,
-    pub(super) requests: Vec<CompressRequest>,
-    drafts: Vec<Draft>,
-    _statistics: Vec<Statistics>,
+    prepared: Vec<Prepared>,
+}
+
+impl SharedDecode {
+    /// Returns the requests of the renditions.
+    pub(super) fn requests(&self) -> Vec<CompressRequest> {
+        let requests = self.prepared.iter().map(|prepared| &prepared.request);
+        requests.cloned().collect()
+    }
 }
 
 /// Returns whether a rendition can share the decode of the pictures. A maximum size requires more than one pass.
@@ -70,20 +74,15 @@ pub(super) fn can_share(renditions: &[Rendition]) -> bool {
 pub(super) fn share(renditions: &[Rendition], subject: &Subject<'_>) -> Result<Option<SharedDecode>, Error> {
     let mut shared = SharedDecode {
         indices: Vec::new(),
-        requests: Vec::new(),
-        drafts: Vec::new(),
-        _statistics: Vec::new(),
+        prepared: Vec::new(),
     };
     for (index, rendition) in renditions.iter().enumerate() {
         if !is_shareable(rendition) {
             continue;
         }
-        let (request, draft, statistics) =
-            subject.request(&rendition.options, &rendition.target, subject.deinterlace)?;
+        let prepared = subject.prepare(&rendition.options, &rendition.target, subject.deinterlace)?;
         shared.indices.push(index);
-        shared.requests.push(request);
-        shared.drafts.push(draft);
-        shared._statistics.push(statistics);
+        shared.prepared.push(prepared);
     }
     Ok((!shared.indices.is_empty()).then_some(shared))
 }
@@ -97,12 +96,12 @@ pub(super) async fn finish(
     subject: &Subject<'_>,
     shared: Option<(SharedDecode, Vec<CompressReport>)>,
 ) -> Result<Vec<RenditionOutcome>, Error> {
-    let mut made: Vec<Option<(CompressRequest, Draft, CompressReport)>> = Vec::new();
+    let mut made: Vec<Option<(Prepared, CompressReport)>> = Vec::new();
     made.resize_with(renditions.len(), || None);
     if let Some((shared, reports)) = shared {
-        let parts = shared.requests.into_iter().zip(shared.drafts).zip(reports);
-        for (index, ((request, draft), report)) in shared.indices.into_iter().zip(parts) {
-            made[index] = Some((request, draft, report));
+        let parts = shared.prepared.into_iter().zip(reports);
+        for (index, part) in shared.indices.into_iter().zip(parts) {
+            made[index] = Some(part);
         }
     }
     let mut outcomes = Vec::with_capacity(renditions.len());
@@ -123,13 +122,13 @@ pub(super) async fn finish(
 async fn finish_one(
     subject: &Subject<'_>,
     rendition: &Rendition,
-    made: Option<(CompressRequest, Draft, CompressReport)>,
+    made: Option<(Prepared, CompressReport)>,
 ) -> Result<Compressed, Error> {
     let Rendition { options, target, .. } = rendition;
     let made = match made {
         None => subject.make(options, target).await?,
-        Some((request, draft, report)) => {
-            let made = subject.made(draft, &request, report, Origin::Encoded)?;
+        Some((prepared, report)) => {
+            let made = subject.made(prepared, report, Origin::Encoded)?;
             subject.settle(Some(made), options, target).await?
         }
     };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
-use super::compress::additional_bytes;
+use super::context::Context;
 use super::error::Error;
 use super::input::{Counted, LocalFile};
+use super::space::additional_bytes;
 use crate::compress::{Compressor, VideoTarget};
 use crate::extract::{ExtractError, FrameExtractor, Scan};
 use crate::limits::Limits;
@@ -17,17 +17,17 @@ use crate::video::VideoInfo;
 
 /// One call of a pipeline.
 pub(super) struct Session<'a> {
-    pub(super) pipeline: &'a Pipeline,
+    pub(super) context: &'a Context,
     pub(super) source: Arc<Counted>,
     pub(super) file: LocalFile,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(pipeline: &'a Pipeline, source: impl Source + 'static) -> Self {
-        let source = Counted::new(Arc::new(source), &pipeline.cancel);
-        let file = LocalFile::new(Arc::clone(&source), &pipeline.scratch, &pipeline.cancel);
+    pub(super) fn new(context: &'a Context, source: impl Source + 'static) -> Self {
+        let source = Counted::new(Arc::new(source), &context.cancel);
+        let file = LocalFile::new(Arc::clone(&source), &context.scratch, &context.cancel);
         Self {
-            pipeline,
+            context,
             source,
             file,
         }
@@ -42,19 +42,19 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn extractor(&self) -> &'a dyn FrameExtractor {
-        self.pipeline.extractor.as_ref()
+        self.context.extractor.as_ref()
     }
 
     pub(super) fn compressor(&self) -> Result<&'a dyn Compressor, Error> {
-        self.pipeline.compressor.as_deref().ok_or(Error::NoCompressor)
+        self.context.compressor.as_deref().ok_or(Error::NoCompressor)
     }
 
     pub(super) fn limits(&self) -> &'a Limits {
-        &self.pipeline.limits
+        &self.context.limits
     }
 
     pub(super) fn cancel(&self) -> &'a CancellationToken {
-        &self.pipeline.cancel
+        &self.context.cancel
     }
 
     /// Returns the source as a file that a decoder can open.

@@ -47,7 +47,10 @@ impl Writer<'_> {
             .get(self.frames.len())
             .filter(|p| p.frame == picture.frame)
         {
-            let info = self.describe(pick, &picture, &sha256, repeated);
+            let info = FrameInfo {
+                repeated,
+                ..self.describe(pick, &picture, &sha256)
+            };
             let next = self.picks.get(self.frames.len() + 1);
             // The last entry consumes the picture, so that a large picture is not held twice.
             let content = if next.is_some_and(|p| p.frame == picture.frame) {
@@ -67,7 +70,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn describe(&self, pick: &Pick, picture: &Picture, sha256: &str, repeated: bool) -> FrameInfo {
+    /// Returns the entry of the first pick of a frame.
+    fn describe(&self, pick: &Pick, picture: &Picture, sha256: &str) -> FrameInfo {
         let index = self.frames.len();
         let pts = self.timeline.pts()[pick.frame];
         let time = self.timeline.time(pick.frame);
@@ -90,7 +94,7 @@ impl Writer<'_> {
             height: picture.height,
             bytes: picture.bytes.len() as u64,
             sha256: sha256.to_owned(),
-            repeated,
+            repeated: false,
         }
     }
 

@@ -1,0 +1,161 @@
+//! The builder and the calls of a [`Pipeline`].
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::error::Error;
+use super::outline::{self, Outline};
+use super::probe::{self, Probe};
+use super::renditions::Rendition;
+use super::request::{CompressJob, Request};
+use super::scratch::Scratch;
+use super::session::Session;
+use super::summary::{Progress, Summary};
+use super::{compress, extract};
+use crate::archive::Destination;
+use crate::compress::{CompressProgress, Compressed, Compressor, VideoTarget};
+use crate::extract::FrameExtractor;
+use crate::limits::Limits;
+use crate::source::Source;
+use crate::video::StreamChoice;
+
+/// Pictures and compressed videos out of sources. Cheap to clone.
+///
+/// Every call is bounded by the [`Limits`] and ends early when the token is cancelled. A result appears at its
+/// destination as a whole or not at all, also if the future is dropped. The same source and request give
+/// the same bytes.
+#[derive(Clone)]
+#[must_use]
+pub struct Pipeline {
+    context: Context,
+}
+
+impl Pipeline {
+    /// Creates a pipeline with default limits, without a compressor.
+    pub fn new(extractor: impl FrameExtractor) -> Self {
+        Self {
+            context: Context {
+                extractor: Arc::new(extractor),
+                compressor: None,
+                limits: Limits::default(),
+                scratch: Scratch::default(),
+                cancel: CancellationToken::new(),
+                on_progress: Arc::new(|_| {}),
+                on_compress_progress: Arc::new(|_| {}),
+            },
+        }
+    }
+
+    /// Sets the compressor, which [`Pipeline::compress`] and [`Pipeline::extract_with_renditions`] need.
+    pub fn compressor(mut self, compressor: impl Compressor) -> Self {
+        self.context.compressor = Some(Arc::new(compressor));
+        self
+    }
+
+    /// Sets the limits of every call.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.context.limits = limits;
+        self
+    }
+
+    /// Sets the folder for temporary files. The result does not depend on the folder.
+    pub fn scratch(mut self, scratch: Scratch) -> Self {
+        self.context.scratch = scratch;
+        self
+    }
+
+    /// Sets the token that cancels every call.
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.context.cancel = cancel;
+        self
+    }
+
+    /// Calls `progress` after every picture of an extraction.
+    pub fn on_progress(mut self, progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.context.on_progress = Arc::new(progress);
+        self
+    }
+
+    /// Calls `progress` while a video is compressed.
+    pub fn on_compress_progress(
+        mut self,
+        progress: impl Fn(CompressProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.context.on_compress_progress = Arc::new(progress);
+        self
+    }
+
+    /// Reads the description of a video and its presented frames. Without a choice of `stream`, describes the
+    /// stream that a player shows. Decodes a video once if its packets lack timestamps.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn probe(
+        &self,
+        source: impl Source + 'static,
+        stream: Option<StreamChoice>,
+    ) -> Result<Probe, Error> {
+        let session = Session::new(&self.context, source);
+        session.bounded(probe::probe(&session, stream)).await
+    }
+
+    /// Returns what [`Pipeline::extract`] would decode for the same request. Decodes a video once if its packets
+    /// lack timestamps.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn plan(&self, source: impl Source + 'static, request: &Request) -> Result<Outline, Error> {
+        let session = Session::new(&self.context, source);
+        session.bounded(outline::outline(&session, request)).await
+    }
+
+    /// Extracts the pictures of `request` into `destination`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn extract(
+        &self,
+        source: impl Source + 'static,
+        request: &Request,
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        self.extract_with_renditions(source, request, &[], destination)
+            .await
+    }
+
+    /// Extracts pictures, and compresses the same source, which is read once for all results. Renditions are
+    /// stored before the archive: an existing archive implies its renditions.
+    ///
+    /// # Errors
+    /// See [`Error`]. A rendition that fails ends the call unless the rendition is optional. Renditions that are
+    /// stored by then stay.
+    pub async fn extract_with_renditions(
+        &self,
+        source: impl Source + 'static,
+        request: &Request,
+        renditions: &[Rendition],
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        let session = Session::new(&self.context, source)
+            .with_space_for(renditions.iter().map(|wanted| &wanted.target));
+        session
+            .bounded(extract::extract(&session, request, renditions, destination))
+            .await
+    }
+
+    /// Compresses `source` into `target`. The result presents the frames of the source, each at its time.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn compress(
+        &self,
+        source: impl Source + 'static,
+        job: &CompressJob,
+        target: &VideoTarget,
+    ) -> Result<Compressed, Error> {
+        let session = Session::new(&self.context, source).with_space_for([target]);
+        session.bounded(compress::compress(&session, job, target)).await
+    }
+}

@@ -4,7 +4,7 @@ use mp4_atom::{Tfdt, Tfhd, Trex};
 
 use super::super::NoIndex;
 use super::boxes::{Box, find, need};
-use super::media::Media;
+use super::media::{Media, StoredSample};
 
 /// Flags of a sample at which decoding may not start.
 const NOT_SYNC: u32 = 0x0001_0000 | 0x0100_0000;
@@ -92,9 +92,14 @@ impl Fragments {
                     return Err(NoIndex::new("two frames have the same timestamp"));
                 }
                 let sync = own_flags.unwrap_or(flags) & NOT_SYNC == 0;
-                // ffmpeg treats the value as signed in every version.
-                let offset = i64::from(cts.unwrap_or(0) as i32);
-                self.media.push(position, size, sync, duration, offset)?;
+                self.media.push(StoredSample {
+                    offset: position,
+                    size,
+                    sync,
+                    duration,
+                    // ffmpeg treats the value as signed in every version.
+                    composition_offset: i64::from(cts.unwrap_or(0) as i32),
+                })?;
                 position = position.saturating_add(u64::from(size));
             }
         }

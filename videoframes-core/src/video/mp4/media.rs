@@ -23,6 +23,20 @@ pub(super) struct Media {
     pub(super) lowest_offset: i64,
 }
 
+/// A sample as the container describes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredSample {
+    /// Position in the source.
+    pub(super) offset: u64,
+    /// Size in bytes.
+    pub(super) size: u32,
+    pub(super) sync: bool,
+    /// Duration in ticks.
+    pub(super) duration: u32,
+    /// Composition time minus decode time, in ticks.
+    pub(super) composition_offset: i64,
+}
+
 /// The presented part of the media and its start time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Edit {
@@ -74,15 +88,15 @@ impl Media {
         self.duration
     }
 
-    /// Appends a sample of `size` bytes at `offset`. Its times follow from the previous samples.
-    pub(super) fn push(
-        &mut self,
-        offset: u64,
-        size: u32,
-        sync: bool,
-        duration: u32,
-        composition_offset: i64,
-    ) -> Result<(), NoIndex> {
+    /// Appends a sample. Its times follow from the previous samples.
+    pub(super) fn push(&mut self, sample: StoredSample) -> Result<(), NoIndex> {
+        let StoredSample {
+            offset,
+            size,
+            sync,
+            duration,
+            composition_offset,
+        } = sample;
         if self.samples.len() >= INDEX_SAMPLES {
             return Err(NoIndex::new(format!(
                 "the file has more than {INDEX_SAMPLES} samples"

@@ -5,7 +5,7 @@ use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
 
 use super::super::parameter_sets::SequenceParameters;
 use super::super::{
-    Coding, Colour, NoIndex, Orientation, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
+    Coding, Colour, NoIndex, Orientation, Sample, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
     colour_names, streams,
 };
 use super::boxes::{Box, find, need};
@@ -142,22 +142,7 @@ impl Movie {
             (coding, _) => coding,
         };
         let fields = parameters.as_ref().is_none_or(|p| p.fields) && coding != Coding::Opaque;
-        let first = &presentation.samples[0];
-        let not_plannable = if fields {
-            Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
-        } else if self.entry.unusual {
-            Some("the sample description has unusual parts")
-        } else if !first.sync
-            || presentation
-                .samples
-                .iter()
-                .any(|s| s.order < first.order && !s.sync)
-        {
-            // Decoders disagree on frames before the first sync sample.
-            Some("the first frames cannot be decoded from a sync sample")
-        } else {
-            None
-        };
+        let not_plannable = not_plannable(&presentation.samples, fields, self.entry.unusual);
         let description = Description {
             header: &self.header,
             stream: self.stream,
@@ -181,6 +166,22 @@ impl Movie {
             },
             not_plannable,
         })
+    }
+}
+
+/// Returns the reason why pictures cannot be planned. `fields` is whether the video may be coded as fields, and
+/// `unusual` whether its sample description has unusual parts.
+fn not_plannable(samples: &[Sample], fields: bool, unusual: bool) -> Option<&'static str> {
+    let first = &samples[0];
+    if fields {
+        Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
+    } else if unusual {
+        Some("the sample description has unusual parts")
+    } else if !first.sync || samples.iter().any(|s| s.order < first.order && !s.sync) {
+        // Decoders disagree on frames before the first sync sample.
+        Some("the first frames cannot be decoded from a sync sample")
+    } else {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::NoIndex;
 use super::boxes::{Box, find, need};
-use super::media::Media;
+use super::media::{Media, StoredSample};
 use crate::limits::INDEX_SAMPLES;
 
 /// Returns the number of samples that a track claims.
@@ -29,13 +29,13 @@ pub(super) fn read(stbl: &[Box<'_>], source_bytes: u64) -> Result<Media, NoIndex
     for_each_sample(stbl, sizes.count, |sample, offset| {
         let duration = durations.next().ok_or_else(differently)?;
         let bytes = sizes.get(sample).ok_or_else(differently)?;
-        media.push(
+        media.push(StoredSample {
             offset,
-            bytes,
-            sync.contains(sample),
+            size: bytes,
+            sync: sync.contains(sample),
             duration,
-            offsets.next().unwrap_or(0),
-        )?;
+            composition_offset: offsets.next().unwrap_or(0),
+        })?;
         Ok(offset.saturating_add(u64::from(bytes)))
     })?;
     if durations.next().is_some() {

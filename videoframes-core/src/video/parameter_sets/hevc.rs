@@ -2,13 +2,25 @@
 //!
 //! Parsed here because the available crates panic on hostile parameter sets.
 
-use h264_reader::rbsp::BitRead;
+use h264_reader::rbsp::{BitRead, BitReader, decode_nal};
 
-use super::{Chroma, SequenceParameters};
+use super::parameters::{Chroma, MAX_BYTES, SequenceParameters};
 use crate::units::Rational;
 
+impl SequenceParameters {
+    /// Parses an HEVC sequence parameter set NAL unit. Returns `None` for invalid or unusual sets.
+    pub(in crate::video) fn hevc(nal: &[u8]) -> Option<Self> {
+        if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 33 {
+            return None;
+        }
+        // `decode_nal` skips one byte of the header; the second byte is skipped here.
+        let payload = decode_nal(nal.get(1..)?).ok()?;
+        read(&mut BitReader::new(&*payload))
+    }
+}
+
 /// Parses the payload after the header of the NAL unit.
-pub(super) fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
+fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
     bits.skip(4, "sps_video_parameter_set_id").ok()?;
     let highest_layer: u8 = bits.read::<3, _>("sps_max_sub_layers_minus1").ok()?;
     if highest_layer > 6 {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
@@ -54,13 +55,13 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
         true => failure::cancelled(),
         false => failure::of(&error, &args.file),
     })?;
-    report_on(
-        &args,
-        &path,
+    let finished = Finished {
+        path: &path,
         container,
-        &compressed,
-        started.elapsed().as_secs_f64(),
-    )?;
+        compressed: &compressed,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    finished.report(args.output.report)?;
     Ok(match compressed.damage {
         Some(_) => exit::PARTIAL,
         None => exit::SUCCESS,

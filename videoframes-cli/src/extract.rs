@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
@@ -61,7 +62,13 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         true => failure::cancelled(),
         false => failed(&error, &args, &output),
     })?;
-    report_on(&args, &output, &opened, &summary, started.elapsed().as_secs_f64())?;
+    let finished = Finished {
+        output: &output,
+        opened: &opened,
+        summary: &summary,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    finished.report(args.output.report)?;
     Ok(match summary.damage {
         Some(_) => exit::PARTIAL,
         None => exit::SUCCESS,
@@ -85,62 +92,74 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
     }
 }
 
-/// Prints the warnings and the result.
-fn report_on(
-    args: &ExtractArgs,
-    output: &Output,
-    opened: &Opened,
-    summary: &Summary,
+/// Pictures that are stored.
+struct Finished<'a> {
+    output: &'a Output,
+    opened: &'a Opened,
+    summary: &'a Summary,
+    /// Duration of the extraction in seconds.
     seconds: f64,
-) -> Result<(), Failure> {
-    let report = args.output.report;
-    if !report.quiet {
-        let damage = summary.damage.as_ref();
-        let damage = damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
-        let warnings = summary.warnings.iter().chain(&damage);
-        warnings.for_each(|warning| warn(warning));
+}
+
+impl Finished<'_> {
+    /// Prints the warnings and the result.
+    fn report(&self, report: ReportArgs) -> Result<(), Failure> {
+        if !report.quiet {
+            let damage = self.summary.damage.as_ref();
+            let damage =
+                damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
+            let warnings = self.summary.warnings.iter().chain(&damage);
+            warnings.for_each(|warning| warn(warning));
+        }
+        if report.json {
+            return print_json_line(&self.json()).map(drop);
+        }
+        if !report.quiet {
+            let _ = writeln!(std::io::stderr(), "{}", self.line());
+        }
+        Ok(())
     }
-    let frames = summary.manifest.frames.len();
-    let read = summary.work.bytes_read;
-    if report.json {
-        let result = serde_json::json!({
+
+    fn json(&self) -> serde_json::Value {
+        let summary = self.summary;
+        let read = summary.work.bytes_read;
+        serde_json::json!({
             "status": if summary.damage.is_some() { "partial" } else { "complete" },
-            "output": output.name(),
-            "frames": frames,
+            "output": self.output.name(),
+            "frames": summary.manifest.frames.len(),
             "bytes": summary.bytes,
             "duration_s": summary.manifest.source.duration_s,
-            "elapsed_s": seconds,
+            "elapsed_s": self.seconds,
             "damage": summary.damage,
             "strategy": summary.work.strategy.to_string(),
             "fallback": summary.work.fallback,
-            "bytes_read": opened.transferred(read).unwrap_or(read),
+            "bytes_read": self.opened.transferred(read).unwrap_or(read),
             "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
-        });
-        return print_json_line(&result).map(drop);
+        })
     }
-    if !report.quiet {
-        let name = output.name();
+
+    fn line(&self) -> String {
+        let Self { summary, seconds, .. } = self;
+        let name = self.output.name();
         let place = if name == "-" {
             "stdout".into()
         } else {
             printable(&name)
         };
+        let frames = summary.manifest.frames.len();
         let plural = if frames == 1 { "" } else { "s" };
         let size = indicatif::HumanBytes(summary.bytes);
+        let read = summary.work.bytes_read;
         let all = summary.manifest.source.size;
-        let share = match (opened.transferred(read), summary.work.strategy) {
+        let share = match (self.opened.transferred(read), summary.work.strategy) {
             // Bytes of the source that were transferred repeatedly count once.
             (Some(bytes), _) => read_share(bytes.min(all), all),
             (None, Strategy::Planned) => read_share(read, all),
             (None, _) => String::new(),
         };
-        let _ = writeln!(
-            std::io::stderr(),
-            "{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}"
-        );
+        format!("{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}")
     }
-    Ok(())
 }
 
 /// Returns the share of the source that was read: `, read 13.3 MiB of 1.29 GiB (1.0 %)`.

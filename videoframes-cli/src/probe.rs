@@ -3,10 +3,10 @@
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::Pipeline;
+use videoframes_core::pipeline::{Pipeline, Probe};
 use videoframes_core::text::printable;
 use videoframes_core::units::approximate_seconds;
-use videoframes_core::video::VideoStream;
+use videoframes_core::video::{VideoInfo, VideoStream};
 
 use crate::args::{ProbeArgs, addresses};
 use crate::extract::PATIENCE;
@@ -28,18 +28,48 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         .probe(source, args.stream.stream)
         .await
         .map_err(|error| failure::of(&error, &args.file))?;
-    let video = &probe.video;
-    let (width, height) = video.display_size(true);
-    let timeline = probe.timeline.as_ref();
-    let frames = timeline.map(|t| t.pts().len());
-    let duration = timeline.map(|t| approximate_seconds(t.duration()));
-    if args.json.json {
-        let document = serde_json::json!({
-            "file": args.file.to_string(),
-            "size": size,
+    let description = Description {
+        file: args.file.to_string(),
+        size,
+        probe,
+    };
+    let printed = match args.json.json {
+        true => print_json(&description.json()),
+        false => print(&description.text()),
+    };
+    printed.map(|_| exit::SUCCESS)
+}
+
+/// A file and its video.
+struct Description {
+    file: String,
+    /// Size of the file in bytes.
+    size: u64,
+    probe: Probe,
+}
+
+impl Description {
+    /// Returns the number of frames, if known.
+    fn frames(&self) -> Option<usize> {
+        let timeline = self.probe.timeline.as_ref();
+        timeline.map(|timeline| timeline.pts().len())
+    }
+
+    /// Returns the duration in seconds, if known.
+    fn duration(&self) -> Option<f64> {
+        let timeline = self.probe.timeline.as_ref();
+        timeline.map(|timeline| approximate_seconds(timeline.duration()))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let video = &self.probe.video;
+        let (width, height) = video.display_size(true);
+        serde_json::json!({
+            "file": self.file,
+            "size": self.size,
             "container": video.container,
             "stream": video.stream,
-            "streams": probe.streams.iter().map(listed).collect::<Vec<_>>(),
+            "streams": self.probe.streams.iter().map(listed).collect::<Vec<_>>(),
             "codec": video.codec,
             "width": video.width,
             "height": video.height,
@@ -58,12 +88,39 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
             "hdr": video.colour.is_hdr(),
             "frame_rate": video.frame_rate.map(|r| r.to_string()),
             "time_base": video.time_base.to_string(),
-            "frames": frames,
-            "first_pts": timeline.map(|t| t.pts()[0]),
-            "duration_s": duration,
-        });
-        return print_json(&document).map(|_| exit::SUCCESS);
+            "frames": self.frames(),
+            "first_pts": self.probe.timeline.as_ref().map(|t| t.pts()[0]),
+            "duration_s": self.duration(),
+        })
     }
+
+    fn text(&self) -> String {
+        let video = &self.probe.video;
+        let (width, height) = video.display_size(true);
+        let rate = video
+            .frame_rate
+            .map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
+        let streams: String = match self.probe.streams.as_slice() {
+            [] | [_] => String::new(),
+            streams => streams.iter().map(|stream| line(stream, video.stream)).collect(),
+        };
+        format!(
+            "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{}\n\
+             frames     {}, about {rate} a second\nduration   {:.3} s\n{streams}",
+            printable(&self.file),
+            indicatif::HumanBytes(self.size),
+            printable(&video.container),
+            printable(&video.codec),
+            video.pixel_format,
+            notes(video),
+            self.frames().unwrap_or(0),
+            self.duration().unwrap_or(0.0),
+        )
+    }
+}
+
+/// Returns the properties of a video that few videos have.
+fn notes(video: &VideoInfo) -> String {
     let mut notes = Vec::new();
     if video.orientation.degrees() != 0 {
         notes.push(format!(
@@ -79,34 +136,11 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
     if video.colour.is_hdr() {
         notes.push("HDR".to_owned());
     }
-    let notes = if notes.is_empty() {
+    if notes.is_empty() {
         String::new()
     } else {
         format!(" ({})", notes.join(", "))
-    };
-    let rate = video
-        .frame_rate
-        .map_or("unknown".to_owned(), |r| format!("{:.3}", approximate_seconds(r)));
-    let streams: String = match probe.streams.len() {
-        0 | 1 => String::new(),
-        _ => probe
-            .streams
-            .iter()
-            .map(|stream| line(stream, video.stream))
-            .collect(),
-    };
-    print(&format!(
-        "file       {}\nsize       {}\ncontainer  {}\nvideo      {}, {width}×{height}, {}{notes}\n\
-         frames     {}, about {rate} a second\nduration   {:.3} s\n{streams}",
-        printable(&args.file.to_string()),
-        indicatif::HumanBytes(size),
-        printable(&video.container),
-        printable(&video.codec),
-        video.pixel_format,
-        frames.unwrap_or(0),
-        duration.unwrap_or(0.0),
-    ))
-    .map(|_| exit::SUCCESS)
+    }
 }
 
 /// Returns a video stream as JSON.

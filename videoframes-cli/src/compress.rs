@@ -132,27 +132,45 @@ async fn object(_: &S3Uri, _: IfExists) -> Result<VideoTarget, Failure> {
     Err(failure::without_s3())
 }
 
-fn report_on(
-    args: &CompressArgs,
-    path: &Path,
+/// A compressed video that is stored.
+struct Finished<'a> {
+    path: &'a Path,
     container: Container,
-    compressed: &Compressed,
+    compressed: &'a Compressed,
+    /// Duration of the compression in seconds.
     seconds: f64,
-) -> Result<(), Failure> {
-    let ratio = compressed.bytes as f64 / compressed.source_bytes.max(1) as f64;
-    let report = args.output.report;
-    if !report.quiet {
-        compressed.warnings.iter().for_each(|warning| warn(warning));
-        if let Some(damage) = &compressed.damage {
-            warn(&format!("the video is damaged, the result is partial: {damage}"));
+}
+
+impl Finished<'_> {
+    /// Prints the warnings and the result.
+    fn report(&self, report: ReportArgs) -> Result<(), Failure> {
+        if !report.quiet {
+            self.compressed.warnings.iter().for_each(|warning| warn(warning));
+            if let Some(damage) = &self.compressed.damage {
+                warn(&format!("the video is damaged, the result is partial: {damage}"));
+            }
         }
+        if report.json {
+            return print_json_line(&self.json()).map(drop);
+        }
+        if !report.quiet {
+            let _ = writeln!(std::io::stderr(), "{}", self.line());
+        }
+        Ok(())
     }
-    if report.json {
-        let result = serde_json::json!({
+
+    /// Returns the size of the output as a fraction of the size of the source.
+    fn ratio(&self) -> f64 {
+        self.compressed.bytes as f64 / self.compressed.source_bytes.max(1) as f64
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let compressed = self.compressed;
+        serde_json::json!({
             "status": if compressed.damage.is_some() { "partial" } else { "complete" },
-            "output": path.to_string_lossy(),
+            "output": self.path.to_string_lossy(),
             "origin": compressed.origin.as_str(),
-            "container": container.extension(),
+            "container": self.container.extension(),
             "codec": compressed.codec,
             "width": compressed.width,
             "height": compressed.height,
@@ -160,43 +178,41 @@ fn report_on(
             "duration_s": compressed.duration_s,
             "source_bytes": compressed.source_bytes,
             "bytes": compressed.bytes,
-            "ratio": ratio,
+            "ratio": self.ratio(),
             "ssim": compressed.ssim,
             "sha256": compressed.sha256,
-            "elapsed_s": seconds,
+            "elapsed_s": self.seconds,
             "encoder": compressed.encoder,
             "damage": compressed.damage,
             "warnings": compressed.warnings,
-        });
-        return print_json_line(&result).map(drop);
+        })
     }
-    if report.quiet {
-        return Ok(());
+
+    fn line(&self) -> String {
+        let (compressed, seconds) = (self.compressed, self.seconds);
+        let human = indicatif::HumanBytes;
+        let change = 100.0 * (1.0 - self.ratio());
+        let change = match change >= 0.0 {
+            true => format!("{change:.0} % less"),
+            false => format!("{:.0} % more", -change),
+        };
+        let similar = compressed
+            .ssim
+            .map_or(String::new(), |ssim| format!(", SSIM {ssim:.4}"));
+        let plural = if compressed.frames == 1 { "" } else { "s" };
+        let kept = match compressed.origin {
+            Origin::Remuxed => ", not encoded: the source is already small",
+            _ => "",
+        };
+        format!(
+            "{}: {} ({change} than {}), {} {}×{}, {} frame{plural}{similar}, {seconds:.1} s{kept}",
+            printable(&self.path.to_string_lossy()),
+            human(compressed.bytes),
+            human(compressed.source_bytes),
+            compressed.codec,
+            compressed.width,
+            compressed.height,
+            compressed.frames,
+        )
     }
-    let human = indicatif::HumanBytes;
-    let change = 100.0 * (1.0 - ratio);
-    let change = match change >= 0.0 {
-        true => format!("{change:.0} % less"),
-        false => format!("{:.0} % more", -change),
-    };
-    let similar = compressed
-        .ssim
-        .map_or(String::new(), |ssim| format!(", SSIM {ssim:.4}"));
-    let plural = if compressed.frames == 1 { "" } else { "s" };
-    let kept = match compressed.origin {
-        Origin::Remuxed => ", not encoded: the source is already small",
-        _ => "",
-    };
-    let _ = writeln!(
-        std::io::stderr(),
-        "{}: {} ({change} than {}), {} {}×{}, {} frame{plural}{similar}, {seconds:.1} s{kept}",
-        printable(&path.to_string_lossy()),
-        human(compressed.bytes),
-        human(compressed.source_bytes),
-        compressed.codec,
-        compressed.width,
-        compressed.height,
-        compressed.frames,
-    );
-    Ok(())
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::SystemClock;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{JobFilter, JobRepo, MemoryJobRepo};
-use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Until};
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{MemoryStorage, PutOptions, Storage};
 
@@ -32,7 +32,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The worker runs until all jobs are done.
     let extractor = Arc::new(FfmpegExtractor::default());
-    let parts = Parts::new(input, notifier.clone(), repo.clone(), storage, extractor);
+    let queues = Queues {
+        input,
+        notifier: notifier.clone(),
+    };
+    let parts = Parts::new(queues, repo.clone(), storage, extractor);
     Processor::new(parts, ProcessorConfig::default())
         .run(Until::Idle, &CancellationToken::new())
         .await;

@@ -68,6 +68,7 @@ pub mod clock;
 pub mod compress;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod database;
+pub mod digest;
 pub mod error;
 pub mod extract;
 pub mod ffmpeg;

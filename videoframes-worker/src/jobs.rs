@@ -234,7 +234,7 @@ fn line(rendition: &RenditionResult) -> String {
 }
 
 fn video(job: &VideoJob) -> &str {
-    let key = job.source["key"].as_str().unwrap_or("?");
+    let key = job.source_key().unwrap_or("?");
     key.rsplit('/').next().unwrap_or(key)
 }
 

@@ -2,7 +2,6 @@
 
 mod args;
 mod aws;
-mod checksum;
 mod config;
 mod connections;
 mod dlq;

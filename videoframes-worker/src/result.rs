@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use videoframes_console::{Failure, exit};
+use videoframes_core::digest::Checksum;
 use videoframes_core::jobs::{JobRepo, JobResult, RenditionResult};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{FileSink, ObjectKey, ObjectVersion, Sink, StorageError};
 
 use crate::args::ResultArgs;
-use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::connections::{Connections, open_existing};
 use crate::jobs::{missing, print, unavailable};
@@ -135,7 +135,7 @@ async fn chunk(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
 
 /// Fails if the copied bytes are not the ones that the job wrote.
 fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
-    let found = digest.hex();
+    let found = digest.finish().sha256;
     match found == wanted.sha256 {
         true => Ok(()),
         false => Err(Failure::new(

@@ -10,7 +10,7 @@ use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
 use videoframes_core::error::chain;
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::Scratch;
-use videoframes_core::processor::{Monitor, Parts, Processor, Until};
+use videoframes_core::processor::{Monitor, Parts, Processor, Queues, Until};
 
 use crate::args::RunArgs;
 use crate::config::{Config, MetricsFormat};
@@ -73,8 +73,10 @@ pub(crate) async fn run(
     let extractor = extractor.with_registry(workspace.children());
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
-        queues.input.queue(),
-        queues.notifier.queue(),
+        Queues {
+            input: queues.input.queue(),
+            notifier: queues.notifier.queue(),
+        },
         place.repo,
         place.objects.storage(),
         Arc::new(extractor),

@@ -1,7 +1,7 @@
 //! `vf-worker submit`: imports a video into the store and submits a job.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use videoframes_console::{Failure, S3Uri, exit, has_scheme};
+use videoframes_core::digest;
 use videoframes_core::error::chain;
 use videoframes_core::jobs::{
     Enqueue, JobId, JobOptions, JobRepo, JobRepoError, JobRequest, JobStatus, RequestedLimits, SourceRef,
@@ -19,7 +20,6 @@ use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, PutOptions, StorageError};
 
 use crate::args::SubmitArgs;
-use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::connections::{Connections, open};
 use crate::jobs::{print, unavailable};
@@ -27,8 +27,6 @@ use crate::outage::Outage;
 
 /// Maximum time to send the job message, which workers can also send.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Number of bytes hashed at once.
-const CHUNK: usize = 1 << 20;
 
 pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, Failure> {
     // Invalid requests must be rejected before anything is created.
@@ -170,21 +168,7 @@ fn identify(path: &Path) -> io::Result<(String, String)> {
         .to_string_lossy()
         // Keys cannot contain these characters.
         .replace(|c: char| c.is_control() || c == '\\', "_");
-    Ok((name, sha256(File::open(path)?)?))
-}
-
-fn sha256(mut reader: impl Read) -> io::Result<String> {
-    let mut digest = Checksum::default();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => digest.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(digest.hex())
+    Ok((name, digest::of_reader(File::open(path)?)?.sha256))
 }
 
 /// Imports the file into the store under a key with its checksum; returns the version of the object.
@@ -225,19 +209,8 @@ async fn holds(connections: &Connections, key: &ObjectKey, sha256: &str) -> Resu
         Err(StorageError::NotFound(_) | StorageError::Changed(_)) => return Ok(false),
         other => other?.source,
     };
-    let mut digest = Checksum::default();
-    let mut offset = 0;
-    while offset < source.len() {
-        match source.read_at(offset, CHUNK).await {
-            Ok(bytes) if !bytes.is_empty() => {
-                digest.update(&bytes);
-                offset += bytes.len() as u64;
-            }
-            _ => return Ok(false),
-        }
-    }
-    let found = digest.hex();
-    Ok(found == sha256)
+    let found = digest::of_source(source.as_ref()).await;
+    Ok(found.is_ok_and(|found| found.sha256 == sha256))
 }
 
 /// Converts the arguments to fields of a job message, in canonical form.

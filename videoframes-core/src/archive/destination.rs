@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, ZipArchive, hex};
+use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, ZipArchive};
+use crate::digest::{Checksum, Written};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
 /// The destination of one result.
@@ -168,16 +168,6 @@ pub struct ZipObject {
     written: Arc<Mutex<Option<Written>>>,
 }
 
-/// Size and checksum of a written object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Written {
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256 of the object, in hexadecimal.
-    pub sha256: String,
-}
-
 impl ZipObject {
     /// Returns a destination for the object `key` in `storage`.
     pub fn new(storage: Arc<dyn Storage>, key: ObjectKey, options: impl Into<PutOptions>) -> Self {
@@ -211,8 +201,7 @@ impl Destination for ZipObject {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let sink = HashingSink {
             inner: self.storage.create(&self.key, &self.options).await?,
-            hash: Sha256::new(),
-            size: 0,
+            checksum: Checksum::default(),
             written: Arc::clone(&self.written),
         };
         Ok(Box::new(ZipArchive::new(Box::new(sink))))
@@ -222,25 +211,20 @@ impl Destination for ZipObject {
 /// A sink that computes size and checksum.
 struct HashingSink {
     inner: Box<dyn Sink>,
-    hash: Sha256,
-    size: u64,
+    checksum: Checksum,
     written: Arc<Mutex<Option<Written>>>,
 }
 
 #[async_trait]
 impl Sink for HashingSink {
     async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
-        self.hash.update(&bytes);
-        self.size += bytes.len() as u64;
+        self.checksum.update(&bytes);
         self.inner.write(bytes).await
     }
 
     async fn finish(self: Box<Self>) -> Result<(), StorageError> {
         self.inner.finish().await?;
-        let written = Written {
-            size: self.size,
-            sha256: hex(&self.hash.finalize()),
-        };
+        let written = self.checksum.finish();
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
         Ok(())
     }

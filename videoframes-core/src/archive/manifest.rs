@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Name of the manifest, which is always the last entry.
+pub const MANIFEST_NAME: &str = "manifest.json";
 /// Version of the manifest schema; increases with incompatible changes.
 pub const SCHEMA_VERSION: u32 = 1;
 

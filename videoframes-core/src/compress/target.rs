@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::Compressed;
-use crate::archive::{Written, hex};
+use crate::digest::{self, Written};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
 /// Returns the metadata of an object for the video in it.
@@ -114,7 +113,7 @@ impl Draft {
     /// Returns size and checksum of the draft.
     pub(crate) async fn measure(&self) -> io::Result<Written> {
         let path = self.path().to_owned();
-        tokio::task::spawn_blocking(move || measure(&path))
+        tokio::task::spawn_blocking(move || digest::of_reader(File::open(&path)?))
             .await
             .map_err(io::Error::other)
             .flatten()
@@ -127,25 +126,4 @@ impl Draft {
             Self::Object(path, _) => path,
         }
     }
-}
-
-/// Returns size and checksum of a file.
-fn measure(path: &Path) -> io::Result<Written> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut size = 0;
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => break,
-            read => {
-                hash.update(&chunk[..read]);
-                size += read as u64;
-            }
-        }
-    }
-    Ok(Written {
-        size,
-        sha256: hex(&hash.finalize()),
-    })
 }

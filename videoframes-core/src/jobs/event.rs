@@ -1,6 +1,6 @@
 //! Decides which of two events of an object is newer. Pure.
 
-use super::{ErrorCode, JobError, NewJob, Outcome, SourceRef};
+use super::{ErrorCode, JobError, NewJob, Outcome};
 
 /// The position of an event among the events of the same object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl EventOrder {
             return None;
         }
         let order = order(job.sequencer.as_deref()?)?;
-        let source = SourceRef::from_json(&job.source).ok()?;
-        let bucket = source.bucket.unwrap_or_default();
+        let source = job.source.get().ok()?;
+        let bucket = source.bucket.as_deref().unwrap_or_default();
         Some(Self {
             object: format!("{bucket}/{}", source.key),
             order,

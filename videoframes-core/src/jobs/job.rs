@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::renditions::RenditionResult;
-use super::{JobStatus, Stage};
+use super::{JobOptions, JobStatus, Parsed, SourceRef, Stage};
 use crate::clock::UnixMillis;
 use crate::storage::ObjectKey;
 
@@ -74,10 +74,10 @@ pub struct NewJob {
     pub idempotency_key: String,
     /// SHA-256 of the request; a different hash under the same idempotency key is a conflict.
     pub payload_hash: String,
-    /// Location of the source, as JSON.
-    pub source: Value,
-    /// Options of the job, as JSON in canonical form.
-    pub options: Value,
+    /// Location of the source.
+    pub source: Parsed<SourceRef>,
+    /// Options of the job.
+    pub options: Parsed<JobOptions>,
     /// Key for the result, if the client chose one.
     pub output_key: Option<ObjectKey>,
     /// JSON from the client, repeated in the notification.
@@ -121,10 +121,10 @@ pub struct VideoJob {
     pub error_message: Option<String>,
     /// Result of the job.
     pub result: Option<JobResult>,
-    /// Location of the source, as JSON.
-    pub source: Value,
-    /// Options of the job, as JSON in canonical form.
-    pub options: Value,
+    /// Location of the source.
+    pub source: Parsed<SourceRef>,
+    /// Options of the job.
+    pub options: Parsed<JobOptions>,
     /// Key for the result, if the client chose one.
     pub output_key: Option<String>,
     /// JSON from the client, repeated in the notification.
@@ -162,6 +162,11 @@ pub struct VideoJob {
 }
 
 impl VideoJob {
+    /// Returns the key of the source, even if the key is invalid.
+    pub fn source_key(&self) -> Option<&str> {
+        self.source.json()["key"].as_str()
+    }
+
     /// Returns the last error.
     pub fn error(&self) -> Option<JobError> {
         Some(JobError {

@@ -12,10 +12,12 @@ mod message;
 mod notification;
 mod options;
 mod outbox;
+mod parsed;
 mod renditions;
 mod repo;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sea_orm;
+mod source;
 mod status;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -24,14 +26,14 @@ pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };
 pub use memory::MemoryJobRepo;
-pub(crate) use message::hash;
-
-pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules, SourceRef};
+pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules};
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
+pub use parsed::Parsed;
 pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
-    Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobRepo, JobRepoError, Outcome,
+    Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobProgress, JobRepo, JobRepoError, Outcome,
     RefusedMessage, Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
 };
+pub use source::SourceRef;
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

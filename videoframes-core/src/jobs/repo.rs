@@ -9,7 +9,6 @@ use super::{
     Backlog, JobError, JobId, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Stage, VideoJob, WorkHash,
 };
 use crate::clock::UnixMillis;
-use crate::pipeline::Progress;
 
 /// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +51,17 @@ pub enum Claim {
     Terminal(VideoJob),
     /// The job does not exist.
     Missing,
+}
+
+/// The progress of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobProgress {
+    /// Stage of the attempt.
+    pub stage: Stage,
+    /// Number of pictures in the archive so far, or of encoded frames.
+    pub frames_done: u64,
+    /// Expected number of pictures or frames; zero while unknown.
+    pub frames_total: u64,
 }
 
 /// The result of a renewal.
@@ -227,7 +237,7 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Until the lease expires, the repetition returns the same lease and changes nothing.
     async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError>;
 
-    /// Extends the lease to `duration` from now, and records stage and progress.
+    /// Extends the lease to `duration` from now, and records the progress.
     ///
     /// An expired lease is renewed too, unless another worker has claimed the job since. Idempotent.
     ///
@@ -237,8 +247,7 @@ pub trait JobRepo: Send + Sync + 'static {
         &self,
         lease: &Lease,
         duration: Duration,
-        stage: Stage,
-        progress: Progress,
+        progress: JobProgress,
     ) -> Result<Renewal, JobRepoError>;
 
     /// Makes a job terminal and writes its notification.

@@ -1,12 +1,12 @@
 //! Writer of pictures and their manifest.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::{Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
-use crate::archive::{Archive, MANIFEST_NAME, hex};
+use crate::archive::{Archive, MANIFEST_NAME};
+use crate::digest;
 use crate::extract::{ExtractReport, Picture, PictureFormat};
 use crate::select::{End, Pick, notes};
 use crate::source::Source;
@@ -40,7 +40,7 @@ impl Writer<'_> {
 
     /// Writes a picture once for every pick of its frame.
     pub(super) async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
-        let sha256 = hex(&Sha256::digest(&picture.bytes));
+        let sha256 = digest::sha256(&picture.bytes);
         let mut repeated = false;
         while let Some(pick) = self
             .picks

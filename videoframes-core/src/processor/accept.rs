@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Parts;
 use super::fault::{self, Point};
+use super::parts::Parts;
 use super::receipt::Receipt;
 use super::renditions::is_rendition;
 use super::telemetry;

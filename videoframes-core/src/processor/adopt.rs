@@ -3,20 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::circuit::Operation;
+use super::keys::result_folder;
 use super::ownership;
 use super::renditions::{is_archive, of_archive};
+use super::subject::Operation;
 use super::verdict::{Suspect, Verdict};
-use super::work::result_folder;
-use crate::archive::{MANIFEST_NAME, Manifest, hex};
+use crate::archive::{MANIFEST_NAME, Manifest};
+use crate::digest::{self, ReadError};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
 use crate::source::Source;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
 
-/// Size of one read in bytes.
-const CHUNK: usize = 4 << 20;
 /// Number of objects per list request.
 const PAGE: usize = 100;
 /// Maximum size of a manifest in bytes.
@@ -88,26 +85,12 @@ async fn read(
     let source = source
         .map_err(|e| Verdict::from_results_error(&e, Operation::Read))?
         .source;
-    let mut digest = Sha256::new();
-    let mut verifier = source.verifier();
-    let mut offset = 0;
-    while offset < source.len() {
-        let bytes = source.read_at(offset, CHUNK).await;
-        let bytes = bytes.map_err(|e| unreadable(format!("'{key}': {e}")))?;
-        if bytes.is_empty() {
-            return Err(unreadable(format!("'{key}' is truncated")));
-        }
-        digest.update(&bytes);
-        if let Some(verifier) = &mut verifier {
-            verifier.update(&bytes);
-        }
-        offset += bytes.len() as u64;
-    }
-    if let Some(verifier) = verifier {
-        verifier
-            .finish()
-            .map_err(|e| unreadable(format!("'{key}': {e}")))?;
-    }
+    let written = digest::of_source(source.as_ref())
+        .await
+        .map_err(|error| match error {
+            ReadError::Truncated => unreadable(format!("'{key}' is truncated")),
+            ReadError::Io(error) => unreadable(format!("'{key}': {error}")),
+        })?;
     let manifest = manifest(source)
         .await
         .map_err(|e| unreadable(format!("'{key}': {e}")))?;
@@ -115,7 +98,7 @@ async fn read(
         bucket: stores.bucket().map(str::to_owned),
         key: key.to_string(),
         size: found.size,
-        sha256: hex(&digest.finalize()),
+        sha256: written.sha256,
         frames: manifest.frames.len() as u64,
         partial: manifest.partial,
         renditions,

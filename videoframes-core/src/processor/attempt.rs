@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::Parts;
-use super::circuit::{Operation, StoreUse};
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
-use super::heartbeat::{Held, State, beat};
+use super::heartbeat::{Heartbeat, State};
 use super::monitor::max_age;
 use super::orphans;
+use super::parts::Parts;
 use super::receipt::Receipt;
 use super::retry::Backoff;
 use super::stop::{Reason, Stop};
+use super::subject::{Operation, StoreUse};
 use super::telemetry;
 use super::verdict::{Suspect, Verdict};
 use super::work::{Done, Work};
@@ -93,7 +93,7 @@ impl Attempt {
     }
 
     fn bucket(&self) -> Option<&str> {
-        self.job.source["bucket"].as_str()
+        self.job.source.get().ok()?.bucket.as_deref()
     }
 
     /// Returns a required dependency with an outage, if any.
@@ -129,24 +129,20 @@ impl Attempt {
     }
 
     fn start_heartbeat(&self, state: &Arc<State>, done: &CancellationToken) -> AbortOnDropHandle<()> {
-        let (repo, lease) = (Arc::clone(&self.parts.repo), self.lease.clone());
-        let (receipt, state) = (self.receipt.clone(), Arc::clone(state));
-        let (stop, timing) = (self.stop.clone(), self.config.timing);
-        let (done, claimed) = (done.clone(), self.claimed);
-        let pulse = self
-            .parts
-            .monitor
-            .watch("heartbeat", max_age(self.config.timing.heartbeat));
-        let beating = async move {
-            let held = Held {
-                repo: repo.as_ref(),
-                lease: &lease,
-                receipt: &receipt,
-                state: &state,
-                pulse: &pulse,
-            };
-            beat(&held, claimed, &stop, &timing, &done).await;
+        let heartbeat = Heartbeat {
+            repo: Arc::clone(&self.parts.repo),
+            lease: self.lease.clone(),
+            receipt: self.receipt.clone(),
+            state: Arc::clone(state),
+            stop: self.stop.clone(),
+            timing: self.config.timing,
+            pulse: self
+                .parts
+                .monitor
+                .watch("heartbeat", max_age(self.config.timing.heartbeat)),
         };
+        let (claimed, done) = (self.claimed, done.clone());
+        let beating = async move { heartbeat.beat(claimed, &done).await };
         AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::monitor::{Dependency, Monitor};
+use super::monitor::Monitor;
 use super::retry::RetryPolicy;
+use super::subject::Subject;
 use super::telemetry;
 
 /// Pauses between retries of a failing operation.
@@ -22,77 +23,6 @@ const PAUSES: RetryPolicy = RetryPolicy {
 };
 /// Maximum time of a probe.
 pub(super) const PROBE_TIME: Duration = Duration::from_secs(30);
-
-/// The subject of a circuit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
-    /// Receiving from the input queue.
-    Queue,
-    /// Submitting and claiming jobs.
-    Database,
-    /// Taking messages from the outbox.
-    Outbox,
-    /// One kind of operation on one store.
-    Store(StoreUse),
-}
-
-impl Subject {
-    /// Returns the name of the subject in metrics: `queue`, `database`, `outbox` or `store`.
-    pub(super) fn as_str(&self) -> &'static str {
-        match self {
-            Self::Queue => "queue",
-            Self::Database => "database",
-            Self::Outbox => "outbox",
-            Self::Store(_) => "store",
-        }
-    }
-
-    /// Returns the dependency that is unavailable if the circuit is open.
-    fn dependency(&self) -> Dependency {
-        match self {
-            Self::Queue => Dependency::Queue,
-            Self::Database | Self::Outbox => Dependency::Database,
-            Self::Store(_) => Dependency::Store,
-        }
-    }
-}
-
-/// One kind of operation on one store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct StoreUse {
-    /// Bucket of the sources; `None` for the store of the results.
-    pub(super) bucket: Option<String>,
-    pub(super) operation: Operation,
-}
-
-/// Operations that a store may deny independently of each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Operation {
-    Read,
-    List,
-    Write,
-}
-
-impl Operation {
-    pub(super) const ALL: [Self; 3] = [Self::Read, Self::List, Self::Write];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::List => "list",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl StoreUse {
-    pub(super) fn of_results(operation: Operation) -> Self {
-        Self {
-            bucket: None,
-            operation,
-        }
-    }
-}
 
 /// Whether an operation may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +162,7 @@ impl Circuits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processor::subject::{Operation, StoreUse};
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 

@@ -1,12 +1,12 @@
 //! Removes orphaned objects of a job without a result at keys that its client chose. The sweep removes those
 //! at the job's own keys.
 
-use super::Parts;
+use super::keys::object_key;
 use super::ownership;
+use super::parts::Parts;
 use super::renditions;
-use super::work::object_key;
 use crate::error::chain;
-use crate::jobs::{JobOptions, JobStatus, VideoJob};
+use crate::jobs::{JobStatus, VideoJob};
 use crate::storage::{ObjectKey, ObjectVersion, StorageError};
 
 /// Deletes the outputs of a job without a result: the client may need their keys for another job.
@@ -42,8 +42,8 @@ fn keys(job: &VideoJob) -> Vec<ObjectKey> {
     let Some(archive) = job.output_key.as_deref().and_then(|key| object_key(key).ok()) else {
         return Vec::new();
     };
-    let options = JobOptions::from_json(&job.options).unwrap_or_default();
-    let renditions = options.renditions.iter().enumerate();
+    let renditions = job.options.get().map_or(&[][..], |options| &options.renditions);
+    let renditions = renditions.iter().enumerate();
     let mut keys: Vec<ObjectKey> = renditions
         .filter_map(|(index, request)| renditions::key(&archive, index, request).ok())
         .collect();

@@ -4,24 +4,16 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::Parts;
-use super::circuit::{Admission, Operation, PROBE_TIME, StoreUse, Subject};
+use super::circuit::{Admission, PROBE_TIME};
+use super::keys::RESULTS;
+use super::parts::Parts;
+use super::subject::{Operation, StoreUse, Subject};
 use super::verdict::Suspect;
-use super::work::{RESULTS, result_folder};
 use crate::error::chain;
-use crate::jobs::JobId;
 use crate::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError};
 
 /// Content of a probe object.
 const CONTENT: &[u8] = b"videoframes probe";
-
-/// Returns the key of a processor's probes: the key of a result without a job.
-///
-/// The sweep removes such an object if a worker crashed between writing and deleting it, and no rule for
-/// events matches it.
-pub(super) fn key() -> Option<ObjectKey> {
-    format!("{}probe", result_folder(JobId::random())).parse().ok()
-}
 
 impl Parts {
     /// Returns the read operation on a bucket of sources. A request may name the bucket of the results, which

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Parts;
 use super::fault::{self, Point};
+use super::parts::Parts;
 use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::circuit::Operation;
 use super::fault::{self, Point};
+use super::keys::object_key;
 use super::ownership;
+use super::subject::Operation;
 use super::verdict::Verdict;
-use super::work::object_key;
-use crate::compress::{Compressed, VideoTarget};
+use crate::compress::{Compressed, Describe, VideoTarget};
 use crate::jobs::{
     ErrorCode, JobOptions, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo, VideoJob,
 };
@@ -87,7 +87,7 @@ impl RenditionSet {
                 wanted.missing.push(Rendition {
                     options: request.options,
                     optional: request.optional,
-                    target: target(stores, job, &key, request, index),
+                    target: target(stores, job, &key, describe(request, index)),
                 });
             }
             wanted.keys.push(key);
@@ -135,8 +135,7 @@ pub(super) async fn of_archive(
     job: &VideoJob,
     archive: &ObjectKey,
 ) -> Result<Vec<RenditionResult>, Verdict> {
-    let options = JobOptions::from_json(&job.options)
-        .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
+    let options = job.options.get().map_err(Verdict::invalid)?;
     let mut results = Vec::with_capacity(options.renditions.len());
     for (index, request) in options.renditions.iter().enumerate() {
         let key = key(archive, index, request)?;
@@ -196,22 +195,20 @@ async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option
     }
 }
 
-fn target(
-    stores: &Stores,
-    job: &VideoJob,
-    key: &ObjectKey,
-    request: &RenditionRequest,
-    index: usize,
-) -> VideoTarget {
+/// Returns the metadata of the rendition at `index`, which describes the video.
+fn describe(request: &RenditionRequest, index: usize) -> Describe {
     let container = request.options.container();
-    let describe = move |video: &Compressed| {
+    Arc::new(move |video: &Compressed| {
         fault::reached(match index {
             0 => Point::Compressed,
             _ => Point::Beside,
         });
         let json = serde_json::to_string(&RenditionVideo::new(video, container)).unwrap_or_default();
         BTreeMap::from([(RENDITION.to_owned(), json)])
-    };
+    })
+}
+
+fn target(stores: &Stores, job: &VideoJob, key: &ObjectKey, describe: Describe) -> VideoTarget {
     VideoTarget::Object {
         storage: Arc::clone(stores.results()),
         key: key.clone(),
@@ -219,7 +216,7 @@ fn target(
             if_exists: IfExists::Refuse,
             metadata: ownership::tag(job),
         },
-        describe: Some(Arc::new(describe)),
+        describe: Some(describe),
     }
 }
 

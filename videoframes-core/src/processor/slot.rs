@@ -6,17 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Shared;
 use super::accept::Accepted;
 use super::attempt::{Attempt, MessageAction};
-use super::circuit::{Admission, Operation, StoreUse, Subject};
+use super::circuit::Admission;
 use super::fault::{self, Point};
 use super::monitor::{LoopGuard, max_age};
 use super::orphans;
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
+use super::shared::Shared;
 use super::stop::{Reason, Stop};
+use super::subject::{Operation, StoreUse, Subject};
 use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
@@ -260,7 +261,7 @@ impl Slot {
                     job.id = %job,
                     job.attempt = row.attempts,
                     lease.epoch = lease.epoch.0,
-                    input.key = row.source["key"].as_str()
+                    input.key = row.source_key()
                 );
                 let stop = Stop::default();
                 let attempt = Attempt {

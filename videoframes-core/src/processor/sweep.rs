@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Parts;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
+use super::keys::RESULTS;
+use super::parts::Parts;
 use super::renditions::archive_of;
 use super::telemetry;
-use super::work::RESULTS;
 use crate::error::chain;
 use crate::jobs::{JobId, JobRepoError, JobStatus, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};

@@ -1,6 +1,6 @@
 //! Classifies errors: whether an attempt may be repeated.
 
-use super::circuit::Operation;
+use super::subject::Operation;
 use crate::archive::ArchiveError;
 use crate::error::{ErrorKind, kept_chain};
 use crate::extract::ExtractError;
@@ -37,6 +37,11 @@ impl Verdict {
             suspect: None,
             discard: Vec::new(),
         }
+    }
+
+    /// Returns the verdict for a request that no video can satisfy.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::permanent(ErrorCode::InvalidRequest, message)
     }
 
     pub(super) fn retryable(code: ErrorCode, message: impl Into<String>) -> Self {

@@ -5,30 +5,26 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::Parts;
 use super::adopt::{adopt, adopt_earlier};
-use super::circuit::Operation;
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
+use super::keys::{RESULTS, object_key, result_folder};
 use super::ownership;
+use super::parts::Parts;
 use super::renditions::{self, RenditionSet};
 use super::stop::Stop;
+use super::subject::Operation;
 use super::telemetry;
 use super::verdict::Verdict;
 use crate::archive::ZipObject;
 use crate::compress::CompressProgress;
-use crate::jobs::{
-    ErrorCode, JobId, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash, hash,
-};
-use crate::pipeline::Error;
-use crate::pipeline::{Pipeline, Progress, RenditionOutcome};
+use crate::digest;
+use crate::jobs::{ErrorCode, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash};
+use crate::pipeline::{Error, Pipeline, RenditionOutcome};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
-
-/// Folder of results without a key of the client.
-pub(super) const RESULTS: &str = "results";
 
 /// A result, and the hash under which other jobs may reuse it.
 pub(super) type Done = (JobResult, Option<WorkHash>);
@@ -46,13 +42,12 @@ pub(super) struct Work {
 impl Work {
     /// Runs the work. An unfinished attempt leaves no objects behind.
     pub(super) async fn run(self) -> Result<Done, Verdict> {
-        let invalid = |message: String| Verdict::permanent(ErrorCode::InvalidRequest, message);
-        let source = SourceRef::from_json(&self.job.source).map_err(invalid)?;
+        let source = self.job.source.get().map_err(Verdict::invalid)?;
         let storage = self.parts.stores.source(source.bucket.as_deref());
         let storage = storage
-            .map_err(|e| invalid(format!("source.bucket: {e}")))?
+            .map_err(|e| Verdict::invalid(format!("source.bucket: {e}")))?
             .as_ref();
-        let options = JobOptions::from_json(&self.job.options).map_err(|e| invalid(e.to_string()))?;
+        let options = self.job.options.get().map_err(Verdict::invalid)?;
         // An existing archive is the result, whatever has happened to the source since.
         if let Some(done) = self.unless_stopped(self.adopt_existing()).await? {
             return Ok((done, None));
@@ -61,13 +56,13 @@ impl Work {
             .open(&source.key, &source.version)
             .await
             .map_err(|e| Verdict::from_source_error(&e))?;
-        self.check_size(&source, &info)?;
+        self.check_size(source, &info, options)?;
         if let Some(rate) = &self.parts.rates.bytes {
             // The next job waits for the bytes of this one.
             rate.take(info.size as f64);
         }
-        let hash = work_hash(&source, &info, &options);
-        if let Some(done) = self.reusable_result(&hash, &options).await {
+        let hash = work_hash(source, &info, options);
+        if let Some(done) = self.reusable_result(&hash, options).await {
             return Ok((done, Some(hash)));
         }
         if self.parts.compressor.is_none() && !options.renditions.is_empty() {
@@ -79,9 +74,9 @@ impl Work {
         self.state.enter(Stage::Extract);
         let key = self.target()?;
         let target = self.archive(&key);
-        let wanted = self.unless_stopped(RenditionSet::new(&self.parts.stores, &self.job, &options, &key));
+        let wanted = self.unless_stopped(RenditionSet::new(&self.parts.stores, &self.job, options, &key));
         let wanted = wanted.await?;
-        let pipeline = self.pipeline(&options);
+        let pipeline = self.pipeline(options);
         let request = options.request();
         let run = pipeline.extract_with_renditions(video, &request, &wanted.missing, &target);
         let summary = match run.await {
@@ -95,9 +90,14 @@ impl Work {
             ));
         };
         fault::reached(Point::Uploaded);
-        let objects = iter::once(&key).chain(wanted.keys());
-        self.check_source_unchanged(storage, &source, &info, objects)
-            .await?;
+        if !is_unchanged(storage, source, &info).await? {
+            let message = format!("'{}' was replaced while it was read", source.key);
+            // Only the holder of the lease may discard these objects: another attempt may have adopted them.
+            return Err(Verdict {
+                discard: iter::once(&key).chain(wanted.keys()).cloned().collect(),
+                ..Verdict::permanent(ErrorCode::InputChanged, message)
+            });
+        }
         let frames = summary.manifest.frames.len() as u64;
         telemetry::extracted(frames, summary.work.bytes_read, written.size);
         for warning in &summary.warnings {
@@ -122,10 +122,8 @@ impl Work {
         Ok((result, Some(hash)))
     }
 
-    fn check_size(&self, source: &SourceRef, info: &ObjectInfo) -> Result<(), Verdict> {
-        let limit = JobOptions::from_json(&self.job.options).map_or(u64::MAX, |options| {
-            options.limits.within(&self.config.limits).input_bytes
-        });
+    fn check_size(&self, source: &SourceRef, info: &ObjectInfo, options: &JobOptions) -> Result<(), Verdict> {
+        let limit = options.limits.within(&self.config.limits).input_bytes;
         if info.size > limit {
             let message = format!(
                 "'{}' has {} bytes, more than the limit of {limit}",
@@ -226,13 +224,12 @@ impl Work {
             .scratch(self.parts.scratch.clone())
             .cancel(self.stop.token().clone())
             .on_progress(move |progress| {
-                extracting.progress(progress);
+                extracting.progress(progress.frames, progress.total);
                 fault::reached(Point::Extracting);
             })
             .on_compress_progress(move |CompressProgress { frames, total }| {
                 compressing.enter(Stage::Compress);
-                let bytes = 0;
-                compressing.progress(Progress { frames, total, bytes });
+                compressing.progress(frames, total);
             });
         match &self.parts.compressor {
             Some(compressor) => pipeline.compressor(Arc::clone(compressor)),
@@ -260,58 +257,35 @@ impl Work {
         // A slow earlier attempt of this job may have stored a rendition in the meantime, which the next
         // attempt finds. An object of another job fails here.
         if let (Error::Video(StorageError::AlreadyExists(_)), Some(_)) = (error, &self.job.output_key) {
-            let options = JobOptions::from_json(&self.job.options)
-                .map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, e.to_string()))?;
-            RenditionSet::new(&self.parts.stores, &self.job, &options, key).await?;
+            let options = self.job.options.get().map_err(Verdict::invalid)?;
+            RenditionSet::new(&self.parts.stores, &self.job, options, key).await?;
             let message = "an earlier attempt wrote a rendition in the meantime";
             return Err(Verdict::retryable(ErrorCode::Internal, message));
         }
         Err(Verdict::from_pipeline_error(error))
     }
+}
 
-    /// Fails if the source was replaced while it was read.
-    async fn check_source_unchanged(
-        &self,
-        storage: &dyn Storage,
-        source: &SourceRef,
-        before: &ObjectInfo,
-        written: impl Iterator<Item = &ObjectKey>,
-    ) -> Result<(), Verdict> {
-        // A named version never changes.
-        if source.version.id.is_some() {
-            return Ok(());
-        }
-        let unchanged = match storage.head(&source.key, &ObjectVersion::CURRENT).await {
-            Ok(after) => after.etag == before.etag,
-            // The source was read completely before it was deleted.
-            Err(StorageError::NotFound(_)) => true,
-            Err(error) => return Err(Verdict::from_source_error(&error)),
-        };
-        if unchanged {
-            return Ok(());
-        }
-        let message = format!("'{}' was replaced while it was read", source.key);
-        // Only the holder of the lease may discard these objects: another attempt may have adopted them.
-        Err(Verdict {
-            discard: written.cloned().collect(),
-            ..Verdict::permanent(ErrorCode::InputChanged, message)
-        })
+/// Returns whether the source is still the object that was opened.
+async fn is_unchanged(
+    storage: &dyn Storage,
+    source: &SourceRef,
+    opened: &ObjectInfo,
+) -> Result<bool, Verdict> {
+    // A named version never changes.
+    if source.version.id.is_some() {
+        return Ok(true);
+    }
+    match storage.head(&source.key, &ObjectVersion::CURRENT).await {
+        Ok(now) => Ok(now.etag == opened.etag),
+        // The source was read completely before it was deleted.
+        Err(StorageError::NotFound(_)) => Ok(true),
+        Err(error) => Err(Verdict::from_source_error(&error)),
     }
 }
 
-/// Parses a key, which can fail only for a key of the client.
-pub(super) fn object_key(key: &str) -> Result<ObjectKey, Verdict> {
-    let key = key.parse::<ObjectKey>();
-    key.map_err(|e| Verdict::permanent(ErrorCode::InvalidRequest, format!("output.key: {e}")))
-}
-
-/// Returns the folder of a job's archives, one per claim.
-pub(super) fn result_folder(job: JobId) -> String {
-    format!("{RESULTS}/{job}/")
-}
-
 fn work_hash(source: &SourceRef, info: &ObjectInfo, options: &JobOptions) -> WorkHash {
-    WorkHash(hash(&json!({
+    WorkHash(digest::of_json(&json!({
         "library": env!("CARGO_PKG_VERSION"),
         "bucket": source.bucket,
         "source": source.key.as_str(),

@@ -17,13 +17,26 @@ use crate::video::Timeline;
 /// # Panics
 /// Panics if the implementation violates the contract.
 pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: &Path, not_a_video: &Path) {
-    let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(!extractor.version().await.expect("a version").is_empty());
+    a_file_that_is_not_a_video_is_recognized(extractor, not_a_video).await;
+    let request = packets_and_frames_agree(extractor, video).await;
+    requested_pictures_are_sent_in_order(extractor, video, &request).await;
+    no_picture_follows_an_unexpected_frame(extractor, video, &request).await;
+    no_picture_is_sent_before_the_next_frame(extractor, video, &request).await;
+    an_extraction_can_be_cancelled(extractor, video, request).await;
+}
+
+async fn a_file_that_is_not_a_video_is_recognized(extractor: &dyn FrameExtractor, not_a_video: &Path) {
+    let (limits, cancel) = (Limits::default(), CancellationToken::new());
     assert!(matches!(
         extractor.describe(not_a_video, None, &limits, &cancel).await,
         Err(ExtractError::NotAVideo(_))
     ));
+}
 
+/// Returns a request for the first and last two frames.
+async fn packets_and_frames_agree(extractor: &dyn FrameExtractor, video: &Path) -> ExtractRequest {
+    let (limits, cancel) = (Limits::default(), CancellationToken::new());
     let info = extractor
         .describe(video, None, &limits, &cancel)
         .await
@@ -47,15 +60,22 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
     }
     let count = scan.timeline.pts().len();
     assert!(count >= 4, "the suite needs a video of at least four frames");
-    let request = ExtractRequest {
+    ExtractRequest {
         video: info,
-        timeline: scan.timeline.clone(),
+        timeline: scan.timeline,
         frames: vec![0, 1, count - 2, count - 1],
         picture: PictureOptions::default(),
         deinterlace: false,
         limits,
-    };
-    let frames = collect(extractor, video, request.clone(), &cancel)
+    }
+}
+
+async fn requested_pictures_are_sent_in_order(
+    extractor: &dyn FrameExtractor,
+    video: &Path,
+    request: &ExtractRequest,
+) {
+    let frames = collect(extractor, video, request.clone(), &CancellationToken::new())
         .await
         .expect("an extraction");
     assert_eq!(
@@ -63,38 +83,54 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
         Decoded::Complete(request.frames.clone()),
         "every requested picture is sent, in order"
     );
+}
 
-    // A timeline without frame 2 is detected before any picture from that frame on is sent.
-    let mut pts = scan.timeline.pts().to_vec();
+/// Returns a request for `frames` of a timeline without frame 2.
+fn with_gap(request: &ExtractRequest, frames: Vec<usize>) -> ExtractRequest {
+    let timeline = &request.timeline;
+    let mut pts = timeline.pts().to_vec();
     pts.remove(2);
-    let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
-    let request_with_gap = ExtractRequest {
-        timeline: wrong,
-        frames: vec![0, 2],
+    ExtractRequest {
+        timeline: Timeline::new(timeline.time_base(), pts, None).expect("frames are left"),
+        frames,
         ..request.clone()
-    };
-    let mismatch = collect(extractor, video, request_with_gap, &cancel).await;
+    }
+}
+
+/// A timeline without frame 2 is detected before any picture from that frame on is sent.
+async fn no_picture_follows_an_unexpected_frame(
+    extractor: &dyn FrameExtractor,
+    video: &Path,
+    request: &ExtractRequest,
+) {
+    let request = with_gap(request, vec![0, 2]);
+    let mismatch = collect(extractor, video, request, &CancellationToken::new()).await;
     assert!(
         matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
         "{mismatch:?}"
     );
+}
 
-    // The timeline lacks the frame directly after the last requested frame. The missing frame may be the
-    // displayed one, so the picture before it is not certain.
-    let mut pts = scan.timeline.pts().to_vec();
-    pts.remove(2);
-    let wrong = Timeline::new(scan.timeline.time_base(), pts, None).expect("frames are left");
-    let request_with_gap = ExtractRequest {
-        timeline: wrong,
-        frames: vec![1],
-        ..request.clone()
-    };
-    let mismatch = collect(extractor, video, request_with_gap, &cancel).await;
+/// The timeline lacks the frame directly after the last requested frame. The missing frame may be the displayed
+/// one, so the picture before it is not certain.
+async fn no_picture_is_sent_before_the_next_frame(
+    extractor: &dyn FrameExtractor,
+    video: &Path,
+    request: &ExtractRequest,
+) {
+    let request = with_gap(request, vec![1]);
+    let mismatch = collect(extractor, video, request, &CancellationToken::new()).await;
     assert!(
         matches!(mismatch, Ok(Decoded::Surprise(Surprise::TimelineMismatch(_)))),
         "a picture was sent before the next frame was decoded: {mismatch:?}"
     );
+}
 
+async fn an_extraction_can_be_cancelled(
+    extractor: &dyn FrameExtractor,
+    video: &Path,
+    request: ExtractRequest,
+) {
     let stopped = CancellationToken::new();
     stopped.cancel();
     let cancelled = collect(extractor, video, request.clone(), &stopped).await;
@@ -102,8 +138,9 @@ pub async fn frame_extractor_conformance(extractor: &dyn FrameExtractor, video: 
 
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
+    let input = Input::File(video.to_owned());
     let without_receiver = extractor
-        .extract(&Input::File(video.to_owned()), request, sender, &cancel)
+        .extract(&input, request, sender, &CancellationToken::new())
         .await;
     assert!(
         matches!(without_receiver, Err(ExtractError::Cancelled)),

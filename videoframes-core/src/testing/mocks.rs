@@ -124,11 +124,10 @@ mod jobs {
     use uuid::Uuid;
 
     use crate::jobs::{
-        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobRepo, JobRepoError,
-        JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted,
+        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
+        JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
         SweepTerms, Swept, VideoJob, WorkHash,
     };
-    use crate::pipeline::Progress;
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
     mock! {
@@ -182,8 +181,7 @@ mod jobs {
                 &self,
                 lease: &Lease,
                 duration: Duration,
-                stage: Stage,
-                progress: Progress,
+                progress: JobProgress,
             ) -> Result<Renewal, JobRepoError>;
             async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError>;
             async fn retry_later(

@@ -120,18 +120,21 @@ impl Proxy {
             .trim_end_matches('/')
             .to_owned();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (rule, log): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&seen));
         let held = Arc::new(Semaphore::new(0));
-        let hold = Arc::clone(&held);
+        let service = Arc::new(Service {
+            server,
+            rule: Box::new(rule),
+            seen: Arc::clone(&seen),
+            held: Arc::clone(&held),
+        });
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let (server, rule, log) = (server.clone(), Arc::clone(&rule), Arc::clone(&log));
-                let hold = Arc::clone(&hold);
+                let service = Arc::clone(&service);
                 connections.spawn(async move {
                     // Tests may drop a client at any time.
-                    let _ = serve(client, &server, &*rule, &log, &hold).await;
+                    let _ = service.serve(client).await;
                 });
             }
         });
@@ -155,61 +158,68 @@ impl Proxy {
     }
 }
 
-async fn serve(
-    mut client: TcpStream,
-    server: &str,
-    rule: &Rule,
-    log: &Mutex<Vec<ProxiedRequest>>,
-    hold: &Semaphore,
-) -> io::Result<()> {
-    let Some((head, mut body)) = read_head(&mut client).await? else {
-        return Ok(());
-    };
-    let request = ProxiedRequest::parse(&head);
-    log.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(request.clone());
-    let fault = rule(&request);
-    if request.head.contains("\r\nexpect: 100-continue") {
-        client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-    }
-    let length = header(&request.head, "content-length").map_or(0, |value| value.parse().unwrap_or(0));
-    let read = body.len();
-    body.resize(length, 0);
-    client.read_exact(&mut body[read..]).await?;
-    match fault {
-        Fault::Answer(status, code) => return answer(&mut client, &request, status, code).await,
-        Fault::Silence => return until_gone(&mut client).await,
-        _ => {}
-    }
-    let answered = forward(server, &head, &body).await?;
-    let end = find(&answered, b"\r\n\r\n").unwrap_or(answered.len() - 4) + 4;
-    let (head, content) = answered.split_at(end);
-    match fault {
-        Fault::LoseAnswer => Ok(()),
-        Fault::Hold => {
-            drop(hold.acquire().await);
-            client.write_all(&answered).await
+/// The state of a proxy that its connections share.
+struct Service {
+    /// `host:port` of the server.
+    server: String,
+    rule: Box<Rule>,
+    seen: Arc<Mutex<Vec<ProxiedRequest>>>,
+    /// Has no permits while responses are held.
+    held: Arc<Semaphore>,
+}
+
+impl Service {
+    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+        let Some((head, mut body)) = read_head(&mut client).await? else {
+            return Ok(());
+        };
+        let request = ProxiedRequest::parse(&head);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request.clone());
+        let fault = (self.rule)(&request);
+        if request.head.contains("\r\nexpect: 100-continue") {
+            client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        Fault::DoneBut(status, code) => answer(&mut client, &request, status, code).await,
-        Fault::Stall(after) => {
-            client.write_all(head).await?;
-            client.write_all(&content[..after.min(content.len())]).await?;
-            until_gone(&mut client).await
+        let length = header(&request.head, "content-length").map_or(0, |value| value.parse().unwrap_or(0));
+        let read = body.len();
+        body.resize(length, 0);
+        client.read_exact(&mut body[read..]).await?;
+        match fault {
+            Fault::Answer(status, code) => return answer(&mut client, &request, status, code).await,
+            Fault::Silence => return until_gone(&mut client).await,
+            _ => {}
         }
-        Fault::Cut(after) => {
-            client.write_all(head).await?;
-            client.write_all(&content[..after.min(content.len())]).await
-        }
-        Fault::Corrupt => {
-            let mut content = content.to_vec();
-            if let Some(byte) = content.last_mut() {
-                *byte ^= 1;
+        let answered = forward(&self.server, &head, &body).await?;
+        let end = find(&answered, b"\r\n\r\n").unwrap_or(answered.len() - 4) + 4;
+        let (head, content) = answered.split_at(end);
+        match fault {
+            Fault::LoseAnswer => Ok(()),
+            Fault::Hold => {
+                drop(self.held.acquire().await);
+                client.write_all(&answered).await
             }
-            client.write_all(head).await?;
-            client.write_all(&content).await
+            Fault::DoneBut(status, code) => answer(&mut client, &request, status, code).await,
+            Fault::Stall(after) => {
+                client.write_all(head).await?;
+                client.write_all(&content[..after.min(content.len())]).await?;
+                until_gone(&mut client).await
+            }
+            Fault::Cut(after) => {
+                client.write_all(head).await?;
+                client.write_all(&content[..after.min(content.len())]).await
+            }
+            Fault::Corrupt => {
+                let mut content = content.to_vec();
+                if let Some(byte) = content.last_mut() {
+                    *byte ^= 1;
+                }
+                client.write_all(head).await?;
+                client.write_all(&content).await
+            }
+            _ => client.write_all(&answered).await,
         }
-        _ => client.write_all(&answered).await,
     }
 }
 

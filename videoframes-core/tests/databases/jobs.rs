@@ -8,10 +8,9 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use videoframes_core::database::Database;
 use videoframes_core::jobs::{
-    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobFilter, JobId, JobRepo, JobRepoError, JobStatus,
-    NewJob, Outcome, SeaOrmJobRepo, Stage, SweepTerms,
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobFilter, JobId, JobProgress, JobRepo, JobRepoError,
+    JobStatus, NewJob, Outcome, SeaOrmJobRepo, Stage, SweepTerms,
 };
-use videoframes_core::pipeline::Progress;
 use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
 
 use crate::{OPTIONS, Own};
@@ -83,8 +82,8 @@ fn job(key: &str) -> NewJob {
         id: JobId::random(),
         idempotency_key: key.to_owned(),
         payload_hash: "payload".to_owned(),
-        source: json!({"key": "v.mp4"}),
-        options: json!({}),
+        source: json!({"key": "v.mp4"}).into(),
+        options: json!({}).into(),
         output_key: None,
         client_metadata: None,
         sequencer: None,
@@ -113,8 +112,12 @@ async fn leases_are_renewed_while_the_database_is_busy() {
         for _ in 0..OPTIONS.connections {
             busy.push(database.connection().begin().await.unwrap());
         }
-        let progress = Progress::default();
-        let renewed = repo.renew(&lease, TERMS.lease, Stage::Extract, progress);
+        let progress = JobProgress {
+            stage: Stage::Extract,
+            frames_done: 1,
+            frames_total: 2,
+        };
+        let renewed = repo.renew(&lease, TERMS.lease, progress);
         assert!(!renewed.await.unwrap().cancel_requested);
     }
 }

@@ -50,14 +50,12 @@ fn created(keys: &[&str]) -> String {
 /// Returns all jobs, sorted by the keys of their sources.
 async fn jobs(setup: &Setup) -> Vec<VideoJob> {
     let mut jobs = setup.repo.list(&Default::default()).await.unwrap().jobs;
-    jobs.sort_by_key(|job| job.source["key"].to_string());
+    jobs.sort_by_key(|job| job.source.json()["key"].to_string());
     jobs
 }
 
 fn keys(jobs: &[VideoJob]) -> Vec<&str> {
-    jobs.iter()
-        .map(|job| job.source["key"].as_str().unwrap())
-        .collect()
+    jobs.iter().map(|job| job.source_key().unwrap()).collect()
 }
 
 async fn dead_letters(setup: &Setup) -> Vec<Message> {
@@ -86,7 +84,7 @@ async fn every_new_object_becomes_a_job_with_its_exact_key() {
     assert_eq!(keys(&jobs), names);
     for job in &jobs {
         assert_eq!(job.status, JobStatus::Completed, "{job:?}");
-        assert_eq!(job.source["bucket"], BUCKET);
+        assert_eq!(job.source.json()["bucket"], BUCKET);
         assert_eq!(job.sequencer.as_deref(), Some("0055AED6DCD90281E5"));
         assert_eq!(job.result.as_ref().unwrap().frames, 1);
     }

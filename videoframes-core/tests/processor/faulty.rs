@@ -10,11 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 use videoframes_core::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobRepo, JobRepoError,
-    JobResult, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Stage,
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
+    JobRepoError, JobResult, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal,
     Submitted, SweepTerms, Swept, VideoJob, WorkHash,
 };
-use videoframes_core::pipeline::Progress;
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::storage::{
     MemoryStorage, ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage,
@@ -132,10 +131,9 @@ impl JobRepo for FaultyRepo {
         &self,
         lease: &Lease,
         duration: Duration,
-        stage: Stage,
-        progress: Progress,
+        progress: JobProgress,
     ) -> Result<Renewal, JobRepoError> {
-        let renewal = self.inner.renew(lease, duration, stage, progress);
+        let renewal = self.inner.renew(lease, duration, progress);
         self.faults.around("renew", renewal).await
     }
 

@@ -20,7 +20,7 @@ use videoframes_core::extract::{
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
 use videoframes_core::limits::Limits;
-use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
 use videoframes_core::video::{Described, StreamChoice, VideoInfo};
@@ -126,8 +126,10 @@ impl Setup {
             running: Arc::clone(&self.extractions),
         };
         let parts = Parts::new(
-            self.input.clone(),
-            self.notifier.clone(),
+            Queues {
+                input: self.input.clone(),
+                notifier: self.notifier.clone(),
+            },
             self.repo.clone(),
             self.storage.clone(),
             Arc::new(extractor),

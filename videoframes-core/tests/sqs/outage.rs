@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::SystemClock;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{JobRepo, JobStatus, MemoryJobRepo};
-use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Timing, Until};
+use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Timing, Until};
 use videoframes_core::queue::{
     Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle, SqsOptions, SqsQueue,
 };
@@ -129,8 +129,10 @@ async fn a_worker_continues_when_its_queue_is_back() {
         failed: AtomicUsize::new(0),
     });
     let parts = Parts::new(
-        Arc::clone(&watched) as Arc<dyn Queue>,
-        Arc::new(notifier.clone()),
+        Queues {
+            input: Arc::clone(&watched) as Arc<dyn Queue>,
+            notifier: Arc::new(notifier.clone()),
+        },
         repo.clone(),
         Arc::new(MemoryStorage::default()),
         Arc::new(FfmpegExtractor::default()),

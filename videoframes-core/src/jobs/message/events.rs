@@ -7,8 +7,8 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::request::KEY_BYTES;
-use super::{JobMessage, Poison, shown};
+use super::poison::{Poison, shown};
+use crate::jobs::source::KEY_BYTES;
 use crate::storage::ObjectVersion;
 
 /// Maximum number of records in one message. S3 sends one.
@@ -51,13 +51,14 @@ pub(super) fn enveloped(fields: &Map<String, Value>) -> Result<Option<&str>, Poi
     }
 }
 
-/// Reads a message that is not in this crate's own format; `None` if the format is unknown.
-pub(super) fn read(fields: &Map<String, Value>) -> Result<Option<JobMessage>, Poison> {
+/// Reads a message that is not in this crate's own format; `None` if the format is unknown. A message without
+/// events reports nothing new.
+pub(super) fn read(fields: &Map<String, Value>) -> Result<Option<Events>, Poison> {
     if let Some(records) = fields.get("Records").and_then(Value::as_array) {
         return read_records(records).map(Some);
     }
     if text(fields, "Event") == Some("s3:TestEvent") {
-        return Ok(Some(JobMessage::Nothing));
+        return Ok(Some(Events::default()));
     }
     if let (Some(source), Some(kind)) = (text(fields, "source"), text(fields, "detail-type")) {
         return read_event_bridge(source, kind, fields.get("detail").unwrap_or(&Value::Null)).map(Some);
@@ -70,7 +71,7 @@ pub(super) fn read(fields: &Map<String, Value>) -> Result<Option<JobMessage>, Po
     Ok(None)
 }
 
-fn read_records(records: &[Value]) -> Result<JobMessage, Poison> {
+fn read_records(records: &[Value]) -> Result<Events, Poison> {
     if records.len() > RECORDS {
         return Err(Poison::Event(format!(
             "the message has more than {RECORDS} records"
@@ -90,7 +91,7 @@ fn read_records(records: &[Value]) -> Result<JobMessage, Poison> {
             "the message has no record of an object store".to_owned(),
         ));
     }
-    to_message(from_store.filter(created).map(|record| {
+    collect(from_store.filter(created).map(|record| {
         let s3 = &record["s3"];
         let object = &s3["object"];
         let key = form_decoded(string(&object["key"], "s3.object.key")?)?;
@@ -98,7 +99,7 @@ fn read_records(records: &[Value]) -> Result<JobMessage, Poison> {
     }))
 }
 
-fn read_event_bridge(source: &str, kind: &str, detail: &Value) -> Result<JobMessage, Poison> {
+fn read_event_bridge(source: &str, kind: &str, detail: &Value) -> Result<Events, Poison> {
     if source != "aws.s3" {
         return Err(Poison::Event(format!(
             "the source of the event is {}",
@@ -106,17 +107,17 @@ fn read_event_bridge(source: &str, kind: &str, detail: &Value) -> Result<JobMess
         )));
     }
     if kind != "Object Created" {
-        return Ok(JobMessage::Nothing);
+        return Ok(Events::default());
     }
     let object = &detail["object"];
-    to_message(std::iter::once_with(|| {
+    collect(std::iter::once_with(|| {
         let key = string(&object["key"], "detail.object.key")?.to_owned();
         event(&detail["bucket"], key, object, ["etag", "version-id"])
     }))
 }
 
-/// Converts events to a message.
-fn to_message(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result<JobMessage, Poison> {
+/// Returns the valid events, or an error if no event is valid.
+fn collect(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result<Events, Poison> {
     let mut events = Events::default();
     for event in read {
         match event {
@@ -129,8 +130,7 @@ fn to_message(read: impl Iterator<Item = Result<ObjectEvent, String>>) -> Result
     }
     match events.broken {
         Some(wrong) if events.created.is_empty() => Err(Poison::Event(wrong)),
-        None if events.created.is_empty() => Ok(JobMessage::Nothing),
-        _ => Ok(JobMessage::Events(events)),
+        _ => Ok(events),
     }
 }
 
@@ -189,6 +189,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::jobs::JobMessage;
 
     /// A record as in the S3 user guide ("Event message structure").
     fn record(name: &str, key: &str) -> Value {

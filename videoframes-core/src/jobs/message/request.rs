@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::archive::hex;
-use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob};
+use crate::digest;
+use crate::jobs::source::KEY_BYTES;
+use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob, Parsed, SourceRef};
 use crate::limits::MAX_DEADLINE;
-use crate::storage::{ObjectKey, ObjectVersion};
+use crate::storage::ObjectKey;
 
-/// Maximum length of an idempotency key in bytes.
-pub(super) const KEY_BYTES: usize = 256;
 /// Maximum size of client metadata in bytes.
 const METADATA_BYTES: usize = 16 << 10;
 
@@ -35,90 +32,6 @@ struct Content {
     output_key: Option<ObjectKey>,
 }
 
-/// Location of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SourceRef {
-    /// Bucket of the source, if it differs from the bucket of the results.
-    pub bucket: Option<String>,
-    /// Key of the source in the store.
-    pub key: ObjectKey,
-    /// Required version of the source, if any.
-    pub version: ObjectVersion,
-}
-
-impl SourceRef {
-    /// Sets the bucket of the source.
-    #[must_use]
-    pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
-        self.bucket = Some(bucket.into());
-        self
-    }
-
-    /// Sets the required version of the source.
-    #[must_use]
-    pub fn version(mut self, version: ObjectVersion) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// Returns the current version of an object in the store of the results.
-    pub fn current(key: ObjectKey) -> Self {
-        Self {
-            bucket: None,
-            key,
-            version: ObjectVersion::CURRENT,
-        }
-    }
-
-    /// Reads the `source` of a message or a row.
-    ///
-    /// # Errors
-    /// Returns a description of the invalid field.
-    pub fn from_json(value: &Value) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Form {
-            bucket: Option<String>,
-            key: String,
-            etag: Option<String>,
-            version: Option<String>,
-        }
-        let form = Form::deserialize(value).map_err(|e| format!("source: {e}"))?;
-        for (name, text) in [
-            ("bucket", &form.bucket),
-            ("etag", &form.etag),
-            ("version", &form.version),
-        ] {
-            if text.as_ref().is_some_and(|text| text.len() > KEY_BYTES) {
-                return Err(format!("source.{name}: must have at most {KEY_BYTES} bytes"));
-            }
-        }
-        Ok(Self {
-            bucket: form.bucket,
-            key: form.key.parse().map_err(|e| format!("source.key: {e}"))?,
-            version: ObjectVersion {
-                id: form.version,
-                etag: form.etag,
-            },
-        })
-    }
-
-    /// Returns the `source` for a message or a row.
-    pub fn to_json(&self) -> Value {
-        let mut source = json!({"key": self.key.as_str()});
-        for (name, text) in [
-            ("bucket", &self.bucket),
-            ("etag", &self.version.etag),
-            ("version", &self.version.id),
-        ] {
-            if let Some(text) = text {
-                source[name] = json!(text);
-            }
-        }
-        source
-    }
-}
-
 impl JobRequest {
     /// Returns a request for `source` with the fields of a message.
     pub fn new(source: &SourceRef, fields: Map<String, Value>) -> Self {
@@ -127,7 +40,7 @@ impl JobRequest {
 
     /// Reads a request whose source may be invalid.
     pub(super) fn read(source: Value, mut fields: Map<String, Value>) -> Self {
-        let raw = hash(&json!([source, fields]));
+        let raw = digest::of_json(&json!([source, fields]));
         let mut wrong = None;
         let mut text = |fields: &mut Map<String, Value>, name: &str| match fields.remove(name) {
             None | Some(Value::Null) => None,
@@ -197,19 +110,19 @@ impl JobRequest {
         // The current version is not part of the request, so that the same message is the same request
         // whatever happens to the source.
         let requested_source = content.as_ref().ok().map(|content| content.source.to_json());
-        let (source, options, output_key, rejection) = match content {
+        let (source, options, output_key, rejection): (_, Parsed<JobOptions>, _, _) = match content {
             Ok(mut content) => {
                 let version = &mut content.source.version;
                 version.etag = version.etag.take().or(etag);
-                let options = content.options.to_json();
-                (content.source.to_json(), options, content.output_key, None)
+                let (source, options) = (content.source.into(), content.options.into());
+                (source, options, content.output_key, None)
             }
             Err(message) => {
                 // An invalid request is truncated: it has to fit into a notification.
                 let cut = |text: &str| text.chars().take(1024).collect::<String>();
                 let source = json!({"key": cut(source["key"].as_str().unwrap_or_default())});
                 let rejection = JobError::new(ErrorCode::InvalidRequest, cut(&message));
-                (source, Value::Null, None, Some(rejection))
+                (Parsed::from(source), Value::Null.into(), None, Some(rejection))
             }
         };
         let payload = json!({
@@ -218,13 +131,13 @@ impl JobRequest {
             "output": output_key.as_ref().map(ObjectKey::as_str),
             "rejected": rejection.as_ref().map(|_| raw),
         });
-        let payload_hash = hash(&payload);
-        let time_limit = options["limits"]["deadline_s"].as_u64().map(Duration::from_secs);
-        let time_limit = time_limit.map(|limit| limit.min(MAX_DEADLINE));
+        let payload_hash = digest::of_json(&payload);
+        let deadline = options.get().ok().and_then(|options| options.limits.deadline_s);
+        let time_limit = deadline.map(|seconds| Duration::from_secs(seconds.get()).min(MAX_DEADLINE));
         NewJob {
             id: JobId::random(),
             idempotency_key: idempotency_key.unwrap_or_else(|| {
-                hash(&json!({"payload": payload_hash, "source": source, "sequencer": sequencer}))
+                digest::of_json(&json!({"payload": payload_hash, "source": source, "sequencer": sequencer}))
             }),
             payload_hash,
             source,
@@ -281,11 +194,6 @@ impl Content {
     }
 }
 
-/// Returns the SHA-256 of a value, with the fields of objects sorted by name, in hexadecimal.
-pub(crate) fn hash(value: &Value) -> String {
-    hex(&Sha256::digest(value.to_string()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -336,7 +244,7 @@ mod tests {
             request(body).into_job(None, Duration::MAX)
         };
         let job = bad(50_000, 1);
-        assert!(job.source.to_string().len() + job.rejection.clone().unwrap().message.len() < 10_000);
+        assert!(job.source.json().to_string().len() + job.rejection.clone().unwrap().message.len() < 10_000);
         assert_ne!(job.idempotency_key, bad(50_000, 2).idempotency_key);
         assert_eq!(job.idempotency_key, bad(50_000, 1).idempotency_key);
     }

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::events::ObjectEvent;
-use super::request::{JobRequest, SourceRef, is_job_folder};
+use super::request::{JobRequest, is_job_folder};
+use crate::jobs::SourceRef;
 use crate::storage::ObjectKey;
 
 /// Fields that the request of a rule may have: those of the message format that are not specific to one
@@ -201,7 +202,12 @@ mod tests {
         let rules = Rules::from_json(&rules.to_string()).unwrap();
         let requested = |bucket: &str, key: &str| {
             let job = job(&rules, &event(bucket, key))?;
-            Some(job.options["selection"]["fps"].as_str().unwrap().to_owned())
+            Some(
+                job.options.json()["selection"]["fps"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            )
         };
         assert_eq!(requested("b", "uploads/a.mp4").as_deref(), Some("2"));
         assert_eq!(requested("c", "uploads/a.mp4").as_deref(), Some("3"));
@@ -241,7 +247,7 @@ mod tests {
         let rules = Rules::from_json(&rules.to_string()).unwrap();
         let first = job(&rules, &event("b", "a/ü +.mp4")).unwrap();
         let source = json!({"bucket": "b", "key": "a/ü +.mp4", "version": "v1", "etag": "e1"});
-        assert_eq!(first.source, source);
+        assert_eq!(first.source.json(), &source);
         assert_eq!(
             first.output_key.as_ref().unwrap().as_str(),
             "frames/a/ü +.mp4/v1.zip"

@@ -2,8 +2,10 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 
+use super::call_error::CallError;
 use super::entity::video_job::Column;
-use super::{CallError, finish, row};
+use super::finish::End;
+use super::row;
 use crate::database::{Database, Session, text};
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage};
@@ -35,9 +37,11 @@ pub(super) async fn claim(
             };
             take(database, &transaction, &facts, &params).await?
         }
-        Decision::End { outcome, crash_count } => {
-            Claim::Terminal(finish::end(database, &transaction, job, &outcome, crash_count).await?)
-        }
+        Decision::End { outcome, crash_count } => Claim::Terminal(
+            End::of(job, &outcome, crash_count)
+                .write(database, &transaction)
+                .await?,
+        ),
     };
     transaction.commit().await?;
     Ok(claim)

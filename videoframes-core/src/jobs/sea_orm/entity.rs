@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use sea_orm::DbErr;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::clock::UnixMillis;
 use crate::jobs::{
@@ -108,8 +109,8 @@ impl TryFrom<video_job::Model> for VideoJob {
             error_code: row.error_code,
             error_message: row.error_message,
             result,
-            source: json(&row.source)?,
-            options: json(&row.options)?,
+            source: json::<Value>(&row.source)?.into(),
+            options: json::<Value>(&row.options)?.into(),
             output_key: row.output_key,
             client_metadata: row.client_metadata.as_deref().map(json).transpose()?,
             idempotency_key: row.idempotency_key,

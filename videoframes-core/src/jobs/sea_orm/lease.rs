@@ -4,26 +4,25 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 
+use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
-use super::{CallError, row};
+use super::row;
 use crate::database::{Database, text};
-use crate::jobs::{JobError, JobRepoError, JobStatus, Lease, Renewal, Stage};
-use crate::pipeline::Progress;
+use crate::jobs::{JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
 
 pub(super) async fn renew(
     database: &Database,
     lease: &Lease,
     duration: Duration,
-    stage: Stage,
-    progress: Progress,
+    progress: JobProgress,
 ) -> Result<Renewal, CallError> {
     let renewal = Query::update()
         .table(Entity)
         .value(Column::UpdatedAt, database.now())
         .value(Column::LeaseExpiresAt, database.later(duration))
-        .value(Column::Stage, stage.as_str())
-        .value(Column::FramesDone, row::large(progress.frames))
-        .value(Column::FramesTotal, row::large(progress.total))
+        .value(Column::Stage, progress.stage.as_str())
+        .value(Column::FramesDone, row::large(progress.frames_done))
+        .value(Column::FramesTotal, row::large(progress.frames_total))
         .cond_where(row::held_by(lease))
         .returning_col(Column::CancelRequested)
         .to_owned();

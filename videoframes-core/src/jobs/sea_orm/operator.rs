@@ -2,8 +2,10 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 
+use super::call_error::CallError;
 use super::entity::video_job::Column;
-use super::{CallError, finish, outbox, row};
+use super::finish::End;
+use super::{outbox, row};
 use crate::database::Database;
 use crate::jobs::lease::{Decision, JobFacts, cancelled, decide};
 use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
@@ -26,7 +28,11 @@ pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<Vid
             change.value(Column::CancelRequested, true);
             row::apply(&transaction, &change).await?
         }
-        _ => Some(finish::end(database, &transaction, job, &cancelled(), job.crash_count).await?),
+        _ => Some(
+            End::of(job, &cancelled(), job.crash_count)
+                .write(database, &transaction)
+                .await?,
+        ),
     };
     transaction.commit().await?;
     Ok(job)

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Iterable, QueryResult};
 use uuid::Uuid;
 
-use super::CallError;
+use super::call_error::CallError;
 use super::entity::outbox::{Column, Entity, Model};
 use crate::database::{Database, Session, text};
 use crate::jobs::{Backlog, OutboxMessage, RefusedMessage};

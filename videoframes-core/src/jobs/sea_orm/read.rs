@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::CallError;
+use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use crate::clock::UnixMillis;
 use crate::database::Database;

@@ -6,8 +6,10 @@ use sea_orm::sea_query::{Cond, Expr, InsertStatement, OnConflict, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
+use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
-use super::{CallError, finish, outbox, row};
+use super::finish::End;
+use super::{outbox, row};
 use crate::clock::millis;
 use crate::database::{Database, Session, text};
 use crate::jobs::event::EventOrder;
@@ -91,7 +93,9 @@ async fn supersede(
         for row in transaction.query_all(&select).await? {
             let facts = row::facts(&row)?;
             if let Decision::End { outcome, crash_count } = decide(&facts, u32::MAX) {
-                finish::end(database, transaction, &facts.job, &outcome, crash_count).await?;
+                End::of(&facts.job, &outcome, crash_count)
+                    .write(database, transaction)
+                    .await?;
                 superseded.insert(facts.job.id);
             }
         }
@@ -150,8 +154,8 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             job.id.0.into(),
             text(&job.idempotency_key).into(),
             text(&job.payload_hash).into(),
-            job.source.to_string().into(),
-            job.options.to_string().into(),
+            job.source.json().to_string().into(),
+            job.options.json().to_string().into(),
             job.output_key.as_ref().map(ObjectKey::to_string).into(),
             job.client_metadata.as_ref().map(|value| value.to_string()).into(),
             job.sequencer.as_deref().map(text).into(),

@@ -7,9 +7,11 @@ use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Order, Query, S
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, Iden, QueryOrder, QueryResult, QueryTrait};
 use uuid::Uuid;
 
+use super::call_error::CallError;
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
-use super::{CallError, finish, outbox, row};
+use super::finish::End;
+use super::{outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
 use crate::jobs::lease::{Decision, Delivery, JobFacts, abandoned_before, decide};
@@ -221,7 +223,9 @@ impl Sweep<'_> {
             };
             match decide(&facts, self.terms.crashes) {
                 Decision::End { outcome, crash_count } => {
-                    finish::end(self.database, &transaction, &facts.job, &outcome, crash_count).await?;
+                    End::of(&facts.job, &outcome, crash_count)
+                        .write(self.database, &transaction)
+                        .await?;
                     match outcome {
                         Outcome::Cancelled(_) => self.swept.cancelled += 1,
                         _ => self.swept.failed += 1,

@@ -29,7 +29,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
 /// Returns a job for an event of an object.
 fn event(key: &str, sequencer: &str) -> NewJob {
     NewJob {
-        source: json!({"bucket": "uploads", "key": "Größe 100%.mp4", "etag": format!("{key:?}")}),
+        source: json!({"bucket": "uploads", "key": "Größe 100%.mp4", "etag": format!("{key:?}")}).into(),
         sequencer: Some(sequencer.to_owned()),
         ..new_job(key)
     }
@@ -99,7 +99,7 @@ async fn a_newer_event_supersedes_waiting_jobs(harness: &dyn JobRepoHarness) {
 async fn only_the_newest_event_of_a_batch_is_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let other = NewJob {
-        source: json!({"bucket": "uploads", "key": "other.mp4"}),
+        source: json!({"bucket": "uploads", "key": "other.mp4"}).into(),
         ..event("other", "0A")
     };
     let batch = [event("b", "0B"), event("c", "0C"), event("a", "0A"), other];
@@ -164,7 +164,7 @@ async fn a_sweep_ends_superseded_jobs(harness: &dyn JobRepoHarness) {
 async fn only_events_of_the_same_object_are_compared(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let source = |source: serde_json::Value| NewJob {
-        source: source.clone(),
+        source: source.clone().into(),
         ..event(&source.to_string(), "1")
     };
     let key = "Größe 100%.mp4";
@@ -189,7 +189,7 @@ async fn only_events_of_the_same_object_are_compared(harness: &dyn JobRepoHarnes
     };
     on.submit(rejected).await;
     let versioned = NewJob {
-        source: json!({"bucket": "uploads", "key": key, "version": "v1"}),
+        source: json!({"bucket": "uploads", "key": key, "version": "v1"}).into(),
         ..event("versioned", "1")
     };
     let versioned = on.submit(versioned).await;

@@ -9,9 +9,8 @@ use super::harness::{
     new_job, parsed, result,
 };
 use crate::jobs::{
-    ErrorCode, JobError, JobRepoError, JobResult, JobStatus, NewJob, Outcome, Stage, WorkHash,
+    ErrorCode, JobError, JobProgress, JobRepoError, JobResult, JobStatus, NewJob, Outcome, Stage, WorkHash,
 };
-use crate::pipeline::Progress;
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_completed_job_has_its_result(harness).await;
@@ -30,12 +29,12 @@ async fn a_completed_job_has_its_result(harness: &dyn JobRepoHarness) {
     assert!(given.is_ok(), "{given:?}");
     on.advance(MINUTE * 2).await;
     let lease = on.claim(id).await;
-    let progress = Progress {
-        frames: 120,
-        total: 120,
-        bytes: 9,
+    let progress = JobProgress {
+        stage: Stage::Commit,
+        frames_done: 120,
+        frames_total: 120,
     };
-    let renewed = on.repo.renew(&lease, LEASE, Stage::Commit, progress).await;
+    let renewed = on.repo.renew(&lease, LEASE, progress).await;
     assert!(renewed.is_ok(), "{renewed:?}");
 
     let job = on.finish(&lease, &completed("a.zip")).await;

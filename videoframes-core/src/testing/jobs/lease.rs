@@ -6,14 +6,14 @@ use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, new_job,
 };
 use crate::jobs::{
-    Claim, ErrorCode, JobError, JobId, JobRepoError, JobStatus, Lease, LeaseEpoch, Renewal, Stage,
+    Claim, ErrorCode, JobError, JobId, JobProgress, JobRepoError, JobStatus, Lease, LeaseEpoch, Renewal,
+    Stage,
 };
-use crate::pipeline::Progress;
 
-const PROGRESS: Progress = Progress {
-    frames: 7,
-    total: 5_000_000_000,
-    bytes: 1 << 20,
+const PROGRESS: JobProgress = JobProgress {
+    stage: Stage::Extract,
+    frames_done: 7,
+    frames_total: 5_000_000_000,
 };
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
@@ -33,7 +33,7 @@ fn error() -> JobError {
 }
 
 async fn renew(on: &Subject<'_>, lease: &Lease, duration: Duration) -> Result<Renewal, JobRepoError> {
-    on.repo.renew(lease, duration, Stage::Extract, PROGRESS).await
+    on.repo.renew(lease, duration, PROGRESS).await
 }
 
 /// Returns the remaining time for which a job is held.
@@ -74,7 +74,11 @@ async fn a_renewal_records_the_progress(harness: &dyn JobRepoHarness) {
     );
     assert_eq!((job.frames_done, job.frames_total), (7, 5_000_000_000));
     about(job.updated_at.since(job.created_at), MINUTE * 2);
-    let renewed = on.repo.renew(&lease, LEASE, Stage::Commit, PROGRESS).await;
+    let committing = JobProgress {
+        stage: Stage::Commit,
+        ..PROGRESS
+    };
+    let renewed = on.repo.renew(&lease, LEASE, committing).await;
     assert!(renewed.is_ok(), "{renewed:?}");
     assert_eq!(on.get(id).await.stage, Some(Stage::Commit));
     on.outbox_is_empty("progress sends no message").await;

@@ -6,13 +6,12 @@ use super::harness::{
     HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, limited, new_job,
     parsed,
 };
-use crate::jobs::{ErrorCode, JobError, JobId, JobRepoError, JobStatus, Stage, VideoJob};
-use crate::pipeline::Progress;
+use crate::jobs::{ErrorCode, JobError, JobId, JobProgress, JobRepoError, JobStatus, Stage, VideoJob};
 
-const PROGRESS: Progress = Progress {
-    frames: 3,
-    total: 9,
-    bytes: 0,
+const PROGRESS: JobProgress = JobProgress {
+    stage: Stage::Extract,
+    frames_done: 3,
+    frames_total: 9,
 };
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
@@ -84,7 +83,7 @@ async fn a_worker_is_asked_to_cancel(harness: &dyn JobRepoHarness) {
         assert_eq!(job.lease_owner.as_deref(), Some("worker"));
     }
     on.outbox_is_empty("the job has not ended").await;
-    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    let renewed = on.repo.renew(&lease, LEASE, PROGRESS).await;
     assert!(
         renewed.expect("renewing").cancel_requested,
         "the renewal reports the request"
@@ -128,7 +127,7 @@ async fn a_failed_job_can_be_retried(harness: &dyn JobRepoHarness) {
     on.claim(id).await;
     on.advance(LEASE + MINUTE).await;
     let lease = on.claim(id).await;
-    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    let renewed = on.repo.renew(&lease, LEASE, PROGRESS).await;
     assert!(renewed.is_ok(), "{renewed:?}");
     on.finish(&lease, &failed()).await;
     on.one_notification(id).await;
@@ -160,7 +159,7 @@ async fn a_cancelled_job_can_be_retried(harness: &dyn JobRepoHarness) {
     assert_eq!((job.cancel_requested, job.deadline_at), (false, None));
     on.enqueued(&[id]).await;
     let lease = on.claim(id).await;
-    let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, PROGRESS).await;
+    let renewed = on.repo.renew(&lease, LEASE, PROGRESS).await;
     assert!(
         !renewed.expect("renewing").cancel_requested,
         "the request was for the previous generation"

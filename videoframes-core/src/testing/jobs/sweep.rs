@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::harness::{
     HOUR, JobRepoHarness, LEASE, MINUTE, SWEEP, Subject, completed, failed, limited, new_job,
 };
-use crate::jobs::{Enqueue, ErrorCode, JobError, JobStatus, NewJob, Stage, SweepTerms, Swept};
-use crate::pipeline::Progress;
+use crate::jobs::{Enqueue, ErrorCode, JobError, JobProgress, JobStatus, NewJob, Stage, SweepTerms, Swept};
 
 const OVERDUE: std::time::Duration = SWEEP.overdue;
 const NOTHING: Swept = Swept {
@@ -115,14 +114,14 @@ async fn a_job_of_a_crashed_worker_is_enqueued_again(harness: &dyn JobRepoHarnes
 async fn a_held_job_is_not_enqueued(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let (id, lease) = on.claimed("a").await;
-    let progress = Progress {
-        frames: 1,
-        total: 9,
-        bytes: 0,
+    let progress = JobProgress {
+        stage: Stage::Extract,
+        frames_done: 1,
+        frames_total: 9,
     };
     for _ in 0..10 {
         on.advance(LEASE - MINUTE).await;
-        let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, progress).await;
+        let renewed = on.repo.renew(&lease, LEASE, progress).await;
         assert!(renewed.is_ok(), "{renewed:?}");
     }
     let before = on.snapshot(id).await;
@@ -197,12 +196,12 @@ async fn a_waiting_job_is_not_enqueued(harness: &dyn JobRepoHarness) {
     for _ in 0..4 {
         on.advance(OVERDUE * 2).await;
         assert_eq!(sweep_backlog(&on).await, NOTHING, "no worker waits for messages");
-        let progress = Progress {
-            frames: 0,
-            total: 0,
-            bytes: 0,
+        let progress = JobProgress {
+            stage: Stage::Extract,
+            frames_done: 0,
+            frames_total: 0,
         };
-        let renewed = on.repo.renew(&lease, LEASE, Stage::Extract, progress).await;
+        let renewed = on.repo.renew(&lease, LEASE, progress).await;
         assert!(renewed.is_ok(), "{renewed:?}");
         assert_eq!(
             sweep_backlog(&on).await,

@@ -1,0 +1,10 @@
+//! Jobs in memory, for tests and small embedded uses.
+
+mod outbox;
+mod repo;
+mod row;
+mod state;
+mod submit;
+mod sweep;
+
+pub use self::repo::MemoryJobRepo;

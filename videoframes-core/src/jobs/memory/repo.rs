@@ -1,0 +1,280 @@
+//! The repository in memory.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::row::deadline;
+use super::state::State;
+use crate::clock::{Clock, UnixMillis};
+use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
+use crate::jobs::{
+    Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobPage,
+    JobProgress, JobRepo, JobRepoError, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Outcome,
+    RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+};
+
+/// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
+pub struct MemoryJobRepo {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+impl MemoryJobRepo {
+    /// Returns an empty repository.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Returns the state for one change, and the time of the change.
+    fn begin(&self) -> (MutexGuard<'_, State>, UnixMillis) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state, self.clock.now())
+    }
+}
+
+impl fmt::Debug for MemoryJobRepo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryJobRepo").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl JobRepo for MemoryJobRepo {
+    async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.check(jobs)?;
+        let submitted = jobs.iter().map(|job| state.submit(job, now));
+        let submitted = submitted.collect::<Result<Vec<_>, _>>()?;
+        for job in jobs {
+            state.supersede(job, now)?;
+        }
+        for new in submitted.iter().filter(|submitted| submitted.created) {
+            let row = state.rows.get(&new.id);
+            let waits = row.is_some_and(|row| !row.job.status.is_terminal());
+            if waits && enqueue == Enqueue::ThroughOutbox {
+                state.outbox.add(OutboxMessage::to_workers(new.id), now);
+            }
+        }
+        Ok(submitted)
+    }
+
+    async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let facts = state.facts(id, now);
+        let job = state.rows.get_mut(&id).map(|row| &mut row.job);
+        let (Some(facts), Some(job)) = (facts, job) else {
+            return Ok(Claim::Missing);
+        };
+        Ok(match decide_claim(&facts, owner, terms.crashes) {
+            Decision::Terminal => Claim::Terminal(job.clone()),
+            Decision::Again => {
+                let epoch = job.lease_epoch;
+                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+            }
+            Decision::Held(left) => Claim::Held(left),
+            Decision::NotDue(left) => Claim::NotDue(left),
+            Decision::End { outcome, crash_count } => {
+                job.crash_count = crash_count;
+                Claim::Terminal(state.conclude(id, &outcome, now)?)
+            }
+            Decision::Take { crash_count } => {
+                job.enter(JobEvent::Claim, now)?;
+                job.stage = Some(Stage::Prepare);
+                (job.frames_done, job.frames_total) = (0, 0);
+                job.crash_count = crash_count;
+                job.deadline_at = deadline_of_work(job, now);
+                job.begun_at.get_or_insert(now);
+                job.attempts += 1;
+                job.lease_epoch.0 += 1;
+                job.lease_owner = Some(owner.to_owned());
+                job.lease_expires_at = Some(now.after(terms.lease));
+                let epoch = job.lease_epoch;
+                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+            }
+        })
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        duration: Duration,
+        progress: JobProgress,
+    ) -> Result<Renewal, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.lease_expires_at = Some(now.after(duration));
+        job.stage = Some(progress.stage);
+        job.frames_done = progress.frames_done;
+        job.frames_total = progress.frames_total;
+        job.updated_at = now;
+        Ok(Renewal {
+            cancel_requested: job.cancel_requested,
+        })
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.held(lease)?;
+        state.conclude(lease.job, outcome, now)
+    }
+
+    async fn retry_later(
+        &self,
+        lease: &Lease,
+        error: &JobError,
+        delay: Duration,
+    ) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::RetryLater, now)?;
+        job.next_attempt_at = Some(now.after(delay));
+        job.set_error(Some(error));
+        Ok(())
+    }
+
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::RetryLater, now)?;
+        job.attempts = job.attempts.saturating_sub(1);
+        job.next_attempt_at = Some(now.after(delay));
+        job.set_error(Some(error));
+        Ok(())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
+        let (mut state, now) = self.begin();
+        let job = state.held(lease)?;
+        job.enter(JobEvent::Release, now)?;
+        job.attempts = job.attempts.saturating_sub(1);
+        Ok(())
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (state, _) = self.begin();
+        Ok(state.rows.get(&id).map(|row| row.job.clone()))
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
+        let (state, _) = self.begin();
+        let cursor = |job: &VideoJob| JobCursor {
+            created_at: job.created_at,
+            id: job.id,
+        };
+        let wanted = |job: &&VideoJob| {
+            filter.status.is_none_or(|status| job.status == status)
+                && filter.after.is_none_or(|after| cursor(job) < after)
+        };
+        let mut jobs: Vec<&VideoJob> = state.rows.values().map(|row| &row.job).filter(wanted).collect();
+        jobs.sort_unstable_by_key(|job| Reverse(cursor(job)));
+        let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
+        jobs.truncate(limit.unwrap_or(usize::MAX));
+        let full = limit.is_some_and(|limit| jobs.len() == limit);
+        Ok(JobPage {
+            next: jobs.last().filter(|_| full).map(|job| cursor(job)),
+            jobs: jobs.into_iter().cloned().collect(),
+            unreadable: Vec::new(),
+        })
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(job) = state.rows.get_mut(&id).map(|row| &mut row.job) else {
+            return Ok(None);
+        };
+        match job.status {
+            JobStatus::Cancelled => Ok(Some(job.clone())),
+            JobStatus::Processing if job.lease_expires_at.is_some_and(|expiry| expiry > now) => {
+                job.cancel_requested = true;
+                job.updated_at = now;
+                Ok(Some(job.clone()))
+            }
+            _ => state.conclude(id, &cancelled(), now).map(Some),
+        }
+    }
+
+    async fn retry(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(row) = state.rows.get_mut(&id) else {
+            return Ok(None);
+        };
+        let job = &mut row.job;
+        job.enter(JobEvent::Retry, now)?;
+        job.generation += 1;
+        (job.attempts, job.crash_count) = (0, 0);
+        (job.frames_done, job.frames_total) = (0, 0);
+        job.set_error(None);
+        job.cancel_requested = false;
+        job.finished_at = None;
+        job.begun_at = None;
+        job.deadline_at = deadline(job.time_limit_ms, now);
+        let job = job.clone();
+        row.enqueued_at = now;
+        state.outbox.add(OutboxMessage::to_workers(id), now);
+        Ok(Some(job))
+    }
+
+    async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {
+        let (state, _) = self.begin();
+        let same = state.rows.values().filter(|row| row.work.as_ref() == Some(work));
+        let latest = same.max_by_key(|row| (row.job.finished_at, row.job.id));
+        Ok(latest.and_then(|row| row.job.result.clone()))
+    }
+
+    async fn is_result(&self, key: &str) -> Result<bool, JobRepoError> {
+        let (state, _) = self.begin();
+        let mut results = state.rows.values().filter_map(|row| row.job.result.as_ref());
+        Ok(results.any(|result| result.key == key))
+    }
+
+    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+        let (state, _) = self.begin();
+        let rows = state.rows.values();
+        Ok(rows.filter(|row| !row.job.status.is_terminal()).count() as u64)
+    }
+
+    async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        Ok(state.outbox.take(limit, hold, now))
+    }
+
+    async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
+        self.begin().0.outbox.sent(messages);
+        Ok(())
+    }
+
+    async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
+        let (state, now) = self.begin();
+        Ok(state.outbox.backlog(now))
+    }
+
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
+        self.begin().0.outbox.refuse(messages);
+        Ok(())
+    }
+
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
+        Ok(self.begin().0.outbox.refused(limit))
+    }
+
+    async fn resend_refused(&self) -> Result<u64, JobRepoError> {
+        Ok(self.begin().0.outbox.resend_refused())
+    }
+
+    async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let mut swept = Swept::default();
+        state.end_all_without_claim(now, terms.crashes, &mut swept)?;
+        swept.enqueued = state.enqueue_abandoned(now, terms);
+        swept.forgotten = state.delete_expired(now, terms);
+        Ok(swept)
+    }
+}

@@ -1,0 +1,90 @@
+//! Finds abandoned jobs, ends jobs without a worker, and deletes rows past their retention.
+
+use super::row::Row;
+use super::state::State;
+use crate::clock::UnixMillis;
+use crate::jobs::lease::{Delivery, abandoned_before, due_since};
+use crate::jobs::{JobId, JobRepoError, JobStatus, OutboxMessage, SweepTerms, Swept};
+
+impl State {
+    pub(super) fn end_all_without_claim(
+        &mut self,
+        now: UnixMillis,
+        crashes: u32,
+        swept: &mut Swept,
+    ) -> Result<(), JobRepoError> {
+        let ids: Vec<JobId> = self.rows.keys().copied().collect();
+        for id in ids {
+            match self.end_without_claim(id, now, crashes)? {
+                Some(JobStatus::Cancelled) => swept.cancelled += 1,
+                Some(_) => swept.failed += 1,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the state of the delivery of messages to the workers.
+    fn delivery(&self, now: UnixMillis, terms: &SweepTerms) -> Delivery {
+        let in_work = self.rows.values().filter(|row| {
+            let held = row.job.lease_expires_at.is_some_and(|expiry| expiry > now);
+            held && row.message.is_none() && row.enqueued_at == row.job.created_at
+        });
+        Delivery {
+            now,
+            in_work: in_work.map(|row| row.job.created_at).min(),
+            drained: terms.drained,
+            unsent: self.outbox.oldest_to_workers(),
+        }
+    }
+
+    /// Enqueues abandoned jobs, starting with those that have waited longest.
+    pub(super) fn enqueue_abandoned(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let Some(before) = abandoned_before(&self.delivery(now, terms), terms.overdue) else {
+            return 0;
+        };
+        let announced = self.outbox.jobs_to_workers();
+        let backed_off = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
+        let mut due: Vec<(UnixMillis, JobId)> = self
+            .rows
+            .values()
+            .filter(|row| row.enqueued_at < before && !announced.contains(&row.job.id))
+            .filter_map(|row| Some((row, due_since(&row.job)?)))
+            .filter(|(row, since)| *since < before && backed_off(row, *since))
+            .map(|(row, since)| (since, row.job.id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
+        for (_, id) in &due {
+            if let Some(row) = self.rows.get_mut(id) {
+                row.enqueued_at = now;
+                self.outbox.add(OutboxMessage::to_workers(*id), now);
+            }
+        }
+        due.len() as u64
+    }
+
+    /// Deletes terminal jobs past their retention, oldest first, unless a message about them is unsent.
+    pub(super) fn delete_expired(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
+        let unsent = self.outbox.jobs();
+        let mut old: Vec<(UnixMillis, JobId)> = self
+            .rows
+            .values()
+            .filter(|row| row.job.status.is_terminal() && !unsent.contains(&row.job.id))
+            .filter_map(|row| Some((row.job.finished_at?, row.job.id)))
+            .filter(|(finished, _)| now.since(*finished) > terms.retention)
+            .collect();
+        old.sort_unstable();
+        old.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));
+        for (_, id) in &old {
+            self.outbox.forget(*id);
+            if let Some(row) = self.rows.remove(id) {
+                self.keys.remove(&row.job.idempotency_key);
+                if let Some(message) = &row.message {
+                    self.messages.remove(message);
+                }
+            }
+        }
+        old.len() as u64
+    }
+}

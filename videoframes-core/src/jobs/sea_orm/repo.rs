@@ -1,0 +1,159 @@
+//! The repository in a database.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::call_error::CallError;
+use super::{claim, finish, lease, operator, outbox, read, submit, sweep};
+use crate::database::{Database, within};
+use crate::jobs::{
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
+    JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
+    SweepTerms, Swept, VideoJob, WorkHash,
+};
+
+/// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
+#[derive(Debug, Clone)]
+pub struct SeaOrmJobRepo {
+    database: Database,
+}
+
+impl SeaOrmJobRepo {
+    /// Returns a repository of the jobs in `database`.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn call<T>(
+        &self,
+        action: &'static str,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, JobRepoError> {
+        within(self.database.patience(), work)
+            .await
+            .map_err(|error| match error {
+                CallError::Repo(error) => error,
+                CallError::Database(source) => JobRepoError::Unavailable {
+                    action,
+                    source: source.into(),
+                },
+            })
+    }
+}
+
+#[async_trait]
+impl JobRepo for SeaOrmJobRepo {
+    async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
+        let work = submit::submit(&self.database, jobs, enqueue);
+        self.call("submit jobs", work).await
+    }
+
+    async fn claim(&self, job: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
+        let work = claim::claim(&self.database, job, owner, terms);
+        self.call("claim the job", work).await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        duration: Duration,
+        progress: JobProgress,
+    ) -> Result<Renewal, JobRepoError> {
+        let work = lease::renew(&self.database, lease, duration, progress);
+        self.call("renew the lease", work).await
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
+        let work = finish::finish(&self.database, lease, outcome);
+        self.call("finish the job", work).await
+    }
+
+    async fn retry_later(
+        &self,
+        lease: &Lease,
+        error: &JobError,
+        delay: Duration,
+    ) -> Result<(), JobRepoError> {
+        let work = lease::retry_later(&self.database, lease, error, delay);
+        self.call("schedule another attempt of the job", work).await
+    }
+
+    async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
+        let work = lease::defer(&self.database, lease, error, delay);
+        self.call("defer the job", work).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
+        let work = lease::release(&self.database, lease);
+        self.call("release the job", work).await
+    }
+
+    async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.call("read the job", read::get(&self.database, job)).await
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
+        self.call("list jobs", read::list(&self.database, filter)).await
+    }
+
+    async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.call("cancel the job", operator::cancel(&self.database, job))
+            .await
+    }
+
+    async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
+        self.call("retry the job", operator::retry(&self.database, job))
+            .await
+    }
+
+    async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {
+        let work = read::find_result(&self.database, work);
+        self.call("search for an earlier result", work).await
+    }
+
+    async fn is_result(&self, key: &str) -> Result<bool, JobRepoError> {
+        let work = read::is_result(&self.database, key);
+        self.call("search for the job of a result", work).await
+    }
+
+    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+        self.call("count unfinished jobs", read::unfinished(&self.database))
+            .await
+    }
+
+    async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {
+        let work = outbox::take(&self.database, limit, hold);
+        self.call("take messages from the outbox", work).await
+    }
+
+    async fn outbox_sent(&self, messages: &[Uuid]) -> Result<(), JobRepoError> {
+        let work = outbox::sent(&self.database, messages);
+        self.call("mark messages as sent", work).await
+    }
+
+    async fn outbox_refused(&self, messages: &[(Uuid, String)]) -> Result<(), JobRepoError> {
+        let work = outbox::refused(&self.database, messages);
+        self.call("mark messages as rejected", work).await
+    }
+
+    async fn refused(&self, limit: u32) -> Result<Vec<RefusedMessage>, JobRepoError> {
+        let work = outbox::list_refused(&self.database, limit);
+        self.call("read rejected messages", work).await
+    }
+
+    async fn resend_refused(&self) -> Result<u64, JobRepoError> {
+        let work = outbox::resend_refused(&self.database);
+        self.call("reschedule rejected messages", work).await
+    }
+
+    async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError> {
+        self.call("count messages in the outbox", outbox::backlog(&self.database))
+            .await
+    }
+
+    async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
+        self.call("sweep jobs", sweep::sweep(&self.database, terms)).await
+    }
+}

@@ -1,0 +1,111 @@
+//! The dependencies of a processor.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::circuit::Circuits;
+use super::drained::Drained;
+use super::keys;
+use super::monitor::Monitor;
+use super::rate::Rates;
+use crate::compress::Compressor;
+use crate::extract::FrameExtractor;
+use crate::jobs::{JobRepo, Rules};
+use crate::pipeline::Scratch;
+use crate::queue::Queue;
+use crate::storage::{ObjectKey, Storage, Stores};
+
+/// The queues of a processor.
+pub struct Queues {
+    /// Queue of incoming messages.
+    pub input: Arc<dyn Queue>,
+    /// Queue of the notifications for clients.
+    pub notifier: Arc<dyn Queue>,
+}
+
+/// The dependencies of a processor.
+pub struct Parts {
+    /// Queue of incoming messages.
+    pub(super) input: Arc<dyn Queue>,
+    /// Queue of the notifications for clients.
+    pub(super) notifier: Arc<dyn Queue>,
+    /// Repository of the jobs.
+    pub(super) repo: Arc<dyn JobRepo>,
+    /// Stores of the sources and results.
+    pub(super) stores: Stores,
+    /// Extractor of pictures.
+    pub(super) extractor: Arc<dyn FrameExtractor>,
+    /// Encoder of renditions, if any.
+    pub(super) compressor: Option<Arc<dyn Compressor>>,
+    /// Directory for local copies of sources, for decoders that need files.
+    pub(super) scratch: Scratch,
+    /// Rules for new objects.
+    pub(super) rules: Rules,
+    pub(super) outbox: Notify,
+    pub(super) rates: Rates,
+    pub(super) circuits: Circuits,
+    pub(super) monitor: Monitor,
+    pub(super) probe_key: Option<ObjectKey>,
+    pub(super) drained: Drained,
+}
+
+impl Parts {
+    /// Returns parts with a scratch directory in the system's temporary directory.
+    pub fn new(
+        queues: Queues,
+        repo: Arc<dyn JobRepo>,
+        storage: Arc<dyn Storage>,
+        extractor: Arc<dyn FrameExtractor>,
+    ) -> Self {
+        Self {
+            input: queues.input,
+            notifier: queues.notifier,
+            repo,
+            stores: Stores::one(storage),
+            extractor,
+            compressor: None,
+            scratch: Scratch::default(),
+            rules: Rules::default(),
+            outbox: Notify::new(),
+            rates: Rates::default(),
+            circuits: Circuits::default(),
+            monitor: Monitor::default(),
+            probe_key: keys::probe(),
+            drained: Drained::default(),
+        }
+    }
+
+    /// Replaces the store with several stores.
+    pub fn with_stores(self, stores: Stores) -> Self {
+        Self { stores, ..self }
+    }
+
+    /// Adds an encoder of renditions. Without an encoder, jobs with renditions are left to other workers.
+    pub fn with_compressor(self, compressor: Arc<dyn Compressor>) -> Self {
+        Self {
+            compressor: Some(compressor),
+            ..self
+        }
+    }
+
+    /// Replaces the scratch directory.
+    pub fn with_scratch(self, scratch: Scratch) -> Self {
+        Self { scratch, ..self }
+    }
+
+    /// Replaces the monitor of the processor, for a program that reports the state before the processor exists.
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        let circuits = Circuits::new(monitor.clone());
+        Self {
+            monitor,
+            circuits,
+            ..self
+        }
+    }
+
+    /// Replaces the rules for new objects. Without rules, new objects create no jobs.
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+}

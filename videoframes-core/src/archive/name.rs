@@ -143,20 +143,33 @@ impl fmt::Display for NameTemplate {
     }
 }
 
+/// The properties of a picture that its name may contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameFields<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// Index of the picture in the archive, counted from 0.
+    pub index: usize,
+    /// Time of the frame in milliseconds.
+    pub milliseconds: i128,
+    /// Presentation timestamp of the frame.
+    pub pts: i64,
+}
+
 impl NameTemplate {
     /// Returns the name of a picture without its extension, safe inside an archive.
-    pub fn render(&self, source_name: &str, index: usize, milliseconds: i128, pts: i64) -> String {
+    pub fn render(&self, fields: &NameFields<'_>) -> String {
         let mut name = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(text) => name.push_str(text),
-                Part::Stem => name.push_str(&stem(source_name)),
-                Part::Time => name.push_str(&time(milliseconds)),
+                Part::Stem => name.push_str(&stem(fields.source)),
+                Part::Time => name.push_str(&time(fields.milliseconds)),
                 Part::Number(number, width) => {
                     let value = match number {
-                        Number::Index => index as i128,
-                        Number::Milliseconds => milliseconds,
-                        Number::Pts => i128::from(pts),
+                        Number::Index => fields.index as i128,
+                        Number::Milliseconds => fields.milliseconds,
+                        Number::Pts => i128::from(fields.pts),
                     };
                     name.push_str(&format!("{value:0width$}"));
                 }
@@ -236,16 +249,26 @@ fn stem(source_name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn render(template: &NameTemplate, source: &str, numbers: (usize, i128, i64)) -> String {
+        let (index, milliseconds, pts) = numbers;
+        template.render(&NameFields {
+            source,
+            index,
+            milliseconds,
+            pts,
+        })
+    }
+
     #[test]
     fn template_renders_every_field() {
         let template: NameTemplate = "{stem}_{index:04}_{time}_{ms}_{pts}".parse().unwrap();
         assert_eq!(
-            template.render("a.b.mp4", 7, 1500, 23),
+            render(&template, "a.b.mp4", (7, 1500, 23)),
             "a.b_0007_00-00-01.500_1500_23"
         );
         let time: NameTemplate = "{time}-{index}".parse().unwrap();
-        assert_eq!(time.render("x", 0, 3_723_004, 0), "01-02-03.004-0");
-        assert_eq!(time.render("x", 0, 360_000_000, 0), "100-00-00.000-0");
+        assert_eq!(render(&time, "x", (0, 3_723_004, 0)), "01-02-03.004-0");
+        assert_eq!(render(&time, "x", (0, 360_000_000, 0)), "100-00-00.000-0");
     }
 
     #[test]
@@ -267,7 +290,7 @@ mod tests {
             assert!(bad.parse::<NameTemplate>().is_err(), "{bad}");
         }
         let template: NameTemplate = "{stem}/{index}".parse().unwrap();
-        assert_eq!(template.render("...mp4", 0, 0, 0), "video/0");
+        assert_eq!(render(&template, "...mp4", (0, 0, 0)), "video/0");
     }
 
     #[test]
@@ -285,10 +308,13 @@ mod tests {
             ("esc\u{1b}[2J\u{9b}.mp4", "esc_[2J_"),
             ("👩\u{200d}🚀.mp4", "👩\u{200d}🚀"),
         ] {
-            assert_eq!(template.render(source, 3, 0, 0), format!("{folder}/{folder}/3"));
+            assert_eq!(
+                render(&template, source, (3, 0, 0)),
+                format!("{folder}/{folder}/3")
+            );
         }
         let last: NameTemplate = "{index}/{stem}".parse().unwrap();
-        assert_eq!(last.render("aux.mp4", 0, 0, 0), "0/aux_");
-        assert_eq!(last.render("a .mp4", 0, 0, 0), "0/a ");
+        assert_eq!(render(&last, "aux.mp4", (0, 0, 0)), "0/aux_");
+        assert_eq!(render(&last, "a .mp4", (0, 0, 0)), "0/a ");
     }
 }

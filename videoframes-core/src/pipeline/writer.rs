@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::error::Error;
 use super::{Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
-use crate::archive::{Archive, MANIFEST_NAME};
+use crate::archive::{Archive, MANIFEST_NAME, NameFields};
 use crate::digest;
 use crate::extract::{ExtractReport, Picture, PictureFormat};
 use crate::select::{End, Pick, notes};
@@ -78,10 +78,12 @@ impl Writer<'_> {
         let milliseconds = (time * crate::units::Rational::from_integer(1000))
             .floor()
             .to_integer();
-        let name = self
-            .request
-            .names
-            .render(self.source.name(), index, milliseconds, pts);
+        let name = self.request.names.render(&NameFields {
+            source: self.source.name(),
+            index,
+            milliseconds,
+            pts,
+        });
         FrameInfo {
             index,
             file: format!("{name}.{}", self.request.picture.format.extension()),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -70,8 +71,7 @@ impl<'a> Ffprobe<'a> {
         args: Vec<OsString>,
     ) -> Result<(T, Vec<String>), ExtractError> {
         let mut json = Vec::new();
-        let timeout = Timeout::Total(self.limits.stall);
-        let log = self.run(args, timeout, read_document, |message| {
+        let log = self.run(args, Output::Document, |message| {
             if let Message::Document(document) = message {
                 json = document;
             }
@@ -83,8 +83,7 @@ impl<'a> Ffprobe<'a> {
 
     /// Runs ffprobe and calls `each` for every line of its output.
     pub(super) fn lines(&self, args: Vec<OsString>, mut each: impl FnMut(&str)) -> Result<(), ExtractError> {
-        let timeout = Timeout::Stall(self.limits.stall);
-        self.run(args, timeout, read_lines, |message| {
+        self.run(args, Output::Lines, |message| {
             if let Message::Lines(lines) = message {
                 lines.iter().for_each(|line| each(line));
             }
@@ -92,13 +91,11 @@ impl<'a> Ffprobe<'a> {
         Ok(())
     }
 
-    /// Runs ffprobe to completion and passes the messages of `read` to `receive`. Returns the last lines of the
-    /// log.
+    /// Runs ffprobe to completion and passes its output to `receive`. Returns the last lines of the log.
     fn run(
         &self,
         args: Vec<OsString>,
-        timeout: Timeout,
-        read: impl FnOnce(&mut dyn Read, &SyncSender<Message>) + Send + 'static,
+        output: Output,
         mut receive: impl FnMut(Message),
     ) -> Result<Vec<String>, ExtractError> {
         let mut child = ChildGroup::ffprobe(&self.program, args)?;
@@ -115,11 +112,16 @@ impl<'a> Ffprobe<'a> {
         if let Some(mut stdout) = child.take_stdout() {
             open_pipes += 1;
             std::thread::spawn(move || {
-                read(&mut stdout, &sender);
+                output.read(&mut stdout, &sender);
                 let _ = sender.send(Message::PipeClosed);
             });
         }
-        let mut watchdog = Watchdog::new(child, Stdin::Empty, timeout, self.cancel);
+        let mut watchdog = Watchdog::new(
+            child,
+            Stdin::Empty,
+            output.timeout(self.limits.stall),
+            self.cancel,
+        );
         let mut log: Vec<String> = Vec::new();
         while open_pipes > 0 {
             let Some(message) = watchdog.receive(&messages)? else {
@@ -133,9 +135,9 @@ impl<'a> Ffprobe<'a> {
                     log.push(line.chars().take(200).collect());
                 }
                 Message::PipeClosed => open_pipes -= 1,
-                output => {
+                message => {
                     watchdog.progress();
-                    receive(output);
+                    receive(message);
                 }
             }
         }
@@ -148,19 +150,39 @@ impl<'a> Ffprobe<'a> {
     }
 }
 
-/// Reads a document of bounded size.
-fn read_document(stdout: &mut dyn Read, sender: &SyncSender<Message>) {
-    let mut bytes = Vec::new();
-    let _ = stdout.take(PROBE_JSON_BYTES).read_to_end(&mut bytes);
-    let _ = sender.send(Message::Document(bytes));
+/// Form of ffprobe's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// One document of bounded size, which arrives at the end.
+    Document,
+    /// Lines, which arrive in batches.
+    Lines,
 }
 
-/// Reads lines in batches.
-fn read_lines(stdout: &mut dyn Read, sender: &SyncSender<Message>) {
-    let mut batch = Vec::new();
-    for_each_line(stdout, |line| {
-        batch.push(line.to_owned());
-        batch.len() < BATCH || sender.send(Message::Lines(std::mem::take(&mut batch))).is_ok()
-    });
-    let _ = sender.send(Message::Lines(batch));
+impl Output {
+    fn timeout(self, stall: Duration) -> Timeout {
+        match self {
+            Self::Document => Timeout::Total(stall),
+            Self::Lines => Timeout::Stall(stall),
+        }
+    }
+
+    /// Sends the output until its end.
+    fn read(self, stdout: &mut dyn Read, sender: &SyncSender<Message>) {
+        match self {
+            Self::Document => {
+                let mut bytes = Vec::new();
+                let _ = stdout.take(PROBE_JSON_BYTES).read_to_end(&mut bytes);
+                let _ = sender.send(Message::Document(bytes));
+            }
+            Self::Lines => {
+                let mut batch = Vec::new();
+                for_each_line(stdout, |line| {
+                    batch.push(line.to_owned());
+                    batch.len() < BATCH || sender.send(Message::Lines(std::mem::take(&mut batch))).is_ok()
+                });
+                let _ = sender.send(Message::Lines(batch));
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ help: ## list the targets
 demo: setup-demo ## build vf and extract one frame a second of a real clip
 	@scripts/demo
 
-lint: setup-test ## check formatting, language, modules, links, lints, documentation, scripts and alert rules
+lint: setup-test ## check formatting, language, modules, links, lints, documentation, packages, licences, scripts and alerts
 	@scripts/test lint
 
 test-fast: setup-test ## run unit tests and quick integration tests

@@ -3,6 +3,8 @@
 //! Applied migrations are recorded in a separate table (`videoframes_migrations`), so that the tables can
 //! share a database with an application that has its own migrations.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod lock;
 mod m20261124_000001_jobs;
 mod m20261124_000002_events;
@@ -15,6 +17,7 @@ use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 pub use sea_orm_migration::MigrationStatus;
 
 /// All migrations, oldest first.
+#[derive(Debug)]
 pub struct Migrator;
 
 #[async_trait::async_trait]

@@ -107,19 +107,17 @@ fn check(clip: &Clip, truth: &Truth, case: &Case, archive: &Archive) -> Result<(
         ));
     }
     for (k, entry) in entries.iter().enumerate() {
-        check_entry(clip, truth, case, archive, k, entry)
+        check_entry((clip, truth), case, archive, (k, entry))
             .map_err(|e| format!("manifest frame {k}: {e}\n    {entry}"))?;
     }
     Ok(())
 }
 
 fn check_entry(
-    clip: &Clip,
-    truth: &Truth,
+    (clip, truth): (&Clip, &Truth),
     case: &Case,
     archive: &Archive,
-    k: usize,
-    entry: &Value,
+    (k, entry): (usize, &Value),
 ) -> Result<(), String> {
     let (target, i) = case.picks[k];
     let demand = |holds: bool, what: String| if holds { Ok(()) } else { Err(what) };

@@ -11,20 +11,35 @@ use time::format_description::well_known::Rfc3339;
 
 /// A point in time in milliseconds since 1970-01-01T00:00:00Z. Displayed as RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixMillis(pub i64);
+pub struct UnixMillis(pub(crate) i64);
 
 impl UnixMillis {
+    /// Returns the time at `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn new(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since the epoch.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
     /// Returns the time `delay` later.
+    #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(millis(delay)))
     }
 
     /// Returns the time `ago` earlier.
+    #[must_use]
     pub fn before(self, ago: Duration) -> Self {
         Self(self.0.saturating_sub(millis(ago)))
     }
 
     /// Returns the duration since `earlier`, or zero if `earlier` is later.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

@@ -60,6 +60,8 @@
 //!
 //! `testing` adds mocks and conformance suites of the traits.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod archive;
 #[cfg(any(feature = "s3", feature = "sqs"))]
 pub mod aws;

@@ -136,7 +136,7 @@ impl DecodePlan {
     /// Returns whether the plan saves enough compared to decoding from the start. A plan may skip samples that
     /// are not read. If the coding allows inspection, the plan may also skip many samples that no other sample
     /// refers to.
-    pub fn is_worthwhile(&self, index: &VideoIndex) -> bool {
+    pub(crate) fn is_worthwhile(&self, index: &VideoIndex) -> bool {
         let frames = self.runs.last().map_or(0, |run| run.frames.end);
         // Feeding costs a copy of the bytes, and decoding costs far more, so that savings of a few per cent are
         // enough.

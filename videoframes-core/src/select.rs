@@ -352,6 +352,7 @@ fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), Se
 
 /// Returns notes about unexpected properties of the picks of [`select`]: a range that was clamped to the
 /// video, and pictures that repeat a frame.
+#[must_use]
 pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &[Pick]) -> Vec<String> {
     let duration = timeline.duration();
     let mut notes = Vec::new();

@@ -10,6 +10,7 @@ use std::fmt::Write;
 /// `, `\r` and `\t`.
 ///
 /// The result is for display: backslashes of `text` are not escaped, so the result cannot be reversed.
+#[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| match c {
         '\n' | '\r' | '\t' => out.extend(c.escape_default()),
@@ -21,6 +22,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// beyond ASCII, escaped as `\uXXXX`. The value of the document does not change.
 ///
 /// JSON itself escapes the ASCII controls inside strings; line breaks between values stay.
+#[must_use]
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, out| {
         if c.is_ascii() && c != '\u{7f}' {
@@ -38,6 +40,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
 ///
 /// Unsafe characters are controls (Cc), line and paragraph separators (Zl, Zp), and format characters (Cf)
 /// such as the bidirectional controls.
+#[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
 }

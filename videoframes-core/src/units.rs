@@ -34,7 +34,7 @@ impl ParseUnitError {
 ///
 /// # Errors
 /// Fails for anything else, more than nine decimals, a zero denominator, or a numerator above 10¹².
-pub fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
+pub(crate) fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
     let fail = || ParseUnitError::new(text, "a non-negative number such as 2, 0.5 or 30000/1001");
     let digits = |part: &str| -> Option<i128> {
         if part.is_empty() || part.len() > 13 || !part.bytes().all(|b| b.is_ascii_digit()) {
@@ -155,16 +155,19 @@ pub struct FrameRate(Rational);
 
 impl FrameRate {
     /// Returns a rate of `rate` frames per second; `None` unless `rate` is positive.
+    #[must_use]
     pub fn new(rate: Rational) -> Option<Self> {
         (rate > Ratio::from_integer(0)).then_some(Self(rate))
     }
 
     /// Returns the rate of one frame every `seconds`; `None` unless `seconds` is positive.
+    #[must_use]
     pub fn every(seconds: Rational) -> Option<Self> {
         (seconds > Ratio::from_integer(0)).then(|| Self(seconds.recip()))
     }
 
     /// Returns the seconds between two frames.
+    #[must_use]
     pub fn interval(self) -> Rational {
         self.0.recip()
     }
@@ -196,6 +199,7 @@ pub struct TimeBase {
 
 impl TimeBase {
     /// Returns a time base; `None` if either part is 0.
+    #[must_use]
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
         (numerator > 0 && denominator > 0).then_some(Self {
             numerator,
@@ -221,12 +225,14 @@ impl TimeBase {
     }
 
     /// Returns `ticks` as exact seconds.
+    #[must_use]
     pub fn seconds(self, ticks: i128) -> Rational {
         Ratio::new(ticks * i128::from(self.numerator), i128::from(self.denominator))
     }
 
     /// Returns the number of whole ticks in `seconds`, rounded down; `None` if it does not fit.
-    pub fn whole_ticks(self, seconds: Rational) -> Option<i128> {
+    #[must_use]
+    pub(crate) fn whole_ticks(self, seconds: Rational) -> Option<i128> {
         let scaled = seconds.numer().checked_mul(i128::from(self.denominator))?;
         let per = seconds.denom().checked_mul(i128::from(self.numerator))?;
         Some(scaled.div_euclid(per))
@@ -250,6 +256,7 @@ impl FromStr for TimeBase {
 }
 
 /// Returns seconds as a float, for display and JSON only.
+#[must_use]
 pub fn approximate_seconds(value: Rational) -> f64 {
     *value.numer() as f64 / *value.denom() as f64
 }

@@ -18,7 +18,7 @@ use videoframes_core::{Error, ErrorKind};
 
 fn video() -> VideoInfo {
     let time_base = TimeBase::new(1, 10).unwrap();
-    VideoInfo::new("mov,mp4", "h264", (16, 16), "yuv420p", time_base)
+    VideoInfo::new("mov,mp4", "h264", (16, 16), time_base)
 }
 
 fn timeline(frames: i64) -> Timeline {

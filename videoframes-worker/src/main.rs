@@ -19,6 +19,7 @@ mod run;
 mod start;
 mod stdout;
 mod submit;
+mod sweeper;
 mod workspace;
 
 use std::process::ExitCode;

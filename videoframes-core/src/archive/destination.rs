@@ -1,5 +1,6 @@
 //! Destinations of archives, which start an archive and can restart it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -166,6 +167,15 @@ pub struct ZipObject {
     key: ObjectKey,
     options: PutOptions,
     written: Arc<Mutex<Option<Written>>>,
+}
+
+impl fmt::Debug for ZipObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZipObject")
+            .field("key", &self.key)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ZipObject {

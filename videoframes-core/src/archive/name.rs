@@ -158,7 +158,8 @@ pub struct NameFields<'a> {
 
 impl NameTemplate {
     /// Returns the name of a picture without its extension, safe inside an archive.
-    pub fn render(&self, fields: &NameFields<'_>) -> String {
+    #[must_use]
+    pub(crate) fn render(&self, fields: &NameFields<'_>) -> String {
         let mut name = String::new();
         for part in &self.parts {
             match part {

@@ -1,5 +1,7 @@
 //! A single picture instead of an archive.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -15,8 +17,17 @@ pub struct PictureArchive {
     size: Option<u64>,
 }
 
+impl fmt::Debug for PictureArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PictureArchive")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
 impl PictureArchive {
     /// Returns an archive that writes to `sink`.
+    #[must_use]
     pub fn new(sink: Box<dyn Sink>) -> Self {
         Self { sink, size: None }
     }

@@ -1,5 +1,6 @@
 //! A ZIP archive with sizes in every local header, written sequentially.
 
+use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +23,15 @@ pub struct ZipArchive {
     tail: Tail,
 }
 
+impl fmt::Debug for ZipArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZipArchive").finish_non_exhaustive()
+    }
+}
+
 impl ZipArchive {
     /// Returns an archive that writes to `sink`.
+    #[must_use]
     pub fn new(sink: Box<dyn Sink>) -> Self {
         let tail = Tail::default();
         Self {

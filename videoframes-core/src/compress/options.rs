@@ -37,6 +37,7 @@ impl Codec {
     }
 
     /// Returns the default container of the codec.
+    #[must_use]
     pub fn container(self) -> Container {
         match self {
             Self::H264 | Self::Hevc | Self::Av1 => Container::Mp4,
@@ -55,7 +56,8 @@ impl Codec {
     }
 
     /// Returns whether HDR is kept, with either HDR transfer function.
-    pub fn keeps_hdr(self) -> bool {
+    #[must_use]
+    pub(crate) fn keeps_hdr(self) -> bool {
         self != Self::H264
     }
 }
@@ -108,6 +110,7 @@ impl Container {
     }
 
     /// Returns whether the container supports a codec.
+    #[must_use]
     pub fn holds(self, codec: Codec) -> bool {
         self == Self::Mp4 || matches!(codec, Codec::Av1 | Codec::Vp9)
     }
@@ -180,6 +183,7 @@ impl CompressOptions {
     pub const MIN_HEIGHT: u32 = 16;
 
     /// Returns the container of the video.
+    #[must_use]
     pub fn container(&self) -> Container {
         self.container.unwrap_or_else(|| self.codec.container())
     }

@@ -70,6 +70,7 @@ pub struct CombinedRequest {
 
 impl CombinedRequest {
     /// Returns a request for pictures and videos from one decode.
+    #[must_use]
     pub fn new(pictures: ExtractRequest, videos: Vec<CompressRequest>) -> Self {
         Self { pictures, videos }
     }
@@ -87,6 +88,7 @@ pub struct CombinedReport {
 
 impl CombinedReport {
     /// Returns a report on the pictures and on the videos in the order of the requests.
+    #[must_use]
     pub fn new(pictures: ExtractReport, videos: Vec<CompressReport>) -> Self {
         Self { pictures, videos }
     }

@@ -1,6 +1,7 @@
 //! Destinations of compressed videos.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,23 @@ pub enum VideoTarget {
         /// Adds metadata that depends on the video.
         describe: Option<Describe>,
     },
+}
+
+impl fmt::Debug for VideoTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, if_exists } => f
+                .debug_struct("File")
+                .field("path", path)
+                .field("if_exists", if_exists)
+                .finish(),
+            Self::Object { key, options, .. } => f
+                .debug_struct("Object")
+                .field("key", key)
+                .field("options", options)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 /// A video that is not yet at its destination. Removed on drop.

@@ -77,6 +77,7 @@ pub struct Scan {
 
 impl Scan {
     /// Returns the result for an intact, progressive video that begins with a keyframe.
+    #[must_use]
     pub fn new(timeline: Timeline) -> Self {
         Self {
             timeline,

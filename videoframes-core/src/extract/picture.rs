@@ -48,7 +48,7 @@ pub enum PictureFormat {
 
 impl PictureFormat {
     /// Returns the maximum width and height in pixels, if the format or its encoder has a limit.
-    pub fn max_side(self) -> Option<u32> {
+    pub(crate) fn max_side(self) -> Option<u32> {
         match self {
             Self::Jpg => Some(65_500),
             Self::Png => None,
@@ -85,6 +85,7 @@ pub struct Quality(u8);
 
 impl Quality {
     /// Creates a quality; `None` outside 1–100.
+    #[must_use]
     pub fn new(value: u8) -> Option<Self> {
         (1..=100).contains(&value).then_some(Self(value))
     }
@@ -193,6 +194,7 @@ impl Default for PictureOptions {
 impl PictureOptions {
     /// Returns the size of the pictures of a video displayed at `width` × `height`: the largest size with the
     /// same aspect ratio that neither exceeds the maximum nor the size of the video.
+    #[must_use]
     pub fn fit(&self, width: u32, height: u32) -> (u32, u32) {
         let (w, h) = (u64::from(width.max(1)), u64::from(height.max(1)));
         let box_w = self.max_width.map_or(w, |m| u64::from(m).min(w)).max(1);

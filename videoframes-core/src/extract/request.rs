@@ -1,5 +1,6 @@
 //! Requests to decoders.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::source::Source;
 use crate::video::{Timeline, VideoIndex, VideoInfo};
 
 /// Input of a decode.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Input {
     /// A file, from its start up to the last frame needed.
     File(PathBuf),
@@ -30,6 +31,16 @@ pub struct PlannedInput {
     pub plan: Arc<DecodePlan>,
     /// Number of concurrent decoders; the extractor chooses a number for 0.
     pub jobs: usize,
+}
+
+impl fmt::Debug for PlannedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlannedInput")
+            .field("source", &self.source.name())
+            .field("plan", &self.plan)
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Request for pictures of single frames.
@@ -52,6 +63,7 @@ pub struct ExtractRequest {
 
 impl ExtractRequest {
     /// Returns a request for `frames` of `timeline`, as JPEG, within the default limits.
+    #[must_use]
     pub fn new(video: VideoInfo, timeline: Timeline, frames: Vec<usize>) -> Self {
         Self {
             video,
@@ -64,6 +76,7 @@ impl ExtractRequest {
     }
 
     /// Returns whether an interlaced frame is a [`Surprise::Interlaced`](super::Surprise::Interlaced).
+    #[must_use]
     pub fn looks_for_interlaced(&self) -> bool {
         self.picture.deinterlace == Deinterlace::Auto && !self.deinterlace
     }

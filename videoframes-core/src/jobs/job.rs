@@ -16,12 +16,25 @@ use crate::storage::ObjectKey;
 /// Permanent identifier of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct JobId(pub Uuid);
+pub struct JobId(pub(crate) Uuid);
 
 impl JobId {
+    /// Returns the identifier as a UUID.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+
     /// Returns a new identifier, which sorts after earlier ones.
+    #[must_use]
     pub fn random() -> Self {
         Self(Uuid::now_v7())
+    }
+}
+
+impl From<Uuid> for JobId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
     }
 }
 
@@ -48,13 +61,41 @@ impl FromStr for JobId {
 /// Number of claims of a job so far; only the holder of the latest claim may change the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LeaseEpoch(pub i64);
+pub struct LeaseEpoch(pub(crate) i64);
+
+impl LeaseEpoch {
+    /// Returns the epoch with this number: zero before the first claim.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number of the epoch.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
 
 /// SHA-256, in hexadecimal, of one version of a source and of all options that affect the archive.
 ///
 /// Two jobs with the same hash have the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct WorkHash(pub String);
+pub struct WorkHash(pub(crate) String);
+
+impl WorkHash {
+    /// Returns the hash with these hexadecimal digits.
+    #[must_use]
+    pub fn new(hex: impl Into<String>) -> Self {
+        Self(hex.into())
+    }
+
+    /// Returns the hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Proof that a worker claimed a job.
 #[derive(Debug, Clone, PartialEq, Eq)]

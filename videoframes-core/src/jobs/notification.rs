@@ -12,6 +12,7 @@ impl OutboxMessage {
     /// Returns the notification of a terminal job: a CloudEvent (version 1.0, JSON).
     ///
     /// Its identifier depends only on job, generation and status, so that recipients can detect a redelivery.
+    #[must_use]
     pub fn notification(job: &VideoJob) -> Self {
         let name = format!("{}/{}/{}", job.id, job.generation, job.status);
         let id = Uuid::new_v5(&NAMESPACE, name.as_bytes());
@@ -44,6 +45,7 @@ impl OutboxMessage {
     }
 
     /// Returns a message that enqueues a job for the workers.
+    #[must_use]
     pub fn to_workers(job: JobId) -> Self {
         Self {
             id: Uuid::now_v7(),

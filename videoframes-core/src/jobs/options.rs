@@ -68,6 +68,7 @@ pub struct RequestedLimits {
 
 impl RequestedLimits {
     /// Returns, for each limit, the stricter of the requested limit and `own`.
+    #[must_use]
     pub fn within(&self, own: &Limits) -> Limits {
         let min = |requested: Option<NonZeroU64>, own: u64| {
             requested.map_or(own, |requested| requested.get().min(own))
@@ -168,7 +169,8 @@ impl JobOptions {
     }
 
     /// Returns the part of the options that affects the result: the canonical form without limits.
-    pub fn work_json(&self) -> Value {
+    #[must_use]
+    pub(crate) fn work_json(&self) -> Value {
         Self {
             limits: RequestedLimits::default(),
             ..self.clone()
@@ -177,6 +179,7 @@ impl JobOptions {
     }
 
     /// Returns the request for the pipeline.
+    #[must_use]
     pub fn request(&self) -> Request {
         let default = Request::default();
         Request {

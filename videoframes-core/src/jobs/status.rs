@@ -59,6 +59,7 @@ impl JobStatus {
     }
 
     /// Returns the state after `event`, or `None` if `event` cannot happen in this state.
+    #[must_use]
     pub fn after(self, event: JobEvent) -> Option<Self> {
         use JobEvent::{Cancel, Claim, Complete, Fail, Release, Retry, RetryLater};
         match (self, event) {

@@ -1,5 +1,6 @@
 //! The builder and the calls of a [`Pipeline`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,17 @@ use crate::video::StreamChoice;
 #[must_use]
 pub struct Pipeline {
     context: Context,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("compressor", &self.context.compressor.is_some())
+            .field("limits", &self.context.limits)
+            .field("scratch", &self.context.scratch)
+            .field("cancelled", &self.context.cancel.is_cancelled())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pipeline {

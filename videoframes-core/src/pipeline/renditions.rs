@@ -7,7 +7,7 @@ use crate::error::kept_chain;
 use crate::extract::ExtractError;
 
 /// A compressed video in addition to the pictures of an extraction.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Rendition {
     /// Codec, quality or size, and appearance of the video.
@@ -20,6 +20,7 @@ pub struct Rendition {
 
 impl Rendition {
     /// Returns a rendition whose failure ends the extraction.
+    #[must_use]
     pub fn new(options: CompressOptions, target: VideoTarget) -> Self {
         Self {
             options,

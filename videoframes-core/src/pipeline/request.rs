@@ -55,6 +55,7 @@ impl Default for Request {
 
 impl Request {
     /// Creates a request for `selection` of the whole video, as JPEG.
+    #[must_use]
     pub fn new(selection: Selection) -> Self {
         Self {
             stream: None,
@@ -134,6 +135,7 @@ pub struct CompressJob {
 
 impl CompressJob {
     /// Creates a request for a compressed video.
+    #[must_use]
     pub fn new(options: CompressOptions) -> Self {
         Self {
             options,

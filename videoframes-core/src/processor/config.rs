@@ -180,6 +180,7 @@ impl Default for Timing {
 
 impl Timing {
     /// Returns the visibility timeout of a message after a heartbeat.
+    #[must_use]
     pub fn visibility(&self) -> Duration {
         self.lease + self.visibility_margin
     }

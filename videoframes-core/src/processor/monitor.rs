@@ -41,7 +41,7 @@ struct State {
     outages: BTreeMap<Dependency, Instant>,
 }
 
-/// The last sign of life of a loop.
+/// The last progress of a loop.
 #[derive(Debug, Clone, Copy)]
 struct Pulse {
     last: Instant,
@@ -114,7 +114,7 @@ pub struct ProcessorStatus {
 pub struct LoopStatus {
     /// Name of the loop, such as `relay`. The loops of several slots have the same name.
     pub name: &'static str,
-    /// Time since the last sign of life.
+    /// Time since the loop last reported progress.
     pub age: Duration,
     /// Maximum age of a healthy loop.
     pub limit: Duration,
@@ -250,7 +250,7 @@ pub struct LoopGuard {
 }
 
 impl LoopGuard {
-    /// Records a sign of life.
+    /// Reports progress.
     pub fn beat(&self) {
         let pulse = Pulse {
             last: Instant::now(),

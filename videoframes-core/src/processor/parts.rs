@@ -1,5 +1,6 @@
 //! The dependencies of a processor.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -22,6 +23,15 @@ pub struct Queues {
     pub input: Arc<dyn Queue>,
     /// Queue of the notifications for clients.
     pub notifier: Arc<dyn Queue>,
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues")
+            .field("input", &self.input.name())
+            .field("notifier", &self.notifier.name())
+            .finish()
+    }
 }
 
 /// The dependencies of a processor.
@@ -48,6 +58,17 @@ pub struct Parts {
     pub(super) monitor: Monitor,
     pub(super) probe_key: Option<ObjectKey>,
     pub(super) drained: Drained,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("stores", &self.stores)
+            .field("compressor", &self.compressor.is_some())
+            .field("scratch", &self.scratch)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Parts {

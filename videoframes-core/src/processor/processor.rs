@@ -1,5 +1,6 @@
 //! The processor: slots, loops and their shutdown.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,15 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Processor {
     parts: Arc<Parts>,
     config: Arc<ProcessorConfig>,
+}
+
+impl fmt::Debug for Processor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Processor")
+            .field("config", &self.config)
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Processor {

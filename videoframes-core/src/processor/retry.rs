@@ -27,6 +27,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// Returns the pause after `attempt` (from 1), or `None` after the last attempt. `jitter`, from 0 to 1,
     /// spreads the pause over its upper half.
+    #[must_use]
     pub fn pause(&self, attempt: u32, jitter: f64) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;

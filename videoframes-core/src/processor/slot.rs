@@ -26,7 +26,7 @@ use crate::queue::Message;
 /// Maximum time for which a message stays hidden because of a condition that may end at any time.
 const MAX_PAUSE: Duration = Duration::from_secs(900);
 
-/// Interval of the signs of life of a paused slot.
+/// Interval at which a paused slot reports progress.
 const PAUSE_CHECK: Duration = Duration::from_secs(10);
 
 pub(super) struct Slot {
@@ -76,7 +76,7 @@ impl Slot {
     }
 
     fn watch(&self) -> LoopGuard {
-        // Each step before the next sign of life is a wait of limited time.
+        // Each wait until the next report is limited.
         let limit = max_age(self.shared.config.timing.long_poll);
         self.shared.parts.monitor.watch("slot", limit)
     }
@@ -87,7 +87,7 @@ impl Slot {
         if shared.parts.monitor.is_paused() {
             tokio::select! {
                 () = shared.parts.monitor.resumed() => {}
-                // A sign of life.
+                // Reports progress.
                 () = tokio::time::sleep(PAUSE_CHECK) => {}
                 () = shared.stopping.cancelled() => {}
             }

@@ -72,7 +72,21 @@ impl Outgoing {
 
 /// Handle with which a received message is deleted or its visibility changed; every receipt has a new handle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ReceiptHandle(pub String);
+pub struct ReceiptHandle(pub(crate) String);
+
+impl ReceiptHandle {
+    /// Returns a handle with the name that the queue gave.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// Returns the name that the queue gave.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]

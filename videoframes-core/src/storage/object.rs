@@ -1,6 +1,7 @@
 //! Versions, metadata and contents of objects.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -88,6 +89,14 @@ pub struct Opened {
     pub info: ObjectInfo,
     /// Content of the object.
     pub source: Arc<dyn Source>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Opened {

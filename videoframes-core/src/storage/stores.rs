@@ -30,6 +30,7 @@ impl Stores {
     }
 
     /// Sets the name of the bucket in which clients find the results.
+    #[must_use]
     pub fn in_bucket(self, bucket: impl Into<String>) -> Self {
         Self {
             bucket: Some(bucket.into()),
@@ -38,6 +39,7 @@ impl Stores {
     }
 
     /// Adds a bucket of sources.
+    #[must_use]
     pub fn with_source(mut self, bucket: impl Into<String>, storage: Arc<dyn Storage>) -> Self {
         self.sources.insert(bucket.into(), storage);
         self

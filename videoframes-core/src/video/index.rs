@@ -79,7 +79,7 @@ pub struct VideoIndex {
 
 impl VideoIndex {
     /// Returns the frame of the timeline for a sample, if the sample is presented.
-    pub fn frame_of(&self, sample: &Sample) -> Option<usize> {
+    pub(crate) fn frame_of(&self, sample: &Sample) -> Option<usize> {
         let frame = sample.order.checked_sub(self.first_presented)? as usize;
         (frame < self.timeline.pts().len()).then_some(frame)
     }
@@ -115,7 +115,7 @@ impl NoIndex {
     }
 
     /// Returns whether the index exceeds general limits, so that no decoder may open the file either.
-    pub fn is_excessive(&self) -> bool {
+    pub(crate) fn is_excessive(&self) -> bool {
         self.excessive
     }
 }

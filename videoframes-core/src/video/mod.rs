@@ -4,6 +4,7 @@ mod colour_names;
 mod index;
 mod mp4;
 mod mpegts;
+#[doc(hidden)] // public for the fuzz target only
 pub mod nal;
 mod parameter_sets;
 pub(crate) mod streams;
@@ -14,7 +15,8 @@ pub use mp4::IndexReader;
 pub(crate) use mp4::{starts_like_mp4, write};
 pub(crate) use mpegts::Seams;
 pub use streams::{Described, StreamChoice, VideoStream};
-pub use timeline::{Timeline, TimelineBuilder};
+pub use timeline::Timeline;
+pub(crate) use timeline::TimelineBuilder;
 
 use crate::units::{Rational, TimeBase};
 
@@ -56,13 +58,12 @@ pub struct VideoInfo {
 }
 
 impl VideoInfo {
-    /// Returns the description of an upright, progressive video with square samples, without an alpha channel and
-    /// colour tags. The stream is the first of its source.
+    /// Returns the description of an upright, progressive 8-bit 4:2:0 video with square samples, without an alpha
+    /// channel and colour tags. The stream is the first of its source.
     pub fn new(
         container: impl Into<String>,
         codec: impl Into<String>,
         (width, height): (u32, u32),
-        pixel_format: impl Into<String>,
         time_base: TimeBase,
     ) -> Self {
         Self {
@@ -73,7 +74,7 @@ impl VideoInfo {
             height,
             sample_aspect: Rational::from_integer(1),
             orientation: Orientation::Upright,
-            pixel_format: pixel_format.into(),
+            pixel_format: "yuv420p".to_owned(),
             alpha: false,
             colour: Colour::default(),
             interlaced: false,
@@ -85,6 +86,7 @@ impl VideoInfo {
     }
 
     /// Returns width and height as displayed, with square samples. With `rotate`, the orientation is applied.
+    #[must_use]
     pub fn display_size(&self, rotate: bool) -> (u32, u32) {
         let width = self.sample_aspect * Rational::from_integer(i128::from(self.width));
         let width = u32::try_from(width.round().to_integer())
@@ -142,6 +144,7 @@ pub enum Orientation {
 impl Orientation {
     /// Converts the upper left 2×2 of a display matrix `[a b; c d]` (16.16, only signs matter), with
     /// `x' = a·x + c·y`, `y' = b·x + d·y` (ISO/IEC 14496-12, 6.2.2). Other rotations than multiples of 90° count as upright.
+    #[must_use]
     pub fn from_matrix(a: i64, b: i64, c: i64, d: i64) -> Self {
         match (a.signum(), b.signum(), c.signum(), d.signum()) {
             (0, 1, -1, 0) => Self::Clockwise,
@@ -156,6 +159,7 @@ impl Orientation {
     }
 
     /// Returns whether width and height are swapped.
+    #[must_use]
     pub fn swaps_sides(self) -> bool {
         matches!(
             self,
@@ -167,6 +171,7 @@ impl Orientation {
     }
 
     /// Returns the clockwise rotation from stored to displayed in degrees, without mirroring.
+    #[must_use]
     pub fn degrees(self) -> u32 {
         match self {
             Self::Upright | Self::MirroredHorizontally | Self::MirroredVertically => 0,
@@ -193,6 +198,7 @@ pub struct Colour {
 
 impl Colour {
     /// Returns whether the transfer is one of the two HDR transfer functions, PQ or HLG.
+    #[must_use]
     pub fn is_hdr(&self) -> bool {
         matches!(self.transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
     }

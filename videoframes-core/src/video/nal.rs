@@ -18,6 +18,7 @@ pub enum Start {
 }
 
 /// Returns whether decoding may start at a sample (H.264: 7.4.1.2.4 and D.2.8; HEVC: 3.27 and 7.4.2.2).
+#[must_use]
 pub fn start(coding: Coding, sample: &[u8]) -> Start {
     match coding {
         Coding::Opaque => Start::Clean,
@@ -38,6 +39,7 @@ pub fn start(coding: Coding, sample: &[u8]) -> Start {
 }
 
 /// Returns whether no other picture refers to a sample, so that the decoder does not need it.
+#[must_use]
 pub fn is_droppable(coding: Coding, sample: &[u8]) -> bool {
     match coding {
         Coding::Opaque => false,

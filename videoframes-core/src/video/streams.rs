@@ -96,6 +96,7 @@ pub struct Described {
 
 impl Described {
     /// Returns the description of a video with these streams.
+    #[must_use]
     pub fn new(video: VideoInfo, streams: Vec<VideoStream>) -> Self {
         Self { video, streams }
     }

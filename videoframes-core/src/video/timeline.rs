@@ -15,6 +15,7 @@ impl Timeline {
     /// Creates a timeline from timestamps in any order; duplicates are removed. `last_duration` is the stored
     /// duration of the last frame in ticks, if known and positive. Otherwise the gap before the last frame is
     /// used. Returns `None` without frames.
+    #[must_use]
     pub fn new(time_base: TimeBase, mut pts: Vec<i64>, last_duration: Option<i64>) -> Option<Self> {
         pts.sort_unstable();
         pts.dedup();
@@ -44,12 +45,14 @@ impl Timeline {
     }
 
     /// Returns the time of frame `index` in seconds from the first frame.
+    #[must_use]
     pub fn time(&self, index: usize) -> Rational {
         self.time_base
             .seconds(i128::from(self.pts[index]) - i128::from(self.pts[0]))
     }
 
     /// Returns the seconds from the start of the first frame to the end of the last frame.
+    #[must_use]
     pub fn duration(&self) -> Rational {
         self.time_base
             .seconds(i128::from(self.end) - i128::from(self.pts[0]))
@@ -62,6 +65,7 @@ impl Timeline {
     }
 
     /// Returns the seconds for which frame `index` is displayed.
+    #[must_use]
     pub fn frame_duration(&self, index: usize) -> Rational {
         let until = self.pts.get(index + 1).copied().unwrap_or(self.end);
         self.time_base
@@ -70,6 +74,7 @@ impl Timeline {
 
     /// Returns the frame displayed at `time` seconds: the last frame with a timestamp at or before `time`. For a
     /// time before the first frame, returns the first frame.
+    #[must_use]
     pub fn frame_at(&self, time: Rational) -> usize {
         let origin = i128::from(self.pts[0]);
         let latest = match self.time_base.whole_ticks(time) {
@@ -85,14 +90,14 @@ impl Timeline {
 /// Builds a timeline from timestamps in the order of decoder output. Frames that go back in time are not
 /// presented, and of frames with equal timestamps the last frame is presented.
 #[derive(Debug, Default)]
-pub struct TimelineBuilder {
+pub(crate) struct TimelineBuilder {
     pts: Vec<i64>,
     last_duration: Option<i64>,
 }
 
 impl TimelineBuilder {
     /// Adds the timestamp of the next decoded frame and, if known, its duration in ticks.
-    pub fn push(&mut self, pts: i64, duration: Option<i64>) {
+    pub(crate) fn push(&mut self, pts: i64, duration: Option<i64>) {
         match self.pts.last() {
             Some(&last) if pts < last => return,
             Some(&last) if pts == last => {}
@@ -102,29 +107,29 @@ impl TimelineBuilder {
     }
 
     /// Appends the frames of another builder.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         for pts in other.pts {
             self.push(pts, other.last_duration);
         }
     }
 
     /// Returns the number of frames so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.pts.len()
     }
 
     /// Returns whether there are no frames yet.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pts.is_empty()
     }
 
     /// Returns the last timestamp so far.
-    pub fn last(&self) -> Option<i64> {
+    pub(crate) fn last(&self) -> Option<i64> {
         self.pts.last().copied()
     }
 
     /// Returns the timeline. `last_duration` is used if the frames have no durations.
-    pub fn finish(self, time_base: TimeBase, last_duration: Option<i64>) -> Option<Timeline> {
+    pub(crate) fn finish(self, time_base: TimeBase, last_duration: Option<i64>) -> Option<Timeline> {
         Timeline::new(time_base, self.pts, self.last_duration.or(last_duration))
     }
 }

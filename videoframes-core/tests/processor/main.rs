@@ -154,7 +154,7 @@ async fn a_worker_releases_its_job_when_the_database_is_back() {
     assert_eq!(setup.extractions.load(Ordering::SeqCst), 0);
     setup.repo.heal();
     // The clock of the repository stands still, so the lease does not expire, and only its holder can release it.
-    setup.until_job(|job| job.lease_epoch.0 == 2).await;
+    setup.until_job(|job| job.lease_epoch.get() == 2).await;
     let job = setup.only_job().await;
     assert_eq!(
         (job.attempts, job.crash_count),
@@ -174,7 +174,7 @@ async fn a_claim_with_a_lost_response_counts_neither_as_attempt_nor_as_crash() {
     setup.run(Until::Idle).await;
     let job = setup.only_job().await;
     assert_eq!(
-        (job.status, job.lease_epoch.0),
+        (job.status, job.lease_epoch.get()),
         (JobStatus::Completed, 1),
         "{job:?}"
     );
@@ -466,7 +466,7 @@ async fn adopts_an_archive_of_an_earlier_attempt_but_no_foreign_archive() {
     setup.run(Until::Idle).await;
     let job = setup.only_job().await;
     assert_eq!(
-        (job.status, job.lease_epoch.0),
+        (job.status, job.lease_epoch.get()),
         (JobStatus::Completed, 2),
         "{job:?}"
     );

@@ -49,7 +49,7 @@ async fn queue(server: &ScriptedServer) -> SqsQueue {
 }
 
 fn receipt(name: &str) -> ReceiptHandle {
-    ReceiptHandle(name.to_owned())
+    ReceiptHandle::new(name)
 }
 
 /// Returns an error and its causes, as a front end prints them.

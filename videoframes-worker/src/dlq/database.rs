@@ -43,7 +43,7 @@ impl DatabaseDeadLetterQueue {
 fn dead_letter(waiting: Waiting) -> DeadLetter {
     let mut attributes = waiting.attributes;
     DeadLetter {
-        id: waiting.arrival.0.to_string(),
+        id: waiting.arrival.get().to_string(),
         reason: attributes.remove(DEAD_LETTER_REASON),
         receive_count: waiting.receive_count,
         sent_at: Some(waiting.sent_at),
@@ -108,7 +108,7 @@ impl DeadLetterQueue for DatabaseDeadLetterQueue {
         let Some(before) = id.parse::<i64>().ok().and_then(|id| id.checked_sub(1)) else {
             return Ok(None);
         };
-        let next = self.0.browse(Some(Arrival(before)), 1).await;
+        let next = self.0.browse(Some(Arrival::new(before)), 1).await;
         let next = next
             .map_err(|e| unavailable(&e))?
             .into_iter()

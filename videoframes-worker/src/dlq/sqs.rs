@@ -99,7 +99,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             id: held.message_id.clone().unwrap_or_default(),
             reason: attributes.remove(DEAD_LETTER_REASON),
             receive_count: receives.and_then(|count| count.try_into().ok()).unwrap_or(1),
-            sent_at: number(MessageSystemAttributeName::SentTimestamp).map(UnixMillis),
+            sent_at: number(MessageSystemAttributeName::SentTimestamp).map(UnixMillis::new),
             attributes,
             body: held.body.clone().unwrap_or_default(),
         }

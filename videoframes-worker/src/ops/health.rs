@@ -77,10 +77,7 @@ pub(crate) fn liveness(facts: &Facts) -> Health {
     let mut reasons: Vec<_> = stuck
         .map(|pulse| {
             let (age, limit) = (pulse.age.as_secs(), pulse.limit.as_secs());
-            format!(
-                "loop:{} (no sign of life for {age} s, limit {limit} s)",
-                pulse.name
-            )
+            format!("loop:{} (no progress for {age} s, limit {limit} s)", pulse.name)
         })
         .collect();
     reasons.dedup();

@@ -48,7 +48,7 @@ const METRICS: &[Metric] = &[
     gauge_of(
         "videoframes_loop_age_seconds",
         Unit::Seconds,
-        "Time since the last sign of life of the oldest loop of this name; 0 if no such loop runs.",
+        "Maximum time since a loop of this name last began a round; 0 if no such loop runs.",
     )
     .labels(Labels::Product(&[("loop", LOOPS)])),
     gauge_of(
@@ -128,7 +128,7 @@ mod tests {
     /// Returns `docs/metrics.md`.
     fn catalog() -> String {
         let mut text = "# Metrics\n\n\
-            `vf-worker` exports these metrics at `/metrics` of its operations port, and `process_*` metrics of its own \
+            `vf-worker` exports these metrics at `/metrics` of its operations port, and `process_*` metrics of its \
             process. Histograms have the suffixes `_bucket`, `_sum` and `_count`.\n\n\
             | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n"
             .to_owned();

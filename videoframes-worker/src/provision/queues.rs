@@ -40,7 +40,7 @@ pub(super) async fn ensure(
         let dead_letters = existing.get(&Role::DeadLetters).map(|queue| queue.arn.clone());
         let changes = settings(queue, found.as_ref(), dead_letters.as_deref(), report)?;
         if let Some(found) = found {
-            set(client, &queue.address, &found.url, changes, report).await?;
+            set(client, (&queue.address, &found.url), changes, report).await?;
             existing.insert(queue.role, found);
         }
     }
@@ -52,7 +52,7 @@ pub(super) async fn ensure(
         let arn = existing.get(&Role::Input).map(|input| input.arn.as_str());
         let change = redrive_allow(found, arn, &input.address, report);
         if let (Some(found), Some(change)) = (found, change) {
-            set(client, &dead_letters.address, &found.url, vec![change], report).await?;
+            set(client, (&dead_letters.address, &found.url), vec![change], report).await?;
         }
     }
     Ok(existing.remove(&Role::Input).map(|input| input.arn))
@@ -252,8 +252,7 @@ async fn create(
 /// Changes settings one by one, so that an error names the setting, and earlier changes stay.
 async fn set(
     client: &Client,
-    address: &QueueAddress,
-    url: &str,
+    (address, url): (&QueueAddress, &str),
     changes: Vec<Change>,
     report: &mut Report,
 ) -> Result<(), Failure> {

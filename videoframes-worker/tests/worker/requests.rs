@@ -19,6 +19,83 @@ fn outcome(place: &Place, message: &str) -> (String, String, u64) {
     )
 }
 
+/// Messages with the error codes and the attempts of their jobs.
+const BAD: [(&str, &str, u64); 17] = [
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"picture":{"format":"bmp"}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":-1}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":1e99}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"fps":"fast"}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"../../etc/passwd"}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"../x.zip"}}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"renditions":[{"codec":"divx"}]}"#,
+        "INVALID_REQUEST",
+        0,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"taken.zip"}}"#,
+        "OUTPUT_EXISTS",
+        1,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4","etag":"other"}}"#,
+        "INPUT_CHANGED",
+        1,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":2}}"#,
+        "LIMIT_EXCEEDED",
+        1,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"at":["1h"]}}"#,
+        "SELECTION_OUT_OF_RANGE",
+        1,
+    ),
+    (
+        r#"{"version":1,"source":{"key":"missing.mp4"}}"#,
+        "SOURCE_NOT_FOUND",
+        1,
+    ),
+    (r#"{"version":1,"source":{"key":"empty.mp4"}}"#, "EMPTY_SOURCE", 1),
+    (r#"{"version":1,"source":{"key":"text.mp4"}}"#, "NOT_A_VIDEO", 1),
+    (
+        r#"{"version":1,"source":{"key":"sound.m4a"}}"#,
+        "NO_VIDEO_STREAM",
+        1,
+    ),
+    (r#"{"version":1,"source":{"key":"half.mp4"}}"#, "DAMAGED_VIDEO", 1),
+    (
+        r#"{"version":1,"source":{"key":"zeroed.mp4"}}"#,
+        "DAMAGED_VIDEO",
+        1,
+    ),
+];
+
 #[test]
 fn bad_requests_are_failed_jobs_without_retries() {
     for kind in EVERYWHERE {
@@ -34,88 +111,13 @@ fn bad_requests_are_failed_jobs_without_retries() {
         make_sound(&sound);
         place.put("sound.m4a", &std::fs::read(sound).unwrap());
         place.stdout(&["migrate", "up"]);
-        let cases = [
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"picture":{"format":"bmp"}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":-1}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":1e99}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"fps":"fast"}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"../../etc/passwd"}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"../x.zip"}}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"renditions":[{"codec":"divx"}]}"#,
-                "INVALID_REQUEST",
-                0,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"output":{"key":"taken.zip"}}"#,
-                "OUTPUT_EXISTS",
-                1,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4","etag":"other"}}"#,
-                "INPUT_CHANGED",
-                1,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"limits":{"frames":2}}"#,
-                "LIMIT_EXCEEDED",
-                1,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"v.mp4"},"selection":{"at":["1h"]}}"#,
-                "SELECTION_OUT_OF_RANGE",
-                1,
-            ),
-            (
-                r#"{"version":1,"source":{"key":"missing.mp4"}}"#,
-                "SOURCE_NOT_FOUND",
-                1,
-            ),
-            (r#"{"version":1,"source":{"key":"empty.mp4"}}"#, "EMPTY_SOURCE", 1),
-            (r#"{"version":1,"source":{"key":"text.mp4"}}"#, "NOT_A_VIDEO", 1),
-            (
-                r#"{"version":1,"source":{"key":"sound.m4a"}}"#,
-                "NO_VIDEO_STREAM",
-                1,
-            ),
-            (r#"{"version":1,"source":{"key":"half.mp4"}}"#, "DAMAGED_VIDEO", 1),
-            (
-                r#"{"version":1,"source":{"key":"zeroed.mp4"}}"#,
-                "DAMAGED_VIDEO",
-                1,
-            ),
-        ];
         // One worker processes all messages; idempotency keys identify their jobs.
-        for (case, (message, ..)) in cases.iter().enumerate() {
+        for (case, (message, ..)) in BAD.iter().enumerate() {
             place.send(&message.replacen('{', &format!("{{\"idempotency_key\":\"case {case}\","), 1));
         }
         place.finish();
-        let rows = place.check(cases.len());
-        for (case, (message, code, attempts)) in cases.into_iter().enumerate() {
+        let rows = place.check(BAD.len());
+        for (case, (message, code, attempts)) in BAD.into_iter().enumerate() {
             let key = format!("case {case}");
             let row = rows
                 .iter()

@@ -41,6 +41,7 @@ impl Default for FfmpegExtractor {
 impl FfmpegExtractor {
     /// Uses the ffmpeg at `path`, otherwise the ffmpeg in the folder of this program or on the `PATH`. The
     /// ffprobe in the same folder as ffmpeg is preferred to the ffprobe on the `PATH`.
+    #[must_use]
     pub fn new(path: Option<PathBuf>) -> Self {
         Self {
             programs: Arc::new(Programs::find(path)),
@@ -49,6 +50,7 @@ impl FfmpegExtractor {
 
     /// Registers every running child process by a file in `folder`, for [`crate::ffmpeg::sweep_children`]. The
     /// folder is created on demand. On systems without `/proc` no files are written.
+    #[must_use]
     pub fn with_registry(self, folder: impl AsRef<Path>) -> Self {
         Self {
             programs: Arc::new(self.programs.registered(folder.as_ref())),

@@ -36,6 +36,7 @@ pub struct FfmpegCompressor {
 impl FfmpegCompressor {
     /// Creates a compressor that runs the programs of `extractor`, and registers its child processes in the
     /// same folder.
+    #[must_use]
     pub fn new(extractor: &FfmpegExtractor) -> Self {
         Self {
             programs: Arc::clone(&extractor.programs),

@@ -34,6 +34,7 @@ struct Content {
 
 impl JobRequest {
     /// Returns a request for `source` with the fields of a message.
+    #[must_use]
     pub fn new(source: &SourceRef, fields: Map<String, Value>) -> Self {
         Self::read(source.to_json(), fields)
     }

@@ -83,6 +83,7 @@ impl Rules {
     ///
     /// Never matches objects where workers keep results and submitted videos, since a result could otherwise
     /// request the next one.
+    #[must_use]
     pub fn request(&self, event: &ObjectEvent) -> Option<JobRequest> {
         // At any depth: the results may be under a prefix of their bucket.
         let parts: Vec<&str> = event.key.split('/').collect();

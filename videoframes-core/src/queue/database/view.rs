@@ -13,7 +13,21 @@ use crate::queue::QueueError;
 
 /// A position in a queue's order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arrival(pub i64);
+pub struct Arrival(i64);
+
+impl Arrival {
+    /// Returns the position with this number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number of the position.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
 
 /// A message in the queue, read without receiving it.
 #[derive(Debug, Clone, PartialEq, Eq)]

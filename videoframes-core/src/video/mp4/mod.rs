@@ -77,6 +77,7 @@ enum State {
 
 impl IndexReader {
     /// Creates a reader for a source of `length` bytes.
+    #[must_use]
     pub fn new(length: u64) -> Self {
         Self {
             length,
@@ -95,6 +96,7 @@ impl IndexReader {
     }
 
     /// Selects a video stream; by default the stream that a player shows is read.
+    #[must_use]
     pub fn with_stream(self, stream: Option<StreamChoice>) -> Self {
         Self { stream, ..self }
     }

@@ -177,7 +177,7 @@ async fn as_jobs(video: &Path, jobs: usize, workers: usize, kind: Kind) -> Optio
     let began = Instant::now();
     let mut running: Vec<Child> = (0..workers).map(|_| start()).collect();
     // The end of the workers would include the long poll of their last receive.
-    while repo.unfinished().await.unwrap() > 0 {
+    while repo.unfinished().await.unwrap().total() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = began.elapsed();

@@ -17,7 +17,7 @@ use crate::args::RunArgs;
 use crate::config::{Config, MetricsFormat};
 use crate::connections::open;
 use crate::logs::{LogFilter, name_instance};
-use crate::ops::{self, Control, MAX_BLOCKED, Ops, OpsParts, PULSE, Resources};
+use crate::ops::{self, Control, MAX_BLOCKED, Observer, Ops, OpsParts, PULSE, Resources};
 use crate::start::with_retries;
 use crate::sweeper::Sweeper;
 use crate::workspace::Workspace;
@@ -72,6 +72,13 @@ pub(crate) async fn run(
         ffmpeg = machine.ffmpeg_version,
         "worker started"
     );
+    let observer = Observer {
+        input: queues.input.queue(),
+        notifier: queues.notifier.queue(),
+        dead_letters: queues.dead_letters.queue(),
+        database: place.database.clone(),
+    };
+    let _observer = AbortOnDropHandle::new(tokio::spawn(observer.run()));
     let sweeper = Sweeper {
         workspace: Arc::clone(workspace),
         objects: place.objects,
@@ -121,10 +128,8 @@ impl Machine {
             )
         })?;
         let metrics = match config.metrics {
-            MetricsFormat::Prometheus => {
-                Some(ops::install(&version.text).map_err(|e| Failure::internal(&e))?)
-            }
             MetricsFormat::Off => None,
+            _ => Some(ops::install(&version.text).map_err(|e| Failure::internal(&e))?),
         };
         let monitor = Monitor::default();
         let parts = OpsParts {
@@ -141,6 +146,7 @@ impl Machine {
                 logs: log_filter,
             },
             metrics,
+            metrics_format: config.metrics,
             ffmpeg_version: version.text.clone(),
         };
         let ops = Ops::start(parts, config.ops_listen, workspace.socket());

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
-use super::{DatabaseError, DatabaseOptions, Opened, Session, migration};
+use super::{DatabaseError, DatabaseOptions, Opened, PoolStatus, Session, migration};
 use crate::clock::millis;
 
 /// Upper limit of the configured patience.
@@ -107,6 +107,30 @@ impl Database {
     /// Returns the pool, for statements outside this library.
     pub fn connection(&self) -> &DatabaseConnection {
         &self.shared.pool
+    }
+
+    /// Returns the number of open connections, and how many of them are idle.
+    pub fn pool_status(&self) -> PoolStatus {
+        let pools = [&self.shared.pool, &self.shared.reserved];
+        let (mut open, mut idle) = (0, 0);
+        for pool in pools {
+            let (size, free) = match pool.get_database_backend() {
+                #[cfg(feature = "postgres")]
+                DbBackend::Postgres => {
+                    let pool = pool.get_postgres_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                #[cfg(feature = "sqlite")]
+                DbBackend::Sqlite => {
+                    let pool = pool.get_sqlite_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                _ => (0, 0),
+            };
+            open += u64::from(size);
+            idle += free as u64;
+        }
+        PoolStatus { open, idle }
     }
 
     /// Pings the database.

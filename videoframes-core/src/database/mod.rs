@@ -20,6 +20,6 @@ pub use self::database::Database;
 pub(crate) use self::database::within;
 pub use self::error::DatabaseError;
 use self::opened::Opened;
-pub use self::options::{DatabaseOptions, Pooler};
+pub use self::options::{DatabaseOptions, PoolStatus, Pooler};
 pub(crate) use self::session::Session;
 pub(crate) use self::text::text;

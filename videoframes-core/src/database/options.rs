@@ -14,6 +14,16 @@ pub struct DatabaseOptions {
     pub pooler: Pooler,
 }
 
+/// The connections of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Open connections, in use or idle.
+    pub open: u64,
+    /// Idle connections.
+    pub idle: u64,
+}
+
 /// The connection pooler in front of a Postgres server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -33,7 +33,7 @@ pub use parsed::Parsed;
 pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
     Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobProgress, JobRepo, JobRepoError, Outcome,
-    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
+    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, UnreadableJob,
 };
 pub use source::SourceRef;
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

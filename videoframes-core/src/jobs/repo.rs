@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Backlog, JobError, JobId, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Stage, VideoJob, WorkHash,
+    Backlog, ErrorCode, JobError, JobId, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Stage, VideoJob,
+    WorkHash,
 };
 use crate::clock::UnixMillis;
 
@@ -47,8 +48,10 @@ pub enum Claim {
     Held(Duration),
     /// The next attempt is due after this time.
     NotDue(Duration),
-    /// The job is terminal, possibly as a result of this claim.
+    /// The job was terminal before this claim.
     Terminal(VideoJob),
+    /// This claim made the job terminal: a request to cancel, its deadline, or too many crashes of its workers.
+    Ended(VideoJob),
     /// The job does not exist.
     Missing,
 }
@@ -153,10 +156,54 @@ pub struct Swept {
     pub enqueued: u64,
     /// Number of jobs that failed: their deadline had passed, or their workers crashed too often.
     pub failed: u64,
+    /// Number of the failed jobs whose workers crashed too often.
+    pub crashed: u64,
     /// Number of jobs that were cancelled because of a pending request and a lost worker.
     pub cancelled: u64,
     /// Number of jobs that were deleted after their retention.
     pub forgotten: u64,
+}
+
+impl Swept {
+    /// Counts a job that the sweep made terminal.
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Cancelled(_) => self.cancelled += 1,
+            Outcome::Failed(error) if error.code == ErrorCode::WorkerCrashLoop.as_str() => {
+                self.failed += 1;
+                self.crashed += 1;
+            }
+            _ => self.failed += 1,
+        }
+    }
+}
+
+/// The number of jobs that are not terminal, by their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unfinished {
+    /// Jobs that wait for their first attempt, or were retried by an operator.
+    pub pending: u64,
+    /// Jobs with an attempt in progress.
+    pub processing: u64,
+    /// Jobs that wait for another attempt.
+    pub retry_wait: u64,
+}
+
+impl Unfinished {
+    /// Returns the number of all jobs that are not terminal.
+    pub fn total(&self) -> u64 {
+        self.pending + self.processing + self.retry_wait
+    }
+
+    /// Adds jobs with this status; terminal jobs do not count.
+    pub(crate) fn add(&mut self, status: JobStatus, count: u64) {
+        match status {
+            JobStatus::Pending => self.pending += count,
+            JobStatus::Processing => self.processing += count,
+            JobStatus::RetryWait => self.retry_wait += count,
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {}
+        }
+    }
 }
 
 /// Errors of a job repository.
@@ -313,7 +360,7 @@ pub trait JobRepo: Send + Sync + 'static {
     async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
 
     /// Returns the number of jobs that are not terminal.
-    async fn unfinished(&self) -> Result<u64, JobRepoError>;
+    async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;
 
     /// Takes up to `limit` messages from the outbox, oldest first, except those taken within `hold`.
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;

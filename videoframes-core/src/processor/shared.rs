@@ -123,7 +123,12 @@ impl Shared {
     pub(super) async fn is_idle(&self) -> bool {
         let waiting = self.parts.input.depth().await;
         waiting.is_ok_and(|depth| depth.visible == 0)
-            && self.parts.repo.unfinished().await.is_ok_and(|jobs| jobs == 0)
+            && self
+                .parts
+                .repo
+                .unfinished()
+                .await
+                .is_ok_and(|jobs| jobs.total() == 0)
             && self
                 .parts
                 .repo

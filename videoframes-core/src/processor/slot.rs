@@ -127,7 +127,9 @@ impl Slot {
             return true;
         }
         self.refund_job();
-        self.wait_until(Instant::now() + pause).await;
+        // A limit may pause the worker for hours, which is no failure to poll.
+        self.wait_until(Instant::now() + pause.min(PAUSE_CHECK)).await;
+        telemetry::polled();
         false
     }
 
@@ -284,6 +286,14 @@ impl Slot {
             Claim::NotDue(left) => {
                 telemetry::duplicate("not_due");
                 spread(left)
+            }
+            Claim::Ended(row) => {
+                let code = row.error_code.as_deref();
+                tracing::info!(job.id = %job, status = %row.status, error.r#type = code, "job ended without an attempt");
+                telemetry::job_ended_without_attempt(row.status.as_str(), code.unwrap_or_default(), 1);
+                orphans::remove(&self.shared.parts, &row).await;
+                self.shared.parts.outbox.notify_one();
+                MessageAction::Delete
             }
             Claim::Terminal(row) => {
                 telemetry::duplicate("terminal");

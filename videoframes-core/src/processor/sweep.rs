@@ -9,7 +9,7 @@ use super::parts::Parts;
 use super::renditions::archive_of;
 use super::telemetry;
 use crate::error::chain;
-use crate::jobs::{JobId, JobRepoError, JobStatus, SweepTerms};
+use crate::jobs::{ErrorCode, JobId, JobRepoError, JobStatus, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};
 
 /// Number of objects per list request.
@@ -39,6 +39,19 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
             telemetry::rescued(reason, count);
         }
     }
+    // The error of a cancelled job is not known here: cancelled on request or superseded.
+    for (outcome, error, count) in [
+        ("failed", ErrorCode::WorkerCrashLoop, swept.crashed),
+        (
+            "failed",
+            ErrorCode::DeadlineExceeded,
+            swept.failed - swept.crashed,
+        ),
+        ("cancelled", ErrorCode::Cancelled, swept.cancelled),
+    ] {
+        telemetry::job_ended_without_attempt(outcome, error.as_str(), count);
+    }
+    telemetry::unfinished(&parts.repo.unfinished().await?);
     let backlog = parts.repo.outbox_backlog().await?;
     telemetry::outbox(&backlog);
     Ok(())

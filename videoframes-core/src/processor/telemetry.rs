@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::jobs::Backlog;
+use crate::jobs::{Backlog, JobStatus, Unfinished};
 
 pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
     let error = error.unwrap_or_default().to_owned();
     counter!("videoframes_jobs_total", "outcome" => outcome, "error_type" => error).increment(1);
     histogram!("videoframes_job_duration_seconds", "outcome" => outcome).record(took);
+}
+
+/// Counts jobs that a claim or a sweep made terminal.
+pub(super) fn job_ended_without_attempt(outcome: &'static str, error: &str, count: u64) {
+    counter!("videoframes_jobs_total", "outcome" => outcome, "error_type" => error.to_owned())
+        .increment(count);
 }
 
 /// Counts a job in flight until it is dropped.
@@ -82,6 +88,16 @@ pub(super) fn outbox(backlog: &Backlog) {
     gauge!("videoframes_outbox_pending").set(backlog.pending as f64);
     gauge!("videoframes_outbox_oldest_age_seconds").set(backlog.oldest.as_secs_f64());
     gauge!("videoframes_outbox_refused").set(backlog.refused as f64);
+}
+
+pub(super) fn unfinished(jobs: &Unfinished) {
+    for (status, count) in [
+        (JobStatus::Pending, jobs.pending),
+        (JobStatus::Processing, jobs.processing),
+        (JobStatus::RetryWait, jobs.retry_wait),
+    ] {
+        gauge!("videoframes_jobs_unfinished", "status" => status.as_str()).set(count as f64);
+    }
 }
 
 pub(super) fn published(result: &'static str, count: u64) {

@@ -71,6 +71,12 @@ pub const METRICS: &[Metric] = &[
         Unit::Count,
         "Attempts in progress in this worker.",
     ),
+    gauge(
+        "videoframes_jobs_unfinished",
+        Unit::Count,
+        "Jobs that are not terminal. All workers report the same jobs: use max, not sum.",
+    )
+    .labels(Labels::Product(&[("status", &["pending", "processing", "retry_wait"])])),
     gauge("videoframes_slots", Unit::Count, "Maximum number of attempts at the same time in this worker."),
     counter("videoframes_frames_extracted_total", "Frames written to archives."),
     Metric::new(

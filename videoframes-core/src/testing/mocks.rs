@@ -126,7 +126,7 @@ mod jobs {
     use crate::jobs::{
         Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
         JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
-        SweepTerms, Swept, VideoJob, WorkHash,
+        SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
     };
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
@@ -198,7 +198,7 @@ mod jobs {
             async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
             async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
-            async fn unfinished(&self) -> Result<u64, JobRepoError>;
+            async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;
             async fn take_outbox(
                 &self,
                 limit: u32,

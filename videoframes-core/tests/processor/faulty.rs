@@ -12,7 +12,7 @@ use uuid::Uuid;
 use videoframes_core::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
     JobRepoError, JobResult, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal,
-    Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+    Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::storage::{
@@ -187,7 +187,7 @@ impl JobRepo for FaultyRepo {
         self.inner.is_result(key).await
     }
 
-    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+    async fn unfinished(&self) -> Result<Unfinished, JobRepoError> {
         self.inner.unfinished().await
     }
 

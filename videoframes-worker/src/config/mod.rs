@@ -28,6 +28,8 @@ use crate::args::LocationArgs;
 pub(crate) enum MetricsFormat {
     /// Text for scrapes at the operations port.
     Prometheus,
+    /// Lines of the CloudWatch embedded metric format on stdout.
+    Emf,
     /// No metrics.
     Off,
 }
@@ -35,8 +37,9 @@ pub(crate) enum MetricsFormat {
 fn metrics_format(text: &str) -> Result<MetricsFormat, String> {
     match text {
         "prometheus" => Ok(MetricsFormat::Prometheus),
+        "emf" => Ok(MetricsFormat::Emf),
         "off" => Ok(MetricsFormat::Off),
-        _ => Err("prometheus or off".to_owned()),
+        _ => Err("prometheus, emf or off".to_owned()),
     }
 }
 

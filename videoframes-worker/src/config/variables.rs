@@ -189,7 +189,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_METRICS",
         "prometheus",
-        "metrics at the operations port: prometheus or off",
+        "metrics: prometheus (at the operations port), emf (CloudWatch lines on stdout) or off",
     ),
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
 ];

@@ -28,6 +28,8 @@ const REASONS: &[&str] = &[
     "ffmpeg",
     "loop",
 ];
+/// Queues of a worker.
+pub(super) const QUEUES: &[&str] = &["input", "notifier", "dead_letter"];
 /// Loops of a worker.
 const LOOPS: &[&str] = &["slot", "heartbeat", "relay", "sweep", "runtime"];
 
@@ -51,6 +53,21 @@ const METRICS: &[Metric] = &[
         "Maximum time since a loop of this name last began a round; 0 if no such loop runs.",
     )
     .labels(Labels::Product(&[("loop", LOOPS)])),
+    gauge_of(
+        "videoframes_queue_messages",
+        Unit::Count,
+        "Messages in a queue. All workers report the same queues: use max, not sum.",
+    )
+    .labels(Labels::Product(&[
+        ("queue", QUEUES),
+        ("state", &["visible", "in_flight", "delayed"]),
+    ])),
+    gauge_of(
+        "videoframes_database_pool_connections",
+        Unit::Count,
+        "Database connections of this worker.",
+    )
+    .labels(Labels::Product(&[("state", &["idle", "used"])])),
     gauge_of(
         "videoframes_scratch_free_bytes",
         Unit::Bytes,
@@ -173,6 +190,14 @@ mod tests {
         ];
         for (name, kind, help) in of_process {
             let _ = writeln!(text, "| `{name}` | {kind} |  | {help} |");
+        }
+        text += "\nA backup job reports two more metrics, which the alerts use (docs/monitoring.md):\n\n\
+            | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n";
+        for (name, what) in [("backup", "backup"), ("restore_test", "test of a restore")] {
+            let _ = writeln!(
+                text,
+                "| `videoframes_{name}_last_success_timestamp_seconds` | gauge |  | Unix time of the last successful {what}. |"
+            );
         }
         text
     }

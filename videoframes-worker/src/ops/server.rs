@@ -1,10 +1,10 @@
 //! The HTTP server of the operations port.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -16,11 +16,16 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::processor::Monitor;
 
 use super::control::Control;
+use super::emf::Emf;
 use super::health::{Facts, Health, Startup, liveness, readiness};
 use super::resources::Resources;
+use crate::config::MetricsFormat;
 
 /// Interval at which the recorder merges the samples of histograms, so that they cannot accumulate without scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Interval of the lines of the embedded metric format: the shortest standard period of CloudWatch.
+const EMF_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the operations port reports on and controls.
 #[derive(Debug)]
@@ -28,8 +33,9 @@ pub(crate) struct OpsParts {
     pub(crate) monitor: Monitor,
     pub(crate) resources: Resources,
     pub(crate) control: Control,
-    /// Renders the metrics for `/metrics`, if enabled.
+    /// Renders the metrics, if enabled.
     pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) metrics_format: MetricsFormat,
     pub(crate) ffmpeg_version: String,
 }
 
@@ -77,15 +83,19 @@ impl Ops {
                 };
                 let control = shared.parts.control.serve(socket);
                 let upkeep = upkeep(&shared.parts);
+                let emf = shared.write_emf();
                 tokio::select! {
-                    ((), (), ()) = async { tokio::join!(http, control, upkeep) } => {}
+                    ((), (), (), ()) = async { tokio::join!(http, control, upkeep, emf) } => {}
                     () = stop.cancelled() => {}
                 }
             }
         };
         let thread = std::thread::Builder::new()
             .name("operations".to_owned())
-            .spawn(move || runtime.block_on(serve))?;
+            .spawn(move || {
+                runtime.block_on(serve);
+                runtime.shutdown_background();
+            })?;
         Ok(Self {
             shared,
             stop,
@@ -120,7 +130,39 @@ impl Shared {
     }
 }
 
-/// Exports the state of the worker as metrics, even without scrapes.
+impl Shared {
+    /// Returns all metrics in the text format, if metrics are enabled.
+    fn exposition(&self) -> Option<String> {
+        let metrics = self.parts.metrics.as_ref()?;
+        let facts = self.facts();
+        super::metrics::record(&facts, &readiness(&facts));
+        self.parts.resources.record();
+        Some(metrics.render())
+    }
+
+    /// Writes metrics to stdout at intervals, if the format is EMF.
+    async fn write_emf(&self) {
+        if self.parts.metrics_format != MetricsFormat::Emf {
+            return;
+        }
+        let mut emf = Emf::default();
+        loop {
+            let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let time = u64::try_from(time.as_millis()).unwrap_or_default();
+            let mut lines = emf.lines(&self.exposition().unwrap_or_default(), time).join("\n");
+            lines.push('\n');
+            // A reader that stops reading must not block health checks.
+            let writing = move || io::stdout().lock().write_all(lines.as_bytes());
+            let written = tokio::task::spawn_blocking(writing).await;
+            if let Err(error) = written.map_err(io::Error::other).flatten() {
+                tracing::warn!(%error, "failed to write metrics to stdout");
+            }
+            tokio::time::sleep(EMF_INTERVAL).await;
+        }
+    }
+}
+
+/// Merges the samples of histograms.
 async fn upkeep(parts: &OpsParts) {
     loop {
         if let Some(metrics) = &parts.metrics {
@@ -165,18 +207,19 @@ fn answer(health: &Health) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let Some(metrics) = &shared.parts.metrics else {
+    let exposition = match shared.parts.metrics_format {
+        MetricsFormat::Prometheus => shared.exposition(),
+        _ => None,
+    };
+    let Some(exposition) = exposition else {
         return (
             StatusCode::NOT_FOUND,
             "no metrics: VF_METRICS is not prometheus\n",
         )
             .into_response();
     };
-    let facts = shared.facts();
-    super::metrics::record(&facts, &readiness(&facts));
-    shared.parts.resources.record();
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (content_type, metrics.render()).into_response()
+    (content_type, exposition).into_response()
 }
 
 async fn version(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,7 +1,7 @@
 //! The operations port, the control socket and the story of a job in the log.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;
@@ -166,6 +166,35 @@ fn a_scrape_has_all_metrics_from_the_start_and_counts_jobs() {
             );
         }
     }
+}
+
+#[test]
+fn metrics_of_cloudwatch_are_lines_on_stdout() {
+    let place = Place::sqlite();
+    place.stdout(&["migrate", "up"]);
+    let mut command = place.command(&["run"]);
+    command
+        .env("VF_METRICS", "emf")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null());
+    let mut worker = command.spawn().unwrap();
+    let lines = std::io::BufReader::new(worker.stdout.take().unwrap()).lines();
+    let described = |line: &Value, name: &str| {
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+            .as_array()
+            .unwrap();
+        metrics.iter().any(|metric| metric["Name"] == name)
+    };
+    let line = lines
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+        .find(|line| described(line, "videoframes_jobs_total") && line["error_type"] == "WORKER_CRASH_LOOP")
+        .unwrap();
+    assert_eq!(
+        (&line["service"], &line["videoframes_jobs_total"]),
+        (&"vf-worker".into(), &0.0.into())
+    );
+    worker.kill().unwrap();
+    worker.wait().unwrap();
 }
 
 #[test]

@@ -34,7 +34,6 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_RETRY_FIRST", "200ms"),
     ("VF_GRACE", "20s"),
     ("VF_LOG", "info"),
-    ("VF_LOG_FORMAT", "json"),
     ("VF_OPS_LISTEN", "127.0.0.1:0"),
 ];
 /// Maximum time of any wait: the lease and 45 seconds.
@@ -330,6 +329,8 @@ impl Place {
     pub(crate) fn worker(&self, env: &[(&str, &str)], args: &[&str]) -> Worker {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = self.command(&[&["run"], args].concat());
+        // Every line of the log is checked at the end.
+        command.env("VF_LOG_FORMAT", "json");
         command.envs(env.iter().copied());
         command.stderr(log.reopen().unwrap());
         Worker {

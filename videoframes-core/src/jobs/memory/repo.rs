@@ -15,7 +15,7 @@ use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
 use crate::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobPage,
     JobProgress, JobRepo, JobRepoError, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Outcome,
-    RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, VideoJob, WorkHash,
+    RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
@@ -83,7 +83,7 @@ impl JobRepo for MemoryJobRepo {
             Decision::NotDue(left) => Claim::NotDue(left),
             Decision::End { outcome, crash_count } => {
                 job.crash_count = crash_count;
-                Claim::Terminal(state.conclude(id, &outcome, now)?)
+                Claim::Ended(state.conclude(id, &outcome, now)?)
             }
             Decision::Take { crash_count } => {
                 job.enter(JobEvent::Claim, now)?;
@@ -235,10 +235,13 @@ impl JobRepo for MemoryJobRepo {
         Ok(results.any(|result| result.key == key))
     }
 
-    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+    async fn unfinished(&self) -> Result<Unfinished, JobRepoError> {
         let (state, _) = self.begin();
-        let rows = state.rows.values();
-        Ok(rows.filter(|row| !row.job.status.is_terminal()).count() as u64)
+        let mut unfinished = Unfinished::default();
+        for row in state.rows.values() {
+            unfinished.add(row.job.status, 1);
+        }
+        Ok(unfinished)
     }
 
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {

@@ -43,7 +43,7 @@ impl State {
         id: JobId,
         now: UnixMillis,
         crashes: u32,
-    ) -> Result<Option<JobStatus>, JobRepoError> {
+    ) -> Result<Option<Outcome>, JobRepoError> {
         let facts = self.facts(id, now);
         let decision = facts.map(|facts| decide(&facts, crashes));
         let Some(Decision::End { outcome, crash_count }) = decision else {
@@ -52,7 +52,8 @@ impl State {
         if let Some(row) = self.rows.get_mut(&id) {
             row.job.crash_count = crash_count;
         }
-        self.conclude(id, &outcome, now).map(|job| Some(job.status))
+        self.conclude(id, &outcome, now)?;
+        Ok(Some(outcome))
     }
 
     /// Makes a job terminal and writes its notification.

@@ -4,7 +4,7 @@ use super::row::Row;
 use super::state::State;
 use crate::clock::UnixMillis;
 use crate::jobs::lease::{Delivery, abandoned_before, due_since};
-use crate::jobs::{JobId, JobRepoError, JobStatus, OutboxMessage, SweepTerms, Swept};
+use crate::jobs::{JobId, JobRepoError, OutboxMessage, SweepTerms, Swept};
 
 impl State {
     pub(super) fn end_all_without_claim(
@@ -15,10 +15,8 @@ impl State {
     ) -> Result<(), JobRepoError> {
         let ids: Vec<JobId> = self.rows.keys().copied().collect();
         for id in ids {
-            match self.end_without_claim(id, now, crashes)? {
-                Some(JobStatus::Cancelled) => swept.cancelled += 1,
-                Some(_) => swept.failed += 1,
-                None => {}
+            if let Some(outcome) = self.end_without_claim(id, now, crashes)? {
+                swept.count(&outcome);
             }
         }
         Ok(())

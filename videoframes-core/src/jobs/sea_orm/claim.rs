@@ -37,7 +37,7 @@ pub(super) async fn claim(
             };
             take(database, &transaction, &facts, &params).await?
         }
-        Decision::End { outcome, crash_count } => Claim::Terminal(
+        Decision::End { outcome, crash_count } => Claim::Ended(
             End::of(job, &outcome, crash_count)
                 .write(database, &transaction)
                 .await?,

@@ -1,14 +1,14 @@
 //! Read-only queries.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use crate::clock::UnixMillis;
 use crate::database::Database;
 use crate::jobs::{
-    JobCursor, JobFilter, JobId, JobPage, JobResult, JobStatus, UnreadableJob, VideoJob, WorkHash,
+    JobCursor, JobFilter, JobId, JobPage, JobResult, JobStatus, Unfinished, UnreadableJob, VideoJob, WorkHash,
 };
 
 pub(super) async fn get(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
@@ -73,7 +73,21 @@ pub(super) async fn is_result(database: &Database, key: &str) -> Result<bool, Ca
     Ok(id.is_some())
 }
 
-pub(super) async fn unfinished(database: &Database) -> Result<u64, CallError> {
-    let jobs = Entity::find().filter(Column::FinishedAt.is_null());
-    Ok(jobs.count(&database.reader().await?).await?)
+pub(super) async fn unfinished(database: &Database) -> Result<Unfinished, CallError> {
+    let counts: Vec<(String, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "jobs")
+        .filter(Column::FinishedAt.is_null())
+        .group_by(Column::Status)
+        .into_tuple()
+        .all(&database.reader().await?)
+        .await?;
+    let mut unfinished = Unfinished::default();
+    for (status, count) in counts {
+        // A newer version may have further statuses; such jobs are not terminal either.
+        let status = status.parse().unwrap_or(JobStatus::Pending);
+        unfinished.add(status, count.try_into().unwrap_or_default());
+    }
+    Ok(unfinished)
 }

@@ -11,7 +11,7 @@ use crate::database::{Database, within};
 use crate::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
     JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
-    SweepTerms, Swept, VideoJob, WorkHash,
+    SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
@@ -118,7 +118,7 @@ impl JobRepo for SeaOrmJobRepo {
         self.call("search for the job of a result", work).await
     }
 
-    async fn unfinished(&self) -> Result<u64, JobRepoError> {
+    async fn unfinished(&self) -> Result<Unfinished, JobRepoError> {
         self.call("count unfinished jobs", read::unfinished(&self.database))
             .await
     }

@@ -15,7 +15,7 @@ use super::{outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
 use crate::jobs::lease::{Decision, Delivery, JobFacts, abandoned_before, decide};
-use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, Outcome, SweepTerms, Swept};
+use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, SweepTerms, Swept};
 
 /// Maximum number of rows that one transaction locks.
 const BATCH: u64 = 200;
@@ -226,10 +226,7 @@ impl Sweep<'_> {
                     End::of(&facts.job, &outcome, crash_count)
                         .write(self.database, &transaction)
                         .await?;
-                    match outcome {
-                        Outcome::Cancelled(_) => self.swept.cancelled += 1,
-                        _ => self.swept.failed += 1,
-                    }
+                    self.swept.count(&outcome);
                 }
                 _ if abandoned == Abandoned::Yes && enqueue.len() < left => enqueue.push(facts.job.id),
                 _ => {}

@@ -93,7 +93,7 @@ impl<'a> Subject<'a> {
     /// Claims a job that is terminal, or becomes terminal by this claim.
     pub(super) async fn claim_ended(&self, id: JobId) -> VideoJob {
         match self.repo.claim(id, "late", &CLAIM).await.expect("claiming") {
-            Claim::Terminal(job) => {
+            Claim::Terminal(job) | Claim::Ended(job) => {
                 assert_eq!(job, self.get(id).await, "a claim returns the job");
                 job
             }

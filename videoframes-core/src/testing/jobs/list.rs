@@ -1,7 +1,7 @@
 //! Listing: jobs are read individually and in pages.
 
 use super::harness::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
-use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus};
+use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus, Unfinished};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_are_listed_newest_first(harness).await;
@@ -112,18 +112,23 @@ async fn jobs_are_listed_newest_first(harness: &dyn JobRepoHarness) {
 async fn unfinished_jobs_are_counted(harness: &dyn JobRepoHarness) {
     let on = Subject::fresh(harness).await;
     let unfinished = async || on.repo.unfinished().await.expect("counting");
-    assert_eq!(unfinished().await, 0);
+    let of = |pending, processing, retry_wait| Unfinished {
+        pending,
+        processing,
+        retry_wait,
+    };
+    assert_eq!(unfinished().await, of(0, 0, 0));
     let pending = on.submit(new_job("pending")).await;
     let (_, processing) = on.claimed("processing").await;
     let (_, waiting) = on.claimed("waiting").await;
     let error = crate::jobs::JobError::new(crate::jobs::ErrorCode::NoSpace, "full");
     let given = on.repo.retry_later(&waiting, &error, MINUTE).await;
     assert!(given.is_ok(), "{given:?}");
-    assert_eq!(unfinished().await, 3);
+    assert_eq!(unfinished().await, of(1, 1, 1));
     on.finish(&processing, &failed()).await;
-    assert_eq!(unfinished().await, 2);
+    assert_eq!(unfinished().await, of(1, 0, 1));
     on.repo.cancel(pending).await.expect("cancelling");
-    assert_eq!(unfinished().await, 1);
+    assert_eq!(unfinished().await, of(0, 0, 1));
     on.repo.retry(pending).await.expect("retrying");
-    assert_eq!(unfinished().await, 2);
+    assert_eq!(unfinished().await, of(1, 0, 1));
 }

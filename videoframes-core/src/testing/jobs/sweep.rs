@@ -11,6 +11,7 @@ const OVERDUE: std::time::Duration = SWEEP.overdue;
 const NOTHING: Swept = Swept {
     enqueued: 0,
     failed: 0,
+    crashed: 0,
     cancelled: 0,
     forgotten: 0,
 };

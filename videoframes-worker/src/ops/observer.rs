@@ -1,0 +1,57 @@
+//! Periodic measurement of queues and database connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::gauge;
+use videoframes_core::database::Database;
+use videoframes_core::error::chain;
+use videoframes_core::queue::Queue;
+
+/// Interval of the measurements: Prometheus scrapes and CloudWatch periods are no shorter in practice.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Measures queues and database connections.
+pub(crate) struct Observer {
+    pub(crate) input: Arc<dyn Queue>,
+    pub(crate) notifier: Arc<dyn Queue>,
+    pub(crate) dead_letters: Arc<dyn Queue>,
+    pub(crate) database: Database,
+}
+
+impl Observer {
+    /// Records gauges until the future is dropped.
+    pub(crate) async fn run(self) {
+        loop {
+            let connections = self.database.pool_status();
+            let used = connections.open.saturating_sub(connections.idle);
+            gauge!("videoframes_database_pool_connections", "state" => "idle").set(connections.idle as f64);
+            gauge!("videoframes_database_pool_connections", "state" => "used").set(used as f64);
+            for (name, queue) in [
+                ("input", &self.input),
+                ("notifier", &self.notifier),
+                ("dead_letter", &self.dead_letters),
+            ] {
+                measure(name, queue.as_ref()).await;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+async fn measure(name: &'static str, queue: &dyn Queue) {
+    let depth = match queue.depth().await {
+        Ok(depth) => depth,
+        Err(error) => {
+            tracing::debug!(error = chain(&error), queue = name, "failed to measure queue");
+            return;
+        }
+    };
+    for (state, messages) in [
+        ("visible", depth.visible),
+        ("in_flight", depth.in_flight),
+        ("delayed", depth.delayed),
+    ] {
+        gauge!("videoframes_queue_messages", "queue" => name, "state" => state).set(messages as f64);
+    }
+}

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use serde_json::{Value, json};
 
 use super::place::{EVERYWHERE, Kind, Place, wait};
+use super::signals::frozen_at;
 use super::video;
 
 // These tests count renditions, to which `VF_TEST_RENDITIONS` would add.
@@ -118,7 +119,7 @@ fn a_frozen_worker_changes_no_rendition_afterwards() {
         let Some(place) = Place::of(kind) else { continue };
         let options = [TWO, &["--output-key", "chosen.zip"]].concat();
         let id = place.submit(video::short(), &options);
-        let mut frozen = place.worker(&[("VF_FAULT", "compressed=stop")], &[]);
+        let mut frozen = place.worker(&frozen_at("compressed=stop"), &[]);
         wait("the worker is frozen", || frozen.is_stopped());
         let mut other = place.worker(&[], &[]);
         let job = place.wait_for(&id, |job| job["status"] == "completed");

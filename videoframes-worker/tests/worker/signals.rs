@@ -107,13 +107,23 @@ fn a_second_signal_ends_the_worker_at_once_without_losses() {
     assert_eq!(place.check(1)[0]["status"], "cancelled");
 }
 
+/// Returns the environment of a worker that freezes. A sweep or a relay that is frozen inside a transaction would lock
+/// SQLite for all workers.
+pub(super) fn frozen_at(fault: &str) -> [(&str, &str); 3] {
+    [
+        ("VF_FAULT", fault),
+        ("VF_SWEEP_INTERVAL", "1h"),
+        ("VF_RELAY_INTERVAL", "1h"),
+    ]
+}
+
 #[test]
 fn a_worker_frozen_past_its_lease_changes_nothing_afterwards() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
         let id = place.submit(video::short(), &["--fps", "5"]);
         // The worker freezes between the upload of the archive and the commit of the outcome.
-        let mut zombie = place.worker(&[("VF_FAULT", "uploaded=stop")], &[]);
+        let mut zombie = place.worker(&frozen_at("uploaded=stop"), &[]);
         wait("the worker is frozen", || zombie.is_stopped());
         let other = place.worker(&[], &[]);
         let done = place.wait_for(&id, |job| job["status"] == "completed");
@@ -136,7 +146,7 @@ fn a_worker_frozen_past_its_lease_changes_nothing_afterwards() {
 fn a_worker_frozen_during_extraction_stops_afterwards() {
     let place = Place::sqlite();
     let id = place.submit(video::long(), &["--fps", "4", "-f", "png"]);
-    let mut zombie = place.worker(&[("VF_FAULT", "extracting=stop")], &[]);
+    let mut zombie = place.worker(&frozen_at("extracting=stop"), &[]);
     wait("the worker is frozen", || zombie.is_stopped());
     let other = place.worker(&[], &[]);
     let done = place.wait_for(&id, |job| job["status"] == "completed");

@@ -1,4 +1,4 @@
-//! The state of a running processor, for health checks, and its control from outside.
+//! The state of a running processor, for health checks, and its external control.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Time that a loop may take beyond three periods: calls to dependencies have shorter timeouts.
+/// Additional time without progress after three periods. Longer than the timeout of any call to a dependency.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the maximum age of a healthy loop with this period.
@@ -15,7 +15,7 @@ pub(super) fn max_age(period: Duration) -> Duration {
     period * 3 + PATIENCE
 }
 
-/// Reports the state of a [`Processor`](super::Processor), and pauses and resumes it.
+/// A handle that reports the state of a [`Processor`](super::Processor), and pauses and resumes the processor.
 ///
 /// Does no I/O and never waits, so that the state can be read while the runtime of the processor is blocked. All
 /// clones refer to the same processor.
@@ -90,7 +90,7 @@ impl fmt::Display for Dependency {
     }
 }
 
-/// The state of a processor at one time.
+/// The state of a processor at one moment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProcessorStatus {
@@ -98,13 +98,13 @@ pub struct ProcessorStatus {
     pub phase: Phase,
     /// Whether the processor is paused: it receives no messages, and continues the jobs in flight.
     pub paused: bool,
-    /// Maximum number of jobs at the same time.
+    /// Maximum number of concurrent jobs.
     pub slots: usize,
     /// Number of slots with a message.
     pub busy: usize,
     /// Running loops.
     pub loops: Vec<LoopStatus>,
-    /// Dependencies with an outage, and its duration so far.
+    /// Dependencies with an outage, each with the duration of the outage so far.
     pub outages: Vec<(Dependency, Duration)>,
 }
 
@@ -121,7 +121,7 @@ pub struct LoopStatus {
 }
 
 impl LoopStatus {
-    /// Returns whether the loop is older than its limit.
+    /// Returns whether the last progress of the loop is older than the limit.
     pub fn is_stuck(&self) -> bool {
         self.age > self.limit
     }
@@ -139,7 +139,7 @@ impl Default for Monitor {
 }
 
 impl Monitor {
-    /// Returns the state at this time.
+    /// Returns the current state.
     pub fn status(&self) -> ProcessorStatus {
         self.status_at(Instant::now())
     }
@@ -280,10 +280,7 @@ mod tests {
         assert!(!is_stuck(3 * period + PATIENCE - Duration::from_secs(1)));
         assert!(is_stuck(3 * period + PATIENCE + Duration::from_secs(1)));
         drop(relay);
-        assert!(
-            monitor.status().loops.is_empty(),
-            "a loop that ended is not stuck"
-        );
+        assert!(monitor.status().loops.is_empty(), "an ended loop is not stuck");
     }
 
     #[test]

@@ -17,7 +17,7 @@ const fn histogram(name: &'static str, unit: Unit, help: &'static str) -> Metric
     Metric::new(MetricKind::Histogram, name, unit, help)
 }
 
-/// Returns the outcomes of attempts with the error types that occur in series before their first event.
+/// Returns the pairs of outcome and error type whose series exist before their first event.
 fn outcomes() -> Vec<(&'static str, &'static str)> {
     let failed = ErrorCode::ALL
         .iter()
@@ -46,7 +46,7 @@ const OUTCOMES: &[&str] = &[
 pub const METRICS: &[Metric] = &[
     counter(
         "videoframes_jobs_total",
-        "Ended attempts. `completed`, `failed` and `cancelled` end the job, the other outcomes lead to another attempt.",
+        "Ended attempts, and jobs that ended without an attempt. `completed`, `failed` and `cancelled` end the job; the other outcomes lead to another attempt.",
     )
     .labels(Labels::Pairs("outcome", "error_type", outcomes)),
     histogram(
@@ -77,13 +77,13 @@ pub const METRICS: &[Metric] = &[
         "Jobs that are not terminal. All workers report the same jobs: use max, not sum.",
     )
     .labels(Labels::Product(&[("status", &["pending", "processing", "retry_wait"])])),
-    gauge("videoframes_slots", Unit::Count, "Maximum number of attempts at the same time in this worker."),
+    gauge("videoframes_slots", Unit::Count, "Maximum number of concurrent attempts in this worker."),
     counter("videoframes_frames_extracted_total", "Frames written to archives."),
     Metric::new(
         MetricKind::Counter,
         "videoframes_input_bytes_total",
         Unit::Bytes,
-        "Bytes read from sources of completed extractions.",
+        "Bytes read from the sources of completed extractions.",
     ),
     Metric::new(
         MetricKind::Counter,
@@ -97,7 +97,7 @@ pub const METRICS: &[Metric] = &[
     ])),
     counter(
         "videoframes_results_reused_total",
-        "Jobs completed with the result of an earlier job for the same work.",
+        "Jobs completed with the result of an earlier job with the same source and options.",
     ),
     histogram(
         "videoframes_message_receive_count",
@@ -107,7 +107,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "videoframes_last_poll_timestamp_seconds",
         Unit::Seconds,
-        "Unix time of the last answer of the input queue. Stands still while all slots are busy.",
+        "Unix time of the last poll of the input queue, or of the last wait for a rate limit. Does not advance while all slots are busy.",
     ),
     counter(
         "videoframes_duplicate_deliveries_total",
@@ -116,7 +116,7 @@ pub const METRICS: &[Metric] = &[
     .labels(Labels::Product(&[("state", &["held", "not_due", "terminal"])])),
     counter(
         "videoframes_visibility_extensions_total",
-        "Extensions of the visibility timeout of a message.",
+        "Extensions of the visibility timeout of messages.",
     )
     .labels(Labels::Product(&[("result", &["ok", "lost", "error", "timeout"])])),
     counter("videoframes_object_events_total", "Received events about new objects.")
@@ -125,13 +125,13 @@ pub const METRICS: &[Metric] = &[
         .labels(Labels::Product(&[("reason", &["malformed", "idempotency_conflict"])])),
     counter("videoframes_lease_renewals_total", "Renewals of leases.")
         .labels(Labels::Product(&[("result", &["ok", "lost", "error"])])),
-    counter("videoframes_lease_lost_total", "Attempts discarded because of their lost lease.")
+    counter("videoframes_lease_lost_total", "Attempts discarded because their lease was lost.")
         .labels(Labels::Product(&[("reason", &["taken", "fenced"])])),
     counter(
         "videoframes_stale_commits_total",
         "Outcomes rejected by the database because another claim holds the job.",
     ),
-    counter("videoframes_rescues_total", "Jobs that the sweep changed.").labels(Labels::Product(&[(
+    counter("videoframes_rescues_total", "Jobs that a sweep enqueued again, ended, or deleted after their retention.").labels(Labels::Product(&[(
         "reason",
         &["enqueued", "failed", "cancelled", "forgotten"],
     )])),
@@ -150,7 +150,7 @@ pub const METRICS: &[Metric] = &[
         Unit::Count,
         "Messages that a queue rejected permanently. All workers report the same outbox: use max, not sum.",
     ),
-    counter("videoframes_outbox_publish_total", "Messages of the outbox by the result of sending.")
+    counter("videoframes_outbox_publish_total", "Attempts to send messages of the outbox, by result.")
         .labels(Labels::Product(&[("result", &["ok", "refused", "error"])])),
     gauge(
         "videoframes_circuit_state",

@@ -1,4 +1,4 @@
-//! The failure of a command as a log line.
+//! Log lines of failed commands.
 
 use std::process::ExitCode;
 

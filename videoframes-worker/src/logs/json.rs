@@ -8,7 +8,7 @@ use super::service;
 
 /// Returns the line without a line break. `timestamp` is in RFC 3339.
 ///
-/// The fields of the record come after the fields of every line, which they cannot replace.
+/// Fields of the record follow the fixed fields and cannot replace them.
 pub(super) fn line(record: Record, timestamp: String) -> String {
     let mut object = Map::new();
     let fixed = [
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_flat_and_no_field_replaces_a_field_of_every_line() {
+    fn lines_are_flat_and_fixed_fields_cannot_be_replaced() {
         let mut fields = Map::new();
         fields.insert("job.id".to_owned(), "j".into());
         fields.insert("level".to_owned(), "forged".into());

@@ -34,7 +34,7 @@ const COLUMNS: usize = 120;
 pub(crate) struct LogFilter(reload::Handle<EnvFilter, Registry>);
 
 impl LogFilter {
-    /// Replaces the filter. Fails if the text is no filter.
+    /// Replaces the filter. Fails if the text is not a valid filter.
     pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
         let filter = EnvFilter::builder()
             .parse(with_clients(filter))
@@ -43,7 +43,7 @@ impl LogFilter {
     }
 }
 
-/// Starts logging to stderr, panics included. `filter` is a level or a filter of targets.
+/// Starts logging to stderr, including panics. `filter` is a level or a filter of targets.
 pub(crate) fn start(filter: &str, format: LogFormat) -> LogFilter {
     let filter = EnvFilter::builder().parse_lossy(with_clients(filter));
     let (filter, handle) = reload::Layer::new(filter);
@@ -56,7 +56,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> LogFilter {
     LogFilter(handle)
 }
 
-/// Callers log errors of the database client, so that messages of the client would be duplicates.
+/// Adds limits for the log levels of the database clients: callers already log their errors.
 fn with_clients(filter: &str) -> String {
     format!("{filter},sqlx=error,sea_orm=warn")
 }
@@ -80,7 +80,7 @@ struct LogLayer {
 impl LogLayer {
     fn line(&self, record: Record) -> String {
         let now = OffsetDateTime::now_utc();
-        // Both formats hold only components of every time.
+        // Formatting cannot fail: every time has all components of both formats.
         let format = |format| now.format(format).unwrap_or_default();
         match (self.format, self.columns) {
             (LogFormat::Json, _) => json::line(record, format(RFC3339)),
@@ -110,7 +110,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = self.line(Record::new(event, &context));
         line.push('\n');
-        // Errors are ignored: a worker must survive a closed reader of its log.
+        // Errors are ignored: a worker must continue after the reader of its log has closed the pipe.
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use videoframes_core::error::chain;
 
-/// Fields of a span or an event, by name. The latest value of a name counts.
+/// Fields of a span or an event, by name. A later value replaces an earlier value of the same name.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Fields(pub(super) Map<String, Value>);
 
@@ -59,7 +59,7 @@ impl Record {
 
 impl Fields {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        // `error` is the short form of log statements.
+        // Log statements write `error` for `error.message`.
         let name = match field.name() {
             "error" => "error.message",
             name => name.strip_prefix("r#").unwrap_or(name),

@@ -11,11 +11,11 @@ static INSTANCE: OnceLock<String> = OnceLock::new();
 
 /// Sets `service.instance.id`, once per process.
 pub(crate) fn name_instance(owner: &str) {
-    // A second name would split the lines of one process.
+    // The first name stays: a second name would split the log of one process.
     let _ = INSTANCE.set(owner.to_owned());
 }
 
-/// Returns `service.instance.id`, if the process has one: only a worker has.
+/// Returns `service.instance.id`, if set; only workers have an instance ID.
 pub(crate) fn instance() -> Option<&'static str> {
     INSTANCE.get().map(String::as_str)
 }

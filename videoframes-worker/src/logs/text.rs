@@ -12,7 +12,7 @@ const INDENT: usize = 15;
 
 /// Returns the text of a record on one line, without a line break.
 ///
-/// With a width in columns, a long text continues on indented lines, for a person at a terminal.
+/// With a width in columns, long lines wrap onto indented lines, for reading in a terminal.
 pub(super) fn line(record: &Record, timestamp: &str, width: Option<usize>) -> String {
     let mut words = vec![printable(&record.message).into_owned()];
     for (name, value) in &record.fields {

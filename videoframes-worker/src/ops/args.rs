@@ -6,17 +6,17 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthArgs {
-    /// Check whether the worker can start jobs, instead of whether it runs
+    /// Check readiness (the worker can start jobs) instead of liveness
     #[arg(long)]
     pub(crate) ready: bool,
-    /// Address of the operations port (VF_OPS_LISTEN)
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Address of the operations port [default: VF_OPS_LISTEN]
+    #[arg(long, value_name = "IP:PORT")]
     pub(crate) address: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WorkersArgs {
-    /// Only the worker of this name, as in its log (service.instance.id) [default: all workers on this machine with
+    /// Name of the worker, as in its log (service.instance.id) [default: all workers on this machine with
     /// the same scratch folder]
     #[arg(long, value_name = "NAME")]
     pub(crate) worker: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct WorkersArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogLevelArgs {
-    /// Level (error, warn, info, debug) or filter such as videoframes_core=debug
+    /// Log level (error, warn, info, debug), or a filter such as videoframes_core=debug
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) workers: WorkersArgs,

@@ -43,7 +43,7 @@ pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<Response> {
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     stream.take(MAX_RESPONSE).read_to_string(&mut text)?;
-    parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
+    parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "invalid HTTP response"))
 }
 
 fn parse(text: &str) -> Option<Response> {

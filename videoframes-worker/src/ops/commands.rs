@@ -12,17 +12,18 @@ use crate::config::Config;
 use crate::jobs::print;
 use crate::workspace::Workspace;
 
-/// Asks the operations port of a worker on this machine; fails if the worker is not live, or not ready.
+/// Prints the health of a worker on this machine. The exit code is `UNAVAILABLE` if the worker is not live, or with
+/// `ready` not ready.
 pub(crate) fn health(config: &Config, args: &HealthArgs) -> Result<ExitCode, Failure> {
     let address = args.address.or(config.ops_listen).ok_or_else(|| {
         Failure::new(exit::USAGE, "the operations port is off")
-            .hint("set VF_OPS_LISTEN for the worker and for this command, or give --address")
+            .hint("set VF_OPS_LISTEN for the worker and for this command, or use --address")
     })?;
     let path = if args.ready { "/readyz" } else { "/livez" };
     let response = client::get(reachable(address), path).map_err(|error| {
         Failure::new(
             exit::UNAVAILABLE,
-            format!("failed to ask the worker at {address}: {error}"),
+            format!("failed to query the worker at {address}: {error}"),
         )
     })?;
     print(&response.body)?;
@@ -32,7 +33,7 @@ pub(crate) fn health(config: &Config, args: &HealthArgs) -> Result<ExitCode, Fai
     })
 }
 
-/// Returns an address at which a listener on `address` is reached: a listener on all addresses is on loopback too.
+/// Returns a reachable address of a listener on `address`: the loopback address for a listener on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -61,7 +62,8 @@ pub(crate) fn log_level(config: &Config, args: &LogLevelArgs) -> Result<ExitCode
     )
 }
 
-/// Sends a request to the selected workers. Fails if there are none, or if one of them does not carry out the request.
+/// Sends a request to the selected workers. Fails if no worker is selected, or if
+/// a selected worker does not carry out the request.
 fn send_all(config: &Config, args: &WorkersArgs, request: &Request, done: &str) -> Result<ExitCode, Failure> {
     let folder = &config.places.scratch;
     let workers = Workspace::workers(folder).map_err(|error| {
@@ -93,11 +95,11 @@ fn send_all(config: &Config, args: &WorkersArgs, request: &Request, done: &str) 
         return Err(Failure::new(
             exit::NOT_FOUND,
             format!(
-                "no such worker runs with the scratch folder '{}'",
+                "no such worker found in the scratch folder '{}'",
                 folder.display()
             ),
         )
-        .hint("VF_SCRATCH must have the value that it has for the worker"));
+        .hint("set VF_SCRATCH or --local to the value of the worker"));
     }
     Ok(ExitCode::SUCCESS)
 }

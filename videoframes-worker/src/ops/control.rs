@@ -16,7 +16,7 @@ use crate::logs::LogFilter;
 
 /// Maximum length of a request in bytes.
 const MAX_REQUEST: u64 = 4096;
-/// Maximum time of a connection.
+/// Maximum duration of a connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Carries out requests of the control socket.
@@ -29,7 +29,7 @@ pub(crate) struct Control {
 /// Binds a socket that only this user can access.
 pub(super) fn bind(socket: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(socket)?;
-    // The folder of the socket is private too.
+    // The private folder protects the socket until this call.
     fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -81,17 +81,17 @@ impl Control {
         match request {
             Request::Pause => {
                 self.monitor.pause();
-                tracing::info!("paused: receiving no messages");
+                tracing::info!("worker paused; receiving no messages");
             }
             Request::Resume => {
                 self.monitor.resume();
-                tracing::info!("resumed: receiving messages");
+                tracing::info!("worker resumed; receiving messages");
             }
             Request::LogLevel { filter } => {
                 if let Err(reason) = self.logs.set(filter) {
                     return Reply::Refused { reason };
                 }
-                tracing::info!(filter, "changed the log level");
+                tracing::info!(filter, "log filter changed");
             }
         }
         Reply::Done

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 /// Namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "videoframes";
-/// The only dimension: each further combination of labels would be a metric of its own to pay for.
+/// The only dimension. CloudWatch bills each combination of dimension values as a separate metric.
 const DIMENSION: &str = "service";
 
-/// Turns expositions into lines. Counters and histograms are reported as increments since the previous exposition.
+/// Converts text expositions to EMF lines. Counters and histograms are reported as increments since the previous exposition.
 #[derive(Debug, Default)]
 pub(super) struct Emf {
     previous: BTreeMap<String, f64>,
@@ -138,7 +138,7 @@ fn parse_labels(text: &str) -> Labels {
     labels
 }
 
-/// Returns values with their counts: each value is the limit of its bucket. `None` without an increment.
+/// Returns values with their counts, or `None` without an increment. Each value is the upper limit of its bucket.
 fn distribution(cumulative: &[(f64, f64)]) -> Option<Value> {
     let finite = cumulative.iter().rev().find(|(limit, _)| limit.is_finite());
     let highest = finite.map_or(0.0, |(limit, _)| *limit);
@@ -175,7 +175,7 @@ fn line(labels: Labels, metrics: Measurements, time: u64) -> String {
     Value::Object(object).to_string()
 }
 
-/// Returns the unit of CloudWatch by the suffix of a name.
+/// Returns the CloudWatch unit for the suffix of a metric name.
 fn unit(name: &str) -> &'static str {
     match name.trim_end_matches("_total") {
         name if name.ends_with("_seconds") => "Seconds",
@@ -239,7 +239,7 @@ mod tests {
         let mut emf = Emf::default();
         let lines = parsed(emf.lines(&exposition(0, 0), 1));
         let of = |lines: &[Value]| lines.iter().find_map(|line| line.get("wait_seconds").cloned());
-        // The bucket without a limit counts as its lower limit.
+        // Values of the +Inf bucket are reported as the highest finite limit.
         assert_eq!(
             of(&lines),
             Some(json!({"Values": [1.0, 5.0], "Counts": [2.0, 1.0]}))

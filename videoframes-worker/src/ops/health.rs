@@ -8,7 +8,7 @@ use videoframes_core::processor::{Phase, ProcessorStatus};
 /// Interval at which a task on the runtime of the processor reports that the runtime is not blocked.
 pub(crate) const PULSE: Duration = Duration::from_secs(1);
 
-/// Maximum time without that report.
+/// Maximum time without a report of the runtime task ([`PULSE`]).
 pub(crate) const MAX_BLOCKED: Duration = Duration::from_secs(15);
 
 /// The progress of the start, before the processor runs.
@@ -21,14 +21,14 @@ pub(crate) enum Startup {
     Complete,
 }
 
-/// All facts on which health depends.
+/// The inputs of the health checks.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) startup: Startup,
     pub(crate) processor: ProcessorStatus,
-    /// Free and total bytes of the scratch folder: the smaller of the quota and the file system.
+    /// Space of the scratch folder. `free` is the minimum of the remaining quota and the free space of the file system.
     pub(crate) scratch: Scratch,
-    /// Whether the program of ffmpeg can be found.
+    /// Whether ffmpeg and ffprobe exist.
     pub(crate) ffmpeg: bool,
 }
 
@@ -49,7 +49,7 @@ impl Scratch {
 /// The answer to a health request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// Reasons against health; none if healthy.
+    /// Reasons why the check fails; empty if healthy.
     pub(crate) reasons: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Health {
     }
 }
 
-/// Returns whether the loops of the worker run. Depends on no dependency: a restart would not end an outage.
+/// Returns whether the loops of the worker run. Ignores dependencies: a restart would not end their outage.
 pub(crate) fn liveness(facts: &Facts) -> Health {
     let stuck = facts.processor.loops.iter().filter(|pulse| pulse.is_stuck());
     let mut reasons: Vec<_> = stuck

@@ -7,7 +7,7 @@ use videoframes_core::telemetry::{self, Labels, Metric, MetricKind};
 
 use super::health::{Facts, Health};
 
-/// Durations of jobs and stages in seconds: from a small image to a whole film.
+/// Durations of jobs and stages in seconds: from a short clip to a feature film.
 const DURATIONS: &[f64] = &[
     0.05, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0,
 ];
@@ -44,13 +44,13 @@ const METRICS: &[Metric] = &[
     gauge_of(
         "videoframes_ready",
         Unit::Count,
-        "1 while the reason keeps the worker from starting jobs, else 0. All series at 0: the worker is ready.",
+        "1 while this reason prevents the worker from starting jobs, else 0. The worker is ready if all series are 0.",
     )
     .labels(Labels::Product(&[("reason", REASONS)])),
     gauge_of(
         "videoframes_loop_age_seconds",
         Unit::Seconds,
-        "Maximum time since a loop of this name last began a round; 0 if no such loop runs.",
+        "Maximum time since the last progress of the loops with this name; 0 if no such loop runs.",
     )
     .labels(Labels::Product(&[("loop", LOOPS)])),
     gauge_of(
@@ -71,7 +71,7 @@ const METRICS: &[Metric] = &[
     gauge_of(
         "videoframes_scratch_free_bytes",
         Unit::Bytes,
-        "Space for temporary files: what is left of the quota, or of the file system if that is less.",
+        "Free space for temporary files: the minimum of the remaining quota and the free space of the file system.",
     ),
     gauge_of("videoframes_scratch_quota_bytes", Unit::Bytes, "Maximum size of the temporary files."),
     gauge_of(
@@ -83,19 +83,19 @@ const METRICS: &[Metric] = &[
         MetricKind::Counter,
         "videoframes_children_cpu_seconds_total",
         Unit::Seconds,
-        "CPU time of all ffmpeg processes.",
+        "CPU time of all running and ended ffmpeg processes.",
     ),
     gauge_of(
         "videoframes_memory_limit_bytes",
         Unit::Bytes,
-        "Memory limit of the cgroup of the worker; 0 without a limit.",
+        "Memory limit of the worker's cgroup; 0 without a limit.",
     ),
 ];
 
 /// Installs the recorder for Prometheus and creates all series.
 ///
 /// # Errors
-/// Fails if the process has a recorder already.
+/// Fails if the process already has a recorder.
 pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
     let is = |name: &str| Matcher::Full(name.to_owned());
     let handle = PrometheusBuilder::new()
@@ -112,7 +112,7 @@ pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
         "ffmpeg" => ffmpeg.to_owned()
     )
     .set(1.0);
-    // The total of an ended worker is unknown to its successor.
+    // The counter exists before the first ffmpeg process.
     counter!("videoframes_children_cpu_seconds_total").absolute(0);
     Ok(handle)
 }
@@ -193,7 +193,7 @@ mod tests {
         }
         text += "\nA backup job reports two more metrics, which the alerts use (docs/monitoring.md):\n\n\
             | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n";
-        for (name, what) in [("backup", "backup"), ("restore_test", "test of a restore")] {
+        for (name, what) in [("backup", "backup"), ("restore_test", "restore test")] {
             let _ = writeln!(
                 text,
                 "| `videoframes_{name}_last_success_timestamp_seconds` | gauge |  | Unix time of the last successful {what}. |"

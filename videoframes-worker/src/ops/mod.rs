@@ -1,6 +1,6 @@
 //! The operations port: health, metrics and version over HTTP, and control through a unix socket.
 //!
-//! Both answer on a thread of their own, so that they respond while the runtime of the processor is blocked.
+//! A dedicated thread serves both interfaces, so that they respond even while the runtime of the processor is blocked.
 
 mod args;
 mod client;

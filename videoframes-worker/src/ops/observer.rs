@@ -8,7 +8,7 @@ use videoframes_core::database::Database;
 use videoframes_core::error::chain;
 use videoframes_core::queue::Queue;
 
-/// Interval of the measurements: Prometheus scrapes and CloudWatch periods are no shorter in practice.
+/// Interval of the measurements. Prometheus scrape intervals and CloudWatch periods are rarely shorter.
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Measures queues and database connections.

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "command")]
 pub(super) enum Request {
-    /// Receives no more messages.
+    /// Stop receiving messages.
     Pause,
-    /// Receives messages again.
+    /// Resume receiving messages.
     Resume,
-    /// Replaces the log filter.
+    /// Replace the log filter.
     LogLevel {
         /// A level or a filter of targets.
         filter: String,
@@ -25,7 +25,7 @@ pub(super) enum Reply {
     Done,
     /// The request cannot be carried out.
     Refused {
-        /// Reason for people.
+        /// Human-readable reason.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Resources of the worker: memory, processes of ffmpeg, and disk space.
+//! Resources of the worker: memory, ffmpeg processes and disk space.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use videoframes_core::ffmpeg::FfmpegExtractor;
 
 use super::health::Scratch;
 
-/// Reads the use of resources.
+/// Measures the resource usage of the worker.
 #[derive(Debug)]
 pub(crate) struct Resources {
     /// Folder of temporary files.
     pub(crate) scratch: PathBuf,
     /// Maximum size of the temporary files in bytes.
     pub(crate) quota: u64,
-    /// Folder with one file per running ffmpeg, named after its process.
+    /// Folder with one file per running ffmpeg process. Each file name starts with the process ID.
     pub(crate) children: PathBuf,
     pub(crate) extractor: FfmpegExtractor,
     pub(crate) process: Collector,
@@ -83,7 +83,7 @@ fn size_of(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Returns the use of all registered processes together. A process that ends meanwhile does not count.
+/// Returns the total usage of all registered processes. Processes that end during the measurement are skipped.
 fn usage(children: &Path) -> Usage {
     let entries = fs::read_dir(children).into_iter().flatten().flatten();
     let stats = entries.filter_map(|entry| {
@@ -130,7 +130,7 @@ fn memory_limit() -> Option<u64> {
     let path = group.lines().find_map(|line| line.strip_prefix("0::"))?;
     let mut folder = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
     let mut limit: Option<u64> = None;
-    // A limit of a parent holds for its children.
+    // The limit of a parent cgroup also applies to its children.
     while folder.starts_with("/sys/fs/cgroup") {
         let text = fs::read_to_string(folder.join("memory.max"));
         if let Some(bytes) = text.ok().and_then(|text| text.trim().parse().ok()) {

@@ -27,7 +27,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Interval of the lines of the embedded metric format: the shortest standard period of CloudWatch.
 const EMF_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What the operations port reports on and controls.
+/// The components behind the operations port.
 #[derive(Debug)]
 pub(crate) struct OpsParts {
     pub(crate) monitor: Monitor,
@@ -113,7 +113,7 @@ impl Drop for Ops {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was logged.
+            // The panic hook has logged a panic of the thread.
             let _ = thread.join();
         }
     }
@@ -151,7 +151,7 @@ impl Shared {
             let time = u64::try_from(time.as_millis()).unwrap_or_default();
             let mut lines = emf.lines(&self.exposition().unwrap_or_default(), time).join("\n");
             lines.push('\n');
-            // A reader that stops reading must not block health checks.
+            // A blocked reader of stdout must not block health checks.
             let writing = move || io::stdout().lock().write_all(lines.as_bytes());
             let written = tokio::task::spawn_blocking(writing).await;
             if let Err(error) = written.map_err(io::Error::other).flatten() {
@@ -214,7 +214,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let Some(exposition) = exposition else {
         return (
             StatusCode::NOT_FOUND,
-            "no metrics: VF_METRICS is not prometheus\n",
+            "metrics are disabled here: VF_METRICS is not 'prometheus'\n",
         )
             .into_response();
     };

@@ -71,8 +71,8 @@ fn interrupted(place: &Place, columns: usize) -> Vec<String> {
     let record = place.path("record");
     let vf = env!("CARGO_BIN_EXE_vf");
     let extract = "extract video.mp4 --fps 2000 -f png -o out.zip";
-    // With echoctl, the terminal prints ^C into a line that is being drawn, which moves the rest of the line.
-    let line = format!("stty cols {columns} -echoctl; exec '{vf}' {extract}");
+    // By default, a terminal prints ^C into a line that is being drawn, and discards pending output.
+    let line = format!("stty cols {columns} -echo noflsh; exec '{vf}' {extract}");
     let mut terminal = Command::new("script")
         .args(["-qefc", &line])
         .arg(&record)

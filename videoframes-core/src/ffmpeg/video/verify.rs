@@ -17,7 +17,8 @@ pub(crate) fn checked(run: &Run<'_>, frames: Frames) -> Result<CompressReport, C
     };
     let timeline = frames.timeline(run.settings).ok_or_else(nothing)?;
     run.check_output_size()?;
-    let (timeline, size) = verify(run, timeline)?;
+    let verified = verify(run, timeline).map_err(|error| attributed(error, frames.damage.as_deref()));
+    let (timeline, size) = verified?;
     Ok(CompressReport {
         encoder: frames.encoder,
         timeline,
@@ -25,6 +26,15 @@ pub(crate) fn checked(run: &Run<'_>, frames: Frames) -> Result<CompressReport, C
         warnings: run.settings.warnings.clone(),
         damage: frames.damage,
     })
+}
+
+/// Returns the damage of the source instead of a difference of its output. The frames of a damaged source are not
+/// reliable, so the damage is the reason that the caller can act on.
+fn attributed(error: CompressError, damage: Option<&str>) -> CompressError {
+    match (error, damage) {
+        (CompressError::Differs(_), Some(damage)) => ExtractError::Damaged(damage.to_owned()).into(),
+        (error, _) => error,
+    }
 }
 
 /// Compares the frames of the output with the encoded frames. Returns the timeline that the output presents, and
@@ -100,10 +110,24 @@ pub(super) fn holds_stream(container: Container, codec: &str) -> Result<(), Comp
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::units::TimeBase;
 
     fn timeline(unit: u32, pts: &[i64]) -> Timeline {
         Timeline::new(TimeBase::new(1, unit).unwrap(), pts.to_vec(), None).unwrap()
+    }
+
+    #[test]
+    fn a_difference_is_attributed_to_a_damaged_source() {
+        let differs = || CompressError::Differs("it has 2 frames, but 1 were encoded".to_owned());
+        let damaged = attributed(differs(), Some("a packet is lost"));
+        assert_eq!(damaged.kind(), ErrorKind::Damaged, "{damaged}");
+        assert_eq!(attributed(differs(), None).kind(), differs().kind());
+        let other = CompressError::NotHeld("av1".to_owned());
+        assert_eq!(
+            attributed(other, Some("a packet is lost")).kind(),
+            CompressError::NotHeld(String::new()).kind()
+        );
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct MigrationState {
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.
 ///
 /// # Errors
-/// Returns [`MigrationError::Database`] if the database does not answer.
+/// Returns [`MigrationError::Database`] if the database does not respond.
 pub async fn status<C: ConnectionTrait>(db: &C) -> Result<Vec<MigrationState>, MigrationError> {
     states(db)
         .await

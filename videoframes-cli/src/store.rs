@@ -23,7 +23,7 @@ pub(crate) async fn open(address: &S3Uri) -> Result<Arc<dyn Source>, StorageErro
 /// Opens the store of an output object.
 ///
 /// # Errors
-/// Fails if the object exists and must not be replaced, or if the store does not answer.
+/// Fails if the object exists and must not be replaced, or if the store does not respond.
 pub(crate) async fn open_to_write(
     address: &S3Uri,
     if_exists: IfExists,

@@ -32,7 +32,7 @@ pub const DECODER: u8 = 12;
 pub const UNSUPPORTED: u8 = 13;
 /// The job failed, or the state of the job does not allow the command.
 pub const JOB: u8 = 20;
-/// The database, the store or a queue does not answer, or rejects a request.
+/// The database, the store or a queue does not respond, or rejects a request.
 pub const UNAVAILABLE: u8 = 21;
 /// The database schema does not match this version.
 pub const SCHEMA: u8 = 22;
@@ -91,7 +91,7 @@ pub const CODES: &[Code] = &[
     code(OUTPUT, BOTH, "output cannot be written"),
     code(DECODER, VF, "ffmpeg failed or hung"),
     code(UNSUPPORTED, VF, "not possible for this input"),
-    code(JOB, WORKER, "job failed, or its state forbids it"),
+    code(JOB, WORKER, "job failed, or its state does not allow the command"),
     code(UNAVAILABLE, WORKER, "database, store or queue unavailable"),
     code(SCHEMA, WORKER, "database schema of another version"),
     code(CONFLICT, WORKER, "idempotency key of another request"),

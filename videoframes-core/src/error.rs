@@ -44,7 +44,7 @@ pub enum ErrorKind {
     OutputExists,
     /// The name of an object is not valid.
     InvalidName,
-    /// The store does not answer, or refuses.
+    /// The store does not respond, or refuses.
     StoreUnavailable,
     /// The result cannot be built.
     ArchiveFailed,

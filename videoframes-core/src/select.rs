@@ -117,7 +117,7 @@ pub enum SelectError {
         duration: String,
     },
     /// The grid is much finer than the frames of the video.
-    #[error("the selection asks for {pictures} pictures of {frames} frames")]
+    #[error("the selection requests {pictures} pictures from {frames} frames")]
     TooFine {
         /// Number of pictures in the grid.
         pictures: u64,

@@ -94,7 +94,7 @@ async fn a_zip_object_reports_what_was_written() {
         archive.add("a.jpg", Bytes::from_static(content)).await.unwrap();
         archive
     };
-    add(b"thrown away").await.abort().await;
+    add(b"discarded").await.abort().await;
     assert_eq!(object.written(), None);
 
     // Large enough not to be copied.

@@ -28,8 +28,8 @@ impl InMemory {
 #[async_trait]
 impl QueueHarness for InMemory {
     async fn fresh(&self) -> (Arc<dyn Queue>, Arc<dyn Queue>) {
-        let dead = MemoryQueue::new("dead letters", self.clock());
-        let queue = MemoryQueue::new("work", self.clock()).with_dead_letters(dead.clone(), 4);
+        let dead = MemoryQueue::new("dead-letter queue", self.clock());
+        let queue = MemoryQueue::new("work", self.clock()).with_dead_letter_queue(dead.clone(), 4);
         (Arc::new(queue), Arc::new(dead))
     }
 

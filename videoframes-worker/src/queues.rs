@@ -38,7 +38,7 @@ impl Messages {
 pub(crate) struct Queues {
     pub(crate) input: Messages,
     pub(crate) notifier: Messages,
-    pub(crate) dead_letters: Messages,
+    pub(crate) dead_letter_queue: Messages,
 }
 
 impl Queues {
@@ -48,20 +48,20 @@ impl Queues {
         aws: Option<&SdkConfig>,
     ) -> Result<Self, Unready> {
         let places = &config.places;
-        let open = async |place: &QueuePlace, dead_letters: Option<&QueuePlace>| match place {
+        let open = async |place: &QueuePlace, dead_letter_queue: Option<&QueuePlace>| match place {
             QueuePlace::Database(name) => {
                 let queue = DatabaseQueue::new(database.clone(), name);
-                Ok(Messages::Database(match dead_letters {
+                Ok(Messages::Database(match dead_letter_queue {
                     Some(QueuePlace::Database(letters)) => {
-                        queue.with_dead_letters(letters, config.max_receives)
+                        queue.with_dead_letter_queue(letters, config.max_receives)
                     }
                     _ => queue,
                 }))
             }
             QueuePlace::Sqs(address) => {
                 let mut options = SqsOptions::default();
-                if let Some(QueuePlace::Sqs(letters)) = dead_letters {
-                    options = options.dead_letters(letters.as_str());
+                if let Some(QueuePlace::Sqs(letters)) = dead_letter_queue {
+                    options = options.dead_letter_queue(letters.as_str());
                 }
                 let aws = aws.unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
@@ -69,9 +69,9 @@ impl Queues {
             }
         };
         Ok(Self {
-            input: open(&places.input, Some(&places.dead_letters)).await?,
+            input: open(&places.input, Some(&places.dead_letter_queue)).await?,
             notifier: open(&places.notifier, None).await?,
-            dead_letters: open(&places.dead_letters, None).await?,
+            dead_letter_queue: open(&places.dead_letter_queue, None).await?,
         })
     }
 }

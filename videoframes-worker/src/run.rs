@@ -75,14 +75,14 @@ pub(crate) async fn run(
     let observer = Observer {
         input: queues.input.queue(),
         notifier: queues.notifier.queue(),
-        dead_letters: queues.dead_letters.queue(),
+        dead_letter_queue: queues.dead_letter_queue.queue(),
         database: place.database.clone(),
     };
     let _observer = AbortOnDropHandle::new(tokio::spawn(observer.run()));
     let sweeper = Sweeper {
         workspace: Arc::clone(workspace),
         objects: place.objects,
-        queues: [queues.notifier, queues.dead_letters],
+        queues: [queues.notifier, queues.dead_letter_queue],
         retention: config.processor.timing.retention,
         pause: config.processor.timing.sweep,
         max_upload: config

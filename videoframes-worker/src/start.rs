@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The reason that the worker cannot start.
 #[derive(Debug)]
 pub(crate) enum Unready {
-    /// A server does not answer, is unreachable or is busy; a retry may help.
+    /// A server does not respond, is unreachable or is busy; a retry may help.
     Temporary(Failure),
     /// The configuration or the deployment must be changed.
     Permanent(Failure),

@@ -136,7 +136,7 @@ impl Database {
     /// Pings the database.
     ///
     /// # Errors
-    /// Returns [`DatabaseError::Unavailable`] if the database does not answer.
+    /// Returns [`DatabaseError::Unavailable`] if the database does not respond.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
         let answer = within(self.shared.patience, self.shared.pool.ping()).await;
         answer.map_err(|source| DatabaseError::Unavailable {

@@ -45,14 +45,14 @@ pub(super) async fn open(address: &str, options: &DatabaseOptions) -> Result<Ope
     })
 }
 
-/// Logs a warning if the server does not answer for a while.
+/// Logs a warning if the server does not respond for a while.
 async fn warn_if_slow<T>(name: &str, connected: impl Future<Output = T>) -> T {
     tokio::pin!(connected);
     tokio::select! {
         done = &mut connected => return done,
         () = sleep(WARN_AFTER) => {}
     }
-    tracing::warn!(database = name, "the database does not answer yet; still trying");
+    tracing::warn!(database = name, "the database does not respond yet; still trying");
     connected.await
 }
 
@@ -115,7 +115,7 @@ async fn ignores_parameters(connection: &mut PgConnection) -> Result<bool, sqlx:
     Ok(row.try_get::<String, _>(0)? != "2")
 }
 
-/// Returns whether a later connection may succeed: the server does not answer, starts, stops or has no free
+/// Returns whether a later connection may succeed: the server does not respond, starts, stops or has no free
 /// connections.
 fn is_transient(error: &sqlx::Error) -> bool {
     const CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];

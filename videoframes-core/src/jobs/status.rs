@@ -17,7 +17,7 @@ pub enum JobStatus {
     RetryWait,
     /// The job has a result.
     Completed,
-    /// The job failed for good, unless an operator requests a retry.
+    /// The job failed permanently, unless an operator requests a retry.
     Failed,
     /// The job was cancelled on request, or superseded by a newer event.
     Cancelled,

@@ -260,7 +260,7 @@ mod tests {
                 (_, true) => {
                     assert_eq!(facts.failed_plan.as_deref(), Some("why"), "{policy:?}");
                     let again = Finding::Surprise(Surprise::PlanFailed("again".to_owned()));
-                    assert!(facts.learn(again, policy).is_err(), "no plan is tried again");
+                    assert!(facts.learn(again, policy).is_err(), "no plan is retried");
                 }
                 (_, false) => {
                     assert_eq!(

@@ -23,7 +23,7 @@ pub(super) enum Accepted {
     Done,
     /// The message was invalid and went to the dead-letter queue.
     DeadLettered,
-    /// The store does not answer for now.
+    /// The store does not respond for now.
     NotNow,
 }
 
@@ -101,7 +101,7 @@ impl Parts {
         }
     }
 
-    /// Returns the requests that the rules create for new objects; `None` if the store does not answer.
+    /// Returns the requests that the rules create for new objects; `None` if the store does not respond.
     async fn requests_for(&self, created: &[ObjectEvent], receipts: u32) -> Option<Vec<JobRequest>> {
         let mut requests = Vec::with_capacity(created.len());
         for event in created {
@@ -123,7 +123,7 @@ impl Parts {
     }
 
     /// Returns whether a rule would create renditions of a rendition, in an endless loop; `None` if the store
-    /// does not answer.
+    /// does not respond.
     async fn would_loop(&self, request: &JobRequest, receipts: u32) -> Option<bool> {
         match request.writes_videos() {
             true => Some(
@@ -138,7 +138,7 @@ impl Parts {
     /// Returns the ETag of the current version of the source.
     ///
     /// Returns `Some(None)` if there is no source or if the request names a version, and `None` if the store
-    /// does not answer.
+    /// does not respond.
     async fn current_etag(&self, request: &JobRequest, receipts: u32) -> Option<Option<String>> {
         let version = request.source().map(|source| &source.version);
         match version {
@@ -150,7 +150,7 @@ impl Parts {
     }
 
     /// Returns the metadata of the source, `Some(None)` if there is no source, and `None` if the store does
-    /// not answer.
+    /// not respond.
     async fn head_source(&self, request: &JobRequest, receipts: u32) -> Option<Option<ObjectInfo>> {
         let Some(source) = request.source() else {
             return Some(None);

@@ -228,7 +228,7 @@ impl Attempt {
         }
     }
 
-    /// Records the ending, with retries while the repository does not answer.
+    /// Records the ending, with retries while the repository does not respond.
     ///
     /// After the lease has expired, the job is released instead, unless another worker holds it. This way no
     /// crash is counted.

@@ -112,7 +112,7 @@ impl Processor {
         // The relay holds the messages that it took, and gets time to send them.
         shared.ended.cancel();
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, relay).await.is_err() {
-            tracing::warn!("queue does not answer; leaving messages in the outbox");
+            tracing::warn!("queue does not respond; leaving messages in the outbox");
         }
         // The idle check did not see a message that a slot had just received.
         stop.is_cancelled() || until != Until::Idle || shared.is_idle().await

@@ -311,7 +311,7 @@ impl Slot {
         })
     }
 
-    /// Claims a job, with retries while the repository does not answer.
+    /// Claims a job, with retries while the repository does not respond.
     ///
     /// The answer of a successful claim may have been lost, and the job would then be held by nobody until
     /// the lease expires. Retries end while a lease that started with the first request could still be

@@ -66,11 +66,11 @@ impl Verdict {
         let (code, message) = match suspect {
             Suspect::SourceRead => (
                 ErrorCode::SourceUnavailable,
-                "the store of the source does not answer",
+                "the store of the source does not respond",
             ),
             Suspect::Results(_) => (
                 ErrorCode::OutputUnavailable,
-                "the store of the results does not answer",
+                "the store of the results does not respond",
             ),
         };
         Self::retryable(code, message).suspecting(suspect)

@@ -41,11 +41,11 @@ struct Shared {
 struct State {
     /// In order of arrival.
     entries: Vec<Entry>,
-    dead_letters: Option<DeadLetters>,
+    dead_letter_queue: Option<DeadLetterQueue>,
 }
 
 #[derive(Clone)]
-struct DeadLetters {
+struct DeadLetterQueue {
     queue: MemoryQueue,
     max_receives: u32,
 }
@@ -76,8 +76,8 @@ impl MemoryQueue {
     ///
     /// `queue` must be a different queue. Applies to all clones.
     #[must_use]
-    pub fn with_dead_letters(self, queue: Self, max_receives: u32) -> Self {
-        self.state().dead_letters = Some(DeadLetters {
+    pub fn with_dead_letter_queue(self, queue: Self, max_receives: u32) -> Self {
+        self.state().dead_letter_queue = Some(DeadLetterQueue {
             queue,
             max_receives: max_receives.max(1),
         });
@@ -146,7 +146,7 @@ impl State {
 
     /// Moves messages that have been delivered too often to the dead-letter queue.
     fn dead_letter_exhausted(&mut self, now: UnixMillis) {
-        let Some(dead) = self.dead_letters.clone() else {
+        let Some(dead) = self.dead_letter_queue.clone() else {
             return;
         };
         // Both queues are locked here, so that such a message is always visible in one of them.
@@ -264,7 +264,7 @@ impl Queue for MemoryQueue {
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let mut state = self.state();
-        let Some(dead) = state.dead_letters.clone() else {
+        let Some(dead) = state.dead_letter_queue.clone() else {
             return Err(self.unavailable("move a message to the dead-letter queue of", "there is none"));
         };
         let entry = state.find(&message.receipt).ok_or(QueueError::ReceiptLost)?;
@@ -322,7 +322,7 @@ mod tests {
     async fn an_exhausted_message_is_dead_lettered_with_the_reason() {
         let clock = Arc::new(ManualClock::default());
         let dead = queue(&clock);
-        let queue = queue(&clock).with_dead_letters(dead.clone(), 2);
+        let queue = queue(&clock).with_dead_letter_queue(dead.clone(), 2);
         queue.send(&[Outgoing::new("a")]).await.unwrap();
         for _ in 0..2 {
             assert!(receive(&queue, Duration::ZERO).await.is_some());

@@ -22,7 +22,7 @@ struct InDatabase {
 impl QueueHarness for InDatabase {
     async fn fresh(&self) -> (Arc<dyn Queue>, Arc<dyn Queue>) {
         let (work, dead) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-        let queue = DatabaseQueue::new(self.database.clone(), work).with_dead_letters(&dead, 4);
+        let queue = DatabaseQueue::new(self.database.clone(), work).with_dead_letter_queue(&dead, 4);
         (
             Arc::new(queue),
             Arc::new(DatabaseQueue::new(self.database.clone(), dead)),
@@ -138,7 +138,7 @@ async fn an_unreadable_message_does_not_block_others() {
     for own in Own::each().await {
         let database = own.migrated().await;
         let dead = DatabaseQueue::new(database.clone(), "dead");
-        let queue = DatabaseQueue::new(database.clone(), "work").with_dead_letters("dead", 1);
+        let queue = DatabaseQueue::new(database.clone(), "work").with_dead_letter_queue("dead", 1);
         send(&queue, &["a", "b"]).await;
         let spoil = "UPDATE queue_messages SET attributes = '{' WHERE body = 'a'";
         database.connection().execute_unprepared(spoil).await.unwrap();
@@ -151,7 +151,7 @@ async fn an_unreadable_message_does_not_block_others() {
         database.advance(HOUR * 2);
         let received = queue.receive(10, HOUR, Duration::ZERO).await.unwrap();
         assert!(received.is_empty(), "{received:?}");
-        let dead_letters = dead.receive(10, HOUR, Duration::ZERO).await.unwrap();
-        assert_eq!(dead_letters.len(), 1, "the message is dead-lettered");
+        let dead_lettered = dead.receive(10, HOUR, Duration::ZERO).await.unwrap();
+        assert_eq!(dead_lettered.len(), 1, "the message is dead-lettered");
     }
 }

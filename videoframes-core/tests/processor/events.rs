@@ -58,10 +58,10 @@ fn keys(jobs: &[VideoJob]) -> Vec<&str> {
     jobs.iter().map(|job| job.source_key().unwrap()).collect()
 }
 
-async fn dead_letters(setup: &Setup) -> Vec<Message> {
+async fn dead_letter_messages(setup: &Setup) -> Vec<Message> {
     let hidden = Duration::from_secs(3600);
     setup
-        .dead_letters
+        .dead_letter_queue
         .receive(10, hidden, Duration::ZERO)
         .await
         .unwrap()
@@ -100,7 +100,7 @@ async fn every_new_object_becomes_a_job_with_its_exact_key() {
         Default::default(),
         "no message is left"
     );
-    assert_eq!(dead_letters(&setup).await, []);
+    assert_eq!(dead_letter_messages(&setup).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,11 +150,11 @@ async fn drops_events_without_a_matching_rule() {
     assert_eq!(jobs(&setup).await, []);
     assert_eq!(setup.repo.calls("submit"), 0);
     assert_eq!(setup.input.depth().await.unwrap(), Default::default());
-    assert_eq!(dead_letters(&setup).await, []);
+    assert_eq!(dead_letter_messages(&setup).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_unreadable_records_and_processes_the_others_once() {
+async fn unreadable_records_are_dead_lettered_and_the_others_processed_once() {
     let setup = setup().await;
     setup.store("uploads/a.mp4", VIDEO).await;
     let mut message: Value = serde_json::from_str(&created(&["uploads/a.mp4", "uploads/b.mp4"])).unwrap();
@@ -162,7 +162,7 @@ async fn dead_letters_unreadable_records_and_processes_the_others_once() {
     setup.ask(&message.to_string()).await;
     setup.run(Until::Idle).await;
     assert_eq!(setup.only_job().await.status, JobStatus::Completed);
-    let dead = dead_letters(&setup).await;
+    let dead = dead_letter_messages(&setup).await;
     assert_eq!(dead.len(), 1);
     assert!(dead[0].attributes["reason"].contains("s3.object.key"), "{dead:?}");
 
@@ -171,7 +171,7 @@ async fn dead_letters_unreadable_records_and_processes_the_others_once() {
     assert_eq!(setup.only_job().await.status, JobStatus::Completed);
     assert_eq!(setup.notifications().await.len(), 1);
     assert_eq!(
-        dead_letters(&setup).await.len(),
+        dead_letter_messages(&setup).await.len(),
         1,
         "the dead-letter message is unchanged"
     );
@@ -189,7 +189,7 @@ async fn an_invalid_key_becomes_a_failed_job_with_a_notification() {
     let notifications = setup.notifications().await;
     assert_eq!(notifications.len(), 1);
     assert_eq!(notifications[0]["data"]["error"]["code"], "INVALID_REQUEST");
-    assert_eq!(dead_letters(&setup).await, []);
+    assert_eq!(dead_letter_messages(&setup).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +234,7 @@ async fn a_rule_does_not_match_its_own_renditions() {
     assert_eq!(
         keys(&jobs),
         ["a.mp4", rendition.key.as_str()],
-        "whoever asks for it has it"
+        "each event leads to a job"
     );
     assert!(jobs.iter().all(|job| job.status == JobStatus::Completed));
 }

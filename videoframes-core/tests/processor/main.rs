@@ -69,7 +69,7 @@ async fn an_unavailable_database_at_the_claim_pauses_polling_without_dead_letter
     setup.run(Until::Idle).await;
     let job = setup.only_job().await;
     assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1));
-    assert_eq!(setup.dead_letters.depth().await.unwrap().visible, 0);
+    assert_eq!(setup.dead_letter_queue.depth().await.unwrap().visible, 0);
     assert!(setup.repo.calls("claim") >= 4);
 }
 
@@ -80,7 +80,7 @@ async fn an_unavailable_database_at_submission_loses_no_message() {
     setup.repo.fail("submit", 2, unavailable);
     setup.run(Until::Stopped).await;
     assert_eq!(setup.only_job().await.status, JobStatus::Completed);
-    assert_eq!(setup.dead_letters.depth().await.unwrap().visible, 0);
+    assert_eq!(setup.dead_letter_queue.depth().await.unwrap().visible, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

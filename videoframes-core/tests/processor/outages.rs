@@ -155,7 +155,7 @@ async fn a_forbidden_source_fails_only_its_job() {
         );
     }
     assert_eq!(setup.notifications().await.len(), 11);
-    assert_eq!(setup.dead_letters.depth().await.unwrap().visible, 0);
+    assert_eq!(setup.dead_letter_queue.depth().await.unwrap().visible, 0);
     let probed = setup.storage.list("results/", None, 10).await.unwrap();
     assert_eq!(probed.len(), 1, "{probed:?}");
 }

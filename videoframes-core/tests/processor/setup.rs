@@ -49,7 +49,7 @@ fn timing() -> Timing {
 pub(crate) struct Setup {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) input: Arc<FaultyQueue>,
-    pub(crate) dead_letters: MemoryQueue,
+    pub(crate) dead_letter_queue: MemoryQueue,
     pub(crate) notifier: Arc<FaultyQueue>,
     pub(crate) repo: Arc<FaultyRepo>,
     pub(crate) storage: Arc<FaultyStorage>,
@@ -77,13 +77,14 @@ impl Setup {
             config.timing = timing();
         }
         let clock = Arc::new(ManualClock::default());
-        let dead_letters = MemoryQueue::new("dead letters", clock.clone());
-        let input = MemoryQueue::new("input", clock.clone()).with_dead_letters(dead_letters.clone(), 100);
+        let dead_letter_queue = MemoryQueue::new("dead-letter queue", clock.clone());
+        let input =
+            MemoryQueue::new("input", clock.clone()).with_dead_letter_queue(dead_letter_queue.clone(), 100);
         let notifier = MemoryQueue::new("notifier", clock.clone());
         let storage = FaultyStorage::new(MemoryStorage::default());
         let setup = Self {
             input: Arc::new(FaultyQueue::new(input)),
-            dead_letters,
+            dead_letter_queue,
             notifier: Arc::new(FaultyQueue::new(notifier)),
             repo: Arc::new(FaultyRepo::new(MemoryJobRepo::new(clock.clone()))),
             storage: Arc::new(storage),

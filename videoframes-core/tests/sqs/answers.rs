@@ -42,7 +42,8 @@ fn md5_of(_: &Value) -> &'static str {
 }
 
 async fn queue(server: &ScriptedServer) -> SqsQueue {
-    let options = SqsOptions::default().dead_letters(format!("{}/000000000000/letters", server.endpoint));
+    let options =
+        SqsOptions::default().dead_letter_queue(format!("{}/000000000000/letters", server.endpoint));
     SqsQueue::connect(&config(&server.endpoint), &server.queue_url(), &options)
         .await
         .unwrap()

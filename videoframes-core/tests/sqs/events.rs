@@ -45,7 +45,10 @@ async fn events_of_a_store_are_parsed() {
     while messages.len() < 2 {
         let hidden = Duration::from_secs(60);
         let received = queue.receive(10, hidden, Duration::from_secs(20)).await.unwrap();
-        assert!(!received.is_empty(), "the store tells of a test and of an object");
+        assert!(
+            !received.is_empty(),
+            "the store notifies of a test and of an object"
+        );
         messages.extend(received.iter().map(|message| JobMessage::parse(&message.body)));
     }
     assert_eq!(

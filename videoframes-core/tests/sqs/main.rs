@@ -75,7 +75,7 @@ impl Server {
         self.make(&dead, None).await;
         let letters = self.connect(&dead, SqsOptions::default()).await;
         self.make(&work, Some(letters.url())).await;
-        let options = SqsOptions::default().dead_letters(dead);
+        let options = SqsOptions::default().dead_letter_queue(dead);
         (self.connect(&work, options).await, letters)
     }
 }

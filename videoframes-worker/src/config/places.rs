@@ -20,7 +20,7 @@ pub(crate) struct Places {
     pub(crate) sources: Vec<String>,
     pub(crate) input: QueuePlace,
     pub(crate) notifier: QueuePlace,
-    pub(crate) dead_letters: QueuePlace,
+    pub(crate) dead_letter_queue: QueuePlace,
     pub(crate) scratch: PathBuf,
     pub(crate) s3: S3Settings,
 }
@@ -57,13 +57,13 @@ impl Places {
         let scratch = read.optional("VF_SCRATCH", |text| Ok(PathBuf::from(text)));
         let input = read.get("VF_INPUT_QUEUE", queue);
         let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
-        let dead_letters = read.get("VF_DEAD_LETTER_QUEUE", queue);
-        if input == notifier || input == dead_letters || notifier == dead_letters {
+        let dead_letter_queue = read.get("VF_DEAD_LETTER_QUEUE", queue);
+        if input == notifier || input == dead_letter_queue || notifier == dead_letter_queue {
             read.record(
                 "VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE must be three different queues",
             );
         }
-        if input.is_sqs() != dead_letters.is_sqs() {
+        if input.is_sqs() != dead_letter_queue.is_sqs() {
             read.record(
                 "VF_DEAD_LETTER_QUEUE and VF_INPUT_QUEUE must both be in SQS, or both in the database",
             );
@@ -108,7 +108,7 @@ impl Places {
             sources,
             input,
             notifier,
-            dead_letters,
+            dead_letter_queue,
             scratch: scratch.unwrap_or(folder),
             s3,
         }
@@ -118,7 +118,7 @@ impl Places {
     pub(crate) fn has_aws(&self) -> bool {
         matches!(self.storage, StoragePlace::Bucket(_))
             || !self.sources.is_empty()
-            || [&self.input, &self.notifier, &self.dead_letters]
+            || [&self.input, &self.notifier, &self.dead_letter_queue]
                 .iter()
                 .any(|queue| queue.is_sqs())
     }

@@ -101,7 +101,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_OVERDUE",
         "2m",
-        "age beyond that of received messages at which a job counts as abandoned",
+        "how much older than the received messages a waiting job must be to count as abandoned",
     ),
     (
         "VF_RETENTION",
@@ -124,7 +124,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_CRASHES",
         "3",
-        "number of lost workers after which a job fails",
+        "number of crashed workers at which a job fails",
     ),
     (
         "VF_REUSE",

@@ -7,7 +7,7 @@ use videoframes_core::queue::{
     Arrival, DEAD_LETTER_REASON, DatabaseQueue, Message, Outgoing, Queue, QueueError, Waiting,
 };
 
-use super::message::DeadLetter;
+use super::message::DeadLetterMessage;
 use super::queue::DeadLetterQueue;
 
 /// Visibility timeout of a message while others are received.
@@ -26,8 +26,8 @@ impl DatabaseDeadLetterQueue {
     /// Reads pages from the first message on, until `enough` returns true.
     async fn browse(
         &self,
-        mut enough: impl FnMut(&[DeadLetter]) -> bool,
-    ) -> Result<Vec<DeadLetter>, Failure> {
+        mut enough: impl FnMut(&[DeadLetterMessage]) -> bool,
+    ) -> Result<Vec<DeadLetterMessage>, Failure> {
         let mut messages = Vec::new();
         let mut after: Option<Arrival> = None;
         while !enough(&messages) {
@@ -40,9 +40,9 @@ impl DatabaseDeadLetterQueue {
     }
 }
 
-fn dead_letter(waiting: Waiting) -> DeadLetter {
+fn dead_letter(waiting: Waiting) -> DeadLetterMessage {
     let mut attributes = waiting.attributes;
-    DeadLetter {
+    DeadLetterMessage {
         id: waiting.arrival.get().to_string(),
         reason: attributes.remove(DEAD_LETTER_REASON),
         receive_count: waiting.receive_count,
@@ -56,9 +56,9 @@ impl DeadLetterQueue for DatabaseDeadLetterQueue {
     type Held = Message;
     type Destination = DatabaseQueue;
 
-    fn dead_letter(&self, held: &Message) -> DeadLetter {
+    fn dead_letter(&self, held: &Message) -> DeadLetterMessage {
         let mut attributes = held.attributes.clone();
-        DeadLetter {
+        DeadLetterMessage {
             id: held.id.clone(),
             reason: attributes.remove(DEAD_LETTER_REASON),
             receive_count: held.receive_count,
@@ -98,13 +98,13 @@ impl DeadLetterQueue for DatabaseDeadLetterQueue {
         Ok(())
     }
 
-    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure> {
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetterMessage>, Failure> {
         let mut messages = self.browse(|messages| messages.len() >= max).await?;
         messages.truncate(max);
         Ok(messages)
     }
 
-    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure> {
+    async fn find(&self, id: &str) -> Result<Option<DeadLetterMessage>, Failure> {
         let Some(before) = id.parse::<i64>().ok().and_then(|id| id.checked_sub(1)) else {
             return Ok(None);
         };

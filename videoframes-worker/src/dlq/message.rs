@@ -12,7 +12,7 @@ const BODY_WIDTH: usize = 60;
 const REASON: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct DeadLetter {
+pub(super) struct DeadLetterMessage {
     pub(super) id: String,
     /// The reason for dead-lettering, if known: SQS gives no reason for the messages that it moves.
     pub(super) reason: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct DeadLetter {
 }
 
 /// Returns a table with one line per message.
-pub(super) fn table(messages: &[DeadLetter]) -> String {
+pub(super) fn table(messages: &[DeadLetterMessage]) -> String {
     let width = messages
         .iter()
         .map(|message| message.id.len())

@@ -41,16 +41,16 @@ pub(crate) async fn run(location: &LocationArgs, args: &DlqArgs) -> Result<ExitC
         Some(_) => None,
         None => read.optional(name, of_sqs).flatten(),
     };
-    let (dead_letters, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
-    let dead_letters = match &args.queue {
+    let (dead_letter_queue, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
+    let dead_letter_queue = match &args.queue {
         Some(text) => read.flag("--queue", text, str::parse),
-        None => dead_letters,
+        None => dead_letter_queue,
     };
     let errors = read.into_errors();
     if !errors.is_empty() {
         return Err(Failure::all(exit::USAGE, errors));
     }
-    match dead_letters {
+    match dead_letter_queue {
         Some(address) => in_sqs(&address, input, args).await,
         None => in_database(location, args).await,
     }
@@ -116,7 +116,7 @@ async fn in_database(location: &LocationArgs, args: &DlqArgs) -> Result<ExitCode
         };
     };
     let to = to.map(|name| DatabaseQueue::new(connections.database.clone(), name));
-    let Messages::Database(queue) = connections.queues(&config).await?.dead_letters else {
+    let Messages::Database(queue) = connections.queues(&config).await?.dead_letter_queue else {
         unreachable!("messages in SQS are handled by in_sqs");
     };
     let name = queue.name().to_owned();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use videoframes_console::Failure;
 
-use super::message::DeadLetter;
+use super::message::DeadLetterMessage;
 
 /// A queue of dead-letter messages.
 ///
@@ -16,7 +16,7 @@ pub(super) trait DeadLetterQueue {
     /// A destination for redriven messages.
     type Destination;
 
-    fn dead_letter(&self, held: &Self::Held) -> DeadLetter;
+    fn dead_letter(&self, held: &Self::Held) -> DeadLetterMessage;
     /// Receives some messages; none if all are in flight.
     async fn take(&self) -> Result<Vec<Self::Held>, Failure>;
     async fn give_back(&self, held: &Self::Held) -> Result<(), Failure>;
@@ -24,8 +24,8 @@ pub(super) trait DeadLetterQueue {
     /// Sends the body, and all attributes except the reason, to `queue`.
     async fn copy(&self, held: &Self::Held, queue: &Self::Destination) -> Result<(), Failure>;
     /// Lists up to `max` messages.
-    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure>;
-    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure>;
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetterMessage>, Failure>;
+    async fn find(&self, id: &str) -> Result<Option<DeadLetterMessage>, Failure>;
     /// Returns the approximate number of messages.
     async fn depth(&self) -> Result<u64, Failure>;
     async fn purge(&self) -> Result<(), Failure>;
@@ -151,8 +151,8 @@ mod tests {
         type Held = u32;
         type Destination = ();
 
-        fn dead_letter(&self, held: &u32) -> DeadLetter {
-            DeadLetter {
+        fn dead_letter(&self, held: &u32) -> DeadLetterMessage {
+            DeadLetterMessage {
                 id: held.to_string(),
                 reason: None,
                 receive_count: 1,
@@ -190,10 +190,10 @@ mod tests {
             }
             Ok(())
         }
-        async fn list(&self, _: usize) -> Result<Vec<DeadLetter>, Failure> {
+        async fn list(&self, _: usize) -> Result<Vec<DeadLetterMessage>, Failure> {
             unreachable!()
         }
-        async fn find(&self, _: &str) -> Result<Option<DeadLetter>, Failure> {
+        async fn find(&self, _: &str) -> Result<Option<DeadLetterMessage>, Failure> {
             unreachable!()
         }
         async fn depth(&self) -> Result<u64, Failure> {

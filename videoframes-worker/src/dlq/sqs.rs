@@ -8,7 +8,7 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::queue::DEAD_LETTER_REASON;
 
-use super::message::DeadLetter;
+use super::message::DeadLetterMessage;
 use super::queue::{DeadLetterQueue, Next, each};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
@@ -87,7 +87,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
     type Held = Message;
     type Destination = SqsDestination;
 
-    fn dead_letter(&self, held: &Message) -> DeadLetter {
+    fn dead_letter(&self, held: &Message) -> DeadLetterMessage {
         let mut attributes: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in held.message_attributes.iter().flatten() {
             let value = value.string_value.clone();
@@ -95,7 +95,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         }
         let number = |name| system(held, &name)?.parse::<i64>().ok();
         let receives = number(MessageSystemAttributeName::ApproximateReceiveCount);
-        DeadLetter {
+        DeadLetterMessage {
             id: held.message_id.clone().unwrap_or_default(),
             reason: attributes.remove(DEAD_LETTER_REASON),
             receive_count: receives.and_then(|count| count.try_into().ok()).unwrap_or(1),
@@ -169,7 +169,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         Ok(())
     }
 
-    async fn list(&self, max: usize) -> Result<Vec<DeadLetter>, Failure> {
+    async fn list(&self, max: usize) -> Result<Vec<DeadLetterMessage>, Failure> {
         let mut messages = Vec::new();
         each(self, async |held| {
             if messages.len() < max {
@@ -185,7 +185,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         Ok(messages)
     }
 
-    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure> {
+    async fn find(&self, id: &str) -> Result<Option<DeadLetterMessage>, Failure> {
         let mut found = None;
         each(self, async |held| {
             if held.message_id.as_deref() != Some(id) {

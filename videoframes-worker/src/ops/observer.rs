@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) struct Observer {
     pub(crate) input: Arc<dyn Queue>,
     pub(crate) notifier: Arc<dyn Queue>,
-    pub(crate) dead_letters: Arc<dyn Queue>,
+    pub(crate) dead_letter_queue: Arc<dyn Queue>,
     pub(crate) database: Database,
 }
 
@@ -30,7 +30,7 @@ impl Observer {
             for (name, queue) in [
                 ("input", &self.input),
                 ("notifier", &self.notifier),
-                ("dead_letter", &self.dead_letters),
+                ("dead_letter", &self.dead_letter_queue),
             ] {
                 measure(name, queue.as_ref()).await;
             }

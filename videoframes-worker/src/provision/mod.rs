@@ -120,7 +120,7 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
     Names {
         input: queue("--input-queue", &args.input_queue, "VF_INPUT_QUEUE"),
         notifier: queue("--notifier-queue", &args.notifier_queue, "VF_NOTIFIER_QUEUE"),
-        dead_letters: queue(
+        dead_letter_queue: queue(
             "--dead-letter-queue",
             &args.dead_letter_queue,
             "VF_DEAD_LETTER_QUEUE",

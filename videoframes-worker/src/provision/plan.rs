@@ -28,7 +28,7 @@ pub(crate) struct Names {
     pub(crate) sources: BTreeSet<String>,
     pub(crate) input: Option<QueueAddress>,
     pub(crate) notifier: Option<QueueAddress>,
-    pub(crate) dead_letters: Option<QueueAddress>,
+    pub(crate) dead_letter_queue: Option<QueueAddress>,
 }
 
 /// A filter for new objects about which a bucket notifies the input queue.
@@ -81,7 +81,7 @@ pub(crate) struct Desired {
 /// The purpose of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
-    DeadLetters,
+    DeadLetterQueue,
     Input,
     Notifier,
 }
@@ -151,7 +151,7 @@ impl Desired {
 
 fn queues(names: &Names, terms: &Terms, errors: &mut Vec<String>) -> Vec<DesiredQueue> {
     let roles = [
-        (Role::DeadLetters, &names.dead_letters),
+        (Role::DeadLetterQueue, &names.dead_letter_queue),
         (Role::Input, &names.input),
         (Role::Notifier, &names.notifier),
     ];
@@ -168,7 +168,7 @@ fn queues(names: &Names, terms: &Terms, errors: &mut Vec<String>) -> Vec<Desired
             errors.push(format!("'{address}' cannot serve as two queues"));
         }
         let days = match role {
-            Role::DeadLetters => DEAD_LETTER_DAYS,
+            Role::DeadLetterQueue => DEAD_LETTER_DAYS,
             Role::Input | Role::Notifier => terms.message_days,
         };
         queues.push(DesiredQueue {
@@ -184,13 +184,13 @@ fn queues(names: &Names, terms: &Terms, errors: &mut Vec<String>) -> Vec<Desired
             senders: BTreeSet::new(),
         });
     }
-    let dead_letters = names.dead_letters.as_ref();
+    let dead_letter_queue = names.dead_letter_queue.as_ref();
     if let Some(input) = queues.iter_mut().find(|queue| queue.role == Role::Input) {
-        if let Some(dead_letters) = dead_letters {
+        if let Some(dead_letter_queue) = dead_letter_queue {
             input.max_receives = Some(terms.max_receives);
-            if dead_letters.is_fifo() != input.address.is_fifo() {
+            if dead_letter_queue.is_fifo() != input.address.is_fifo() {
                 errors.push(format!(
-                    "'{}' and its dead-letter queue '{dead_letters}' must both be FIFO queues, or neither",
+                    "'{}' and its dead-letter queue '{dead_letter_queue}' must both be FIFO queues, or neither",
                     input.address
                 ));
             }
@@ -297,7 +297,7 @@ mod tests {
             sources: BTreeSet::from(["videos".to_owned()]),
             input: queue("sqs:in"),
             notifier: queue("sqs:out"),
-            dead_letters: queue("sqs:dead"),
+            dead_letter_queue: queue("sqs:dead"),
         }
     }
 
@@ -334,7 +334,7 @@ mod tests {
         )
         .unwrap();
         let roles: Vec<_> = desired.queues.iter().map(|queue| queue.role).collect();
-        assert_eq!(roles, [Role::DeadLetters, Role::Input, Role::Notifier]);
+        assert_eq!(roles, [Role::DeadLetterQueue, Role::Input, Role::Notifier]);
         let kept = |n: usize| desired.queues[n].attributes["MessageRetentionPeriod"].as_str();
         assert_eq!([kept(0), kept(1), kept(2)], ["1209600", "345600", "345600"]);
         assert_eq!(desired.queues[1].max_receives, Some(50));

@@ -37,8 +37,10 @@ pub(super) async fn ensure(
             Some(found) => Some(found),
             None => create(client, queue, report).await?,
         };
-        let dead_letters = existing.get(&Role::DeadLetters).map(|queue| queue.arn.clone());
-        let changes = settings(queue, found.as_ref(), dead_letters.as_deref(), report)?;
+        let dead_letter_queue = existing
+            .get(&Role::DeadLetterQueue)
+            .map(|queue| queue.arn.clone());
+        let changes = settings(queue, found.as_ref(), dead_letter_queue.as_deref(), report)?;
         if let Some(found) = found {
             set(client, (&queue.address, &found.url), changes, report).await?;
             existing.insert(queue.role, found);
@@ -46,13 +48,19 @@ pub(super) async fn ensure(
     }
     // The redrive permission needs the ARN of the input queue.
     let find = |role| desired.queues.iter().find(|queue| queue.role == role);
-    if let (Some(dead_letters), Some(input)) = (find(Role::DeadLetters), find(Role::Input)) {
-        report.set_resource(format!("queue {}", dead_letters.address));
-        let found = existing.get(&Role::DeadLetters);
+    if let (Some(dead_letter_queue), Some(input)) = (find(Role::DeadLetterQueue), find(Role::Input)) {
+        report.set_resource(format!("queue {}", dead_letter_queue.address));
+        let found = existing.get(&Role::DeadLetterQueue);
         let arn = existing.get(&Role::Input).map(|input| input.arn.as_str());
         let change = redrive_allow(found, arn, &input.address, report);
         if let (Some(found), Some(change)) = (found, change) {
-            set(client, (&dead_letters.address, &found.url), vec![change], report).await?;
+            set(
+                client,
+                (&dead_letter_queue.address, &found.url),
+                vec![change],
+                report,
+            )
+            .await?;
         }
     }
     Ok(existing.remove(&Role::Input).map(|input| input.arn))
@@ -65,7 +73,7 @@ type Change = (Difference, &'static str, String);
 fn settings(
     desired: &DesiredQueue,
     found: Option<&Queue>,
-    dead_letters: Option<&str>,
+    dead_letter_queue: Option<&str>,
     report: &mut Report,
 ) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
@@ -84,7 +92,7 @@ fn settings(
         }
     }
     if let Some(receives) = desired.max_receives {
-        let arn = dead_letters.unwrap_or("the queue of dead-letter messages");
+        let arn = dead_letter_queue.unwrap_or("the queue of dead-letter messages");
         let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": receives});
         let have = have("RedrivePolicy").map(describe_redrive);
         let want = format!("to {arn} after {receives} receives");

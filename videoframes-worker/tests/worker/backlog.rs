@@ -72,7 +72,7 @@ fn a_message_with_a_duplicate_field_is_dead_lettered() {
     place.stdout(&["migrate", "up"]);
     place.send(r#"{"version": 1, "source": {"key": "a.mp4"}, "source": {"key": "b.mp4"}}"#);
     place.finish();
-    let reasons = place.dead_letters();
+    let reasons = place.dead_letter_messages();
     assert!(
         reasons.len() == 1 && reasons[0].contains("'source' twice"),
         "{reasons:?}"

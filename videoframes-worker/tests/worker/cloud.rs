@@ -193,7 +193,7 @@ impl Cloud {
     }
 
     /// Returns the reasons of the dead-letter messages without removing the messages.
-    pub(crate) async fn dead_letters(&self) -> Vec<String> {
+    pub(crate) async fn dead_letter_messages(&self) -> Vec<String> {
         let letters = self.queue("dead-letters").await;
         let now = std::time::Duration::ZERO;
         let found = letters

@@ -86,7 +86,7 @@ fn a_new_object_becomes_a_job() {
     place.send(&notification(&bucket, "elsewhere/x.mp4", "0", SEQUENCER));
     place.send(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#);
     assert_extracted(&place, key);
-    assert_eq!(place.dead_letters(), Vec::<String>::new());
+    assert_eq!(place.dead_letter_messages(), Vec::<String>::new());
 }
 
 #[test]

@@ -264,10 +264,10 @@ fn a_foreign_object_that_appears_during_the_attempt_stays() {
             .iter()
             .any(|job| job["frames_done"].as_u64().unwrap() > 0)
     });
-    place.put("chosen.zip", b"somebody else's");
+    place.put("chosen.zip", b"another client's");
     let job = only_job(&place, worker);
     assert_eq!(job["error_code"], "OUTPUT_EXISTS", "{job}");
-    assert_eq!(place.get("chosen.zip").unwrap(), b"somebody else's");
+    assert_eq!(place.get("chosen.zip").unwrap(), b"another client's");
 }
 
 #[test]

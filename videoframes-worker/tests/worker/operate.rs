@@ -22,10 +22,10 @@ fn provisioning_creates_buckets_and_queues_once() {
     let text = String::from_utf8_lossy(&differs.stdout).into_owned();
     assert_eq!(differs.status.code(), Some(24), "{text}");
     assert!(text.contains("- VisibilityTimeout: 7"), "{text}");
-    let mended = place.stdout(&["provision"]);
+    let fixed = place.stdout(&["provision"]);
     assert!(
-        mended.contains("1 settings changed") || mended.contains("1 setting changed"),
-        "{mended}"
+        fixed.contains("1 settings changed") || fixed.contains("1 setting changed"),
+        "{fixed}"
     );
     place.stdout(&["provision", "--check"]);
 }
@@ -37,7 +37,7 @@ fn dead_letter_messages_can_be_listed_and_redriven() {
         place.stdout(&["migrate", "up"]);
         place.send(r#"{"version": 1, "source": {"key": "later.mp4"}, "#);
         place.finish();
-        assert_eq!(place.dead_letters().len(), 1);
+        assert_eq!(place.dead_letter_messages().len(), 1);
         let list = |place: &Place| -> Vec<serde_json::Value> {
             serde_json::from_str(&place.stdout(&["dlq", "list", "--json"])).unwrap()
         };

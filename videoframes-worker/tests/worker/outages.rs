@@ -235,7 +235,7 @@ fn a_silent_database_server_is_reported_soon_and_times_out() {
     );
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(21), "{stderr}");
-    assert!(stderr.contains("the database does not answer yet"), "{stderr}");
+    assert!(stderr.contains("the database does not respond yet"), "{stderr}");
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error:")).collect();
     let expected =
         format!("error: failed to connect to the database 'db' at 127.0.0.1:{port}: no answer within 15s");

@@ -314,9 +314,9 @@ impl Place {
     }
 
     /// Returns the reasons of the dead-letter messages.
-    pub(crate) fn dead_letters(&self) -> Vec<String> {
+    pub(crate) fn dead_letter_messages(&self) -> Vec<String> {
         if let Some(cloud) = &self.cloud {
-            return runtime().block_on(cloud.dead_letters());
+            return runtime().block_on(cloud.dead_letter_messages());
         }
         let letters = self.queue("dead-letters", async |queue| {
             queue.browse(None, 100).await.unwrap()

@@ -165,8 +165,13 @@ fn messages_without_a_valid_job_are_dead_lettered_and_the_worker_continues() {
     place.submit(video::short(), &[]);
     place.finish();
     assert_eq!(place.check(1)[0]["status"], "completed");
-    assert_eq!(place.dead_letters().len(), 4);
-    assert!(place.dead_letters().iter().all(|reason| !reason.is_empty()));
+    assert_eq!(place.dead_letter_messages().len(), 4);
+    assert!(
+        place
+            .dead_letter_messages()
+            .iter()
+            .all(|reason| !reason.is_empty())
+    );
 }
 
 #[test]

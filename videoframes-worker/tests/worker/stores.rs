@@ -266,7 +266,7 @@ fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job()
             let attempts = row["attempts"].as_u64().unwrap();
             assert!((5..=5 + expired).contains(&attempts), "{row}");
         }
-        assert!(place.dead_letters().is_empty());
+        assert!(place.dead_letter_messages().is_empty());
     }
 }
 

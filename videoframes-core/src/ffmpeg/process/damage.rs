@@ -37,7 +37,7 @@ struct Marked {
 }
 
 impl Evidence {
-    pub(crate) fn complaint(&mut self, words: String) {
+    pub(crate) fn add_error(&mut self, words: String) {
         let slot = match self.lead_in {
             true => &mut self.head,
             false => &mut self.first,
@@ -80,7 +80,7 @@ impl Evidence {
     }
 
     /// Returns the first error message, including those before the first keyframe.
-    pub(crate) fn complained(&self) -> Option<&str> {
+    pub(crate) fn first_error(&self) -> Option<&str> {
         self.head.as_deref().or(self.first.as_deref())
     }
 
@@ -140,11 +140,11 @@ mod tests {
     fn ignores_errors_before_the_first_keyframe() {
         let mut evidence = Evidence::default();
         evidence.set_lead_in(true);
-        evidence.complaint("no reference".to_owned());
+        evidence.add_error("no reference".to_owned());
         evidence.set_lead_in(false);
         assert_eq!(damage(&evidence), None);
-        evidence.complaint("first".to_owned());
-        evidence.complaint("second".to_owned());
+        evidence.add_error("first".to_owned());
+        evidence.add_error("second".to_owned());
         assert_eq!(damage(&evidence).as_deref(), Some("first"));
         evidence.count_head();
         assert_eq!(damage(&evidence).as_deref(), Some("no reference"));

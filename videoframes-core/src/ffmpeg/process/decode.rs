@@ -213,11 +213,11 @@ impl<'a> Decode<'a> {
                     self.version = Version::parse(&line).map(Version::supported).transpose()?;
                 }
                 // A scan confirms the limit; its log contains no metadata.
-                Message::Limit(line) if self.doubtful => self.evidence.complaint(line),
+                Message::Limit(line) if self.doubtful => self.evidence.add_error(line),
                 Message::Limit(line) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
-                Message::Damage(line) => self.evidence.complaint(line),
+                Message::Damage(line) => self.evidence.add_error(line),
                 Message::CorruptPacket(stream, dts) => self.evidence.corrupt_packet(stream, dts),
                 Message::CorruptInput(stream) => self.evidence.corrupt_input(stream),
                 Message::Broken(error) => {
@@ -251,7 +251,7 @@ impl<'a> Decode<'a> {
     fn failure(&self, status: ExitStatus) -> ExtractError {
         // ffmpeg exited by itself without one frame, so no frame can be decoded.
         let by_itself = status.code().is_some() && !self.starved.load(Ordering::Relaxed);
-        if let (true, 0, Some(damage)) = (by_itself, self.frames, self.evidence.complained()) {
+        if let (true, 0, Some(damage)) = (by_itself, self.frames, self.evidence.first_error()) {
             return ExtractError::Damaged(damage.to_owned());
         }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);

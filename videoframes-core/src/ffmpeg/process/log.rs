@@ -2,7 +2,7 @@
 //!
 //! ffmpeg prints the metadata of a source verbatim, line breaks included, so a source can inject any line into
 //! the log. Three kinds of lines are trusted:
-//! - lines with a random name, such as those of our own filters, at any position;
+//! - lines with a random name, such as those of the filters of this crate, at any position;
 //! - the first line, which contains the version;
 //! - errors and warnings outside the part between the first input and the marker after the last input (see
 //!   [`crate::ffmpeg::args::marker`]). Outputs print no metadata unless they keep the metadata of the source: see
@@ -136,7 +136,7 @@ impl LogReader {
     }
 }
 
-/// Returns name and message of one of our own filters. Its random name proves that the line is genuine.
+/// Returns name and message of one of the filters of this crate. Its random name proves that the line is genuine.
 fn filter_line(line: &str) -> Option<(&str, &str)> {
     let names = [&*DECODED, &*PICKED, &*ENCODED, &*COMPARED];
     let (filter, message) = names

@@ -39,7 +39,7 @@ pub(crate) struct Bounds {
     pub(crate) file: u64,
 }
 
-/// Spawns `command`, confined, as the leader of its own process group. On Linux the kernel kills the child when
+/// Spawns `command`, confined, as the leader of a separate process group. On Linux the kernel kills the child when
 /// this process dies, even by SIGKILL. On other systems only the owner of the child kills it.
 pub(crate) fn spawn(mut command: Command, bounds: Bounds) -> io::Result<Child> {
     command.process_group(0).env_clear();
@@ -183,7 +183,7 @@ mod bound {
             while task.exists() {
                 std::thread::yield_now();
             }
-            // The signal would have been sent by now, and a killed child does not answer.
+            // The signal would have been sent by now, and a killed child does not respond.
             let _ = child.stdin.as_mut().unwrap().write_all(b"?");
             let mut answer = [0];
             let answered = child.stdout.as_mut().unwrap().read_exact(&mut answer);

@@ -168,7 +168,7 @@ struct Attempts {
     below: Option<(f64, f64)>,
     /// Lowest rate whose size exceeded the limit.
     above: Option<(f64, f64)>,
-    /// Rate whose result is accepted when it is tried again.
+    /// Rate whose result is accepted at its second attempt.
     last: Option<f64>,
 }
 

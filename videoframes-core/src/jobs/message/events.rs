@@ -77,7 +77,7 @@ fn read_records(records: &[Value]) -> Result<Events, Poison> {
             "the message has more than {RECORDS} records"
         )));
     }
-    // Stores that are compatible with S3 use prefixes of their own.
+    // Stores that are compatible with S3 use other prefixes.
     let from_store = |record: &&Value| record["eventSource"].as_str().is_some_and(|s| s.ends_with(":s3"));
     let created = |record: &&Value| {
         let name = record["eventName"].as_str().unwrap_or_default();
@@ -157,7 +157,7 @@ fn event(bucket: &Value, key: String, object: &Value, names: [&str; 2]) -> Resul
     })
 }
 
-/// Returns a required string of a record. Keys are validated later, with limits of their own.
+/// Returns a required string of a record. Keys are validated later, against separate limits.
 fn string<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
     match value.as_str() {
         Some("") | None => Err(format!("a record has no {name}")),

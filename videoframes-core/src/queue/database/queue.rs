@@ -38,12 +38,12 @@ const POLL: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(5
 pub struct DatabaseQueue {
     pub(super) database: Database,
     pub(super) name: String,
-    dead_letters: Option<DeadLetters>,
+    dead_letter_queue: Option<DeadLetterQueue>,
     arrivals: Arc<Notify>,
 }
 
 #[derive(Debug, Clone)]
-struct DeadLetters {
+struct DeadLetterQueue {
     queue: String,
     max_receives: u32,
 }
@@ -56,7 +56,7 @@ impl DatabaseQueue {
             arrivals: database.arrivals(&name),
             database,
             name,
-            dead_letters: None,
+            dead_letter_queue: None,
         }
     }
 
@@ -65,12 +65,15 @@ impl DatabaseQueue {
     ///
     /// The queue of that name must be a different queue.
     #[must_use]
-    pub fn with_dead_letters(self, queue: impl Into<String>, max_receives: u32) -> Self {
-        let dead_letters = Some(DeadLetters {
+    pub fn with_dead_letter_queue(self, queue: impl Into<String>, max_receives: u32) -> Self {
+        let dead_letter_queue = Some(DeadLetterQueue {
             queue: queue.into(),
             max_receives: Ord::max(max_receives, 1),
         });
-        Self { dead_letters, ..self }
+        Self {
+            dead_letter_queue,
+            ..self
+        }
     }
 
     pub(super) async fn call<T>(
@@ -152,10 +155,10 @@ impl DatabaseQueue {
     /// Moves messages that have been delivered too often to the dead-letter queue. Returns the others, and
     /// whether any were moved.
     ///
-    /// This receipt was one more than the limit, and hides the messages in the meantime.
+    /// This receipt was one more than the limit, which makes the messages invisible in the meantime.
     async fn dead_letter_exhausted(&self, rows: Vec<Model>) -> (Vec<Message>, bool) {
         let exhausted = |row: &Model| {
-            let dead = self.dead_letters.as_ref();
+            let dead = self.dead_letter_queue.as_ref();
             dead.is_some_and(|dead| row.receive_count.unsigned_abs() > dead.max_receives)
         };
         let (mut messages, mut any) = (Vec::new(), false);
@@ -166,7 +169,7 @@ impl DatabaseQueue {
                 let reason = format!("received {} times", row.receive_count - 1);
                 // A message that cannot be moved now is redelivered, and does not delay the others.
                 if let Err(CallError::Database(error)) =
-                    self.move_to_dead_letters(row.receipt(), &reason).await
+                    self.move_to_dead_letter_queue(row.receipt(), &reason).await
                 {
                     tracing::warn!(queue = self.name, %error, "failed to dead-letter a message");
                 }
@@ -184,8 +187,8 @@ impl DatabaseQueue {
         (messages, any)
     }
 
-    async fn move_to_dead_letters(&self, receipt: Receipt, reason: &str) -> Result<(), CallError> {
-        let Some(dead) = &self.dead_letters else {
+    async fn move_to_dead_letter_queue(&self, receipt: Receipt, reason: &str) -> Result<(), CallError> {
+        let Some(dead) = &self.dead_letter_queue else {
             return Err(DbErr::Custom("there is no dead-letter queue".to_owned()).into());
         };
         let remove = Query::delete()
@@ -364,7 +367,7 @@ impl Queue for DatabaseQueue {
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let receipt = Receipt::read(&message.receipt).ok_or(QueueError::ReceiptLost)?;
-        let work = self.move_to_dead_letters(receipt, reason);
+        let work = self.move_to_dead_letter_queue(receipt, reason);
         self.call("move a message to the dead-letter queue of", work)
             .await
     }

@@ -52,7 +52,7 @@ impl DatabaseQueue {
     /// not receive them.
     ///
     /// # Errors
-    /// Returns [`QueueError::Unavailable`] if the database does not answer.
+    /// Returns [`QueueError::Unavailable`] if the database does not respond.
     pub async fn browse(&self, after: Option<Arrival>, limit: u32) -> Result<Vec<Waiting>, QueueError> {
         let mut messages = Entity::find()
             .filter(Column::Queue.eq(self.name.as_str()))
@@ -72,7 +72,7 @@ impl DatabaseQueue {
     /// consumer.
     ///
     /// # Errors
-    /// Returns [`QueueError::Unavailable`] if the database does not answer.
+    /// Returns [`QueueError::Unavailable`] if the database does not respond.
     pub async fn forget(&self, older_than: Duration) -> Result<u64, QueueError> {
         let old = || Expr::col(Column::SentAt).lt(self.database.earlier(older_than));
         // The oldest message expires first: if it stays, the scan of all others is unnecessary.
@@ -95,7 +95,7 @@ impl DatabaseQueue {
     /// Deletes all messages, including received ones, and returns their number.
     ///
     /// # Errors
-    /// Returns [`QueueError::Unavailable`] if the database does not answer.
+    /// Returns [`QueueError::Unavailable`] if the database does not respond.
     pub async fn purge(&self) -> Result<u64, QueueError> {
         self.remove("purge", None).await
     }

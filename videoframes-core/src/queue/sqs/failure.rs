@@ -64,7 +64,7 @@ impl Failure {
         .any(|code| self.has_code(code))
     }
 
-    /// Returns whether the server did not answer, or reported a temporary failure.
+    /// Returns whether the server did not respond, or reported a temporary failure.
     pub(in crate::queue) fn is_outage(&self) -> bool {
         let busy = [
             "Throttl",

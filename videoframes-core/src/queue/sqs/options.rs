@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct SqsOptions {
     /// Name or URL of the dead-letter queue; if absent, dead-lettering fails. The dead-letter queue of a FIFO
     /// queue is a FIFO queue.
-    pub dead_letters: Option<String>,
+    pub dead_letter_queue: Option<String>,
     /// Maximum time of one attempt at a request, in addition to the wait of a receive.
     pub timeout: Duration,
 }
@@ -16,7 +16,7 @@ pub struct SqsOptions {
 impl Default for SqsOptions {
     fn default() -> Self {
         Self {
-            dead_letters: None,
+            dead_letter_queue: None,
             timeout: Duration::from_secs(15),
         }
     }

@@ -21,8 +21,8 @@ const MAX_MESSAGE_BYTES: usize = 1 << 20;
 impl SqsOptions {
     /// Sets the name or URL of the dead-letter queue.
     #[must_use]
-    pub fn dead_letters(mut self, dead_letters: impl Into<String>) -> Self {
-        self.dead_letters = Some(dead_letters.into());
+    pub fn dead_letter_queue(mut self, dead_letter_queue: impl Into<String>) -> Self {
+        self.dead_letter_queue = Some(dead_letter_queue.into());
         self
     }
 
@@ -51,7 +51,7 @@ impl SqsOptions {
 pub struct SqsQueue {
     name: Arc<str>,
     calls: Calls,
-    dead_letters: Option<Calls>,
+    dead_letter_queue: Option<Calls>,
     deletes: Deletes,
 }
 
@@ -65,7 +65,7 @@ impl SqsQueue {
     /// Returns [`QueueError::Unavailable`] if a name cannot be resolved.
     pub async fn connect(config: &SdkConfig, queue: &str, options: &SqsOptions) -> Result<Self, QueueError> {
         let address = Address::find(config, queue, options.timeout).await?;
-        let dead_letters = match &options.dead_letters {
+        let dead_letter_queue = match &options.dead_letter_queue {
             Some(queue) => {
                 let address = Address::find(config, queue, options.timeout).await?;
                 Some(Calls::new(config, address, options.timeout))
@@ -77,7 +77,7 @@ impl SqsQueue {
         Ok(Self {
             name: calls.name().into(),
             calls,
-            dead_letters,
+            dead_letter_queue,
             deletes: Deletes::new(move |receipts| {
                 let calls = deleting.clone();
                 async move { calls.delete(&receipts).await }
@@ -96,8 +96,8 @@ impl SqsQueue {
     /// Returns [`QueueError::Unavailable`] with the error of the server.
     pub async fn check(&self) -> Result<(), QueueError> {
         self.calls.depth("find").await?;
-        if let Some(dead_letters) = &self.dead_letters {
-            dead_letters.depth("find").await?;
+        if let Some(dead_letter_queue) = &self.dead_letter_queue {
+            dead_letter_queue.depth("find").await?;
         }
         Ok(())
     }
@@ -169,24 +169,24 @@ impl Queue for SqsQueue {
     }
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
-        let Some(dead_letters) = &self.dead_letters else {
+        let Some(dead_letter_queue) = &self.dead_letter_queue else {
             let none = Failure::new("", "there is none");
             let action = "move a message to the dead-letter queue of";
             return Err(QueueError::unavailable(action, &self.name, none));
         };
         // The whole message if the queue accepts that size, else truncated to the size that every queue
         // accepts.
-        match dead_letters
+        match dead_letter_queue
             .send_one(&dead_letter(message, reason, MAX_MESSAGE_BYTES))
             .await
         {
             Err(failure) if failure.is_invalid_message() => {
                 let cut = dead_letter(message, reason, MESSAGE_BYTES);
-                dead_letters.send_one(&cut).await
+                dead_letter_queue.send_one(&cut).await
             }
             sent => sent,
         }
-        .map_err(|failure| QueueError::unavailable("send to", dead_letters.name(), failure))?;
+        .map_err(|failure| QueueError::unavailable("send to", dead_letter_queue.name(), failure))?;
         self.deleted(self.deletes.delete(message.receipt.clone()).await)
     }
 

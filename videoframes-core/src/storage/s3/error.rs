@@ -39,7 +39,7 @@ impl Refusal {
         let error = match &error {
             SdkError::ServiceError(_) => response.error(),
             SdkError::TimeoutError(_) => {
-                io::Error::new(io::ErrorKind::TimedOut, "the store did not answer in time")
+                io::Error::new(io::ErrorKind::TimedOut, "the store did not respond in time")
             }
             error => io::Error::other(causes(error)),
         };

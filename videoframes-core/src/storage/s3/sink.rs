@@ -40,7 +40,7 @@ pub(super) struct S3Sink {
     sending: JoinSet<Result<CompletedPart, StorageError>>,
     done: Vec<CompletedPart>,
     upload: Option<Upload>,
-    /// Set during a write, and for good after a failed write.
+    /// Set during a write, and permanently after a failed write.
     broken: bool,
 }
 

@@ -36,7 +36,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// The source of a [`StorageError::Io`] is the answer of the store. Its kind is `PermissionDenied` for
 /// wrong credentials, permissions or clocks, `NotFound` for a missing bucket, and `TimedOut` for a store that
-/// does not answer. A read that the store denies for one object (403 or 400) is
+/// does not respond. A read that the store denies for one object (403 or 400) is
 /// [`StorageError::Refused`].
 ///
 /// [`IfExists::Refuse`](crate::storage::IfExists::Refuse) is a condition of the request that makes the object visible (`If-None-Match`),

@@ -158,7 +158,7 @@ async fn a_lease_is_lost_with_a_release_or_retry(harness: &dyn JobRepoHarness) {
     lost(&on, &first, "the job was released and claimed").await;
     let given = on.repo.retry_later(&second, &error(), HOUR).await;
     assert!(given.is_ok(), "{given:?}");
-    lost(&on, &second, "the attempt was given up").await;
+    lost(&on, &second, "the attempt was abandoned").await;
     on.repo.cancel(id).await.expect("cancelling");
     lost(&on, &second, "the job was cancelled").await;
     on.repo.retry(id).await.expect("retrying");

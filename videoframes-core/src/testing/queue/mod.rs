@@ -2,7 +2,7 @@
 
 #[macro_use]
 mod checks;
-mod dead_letters;
+mod dead_lettering;
 mod delivery;
 mod harness;
 mod receipts;

@@ -69,7 +69,7 @@ async fn deleting_is_idempotent(harness: &dyn QueueHarness) {
         assert!(matches!(lost, Err(QueueError::ReceiptLost)), "{lost:?}");
     }
     harness.advance(unit * 21).await;
-    nothing(&*queue, "both messages are deleted for good").await;
+    nothing(&*queue, "both messages are deleted permanently").await;
 }
 
 async fn the_latest_handle_deletes_even_after_its_timeout(harness: &dyn QueueHarness) {

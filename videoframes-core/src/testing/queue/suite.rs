@@ -1,7 +1,7 @@
 //! The list of all checks.
 
 use super::harness::QueueHarness;
-use super::{dead_letters, delivery, receipts, waiting};
+use super::{dead_lettering, delivery, receipts, waiting};
 
 /// Checks the contract of [`Queue`](crate::queue::Queue).
 ///
@@ -12,7 +12,7 @@ pub async fn queue_conformance(harness: &dyn QueueHarness) {
         harness,
         delivery::check,
         receipts::check,
-        dead_letters::check,
+        dead_lettering::check,
         waiting::check
     );
 }

@@ -45,7 +45,7 @@ async fn main() {
         .status();
     assert!(made.unwrap().success());
 
-    println!("{jobs} jobs of three pictures each; jobs a second, and what the engine adds to each\n");
+    println!("{jobs} jobs of three pictures each; jobs per second, and the overhead of the engine per job\n");
     println!("| parts | workers | extraction alone | as jobs | share | added, ms |");
     println!("|---|--:|--:|--:|--:|--:|");
     let workers = std::env::var("WORKERS").unwrap_or_else(|_| "1,2,4".to_owned());

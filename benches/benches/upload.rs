@@ -26,7 +26,7 @@ async fn main() {
     };
     let storage = servers.storage().await;
     let picture = Bytes::from_iter((0..MIB).map(|at| ((at * at) >> 7) as u8));
-    println!("| object, MiB | seconds | MiB/s | most memory so far, MiB |");
+    println!("| object, MiB | seconds | MiB/s | peak memory so far, MiB |");
     println!("|--:|--:|--:|--:|");
     for size in [64, 256, 1024] {
         let key: ObjectKey = format!("results/{size}.zip").parse().unwrap();

@@ -44,7 +44,7 @@
 //! # Definition of a frame at a time
 //!
 //! Times count from the first presented frame. The frame displayed at time *t* is the last frame whose
-//! presentation timestamp is at or before *t*. No floating-point number decides on a frame. The index of the
+//! presentation timestamp is at or before *t*. Frame selection uses no floating-point arithmetic. The index of the
 //! container is checked against every decoded frame, and where the two differ, the decoder is right.
 //!
 //! # Features

@@ -360,13 +360,13 @@ pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &
         let length = decimal(duration);
         if start < Ratio::from_integer(0) {
             notes.push(format!(
-                "the range starts before the video, which is {length} s long; the start is moved to 0 s"
+                "the range starts before the video, which is {length} s long; clamped to 0 s"
             ));
         }
         if end > duration {
             let end = decimal(end);
             notes.push(format!(
-                "the range ends at {end} s, beyond the end of the video; the end is moved to {length} s"
+                "the range ends at {end} s, beyond the end of the video; clamped to {length} s"
             ));
         }
     }

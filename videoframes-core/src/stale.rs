@@ -60,8 +60,8 @@ pub(crate) fn open_untouched(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// Deletes temporary files of this user's dead processes in a folder that may be shared, and returns their
-/// number.
+/// Deletes temporary files of dead processes of this user in a possibly shared folder, and returns the number of
+/// deleted files.
 ///
 /// Keeps files that are locked, new, owned by another user, or not temporary by their name. Ignores files
 /// that cannot be deleted.

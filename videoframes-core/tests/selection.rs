@@ -227,7 +227,7 @@ fn truncated_ranges_and_repeated_pictures_cause_notes() {
     for (range, words) in [
         (
             end(End::At(Position::Time(99.into()))),
-            "ends at 99 s, beyond the end of the video; the end is moved to 1 s",
+            "ends at 99 s, beyond the end of the video; clamped to 1 s",
         ),
         (end(End::After(2.into())), "ends at 2 s"),
         (

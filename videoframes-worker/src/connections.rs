@@ -30,7 +30,7 @@ impl Connections {
         Queues::connect(config, &self.database, self.aws.as_ref()).await
     }
 
-    /// Returns the store of the results.
+    /// Returns the result store.
     pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
         self.stores.results()
     }
@@ -84,7 +84,7 @@ pub(crate) async fn open(config: &Config) -> Result<Connections, Failure> {
     })
 }
 
-/// Returns the store of the results and the buckets of source videos.
+/// Returns the result store and the buckets of source videos.
 fn stores(config: &Config, objects: &Objects, aws: Option<&SdkConfig>) -> Stores {
     let places = &config.places;
     let mut stores = Stores::one(objects.storage());

@@ -294,7 +294,7 @@ async fn wait(connections: &Connections, id: JobId, mut outage: Outage) -> Resul
             return outcome(&job);
         }
         if !is_hint_shown && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
-            eprintln!("waiting for a worker: 'vf-worker run' with the same settings starts a worker");
+            eprintln!("waiting for a worker: to start a worker, run 'vf-worker run' with the same settings");
             is_hint_shown = true;
         }
         tokio::time::sleep(POLL).await;

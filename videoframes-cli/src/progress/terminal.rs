@@ -1,4 +1,4 @@
-//! The terminal of a progress bar.
+//! Terminal output of progress bars.
 
 use std::io::{self, Write};
 

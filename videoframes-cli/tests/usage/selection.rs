@@ -49,7 +49,7 @@ fn a_range_beyond_the_video_is_shortened_with_a_warning() {
         (
             &["-e", "99"][..],
             5,
-            "ends at 99 s, beyond the end of the video; the end is moved to 5 s",
+            "ends at 99 s, beyond the end of the video; clamped to 5 s",
         ),
         (&["-s", "3", "-t", "10"], 2, "ends at 13 s, beyond the end"),
         (&["-s", "-1h"], 5, "starts before the video, which is 5 s long"),

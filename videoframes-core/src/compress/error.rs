@@ -51,7 +51,7 @@ impl CompressError {
         }
     }
 
-    /// Returns whether the same call may succeed later without a change of input, options or machine.
+    /// Returns whether the same call may succeed later with the same input, options and machine.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Decoder(error) => error.is_retryable(),

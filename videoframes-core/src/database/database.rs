@@ -99,6 +99,22 @@ impl Database {
         migration::check(&reader).await
     }
 
+    /// Returns the number of migrations that are applied to the database.
+    ///
+    /// # Errors
+    /// Returns [`MigrationError::Database`](migration::MigrationError::Database) if the database does not respond.
+    pub async fn schema_version(&self) -> Result<usize, migration::MigrationError> {
+        let reader = self.reader().await;
+        let reader = reader.map_err(|source| migration::MigrationError::Database {
+            action: "read the state of the migrations",
+            source,
+        })?;
+        let states = migration::status(&reader).await?;
+        let applied =
+            |state: &&migration::MigrationState| state.status == migration::MigrationStatus::Applied;
+        Ok(states.iter().filter(applied).count())
+    }
+
     /// Returns whether a pooler may run each transaction in a different session.
     pub fn is_pooled(&self) -> bool {
         self.shared.shared

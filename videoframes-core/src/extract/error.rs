@@ -66,7 +66,7 @@ impl ExtractError {
         }
     }
 
-    /// Returns whether the same call may succeed later without a change of input, options or machine.
+    /// Returns whether the same call may succeed later with the same input, options and machine.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,

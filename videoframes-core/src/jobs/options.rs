@@ -108,9 +108,7 @@ impl JobOptions {
         let selection = form.selection.map(SelectionForm::read).transpose()?;
         let range = form.range.read()?;
         if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
-            return Err(InvalidOptions(
-                "a selection 'at' times cannot have a range".to_owned(),
-            ));
+            return Err(InvalidOptions("an 'at' selection cannot have a range".to_owned()));
         }
         if form.renditions.len() > MAX_RENDITIONS {
             return Err(invalid(

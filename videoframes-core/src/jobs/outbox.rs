@@ -38,7 +38,7 @@ pub struct OutboxMessage {
     pub body: String,
 }
 
-/// The size and age of the unsent part of the outbox.
+/// The number of unsent messages in the outbox, and the age of the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     /// Number of unsent messages.

@@ -250,7 +250,7 @@ impl JobRepoError {
 /// - a terminal job has exactly one notification per generation in the outbox, written with the change that
 ///   made the job terminal.
 ///
-/// Implementers guard every change by [`JobStatus::after`]. They guard every change that needs a [`Lease`] by
+/// Implementers guard every change by [`JobStatus::after`]. Implementers guard every change that needs a [`Lease`] by
 /// its epoch and by the status [`JobStatus::Processing`]. Identifiers of notifications are those of
 /// [`OutboxMessage::notification`]; identifiers of messages to workers are random.
 #[async_trait]
@@ -380,7 +380,7 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Schedules all rejected messages to be sent again, and returns their number.
     async fn resend_refused(&self) -> Result<u64, JobRepoError>;
 
-    /// Returns the size and age of the unsent part of the outbox, whether or not messages were taken.
+    /// Returns the number of unsent messages in the outbox and the age of the oldest, whether or not messages were taken.
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
 
     /// Finds abandoned jobs, and deletes jobs past their retention.

@@ -12,7 +12,7 @@ pub(super) const KEY_BYTES: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceRef {
-    /// Bucket of the source, if it differs from the bucket of the results.
+    /// Bucket of the source, if it differs from the result bucket.
     pub bucket: Option<String>,
     /// Key of the source in the store.
     pub key: ObjectKey,
@@ -35,7 +35,7 @@ impl SourceRef {
         self
     }
 
-    /// Returns the current version of an object in the store of the results.
+    /// Returns the current version of an object in the result store.
     pub fn current(key: ObjectKey) -> Self {
         Self {
             bucket: None,

@@ -33,7 +33,7 @@ const RELEASE_TIME: Duration = Duration::from_secs(300);
 pub(super) enum MessageAction {
     /// The job is terminal: delete the message.
     Delete,
-    /// Receive the message again after this time.
+    /// Redeliver the message after this time.
     Redeliver(Duration),
     /// Another worker is responsible for the message.
     Leave,
@@ -68,7 +68,9 @@ impl Attempt {
         let _counted = telemetry::InFlight::new();
         let began = Instant::now();
         if self.job.attempts == 1 {
-            telemetry::waited(self.job.updated_at.since(self.job.created_at));
+            // A job of an event is created when a worker receives the event.
+            let sent_at = self.receipt.message().sent_at.unwrap_or(self.job.created_at);
+            telemetry::waited(self.job.updated_at.since(self.job.created_at.min(sent_at)));
         }
         let state = Arc::new(State::new());
         let done = CancellationToken::new();

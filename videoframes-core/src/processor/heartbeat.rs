@@ -143,17 +143,22 @@ impl Heartbeat {
                 Some(Err(JobRepoError::LeaseLost)) => {
                     telemetry::lease_renewed("lost");
                     telemetry::lease_lost("taken");
+                    tracing::warn!("lost the lease to another claim; stopping the attempt");
                     stop.request(Reason::LeaseLost);
                     return;
                 }
                 failed => {
                     telemetry::lease_renewed("error");
-                    if let Some(Err(error)) = failed {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, "failed to renew lease");
+                    match failed {
+                        Some(Err(error)) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "failed to renew lease");
+                        }
+                        _ => tracing::warn!("failed to renew lease: the database did not respond in time"),
                     }
                     if Instant::now() >= fence {
                         telemetry::lease_lost("fenced");
+                        tracing::warn!("stopping the attempt before its lease expires");
                         stop.request(Reason::Fenced);
                         return;
                     }

@@ -69,7 +69,7 @@ pub enum Dependency {
     Queue,
     /// The database.
     Database,
-    /// A store of sources, or the store of the results.
+    /// A store of sources, or the result store.
     Store,
 }
 

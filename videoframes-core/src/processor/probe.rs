@@ -16,7 +16,7 @@ use crate::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, St
 const CONTENT: &[u8] = b"videoframes probe";
 
 impl Parts {
-    /// Returns the read operation on a bucket of sources. A request may name the bucket of the results, which
+    /// Returns the read operation on a bucket of sources. A request may name the result bucket, which
     /// is the same store then.
     pub(super) fn source_reads(&self, bucket: Option<&str>) -> StoreUse {
         StoreUse {

@@ -102,7 +102,7 @@ impl Slot {
             self.wait_until(until).await;
             return false;
         }
-        // Every job needs the store of the results.
+        // Every job needs the result store.
         for operation in Operation::ALL {
             let used = StoreUse::of_results(operation);
             match circuits.admit(&Subject::Store(used.clone())) {
@@ -258,12 +258,16 @@ impl Slot {
         };
         Ok(match claim {
             Claim::Claimed(lease, row) => {
+                let source = row.source.json();
+                let version = source["version"].as_str().or(source["etag"].as_str());
                 let span = tracing::info_span!(
                     "job",
                     job.id = %job,
                     job.attempt = row.attempts,
                     lease.epoch = lease.epoch.0,
-                    input.key = row.source_key()
+                    input.bucket = source["bucket"].as_str(),
+                    input.key = source["key"].as_str(),
+                    input.version = version
                 );
                 let stop = Stop::default();
                 let attempt = Attempt {

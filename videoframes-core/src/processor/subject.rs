@@ -39,7 +39,7 @@ impl Subject {
 /// One kind of operation on one store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StoreUse {
-    /// Bucket of the sources; `None` for the store of the results.
+    /// Bucket of the sources; `None` for the result store.
     pub(super) bucket: Option<String>,
     pub(super) operation: Operation,
 }

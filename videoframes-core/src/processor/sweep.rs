@@ -107,7 +107,7 @@ async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Res
     let Some(job) = job else {
         return Ok(false);
     };
-    // A job that is not terminal may still adopt the object.
+    // An unfinished job may still adopt the object.
     let over = match parts.repo.get(job).await? {
         Some(job) => matches!(
             job.status,

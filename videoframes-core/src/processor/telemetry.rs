@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::jobs::{Backlog, JobStatus, Unfinished};
+use crate::jobs::{Backlog, JobStatus, RenditionRequest, RenditionResult, Unfinished};
 
 pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
     let error = error.unwrap_or_default().to_owned();
@@ -60,7 +60,7 @@ pub(super) fn visibility_extended(result: &'static str) {
 }
 
 pub(super) fn object_event(matched: bool) {
-    let result = if matched { "asked" } else { "no_rule" };
+    let result = if matched { "requested" } else { "no_rule" };
     counter!("videoframes_object_events_total", "result" => result).increment(1);
 }
 
@@ -106,6 +106,23 @@ pub(super) fn published(result: &'static str, count: u64) {
 
 pub(super) fn circuit(dependency: &'static str, open: bool) {
     gauge!("videoframes_circuit_state", "dependency" => dependency).set(f64::from(u8::from(open)));
+}
+
+/// Counts the renditions of a job.
+pub(super) fn renditions(requests: &[RenditionRequest], results: &[RenditionResult]) {
+    for (request, result) in requests.iter().zip(results) {
+        // A remuxed rendition keeps the codec of the source, which may be any codec.
+        let codec = request.options.codec.as_str();
+        let outcome = match result {
+            RenditionResult::Made(_) => "made",
+            RenditionResult::Failed { .. } => "failed",
+        };
+        counter!("videoframes_renditions_total", "outcome" => outcome, "codec" => codec).increment(1);
+    }
+}
+
+pub(super) fn result_reused() {
+    counter!("videoframes_results_reused_total").increment(1);
 }
 
 pub(super) fn extracted(frames: u64, input: u64, output: u64) {

@@ -23,9 +23,9 @@ pub(super) struct Verdict {
 /// A dependency that may have an outage, which affects every job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspect {
-    /// Reads from the store of the source.
+    /// Reads from the source store.
     SourceRead,
-    /// An operation on the store of the results.
+    /// An operation on the result store.
     Results(Operation),
 }
 
@@ -64,14 +64,8 @@ impl Verdict {
     /// Returns the verdict for a dependency with a known outage.
     pub(super) fn from_outage(suspect: Suspect) -> Self {
         let (code, message) = match suspect {
-            Suspect::SourceRead => (
-                ErrorCode::SourceUnavailable,
-                "the store of the source does not respond",
-            ),
-            Suspect::Results(_) => (
-                ErrorCode::OutputUnavailable,
-                "the store of the results does not respond",
-            ),
+            Suspect::SourceRead => (ErrorCode::SourceUnavailable, "the source store does not respond"),
+            Suspect::Results(_) => (ErrorCode::OutputUnavailable, "the result store does not respond"),
         };
         Self::retryable(code, message).suspecting(suspect)
     }
@@ -151,7 +145,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the verdict for a failed operation on the store of the results.
+    /// Returns the verdict for a failed operation on the result store.
     pub(super) fn from_results_error(error: &StorageError, operation: Operation) -> Self {
         Self::from_output_error(error, kept_chain(error), operation)
     }

@@ -110,6 +110,8 @@ impl Work {
                 }
             }
         }
+        let renditions = wanted.results(&options.renditions, summary.renditions);
+        telemetry::renditions(&options.renditions, &renditions);
         let result = JobResult {
             bucket: self.parts.stores.bucket().map(str::to_owned),
             key: key.to_string(),
@@ -117,7 +119,7 @@ impl Work {
             sha256: written.sha256,
             frames,
             partial: summary.manifest.partial,
-            renditions: wanted.results(&options.renditions, summary.renditions),
+            renditions,
         };
         Ok((result, Some(hash)))
     }
@@ -191,7 +193,11 @@ impl Work {
         let young = info.modified.elapsed().unwrap_or_default() < kept;
         let usable = young && info.size == result.size;
         if usable {
-            tracing::info!(key = result.key, "reusing an earlier result of the same work");
+            tracing::info!(
+                output.key = result.key,
+                "reusing an earlier result of the same work"
+            );
+            telemetry::result_reused();
         }
         usable.then_some(result)
     }

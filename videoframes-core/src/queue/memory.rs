@@ -57,6 +57,7 @@ struct Entry {
     due: UnixMillis,
     receipt: Option<ReceiptHandle>,
     receive_count: u32,
+    sent_at: UnixMillis,
 }
 
 impl MemoryQueue {
@@ -94,7 +95,8 @@ impl MemoryQueue {
 
     /// Adds a message, unless the queue holds a message with the same deduplication id.
     fn push(&self, message: Outgoing) {
-        let due = self.now().after(message.delay.min(MAX_VISIBILITY));
+        let now = self.now();
+        let due = now.after(message.delay.min(MAX_VISIBILITY));
         let mut state = self.state();
         let id = &message.deduplication_id;
         if id.is_some() && state.entries.iter().any(|e| e.message.deduplication_id == *id) {
@@ -106,6 +108,7 @@ impl MemoryQueue {
             due,
             receipt: None,
             receive_count: 0,
+            sent_at: now,
         });
         drop(state);
         self.shared.changed.notify_waiters();
@@ -173,6 +176,7 @@ impl Entry {
             attributes: self.message.attributes.clone(),
             receipt,
             receive_count: self.receive_count,
+            sent_at: Some(self.sent_at),
         }
     }
 }
@@ -283,6 +287,9 @@ impl Queue for MemoryQueue {
                 (None, true) => &mut depth.delayed,
             };
             *count += 1;
+            if entry.due <= now {
+                depth.oldest = depth.oldest.max(Some(now.since(entry.sent_at)));
+            }
         }
         Ok(depth)
     }

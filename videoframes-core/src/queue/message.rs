@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::clock::UnixMillis;
+
 /// Attribute with the reason why a message was dead-lettered.
 pub const DEAD_LETTER_REASON: &str = "reason";
 
@@ -102,6 +104,8 @@ pub struct Message {
     pub receipt: ReceiptHandle,
     /// Number of times that the message has been received, including this one.
     pub receive_count: u32,
+    /// Time at which the message was sent, if the queue reports it.
+    pub sent_at: Option<UnixMillis>,
 }
 
 impl Message {
@@ -118,6 +122,7 @@ impl Message {
             attributes: BTreeMap::new(),
             receipt,
             receive_count,
+            sent_at: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::Storage;
 #[error("the bucket '{0}' is not configured for sources")]
 pub struct UnknownBucket(String);
 
-/// The store of the results, and the stores of the sources.
+/// The result store, and the stores of the sources.
 #[derive(Clone)]
 pub struct Stores {
     results: Arc<dyn Storage>,
@@ -45,17 +45,17 @@ impl Stores {
         self
     }
 
-    /// Returns the store of the results.
+    /// Returns the result store.
     pub fn results(&self) -> &Arc<dyn Storage> {
         &self.results
     }
 
-    /// Returns the bucket of the results, if its name is known.
+    /// Returns the result bucket, if its name is known.
     pub fn bucket(&self) -> Option<&str> {
         self.bucket.as_deref()
     }
 
-    /// Returns the store for sources in `bucket`; without a bucket, the store of the results.
+    /// Returns the store for sources in `bucket`; without a bucket, the result store.
     ///
     /// # Errors
     /// Returns [`UnknownBucket`] if the bucket is not configured.

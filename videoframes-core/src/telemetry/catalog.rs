@@ -64,7 +64,7 @@ pub const METRICS: &[Metric] = &[
     histogram(
         "videoframes_job_queue_wait_seconds",
         Unit::Seconds,
-        "Time from the submission of a job to its first attempt.",
+        "Time from the submission of a job, or from the sending of its event, to its first attempt.",
     ),
     gauge(
         "videoframes_jobs_in_flight",
@@ -74,7 +74,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "videoframes_jobs_unfinished",
         Unit::Count,
-        "Jobs that are not terminal. All workers report the same jobs: use max, not sum.",
+        "Unfinished jobs. All workers report the same jobs: use max, not sum.",
     )
     .labels(Labels::Product(&[("status", &["pending", "processing", "retry_wait"])])),
     gauge("videoframes_slots", Unit::Count, "Maximum number of concurrent attempts in this worker."),
@@ -91,14 +91,38 @@ pub const METRICS: &[Metric] = &[
         Unit::Bytes,
         "Bytes of written archives.",
     ),
-    counter("videoframes_renditions_total", "Renditions of completed jobs.").labels(Labels::Product(&[
+    counter("videoframes_renditions_total", "Renditions, by requested codec.").labels(Labels::Product(&[
         ("outcome", &["made", "failed"]),
-        ("codec", &["h264", "hevc", "av1", "vp9", "other"]),
+        ("codec", &["h264", "hevc", "av1", "vp9"]),
     ])),
     counter(
         "videoframes_results_reused_total",
         "Jobs completed with the result of an earlier job with the same source and options.",
     ),
+    counter(
+        "videoframes_ffmpeg_runs_total",
+        "Ended processes of ffmpeg and ffprobe. `signal` is a crash; `killed` processes were killed by the worker.",
+    )
+    .labels(Labels::Product(&[("exit", &["success", "failure", "signal", "killed"])])),
+    counter(
+        "videoframes_ffmpeg_kills_total",
+        "Processes of ffmpeg and ffprobe that the worker killed. The output of `unneeded` processes was no longer needed.",
+    )
+    .labels(Labels::Product(&[("reason", &["cancelled", "stalled", "unneeded"])])),
+    histogram(
+        "videoframes_store_request_seconds",
+        Unit::Seconds,
+        "Duration of requests to S3 until the response begins, with retries. Missing objects are `ok`.",
+    )
+    .labels(Labels::Product(&[
+        ("operation", &["read", "write", "list", "delete"]),
+        ("result", &["ok", "error"]),
+    ])),
+    counter(
+        "videoframes_refusals_total",
+        "Requests that a dependency refused for lack of permission: HTTP 401 and 403, or a failed authentication.",
+    )
+    .labels(Labels::Product(&[("dependency", &["store", "queue", "database"])])),
     histogram(
         "videoframes_message_receive_count",
         Unit::Count,
@@ -120,7 +144,7 @@ pub const METRICS: &[Metric] = &[
     )
     .labels(Labels::Product(&[("result", &["ok", "lost", "error", "timeout"])])),
     counter("videoframes_object_events_total", "Received events about new objects.")
-        .labels(Labels::Product(&[("result", &["asked", "no_rule"])])),
+        .labels(Labels::Product(&[("result", &["requested", "no_rule"])])),
     counter("videoframes_dlq_messages_total", "Messages that the worker dead-lettered.")
         .labels(Labels::Product(&[("reason", &["malformed", "idempotency_conflict"])])),
     counter("videoframes_lease_renewals_total", "Renewals of leases.")

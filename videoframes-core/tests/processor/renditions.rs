@@ -33,7 +33,7 @@ async fn a_failed_job_leaves_no_objects_at_requested_keys() {
     assert_eq!(
         results(&setup).await,
         [theirs.as_str()],
-        "what is another's stays"
+        "objects of other jobs are kept"
     );
 
     setup.storage.delete(&theirs).await.unwrap();

@@ -159,7 +159,7 @@ async fn does_not_list_objects_with_invalid_keys() {
             .unwrap();
     }
     let listed = own.storage().list("", None, 1).await.unwrap();
-    assert_eq!(listed.len(), 1, "a page is filled with what is there");
+    assert_eq!(listed.len(), 1, "listing skips invalid keys and fills the page");
     assert_eq!(listed[0].key.as_str(), "folder/object");
 }
 

@@ -27,7 +27,7 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "8",
         "maximum number of database connections",
     ),
-    ("VF_MIGRATE", "on", "apply migrations at the start: on or off"),
+    ("VF_MIGRATE", "on", "apply migrations at startup: on or off"),
     (
         "VF_INPUT_QUEUE",
         "input",

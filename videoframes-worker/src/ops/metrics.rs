@@ -14,6 +14,8 @@ const DURATIONS: &[f64] = &[
 /// Waits in the queue in seconds.
 const WAITS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0];
 /// Receive counts: the default maximum is 50.
+/// Durations of requests in seconds. Few, since they have many labels.
+const REQUESTS: &[f64] = &[0.025, 0.1, 0.5, 2.5, 10.0];
 const RECEIVES: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0];
 
 /// Reasons of `videoframes_ready`, without their details.
@@ -63,6 +65,17 @@ const METRICS: &[Metric] = &[
         ("state", &["visible", "in_flight", "delayed"]),
     ])),
     gauge_of(
+        "videoframes_queue_oldest_age_seconds",
+        Unit::Seconds,
+        "Time since the oldest visible message of a queue was sent, from the first measurement on. For SQS an upper bound, which differs between workers: use min.",
+    )
+    .labels(Labels::Open(&["queue"])),
+    gauge_of(
+        "videoframes_schema_version",
+        Unit::Count,
+        "Migrations that were applied to the database when the worker started.",
+    ),
+    gauge_of(
         "videoframes_database_pool_connections",
         Unit::Count,
         "Database connections of this worker.",
@@ -102,6 +115,7 @@ pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATIONS)?
         .set_buckets_for_metric(is("videoframes_job_queue_wait_seconds"), WAITS)?
         .set_buckets_for_metric(is("videoframes_message_receive_count"), RECEIVES)?
+        .set_buckets_for_metric(is("videoframes_store_request_seconds"), REQUESTS)?
         .install_recorder()?;
     telemetry::register(telemetry::METRICS);
     telemetry::register(METRICS);

@@ -22,6 +22,10 @@ pub(crate) struct Observer {
 impl Observer {
     /// Records gauges until the future is dropped.
     pub(crate) async fn run(self) {
+        match self.database.schema_version().await {
+            Ok(version) => gauge!("videoframes_schema_version").set(version as f64),
+            Err(error) => tracing::debug!(error = chain(&error), "failed to read the schema version"),
+        }
         loop {
             let connections = self.database.pool_status();
             let used = connections.open.saturating_sub(connections.idle);
@@ -47,6 +51,13 @@ async fn measure(name: &'static str, queue: &dyn Queue) {
             return;
         }
     };
+    let oldest = match depth.visible {
+        0 => Some(Duration::ZERO),
+        _ => depth.oldest,
+    };
+    if let Some(oldest) = oldest {
+        gauge!("videoframes_queue_oldest_age_seconds", "queue" => name).set(oldest.as_secs_f64());
+    }
     for (state, messages) in [
         ("visible", depth.visible),
         ("in_flight", depth.in_flight),

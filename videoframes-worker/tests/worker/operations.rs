@@ -149,7 +149,9 @@ fn a_scrape_has_all_metrics_from_the_start_and_counts_jobs() {
         };
         let (first, last) = (series(&first), series(&last));
         assert!(last.len() < 400, "{} series", last.len());
-        let late: Vec<_> = last.difference(&first).collect();
+        let mut late: Vec<_> = last.difference(&first).collect();
+        // Unknown before the first measurement.
+        late.retain(|series| !series.starts_with("videoframes_queue_oldest_age_seconds"));
         assert!(late.is_empty(), "series that are missing at the start: {late:?}");
         // Every exported metric is documented.
         let page = include_str!("../../../docs/metrics.md");

@@ -42,7 +42,7 @@ impl FaultyStore {
         }
     }
 
-    /// Ends the outage, and returns the requests that came while it was prolonged, per second.
+    /// Ends the outage, and returns the rate of requests during its prolongation, in requests per second.
     fn end_outage(&self) -> f64 {
         let (since, asked) = (Instant::now(), self.proxy.count(|_| true));
         std::thread::sleep(prolonged());

@@ -229,7 +229,7 @@ pub(super) fn filter_graph(request: &ExtractRequest, whole: bool) -> String {
     filters.join(",")
 }
 
-/// Returns the filters that convert a picked frame to a picture. They are the same for all kinds of decodes.
+/// Returns the filters that convert a picked frame to a picture. All kinds of decodes use the same filters.
 fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     let ExtractRequest { video, picture, .. } = request;
     let mut filters = vec![format!("showinfo@{}=checksum=0", *PICKED)];
@@ -299,8 +299,8 @@ const ON_WHITE: &str = "negate,premultiply=inplace=1,negate,format=gbrp,\
                         :out_range=pc,format=yuvj420p";
 
 /// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG or WebP, directly from
-/// YUV to YUV. The filter takes about a fifth of the time of `scale`, which converts through RGB, and preserves
-/// the sharpness of chroma. Returns `None` where the filter does not support the conversion.
+/// YUV to YUV. The filter preserves chroma sharpness and takes about a fifth of the time of `scale`, which converts
+/// via RGB. Returns `None` where the filter does not support the conversion.
 fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, range: &str) -> Option<String> {
     let space = match matrix {
         "bt709" => "bt709",

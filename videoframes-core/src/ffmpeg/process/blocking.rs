@@ -12,7 +12,9 @@ pub(crate) async fn blocking<T: Send + 'static, E: From<ExtractError> + Send + '
 ) -> Result<T, E> {
     let token = cancel.child_token();
     let _guard = token.clone().drop_guard();
-    tokio::task::spawn_blocking(move || work(&token))
+    // Log lines of the work belong to the job of the caller.
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(|| work(&token)))
         .await
         .map_err(|e| E::from(ExtractError::DecoderFailed(e.to_string())))?
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ffmpeg_sidecar::command::FfmpegCommand;
+use metrics::counter;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::mpsc;
 
@@ -31,11 +32,34 @@ pub(crate) enum Stdin {
     Parts(mpsc::Receiver<Bytes>),
 }
 
+/// Reason why a running child is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    /// The call was cancelled.
+    Cancelled,
+    /// The child made no progress or exceeded its time.
+    Stalled,
+    /// The rest of the output is not needed, or the call failed for another reason.
+    Unneeded,
+}
+
+impl KillReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Stalled => "stalled",
+            Self::Unneeded => "unneeded",
+        }
+    }
+}
+
 /// A running ffmpeg or ffprobe. On drop its process group is killed and the child is reaped.
 #[derive(Debug)]
 pub(crate) struct ChildGroup {
     child: Child,
     reaped: bool,
+    /// Counted if the child is killed.
+    kill_reason: KillReason,
     /// File in the registry until the child is reaped.
     entry: Option<RegistryEntry>,
 }
@@ -72,6 +96,7 @@ impl ChildGroup {
         let mut group = Self {
             child,
             reaped: false,
+            kill_reason: KillReason::Unneeded,
             entry: None,
         };
         if let Some(registry) = &program.registry {
@@ -129,16 +154,23 @@ impl ChildGroup {
     /// Returns the exit status if the child has exited.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
-        if status.is_some() {
+        if let Some(status) = status.filter(|_| !self.reaped) {
+            counter!("videoframes_ffmpeg_runs_total", "exit" => exit(status)).increment(1);
             self.reaped = true;
             self.entry = None;
         }
         Ok(status)
     }
 
+    /// Sets the reason that counts if the child is killed.
+    pub(crate) fn set_kill_reason(&mut self, reason: KillReason) {
+        self.kill_reason = reason;
+    }
+
     /// Kills the process group and reaps the child.
     pub(crate) fn kill(&mut self) {
-        if self.reaped {
+        // A child that has exited by itself is not killed.
+        if self.reaped || self.try_wait().is_ok_and(|status| status.is_some()) {
             return;
         }
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
@@ -146,8 +178,19 @@ impl ChildGroup {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+        counter!("videoframes_ffmpeg_runs_total", "exit" => "killed").increment(1);
+        counter!("videoframes_ffmpeg_kills_total", "reason" => self.kill_reason.as_str()).increment(1);
         self.reaped = true;
         self.entry = None;
+    }
+}
+
+/// Returns the exit of a child as a label.
+fn exit(status: ExitStatus) -> &'static str {
+    match (status.success(), status.code()) {
+        (true, _) => "success",
+        (false, Some(_)) => "failure",
+        (false, None) => "signal",
     }
 }
 

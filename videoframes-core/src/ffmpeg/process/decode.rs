@@ -27,6 +27,8 @@ use crate::extract::{ExtractError, ExtractReport, PictureFormat};
 
 /// Number of error lines kept for an error message.
 const TAIL_LINES: usize = 3;
+/// Maximum size in bytes of the last error lines in the log of this process.
+const LOGGED_TAIL: usize = 2048;
 
 /// An event of a decode.
 pub(crate) enum Event {
@@ -256,6 +258,11 @@ impl<'a> Decode<'a> {
         }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let said: Vec<&str> = tail.iter().map(String::as_str).collect();
+        tracing::info!(
+            ffmpeg.exit_code = status.code(),
+            ffmpeg.stderr_tail = end_of(&said.join("\n")),
+            "ffmpeg failed"
+        );
         let said = if said.is_empty() {
             String::new()
         } else {
@@ -263,6 +270,15 @@ impl<'a> Decode<'a> {
         };
         ExtractError::DecoderFailed(format!("{status}{said}"))
     }
+}
+
+/// Returns the last [`LOGGED_TAIL`] bytes of a text, without a character that is cut.
+fn end_of(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(LOGGED_TAIL);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
 }
 
 /// Errors of a log that are kept in addition to its events.

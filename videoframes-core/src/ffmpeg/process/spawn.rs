@@ -78,7 +78,7 @@ fn confine(command: &mut Command, bounds: Bounds) {
         lower(Resource::Core, 0)?;
         lower(Resource::Nofile, CHILD_FILES)
     };
-    // SAFETY: between fork and exec the closure makes async-signal-safe system calls, compares numbers, and
+    // SAFETY: between fork and exec, the closure only makes async-signal-safe system calls, compares numbers, and
     // creates errors from numbers. The closure neither allocates nor locks.
     unsafe { command.pre_exec(confine) };
 }
@@ -159,7 +159,7 @@ mod bound {
                 Err(io::Error::from(Errno::SRCH))
             }
         };
-        // SAFETY: between fork and exec the closure makes two async-signal-safe system calls, compares numbers,
+        // SAFETY: between fork and exec, the closure only makes two async-signal-safe system calls, compares numbers,
         // and creates errors from numbers. The closure neither allocates nor locks.
         unsafe { command.pre_exec(bind) };
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::child::{ChildGroup, Intake, Stdin};
+use super::child::{ChildGroup, Intake, KillReason, Stdin};
 use crate::extract::ExtractError;
 
 /// Interval at which a waiting watchdog checks for cancellation.
@@ -89,7 +89,7 @@ impl<'a> Watchdog<'a> {
     pub(crate) fn receive<T>(&mut self, messages: &Receiver<T>) -> Result<Option<T>, ExtractError> {
         loop {
             if self.cancel.is_cancelled() {
-                return Err(ExtractError::Cancelled);
+                return Err(self.cancelled());
             }
             let taken = self.intake.bytes();
             // A slow source has its own limits.
@@ -125,7 +125,7 @@ impl<'a> Watchdog<'a> {
                 return Ok(status);
             }
             if self.cancel.is_cancelled() {
-                return Err(ExtractError::Cancelled);
+                return Err(self.cancelled());
             }
             if self.is_late() {
                 return Err(self.stalled());
@@ -138,7 +138,13 @@ impl<'a> Watchdog<'a> {
         self.quiet_since.elapsed() > self.timeout.limit()
     }
 
-    fn stalled(&self) -> ExtractError {
+    fn cancelled(&mut self) -> ExtractError {
+        self.child.set_kill_reason(KillReason::Cancelled);
+        ExtractError::Cancelled
+    }
+
+    fn stalled(&mut self) -> ExtractError {
+        self.child.set_kill_reason(KillReason::Stalled);
         ExtractError::Stalled(self.timeout.limit().as_secs())
     }
 

@@ -44,10 +44,9 @@ pub(super) async fn resolve(
     let mut encoders = vec![codec.encoder()];
     encoders.extend(settings.audio_encoder());
     if let Some(missing) = missing(Component::Encoder, &encoders).await?.first() {
-        return Err(ExtractError::Unsupported(format!(
-            "the encoder {missing} is missing, which {codec} needs"
-        ))
-        .into());
+        return Err(
+            ExtractError::Unsupported(format!("missing encoder {missing}, required for {codec}")).into(),
+        );
     }
     Ok((settings, media))
 }

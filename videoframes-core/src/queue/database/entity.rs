@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::DbErr;
 
+use crate::clock::UnixMillis;
 use crate::queue::{Message, ReceiptHandle};
 
 #[allow(unreachable_pub)] // The derived items are pub.
@@ -71,6 +72,7 @@ impl row::Model {
             attributes: self.attributes()?,
             receipt: self.receipt().handle(),
             receive_count: self.receive_count.unsigned_abs(),
+            sent_at: Some(UnixMillis(self.sent_at)),
             body: self.body,
         })
     }

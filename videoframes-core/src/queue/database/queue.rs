@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::call_error::CallError;
 use super::entity::Receipt;
 use super::entity::row::{Column, Entity, Model};
+use crate::clock::UnixMillis;
 use crate::database::{Database, Session, text, within};
 use crate::queue::{
     DEAD_LETTER_REASON, Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError,
@@ -379,10 +380,14 @@ impl Queue for DatabaseQueue {
             let one: Expr = Expr::case(which, 1_i64).finally(0_i64).into();
             Expr::expr(one.sum()).cast_as("bigint")
         };
+        // Null for other messages, which the minimum ignores.
+        let sent_at: Expr = Expr::case(hidden().not(), Expr::col(Column::SentAt)).into();
         let depth = Query::select()
             .expr_as(count(hidden().not()), "visible")
             .expr_as(count(hidden().and(received())), "in_flight")
             .expr_as(count(hidden().and(received().not())), "delayed")
+            .expr_as(Expr::expr(sent_at.min()).cast_as("bigint"), "sent_at")
+            .expr_as(self.database.now(), "now")
             .from(Entity)
             .cond_where(self.own_messages())
             .to_owned();
@@ -394,7 +399,10 @@ impl Queue for DatabaseQueue {
                 row.try_get::<Option<i64>>("", name)
                     .map(Option::unwrap_or_default)
             };
+            let sent_at = row.try_get::<Option<i64>>("", "sent_at")?.map(UnixMillis);
+            let now = UnixMillis(row.try_get("", "now")?);
             Ok(Depth {
+                oldest: sent_at.map(|sent_at| now.since(sent_at)),
                 visible: number("visible")?.unsigned_abs(),
                 in_flight: number("in_flight")?.unsigned_abs(),
                 delayed: number("delayed")?.unsigned_abs(),

@@ -18,6 +18,8 @@ use uuid::Uuid;
 use super::batch::{Answers, BATCH};
 use super::failure::Failure;
 use super::validate::{self, STRING};
+use crate::aws::{Measure, Service};
+use crate::clock::UnixMillis;
 use crate::queue::{Depth, MAX_VISIBILITY, MESSAGE_BYTES, Message, Outgoing, QueueError, ReceiptHandle};
 
 /// Maximum wait of a receive.
@@ -63,7 +65,7 @@ fn client(config: &SdkConfig, timeout: Duration) -> Client {
         .unwrap_or_default()
         .read_timeout(timeout)
         .operation_attempt_timeout(timeout);
-    let config = aws_sdk_sqs::config::Builder::from(config);
+    let config = aws_sdk_sqs::config::Builder::from(config).interceptor(Measure(Service::Queue));
     Client::from_conf(config.timeout_config(timeouts.build()).build())
 }
 
@@ -107,6 +109,7 @@ impl Calls {
             .visibility_timeout(seconds(visibility.min(MAX_VISIBILITY)))
             .wait_time_seconds(seconds(wait.min(MAX_WAIT)))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names("All")
             .send()
             .await;
@@ -267,6 +270,7 @@ impl Calls {
             visible,
             in_flight,
             delayed,
+            oldest: None,
         })
     }
 }
@@ -328,13 +332,16 @@ fn unbuilt(error: BuildError) -> Failure {
 }
 
 fn message(received: types::Message) -> Message {
-    let count = MessageSystemAttributeName::ApproximateReceiveCount;
-    let count = received.attributes.as_ref().and_then(|all| all.get(&count));
+    let system = received.attributes.unwrap_or_default();
+    let number = |name| system.get(&name).and_then(|number| number.parse().ok());
+    let count = number(MessageSystemAttributeName::ApproximateReceiveCount);
+    let sent_at = number(MessageSystemAttributeName::SentTimestamp);
     let attributes = received.message_attributes.unwrap_or_default().into_iter();
     Message {
         id: received.message_id.unwrap_or_default(),
         body: received.body.unwrap_or_default(),
-        receive_count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        receive_count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+        sent_at: sent_at.map(UnixMillis),
         // Ignores binary attributes.
         attributes: attributes
             .filter_map(|(name, value)| Some((name, value.string_value?)))

@@ -67,6 +67,7 @@ mod tests {
             attributes: (0..attributes).map(attribute).collect::<BTreeMap<_, _>>(),
             receipt: ReceiptHandle(String::new()),
             receive_count: 1,
+            sent_at: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Messages in SQS and compatible servers.
 
+mod age;
 mod batch;
 mod calls;
 mod dead_letter;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
+use super::age::Age;
 use super::batch::BATCH;
 use super::calls::{Address, Calls};
 use super::dead_letter::dead_letter;
 use super::deletes::Deletes;
 use super::failure::Failure;
 use super::options::SqsOptions;
+use crate::clock::{Clock, SystemClock};
 use crate::queue::{Depth, MESSAGE_BYTES, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
 /// Maximum size of a message in any SQS queue.
@@ -41,8 +43,8 @@ impl SqsOptions {
 /// queues ignore both ids. Messages that SQS would reject fail with [`QueueError::Refused`] before they are
 /// sent.
 ///
-/// SQS counts in seconds: times are rounded up. A receive that waits does so for at least a second, since
-/// only then all servers of a queue are queried.
+/// SQS counts in seconds: times are rounded up. A receive that waits does so for at least a second: SQS
+/// queries all servers of a queue only for such receives.
 ///
 /// The queue itself defines how often messages are delivered before they are dead-lettered. Only the client
 /// retries requests, as configured. Receives have separate connections, so other requests do not wait for
@@ -51,6 +53,7 @@ impl SqsOptions {
 pub struct SqsQueue {
     name: Arc<str>,
     calls: Calls,
+    age: Arc<Age>,
     dead_letter_queue: Option<Calls>,
     deletes: Deletes,
 }
@@ -77,6 +80,7 @@ impl SqsQueue {
         Ok(Self {
             name: calls.name().into(),
             calls,
+            age: Arc::default(),
             dead_letter_queue,
             deletes: Deletes::new(move |receipts| {
                 let calls = deleting.clone();
@@ -145,9 +149,18 @@ impl Queue for SqsQueue {
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Message>, QueueError> {
-        self.calls
+        let asked_at = SystemClock.now();
+        let received = self
+            .calls
             .receive(max_messages.clamp(1, BATCH), visibility, wait)
-            .await
+            .await?;
+        // Only a receive that waits queries all servers of a queue.
+        match received.iter().filter_map(|message| message.sent_at).max() {
+            Some(sent_at) => self.age.nothing_sent_before(sent_at),
+            None if received.is_empty() && !wait.is_zero() => self.age.nothing_sent_before(asked_at),
+            None => {}
+        }
+        Ok(received)
     }
 
     async fn set_visibility(&self, receipt: &ReceiptHandle, timeout: Duration) -> Result<(), QueueError> {
@@ -191,6 +204,12 @@ impl Queue for SqsQueue {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        self.calls.depth("measure").await
+        let asked_at = SystemClock.now();
+        let mut depth = self.calls.depth("measure").await?;
+        match depth.visible {
+            0 => self.age.nothing_sent_before(asked_at),
+            _ => depth.oldest = self.age.at(asked_at),
+        }
+        Ok(depth)
     }
 }

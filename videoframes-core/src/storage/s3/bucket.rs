@@ -15,7 +15,7 @@ use super::checksum::WholeChecksum;
 use super::error::Refusal;
 use super::retry::Expired;
 use super::{S3Encryption, S3Options};
-use crate::aws::SdkConfig;
+use crate::aws::{Measure, SdkConfig, Service};
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
 
 /// Metadata name of the upload that created an object.
@@ -55,6 +55,7 @@ impl Bucket {
             .timeout_config(timeouts)
             .stalled_stream_protection(stall.build())
             .retry_classifier(Expired)
+            .interceptor(Measure(Service::Store))
             // Checksums are computed here: many stores do not support the trailing checksums of the client.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

@@ -1,4 +1,4 @@
-//! Lists objects and unfinished uploads.
+//! Lists objects and incomplete uploads.
 
 use std::time::{Duration, SystemTime};
 

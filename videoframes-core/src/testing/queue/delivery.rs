@@ -309,10 +309,13 @@ async fn depth_counts_visible_held_and_delayed_messages(harness: &dyn QueueHarne
         (3, 0, delayed),
         "held messages can be received again"
     );
+    let oldest = depth.oldest.expect("an age of visible messages");
+    assert!((unit * 4..unit * 8).contains(&oldest), "{oldest:?}");
     harness.advance(unit * 6).await;
     for message in receive_now(&*queue, unit * 3).await {
         delete(&*queue, &message.receipt).await;
     }
     let depth = queue.depth().await.expect("a depth");
     assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
+    assert_eq!(depth.oldest, None);
 }

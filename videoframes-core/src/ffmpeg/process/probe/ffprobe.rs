@@ -47,7 +47,7 @@ impl<'a> Ffprobe<'a> {
         }
     }
 
-    /// Uses the memory limit for opening the input.
+    /// Returns an invocation with the memory limit for opening the input.
     pub(crate) fn opening(invocation: Invocation<'a>) -> Self {
         Self::new(invocation).with_workload(Workload::opening(invocation.input))
     }

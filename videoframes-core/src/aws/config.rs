@@ -1,4 +1,4 @@
-//! Configuration of clients for AWS and compatible services.
+//! Client configuration.
 
 use std::time::Duration;
 

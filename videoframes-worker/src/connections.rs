@@ -5,11 +5,12 @@ use std::sync::Arc;
 use videoframes_console::{Failure, exit};
 use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::database::migration::MigrationError;
-use videoframes_core::database::{Database, DatabaseOptions, Pooler};
+use videoframes_core::database::{Database, DatabaseCredentials, DatabaseError, DatabaseOptions, Pooler};
 use videoframes_core::jobs::SeaOrmJobRepo;
 use videoframes_core::storage::{Storage, Stores};
 
-use crate::config::{BucketPlace, Config, StoragePlace};
+use crate::config::{BucketPlace, Config, DatabaseAuth, StoragePlace};
+use crate::credentials::{IamTokens, PasswordFile};
 use crate::objects::Objects;
 use crate::queues::Queues;
 use crate::start::Unready;
@@ -134,11 +135,41 @@ pub(crate) async fn connect_directly(config: &Config) -> Result<Database, Failur
 }
 
 async fn connect_to(config: &Config, address: &str, pooler: Pooler) -> Result<Database, Failure> {
-    let options = DatabaseOptions::default()
+    let settings = &config.database;
+    let mut options = DatabaseOptions::default()
         .connections(config.connections)
         .pooler(pooler);
+    options.tls = settings.tls;
+    options.tls_ca_file = settings.tls_ca_file.clone();
+    options.credentials = credentials(&settings.auth).await;
     let connected = Database::connect(address, &options).await;
-    connected.map_err(|error| Failure::because(exit::UNAVAILABLE, &error))
+    connected.map_err(|error| refused(&error))
+}
+
+async fn credentials(auth: &DatabaseAuth) -> Option<Arc<dyn DatabaseCredentials>> {
+    match auth {
+        DatabaseAuth::Address => None,
+        DatabaseAuth::File(path) => Some(Arc::new(PasswordFile::new(path.clone()))),
+        DatabaseAuth::Iam => Some(Arc::new(IamTokens::new(sdk_config(&AwsOptions::default()).await))),
+    }
+}
+
+/// Creates the failure for a connection that cannot be established.
+fn refused(error: &DatabaseError) -> Failure {
+    match error {
+        DatabaseError::TlsConflict { .. } => Failure::because(exit::USAGE, error).hint(
+            "VF_DATABASE_TLS and VF_DATABASE_TLS_CA_FILE set the TLS of DATABASE_URL; change one of the two settings",
+        ),
+        DatabaseError::CaFile { .. } => Failure::because(exit::USAGE, error).hint("check VF_DATABASE_TLS_CA_FILE"),
+        DatabaseError::Tls { .. } => Failure::because(exit::UNAVAILABLE, error).hint(
+            "VF_DATABASE_TLS_CA_FILE names the certificates of a private authority; VF_DATABASE_TLS=off connects \
+             without TLS",
+        ),
+        DatabaseError::Credentials { .. } => {
+            Failure::because(exit::UNAVAILABLE, error).hint("check VF_DATABASE_AUTH and VF_DATABASE_PASSWORD_FILE")
+        }
+        _ => Failure::because(exit::UNAVAILABLE, error),
+    }
 }
 
 /// Creates the failure for a schema mismatch.

@@ -4,6 +4,7 @@ mod args;
 mod aws;
 mod config;
 mod connections;
+mod credentials;
 mod dlq;
 mod jobs;
 mod logs;

@@ -11,9 +11,11 @@ use sea_orm::{
     StatementBuilder, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 #[cfg(feature = "postgres")]
 use super::postgres;
+use super::retry::{Effect, Retries, is_lost};
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{DatabaseError, DatabaseOptions, Opened, PoolStatus, Session, migration};
@@ -36,6 +38,9 @@ struct Shared {
     /// Whether a pooler may run each transaction in a different session.
     shared: bool,
     patience: Duration,
+    retries: Retries,
+    /// Renews the password of new connections, until the last clone is dropped.
+    _renewal: Option<AbortOnDropHandle<()>>,
     /// Lock for SQLite, which has one writer at a time. Writers in this process queue here, which is fair and
     /// wakes the next writer at once; SQLite's own busy handler is neither.
     write_lock: Option<Arc<Mutex<()>>>,
@@ -55,7 +60,7 @@ impl Database {
         let options = &DatabaseOptions {
             // Both databases store milliseconds in an `i32`, and Postgres treats zero as unlimited.
             patience: options.patience.clamp(Duration::from_millis(1), MAX_PATIENCE),
-            ..*options
+            ..options.clone()
         };
         let opened = open(address, options).await?;
         let sqlite = opened.pool.get_database_backend() == DbBackend::Sqlite;
@@ -66,6 +71,8 @@ impl Database {
                 reserved: opened.reserved,
                 shared: opened.shared,
                 patience: options.patience,
+                retries: opened.retries,
+                _renewal: opened.renewal,
                 write_lock: sqlite.then(Arc::default),
                 arrivals: std::sync::Mutex::default(),
                 #[cfg(feature = "testing")]
@@ -154,7 +161,11 @@ impl Database {
     /// # Errors
     /// Returns [`DatabaseError::Unavailable`] if the database does not respond.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
-        let answer = within(self.shared.patience, self.shared.pool.ping()).await;
+        let answer = self
+            .shared
+            .retries
+            .run(Effect::Repeatable, || self.shared.pool.ping());
+        let answer = within(self.shared.patience, answer).await;
         answer.map_err(|source| DatabaseError::Unavailable {
             database: self.shared.name.clone(),
             source: source.into(),
@@ -220,7 +231,8 @@ impl Database {
             sqlite_transaction_mode: immediate,
             ..TransactionOptions::default()
         };
-        let transaction = self.shared.pool.begin_with_options(options).await?;
+        let begin = || self.shared.pool.begin_with_options(options);
+        let transaction = self.shared.retries.run(Effect::Repeatable, begin).await?;
         Ok(Session::transaction(transaction, write_guard))
     }
 
@@ -230,16 +242,18 @@ impl Database {
         if self.shared.shared {
             return self.begin_shared(&self.shared.pool).await;
         }
-        Ok(Session::pool(&self.shared.pool))
+        Ok(Session::pool(&self.shared.pool, &self.shared.retries))
     }
 
     #[cfg(feature = "postgres")]
     async fn begin_shared(&self, pool: &DatabaseConnection) -> Result<Session, DbErr> {
         let pool = pool.get_postgres_connection_pool();
-        let transaction = postgres::begin_shared(pool, self.shared.patience).await;
-        transaction
-            .map(Session::shared)
-            .map_err(super::session::query_error)
+        let begin = async || {
+            let transaction = postgres::begin_shared(pool, self.shared.patience).await;
+            transaction.map_err(super::session::query_error)
+        };
+        let transaction = self.shared.retries.run(Effect::Repeatable, begin).await?;
+        Ok(Session::shared(transaction))
     }
 
     /// Runs one write statement in its own transaction, and returns its rows.
@@ -248,20 +262,23 @@ impl Database {
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
         let _write_guard = self.write_guard().await;
-        self.run_on(&self.shared.pool, statement).await
+        self.run_on(&self.shared.pool, Effect::Once, statement).await
     }
 
-    /// Runs like [`Self::run`], on the reserved connection.
+    /// Runs like [`Self::run`], on the reserved connection. Repeats the statement if its connection was lost: a
+    /// second run must change nothing.
     pub(crate) async fn run_reserved<S: StatementBuilder + Sync>(
         &self,
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        self.run_on(&self.shared.reserved, statement).await
+        self.run_on(&self.shared.reserved, Effect::Repeatable, statement)
+            .await
     }
 
     async fn run_on<S: StatementBuilder + Sync>(
         &self,
         pool: &DatabaseConnection,
+        effect: Effect,
         statement: &S,
     ) -> Result<Vec<QueryResult>, DbErr> {
         #[cfg(feature = "postgres")]
@@ -272,7 +289,14 @@ impl Database {
             return Ok(rows);
         }
         // Fetches all rows, even if there can be only one: the commit has succeeded only after the last row.
-        pool.query_all(statement).await
+        let query = || pool.query_all(statement);
+        let rows = self.shared.retries.run(effect, query).await;
+        if rows.as_ref().is_err_and(is_lost) {
+            // The server probably ended other idle connections too, and each would fail another call. The ping
+            // discards them.
+            let _ = self.ping().await;
+        }
+        rows
     }
 
     /// Returns whether `query` finds no rows, so that the write can be skipped.

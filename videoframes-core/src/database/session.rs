@@ -9,6 +9,8 @@ use sea_orm::{
 use sea_orm::{RuntimeErr, sqlx};
 use tokio::sync::OwnedMutexGuard;
 
+use super::retry::{Effect, Retries};
+
 /// A transaction, or a pool for reads. A transaction is rolled back on drop.
 pub(crate) struct Session {
     connection: Connection,
@@ -17,7 +19,8 @@ pub(crate) struct Session {
 }
 
 enum Connection {
-    Pool(DatabaseConnection),
+    /// Repeats reads whose connection was lost.
+    Pool(DatabaseConnection, Retries),
     Transaction(DatabaseTransaction),
     /// Through a pooler that runs every transaction in a different session: nothing may outlive the
     /// transaction.
@@ -26,9 +29,9 @@ enum Connection {
 }
 
 impl Session {
-    /// Returns a session that runs every statement separately.
-    pub(super) fn pool(pool: &DatabaseConnection) -> Self {
-        Self::new(Connection::Pool(pool.clone()), None)
+    /// Returns a session for reads, which runs every statement separately.
+    pub(super) fn pool(pool: &DatabaseConnection, retries: &Retries) -> Self {
+        Self::new(Connection::Pool(pool.clone(), retries.clone()), None)
     }
 
     pub(super) fn transaction(
@@ -53,7 +56,7 @@ impl Session {
     /// Commits a transaction; does nothing for a pool.
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
         match self.connection {
-            Connection::Pool(_) => Ok(()),
+            Connection::Pool(..) => Ok(()),
             Connection::Transaction(transaction) => transaction.commit().await,
             #[cfg(feature = "postgres")]
             Connection::Shared(transaction) => transaction.into_inner().commit().await.map_err(query_error),
@@ -65,7 +68,7 @@ impl Session {
 impl ConnectionTrait for Session {
     fn get_database_backend(&self) -> DbBackend {
         match &self.connection {
-            Connection::Pool(pool) => pool.get_database_backend(),
+            Connection::Pool(pool, _) => pool.get_database_backend(),
             Connection::Transaction(transaction) => transaction.get_database_backend(),
             #[cfg(feature = "postgres")]
             Connection::Shared(_) => DbBackend::Postgres,
@@ -74,7 +77,7 @@ impl ConnectionTrait for Session {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match &self.connection {
-            Connection::Pool(pool) => pool.execute_raw(statement).await,
+            Connection::Pool(pool, _) => pool.execute_raw(statement).await,
             Connection::Transaction(transaction) => transaction.execute_raw(statement).await,
             #[cfg(feature = "postgres")]
             Connection::Shared(transaction) => {
@@ -86,7 +89,7 @@ impl ConnectionTrait for Session {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match &self.connection {
-            Connection::Pool(pool) => pool.execute_unprepared(sql).await,
+            Connection::Pool(pool, _) => pool.execute_unprepared(sql).await,
             Connection::Transaction(transaction) => transaction.execute_unprepared(sql).await,
             #[cfg(feature = "postgres")]
             Connection::Shared(transaction) => {
@@ -99,7 +102,10 @@ impl ConnectionTrait for Session {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match &self.connection {
-            Connection::Pool(pool) => pool.query_one_raw(statement).await,
+            Connection::Pool(pool, retries) => {
+                let read = || pool.query_one_raw(statement.clone());
+                retries.run(Effect::Repeatable, read).await
+            }
             Connection::Transaction(transaction) => transaction.query_one_raw(statement).await,
             #[cfg(feature = "postgres")]
             Connection::Shared(transaction) => {
@@ -113,7 +119,10 @@ impl ConnectionTrait for Session {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match &self.connection {
-            Connection::Pool(pool) => pool.query_all_raw(statement).await,
+            Connection::Pool(pool, retries) => {
+                let read = || pool.query_all_raw(statement.clone());
+                retries.run(Effect::Repeatable, read).await
+            }
             Connection::Transaction(transaction) => transaction.query_all_raw(statement).await,
             #[cfg(feature = "postgres")]
             Connection::Shared(transaction) => {

@@ -9,6 +9,7 @@ use sea_orm::SqlxSqliteConnector;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::sqlx::{self, SqlitePool};
 
+use super::retry::Retries;
 use super::{DatabaseError, DatabaseOptions, Opened};
 
 /// Returns the path of a file address; `None` for other addresses.
@@ -56,6 +57,8 @@ pub(super) async fn open(path: PathBuf, options: &DatabaseOptions) -> Result<Ope
         pool: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
         reserved: SqlxSqliteConnector::from_sqlx_sqlite_pool(reserved),
         shared: false,
+        retries: Retries::default(),
+        renewal: None,
     })
 }
 

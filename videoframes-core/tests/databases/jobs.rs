@@ -15,7 +15,7 @@ use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
 
 use crate::{OPTIONS, Own};
 
-const TERMS: ClaimTerms = ClaimTerms {
+pub(crate) const TERMS: ClaimTerms = ClaimTerms {
     lease: Duration::from_secs(60),
     crashes: 3,
 };
@@ -77,7 +77,7 @@ async fn the_repository_behind_a_pooler_conforms() {
     }
 }
 
-fn job(key: &str) -> NewJob {
+pub(crate) fn job(key: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
         idempotency_key: key.to_owned(),

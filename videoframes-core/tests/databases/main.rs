@@ -4,6 +4,7 @@
 mod connections;
 mod jobs;
 mod migrations;
+mod passwords;
 mod plans;
 mod pooler;
 mod queues;

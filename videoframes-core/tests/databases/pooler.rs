@@ -35,7 +35,7 @@ async fn does_not_migrate_through_a_pooler() {
 async fn programs_share_the_sessions_of_a_pooler() {
     let Some(pooled) = Own::pooled().await else { return };
     pooled.migrated().await;
-    let options = OPTIONS.connections(10);
+    let options = OPTIONS.clone().connections(10);
     let mut tasks = Vec::new();
     for program in 0..4 {
         let database = Database::connect(&pooled.address, &options).await.unwrap();

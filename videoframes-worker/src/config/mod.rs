@@ -1,6 +1,7 @@
 //! Configuration from environment variables and options, read once; all errors are reported together.
 
 mod address;
+mod database;
 mod logging;
 mod places;
 mod values;
@@ -16,6 +17,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
 pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
+pub(crate) use self::database::{DatabaseAuth, DatabaseSettings};
 pub(crate) use self::logging::LogConfig;
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
@@ -55,6 +57,7 @@ fn ops_listen(text: &str) -> Result<Option<SocketAddr>, String> {
 pub(crate) struct Config {
     pub(crate) places: Places,
     pub(crate) rules: Rules,
+    pub(crate) database: DatabaseSettings,
     pub(crate) connections: u32,
     pub(crate) migrate: bool,
     pub(crate) scratch_quota: u64,
@@ -79,6 +82,7 @@ impl Config {
         let places = Places::read(location, &mut read);
         let config = Self {
             rules: read.optional("VF_RULES", rules).unwrap_or_default(),
+            database: DatabaseSettings::read(location, &mut read),
             connections: read.get("VF_DATABASE_CONNECTIONS", count),
             migrate: read.get("VF_MIGRATE", on_off),
             scratch_quota: read.get("VF_SCRATCH_QUOTA", size),

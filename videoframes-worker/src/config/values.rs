@@ -78,7 +78,7 @@ impl Reader {
             Ok(value) => Some(value),
             Err(expected) => {
                 // The URL of a database contains a password.
-                let shown = if name == "DATABASE_URL" {
+                let shown = if ["DATABASE_URL", "VF_DATABASE_DIRECT_URL"].contains(&name) {
                     "[redacted]"
                 } else {
                     value

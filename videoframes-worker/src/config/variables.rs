@@ -23,6 +23,26 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "the database of DATABASE_URL without its connection pooler (PgBouncer), for migrations",
     ),
     (
+        "VF_DATABASE_PASSWORD_FILE",
+        "",
+        "file with the password of DATABASE_URL, read again while the worker runs",
+    ),
+    (
+        "VF_DATABASE_AUTH",
+        "password",
+        "password, or iam: tokens of AWS IAM as passwords (Amazon RDS)",
+    ),
+    (
+        "VF_DATABASE_TLS",
+        "",
+        "verify-full, verify-ca, require or off [default: verify-full to other machines]",
+    ),
+    (
+        "VF_DATABASE_TLS_CA_FILE",
+        "",
+        "PEM file of certificate authorities, in addition to those of the system",
+    ),
+    (
         "VF_DATABASE_CONNECTIONS",
         "8",
         "maximum number of database connections",
@@ -202,7 +222,7 @@ pub(crate) fn help() -> String {
             "" => String::new(),
             default => format!(" [{default}]"),
         };
-        text += &format!("\n  {name:<24} {meaning}{default}");
+        text += &format!("\n  {name:<25} {meaning}{default}");
     }
     text
 }

@@ -1,13 +1,13 @@
 //! Servers that are unavailable, lose their data, or reject the credentials.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use super::cloud::Cloud;
 use super::place::{Kind, Place, wait};
+use super::server::{Postgres, script};
 use super::video;
 
 #[test]
@@ -77,58 +77,8 @@ fn ministack(args: &[&str]) -> Option<String> {
     script("ministack", args)
 }
 
-/// Runs a script that starts or stops a server; returns `None` with a message if the server is not installed.
-fn script(name: &str, args: &[&str]) -> Option<String> {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
-    let output = Command::new(scripts.join(name)).args(args).output().unwrap();
-    if output.status.code() == Some(3) {
-        eprintln!("skipped: what scripts/{name} starts is not installed");
-        return None;
-    }
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
-}
-
-/// A private Postgres server that a test may kill.
-struct Postgres {
-    folder: PathBuf,
-    address: String,
-}
-
-impl Postgres {
-    fn start() -> Option<Self> {
-        // Not in $TMPDIR, since the path of a socket must be short.
-        let folder = tempfile::Builder::new()
-            .prefix("vf-pg.")
-            .tempdir_in("/tmp")
-            .unwrap()
-            .keep();
-        let address = script("postgres", &["start", folder.to_str().unwrap()])?;
-        Some(Self { folder, address })
-    }
-
-    fn restart(&self) {
-        script("postgres", &["restart", self.folder.to_str().unwrap()]).unwrap();
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        script("postgres", &["stop", self.folder.to_str().unwrap()]);
-    }
-}
-
 #[test]
 fn a_restart_of_the_database_costs_no_attempt() {
-    // A configured Postgres implies that Postgres is installed.
-    if std::env::var_os("VF_TEST_POSTGRES").is_none() {
-        eprintln!("skipped: VF_TEST_POSTGRES names no server");
-        return;
-    }
     let Some(server) = Postgres::start() else { return };
     let Some(place) = Place::at(&server.address).with_cloud(Cloud::new) else {
         return;
@@ -180,10 +130,6 @@ fn line(command: &mut Child) -> String {
 
 #[test]
 fn waiting_commands_survive_a_restart_of_the_database() {
-    if std::env::var_os("VF_TEST_POSTGRES").is_none() {
-        eprintln!("skipped: VF_TEST_POSTGRES names no server");
-        return;
-    }
     let Some(server) = Postgres::start() else { return };
     let place = Place::at(&server.address);
     place.stdout(&["migrate", "up"]);

@@ -288,7 +288,7 @@ impl Place {
         });
     }
 
-    fn database_url(&self) -> String {
+    pub(crate) fn database_url(&self) -> String {
         self.database.clone().unwrap_or_else(|| {
             let file = self.folder.path().join("videoframes.sqlite");
             format!("sqlite:{}", file.display())

@@ -48,30 +48,52 @@ impl Queues {
         aws: Option<&SdkConfig>,
     ) -> Result<Self, Unready> {
         let places = &config.places;
-        let open = async |place: &QueuePlace, dead_letters: Option<&QueuePlace>| match place {
+        let servers = Servers { database, aws };
+        let max_receives = config.max_receives;
+        Ok(Self {
+            input: servers
+                .open(&places.input, Some((&places.dead_letters, max_receives)))
+                .await?,
+            notifier: servers.open(&places.notifier, None).await?,
+            dead_letters: servers.open(&places.dead_letters, None).await?,
+        })
+    }
+}
+
+/// The servers of queues.
+pub(crate) struct Servers<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) aws: Option<&'a SdkConfig>,
+}
+
+impl Servers<'_> {
+    /// Connects to one queue, with its queue of dead-letter messages and the maximum number of receives.
+    pub(crate) async fn open(
+        &self,
+        place: &QueuePlace,
+        dead_letters: Option<(&QueuePlace, u32)>,
+    ) -> Result<Messages, Unready> {
+        match place {
             QueuePlace::Database(name) => {
-                let queue = DatabaseQueue::new(database.clone(), name);
+                let queue = DatabaseQueue::new(self.database.clone(), name);
                 Ok(Messages::Database(match dead_letters {
-                    Some(QueuePlace::Database(letters)) => {
-                        queue.with_dead_letters(letters, config.max_receives)
+                    Some((QueuePlace::Database(letters), max_receives)) => {
+                        queue.with_dead_letters(letters, max_receives)
                     }
                     _ => queue,
                 }))
             }
             QueuePlace::Sqs(address) => {
                 let mut options = SqsOptions::default();
-                if let Some(QueuePlace::Sqs(letters)) = dead_letters {
+                if let Some((QueuePlace::Sqs(letters), _)) = dead_letters {
                     options = options.dead_letters(letters.as_str());
                 }
-                let aws = aws.unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
+                let aws = self
+                    .aws
+                    .unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
                 queue.map(Messages::Sqs).map_err(Unready::from)
             }
-        };
-        Ok(Self {
-            input: open(&places.input, Some(&places.dead_letters)).await?,
-            notifier: open(&places.notifier, None).await?,
-            dead_letters: open(&places.dead_letters, None).await?,
-        })
+        }
     }
 }

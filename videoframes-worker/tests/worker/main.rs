@@ -9,6 +9,7 @@ mod cloud;
 mod crowd;
 mod events;
 mod faults;
+mod jobs;
 mod kills;
 mod log;
 mod notifications;

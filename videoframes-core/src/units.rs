@@ -298,6 +298,7 @@ mod tests {
     fn times_are_parsed_in_every_common_format() {
         for (text, expected) in [
             ("1.5", Ratio::new(3, 2)),
+            ("2d1h", Ratio::from_integer(176_400)),
             ("00:01:10.123", Ratio::new(70123, 1000)),
             ("5m2s", Ratio::from_integer(302)),
             ("1h", Ratio::from_integer(3600)),

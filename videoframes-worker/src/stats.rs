@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use videoframes_console::options::JsonArgs;
 use videoframes_console::{Failure, exit, to_json};
-use videoframes_core::jobs::{EndedJobs, JobRepo, JobStats};
+use videoframes_core::jobs::{Backlog, EndedJobs, JobRepo, JobStats};
 use videoframes_core::processor::worker_of;
 use videoframes_core::queue::{Depth, QueueError};
 
@@ -25,20 +25,18 @@ const WINDOWS: [(&str, Duration); 3] = [
 
 pub(crate) async fn run(config: &Config, args: JsonArgs) -> Result<ExitCode, Failure> {
     let Some(connections) = open_existing(config).await? else {
-        let stats = JobStats::default();
-        return report(&Stats::new(&stats, Some(Depth::default())), args);
+        let (jobs, outbox) = (JobStats::default(), Backlog::default());
+        return report(&Stats::new(&jobs, outbox, Some(Depth::default())), args);
     };
     let windows = WINDOWS.map(|(_, window)| window);
-    let jobs = connections
-        .repo
-        .stats(&windows)
-        .await
-        .map_err(|e| unavailable(&e))?;
+    let repo = &connections.repo;
+    let jobs = repo.stats(&windows).await.map_err(|e| unavailable(&e))?;
+    let outbox = repo.outbox_backlog().await.map_err(|e| unavailable(&e))?;
     match depth(config, &connections).await {
-        Ok(depth) => report(&Stats::new(&jobs, Some(depth)), args),
+        Ok(depth) => report(&Stats::new(&jobs, outbox, Some(depth)), args),
         // The numbers of the database are useful without the queue.
         Err(failure) => {
-            report(&Stats::new(&jobs, None), args)?;
+            report(&Stats::new(&jobs, outbox, None), args)?;
             Err(failure)
         }
     }
@@ -70,6 +68,7 @@ struct Stats {
     workers: u64,
     jobs: BTreeMap<&'static str, u64>,
     oldest_wait_seconds: Option<f64>,
+    outbox: Outbox,
     ended: BTreeMap<&'static str, Ended>,
 }
 
@@ -78,6 +77,14 @@ struct Messages {
     visible: u64,
     in_flight: u64,
     delayed: u64,
+}
+
+/// Messages of the outbox, which workers send.
+#[derive(Debug, Serialize)]
+struct Outbox {
+    unsent: u64,
+    oldest_age_seconds: Option<f64>,
+    refused: u64,
 }
 
 /// Jobs that ended within a window.
@@ -93,7 +100,7 @@ struct Ended {
 }
 
 impl Stats {
-    fn new(jobs: &JobStats, depth: Option<Depth>) -> Self {
+    fn new(jobs: &JobStats, outbox: Backlog, depth: Option<Depth>) -> Self {
         let workers: BTreeSet<&str> = jobs.lease_owners.iter().map(|owner| worker_of(owner)).collect();
         let workers = workers.len() as u64;
         let backlog = depth.map(|depth| depth.visible + depth.in_flight + depth.delayed);
@@ -120,6 +127,11 @@ impl Stats {
                 ("retry_wait", unfinished.retry_wait),
             ]),
             oldest_wait_seconds: jobs.oldest_wait.map(|wait| wait.as_secs_f64()),
+            outbox: Outbox {
+                unsent: outbox.pending,
+                oldest_age_seconds: (outbox.pending > 0).then_some(outbox.oldest.as_secs_f64()),
+                refused: outbox.refused,
+            },
             ended: WINDOWS.into_iter().map(ended).collect(),
         }
     }
@@ -150,6 +162,10 @@ impl Stats {
             ("workers", format!("{} with a job", self.workers)),
             ("jobs", jobs.collect::<Vec<_>>().join(", ")),
             ("oldest wait", wait.unwrap_or_else(|| "-".to_owned())),
+            (
+                "outbox",
+                format!("{} unsent, {} refused", self.outbox.unsent, self.outbox.refused),
+            ),
         ] {
             text += &format!("{name:<13} {value}\n");
         }
@@ -209,10 +225,10 @@ mod tests {
         ] {
             let mut jobs = JobStats::default();
             jobs.lease_owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
-            let stats = Stats::new(&jobs, Some(backlog));
+            let stats = Stats::new(&jobs, Backlog::default(), Some(backlog));
             assert_eq!(stats.backlog_per_worker, Some(per_worker), "{owners:?}");
         }
-        let unknown = Stats::new(&JobStats::default(), None);
+        let unknown = Stats::new(&JobStats::default(), Backlog::default(), None);
         assert_eq!((unknown.backlog, unknown.backlog_per_worker), (None, None));
         assert!(
             unknown.text().contains("backlog       unknown"),

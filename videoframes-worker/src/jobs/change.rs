@@ -125,10 +125,11 @@ async fn all(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Result<Ex
     // The summary also describes an operation that failed in the middle.
     print(&format!("{}\n", tally.summary(change)))?;
     ended.map_err(|error| unavailable(&error).hint("repeat the command for the remaining jobs"))?;
-    match stop.is_cancelled() {
-        true => Ok(ExitCode::from(exit::CANCELLED)),
-        false => Ok(ExitCode::SUCCESS),
+    if stop.is_cancelled() {
+        eprintln!("stopped: repeat the command for the remaining jobs");
+        return Ok(ExitCode::from(exit::CANCELLED));
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn change_pages(

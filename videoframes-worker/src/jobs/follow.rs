@@ -11,6 +11,7 @@ use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobRepoError, VideoJob};
 use super::failure::unavailable;
 use super::state::{Followed, Snapshot, line};
 use crate::outage::Outage;
+use crate::stdout;
 use crate::terminal::{ProgressLine, columns, cut};
 
 /// Maximum number of jobs per query.
@@ -87,6 +88,9 @@ impl Follow<'_> {
             }
             if followed.is_done() {
                 return Ok(Delivery::Written);
+            }
+            if self.report != Report::Nothing && stdout::is_closed() {
+                return Ok(Delivery::Closed);
             }
             if !is_hint_shown && followed.is_untouched(&jobs) && begun.elapsed() > PATIENCE {
                 progress.clear();

@@ -27,8 +27,11 @@ pub(crate) async fn list(config: &Config, args: &JobsArgs) -> Result<ExitCode, F
     // `None` is no limit.
     let mut left = (args.limit > 0).then_some(args.limit);
     let more = loop {
-        // One additional job shows whether there are more.
-        filter.limit = Some(left.map_or(PAGE, |left| PAGE.min(left.saturating_add(1))));
+        // One additional job shows whether there are more. A page of a search may have few of the examined jobs.
+        filter.limit = Some(match left {
+            Some(left) if filter.text.is_none() => PAGE.min(left.saturating_add(1)),
+            _ => PAGE,
+        });
         let mut page = connections
             .repo
             .list(&filter)

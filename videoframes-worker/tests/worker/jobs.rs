@@ -254,6 +254,22 @@ fn watch_ends_by_an_interrupt_and_leaves_the_jobs() {
 }
 
 #[test]
+fn watch_ends_when_the_reader_is_closed() {
+    let place = Place::sqlite();
+    let id = submit(&place, &["-n", "1"]);
+    for args in [&["watch", &id][..], &["watch", "--json"]] {
+        let mut watch = place.command(args);
+        let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(watch.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.contains("pending"), "{line}");
+        assert!(watch.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn watch_fails_if_a_job_is_deleted() {
     let place = Place::sqlite();
     let id = submit(&place, &["-n", "1"]);
@@ -335,6 +351,10 @@ fn statistics_describe_every_deployment() {
         assert_eq!(before["queue"]["visible"], 2, "{kind:?}: {before}");
         assert_eq!((&before["backlog"], &before["workers"]), (&2.into(), &0.into()));
         assert_eq!(before["backlog_per_worker"], 2.0);
+        assert_eq!(
+            (&before["outbox"]["unsent"], &before["outbox"]["refused"]),
+            (&0.into(), &0.into())
+        );
         assert!(before["oldest_wait_seconds"].as_f64() >= Some(0.0), "{before}");
         place.finish();
         let long = place.submit(video::long(), &["--all", "-f", "png"]);

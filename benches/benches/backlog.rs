@@ -74,11 +74,7 @@ async fn calls(database: &Database, repo: &SeaOrmJobRepo) {
     })
     .await;
     for status in [None, Some(JobStatus::Pending), Some(JobStatus::Failed)] {
-        let mut filter = JobFilter {
-            status,
-            limit: Some(100),
-            after: None,
-        };
+        let mut filter = JobFilter::default().statuses(status).limit(100);
         let name = status.map_or("all", JobStatus::as_str);
         measure(&format!("list, {name}, page by page"), async |_| {
             filter.after = repo.list(&filter).await.unwrap().next;

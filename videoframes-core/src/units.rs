@@ -97,7 +97,7 @@ pub fn parse_size(text: &str) -> Result<u64, ParseUnitError> {
         .ok_or_else(fail)
 }
 
-/// Parses a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`).
+/// Parses a time: seconds (`1.5`, `7/3`), `MM:SS`, `HH:MM:SS.mmm`, or units (`1h5m2.5s`, `250ms`, `2d`).
 ///
 /// # Errors
 /// Fails for anything else, and for negative times.
@@ -133,6 +133,7 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(rest.len());
         let unit = match &rest[..end] {
+            "d" => Ratio::from_integer(86_400),
             "h" => Ratio::from_integer(3600),
             "m" | "min" => Ratio::from_integer(60),
             "s" => Ratio::from_integer(1),
@@ -297,6 +298,7 @@ mod tests {
     fn times_are_parsed_in_every_common_format() {
         for (text, expected) in [
             ("1.5", Ratio::new(3, 2)),
+            ("2d1h", Ratio::from_integer(176_400)),
             ("00:01:10.123", Ratio::new(70123, 1000)),
             ("5m2s", Ratio::from_integer(302)),
             ("1h", Ratio::from_integer(3600)),

@@ -10,7 +10,7 @@ use videoframes_console::options::{
     wall_time,
 };
 use videoframes_console::{HELP_WIDTH, STYLES, exit};
-use videoframes_core::jobs::{JobId, JobStatus};
+use videoframes_core::jobs::JobIdPrefix;
 use videoframes_core::units::parse_size;
 
 const EXAMPLES: &str = "\
@@ -62,13 +62,17 @@ pub(crate) enum Command {
     /// Submit a job for a video; prints the job ID
     Submit(Box<SubmitArgs>),
     /// List jobs, newest first
-    Jobs(JobsArgs),
+    Jobs(crate::jobs::JobsArgs),
     /// Print a job
-    Job(JobArgs),
-    /// Cancel a job
-    Cancel(IdArgs),
-    /// Retry a failed or cancelled job
-    Retry(IdArgs),
+    Job(crate::jobs::JobArgs),
+    /// Follow jobs until they end; fail if a job fails
+    Watch(crate::jobs::WatchArgs),
+    /// Cancel jobs, by ID or by filters
+    Cancel(crate::jobs::ChangeArgs),
+    /// Retry failed and cancelled jobs, by ID or by filters
+    Retry(crate::jobs::ChangeArgs),
+    /// Print the backlog, the number of jobs and workers, and the rates of completion and failure
+    Stats(JsonArgs),
     /// Write the archive of a job to a file, or print a presigned URL
     Result(ResultArgs),
     /// Print the sent notifications, one JSON event per line
@@ -143,35 +147,9 @@ pub(crate) struct OutputArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct JobsArgs {
-    #[command(flatten)]
-    pub(crate) json: JsonArgs,
-    /// Only jobs with this status: pending, processing, retry_wait, completed, failed or cancelled
-    #[arg(long, value_name = "STATUS")]
-    pub(crate) status: Option<JobStatus>,
-    /// Maximum number of jobs; 0 lists all
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    pub(crate) limit: u32,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct JobArgs {
-    /// ID of the job
-    pub(crate) id: JobId,
-    #[command(flatten)]
-    pub(crate) json: JsonArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IdArgs {
-    /// ID of the job
-    pub(crate) id: JobId,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
-    /// ID of the job
-    pub(crate) id: JobId,
+    /// ID of the job, or at least its first 8 characters
+    pub(crate) id: JobIdPrefix,
     /// Number of a rendition, counted from 1, instead of the archive
     #[arg(long, value_name = "N")]
     pub(crate) rendition: Option<NonZeroUsize>,

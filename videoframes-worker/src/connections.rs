@@ -12,7 +12,7 @@ use videoframes_core::storage::{Storage, Stores};
 use crate::config::{BucketPlace, Config, DatabaseAuth, StoragePlace};
 use crate::credentials::{IamTokens, PasswordFile};
 use crate::objects::Objects;
-use crate::queues::Queues;
+use crate::queues::{Messages, Queues, Servers};
 use crate::start::Unready;
 use crate::workspace::private_folders;
 
@@ -29,6 +29,15 @@ impl Connections {
     /// Connects to the queues, which most commands do not need.
     pub(crate) async fn queues(&self, config: &Config) -> Result<Queues, Unready> {
         Queues::connect(config, &self.database, self.aws.as_ref()).await
+    }
+
+    /// Connects to the input queue only.
+    pub(crate) async fn input(&self, config: &Config) -> Result<Messages, Unready> {
+        let servers = Servers {
+            database: &self.database,
+            aws: self.aws.as_ref(),
+        };
+        servers.open(&config.places.input, None).await
     }
 
     /// Returns the result store.

@@ -18,9 +18,11 @@ mod queues;
 mod result;
 mod run;
 mod start;
+mod stats;
 mod stdout;
 mod submit;
 mod sweeper;
+mod terminal;
 mod workspace;
 
 use std::process::ExitCode;
@@ -74,8 +76,10 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Submit(args) => submit::run(&config, *args).await,
         Command::Jobs(args) => jobs::list(&config, &args).await,
         Command::Job(args) => jobs::show(&config, &args).await,
-        Command::Cancel(args) => jobs::cancel(&config, &args).await,
-        Command::Retry(args) => jobs::retry(&config, &args).await,
+        Command::Watch(args) => jobs::watch(&config, &args).await,
+        Command::Cancel(args) => jobs::change(&config, &args, jobs::Change::Cancel).await,
+        Command::Retry(args) => jobs::change(&config, &args, jobs::Change::Retry).await,
+        Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,

@@ -8,7 +8,7 @@ use videoframes_core::database::migration::{MigrationStatus, down, migrate, stat
 use crate::args::{MigrateAction, MigrateArgs};
 use crate::config::Config;
 use crate::connections::{connect_directly, schema};
-use crate::jobs::print;
+use crate::stdout::print;
 
 pub(crate) async fn run(config: &Config, args: &MigrateArgs) -> Result<ExitCode, Failure> {
     let database = connect_directly(config).await?;

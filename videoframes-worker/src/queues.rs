@@ -48,30 +48,52 @@ impl Queues {
         aws: Option<&SdkConfig>,
     ) -> Result<Self, Unready> {
         let places = &config.places;
-        let open = async |place: &QueuePlace, dead_letter_queue: Option<&QueuePlace>| match place {
+        let servers = Servers { database, aws };
+        let max_receives = config.max_receives;
+        Ok(Self {
+            input: servers
+                .open(&places.input, Some((&places.dead_letter_queue, max_receives)))
+                .await?,
+            notifier: servers.open(&places.notifier, None).await?,
+            dead_letter_queue: servers.open(&places.dead_letter_queue, None).await?,
+        })
+    }
+}
+
+/// The servers of queues.
+pub(crate) struct Servers<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) aws: Option<&'a SdkConfig>,
+}
+
+impl Servers<'_> {
+    /// Connects to one queue, with its dead-letter queue and the maximum number of receives.
+    pub(crate) async fn open(
+        &self,
+        place: &QueuePlace,
+        dead_letter_queue: Option<(&QueuePlace, u32)>,
+    ) -> Result<Messages, Unready> {
+        match place {
             QueuePlace::Database(name) => {
-                let queue = DatabaseQueue::new(database.clone(), name);
+                let queue = DatabaseQueue::new(self.database.clone(), name);
                 Ok(Messages::Database(match dead_letter_queue {
-                    Some(QueuePlace::Database(letters)) => {
-                        queue.with_dead_letter_queue(letters, config.max_receives)
+                    Some((QueuePlace::Database(letters), max_receives)) => {
+                        queue.with_dead_letter_queue(letters, max_receives)
                     }
                     _ => queue,
                 }))
             }
             QueuePlace::Sqs(address) => {
                 let mut options = SqsOptions::default();
-                if let Some(QueuePlace::Sqs(letters)) = dead_letter_queue {
+                if let Some((QueuePlace::Sqs(letters), _)) = dead_letter_queue {
                     options = options.dead_letter_queue(letters.as_str());
                 }
-                let aws = aws.unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
+                let aws = self
+                    .aws
+                    .unwrap_or_else(|| unreachable!("an SQS queue requires an AWS configuration"));
                 let queue = SqsQueue::connect(aws, address.as_str(), &options).await;
                 queue.map(Messages::Sqs).map_err(Unready::from)
             }
-        };
-        Ok(Self {
-            input: open(&places.input, Some(&places.dead_letter_queue)).await?,
-            notifier: open(&places.notifier, None).await?,
-            dead_letter_queue: open(&places.dead_letter_queue, None).await?,
-        })
+        }
     }
 }

@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use videoframes_console::{Failure, exit};
 use videoframes_core::digest::Checksum;
-use videoframes_core::jobs::{JobRepo, JobResult, RenditionResult};
+use videoframes_core::jobs::{JobResult, RenditionResult};
 use videoframes_core::source::Source;
 use videoframes_core::storage::{FileSink, ObjectKey, ObjectVersion, Sink, StorageError};
 
 use crate::args::ResultArgs;
 use crate::config::Config;
 use crate::connections::{Connections, open_existing};
-use crate::jobs::{missing, print, unavailable};
+use crate::jobs::{existing, missing};
 use crate::objects::Objects;
+use crate::stdout::print;
 
 /// Number of bytes copied at once.
 const CHUNK: usize = 4 << 20;
 
 pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, Failure> {
-    let connections = open_existing(config).await?.ok_or_else(|| missing(args.id))?;
-    let job = connections.repo.get(args.id).await.map_err(|e| unavailable(&e))?;
-    let job = job.ok_or_else(|| missing(args.id))?;
+    let connections = open_existing(config).await?.ok_or_else(|| missing(&args.id))?;
+    let job = existing(connections.repo.as_ref(), &args.id).await?;
     let Some(result) = &job.result else {
         let failure = Failure::new(exit::JOB, format!("the job is {} and has no result", job.status));
         return Err(match job.error_message {

@@ -1,10 +1,17 @@
-//! State of the reader of standard output.
+//! Standard output, and the state of its reader.
 
 use std::io;
+use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::ioctl_fionread;
+use videoframes_console::Failure;
+
+/// Prints `text` to stdout.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    videoframes_console::print(text).map(|_| ExitCode::SUCCESS)
+}
 
 /// Returns whether stdout is a pipe whose reader is closed.
 pub(crate) fn is_closed() -> bool {

@@ -12,8 +12,7 @@ use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::digest;
 use videoframes_core::error::chain;
 use videoframes_core::jobs::{
-    Enqueue, JobId, JobOptions, JobRepo, JobRepoError, JobRequest, JobStatus, RequestedLimits, SourceRef,
-    VideoJob,
+    Enqueue, JobOptions, JobRepo, JobRepoError, JobRequest, RequestedLimits, SourceRef,
 };
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
@@ -22,8 +21,9 @@ use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, 
 use crate::args::SubmitArgs;
 use crate::config::Config;
 use crate::connections::{Connections, open};
-use crate::jobs::{print, unavailable};
+use crate::jobs::{Follow, Report, unavailable};
 use crate::outage::Outage;
+use crate::stdout::print;
 
 /// Maximum time to send the job message, which workers can also send.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +64,12 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
         Err(_) => tracing::debug!("timed out sending the job message; left to the workers"),
     }
     if args.job.wait {
-        wait(&connections, submitted.id, Outage::new(config.outage)).await
+        let follow = Follow {
+            repo: connections.repo.as_ref(),
+            report: Report::Nothing,
+            outage: Outage::new(config.outage),
+        };
+        follow.until_terminal(&[submitted.id]).await
     } else {
         Ok(ExitCode::SUCCESS)
     }
@@ -267,48 +272,4 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
     limits.attempt_s = seconds(input.timeout);
     limits.deadline_s = seconds(args.job.deadline);
     limits
-}
-
-/// Waits until the job ends.
-async fn wait(connections: &Connections, id: JobId, mut outage: Outage) -> Result<ExitCode, Failure> {
-    const POLL: Duration = Duration::from_millis(250);
-    let began = std::time::Instant::now();
-    let mut is_hint_shown = false;
-    loop {
-        let job = match connections.repo.get(id).await {
-            Ok(job) => job,
-            Err(error) if error.is_retryable() => {
-                outage.wait(&error).await?;
-                continue;
-            }
-            Err(error) => return Err(unavailable(&error)),
-        };
-        outage.end();
-        let Some(job) = job else {
-            return Err(Failure::new(
-                exit::NOT_FOUND,
-                format!("job {id} no longer exists"),
-            ));
-        };
-        if job.status.is_terminal() {
-            return outcome(&job);
-        }
-        if !is_hint_shown && job.attempts == 0 && began.elapsed() > Duration::from_secs(5) {
-            eprintln!("waiting for a worker: to start a worker, run 'vf-worker run' with the same settings");
-            is_hint_shown = true;
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-fn outcome(job: &VideoJob) -> Result<ExitCode, Failure> {
-    if job.status == JobStatus::Completed {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let code = job.error_code.as_deref().unwrap_or("?");
-    let message = job.error_message.as_deref().unwrap_or_default();
-    Err(Failure::new(
-        exit::JOB,
-        format!("the job is {}: {code}: {message}", job.status),
-    ))
 }

@@ -5,6 +5,7 @@
 //! into the outbox in the same transaction as the change.
 
 mod event;
+mod filter;
 mod job;
 mod lease;
 mod memory;
@@ -13,15 +14,18 @@ mod notification;
 mod options;
 mod outbox;
 mod parsed;
+mod prefix;
 mod renditions;
 mod repo;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sea_orm;
 mod source;
+mod stats;
 mod status;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sea_orm::SeaOrmJobRepo;
+pub use filter::{JobCursor, JobFilter};
 pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };
@@ -30,10 +34,12 @@ pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, 
 pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
 pub use parsed::Parsed;
+pub use prefix::{JobIdPrefix, ParseJobIdPrefixError};
 pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
-    Claim, ClaimTerms, Enqueue, JobCursor, JobFilter, JobPage, JobProgress, JobRepo, JobRepoError, Outcome,
-    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, UnreadableJob,
+    Claim, ClaimTerms, Enqueue, JobPage, JobProgress, JobRepo, JobRepoError, Outcome, RefusedMessage,
+    Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
 };
 pub use source::SourceRef;
+pub use stats::{EndedJobs, JobStats, Unfinished};
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Backlog, ErrorCode, JobError, JobId, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Stage, VideoJob,
-    WorkHash,
+    Backlog, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobIdPrefix, JobResult, JobStats, JobStatus,
+    Lease, NewJob, OutboxMessage, Stage, Unfinished, VideoJob, WorkHash,
 };
-use crate::clock::UnixMillis;
 
 /// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,26 +84,6 @@ pub enum Outcome {
     Cancelled(JobError),
 }
 
-/// Which jobs to list, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    /// Only jobs with this status.
-    pub status: Option<JobStatus>,
-    /// Only jobs after this position: see [`JobPage::next`].
-    pub after: Option<JobCursor>,
-    /// Maximum number of rows; unlimited by default.
-    pub limit: Option<u32>,
-}
-
-/// A position in a list of jobs, unaffected by jobs that are submitted or deleted in the meantime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobCursor {
-    /// Submission time of the job at this position.
-    pub created_at: UnixMillis,
-    /// Identifier of the job at this position.
-    pub id: JobId,
-}
-
 /// One page of a list of jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobPage {
@@ -174,34 +153,6 @@ impl Swept {
                 self.crashed += 1;
             }
             _ => self.failed += 1,
-        }
-    }
-}
-
-/// The number of jobs that are not terminal, by their status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unfinished {
-    /// Jobs that wait for their first attempt, or were retried by an operator.
-    pub pending: u64,
-    /// Jobs with an attempt in progress.
-    pub processing: u64,
-    /// Jobs that wait for another attempt.
-    pub retry_wait: u64,
-}
-
-impl Unfinished {
-    /// Returns the number of all jobs that are not terminal.
-    pub fn total(&self) -> u64 {
-        self.pending + self.processing + self.retry_wait
-    }
-
-    /// Adds jobs with this status; terminal jobs do not count.
-    pub(crate) fn add(&mut self, status: JobStatus, count: u64) {
-        match status {
-            JobStatus::Pending => self.pending += count,
-            JobStatus::Processing => self.processing += count,
-            JobStatus::RetryWait => self.retry_wait += count,
-            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {}
         }
     }
 }
@@ -331,7 +282,13 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns a job, or `None` if it does not exist.
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
-    /// Returns jobs, newest first. An unreadable row does not prevent the listing of others.
+    /// Returns up to `limit` identifiers of jobs that start with `prefix`, in ascending order.
+    async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError>;
+
+    /// Returns the jobs of one page, newest first. An unreadable row does not prevent the listing of others.
+    ///
+    /// A page may have fewer jobs than the limit, even none, although more pages follow: see
+    /// [`JobPage::next`].
     async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
 
     /// Cancels a job: at once if no worker holds an unexpired lease, else by a request to the worker, which
@@ -361,6 +318,9 @@ pub trait JobRepo: Send + Sync + 'static {
 
     /// Returns the number of jobs that are not terminal.
     async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;
+
+    /// Returns statistics of the jobs, with the jobs that ended within each of `windows`.
+    async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError>;
 
     /// Takes up to `limit` messages from the outbox, oldest first, except those taken within `hold`.
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;

@@ -22,6 +22,7 @@ mod heartbeat;
 mod keys;
 mod monitor;
 mod orphans;
+mod owner;
 mod ownership;
 mod parts;
 mod probe;
@@ -42,6 +43,7 @@ mod work;
 
 pub use self::config::{ProcessorConfig, Timing};
 pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus};
+pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};
 pub use self::processor::{Processor, Until};
 pub use self::relay::{Relayed, relay};

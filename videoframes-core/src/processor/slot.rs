@@ -12,6 +12,7 @@ use super::circuit::Admission;
 use super::fault::{self, Point};
 use super::monitor::{LoopGuard, max_age};
 use super::orphans;
+use super::owner;
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
@@ -327,8 +328,7 @@ impl Slot {
         since: Instant,
     ) -> Result<Claim, JobRepoError> {
         let config = &self.shared.config;
-        // Unique among all claims, even those of the same worker.
-        let owner = format!("{}/{:08x}", config.owner, fastrand::u32(..));
+        let owner = owner::of_claim(&config.owner);
         let end = since + terms.lease.saturating_sub(config.timing.fence_margin * 2);
         let mut backoff = Backoff::default();
         loop {

@@ -124,9 +124,9 @@ mod jobs {
     use uuid::Uuid;
 
     use crate::jobs::{
-        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
-        JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
-        SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
+        JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage,
+        Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
     };
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
@@ -193,12 +193,14 @@ mod jobs {
             async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
             async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
             async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError>;
             async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
             async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
             async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
             async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;
+            async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError>;
             async fn take_outbox(
                 &self,
                 limit: u32,

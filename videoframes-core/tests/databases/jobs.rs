@@ -368,10 +368,7 @@ async fn lists_readable_jobs_and_reports_an_unreadable_row() {
             "UPDATE video_jobs SET status = 'paused' WHERE idempotency_key = 'b'",
         )
         .await;
-        let mut filter = JobFilter {
-            limit: Some(2),
-            ..JobFilter::default()
-        };
+        let mut filter = JobFilter::default().limit(2);
         let first = repo.list(&filter).await.unwrap();
         assert_eq!((first.jobs[0].id, first.jobs.len()), (ids[0], 1));
         assert_eq!((first.unreadable[0].id, first.unreadable.len()), (ids[1], 1));

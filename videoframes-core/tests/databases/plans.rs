@@ -56,21 +56,22 @@ async fn another_program_is_watched() {
     let database = Database::connect(&address, &OPTIONS).await.unwrap();
     let repo = SeaOrmJobRepo::new(database.clone());
     check(&database, "list", async || {
-        let filter = JobFilter {
-            status: Some(JobStatus::Failed),
-            limit: Some(100),
-            after: None,
-        };
-        let page = repo.list(&filter).await.unwrap();
+        let newest = JobFilter::default().limit(100);
+        let failed = newest.clone().statuses([JobStatus::Failed]);
+        let page = repo.list(&failed).await.unwrap();
         assert_eq!(page.jobs.len(), 100);
-        let after = page.next;
-        repo.list(&JobFilter { after, ..filter }).await.unwrap();
-        let all = JobFilter {
-            limit: Some(100),
-            after,
-            status: None,
-        };
-        repo.list(&all).await.unwrap();
+        let after = page.next.unwrap();
+        repo.list(&failed.after(after)).await.unwrap();
+        repo.list(&newest.clone().after(after)).await.unwrap();
+        let unfinished = newest
+            .clone()
+            .statuses([JobStatus::Pending, JobStatus::Processing]);
+        let page = repo.list(&unfinished).await.unwrap();
+        assert_eq!(page.jobs.len(), 100);
+        let older = newest.older_than(Duration::from_secs(5400));
+        assert_eq!(repo.list(&older).await.unwrap().jobs.len(), 100);
+        let id = page.jobs[0].id;
+        assert_eq!(repo.find(&id.into(), 2).await.unwrap(), [id]);
     })
     .await;
     check(&database, "submit and claim", async || {

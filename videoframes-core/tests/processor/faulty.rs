@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 use videoframes_core::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
-    JobRepoError, JobResult, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal,
-    Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
+    JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome,
+    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::storage::{
@@ -167,6 +167,10 @@ impl JobRepo for FaultyRepo {
         self.faults.around("get", self.inner.get(job)).await
     }
 
+    async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError> {
+        self.inner.find(prefix, limit).await
+    }
+
     async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
         self.inner.list(filter).await
     }
@@ -189,6 +193,10 @@ impl JobRepo for FaultyRepo {
 
     async fn unfinished(&self) -> Result<Unfinished, JobRepoError> {
         self.inner.unfinished().await
+    }
+
+    async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError> {
+        self.inner.stats(windows).await
     }
 
     async fn take_outbox(&self, most: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {

@@ -20,9 +20,9 @@ pub(crate) enum DlqAction {
     List {
         #[command(flatten)]
         json: JsonArgs,
-        /// Maximum number of messages
-        #[arg(short = 'n', long = "most", value_name = "N", default_value_t = 100)]
-        max: usize,
+        /// Maximum number of messages; 0 lists all
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+        limit: usize,
     },
     /// Print the body of a dead-letter message
     Show {

@@ -23,8 +23,8 @@ use crate::args::LocationArgs;
 use crate::aws;
 use crate::config::{Config, QueueAddress, QueuePlace, Reader};
 use crate::connections::open_existing;
-use crate::jobs::print;
 use crate::queues::Messages;
+use crate::stdout::print;
 
 /// Minimum number of messages that `redrive --all` sends, if present: counts of SQS are delayed.
 const MIN_REDRIVE: u64 = 10;
@@ -140,8 +140,9 @@ async fn act<M: DeadLetterQueue>(
     action: &DlqAction,
 ) -> Result<ExitCode, Failure> {
     match action {
-        DlqAction::List { json, max } => {
-            let messages = queue.list(*max).await?;
+        DlqAction::List { json, limit } => {
+            let max = if *limit == 0 { usize::MAX } else { *limit };
+            let messages = queue.list(max).await?;
             print(&if json.json {
                 to_json(&messages)?
             } else {

@@ -9,7 +9,7 @@ use super::args::{HealthArgs, LogLevelArgs, WorkersArgs};
 use super::client;
 use super::request::{Reply, Request};
 use crate::config::Config;
-use crate::jobs::print;
+use crate::stdout::print;
 use crate::workspace::Workspace;
 
 /// Prints the health of a worker on this machine. The exit code is `UNAVAILABLE` if the worker is not live, or with

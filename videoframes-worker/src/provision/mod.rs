@@ -20,7 +20,7 @@ use self::plan::{Desired, Events, Names, Terms, result_days};
 use self::report::Report;
 use crate::aws;
 use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
-use crate::jobs::print;
+use crate::stdout::print;
 
 /// Creates missing resources and fixes settings that differ, or only reports the differences. Other settings
 /// stay unchanged.

@@ -10,6 +10,7 @@ mod credentials;
 mod crowd;
 mod events;
 mod faults;
+mod jobs;
 mod kills;
 mod log;
 mod notifications;

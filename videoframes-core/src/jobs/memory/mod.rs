@@ -4,6 +4,7 @@ mod outbox;
 mod repo;
 mod row;
 mod state;
+mod stats;
 mod submit;
 mod sweep;
 

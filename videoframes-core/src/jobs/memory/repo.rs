@@ -13,9 +13,10 @@ use super::state::State;
 use crate::clock::{Clock, UnixMillis};
 use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobPage,
-    JobProgress, JobRepo, JobRepoError, JobResult, JobStatus, Lease, NewJob, OutboxMessage, Outcome,
-    RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
+    JobPage, JobProgress, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
+    OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, Unfinished,
+    VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
@@ -163,23 +164,30 @@ impl JobRepo for MemoryJobRepo {
         Ok(state.rows.get(&id).map(|row| row.job.clone()))
     }
 
-    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
+    async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError> {
         let (state, _) = self.begin();
-        let cursor = |job: &VideoJob| JobCursor {
-            created_at: job.created_at,
-            id: job.id,
-        };
-        let wanted = |job: &&VideoJob| {
-            filter.status.is_none_or(|status| job.status == status)
-                && filter.after.is_none_or(|after| cursor(job) < after)
-        };
-        let mut jobs: Vec<&VideoJob> = state.rows.values().map(|row| &row.job).filter(wanted).collect();
-        jobs.sort_unstable_by_key(|job| Reverse(cursor(job)));
+        let range = prefix.range();
+        let mut ids: Vec<JobId> = state
+            .rows
+            .keys()
+            .copied()
+            .filter(|id| range.contains(id))
+            .collect();
+        ids.sort_unstable();
+        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(ids)
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
+        let (state, now) = self.begin();
+        let rows = state.rows.values().map(|row| &row.job);
+        let mut jobs: Vec<&VideoJob> = rows.filter(|job| filter.matches(job, now)).collect();
+        jobs.sort_unstable_by_key(|job| Reverse(JobCursor::from(*job)));
         let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
         jobs.truncate(limit.unwrap_or(usize::MAX));
         let full = limit.is_some_and(|limit| jobs.len() == limit);
         Ok(JobPage {
-            next: jobs.last().filter(|_| full).map(|job| cursor(job)),
+            next: jobs.last().filter(|_| full).map(|job| JobCursor::from(*job)),
             jobs: jobs.into_iter().cloned().collect(),
             unreadable: Vec::new(),
         })
@@ -242,6 +250,11 @@ impl JobRepo for MemoryJobRepo {
             unfinished.add(row.job.status, 1);
         }
         Ok(unfinished)
+    }
+
+    async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError> {
+        let (state, now) = self.begin();
+        Ok(state.stats(windows, now))
     }
 
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError> {

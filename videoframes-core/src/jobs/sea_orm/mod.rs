@@ -8,11 +8,13 @@ mod claim;
 mod entity;
 mod finish;
 mod lease;
+mod list;
 mod operator;
 mod outbox;
 mod read;
 mod repo;
 mod row;
+mod stats;
 mod submit;
 mod sweep;
 

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::call_error::CallError;
-use super::{claim, finish, lease, operator, outbox, read, submit, sweep};
+use super::{claim, finish, lease, list, operator, outbox, read, stats, submit, sweep};
 use crate::database::{Database, within};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobPage, JobProgress, JobRepo,
-    JobRepoError, JobResult, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, Submitted,
-    SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
+    JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage,
+    Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
@@ -94,8 +94,13 @@ impl JobRepo for SeaOrmJobRepo {
         self.call("read the job", read::get(&self.database, job)).await
     }
 
+    async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError> {
+        let work = read::find(&self.database, prefix, limit);
+        self.call("search for jobs by their id", work).await
+    }
+
     async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError> {
-        self.call("list jobs", read::list(&self.database, filter)).await
+        self.call("list jobs", list::list(&self.database, filter)).await
     }
 
     async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
@@ -119,7 +124,12 @@ impl JobRepo for SeaOrmJobRepo {
     }
 
     async fn unfinished(&self) -> Result<Unfinished, JobRepoError> {
-        self.call("count unfinished jobs", read::unfinished(&self.database))
+        self.call("count unfinished jobs", stats::unfinished(&self.database))
+            .await
+    }
+
+    async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError> {
+        self.call("count jobs", stats::stats(&self.database, windows))
             .await
     }
 

@@ -1,20 +1,25 @@
-//! Listing: jobs are read individually and in pages.
+//! Listing: jobs are read individually and in pages, and found by filters.
 
-use super::harness::{JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
-use crate::jobs::{Enqueue, JobCursor, JobFilter, JobId, JobStatus, Unfinished};
+use serde_json::json;
+
+use super::harness::{HOUR, JobRepoHarness, MINUTE, Subject, completed, failed, new_job};
+use crate::jobs::{
+    Enqueue, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobStatus, NewJob, Outcome, Unfinished,
+};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_are_listed_newest_first(harness).await;
     pages_contain_every_job_once(harness).await;
+    jobs_are_filtered_by_error_and_age(harness).await;
+    jobs_are_filtered_by_source(harness).await;
+    jobs_are_filtered_by_text(harness).await;
+    jobs_are_found_by_the_start_of_their_id(harness).await;
     unfinished_jobs_are_counted(harness).await;
 }
 
 async fn list(on: &Subject<'_>, status: Option<JobStatus>, limit: Option<u32>) -> Vec<JobId> {
-    let filter = JobFilter {
-        status,
-        limit,
-        after: None,
-    };
+    let mut filter = JobFilter::default().statuses(status);
+    filter.limit = limit;
     page(on, &filter).await.0
 }
 
@@ -44,32 +49,33 @@ async fn pages_contain_every_job_once(harness: &dyn JobRepoHarness) {
     on.repo.cancel(ids[5]).await.expect("cancelling");
     let mut pending = ids.clone();
     pending.remove(5);
-    for (status, expected) in [(None, &ids), (Some(JobStatus::Pending), &pending)] {
+    let either = [JobStatus::Cancelled, JobStatus::Pending, JobStatus::Pending];
+    for (statuses, expected) in [
+        (&[][..], &ids),
+        (&[JobStatus::Pending], &pending),
+        (&either, &ids),
+        (&JobStatus::ALL, &ids),
+    ] {
         for limit in [1, 5, 6, 12, 13] {
             assert_eq!(
-                all_pages(&on, status, limit).await,
+                all_pages(&on, statuses, limit).await,
                 *expected,
-                "{status:?} by {limit}"
+                "{statuses:?} by {limit}"
             );
         }
     }
     // A job submitted in the meantime comes before all remaining pages.
-    let filter = JobFilter {
-        limit: Some(6),
-        ..JobFilter::default()
-    };
+    let filter = JobFilter::default().limit(6);
     let (first, after) = page(&on, &filter).await;
     on.submit(new_job("meanwhile")).await;
     let (second, _) = page(&on, &JobFilter { after, ..filter }).await;
     assert_eq!([first, second].concat(), ids);
 }
 
-async fn all_pages(on: &Subject<'_>, status: Option<JobStatus>, limit: u32) -> Vec<JobId> {
-    let mut filter = JobFilter {
-        status,
-        limit: Some(limit),
-        after: None,
-    };
+async fn all_pages(on: &Subject<'_>, statuses: &[JobStatus], limit: u32) -> Vec<JobId> {
+    let mut filter = JobFilter::default()
+        .statuses(statuses.iter().copied())
+        .limit(limit);
     let mut listed = Vec::new();
     loop {
         let (jobs, next) = page(on, &filter).await;
@@ -107,6 +113,156 @@ async fn jobs_are_listed_newest_first(harness: &dyn JobRepoHarness) {
     assert_eq!(list(&on, Some(JobStatus::Processing), None).await, [c]);
     assert_eq!(list(&on, Some(JobStatus::Completed), Some(9)).await, [a]);
     assert_eq!(list(&on, Some(JobStatus::Failed), None).await, []);
+}
+
+async fn jobs_are_filtered_by_error_and_age(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (text, lease) = on.claimed("text").await;
+    on.finish(&lease, &failed()).await;
+    on.advance(HOUR).await;
+    let (full, lease) = on.claimed("full").await;
+    let no_space = JobError::new(ErrorCode::NoSpace, "no space left");
+    on.finish(&lease, &Outcome::Failed(no_space)).await;
+    on.advance(HOUR).await;
+    let waiting = on.submit(new_job("waiting")).await;
+    on.advance(MINUTE).await;
+    let all = JobFilter::default;
+    for (filter, expected) in [
+        (all().error_codes(["NO_SPACE"]), &[full][..]),
+        (all().error_codes(["NO_SPACE", "NOT_A_VIDEO"]), &[full, text]),
+        (all().error_codes(["no_space", "NO%"]), &[]),
+        (all().older_than(HOUR / 2), &[full, text]),
+        (all().newer_than(HOUR / 2), &[waiting]),
+        (all().older_than(HOUR / 2).newer_than(HOUR * 3 / 2), &[full]),
+        (
+            all().newer_than(HOUR * 3 / 2).statuses([JobStatus::Pending]),
+            &[waiting],
+        ),
+        (
+            all()
+                .older_than(HOUR / 2)
+                .statuses([JobStatus::Pending, JobStatus::Failed]),
+            &[full, text],
+        ),
+        (all().newer_than(HOUR * 5), &[waiting, full, text]),
+        (all().older_than(HOUR * 24 * 365 * 3000), &[]),
+        (all().ids([text, waiting, JobId::random()]), &[waiting, text]),
+        (all().ids([text, waiting]).statuses([JobStatus::Failed]), &[text]),
+    ] {
+        assert_eq!(page(&on, &filter).await.0, expected, "{filter:?}");
+    }
+}
+
+async fn jobs_are_filtered_by_source(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let submit = async |source: serde_json::Value| {
+        on.advance(MINUTE).await;
+        let key = source.to_string();
+        on.submit(NewJob {
+            source: source.into(),
+            ..new_job(&key)
+        })
+        .await
+    };
+    let literal = submit(json!({"key": "a_b/100%.mp4", "etag": "e"})).await;
+    let other = submit(json!({"bucket": "up-loads", "key": "axb/\"Größe\".mp4"})).await;
+    let upper = submit(json!({"bucket": "a_b", "key": "A_b/x.mp4", "etag": "\"key\":\"a_b"})).await;
+    let invalid = submit(json!({"key": 7, "version": {"key": "a_b"}})).await;
+    let all = JobFilter::default;
+    for (filter, expected) in [
+        (all().source_prefix("a_b"), &[literal][..]),
+        (all().source_prefix("a_b/100%.mp4"), &[literal]),
+        (all().source_prefix("a%"), &[]),
+        (all().source_prefix("axb/\"Grö"), &[other]),
+        (all().source_prefix("A_b/"), &[upper]),
+        (all().source_prefix("b/"), &[]),
+        (all().source_prefix("a_b/100%.mp4\",\"x"), &[]),
+        (all().source_prefix(""), &[upper, other, literal]),
+        (all().source_bucket("up-loads"), &[other]),
+        (all().source_bucket("up-load"), &[]),
+        (all().source_bucket("a_b").source_prefix("A"), &[upper]),
+        (all().source_bucket("a_b").source_prefix("a"), &[]),
+        (all(), &[invalid, upper, other, literal]),
+    ] {
+        assert_eq!(page(&on, &filter).await.0, expected, "{filter:?}");
+    }
+}
+
+async fn jobs_are_filtered_by_text(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let source = json!({"bucket": "uploads", "key": "talks/\"one\".mp4"});
+    let job = NewJob {
+        source: source.into(),
+        client_metadata: Some(json!({"user": "Ada_L", "n": 7})),
+        output_key: "out/1.zip".parse().ok(),
+        ..new_job("order-1")
+    };
+    let first = on.submit(job).await;
+    on.advance(MINUTE).await;
+    let (second, lease) = on.claimed("order_2").await;
+    on.finish(&lease, &failed()).await;
+    for (text, expected) in [
+        ("order", &[second, first][..]),
+        ("r_2", &[second]),
+        ("r-_", &[]),
+        ("ORDER", &[]),
+        ("NOT_A", &[second]),
+        ("text: ü", &[second]),
+        ("Größe 100%", &[second]),
+        ("100%%", &[]),
+        ("talks/\"one\"", &[first]),
+        ("uploads", &[first]),
+        ("Ada_L", &[first]),
+        ("\"n\":7", &[first]),
+        ("out/1", &[first]),
+        // The name of a field of the source is no text of the job.
+        ("bucket", &[]),
+        ("etag", &[]),
+        ("\\", &[]),
+        ("'", &[]),
+    ] {
+        let filter = JobFilter::default().text(text);
+        assert_eq!(page(&on, &filter).await.0, expected, "{text}");
+    }
+    // Each page examines a limited number of jobs.
+    let filter = JobFilter::default().text("etag").limit(1);
+    let (none, next) = page(&on, &filter).await;
+    assert_eq!(none, []);
+    if let Some(next) = next {
+        assert_eq!(page(&on, &filter.after(next)).await.0, []);
+    }
+}
+
+async fn jobs_are_found_by_the_start_of_their_id(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let ids = [
+        "01a20df4-7bcf-71e9-9609-5b0498b3fea5",
+        "01a20df4-7bcf-71e9-9609-ffffffffffff",
+        "01a20df4-8000-7000-8000-000000000000",
+        "f1a20df4-7bcf-71e9-9609-5b0498b3fea5",
+    ];
+    let ids = ids.map(|id| id.parse::<JobId>().expect("an id"));
+    for id in ids.iter().rev() {
+        let key = id.to_string();
+        on.submit(NewJob {
+            id: *id,
+            ..new_job(&key)
+        })
+        .await;
+    }
+    for (prefix, limit, expected) in [
+        ("01a20df4", 9, &ids[..3]),
+        ("01A20DF4", 2, &ids[..2]),
+        ("01a20df4-7bcf-71e9-9609-", 9, &ids[..2]),
+        ("01a20df47bcf71e99609f", 9, &ids[1..2]),
+        ("01a20df4-8000-7000-8000-000000000000", 9, &ids[2..3]),
+        ("f1a20df4", 9, &ids[3..]),
+        ("01a20df5", 9, &[]),
+    ] {
+        let prefix = prefix.parse().expect("a prefix");
+        let found = on.repo.find(&prefix, limit).await.expect("finding");
+        assert_eq!(found, expected, "{prefix}");
+    }
 }
 
 async fn unfinished_jobs_are_counted(harness: &dyn JobRepoHarness) {

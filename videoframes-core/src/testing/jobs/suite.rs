@@ -1,7 +1,7 @@
 //! The list of all checks.
 
 use super::harness::JobRepoHarness;
-use super::{claim, events, finish, lease, list, operator, outbox, submit, sweep, sweep_ends};
+use super::{claim, events, finish, lease, list, operator, outbox, stats, submit, sweep, sweep_ends};
 
 /// Checks the contract of [`JobRepo`](crate::jobs::JobRepo). Needs a multi-threaded runtime, for real concurrency.
 ///
@@ -15,6 +15,7 @@ pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     finish::check(harness).await;
     operator::check(harness).await;
     list::check(harness).await;
+    stats::check(harness).await;
     outbox::check(harness).await;
     sweep::check(harness).await;
     sweep_ends::check(harness).await;

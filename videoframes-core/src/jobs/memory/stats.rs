@@ -1,0 +1,40 @@
+//! Statistics.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::state::State;
+use crate::clock::UnixMillis;
+use crate::jobs::lease::due_since;
+use crate::jobs::{EndedJobs, JobStats, JobStatus, Unfinished};
+
+impl State {
+    pub(super) fn stats(&self, windows: &[Duration], now: UnixMillis) -> JobStats {
+        let mut unfinished = Unfinished::default();
+        let mut ended: Vec<EndedJobs> = windows.iter().copied().map(EndedJobs::new).collect();
+        let (mut oldest, mut lease_owners) = (None, BTreeSet::new());
+        for job in self.rows.values().map(|row| &row.job) {
+            unfinished.add(job.status, 1);
+            if let Some(due) = due_since(job).filter(|due| *due <= now) {
+                oldest = Some(oldest.map_or(due, |oldest: UnixMillis| oldest.min(due)));
+            }
+            let is_held = job.lease_expires_at.is_some_and(|expiry| expiry > now);
+            if job.status == JobStatus::Processing && is_held {
+                lease_owners.extend(job.lease_owner.clone());
+            }
+            if let Some(finished) = job.finished_at {
+                let within = |ended: &&mut EndedJobs| finished >= now.before(ended.window);
+                ended
+                    .iter_mut()
+                    .filter(within)
+                    .for_each(|ended| ended.add(job.status, 1));
+            }
+        }
+        JobStats {
+            unfinished,
+            oldest_wait: oldest.map(|since| now.since(since)),
+            lease_owners: lease_owners.into_iter().collect(),
+            ended,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Commands for jobs: `jobs`, `job`, `cancel`, `retry` and `watch`.
+
+mod args;
+mod change;
+mod details;
+mod failure;
+mod follow;
+mod list;
+mod lookup;
+mod progress;
+mod state;
+mod table;
+mod tally;
+mod watch;
+
+pub(crate) use self::args::{ChangeArgs, JobArgs, JobsArgs, WatchArgs};
+pub(crate) use self::change::run as change;
+pub(crate) use self::details::show;
+pub(crate) use self::failure::{missing, unavailable};
+pub(crate) use self::follow::{Follow, Report};
+pub(crate) use self::list::list;
+pub(crate) use self::lookup::existing;
+pub(crate) use self::progress::human;
+pub(crate) use self::tally::Change;
+pub(crate) use self::watch::watch;

@@ -1,8 +1,10 @@
 //! Retries of calls that have had no effect, since their connection was refused or lost.
 
+use std::borrow::Cow;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
 
+use metrics::counter;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 #[cfg(feature = "postgres")]
@@ -66,17 +68,30 @@ fn classify_code(code: &str) -> Failure {
     }
 }
 
+/// Returns whether a SQLSTATE is a refusal for lack of permission. `42501` is a missing privilege.
+fn is_refusal(code: &str) -> bool {
+    code == "42501" || classify_code(code) == Failure::Refused
+}
+
+/// Returns the error of the client, if `error` has one.
+fn client_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// Returns the SQLSTATE of an error of the server.
+fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    client_error(error)?.as_database_error()?.code()
+}
+
 fn classify(error: &DbErr) -> Failure {
-    let (DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = error else {
-        return Failure::Other;
-    };
-    let RuntimeErr::SqlxError(error) = error else {
-        return Failure::Other;
-    };
-    match &**error {
-        sqlx::Error::Io(_) => Failure::Lost,
-        sqlx::Error::Database(error) => error.code().map_or(Failure::Other, |code| classify_code(&code)),
-        _ => Failure::Other,
+    match client_error(error) {
+        Some(sqlx::Error::Io(_)) => Failure::Lost,
+        _ => code(error).map_or(Failure::Other, |code| classify_code(&code)),
     }
 }
 
@@ -127,6 +142,9 @@ impl Retries {
                 Decision::Fail => false,
             };
             if !repeat {
+                if code(&error).is_some_and(|code| is_refusal(&code)) {
+                    counter!("videoframes_refusals_total", "dependency" => "database").increment(1);
+                }
                 return Err(error);
             }
             tracing::debug!(%error, "repeating a call without an effect on another connection");
@@ -158,6 +176,19 @@ impl Retries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lack_of_permission_is_a_refusal() {
+        for (code, refusal) in [
+            ("28P01", true),
+            ("28000", true),
+            ("42501", true),
+            ("57P01", false),
+            ("23505", false),
+        ] {
+            assert_eq!(is_refusal(code), refusal, "{code}");
+        }
+    }
 
     #[test]
     fn only_calls_without_an_effect_are_repeated() {

@@ -6,6 +6,7 @@ mod backlog;
 mod cancel;
 mod cli;
 mod cloud;
+mod collector;
 mod credentials;
 mod crowd;
 mod events;

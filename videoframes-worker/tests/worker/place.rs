@@ -534,6 +534,11 @@ impl Worker {
         stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
     }
 
+    /// Returns the file with the output on stderr.
+    pub(crate) fn log_file(&self) -> &Path {
+        self.log.path()
+    }
+
     /// Returns the output on stderr so far.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();

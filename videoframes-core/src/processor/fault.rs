@@ -22,7 +22,7 @@ pub(super) enum Point {
 }
 
 /// Performs the fault in `VF_FAULT` (`point=action`) once per process. `kill`, `stop` and `term` send the
-/// process that signal; `panic` panics.
+/// process that signal; `panic` panics; `block` never returns.
 #[cfg(feature = "fault-points")]
 pub(super) fn reached(point: Point) {
     use rustix::process::{Signal, getpid, kill_process};
@@ -43,6 +43,9 @@ pub(super) fn reached(point: Point) {
         "kill" => Signal::KILL,
         "stop" => Signal::STOP,
         "term" => Signal::TERM,
+        "block" => loop {
+            std::thread::park();
+        },
         _ => panic!("the requested fault at {point:?}"),
     };
     tracing::warn!(?point, ?signal, "injecting a fault");

@@ -78,6 +78,24 @@ fn a_paused_worker_is_live_but_not_ready_and_starts_no_job() {
 }
 
 #[test]
+fn a_blocked_runtime_is_not_live_and_the_port_still_answers() {
+    let place = Place::sqlite();
+    place.stdout(&["migrate", "up"]);
+    let worker = place.worker(
+        &[("VF_FAULT", "claimed=block"), ("TOKIO_WORKER_THREADS", "1")],
+        &[],
+    );
+    let address = address(&worker);
+    wait("the worker is live", || get(&address, "/livez").0 == 200);
+    place.submit(video::short(), &[]);
+    wait("the blocked runtime is reported", || {
+        let (status, reasons) = get(&address, "/livez");
+        status == 503 && reasons.contains("loop:runtime")
+    });
+    assert_eq!(get(&address, "/metrics").0, 200);
+}
+
+#[test]
 fn the_log_level_of_a_running_worker_can_be_changed() {
     let place = Place::sqlite();
     place.stdout(&["migrate", "up"]);

@@ -91,7 +91,7 @@ pub const CODES: &[Code] = &[
     code(OUTPUT, BOTH, "output cannot be written"),
     code(DECODER, VF, "ffmpeg failed or hung"),
     code(UNSUPPORTED, VF, "not possible for this input"),
-    code(JOB, WORKER, "job failed, or its state does not allow the command"),
+    code(JOB, WORKER, "job failed, or is in the wrong state"),
     code(UNAVAILABLE, WORKER, "database, store or queue unavailable"),
     code(SCHEMA, WORKER, "database schema of another version"),
     code(CONFLICT, WORKER, "idempotency key of another request"),

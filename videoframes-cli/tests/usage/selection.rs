@@ -88,7 +88,7 @@ fn a_grid_far_finer_than_the_frames_is_rejected_before_decoding() {
         .run(&args)
         .fails(8, &["requests 100000 pictures from 125 frames", "--max-frames"]);
     let every = ["extract", "video.mp4", "--every", "1/20000", "-o", "out.zip"];
-    place.run(&every).fails(8, &["asks for 100000 pictures"]);
+    place.run(&every).fails(8, &["requests 100000 pictures"]);
     assert_eq!(place.made(), Vec::<String>::new());
     let allowed = place.run(&[&args[..], &["--max-frames", "200000", "--dry-run", "--json"]].concat());
     assert_eq!(allowed.json()["pictures"], 100_000);

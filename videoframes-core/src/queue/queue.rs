@@ -19,7 +19,7 @@ pub struct Depth {
     pub in_flight: u64,
     /// Messages whose delay has not passed.
     pub delayed: u64,
-    /// Time since the oldest visible message was sent; an upper bound for SQS. `None` without visible messages, or
+    /// Time since the oldest visible message was sent; an estimate for SQS. `None` without visible messages, or
     /// if it is unknown.
     pub oldest: Option<Duration>,
 }

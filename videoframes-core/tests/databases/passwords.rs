@@ -223,7 +223,7 @@ async fn calls_succeed_although_the_password_changes_before_each() {
 
 /// A write may have been committed before its connection was lost, so the library does not repeat the write.
 #[tokio::test]
-async fn only_one_write_fails_with_the_ended_sessions() {
+async fn at_most_one_write_fails_with_the_ended_sessions() {
     let Some(rotated) = Rotated::start().await else {
         return;
     };
@@ -232,10 +232,19 @@ async fn only_one_write_fails_with_the_ended_sessions() {
     for _ in 0..2 {
         rotated.rotate().await;
         let receive = async || queue.receive(1, Duration::from_secs(60), Duration::ZERO).await;
-        receive().await.unwrap_err();
+        // A connection that was idle for seconds is tested before its use.
+        let first = receive().await;
+        assert!(
+            first.is_err() || first.as_ref().is_ok_and(Vec::is_empty),
+            "{first:?}"
+        );
         assert_eq!(receive().await.unwrap(), []);
         rotated.rotate().await;
-        repo.take_outbox(1, Duration::from_secs(1)).await.unwrap_err();
+        let first = repo.take_outbox(1, Duration::from_secs(1)).await;
+        assert!(
+            first.is_err() || first.as_ref().is_ok_and(Vec::is_empty),
+            "{first:?}"
+        );
         assert_eq!(repo.take_outbox(1, Duration::from_secs(1)).await.unwrap(), []);
     }
 }

@@ -93,7 +93,7 @@ async fn dry_run(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Resul
     let mut pages = Pages::new(repo, filter);
     while let Some(jobs) = pages.next(&mut tally).await.map_err(|e| unavailable(&e))? {
         for job in jobs {
-            match change.obstacle(&job) {
+            match change.obstacle(&job, SystemClock.now()) {
                 Some(reason) => tally.skipped(reason),
                 None => {
                     tally.changeable();
@@ -144,7 +144,7 @@ async fn change_pages(
             if stop.is_cancelled() {
                 return Ok(());
             }
-            if let Some(reason) = change.obstacle(&job) {
+            if let Some(reason) = change.obstacle(&job, SystemClock.now()) {
                 tally.skipped(reason);
                 continue;
             }

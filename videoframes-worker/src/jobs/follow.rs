@@ -118,7 +118,7 @@ impl Follow<'_> {
             jobs.extend(page.jobs);
         }
         // Oldest first, as jobs are processed.
-        jobs.reverse();
+        jobs.sort_by_key(|job| (job.created_at, job.id));
         Ok(jobs)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{JobEvent, JobStatus, VideoJob};
 
 /// A change of jobs by an operator.
@@ -37,12 +38,14 @@ impl Change {
         status.after(self.event()).is_some()
     }
 
-    /// Returns the reason why a job as it was read cannot be changed.
-    pub(super) fn obstacle(self, job: &VideoJob) -> Option<String> {
+    /// Returns the reason why a job as it was read cannot be changed at `now`.
+    pub(super) fn obstacle(self, job: &VideoJob, now: UnixMillis) -> Option<String> {
         if !self.applies_to(job.status) {
             return Some(job.status.to_string());
         }
-        let requested = self == Self::Cancel && job.cancel_requested;
+        // Without an unexpired lease, no worker will end the job.
+        let is_held = job.lease_expires_at.is_some_and(|expiry| expiry > now);
+        let requested = self == Self::Cancel && job.cancel_requested && is_held;
         requested.then(|| "requested to stop before".to_owned())
     }
 }
@@ -141,15 +144,19 @@ mod tests {
         use JobStatus::{Cancelled, Failed, Pending, Processing, RetryWait};
         assert_eq!(Change::Cancel.statuses(), [Pending, Processing, RetryWait]);
         assert_eq!(Change::Retry.statuses(), [Failed, Cancelled]);
+        let now = UnixMillis::new(1000);
         let mut job = job();
-        assert_eq!(Change::Cancel.obstacle(&job), None);
-        assert_eq!(Change::Retry.obstacle(&job).as_deref(), Some("pending"));
+        assert_eq!(Change::Cancel.obstacle(&job, now), None);
+        assert_eq!(Change::Retry.obstacle(&job, now).as_deref(), Some("pending"));
         (job.status, job.cancel_requested) = (Processing, true);
-        let obstacle = Change::Cancel.obstacle(&job);
+        job.lease_expires_at = Some(UnixMillis::new(1001));
+        let obstacle = Change::Cancel.obstacle(&job, now);
         assert_eq!(obstacle.as_deref(), Some("requested to stop before"));
+        job.lease_expires_at = Some(now);
+        assert_eq!(Change::Cancel.obstacle(&job, now), None, "its worker is gone");
         job.status = Cancelled;
-        assert_eq!(Change::Cancel.obstacle(&job).as_deref(), Some("cancelled"));
-        assert_eq!(Change::Retry.obstacle(&job), None);
+        assert_eq!(Change::Cancel.obstacle(&job, now).as_deref(), Some("cancelled"));
+        assert_eq!(Change::Retry.obstacle(&job, now), None);
     }
 
     #[test]

@@ -67,7 +67,7 @@ const METRICS: &[Metric] = &[
     gauge_of(
         "videoframes_queue_oldest_age_seconds",
         Unit::Seconds,
-        "Time since the oldest visible message of a queue was sent, from the first measurement on. For SQS an upper bound, which differs between workers: use min.",
+        "Time since the oldest visible message of a queue was sent, from the first measurement on. For SQS an estimate, which is higher on busy workers: use min.",
     )
     .labels(Labels::Open(&["queue"])),
     gauge_of(

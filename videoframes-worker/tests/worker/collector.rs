@@ -88,7 +88,8 @@ fn a_collector_of_several_workers_keeps_every_line_and_the_story_of_a_job() {
     let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let written = sorted(&format!("{}{}", first.log(), second.log()));
     wait("all lines are collected", || {
-        collector.collected().lines().count() >= written.len()
+        let collected = collector.collected();
+        collected.ends_with('\n') && collected.lines().count() >= written.len()
     });
     let collected = collector.collected();
     assert_eq!(sorted(&collected), written, "every line arrives unchanged");

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 
-/// An upper bound for the age of the oldest visible message: SQS delivers messages roughly in the order in which they
-/// were sent.
+/// An estimate of the age of the oldest visible message: SQS delivers messages roughly in the order in which they were
+/// sent. Redelivered messages may be older.
 #[derive(Debug, Default)]
 pub(super) struct Age {
-    /// Time before which no visible message was sent; zero if it is unknown.
+    /// Estimated time at which the oldest visible message was sent; zero if it is unknown.
     since: AtomicI64,
 }
 
 impl Age {
-    /// Records that all visible messages were sent at `time` or later.
-    pub(super) fn nothing_sent_before(&self, time: UnixMillis) {
-        self.since.fetch_max(time.get(), Ordering::Relaxed);
+    /// Records that all visible messages were probably sent at `time` or later. The clock of SQS may be ahead of `now`.
+    pub(super) fn nothing_sent_before(&self, time: UnixMillis, now: UnixMillis) {
+        self.since.fetch_max(time.min(now).get(), Ordering::Relaxed);
     }
 
-    /// Returns the maximum age of a visible message at `now`, if it is known.
+    /// Returns the estimated age of the oldest visible message at `now`, if it is known.
     pub(super) fn at(&self, now: UnixMillis) -> Option<Duration> {
         match self.since.load(Ordering::Relaxed) {
             0 => None,
@@ -38,7 +38,7 @@ mod tests {
         let now = UnixMillis::new(100_000);
         assert_eq!(age.at(now), None);
         for (sent_at, expected) in [(40_000, 60), (30_000, 60), (90_000, 10), (200_000, 0)] {
-            age.nothing_sent_before(UnixMillis::new(sent_at));
+            age.nothing_sent_before(UnixMillis::new(sent_at), now);
             assert_eq!(age.at(now), Some(Duration::from_secs(expected)), "{sent_at}");
         }
     }

@@ -93,6 +93,10 @@ impl Calls {
         &self.address.url
     }
 
+    pub(super) fn is_fifo(&self) -> bool {
+        self.fifo
+    }
+
     pub(super) fn name(&self) -> &str {
         self.address.name()
     }

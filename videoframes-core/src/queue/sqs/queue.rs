@@ -156,8 +156,11 @@ impl Queue for SqsQueue {
             .await?;
         // Only a receive that waits queries all servers of a queue.
         match received.iter().filter_map(|message| message.sent_at).max() {
-            Some(sent_at) => self.age.nothing_sent_before(sent_at),
-            None if received.is_empty() && !wait.is_zero() => self.age.nothing_sent_before(asked_at),
+            Some(sent_at) => self.age.nothing_sent_before(sent_at, asked_at),
+            // A FIFO queue holds messages back while another message of their group is in flight.
+            None if received.is_empty() && !wait.is_zero() && !self.calls.is_fifo() => {
+                self.age.nothing_sent_before(asked_at, asked_at);
+            }
             None => {}
         }
         Ok(received)
@@ -207,7 +210,7 @@ impl Queue for SqsQueue {
         let asked_at = SystemClock.now();
         let mut depth = self.calls.depth("measure").await?;
         match depth.visible {
-            0 => self.age.nothing_sent_before(asked_at),
+            0 => self.age.nothing_sent_before(asked_at, asked_at),
             _ => depth.oldest = self.age.at(asked_at),
         }
         Ok(depth)

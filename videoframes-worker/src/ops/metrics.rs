@@ -13,9 +13,9 @@ const DURATIONS: &[f64] = &[
 ];
 /// Waits in the queue in seconds.
 const WAITS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0];
-/// Receive counts: the default maximum is 50.
 /// Durations of requests in seconds. Few, since they have many labels.
 const REQUESTS: &[f64] = &[0.025, 0.1, 0.5, 2.5, 10.0];
+/// Receive counts: the default maximum is 50.
 const RECEIVES: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0];
 
 /// Reasons of `videoframes_ready`, without their details.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value;
 use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
-use super::place::{Kind, Place, Worker, extract, wait};
+use super::place::{Kind, Place, extract, wait};
+use super::process::Worker;
 use super::video;
 
 /// Options for an archive of many upload parts.

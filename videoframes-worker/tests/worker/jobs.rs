@@ -1,7 +1,7 @@
 //! Commands for many jobs: filters, short ids, cancel and retry by filter, watch and statistics.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -223,12 +223,10 @@ fn watch_reports_every_change_until_all_jobs_end() {
     assert_eq!(place.stdout(&["watch"]), "", "no job is unfinished");
 }
 
-#[test]
-fn watch_ends_by_an_interrupt_and_leaves_the_jobs() {
-    let place = Place::sqlite();
-    let id = submit(&place, &["-n", "1"]);
-    let mut watch = place.command(&["watch", &id]);
-    let mut watch = watch
+/// Starts to watch a job, and returns the process with its first line.
+fn watch(place: &Place, id: &str) -> (Child, String) {
+    let mut watch = place
+        .command(&["watch", id])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -237,6 +235,14 @@ fn watch_ends_by_an_interrupt_and_leaves_the_jobs() {
     BufReader::new(watch.stdout.as_mut().unwrap())
         .read_line(&mut line)
         .unwrap();
+    (watch, line)
+}
+
+#[test]
+fn watch_ends_by_an_interrupt_and_leaves_the_jobs() {
+    let place = Place::sqlite();
+    let id = submit(&place, &["-n", "1"]);
+    let (watch, line) = watch(&place, &id);
     assert_eq!(line, format!("{id}  pending\n"));
     let pid = watch.id().to_string();
     assert!(
@@ -273,16 +279,7 @@ fn watch_ends_when_the_reader_is_closed() {
 fn watch_fails_if_a_job_is_deleted() {
     let place = Place::sqlite();
     let id = submit(&place, &["-n", "1"]);
-    let mut watch = place.command(&["watch", &id]);
-    let mut watch = watch
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(watch.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let (watch, _) = watch(&place, &id);
     place.sql("DELETE FROM video_jobs");
     assert_eq!(watch.wait_with_output().unwrap().status.code(), Some(3));
 }

@@ -20,6 +20,7 @@ mod operations;
 mod outages;
 mod permissions;
 mod place;
+mod process;
 mod renditions;
 mod requests;
 mod server;

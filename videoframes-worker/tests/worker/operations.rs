@@ -7,7 +7,8 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use super::log;
-use super::place::{Kind, Place, Worker, wait};
+use super::place::{Kind, Place, wait};
+use super::process::Worker;
 use super::video;
 
 /// Returns the address of the operations port of a worker.

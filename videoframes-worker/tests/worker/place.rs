@@ -1,9 +1,8 @@
 //! A separate place for each test: database, objects and workers.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
@@ -19,6 +18,7 @@ use videoframes_core::storage::{IfExists, LocalStorage, ObjectVersion, Storage, 
 use videoframes_core::units::FrameRate;
 
 use super::cloud::Cloud;
+use super::process::Worker;
 
 /// Durations of the protocol, scaled down.
 const TIMING: &[(&str, &str)] = &[
@@ -327,16 +327,9 @@ impl Place {
 
     /// Starts a worker.
     pub(crate) fn worker(&self, env: &[(&str, &str)], args: &[&str]) -> Worker {
-        let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = self.command(&[&["run"], args].concat());
-        // Every line of the log is checked at the end.
-        command.env("VF_LOG_FORMAT", "json");
         command.envs(env.iter().copied());
-        command.stderr(log.reopen().unwrap());
-        Worker {
-            child: command.spawn().unwrap(),
-            log,
-        }
+        Worker::start(command)
     }
 
     /// Runs a worker until all jobs are done.
@@ -498,65 +491,6 @@ impl Place {
     pub(crate) fn results(&self) -> Vec<String> {
         let listed = self.with_storage(async |storage| storage.list("results/", None, 10_000).await.unwrap());
         listed.iter().map(|entry| entry.key.to_string()).collect()
-    }
-}
-
-/// A running worker, killed on drop.
-pub(crate) struct Worker {
-    child: Child,
-    log: tempfile::NamedTempFile,
-}
-
-impl Worker {
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
-        let mut status = None;
-        wait("the worker ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-
-    /// Returns whether the worker is frozen by a signal.
-    pub(crate) fn is_stopped(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
-    }
-
-    /// Returns the file with the output on stderr.
-    pub(crate) fn log_file(&self) -> &Path {
-        self.log.path()
-    }
-
-    /// Returns the output on stderr so far.
-    pub(crate) fn log(&self) -> String {
-        let mut text = String::new();
-        self.log.reopen().unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- a worker's log\n{}", self.log());
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if !std::thread::panicking() {
-            super::log::check(&self.log());
-        }
     }
 }
 

@@ -166,6 +166,7 @@ fn job(n: usize) -> NewJob {
         time_limit: None,
         work_limit: Some(Duration::from_secs(86400)),
         rejection: None,
+        trace: None,
     }
 }
 

@@ -58,6 +58,8 @@
 //!
 //! `s3` and `sqs` add `aws`, and implementations of `Storage` and `Queue` for S3, SQS and compatible services.
 //!
+//! `otel` makes the spans of jobs take part in the traces of OpenTelemetry, with `tracing-opentelemetry`.
+//!
 //! `testing` adds mocks and conformance suites of the traits.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -92,6 +94,8 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+#[cfg(feature = "jobs")]
+pub mod trace;
 pub mod units;
 pub mod video;
 

@@ -155,6 +155,7 @@ async fn a_permanently_rejected_message_does_not_block_others() {
             time_limit: None,
             work_limit: None,
             rejection: None,
+            trace: None,
         };
         let jobs = ["a", "b", "c"].map(job);
         repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();

@@ -17,22 +17,26 @@ mod provision;
 mod queues;
 mod result;
 mod run;
+mod service;
 mod start;
 mod stats;
 mod stdout;
 mod submit;
 mod sweeper;
 mod terminal;
+mod traces;
 mod workspace;
 
 use std::process::ExitCode;
 
 use videoframes_console::{Failure, parse};
 use videoframes_core::ffmpeg::protect_secrets;
+use videoframes_core::processor::ProcessorConfig;
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, LogConfig};
 use crate::logs::{LogFilter, LogFormat};
+use crate::traces::Traces;
 
 fn main() -> ExitCode {
     // Must come first: a compromised ffmpeg could read the memory and environment of this process.
@@ -47,7 +51,14 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(failure) => return failure.report(),
     };
-    let log_filter = logs::start(&log.filter, log.format);
+    if matches!(cli.command, Command::Run(_)) {
+        service::name_instance(&ProcessorConfig::default().owner);
+    }
+    let traces = match Traces::start() {
+        Ok(traces) => traces,
+        Err(failure) => return failure.report(),
+    };
+    let log_filter = logs::start(&log.filter, log.format, &traces);
     let report = |failure: Failure| match log.format {
         LogFormat::Text => failure.report(),
         LogFormat::Json => logs::failure(&failure),
@@ -56,7 +67,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(Failure::internal(&error)),
     };
-    runtime.block_on(dispatch(cli, log_filter)).unwrap_or_else(report)
+    let code = runtime.block_on(dispatch(cli, log_filter)).unwrap_or_else(report);
+    traces.stop();
+    code
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {

@@ -16,8 +16,9 @@ use videoframes_core::processor::{Monitor, Parts, Processor, Queues, Until};
 use crate::args::RunArgs;
 use crate::config::{Config, MetricsFormat};
 use crate::connections::open;
-use crate::logs::{LogFilter, name_instance};
+use crate::logs::LogFilter;
 use crate::ops::{self, Control, MAX_BLOCKED, Observer, Ops, OpsParts, PULSE, Resources};
+use crate::service;
 use crate::start::with_retries;
 use crate::sweeper::Sweeper;
 use crate::workspace::Workspace;
@@ -33,7 +34,9 @@ pub(crate) async fn run(
         }
         config.processor.concurrency = concurrency;
     }
-    name_instance(&config.processor.owner);
+    if let Some(instance) = service::instance() {
+        config.processor.owner = instance.to_owned();
+    }
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let machine = Machine::open(&config, log_filter).await?;
     let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse(machine.monitor.clone())));

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tracing::Instrument;
 use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::digest;
 use videoframes_core::error::chain;
@@ -17,6 +18,7 @@ use videoframes_core::jobs::{
 use videoframes_core::processor::relay;
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, InvalidKey, ObjectKey, ObjectVersion, PutOptions, StorageError};
+use videoframes_core::trace;
 
 use crate::args::SubmitArgs;
 use crate::config::Config;
@@ -24,6 +26,7 @@ use crate::connections::{Connections, open};
 use crate::jobs::{Follow, Report, unavailable};
 use crate::outage::Outage;
 use crate::stdout::print;
+use crate::traces;
 
 /// Maximum time to send the job message, which workers can also send.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,11 +44,19 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     let etag = video.etag(&connections).await?;
     let request = JobRequest::new(&source, fields);
     let mut job = request.into_job(Some(etag), config.processor.deadline);
+    let span = tracing::info_span!("submit", otel.kind = "producer", job.id = %job.id);
+    let parent = traces::parent();
+    if let Some(parent) = &parent {
+        trace::set_parent(&span, parent);
+    }
+    job.trace = trace::context_of(&span).or(parent);
     if args.job.idempotency_key.is_none() {
         // Without a key, every submission is a separate job.
         job.idempotency_key = job.id.to_string();
     }
-    let submitted = connections.repo.submit(&[job], Enqueue::ThroughOutbox).await;
+    let jobs = [job];
+    let submitted = connections.repo.submit(&jobs, Enqueue::ThroughOutbox);
+    let submitted = submitted.instrument(span.clone()).await;
     let submitted = submitted.map_err(|error| match &error {
         JobRepoError::IdempotencyConflict(_) => Failure::because(exit::CONFLICT, &error),
         _ => unavailable(&error),
@@ -58,7 +69,7 @@ pub(crate) async fn run(config: &Config, args: SubmitArgs) -> Result<ExitCode, F
     };
     print(&format!("{}\n", submitted.id))?;
     // Workers would send the message at their next poll of the outbox; sending here avoids the delay.
-    match tokio::time::timeout(SEND_TIMEOUT, send(config, &connections)).await {
+    match tokio::time::timeout(SEND_TIMEOUT, send(config, &connections).instrument(span)).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => tracing::debug!(why, "failed to send the job message; left to the workers"),
         Err(_) => tracing::debug!("timed out sending the job message; left to the workers"),

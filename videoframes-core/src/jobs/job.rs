@@ -12,6 +12,7 @@ use super::renditions::RenditionResult;
 use super::{JobOptions, JobStatus, Parsed, SourceRef, Stage};
 use crate::clock::UnixMillis;
 use crate::storage::ObjectKey;
+use crate::trace::TraceContext;
 
 /// Permanent identifier of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,6 +136,8 @@ pub struct NewJob {
     pub work_limit: Option<Duration>,
     /// Error with which the job fails at once, if any.
     pub rejection: Option<JobError>,
+    /// Trace context of the producer.
+    pub trace: Option<TraceContext>,
 }
 
 /// The current state of a job.
@@ -200,6 +203,9 @@ pub struct VideoJob {
     pub updated_at: UnixMillis,
     /// Time at which the job became terminal.
     pub finished_at: Option<UnixMillis>,
+    /// Trace context of the producer.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 impl VideoJob {

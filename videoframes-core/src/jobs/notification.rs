@@ -4,6 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{JobId, JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+use crate::trace::TraceContext;
 
 /// Namespace of the identifiers of notifications.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_9a52_93c4_4b0e_8a55_2f0e_77c1_d3aa);
@@ -36,11 +37,18 @@ impl OutboxMessage {
         if let Some(finished) = job.finished_at {
             event["time"] = json!(finished);
         }
+        if let Some(trace) = &job.trace {
+            event[TraceContext::TRACEPARENT] = json!(trace.traceparent());
+            if let Some(state) = trace.tracestate() {
+                event[TraceContext::TRACESTATE] = json!(state);
+            }
+        }
         Self {
             id,
             destination: OutboxDestination::Notifier,
             job: job.id,
             body: xml_safe(event.to_string()),
+            trace: job.trace.clone(),
         }
     }
 
@@ -52,7 +60,15 @@ impl OutboxMessage {
             destination: OutboxDestination::Input,
             job,
             body: JobMessage::known(job),
+            trace: None,
         }
+    }
+
+    /// Sets the trace context of the job's producer.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::JobId;
+use crate::trace::TraceContext;
 
 /// The queue that a message is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +37,8 @@ pub struct OutboxMessage {
     pub job: JobId,
     /// Body of the message.
     pub body: String,
+    /// Trace context of the job's producer.
+    pub trace: Option<TraceContext>,
 }
 
 /// The number of unsent messages in the outbox, and the age of the oldest.

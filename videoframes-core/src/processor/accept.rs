@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::fault::{self, Point};
 use super::parts::Parts;
+use super::producer::trace_context;
 use super::receipt::Receipt;
 use super::renditions::is_rendition;
 use super::telemetry;
 use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
 use crate::storage::ObjectInfo;
+use crate::trace;
 
 /// Number of receipts for which the source of a message may fail to answer while other objects do. Then the
 /// message becomes a job, which reports the error.
@@ -52,12 +56,16 @@ impl Parts {
                 return Ok(Accepted::DeadLettered);
             }
         };
+        // Without a context of the producer, the trace of the job begins with this message.
+        let trace = trace_context(receipt.message()).or_else(|| trace::context_of(&Span::current()));
         let mut jobs = Vec::with_capacity(requests.len());
         for request in requests {
             let Some(etag) = self.current_etag(&request, receipts).await else {
                 return Ok(Accepted::NotNow);
             };
-            jobs.push(request.into_job(etag, deadline));
+            let mut job = request.into_job(etag, deadline);
+            job.trace.clone_from(&trace);
+            jobs.push(job);
         }
         if jobs.is_empty() && broken.is_none() {
             return Ok(Accepted::Done);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::config::ProcessorConfig;
 use super::fault::{self, Point};
@@ -47,6 +47,18 @@ enum Ending {
     Defer(JobError, Duration),
     Release,
     Nothing,
+}
+
+impl Ending {
+    /// Returns the error of a failed attempt.
+    fn error(&self) -> Option<&JobError> {
+        match self {
+            Self::Finish(Outcome::Failed(error), _) | Self::RetryLater(error, _) | Self::Defer(error, _) => {
+                Some(error)
+            }
+            Self::Finish(..) | Self::Release | Self::Nothing => None,
+        }
+    }
 }
 
 pub(super) struct Attempt {
@@ -301,6 +313,11 @@ impl Attempt {
 
     fn report(&self, ending: &Ending, began: Instant) -> MessageAction {
         let took = began.elapsed();
+        if let Some(error) = ending.error() {
+            let span = Span::current();
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", error.code.as_str());
+        }
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match ending {
             Ending::Finish(outcome, _) => {

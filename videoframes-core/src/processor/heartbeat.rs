@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::config::Timing;
 use super::fault::{self, Point};
@@ -17,6 +18,7 @@ use crate::jobs::{JobProgress, JobRepo, JobRepoError, Lease, Stage};
 #[derive(Debug)]
 pub(super) struct State {
     inner: Mutex<Inner>,
+    attempt: Span,
 }
 
 #[derive(Debug)]
@@ -24,10 +26,14 @@ struct Inner {
     progress: JobProgress,
     /// Start of the current stage.
     entered: Instant,
+    /// Open while the stage lasts; not entered, since several threads work on a stage.
+    _span: Span,
 }
 
 impl State {
+    /// Returns the state of a new attempt, whose span is the current one.
     pub(super) fn new() -> Self {
+        let attempt = Span::current();
         Self {
             inner: Mutex::new(Inner {
                 progress: JobProgress {
@@ -36,7 +42,9 @@ impl State {
                     frames_total: 0,
                 },
                 entered: Instant::now(),
+                _span: stage_span(&attempt, Stage::Prepare),
             }),
+            attempt,
         }
     }
 
@@ -56,6 +64,7 @@ impl State {
         telemetry::stage_took(inner.progress.stage.as_str(), inner.entered.elapsed());
         inner.progress.stage = stage;
         inner.entered = Instant::now();
+        inner._span = stage_span(&self.attempt, stage);
         tracing::debug!(stage = stage.as_str(), "entered stage");
     }
 
@@ -65,6 +74,10 @@ impl State {
         inner.progress.frames_done = done;
         inner.progress.frames_total = total;
     }
+}
+
+fn stage_span(attempt: &Span, stage: Stage) -> Span {
+    tracing::info_span!(parent: attempt, "stage", otel.name = stage.as_str())
 }
 
 impl Drop for State {

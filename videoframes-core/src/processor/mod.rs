@@ -27,6 +27,7 @@ mod ownership;
 mod parts;
 mod probe;
 mod processor;
+mod producer;
 mod rate;
 mod receipt;
 mod relay;

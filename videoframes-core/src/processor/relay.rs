@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tracing::Span;
 use uuid::Uuid;
 
 use super::fault::{self, Point};
@@ -9,10 +10,13 @@ use super::parts::Parts;
 use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};
-use crate::queue::{Outgoing, Queue, QueueError};
+use crate::queue::{MESSAGE_BYTES, Outgoing, Queue, QueueError};
+use crate::trace::{self, TraceContext};
 
 /// Number of messages per batch.
 const BATCH: u32 = 10;
+/// Bytes that the types of two attributes add to the size of a message in SQS.
+const ATTRIBUTE_TYPES: usize = 2 * "String".len();
 
 /// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,13 +97,10 @@ struct Answers {
 }
 
 async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers) {
-    let outgoing: Vec<Outgoing> = batch
-        .iter()
-        .map(|message| Outgoing {
-            deduplication_id: Some(message.id.to_string()),
-            group: Some(message.job.to_string()),
-            ..Outgoing::new(message.body.clone())
-        })
+    let spans: Vec<Span> = batch.iter().map(|message| span_of(message)).collect();
+    let outgoing = batch.iter().zip(&spans);
+    let outgoing: Vec<Outgoing> = outgoing
+        .map(|(message, span)| outgoing_of(message, span))
         .collect();
     match queue.send(&outgoing).await {
         Ok(each) => {
@@ -130,6 +131,39 @@ async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers
             answers.failed += batch.len() as u64;
         }
     }
+}
+
+/// Returns the span of the sending of a message, a child of the span of the job's producer.
+fn span_of(message: &OutboxMessage) -> Span {
+    let name = match message.destination {
+        OutboxDestination::Notifier => "notify",
+        OutboxDestination::Input => "enqueue",
+    };
+    let span = tracing::info_span!("send", otel.name = name, otel.kind = "producer", job.id = %message.job);
+    if let Some(producer) = &message.trace {
+        trace::set_parent(&span, producer);
+    }
+    span
+}
+
+fn outgoing_of(message: &OutboxMessage, span: &Span) -> Outgoing {
+    let mut outgoing = Outgoing::new(message.body.clone())
+        .deduplication_id(message.id.to_string())
+        .group(message.job.to_string());
+    if let Some(context) = trace::context_of(span).or_else(|| message.trace.clone()) {
+        let mut attribute = |name: &str, value: &str| {
+            outgoing.attributes.insert(name.to_owned(), value.to_owned());
+        };
+        attribute(TraceContext::TRACEPARENT, context.traceparent());
+        if let Some(state) = context.tracestate() {
+            attribute(TraceContext::TRACESTATE, state);
+        }
+    }
+    // A message must not be rejected because of its trace.
+    if outgoing.bytes() + ATTRIBUTE_TYPES > MESSAGE_BYTES {
+        outgoing.attributes.clear();
+    }
+    outgoing
 }
 
 impl Answers {

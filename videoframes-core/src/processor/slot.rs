@@ -13,6 +13,7 @@ use super::fault::{self, Point};
 use super::monitor::{LoopGuard, max_age};
 use super::orphans;
 use super::owner;
+use super::producer::trace_context;
 use super::rate::Rate;
 use super::receipt::Receipt;
 use super::retry::Backoff;
@@ -21,8 +22,9 @@ use super::stop::{Reason, Stop};
 use super::subject::{Operation, StoreUse, Subject};
 use super::telemetry;
 use crate::error::chain;
-use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus};
+use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus, Lease, VideoJob};
 use crate::queue::Message;
+use crate::trace::{self, TraceContext};
 
 /// Maximum time for which a message stays hidden because of a condition that may end at any time.
 const MAX_PAUSE: Duration = Duration::from_secs(900);
@@ -62,11 +64,17 @@ impl Slot {
                 receipt.extend_visibility(Duration::ZERO).await;
                 return;
             }
+            let producer = trace_context(receipt.message());
             let span = tracing::info_span!(
-                "message",
+                "receive",
+                otel.kind = "consumer",
                 messaging.message.id = receipt.message().id,
-                receive_count = receipt.message().receive_count
+                receive_count = receipt.message().receive_count,
+                trace_id = producer.as_ref().map(TraceContext::trace_id)
             );
+            if let Some(producer) = &producer {
+                trace::set_parent(&span, producer);
+            }
             // A panic while a message is handled does not end the slot.
             let slot = Self::new(Arc::clone(&self.shared));
             let handling = async move { slot.handle(&receipt).await };
@@ -248,7 +256,9 @@ impl Slot {
             crashes: config.crashes,
         };
         let claimed = Instant::now();
-        let claim = self.claim_with_retries(job, &terms, claimed).await?;
+        let span = tracing::info_span!("claim", job.id = %job);
+        let claim = self.claim_with_retries(job, &terms, claimed).instrument(span);
+        let claim = claim.await?;
         self.shared.parts.circuits.succeeded(&Subject::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.refund_job();
@@ -259,17 +269,7 @@ impl Slot {
         };
         Ok(match claim {
             Claim::Claimed(lease, row) => {
-                let source = row.source.json();
-                let version = source["version"].as_str().or(source["etag"].as_str());
-                let span = tracing::info_span!(
-                    "job",
-                    job.id = %job,
-                    job.attempt = row.attempts,
-                    lease.epoch = lease.epoch.0,
-                    input.bucket = source["bucket"].as_str(),
-                    input.key = source["key"].as_str(),
-                    input.version = version
-                );
+                let span = attempt_span(&row, &lease);
                 let stop = Stop::default();
                 let attempt = Attempt {
                     parts: Arc::clone(&self.shared.parts),
@@ -365,4 +365,24 @@ impl Slot {
         }
         attempt.await
     }
+}
+
+/// Returns the span of an attempt, linked to the producer of the job: the message may have another producer.
+fn attempt_span(job: &VideoJob, lease: &Lease) -> tracing::Span {
+    let source = job.source.json();
+    let span = tracing::info_span!(
+        "attempt",
+        otel.status_code = tracing::field::Empty,
+        otel.status_description = tracing::field::Empty,
+        job.id = %job.id,
+        job.attempt = job.attempts,
+        lease.epoch = lease.epoch.0,
+        input.bucket = source["bucket"].as_str(),
+        input.key = source["key"].as_str(),
+        input.version = source["version"].as_str().or(source["etag"].as_str())
+    );
+    if let Some(producer) = &job.trace {
+        trace::add_link(&span, producer);
+    }
+    span
 }

@@ -177,6 +177,7 @@ impl Entry {
             receipt,
             receive_count: self.receive_count,
             sent_at: Some(self.sent_at),
+            aws_trace_header: None,
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct Message {
     pub receive_count: u32,
     /// Time at which the message was sent, if the queue reports it.
     pub sent_at: Option<UnixMillis>,
+    /// X-Ray trace header of the producer, if the queue keeps one.
+    pub aws_trace_header: Option<String>,
 }
 
 impl Message {
@@ -123,6 +125,7 @@ impl Message {
             receipt,
             receive_count,
             sent_at: None,
+            aws_trace_header: None,
         }
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn job(key: &str) -> NewJob {
         time_limit: None,
         work_limit: None,
         rejection: None,
+        trace: None,
     }
 }
 

@@ -123,6 +123,7 @@ fn job(key: &str) -> NewJob {
         time_limit: None,
         work_limit: None,
         rejection: None,
+        trace: None,
     }
 }
 

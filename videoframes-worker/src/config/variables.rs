@@ -212,6 +212,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "metrics: prometheus (at the operations port), emf (CloudWatch lines on stdout) or off",
     ),
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "collector of traces by OTLP over HTTP, such as http://localhost:4318 (docs/monitoring.md)",
+    ),
 ];
 
 /// Returns the variables as a section of `--help`.

@@ -86,6 +86,7 @@ pub(super) mod tests {
             time_limit: None,
             work_limit: None,
             rejection: None,
+            trace: None,
         };
         let repo = MemoryJobRepo::new(std::sync::Arc::new(ManualClock::default()));
         let runtime = tokio::runtime::Builder::new_current_thread().build();

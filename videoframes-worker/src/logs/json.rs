@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use videoframes_core::text::printable_json;
 
 use super::record::Record;
-use super::service;
+use crate::service;
 
 /// Returns the line without a line break. `timestamp` is in RFC 3339.
 ///

@@ -1,12 +1,16 @@
 //! Formats events and writes them to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
+use opentelemetry::trace::TraceContextExt;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use tracing::dispatcher::WeakDispatch;
 use tracing::span::{Attributes, Id, Record as SpanUpdate};
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -14,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::record::{Fields, Record};
 use super::{json, panics, text};
+use crate::traces::{Traces, is_own};
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +33,9 @@ const RFC3339: &[BorrowedFormatItem<'_>] =
 const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
 /// Maximum columns of a line on a terminal.
 const COLUMNS: usize = 120;
+/// Fields of lines in JSON.
+const TRACE_ID: &str = "trace_id";
+const SPAN_ID: &str = "span_id";
 
 /// The filter of log levels of a running process.
 #[derive(Debug, Clone)]
@@ -43,15 +51,22 @@ impl LogFilter {
     }
 }
 
-/// Starts logging to stderr, including panics. `filter` is a level or a filter of targets.
-pub(crate) fn start(filter: &str, format: LogFormat) -> LogFilter {
+/// Starts logging to stderr, including panics, and the export of `traces`. `filter` is a level or a filter of targets.
+pub(crate) fn start(filter: &str, format: LogFormat, traces: &Traces) -> LogFilter {
     let filter = EnvFilter::builder().parse_lossy(with_clients(filter));
     let (filter, handle) = reload::Layer::new(filter);
     let layer = LogLayer {
         format,
         columns: io::stderr().is_terminal().then(columns),
+        dispatch: traces.is_enabled().then(OnceLock::new),
     };
-    tracing_subscriber::registry().with(filter).with(layer).init();
+    // Lines of all levels have the fields of their spans.
+    let spans = filter_fn(|metadata| metadata.is_span() && is_own(metadata));
+    let spans = spans.with_max_level_hint(LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter.or(spans)))
+        .with(traces.layer())
+        .init();
     panics::log_panics();
     LogFilter(handle)
 }
@@ -75,10 +90,30 @@ struct LogLayer {
     format: LogFormat,
     /// Width of the terminal, if stderr is a terminal.
     columns: Option<usize>,
+    /// The dispatcher of this layer, if spans are exported.
+    dispatch: Option<OnceLock<WeakDispatch>>,
 }
 
 impl LogLayer {
-    fn line(&self, record: Record) -> String {
+    /// Returns the identifiers of the trace and the exported span of an event.
+    fn trace_of<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<(String, String)>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let dispatch = self.dispatch.as_ref()?.get()?.upgrade()?;
+        let span = context.event_span(event)?.id();
+        let context = tracing_opentelemetry::get_otel_context(&span, &dispatch)?;
+        let span = context.span();
+        let span = span.span_context();
+        span.is_valid()
+            .then(|| (span.trace_id().to_string(), span.span_id().to_string()))
+    }
+
+    fn line(&self, mut record: Record) -> String {
+        if self.format == LogFormat::Text {
+            record.fields.remove(TRACE_ID);
+            record.fields.remove(SPAN_ID);
+        }
         let now = OffsetDateTime::now_utc();
         // Formatting cannot fail: every time has all components of both formats.
         let format = |format| now.format(format).unwrap_or_default();
@@ -91,6 +126,13 @@ impl LogLayer {
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(own) = &self.dispatch {
+            // A layer is registered once.
+            let _ = own.set(dispatch.downgrade());
+        }
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
@@ -108,7 +150,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = self.line(Record::new(event, &context));
+        let mut record = Record::new(event, &context);
+        if let Some((trace_id, span_id)) = self.trace_of(event, &context) {
+            record.fields.insert(TRACE_ID.to_owned(), trace_id.into());
+            record.fields.insert(SPAN_ID.to_owned(), span_id.into());
+        }
+        let mut line = self.line(record);
         line.push('\n');
         // Errors are ignored: a worker must continue after the reader of its log has closed the pipe.
         let _ = io::stderr().lock().write_all(line.as_bytes());

@@ -8,9 +8,7 @@ mod json;
 mod layer;
 mod panics;
 mod record;
-mod service;
 mod text;
 
 pub(crate) use self::failure::failure;
 pub(crate) use self::layer::{LogFilter, LogFormat, start};
-pub(crate) use self::service::{NAME, VERSION, name_instance};

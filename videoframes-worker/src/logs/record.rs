@@ -59,6 +59,10 @@ impl Record {
 
 impl Fields {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        // Fields such as `otel.kind` are instructions for the export of spans.
+        if field.name().starts_with("otel.") {
+            return;
+        }
         // Log statements write `error` for `error.message`.
         let name = match field.name() {
             "error" => "error.message",

@@ -169,7 +169,7 @@ fn line(labels: Labels, metrics: Measurements, time: u64) -> String {
         "_aws".to_owned(),
         json!({"Timestamp": time, "CloudWatchMetrics": [directive]}),
     );
-    object.insert(DIMENSION.to_owned(), crate::logs::NAME.into());
+    object.insert(DIMENSION.to_owned(), crate::service::NAME.into());
     object.extend(labels.into_iter().map(|(name, value)| (name, value.into())));
     object.extend(metrics);
     Value::Object(object).to_string()

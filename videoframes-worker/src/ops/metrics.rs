@@ -122,7 +122,7 @@ pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
     Collector::default().describe();
     gauge!(
         "videoframes_build_info",
-        "version" => crate::logs::VERSION,
+        "version" => crate::service::VERSION,
         "ffmpeg" => ffmpeg.to_owned()
     )
     .set(1.0);

@@ -224,8 +224,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn version(State(shared): State<Arc<Shared>>) -> Response {
     let version = serde_json::json!({
-        "name": crate::logs::NAME,
-        "version": crate::logs::VERSION,
+        "name": crate::service::NAME,
+        "version": crate::service::VERSION,
         "ffmpeg": shared.parts.ffmpeg_version,
     });
     (

@@ -28,5 +28,6 @@ mod signals;
 mod snapshots;
 mod stores;
 mod sweep;
+mod traces;
 mod usage;
 mod video;

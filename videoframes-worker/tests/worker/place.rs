@@ -243,18 +243,22 @@ impl Place {
         }
     }
 
+    /// Runs `work` with the queue of notifications, without the worker.
+    pub(crate) fn with_notifier<T>(&self, work: impl AsyncFnOnce(&dyn Queue) -> T) -> T {
+        match &self.cloud {
+            Some(cloud) => runtime().block_on(async { work(&cloud.queue("notifier").await).await }),
+            None => self.queue("notifier", async |queue| work(&queue).await),
+        }
+    }
+
     /// Sends notifications without the worker.
     pub(crate) fn notify(&self, bodies: &[String]) {
         let messages: Vec<Outgoing> = bodies.iter().map(Outgoing::new).collect();
-        let send = async |queue: &dyn Queue| {
+        self.with_notifier(async |queue: &dyn Queue| {
             for sent in queue.send(&messages).await.unwrap() {
                 sent.unwrap();
             }
-        };
-        match &self.cloud {
-            Some(cloud) => runtime().block_on(async { send(&cloud.queue("notifier").await).await }),
-            None => self.queue("notifier", async |queue| send(&queue).await),
-        }
+        });
     }
 
     /// Returns the number of visible notifications.
@@ -269,11 +273,7 @@ impl Place {
     }
 
     fn notifier_depth(&self) -> Depth {
-        let depth = async |queue: &dyn Queue| queue.depth().await.unwrap();
-        match &self.cloud {
-            Some(cloud) => runtime().block_on(async { depth(&cloud.queue("notifier").await).await }),
-            None => self.queue("notifier", async |queue| depth(&queue).await),
-        }
+        self.with_notifier(async |queue: &dyn Queue| queue.depth().await.unwrap())
     }
 
     /// Changes the database directly.

@@ -274,6 +274,6 @@ mod tests {
             sample((3 << 20) + 50, 50),
         ];
         assert_eq!(reads(&large), [0..1, 1..3]);
-        assert_eq!(reads(&[]), []);
+        assert!(reads(&[]).is_empty());
     }
 }

@@ -61,7 +61,10 @@ impl JobRepo for MemoryJobRepo {
             let row = state.rows.get(&new.id);
             let waits = row.is_some_and(|row| !row.job.status.is_terminal());
             if waits && enqueue == Enqueue::ThroughOutbox {
-                state.outbox.add(OutboxMessage::to_workers(new.id), now);
+                let trace = row.and_then(|row| row.job.trace.clone());
+                state
+                    .outbox
+                    .add(OutboxMessage::to_workers(new.id).with_trace(trace), now);
             }
         }
         Ok(submitted)
@@ -226,7 +229,8 @@ impl JobRepo for MemoryJobRepo {
         job.deadline_at = deadline(job.time_limit_ms, now);
         let job = job.clone();
         row.enqueued_at = now;
-        state.outbox.add(OutboxMessage::to_workers(id), now);
+        let message = OutboxMessage::to_workers(id).with_trace(job.trace.clone());
+        state.outbox.add(message, now);
         Ok(Some(job))
     }
 

@@ -40,6 +40,15 @@ pub struct Events {
     pub broken: Option<String>,
 }
 
+/// Takes the data of a CloudEvent in JSON (structured mode).
+pub(super) fn cloud_event_data(fields: &mut Map<String, Value>) -> Option<Map<String, Value>> {
+    text(fields, "specversion")?;
+    match fields.remove("data") {
+        Some(Value::Object(data)) => Some(data),
+        _ => None,
+    }
+}
+
 /// Returns the content of an SNS envelope, or `None` if the message is not an envelope.
 pub(super) fn enveloped(fields: &Map<String, Value>) -> Result<Option<&str>, Poison> {
     match (text(fields, "Type"), text(fields, "Message")) {

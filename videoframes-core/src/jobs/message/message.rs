@@ -8,6 +8,7 @@ use super::request::JobRequest;
 use super::strict;
 use crate::jobs::JobId;
 use crate::limits::MESSAGE_BYTES;
+use crate::trace::TraceContext;
 
 /// A message to the workers.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub enum JobMessage {
 
 impl JobMessage {
     /// Parses a message: the crate's own format, an S3 event notification, an S3 event from EventBridge, or
-    /// one of these in an SNS envelope.
+    /// one of these in an SNS envelope or as the data of a CloudEvent.
     ///
     /// # Errors
     /// Returns [`Poison`] for a message that cannot become a job. Invalid values create a job that fails.
@@ -33,9 +34,12 @@ impl JobMessage {
         if body.len() > MESSAGE_BYTES {
             return Err(Poison::TooLarge { bytes: body.len() });
         }
-        let fields = object(body)?;
-        match events::enveloped(&fields)? {
-            Some(inner) => Self::read(object(inner)?),
+        let mut fields = object(body)?;
+        if let Some(inner) = events::enveloped(&fields)? {
+            return Self::read(object(inner)?);
+        }
+        match events::cloud_event_data(&mut fields) {
+            Some(data) => Self::read(data),
             None => Self::read(fields),
         }
     }
@@ -48,6 +52,10 @@ impl JobMessage {
                 Some(events) => Ok(Self::Events(events)),
                 None => Err(Poison::UnknownVersion(shown(&version))),
             };
+        }
+        // The trace context is no part of the request.
+        for name in [TraceContext::TRACEPARENT, TraceContext::TRACESTATE] {
+            fields.remove(name);
         }
         if let Some(id) = fields.get("job_id").and_then(Value::as_str) {
             return id.parse().map(Self::Known).map_err(|_| Poison::NoSource);

@@ -150,6 +150,7 @@ impl JobRequest {
             time_limit,
             work_limit: Some(longest),
             rejection,
+            trace: None,
         }
     }
 }

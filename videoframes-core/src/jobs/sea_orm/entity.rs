@@ -10,6 +10,7 @@ use crate::clock::UnixMillis;
 use crate::jobs::{
     JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, RenditionResult, UnknownStatus, VideoJob,
 };
+use crate::trace::TraceContext;
 
 pub(super) mod video_job {
     use sea_orm::entity::prelude::*;
@@ -59,6 +60,7 @@ pub(super) mod video_job {
         pub result_renditions: Option<String>,
         pub work_limit_ms: Option<i64>,
         pub begun_at: Option<i64>,
+        pub trace_context: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -84,6 +86,7 @@ pub(super) mod outbox {
         pub sent_at: Option<i64>,
         pub refused_at: Option<i64>,
         pub refused_because: Option<String>,
+        pub trace_context: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -128,6 +131,7 @@ impl TryFrom<video_job::Model> for VideoJob {
             created_at: UnixMillis(row.created_at),
             updated_at: UnixMillis(row.updated_at),
             finished_at: row.finished_at.map(UnixMillis),
+            trace: trace(row.trace_context.as_deref()),
         })
     }
 }
@@ -163,8 +167,14 @@ impl TryFrom<outbox::Model> for OutboxMessage {
                 .ok_or_else(|| DbErr::Type(format!("unknown destination '{}'", row.destination)))?,
             job: JobId(row.job_id),
             body: row.body,
+            trace: trace(row.trace_context.as_deref()),
         })
     }
+}
+
+/// Reads a trace context. An unreadable context is no reason to stop the job.
+fn trace(line: Option<&str>) -> Option<TraceContext> {
+    line?.parse().ok()
 }
 
 fn named<T: FromStr<Err = UnknownStatus>>(name: &str) -> Result<T, DbErr> {

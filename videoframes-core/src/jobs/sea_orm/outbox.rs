@@ -31,6 +31,7 @@ pub(super) async fn add(
                 Column::JobId,
                 Column::Body,
                 Column::CreatedAt,
+                Column::TraceContext,
             ])
             // An event with this identifier has been sent or will be.
             .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
@@ -42,6 +43,7 @@ pub(super) async fn add(
                 message.job.0.into(),
                 message.body.as_str().into(),
                 database.now(),
+                message.trace.as_ref().map(ToString::to_string).into(),
             ]);
         }
         transaction.execute(&insert).await?;

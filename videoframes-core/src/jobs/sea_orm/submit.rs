@@ -135,6 +135,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Column::EventOrder,
             Column::MessageId,
             Column::WorkLimitMs,
+            Column::TraceContext,
         ])
         // Conflicts of the idempotency key and of the message.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
@@ -179,6 +180,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             order.into(),
             known.new_message(job).into(),
             job.work_limit.map(millis).into(),
+            job.trace.as_ref().map(ToString::to_string).into(),
         ]);
     }
     insert
@@ -188,7 +190,9 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
 fn messages(new: &[VideoJob], enqueue: Enqueue) -> Vec<OutboxMessage> {
     let message = |job: &VideoJob| match (job.status.is_terminal(), enqueue) {
         (true, _) => Some(OutboxMessage::notification(job)),
-        (false, Enqueue::ThroughOutbox) => Some(OutboxMessage::to_workers(job.id)),
+        (false, Enqueue::ThroughOutbox) => {
+            Some(OutboxMessage::to_workers(job.id).with_trace(job.trace.clone()))
+        }
         (false, Enqueue::AlreadyQueued) => None,
     };
     new.iter().filter_map(message).collect()

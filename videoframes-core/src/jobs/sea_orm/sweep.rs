@@ -228,7 +228,10 @@ impl Sweep<'_> {
                         .await?;
                     self.swept.count(&outcome);
                 }
-                _ if abandoned == Abandoned::Yes && enqueue.len() < left => enqueue.push(facts.job.id),
+                _ if abandoned == Abandoned::Yes && enqueue.len() < left => {
+                    let message = OutboxMessage::to_workers(facts.job.id);
+                    enqueue.push(message.with_trace(facts.job.trace));
+                }
                 _ => {}
             }
         }
@@ -236,11 +239,10 @@ impl Sweep<'_> {
             let enqueued = Query::update()
                 .table(Entity)
                 .value(Column::EnqueuedAt, self.database.now())
-                .and_where(Column::Id.is_in(enqueue.iter().map(|job| job.0)))
+                .and_where(Column::Id.is_in(enqueue.iter().map(|message| message.job.0)))
                 .to_owned();
             transaction.execute(&enqueued).await?;
-            let messages: Vec<_> = enqueue.iter().copied().map(OutboxMessage::to_workers).collect();
-            outbox::add(self.database, &transaction, &messages).await?;
+            outbox::add(self.database, &transaction, &enqueue).await?;
         }
         transaction.commit().await?;
         self.swept.enqueued += enqueue.len() as u64;

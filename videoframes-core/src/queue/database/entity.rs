@@ -73,6 +73,7 @@ impl row::Model {
             receipt: self.receipt().handle(),
             receive_count: self.receive_count.unsigned_abs(),
             sent_at: Some(UnixMillis(self.sent_at)),
+            aws_trace_header: None,
             body: self.body,
         })
     }

@@ -114,6 +114,7 @@ impl Calls {
             .wait_time_seconds(seconds(wait.min(MAX_WAIT)))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .message_attribute_names("All")
             .send()
             .await;
@@ -346,6 +347,7 @@ fn message(received: types::Message) -> Message {
         body: received.body.unwrap_or_default(),
         receive_count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         sent_at: sent_at.map(UnixMillis),
+        aws_trace_header: system.get(&MessageSystemAttributeName::AwsTraceHeader).cloned(),
         // Ignores binary attributes.
         attributes: attributes
             .filter_map(|(name, value)| Some((name, value.string_value?)))
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn batches_have_at_most_ten_messages_and_the_size_of_one() {
-        assert_eq!(batches(&[]), []);
+        assert!(batches(&[]).is_empty());
         assert_eq!(batches(&[1; 25]), [0..10, 10..20, 20..25]);
         let half = MESSAGE_BYTES / 2;
         assert_eq!(

@@ -68,6 +68,7 @@ mod tests {
             receipt: ReceiptHandle(String::new()),
             receive_count: 1,
             sent_at: None,
+            aws_trace_header: None,
         }
     }
 

@@ -177,6 +177,7 @@ pub(super) fn new_job(key: &str) -> NewJob {
         time_limit: None,
         work_limit: None,
         rejection: None,
+        trace: None,
     }
 }
 

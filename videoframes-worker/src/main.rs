@@ -6,6 +6,7 @@ mod config;
 mod connections;
 mod credentials;
 mod dlq;
+mod error_tracking;
 mod jobs;
 mod logs;
 mod migrate;
@@ -35,6 +36,7 @@ use videoframes_core::processor::ProcessorConfig;
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, LogConfig};
+use crate::error_tracking::ErrorTracker;
 use crate::logs::{LogFilter, LogFormat};
 use crate::traces::Traces;
 
@@ -54,11 +56,11 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Run(_)) {
         service::name_instance(&ProcessorConfig::default().owner);
     }
-    let traces = match Traces::start() {
-        Ok(traces) => traces,
+    let (traces, errors) = match start_exports() {
+        Ok(exports) => exports,
         Err(failure) => return failure.report(),
     };
-    let log_filter = logs::start(&log.filter, log.format, &traces);
+    let log_filter = logs::start(&log.filter, log.format, (&traces, &errors));
     let report = |failure: Failure| match log.format {
         LogFormat::Text => failure.report(),
         LogFormat::Json => logs::failure(&failure),
@@ -68,8 +70,13 @@ fn main() -> ExitCode {
         Err(error) => return report(Failure::internal(&error)),
     };
     let code = runtime.block_on(dispatch(cli, log_filter)).unwrap_or_else(report);
+    errors.stop();
     traces.stop();
     code
+}
+
+fn start_exports() -> Result<(Traces, ErrorTracker), Failure> {
+    Ok((Traces::start()?, ErrorTracker::start()?))
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {

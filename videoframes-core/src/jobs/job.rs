@@ -278,6 +278,28 @@ macro_rules! error_codes {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
+
+            /// Returns whether the system is the reason, and not the request, its video or an operator.
+            #[must_use]
+            pub fn is_system_fault(self) -> bool {
+                !matches!(
+                    self,
+                    Self::InvalidRequest
+                        | Self::SourceNotFound
+                        | Self::SourceRefused
+                        | Self::InputChanged
+                        | Self::EmptySource
+                        | Self::NotAVideo
+                        | Self::NoVideoStream
+                        | Self::DamagedVideo
+                        | Self::SelectionOutOfRange
+                        | Self::LimitExceeded
+                        | Self::RenditionFailed
+                        | Self::OutputExists
+                        | Self::Cancelled
+                        | Self::Superseded
+                )
+            }
         }
     };
 }

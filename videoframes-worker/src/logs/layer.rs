@@ -18,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::record::{Fields, Record};
 use super::{json, panics, text};
+use crate::error_tracking::ErrorTracker;
 use crate::traces::{Traces, is_own};
 
 /// The format of log lines.
@@ -51,8 +52,9 @@ impl LogFilter {
     }
 }
 
-/// Starts logging to stderr, including panics, and the export of `traces`. `filter` is a level or a filter of targets.
-pub(crate) fn start(filter: &str, format: LogFormat, traces: &Traces) -> LogFilter {
+/// Starts logging to stderr, including panics, and the export of traces and errors. `filter` is a level or a filter of targets.
+pub(crate) fn start(filter: &str, format: LogFormat, exports: (&Traces, &ErrorTracker)) -> LogFilter {
+    let (traces, errors) = exports;
     let filter = EnvFilter::builder().parse_lossy(with_clients(filter));
     let (filter, handle) = reload::Layer::new(filter);
     let layer = LogLayer {
@@ -66,6 +68,7 @@ pub(crate) fn start(filter: &str, format: LogFormat, traces: &Traces) -> LogFilt
     tracing_subscriber::registry()
         .with(layer.with_filter(filter.or(spans)))
         .with(traces.layer())
+        .with(errors.layer())
         .init();
     panics::log_panics();
     LogFilter(handle)

@@ -12,3 +12,5 @@ mod text;
 
 pub(crate) use self::failure::failure;
 pub(crate) use self::layer::{LogFilter, LogFormat, start};
+#[cfg(feature = "sentry")]
+pub(crate) use self::record::Record;

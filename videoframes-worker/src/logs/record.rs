@@ -19,16 +19,16 @@ const MESSAGE: &str = "message";
 
 /// A log line before its formatting.
 #[derive(Debug, PartialEq)]
-pub(super) struct Record {
-    pub(super) level: Level,
-    pub(super) target: String,
-    pub(super) message: String,
-    pub(super) fields: Map<String, Value>,
+pub(crate) struct Record {
+    pub(crate) level: Level,
+    pub(crate) target: String,
+    pub(crate) message: String,
+    pub(crate) fields: Map<String, Value>,
 }
 
 impl Record {
     /// Collects the fields from the outermost span to the event.
-    pub(super) fn new<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
+    pub(crate) fn new<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {

@@ -9,6 +9,7 @@ mod cloud;
 mod collector;
 mod credentials;
 mod crowd;
+mod error_tracking;
 mod events;
 mod faults;
 mod jobs;

@@ -77,6 +77,10 @@ pub(crate) enum Command {
     Result(ResultArgs),
     /// Print the sent notifications, one JSON event per line
     Notifications(NotificationsArgs),
+    /// Write a checked backup of a SQLite database, while workers run
+    Backup(crate::backup::BackupArgs),
+    /// Replace a SQLite database by a backup, after checks of the backup
+    Restore(crate::backup::RestoreArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
     /// List, redrive or delete dead-letter messages

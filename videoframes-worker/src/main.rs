@@ -2,6 +2,8 @@
 
 mod args;
 mod aws;
+mod backup;
+mod backup_times;
 mod config;
 mod connections;
 mod credentials;
@@ -82,6 +84,8 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Backup(args) => backup::back_up(&config, &args).await,
+        Command::Restore(args) => backup::restore(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,

@@ -211,6 +211,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "prometheus",
         "metrics: prometheus (at the operations port), emf (CloudWatch lines on stdout) or off",
     ),
+    (
+        "VF_BACKUP_METRICS",
+        "",
+        "file with the times of backups and restore tests, for /metrics [default: FILE.backup.prom of sqlite:FILE]",
+    ),
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
 ];
 

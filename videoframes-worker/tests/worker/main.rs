@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod backlog;
+mod backup;
 mod cancel;
 mod cli;
 mod cloud;

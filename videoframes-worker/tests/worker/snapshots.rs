@@ -22,6 +22,8 @@ fn help_reads_as_agreed() {
         "stats",
         "result",
         "notifications",
+        "backup",
+        "restore",
         "migrate",
         "dlq",
         "provision",

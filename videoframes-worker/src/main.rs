@@ -17,6 +17,7 @@ mod ops;
 mod outage;
 mod provision;
 mod queues;
+mod restore_objects;
 mod result;
 mod run;
 mod start;
@@ -62,10 +63,11 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {
-    // Both may need neither database nor store, and read their own configuration.
+    // These may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
         Command::Dlq(args) => return dlq::run(&cli.location, args).await,
+        Command::RestoreObjects(args) => return restore_objects::run(&cli.location, args).await,
         _ => {}
     }
     let config = Config::read(&cli.location)?;
@@ -89,5 +91,6 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,
+        Command::RestoreObjects(args) => restore_objects::run(&cli.location, &args).await,
     }
 }

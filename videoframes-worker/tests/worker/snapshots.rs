@@ -24,6 +24,7 @@ fn help_reads_as_agreed() {
         "notifications",
         "backup",
         "restore",
+        "restore-objects",
         "migrate",
         "dlq",
         "provision",

@@ -8,6 +8,9 @@ mod plan;
 mod policy;
 mod queues;
 mod report;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod retention;
 
 use std::process::ExitCode;
 

@@ -71,12 +71,22 @@ pub(crate) enum Command {
     Cancel(crate::jobs::ChangeArgs),
     /// Retry failed and cancelled jobs, by ID or by filters
     Retry(crate::jobs::ChangeArgs),
+    /// Keep jobs and their results beyond their retention (legal hold)
+    Keep(crate::jobs::HoldArgs),
+    /// End the legal hold of jobs
+    Release(crate::jobs::HoldArgs),
     /// Print the backlog, the number of jobs and workers, and the rates of completion and failure
     Stats(JsonArgs),
     /// Write the archive of a job to a file, or print a presigned URL
     Result(ResultArgs),
     /// Print the sent notifications, one JSON event per line
     Notifications(NotificationsArgs),
+    /// Write a checked backup of a SQLite database, while workers run
+    Backup(crate::backup::BackupArgs),
+    /// Replace a SQLite database by a backup, after checks of the backup
+    Restore(crate::backup::RestoreArgs),
+    /// Restore objects of a versioned bucket to a time; deletes no versions
+    RestoreObjects(crate::restore_objects::RestoreObjectsArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
     /// List, redrive or delete dead-letter messages

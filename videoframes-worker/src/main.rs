@@ -2,6 +2,8 @@
 
 mod args;
 mod aws;
+mod backup;
+mod backup_times;
 mod config;
 mod connections;
 mod credentials;
@@ -16,6 +18,7 @@ mod ops;
 mod outage;
 mod provision;
 mod queues;
+mod restore_objects;
 mod result;
 mod run;
 mod service;
@@ -32,6 +35,7 @@ use std::process::ExitCode;
 
 use videoframes_console::{Failure, parse};
 use videoframes_core::ffmpeg::protect_secrets;
+use videoframes_core::jobs::Hold;
 use videoframes_core::processor::ProcessorConfig;
 
 use crate::args::{Cli, Command};
@@ -80,10 +84,11 @@ fn start_exports() -> Result<(Traces, ErrorTracker), Failure> {
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {
-    // Both may need neither database nor store, and read their own configuration.
+    // These may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
         Command::Dlq(args) => return dlq::run(&cli.location, args).await,
+        Command::RestoreObjects(args) => return restore_objects::run(&cli.location, args).await,
         _ => {}
     }
     let config = Config::read(&cli.location)?;
@@ -99,11 +104,16 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Watch(args) => jobs::watch(&config, &args).await,
         Command::Cancel(args) => jobs::change(&config, &args, jobs::Change::Cancel).await,
         Command::Retry(args) => jobs::change(&config, &args, jobs::Change::Retry).await,
+        Command::Keep(args) => jobs::hold(&config, &args, Hold::Keep).await,
+        Command::Release(args) => jobs::hold(&config, &args, Hold::Release).await,
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Backup(args) => backup::back_up(&config, &args).await,
+        Command::Restore(args) => backup::restore(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,
+        Command::RestoreObjects(args) => restore_objects::run(&cli.location, &args).await,
     }
 }

@@ -206,6 +206,8 @@ pub struct VideoJob {
     /// Trace context of the producer.
     #[serde(skip)]
     pub trace: Option<TraceContext>,
+    /// Start of the legal hold, under which job and result are kept beyond their retention.
+    pub kept_at: Option<UnixMillis>,
 }
 
 impl VideoJob {

@@ -185,6 +185,7 @@ mod tests {
             updated_at: UnixMillis(500_000),
             finished_at: None,
             trace: None,
+            kept_at: None,
         }
     }
 

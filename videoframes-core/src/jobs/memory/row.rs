@@ -48,6 +48,7 @@ pub(super) fn new_row(new: &NewJob, now: UnixMillis) -> VideoJob {
         updated_at: now,
         finished_at: None,
         trace: new.trace.clone(),
+        kept_at: None,
     }
 }
 

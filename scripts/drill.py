@@ -1,5 +1,6 @@
-"""Helpers of the drills: commands, requests to a worker, and conditions with a time limit."""
+"""Helpers of the drills: commands, the environment of a worker, requests to it, and conditions with a time limit."""
 
+import os
 import subprocess
 import sys
 import time
@@ -33,3 +34,15 @@ def wait(what, holds, seconds=60):
         if time.monotonic() > end:
             sys.exit(f"error: not within {seconds} s: {what}")
         time.sleep(0.25)
+
+
+def deployment(folder, database, store, queue, **more):
+    """Returns the environment of a worker with Postgres, S3 and SQS on loopback."""
+    return {
+        "PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder, "DATABASE_URL": database,
+        "VF_STORAGE": "s3://vf-frames", "VF_SOURCES": "vf-frames", "VF_INPUT_QUEUE": "sqs:vf-input",
+        "VF_NOTIFIER_QUEUE": "sqs:vf-notifier", "VF_DEAD_LETTER_QUEUE": "sqs:vf-dead-letters",
+        "AWS_ENDPOINT_URL_S3": store, "AWS_ENDPOINT_URL_SQS": queue, "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "videoframes", "AWS_SECRET_ACCESS_KEY": "videoframes-secret",
+        "VF_LOG_FORMAT": "json", "VF_REUSE": "off", **more,
+    }

@@ -1,11 +1,18 @@
 """Helpers of the drills: commands, the environment of a worker, requests to it, and conditions with a time limit."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+
+
+def stop_servers_on_signals():
+    """Lets a termination run the `finally` blocks, which stop the servers of a drill."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, lambda number, _: sys.exit(128 + number))
 
 
 def run(*command, env=None):

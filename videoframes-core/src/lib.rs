@@ -65,6 +65,8 @@
 pub mod archive;
 #[cfg(any(feature = "s3", feature = "sqs"))]
 pub mod aws;
+#[cfg(feature = "sqlite")]
+pub mod backup;
 #[cfg(feature = "jobs")]
 pub mod clock;
 pub mod compress;

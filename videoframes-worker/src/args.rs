@@ -77,6 +77,12 @@ pub(crate) enum Command {
     Result(ResultArgs),
     /// Print the sent notifications, one JSON event per line
     Notifications(NotificationsArgs),
+    /// Write a checked backup of a SQLite database, while workers run
+    Backup(crate::backup::BackupArgs),
+    /// Replace a SQLite database by a backup, after checks of the backup
+    Restore(crate::backup::RestoreArgs),
+    /// Restore objects of a versioned bucket to a time; deletes no versions
+    RestoreObjects(crate::restore_objects::RestoreObjectsArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
     /// List, redrive or delete dead-letter messages

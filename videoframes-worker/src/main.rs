@@ -2,6 +2,8 @@
 
 mod args;
 mod aws;
+mod backup;
+mod backup_times;
 mod config;
 mod connections;
 mod credentials;
@@ -15,6 +17,7 @@ mod ops;
 mod outage;
 mod provision;
 mod queues;
+mod restore_objects;
 mod result;
 mod run;
 mod start;
@@ -60,10 +63,11 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {
-    // Both may need neither database nor store, and read their own configuration.
+    // These may need neither database nor store, and read their own configuration.
     match &cli.command {
         Command::Provision(args) => return provision::run(args).await,
         Command::Dlq(args) => return dlq::run(&cli.location, args).await,
+        Command::RestoreObjects(args) => return restore_objects::run(&cli.location, args).await,
         _ => {}
     }
     let config = Config::read(&cli.location)?;
@@ -82,8 +86,11 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Backup(args) => backup::back_up(&config, &args).await,
+        Command::Restore(args) => backup::restore(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,
+        Command::RestoreObjects(args) => restore_objects::run(&cli.location, &args).await,
     }
 }

@@ -148,6 +148,7 @@ impl Machine {
             metrics,
             metrics_format: config.metrics,
             ffmpeg_version: version.text.clone(),
+            backup_metrics: config.backup_metrics.clone(),
         };
         let ops = Ops::start(parts, config.ops_listen, workspace.socket());
         Ok(Self {

@@ -21,10 +21,15 @@ pub(super) enum Point {
     Swept,
 }
 
-/// Performs the fault in `VF_FAULT` (`point=action`) once per process. `kill`, `stop` and `term` send the
-/// process that signal; `panic` panics; `block` never returns.
 #[cfg(feature = "fault-points")]
 pub(super) fn reached(point: Point) {
+    inject(&format!("{point:?}").to_ascii_lowercase());
+}
+
+/// Performs the fault in `VF_FAULT` (`point=action`) once per process, if `point` is the point with this name. `kill`,
+/// `stop` and `term` send the process that signal; `panic` panics; `block` never returns.
+#[cfg(feature = "fault-points")]
+pub fn inject(point: &str) {
     use rustix::process::{Signal, getpid, kill_process};
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,8 +37,7 @@ pub(super) fn reached(point: Point) {
     let Ok(fault) = std::env::var("VF_FAULT") else {
         return;
     };
-    let name = format!("{point:?}").to_ascii_lowercase();
-    let Some(action) = fault.strip_prefix(&name).and_then(|rest| rest.strip_prefix('=')) else {
+    let Some(action) = fault.strip_prefix(point).and_then(|rest| rest.strip_prefix('=')) else {
         return;
     };
     if DONE.swap(true, Ordering::SeqCst) {
@@ -46,9 +50,9 @@ pub(super) fn reached(point: Point) {
         "block" => loop {
             std::thread::park();
         },
-        _ => panic!("the requested fault at {point:?}"),
+        _ => panic!("the requested fault at {point}"),
     };
-    tracing::warn!(?point, ?signal, "injecting a fault");
+    tracing::warn!(point, ?signal, "injecting a fault");
     // Fails only for a process that does not exist.
     let _ = kill_process(getpid(), signal);
 }

@@ -42,6 +42,9 @@ mod verdict;
 mod work;
 
 pub use self::config::{ProcessorConfig, Timing};
+#[cfg(feature = "fault-points")]
+#[doc(hidden)]
+pub use self::fault::inject as inject_fault;
 pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus};
 pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};

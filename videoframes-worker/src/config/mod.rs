@@ -8,7 +8,7 @@ mod values;
 mod variables;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use videoframes_console::{Failure, exit};
@@ -45,6 +45,13 @@ fn metrics_format(text: &str) -> Result<MetricsFormat, String> {
     }
 }
 
+/// Returns the default file for the times of backups, next to a SQLite database.
+fn backup_metrics(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".backup.prom");
+    path.into()
+}
+
 fn ops_listen(text: &str) -> Result<Option<SocketAddr>, String> {
     match text {
         "off" => Ok(None),
@@ -67,6 +74,8 @@ pub(crate) struct Config {
     /// Address of the operations port; `None` if off.
     pub(crate) ops_listen: Option<SocketAddr>,
     pub(crate) metrics: MetricsFormat,
+    /// File with the times of the last backup and restore test, if any.
+    pub(crate) backup_metrics: Option<PathBuf>,
     pub(crate) processor: ProcessorConfig,
 }
 
@@ -94,6 +103,9 @@ impl Config {
                 false => read.get("VF_OPS_LISTEN", ops_listen),
             },
             metrics: read.get("VF_METRICS", metrics_format),
+            backup_metrics: read
+                .optional("VF_BACKUP_METRICS", |text| Ok(PathBuf::from(text)))
+                .or_else(|| places.sqlite_file().map(|file| backup_metrics(&file))),
             processor: processor(&mut read, &places),
             places,
         };

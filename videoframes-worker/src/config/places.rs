@@ -114,6 +114,12 @@ impl Places {
         }
     }
 
+    /// Returns the file of a SQLite database; `None` for Postgres.
+    pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
+        let path = self.database_url.strip_prefix("sqlite:")?;
+        Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+    }
+
     /// Returns whether any location is in AWS or a compatible service.
     pub(crate) fn has_aws(&self) -> bool {
         matches!(self.storage, StoragePlace::Bucket(_))

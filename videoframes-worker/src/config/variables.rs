@@ -133,6 +133,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "24h",
         "minimum age at which an orphaned result is removed",
     ),
+    (
+        "VF_VERSION_RETENTION",
+        "720h",
+        "retention of replaced and deleted versions in the bucket, enforced by its lifecycle rule ('provision')",
+    ),
     ("VF_GRACE", "30s", "maximum time of a shutdown"),
     ("VF_ATTEMPTS", "5", "maximum number of attempts per job"),
     (
@@ -210,6 +215,11 @@ pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
         "VF_METRICS",
         "prometheus",
         "metrics: prometheus (at the operations port), emf (CloudWatch lines on stdout) or off",
+    ),
+    (
+        "VF_BACKUP_METRICS",
+        "",
+        "file with the times of backups and restore tests, for /metrics [default: FILE.backup.prom of sqlite:FILE]",
     ),
     ("VF_LOG_FORMAT", "text", "log format: text or json"),
 ];

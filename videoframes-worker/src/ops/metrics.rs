@@ -1,11 +1,14 @@
 //! Metrics of the worker, and the recorder for all metrics.
 
+use std::path::Path;
+
 use metrics::{Unit, counter, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use videoframes_core::telemetry::{self, Labels, Metric, MetricKind};
 
 use super::health::{Facts, Health};
+use crate::backup_times::{self, Operation};
 
 /// Durations of jobs and stages in seconds: from a short clip to a feature film.
 const DURATIONS: &[f64] = &[
@@ -103,7 +106,13 @@ const METRICS: &[Metric] = &[
         Unit::Bytes,
         "Memory limit of the worker's cgroup; 0 without a limit.",
     ),
+    of_last_success(Operation::Backup),
+    of_last_success(Operation::RestoreTest),
 ];
+
+const fn of_last_success(operation: Operation) -> Metric {
+    gauge_of(operation.metric(), Unit::Seconds, operation.help())
+}
 
 /// Installs the recorder for Prometheus and creates all series.
 ///
@@ -148,13 +157,20 @@ pub(super) fn record(facts: &Facts, readiness: &Health) {
     gauge!("videoframes_slots").set(facts.processor.slots as f64);
 }
 
+/// Records the times of the last backup and restore test. A file that becomes unreadable leaves the last times.
+pub(super) fn record_backups(file: Option<&Path>) {
+    for operation in Operation::ALL {
+        if let Some(time) = file.and_then(|file| backup_times::last(file, operation)) {
+            gauge!(operation.metric()).set(time);
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::fmt::Write;
-    use std::path::Path;
-
     use super::*;
+    use std::fmt::Write;
 
     /// Returns `docs/metrics.md`.
     fn catalog() -> String {
@@ -204,14 +220,6 @@ mod tests {
         ];
         for (name, kind, help) in of_process {
             let _ = writeln!(text, "| `{name}` | {kind} |  | {help} |");
-        }
-        text += "\nA backup job reports two more metrics, which the alerts use (docs/monitoring.md):\n\n\
-            | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n";
-        for (name, what) in [("backup", "backup"), ("restore_test", "restore test")] {
-            let _ = writeln!(
-                text,
-                "| `videoframes_{name}_last_success_timestamp_seconds` | gauge |  | Unix time of the last successful {what}. |"
-            );
         }
         text
     }

@@ -37,6 +37,8 @@ pub(crate) struct OpsParts {
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) metrics_format: MetricsFormat,
     pub(crate) ffmpeg_version: String,
+    /// File with the times of the last backup and restore test, if any.
+    pub(crate) backup_metrics: Option<PathBuf>,
 }
 
 /// A running operations port, stopped on drop.
@@ -137,6 +139,7 @@ impl Shared {
         let facts = self.facts();
         super::metrics::record(&facts, &readiness(&facts));
         self.parts.resources.record();
+        super::metrics::record_backups(self.parts.backup_metrics.as_deref());
         Some(metrics.render())
     }
 

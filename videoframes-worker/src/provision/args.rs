@@ -35,9 +35,9 @@ pub(crate) struct ProvisionArgs {
     /// reused until its age reaches VF_RETENTION]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36500), help_heading = "Settings")]
     pub(crate) result_days: Option<i32>,
-    /// Days after which replaced or deleted versions expire
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(i32).range(1..=36500), help_heading = "Settings")]
-    pub(crate) version_days: i32,
+    /// Days after which replaced or deleted versions expire [default: VF_VERSION_RETENTION]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36500), help_heading = "Settings")]
+    pub(crate) version_days: Option<i32>,
     /// Retention of messages in days; dead-letter messages are kept for 14 days after they were first sent
     #[arg(long, value_name = "DAYS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=14), help_heading = "Settings")]
     pub(crate) message_days: u32,

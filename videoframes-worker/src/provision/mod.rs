@@ -16,7 +16,7 @@ use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::S3Encryption;
 
 pub(crate) use self::args::ProvisionArgs;
-use self::plan::{Desired, Events, Names, Terms, result_days};
+use self::plan::{Desired, Events, Names, Terms, result_days, version_days};
 use self::report::Report;
 use crate::aws;
 use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
@@ -149,7 +149,9 @@ fn terms(args: &ProvisionArgs, read: &mut Reader) -> Terms {
         result_days: args
             .result_days
             .unwrap_or_else(|| result_days(read.get("VF_RETENTION", time))),
-        version_days: args.version_days,
+        version_days: args
+            .version_days
+            .unwrap_or_else(|| version_days(read.get("VF_VERSION_RETENTION", time))),
         message_days: args.message_days,
         visibility: read.get("VF_LEASE", time) + read.get("VF_VISIBILITY_MARGIN", time),
         max_receives: args

@@ -268,6 +268,12 @@ pub(crate) fn result_days(retention: Duration) -> i32 {
     i32::try_from(days).unwrap_or(i32::MAX)
 }
 
+/// Returns the number of days, the unit of lifecycle rules, for which versions are kept at least.
+pub(crate) fn version_days(retention: Duration) -> i32 {
+    let days = retention.as_secs().div_ceil(u64::from(DAY)).max(1);
+    i32::try_from(days).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

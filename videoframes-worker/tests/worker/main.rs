@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod backlog;
+mod backup;
 mod cancel;
 mod cli;
 mod cloud;
@@ -23,6 +24,7 @@ mod place;
 mod process;
 mod renditions;
 mod requests;
+mod restore_objects;
 mod server;
 mod signals;
 mod snapshots;

@@ -325,6 +325,11 @@ impl Place {
         letters.iter().map(reason).collect()
     }
 
+    /// Starts another command, which can be stopped like a worker.
+    pub(crate) fn worker_command(&self, args: &[&str]) -> Worker {
+        Worker::start(self.command(args))
+    }
+
     /// Starts a worker.
     pub(crate) fn worker(&self, env: &[(&str, &str)], args: &[&str]) -> Worker {
         let mut command = self.command(&[&["run"], args].concat());

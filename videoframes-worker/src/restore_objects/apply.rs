@@ -1,0 +1,101 @@
+//! Carries out decisions: removes delete markers and copies versions.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::copy::{Copier, Version};
+use super::decide::{Action, decide};
+use super::fault;
+use super::listing::Key;
+use super::tally::Done;
+use crate::aws::Refusal;
+
+/// How to apply the decisions.
+#[derive(Debug, Clone)]
+pub(super) struct Applier {
+    pub(super) copier: Arc<Copier>,
+    /// Time to restore in milliseconds since the epoch.
+    pub(super) at: i64,
+    pub(super) dry_run: bool,
+    /// Maximum number of concurrent keys.
+    pub(super) concurrency: usize,
+}
+
+/// A key and what was done with it.
+pub(super) type Outcome = (String, Result<Done, Refusal>);
+
+impl Applier {
+    /// Applies the decisions for some keys, and reports each outcome. After cancellation, running requests end and no
+    /// others begin.
+    pub(super) async fn all(
+        &self,
+        keys: Vec<Key>,
+        stop: &CancellationToken,
+        mut report: impl FnMut(Outcome),
+    ) {
+        let mut running = JoinSet::new();
+        for (key, entries) in keys {
+            let action = decide(entries, self.at);
+            if running.len() >= self.concurrency
+                && let Some(Ok(done)) = running.join_next().await
+            {
+                report(done);
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            let applier = self.clone();
+            running.spawn(async move {
+                let done = applier.one(&key, action).await;
+                (key, done)
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            match done {
+                Ok(done) => report(done),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    async fn one(&self, key: &str, action: Action) -> Result<Done, Refusal> {
+        match action {
+            Action::Unchanged => Ok(Done::Unchanged),
+            Action::Keep => Ok(Done::Kept),
+            Action::Unhide(markers) => {
+                if !self.dry_run {
+                    for marker in &markers {
+                        self.remove_marker(key, marker).await?;
+                    }
+                }
+                Ok(Done::Unhidden)
+            }
+            Action::Copy { id, size, current } => {
+                let key = key.to_owned();
+                let version = Version { key, id, size };
+                if let Some(current) = current
+                    && self.copier.is_same(&version, &current).await?
+                {
+                    return Ok(Done::Unchanged);
+                }
+                if !self.dry_run {
+                    self.copier.copy(&version).await?;
+                    fault::reached("version_copied");
+                }
+                Ok(Done::Copied)
+            }
+        }
+    }
+
+    /// Removes a delete marker. A version is never deleted: the identifier is that of a marker, and is never reused.
+    async fn remove_marker(&self, key: &str, marker: &str) -> Result<(), Refusal> {
+        let request = self.copier.client.delete_object().bucket(&self.copier.bucket);
+        let removed = request.key(key).version_id(marker).send().await;
+        let what = format!("remove a delete marker of '{key}'");
+        removed.map_err(|error| Refusal::new("s3:DeleteObjectVersion", what, &error))?;
+        fault::reached("marker_removed");
+        Ok(())
+    }
+}

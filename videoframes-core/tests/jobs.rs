@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use videoframes_core::clock::{Clock, ManualClock};
-use videoframes_core::jobs::{Enqueue, JobId, JobRepo, MemoryJobRepo, NewJob};
+use videoframes_core::jobs::{Enqueue, Hold, JobError, JobId, JobRepo, MemoryJobRepo, NewJob, SweepTerms};
 use videoframes_core::processor::{Relayed, relay};
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::testing::{
@@ -142,21 +142,7 @@ async fn a_permanently_rejected_message_does_not_block_others() {
     for whole in [false, true] {
         let setup = InMemory::default();
         let repo = MemoryJobRepo::new(setup.clock());
-        let job = |key: &str| NewJob {
-            id: JobId::random(),
-            idempotency_key: key.to_owned(),
-            payload_hash: String::new(),
-            source: serde_json::json!({"key": "v.mp4"}).into(),
-            options: serde_json::json!({}).into(),
-            output_key: None,
-            client_metadata: None,
-            sequencer: None,
-            message_id: None,
-            time_limit: None,
-            work_limit: None,
-            rejection: None,
-        };
-        let jobs = ["a", "b", "c"].map(job);
+        let jobs = ["a", "b", "c"].map(new_job);
         repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
         let notifier = MemoryQueue::new("notifier", setup.clock());
         let input = Refusing {
@@ -184,5 +170,62 @@ async fn a_permanently_rejected_message_does_not_block_others() {
         repo.resend_refused().await.unwrap();
         let relayed = relay(&repo, &input.inner, &notifier, hold).await.unwrap();
         assert_eq!((relayed.sent, relayed.refused), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_deleted_after_exactly_its_retention() {
+    let clock = Arc::new(ManualClock::default());
+    let repo = MemoryJobRepo::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let terms = SweepTerms {
+        overdue: Duration::from_secs(120),
+        drained: None,
+        crashes: 3,
+        retention: Duration::from_secs(3600),
+        most: 100,
+    };
+    let mut ids = Vec::new();
+    for kept in [false, true] {
+        let rejection = JobError {
+            code: "INVALID_REQUEST".to_owned(),
+            message: String::new(),
+        };
+        let job = NewJob {
+            rejection: Some(rejection),
+            ..new_job(&format!("{kept}"))
+        };
+        ids.push(job.id);
+        repo.submit(&[job], Enqueue::AlreadyQueued).await.unwrap();
+    }
+    repo.hold(ids[1], Hold::Keep).await.unwrap();
+    let messages = repo.take_outbox(10, Duration::ZERO).await.unwrap();
+    let messages: Vec<_> = messages.iter().map(|message| message.id).collect();
+    repo.outbox_sent(&messages).await.unwrap();
+    clock.advance(terms.retention);
+    assert_eq!(
+        repo.sweep(&terms).await.unwrap().forgotten,
+        0,
+        "the retention ends now"
+    );
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(repo.sweep(&terms).await.unwrap().forgotten, 1);
+    assert!(repo.get(ids[0]).await.unwrap().is_none());
+    assert!(repo.get(ids[1]).await.unwrap().is_some(), "a kept job stays");
+}
+
+fn new_job(key: &str) -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        idempotency_key: key.to_owned(),
+        payload_hash: String::new(),
+        source: serde_json::json!({"key": "v.mp4"}).into(),
+        options: serde_json::json!({}).into(),
+        output_key: None,
+        client_metadata: None,
+        sequencer: None,
+        message_id: None,
+        time_limit: None,
+        work_limit: None,
+        rejection: None,
     }
 }

@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Cancel(crate::jobs::ChangeArgs),
     /// Retry failed and cancelled jobs, by ID or by filters
     Retry(crate::jobs::ChangeArgs),
+    /// Keep jobs and their results beyond their retention (legal hold)
+    Keep(crate::jobs::HoldArgs),
+    /// End the legal hold of jobs
+    Release(crate::jobs::HoldArgs),
     /// Print the backlog, the number of jobs and workers, and the rates of completion and failure
     Stats(JsonArgs),
     /// Write the archive of a job to a file, or print a presigned URL

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use videoframes_console::{Failure, parse};
 use videoframes_core::ffmpeg::protect_secrets;
+use videoframes_core::jobs::Hold;
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, LogConfig};
@@ -83,6 +84,8 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Watch(args) => jobs::watch(&config, &args).await,
         Command::Cancel(args) => jobs::change(&config, &args, jobs::Change::Cancel).await,
         Command::Retry(args) => jobs::change(&config, &args, jobs::Change::Retry).await,
+        Command::Keep(args) => jobs::hold(&config, &args, Hold::Keep).await,
+        Command::Release(args) => jobs::hold(&config, &args, Hold::Release).await,
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,

@@ -27,6 +27,8 @@ pub struct JobFilter {
     pub source_prefix: Option<String>,
     /// A part of the error, the source, the idempotency key, the client's metadata or the requested output key.
     pub text: Option<String>,
+    /// Only jobs under a legal hold.
+    pub kept: bool,
     /// Only jobs after this position: see [`JobPage::next`](super::JobPage::next).
     pub after: Option<JobCursor>,
     /// Maximum number of jobs that one page examines; unlimited by default.
@@ -90,6 +92,13 @@ impl JobFilter {
         self
     }
 
+    /// Selects only jobs under a legal hold.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
+        self
+    }
+
     /// Sets the position.
     #[must_use]
     pub fn after(mut self, position: JobCursor) -> Self {
@@ -114,6 +123,7 @@ impl JobFilter {
             && self.older_than.is_none_or(|min| age >= min)
             && self.newer_than.is_none_or(|max| age < max)
             && self.after.is_none_or(|after| JobCursor::from(job) < after)
+            && (!self.kept || job.kept_at.is_some())
             && self.matches_texts(job)
     }
 

@@ -200,6 +200,8 @@ pub struct VideoJob {
     pub updated_at: UnixMillis,
     /// Time at which the job became terminal.
     pub finished_at: Option<UnixMillis>,
+    /// Start of the legal hold, under which job and result are kept beyond their retention.
+    pub kept_at: Option<UnixMillis>,
 }
 
 impl VideoJob {

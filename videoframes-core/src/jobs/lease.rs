@@ -184,6 +184,7 @@ mod tests {
             created_at: UnixMillis(0),
             updated_at: UnixMillis(500_000),
             finished_at: None,
+            kept_at: None,
         }
     }
 

@@ -37,7 +37,7 @@ pub use parsed::Parsed;
 pub use prefix::{JobIdPrefix, ParseJobIdPrefixError};
 pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
-    Claim, ClaimTerms, Enqueue, JobPage, JobProgress, JobRepo, JobRepoError, Outcome, RefusedMessage,
+    Claim, ClaimTerms, Enqueue, Hold, JobPage, JobProgress, JobRepo, JobRepoError, Outcome, RefusedMessage,
     Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
 };
 pub use source::SourceRef;

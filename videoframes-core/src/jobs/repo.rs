@@ -157,6 +157,15 @@ impl Swept {
     }
 }
 
+/// A change of the legal hold of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Keeps the job beyond its retention.
+    Keep,
+    /// Lets the job expire again.
+    Release,
+}
+
 /// Errors of a job repository.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -309,6 +318,13 @@ pub trait JobRepo: Send + Sync + 'static {
     /// # Errors
     /// Returns [`JobRepoError::WrongState`] for a job in any other state.
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+
+    /// Begins or ends the legal hold of a job. [`JobRepo::sweep`] does not delete a job under a legal hold, and thus
+    /// its result stays a result ([`JobRepo::is_result`]).
+    ///
+    /// Idempotent: a legal hold keeps its first time. Returns the job after the change, or `None` if the job does not
+    /// exist. After the end of the hold, the retention counts from the end of the job as before.
+    async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError>;
 
     /// Returns the result of the job with this hash that completed last.
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;

@@ -124,9 +124,9 @@ mod jobs {
     use uuid::Uuid;
 
     use crate::jobs::{
-        Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
-        JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage,
-        Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+        Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
+        JobProgress, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome,
+        RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
     };
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
@@ -197,6 +197,7 @@ mod jobs {
             async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
             async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError>;
             async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
             async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;
             async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;

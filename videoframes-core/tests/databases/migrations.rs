@@ -7,19 +7,24 @@ use videoframes_core::database::migration::{self, MigrationError, MigrationStatu
 
 use crate::Own;
 
+const MIGRATIONS: &[&str] = &[
+    "m20261124_000001_jobs",
+    "m20261124_000002_events",
+    "m20261125_000003_renditions",
+    "m20261128_000004_waiting",
+    "m20261128_000007_legal_hold",
+];
+
 #[tokio::test]
 async fn migrations_apply_and_revert() {
     for own in Own::each().await {
         let database = own.connect().await;
         for _ in 0..2 {
             let older = database.check_schema().await.unwrap_err();
-            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 4));
-            for name in [
-                "m20261124_000001_jobs",
-                "m20261124_000002_events",
-                "m20261125_000003_renditions",
-                "m20261128_000004_waiting",
-            ] {
+            assert!(
+                matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == MIGRATIONS.len())
+            );
+            for name in MIGRATIONS {
                 assert!(older.to_string().contains(name), "{older}");
             }
             for _ in 0..2 {
@@ -37,7 +42,12 @@ async fn migrations_apply_and_revert() {
             assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
             let jobs = "SELECT id FROM video_jobs";
             database.connection().execute_unprepared(jobs).await.unwrap();
-            migration::down(database.connection(), 3).await.unwrap();
+            migration::down(
+                database.connection(),
+                u32::try_from(MIGRATIONS.len()).unwrap() - 1,
+            )
+            .await
+            .unwrap();
         }
         let tables = "SELECT 1 FROM video_jobs";
         assert!(database.connection().execute_unprepared(tables).await.is_err());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 use videoframes_core::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
+    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
     JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome,
     RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
@@ -181,6 +181,10 @@ impl JobRepo for FaultyRepo {
 
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
         self.inner.retry(job).await
+    }
+
+    async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
+        self.inner.hold(job, hold).await
     }
 
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {

@@ -22,6 +22,8 @@ pub(crate) use self::logging::LogConfig;
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{positive_time, size};
+#[cfg(test)]
+pub(crate) use self::variables::VARIABLES;
 pub(crate) use self::variables::help;
 use crate::args::LocationArgs;
 

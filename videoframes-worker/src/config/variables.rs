@@ -1,7 +1,7 @@
 //! Environment variables of the worker.
 
 /// All environment variables: name, default and meaning.
-pub(super) const VARIABLES: &[(&str, &str, &str)] = &[
+pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "DATABASE_URL",
         "",

@@ -29,6 +29,9 @@ pub(crate) struct FilterArgs {
     /// Only jobs whose source has a key that starts with this, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     source_prefix: Option<String>,
+    /// Only jobs under a legal hold (keep)
+    #[arg(long)]
+    kept: bool,
     /// Only jobs with this text in their error, source, idempotency key, metadata or output key; case-sensitive
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     text: Option<String>,
@@ -63,6 +66,7 @@ impl FilterArgs {
             .error_codes(&self.error_code);
         filter.older_than = self.older_than;
         filter.newer_than = self.newer_than;
+        filter.kept = self.kept;
         filter.text.clone_from(&self.text);
         match self.source_prefix.as_deref().map(source) {
             None => Ok(filter),
@@ -116,6 +120,14 @@ pub(crate) struct ChangeArgs {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+}
+
+/// Arguments of `keep` and `release`.
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    /// IDs of jobs, or at least their first 8 characters
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<JobIdPrefix>,
 }
 
 #[derive(Debug, Args)]

@@ -39,6 +39,9 @@ fn details(job: &VideoJob, now: UnixMillis) -> String {
     if let Some(begun_at) = job.begun_at {
         lines.push(("started", begun_at.to_string()));
     }
+    if let Some(since) = job.kept_at {
+        lines.push(("kept", format!("since {since}")));
+    }
     if let Some(deadline) = job.deadline_at {
         lines.push(("deadline", deadline.to_string()));
     }

@@ -1,10 +1,11 @@
-//! Commands for jobs: `jobs`, `job`, `cancel`, `retry` and `watch`.
+//! Commands for jobs: `jobs`, `job`, `watch`, `cancel`, `retry`, `keep` and `release`.
 
 mod args;
 mod change;
 mod details;
 mod failure;
 mod follow;
+mod hold;
 mod list;
 mod lookup;
 mod progress;
@@ -13,11 +14,12 @@ mod table;
 mod tally;
 mod watch;
 
-pub(crate) use self::args::{ChangeArgs, JobArgs, JobsArgs, WatchArgs};
+pub(crate) use self::args::{ChangeArgs, HoldArgs, JobArgs, JobsArgs, WatchArgs};
 pub(crate) use self::change::run as change;
 pub(crate) use self::details::show;
 pub(crate) use self::failure::{missing, unavailable};
 pub(crate) use self::follow::{Follow, Report};
+pub(crate) use self::hold::run as hold;
 pub(crate) use self::list::list;
 pub(crate) use self::lookup::existing;
 pub(crate) use self::progress::human;

@@ -31,10 +31,6 @@ pub(crate) struct ProvisionArgs {
     /// Days after which incomplete uploads are aborted
     #[arg(long, value_name = "DAYS", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=3650), help_heading = "Settings")]
     pub(crate) upload_days: i32,
-    /// Days after which results expire [default: twice VF_RETENTION plus one day, since a result may be
-    /// reused until its age reaches VF_RETENTION]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36500), help_heading = "Settings")]
-    pub(crate) result_days: Option<i32>,
     /// Days after which replaced or deleted versions expire [default: VF_VERSION_RETENTION]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36500), help_heading = "Settings")]
     pub(crate) version_days: Option<i32>,

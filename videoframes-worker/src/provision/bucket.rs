@@ -47,7 +47,7 @@ pub(super) async fn ensure(
         bucket.versioning().await?;
         bucket.public_access().await?;
         bucket.tls_only(own).await?;
-        lifecycle::ensure(&mut bucket, &own.lifecycle).await?;
+        lifecycle::ensure(&mut bucket, own).await?;
     }
     if let Some(events) = &desired.events {
         events::ensure(&mut bucket, events, queue.unwrap_or("the input queue")).await?;

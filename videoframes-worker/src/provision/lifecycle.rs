@@ -7,11 +7,11 @@ use aws_sdk_s3::types::{
 use videoframes_console::Failure;
 
 use super::bucket::Bucket;
-use super::plan::{End, ID_PREFIX, Rule};
+use super::plan::{End, ID_PREFIX, Own, Rule};
 use crate::aws::Refusal;
 
 /// Creates or checks the rules whose IDs start with [`ID_PREFIX`].
-pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Rule]) -> Result<(), Failure> {
+pub(super) async fn ensure(bucket: &mut Bucket<'_>, own: &Own) -> Result<(), Failure> {
     let (have, smallest) = match get(bucket).await {
         Ok(have) => have,
         Err(refusal) if refusal.is_unsupported() => {
@@ -20,7 +20,8 @@ pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Rule]) -> Result<
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let desired = desired.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+    report_expiry(bucket, &have, &own.results);
+    let desired = own.lifecycle.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
     let mut differences = Vec::new();
     for (id, have, want) in pairs(&have, &desired) {
         let [have, want] = [have, want].map(|rule| rule.map(describe));
@@ -55,6 +56,32 @@ pub(super) async fn ensure(bucket: &mut Bucket<'_>, desired: &[Rule]) -> Result<
         Err(refusal) => return Err(refusal.into()),
     }
     Ok(())
+}
+
+/// Reports foreign rules that expire results: such a rule ignores retention and legal holds of jobs. The rule stays.
+fn report_expiry(bucket: &mut Bucket<'_>, have: &[LifecycleRule], results: &str) {
+    for rule in have.iter().filter(|rule| !is_own(rule) && expires(rule, results)) {
+        let setting = format!("lifecycle {}", rule.id().unwrap_or("without an ID"));
+        let is_fixable = bucket.report.compare(&setting, Some(&describe(rule)), None);
+        if is_fixable.is_some() {
+            let why = "although the rule expires results, also under a legal hold";
+            bucket.report.unchanged(&setting, why);
+        }
+    }
+}
+
+/// Returns whether a rule expires objects below `prefix`.
+fn expires(rule: &LifecycleRule, prefix: &str) -> bool {
+    #[allow(deprecated)] // Stores may still use the deprecated field.
+    let below = rule
+        .filter()
+        .and_then(|filter| filter.prefix().or_else(|| filter.and()?.prefix()))
+        .or(rule.prefix())
+        .unwrap_or_default();
+    let is_enabled = rule.status() == &ExpirationStatus::Enabled;
+    let overlaps = prefix.starts_with(below) || below.starts_with(prefix);
+    let ends = |expiration: &LifecycleExpiration| expiration.days().is_some() || expiration.date().is_some();
+    is_enabled && overlaps && rule.expiration().is_some_and(ends)
 }
 
 type Found = (Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>);
@@ -115,7 +142,6 @@ fn rule(desired: &Rule) -> Result<LifecycleRule, Failure> {
                 .days_after_initiation(days)
                 .build(),
         ),
-        End::Objects(days) => rule.expiration(expiration.days(days).build()),
         End::Versions(days) => rule
             .expiration(expiration.expired_object_delete_marker(true).build())
             .noncurrent_version_expiration(
@@ -190,7 +216,7 @@ mod tests {
     use super::*;
 
     fn named(id: &'static str, days: i32) -> LifecycleRule {
-        let end = End::Objects(days);
+        let end = End::Uploads(days);
         rule(&Rule {
             id,
             prefix: "results/".to_owned(),
@@ -215,13 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn rules_that_expire_results_are_found() {
+        let expiring = |below: &str| {
+            let filter = LifecycleRuleFilter::builder().prefix(below).build();
+            LifecycleRule::builder()
+                .id("foreign")
+                .status(ExpirationStatus::Enabled)
+                .filter(filter)
+                .expiration(LifecycleExpiration::builder().days(9).build())
+                .build()
+                .unwrap()
+        };
+        for (below, expected) in [
+            ("", true),
+            ("a/", true),
+            ("a/results/", true),
+            ("a/results/01", true),
+            ("a/sources/", false),
+            ("b/", false),
+        ] {
+            assert_eq!(expires(&expiring(below), "a/results/"), expected, "{below}");
+        }
+        let mut disabled = expiring("");
+        disabled.status = ExpirationStatus::Disabled;
+        assert!(!expires(&disabled, "a/results/"));
+        assert!(!expires(&named("vf-uploads", 2), "results/"));
+    }
+
+    #[test]
     fn rules_with_different_effects_have_different_descriptions() {
-        let ends = [
-            End::Uploads(2),
-            End::Uploads(3),
-            End::Objects(2),
-            End::Versions(2),
-        ];
+        let ends = [End::Uploads(2), End::Uploads(3), End::Versions(2)];
         let mut texts: Vec<String> = ends
             .map(|end| {
                 describe(
@@ -239,6 +288,6 @@ mod tests {
         texts.push(describe(&off));
         texts.sort();
         texts.dedup();
-        assert_eq!(texts.len(), 5, "{texts:#?}");
+        assert_eq!(texts.len(), 4, "{texts:#?}");
     }
 }

@@ -8,6 +8,9 @@ mod plan;
 mod policy;
 mod queues;
 mod report;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod retention;
 
 use std::process::ExitCode;
 
@@ -16,7 +19,7 @@ use videoframes_core::aws::SdkConfig;
 use videoframes_core::storage::S3Encryption;
 
 pub(crate) use self::args::ProvisionArgs;
-use self::plan::{Desired, Events, Names, Terms, result_days, version_days};
+use self::plan::{Desired, Events, Names, Terms, version_days};
 use self::report::Report;
 use crate::aws;
 use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
@@ -146,9 +149,6 @@ fn terms(args: &ProvisionArgs, read: &mut Reader) -> Terms {
         encryption,
         tls: true,
         upload_days: args.upload_days,
-        result_days: args
-            .result_days
-            .unwrap_or_else(|| result_days(read.get("VF_RETENTION", time))),
         version_days: args
             .version_days
             .unwrap_or_else(|| version_days(read.get("VF_VERSION_RETENTION", time))),

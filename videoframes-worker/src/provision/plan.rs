@@ -62,7 +62,6 @@ pub(crate) struct Terms {
     /// Whether the endpoint of the store uses https, so that http can be denied.
     pub(crate) tls: bool,
     pub(crate) upload_days: i32,
-    pub(crate) result_days: i32,
     pub(crate) version_days: i32,
     pub(crate) message_days: u32,
     /// Visibility timeout of a received message: a lease and a margin.
@@ -112,6 +111,8 @@ pub(crate) struct Own {
     pub(crate) encryption: S3Encryption,
     pub(crate) tls: bool,
     pub(crate) lifecycle: Vec<Rule>,
+    /// Prefix of the results, which no other rule may expire.
+    pub(crate) results: String,
 }
 
 /// A lifecycle rule.
@@ -127,8 +128,6 @@ pub(crate) struct Rule {
 pub(crate) enum End {
     /// Abort incomplete uploads after this number of days.
     Uploads(i32),
-    /// Expire objects.
-    Objects(i32),
     /// Expire noncurrent versions, and delete markers without noncurrent versions.
     Versions(i32),
 }
@@ -227,6 +226,7 @@ fn buckets(names: &Names, terms: &Terms) -> Vec<DesiredBucket> {
             encryption: terms.encryption.clone(),
             tls: terms.tls,
             lifecycle: lifecycle(&place.prefix, terms),
+            results: format!("{}results/", place.prefix),
         };
         buckets.insert(place.bucket.clone(), Some(own));
     }
@@ -256,16 +256,8 @@ fn lifecycle(prefix: &str, terms: &Terms) -> Vec<Rule> {
     };
     vec![
         rule("vf-uploads", "", End::Uploads(terms.upload_days)),
-        rule("vf-results", "results/", End::Objects(terms.result_days)),
         rule("vf-versions", "", End::Versions(terms.version_days)),
     ]
-}
-
-/// Returns the number of days after which no row can need a result. A result may be reused until its age is
-/// nearly the retention of rows, and is then kept for another retention.
-pub(crate) fn result_days(retention: Duration) -> i32 {
-    let days = retention.as_secs().saturating_mul(2).div_ceil(u64::from(DAY)) + 1;
-    i32::try_from(days).unwrap_or(i32::MAX)
 }
 
 /// Returns the number of days, the unit of lifecycle rules, for which versions are kept at least.
@@ -284,7 +276,6 @@ mod tests {
             encryption: S3Encryption::S3,
             tls: true,
             upload_days: 2,
-            result_days: 61,
             version_days: 7,
             message_days: 14,
             visibility: Duration::from_secs(100),
@@ -318,14 +309,7 @@ mod tests {
         assert_eq!(own, [("frames", true), ("videos", false)]);
         let rules = &desired.buckets[0].own.as_ref().unwrap().lifecycle;
         let prefixes: Vec<_> = rules.iter().map(|rule| (rule.id, rule.prefix.as_str())).collect();
-        assert_eq!(
-            prefixes,
-            [
-                ("vf-uploads", "a/"),
-                ("vf-results", "a/results/"),
-                ("vf-versions", "a/")
-            ]
-        );
+        assert_eq!(prefixes, [("vf-uploads", "a/"), ("vf-versions", "a/")]);
         assert!(rules.iter().all(|rule| rule.id.starts_with(ID_PREFIX)));
     }
 
@@ -412,10 +396,10 @@ mod tests {
     }
 
     #[test]
-    fn results_outlive_every_row_that_can_need_them() {
-        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
-        assert_eq!(result_days(days(30)), 61);
-        assert_eq!(result_days(Duration::from_secs(3600)), 2);
-        assert_eq!(result_days(Duration::MAX), i32::MAX);
+    fn versions_are_kept_for_whole_days() {
+        for (seconds, expected) in [(0, 1), (3600, 1), (86_400, 1), (86_401, 2), (30 * 86_400, 30)] {
+            assert_eq!(version_days(Duration::from_secs(seconds)), expected, "{seconds}");
+        }
+        assert_eq!(version_days(Duration::MAX), i32::MAX);
     }
 }

@@ -99,3 +99,24 @@ impl Applier {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    /// The policy of this command is the only one that permits a request that can delete a version.
+    #[test]
+    fn no_other_policy_permits_the_deletion_of_versions() {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/iam");
+        let permits = std::fs::read_dir(policies).unwrap().filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_permitted = ["DeleteObjectVersion", "s3:*", "Delete*"]
+                .iter()
+                .any(|action| text.contains(action));
+            is_permitted.then(|| path.file_name().unwrap().to_string_lossy().into_owned())
+        });
+        assert_eq!(permits.collect::<Vec<_>>(), ["restorer.json"]);
+    }
+}

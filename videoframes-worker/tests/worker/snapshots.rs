@@ -19,6 +19,8 @@ fn help_reads_as_agreed() {
         "watch",
         "cancel",
         "retry",
+        "keep",
+        "release",
         "stats",
         "result",
         "notifications",

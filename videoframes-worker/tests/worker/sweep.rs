@@ -53,3 +53,38 @@ fn an_archive_shared_with_another_job_outlives_its_job() {
     drop(worker);
     assert!(place.objects().join(key.as_str().unwrap()).exists());
 }
+
+#[test]
+fn a_kept_job_outlives_its_retention_with_its_results() {
+    for kind in EVERYWHERE {
+        let Some(place) = Place::of(kind) else { continue };
+        let rendition = ["-n", "1", "--rendition", "max_height=48"];
+        let kept = place.submit(video::short(), &rendition);
+        let other = place.submit(video::short(), &["-n", "2"]);
+        place.finish();
+        place.stdout(&["keep", &kept]);
+        assert!(place.stdout(&["job", &kept]).contains("kept"));
+        let listed = place.stdout(&["jobs", "--kept", "--json"]);
+        assert!(listed.contains(&kept) && !listed.contains(&other), "{listed}");
+        let env = [
+            ("VF_RETENTION", "1s"),
+            ("VF_ORPHAN_AGE", "1s"),
+            ("VF_SWEEP_INTERVAL", "300ms"),
+        ];
+        let worker = place.worker(&env, &[]);
+        wait("the other job is forgotten", || place.jobs().len() == 1);
+        let results = |id: &str| place.results().iter().filter(|key| key.contains(id)).count();
+        wait("its archive is removed", || results(&other) == 0);
+        assert_eq!(place.job(&kept)["status"], "completed");
+        assert!(
+            results(&kept) >= 2,
+            "archive and rendition are kept: {:?}",
+            place.results()
+        );
+        place.stdout(&["release", &kept]);
+        wait("the job is forgotten", || place.jobs().is_empty());
+        wait("its results are removed", || results(&kept) == 0);
+        assert_eq!(place.output(&["keep", &kept]).status.code(), Some(3));
+        drop(worker);
+    }
+}

@@ -13,7 +13,7 @@ use super::state::State;
 use crate::clock::{Clock, UnixMillis};
 use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
+    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
     JobPage, JobProgress, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
     OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, Unfinished,
     VideoJob, WorkHash,
@@ -228,6 +228,19 @@ impl JobRepo for MemoryJobRepo {
         row.enqueued_at = now;
         state.outbox.add(OutboxMessage::to_workers(id), now);
         Ok(Some(job))
+    }
+
+    async fn hold(&self, id: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(job) = state.rows.get_mut(&id).map(|row| &mut row.job) else {
+            return Ok(None);
+        };
+        job.kept_at = match hold {
+            Hold::Keep => job.kept_at.or(Some(now)),
+            Hold::Release => None,
+        };
+        job.updated_at = now;
+        Ok(Some(job.clone()))
     }
 
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {

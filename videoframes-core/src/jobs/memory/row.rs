@@ -47,6 +47,7 @@ pub(super) fn new_row(new: &NewJob, now: UnixMillis) -> VideoJob {
         created_at: now,
         updated_at: now,
         finished_at: None,
+        kept_at: None,
     }
 }
 

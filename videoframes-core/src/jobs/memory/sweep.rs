@@ -68,7 +68,8 @@ impl State {
         let mut old: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
-            .filter(|row| row.job.status.is_terminal() && !unsent.contains(&row.job.id))
+            .filter(|row| row.job.status.is_terminal() && row.job.kept_at.is_none())
+            .filter(|row| !unsent.contains(&row.job.id))
             .filter_map(|row| Some((row.job.finished_at?, row.job.id)))
             .filter(|(finished, _)| now.since(*finished) > terms.retention)
             .collect();

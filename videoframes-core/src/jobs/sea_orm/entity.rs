@@ -59,6 +59,7 @@ pub(super) mod video_job {
         pub result_renditions: Option<String>,
         pub work_limit_ms: Option<i64>,
         pub begun_at: Option<i64>,
+        pub kept_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -123,6 +124,7 @@ impl TryFrom<video_job::Model> for VideoJob {
             time_limit_ms: row.time_limit_ms,
             work_limit_ms: row.work_limit_ms,
             begun_at: row.begun_at.map(UnixMillis),
+            kept_at: row.kept_at.map(UnixMillis),
             deadline_at: row.deadline_at.map(UnixMillis),
             next_attempt_at: row.next_attempt_at.map(UnixMillis),
             created_at: UnixMillis(row.created_at),

@@ -102,6 +102,9 @@ fn condition(database: &Database, filter: &JobFilter) -> Cond {
         let position = Expr::tuple([Column::CreatedAt, Column::Id].map(|column| Expr::col((Entity, column))));
         condition = condition.add(position.lt(Expr::tuple([created_at.0.into(), id.0.into()])));
     }
+    if filter.kept {
+        condition = condition.add(Expr::col((Entity, Column::KeptAt)).is_not_null());
+    }
     if let Some(bucket) = &filter.source_bucket {
         let field = format!("\"bucket\":\"{}\"", in_json(bucket));
         condition = condition.add(contains(database, Column::Source, &field));

@@ -1,6 +1,7 @@
 //! Operations for operators.
 
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::ColumnTrait;
+use sea_orm::sea_query::{Cond, Expr, ExprTrait, Func};
 
 use super::call_error::CallError;
 use super::entity::video_job::Column;
@@ -8,7 +9,7 @@ use super::finish::End;
 use super::{outbox, row};
 use crate::database::Database;
 use crate::jobs::lease::{Decision, JobFacts, cancelled, decide};
-use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
+use crate::jobs::{Hold, JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
 
 pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
     let transaction = database.begin().await?;
@@ -65,6 +66,19 @@ pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<Vide
     if let Some(job) = &job {
         outbox::add(database, &transaction, &[OutboxMessage::to_workers(job.id)]).await?;
     }
+    transaction.commit().await?;
+    Ok(job)
+}
+
+pub(super) async fn hold(database: &Database, job: JobId, hold: Hold) -> Result<Option<VideoJob>, CallError> {
+    let transaction = database.begin().await?;
+    let kept_at = match hold {
+        Hold::Keep => Func::coalesce([Expr::col(Column::KeptAt), database.now()]).into(),
+        Hold::Release => Expr::val(Option::<i64>::None),
+    };
+    let mut change = row::change(database, Cond::all().add(Column::Id.eq(job.0)));
+    change.value(Column::KeptAt, kept_at);
+    let job = row::apply(&transaction, &change).await?;
     transaction.commit().await?;
     Ok(job)
 }

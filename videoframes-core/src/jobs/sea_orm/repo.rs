@@ -9,7 +9,7 @@ use super::call_error::CallError;
 use super::{claim, finish, lease, list, operator, outbox, read, stats, submit, sweep};
 use crate::database::{Database, within};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
+    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
     JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage,
     Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
@@ -111,6 +111,11 @@ impl JobRepo for SeaOrmJobRepo {
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
         self.call("retry the job", operator::retry(&self.database, job))
             .await
+    }
+
+    async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
+        let work = operator::hold(&self.database, job, hold);
+        self.call("change the legal hold of the job", work).await
     }
 
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {

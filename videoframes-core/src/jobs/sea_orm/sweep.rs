@@ -292,6 +292,7 @@ async fn delete_jobs(database: &Database, terms: &SweepTerms, limit: u64) -> Res
     let condition = Cond::all()
         .add(Column::FinishedAt.is_not_null())
         .add(Expr::col(Column::FinishedAt).lt(database.earlier(terms.retention)))
+        .add(Column::KeptAt.is_null())
         .add(Expr::exists(messages_of_job()).not());
     let transaction = database.begin().await?;
     let some = row::lock_some(database, condition, limit).order_by_asc(Column::FinishedAt);

@@ -4,13 +4,16 @@ use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, RETENTION, SWEEP, Subject, completed, completed_work, failed,
     limited, new_job, parsed,
 };
-use crate::jobs::{Enqueue, ErrorCode, JobError, JobId, JobStatus, Submitted, SweepTerms, WorkHash};
+use crate::jobs::{
+    Enqueue, ErrorCode, Hold, JobError, JobFilter, JobId, JobStatus, Submitted, SweepTerms, WorkHash,
+};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     jobs_past_their_deadline_fail(harness).await;
     jobs_fail_when_their_workers_keep_crashing(harness).await;
     jobs_with_a_cancel_request_are_cancelled(harness).await;
     old_jobs_are_deleted(harness).await;
+    kept_jobs_outlive_their_retention(harness).await;
     jobs_with_unsent_notifications_are_not_deleted(harness).await;
     only_terminal_jobs_are_deleted(harness).await;
     a_sweep_deletes_a_limited_number(harness).await;
@@ -137,6 +140,54 @@ async fn old_jobs_are_deleted(harness: &dyn JobRepoHarness) {
         [expected],
         "the idempotency key is free"
     );
+}
+
+async fn kept_jobs_outlive_their_retention(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (kept, lease) = on.claimed("kept").await;
+    on.finish(&lease, &completed("kept.zip")).await;
+    let (other, lease) = on.claimed("other").await;
+    on.finish(&lease, &completed("other.zip")).await;
+    on.drain().await;
+    let hold = async |hold| on.repo.hold(kept, hold).await.expect("changing the hold");
+    let first = hold(Hold::Keep).await.expect("a job");
+    assert!(first.kept_at.is_some());
+    on.advance(MINUTE).await;
+    let again = hold(Hold::Keep).await.expect("a job");
+    assert_eq!(again.kept_at, first.kept_at, "the hold keeps its first time");
+    assert_eq!(
+        (again.status, again.finished_at),
+        (JobStatus::Completed, first.finished_at)
+    );
+    on.advance(RETENTION * 3).await;
+    assert_eq!(on.sweep().await.forgotten, 1);
+    assert_eq!(on.repo.get(other).await.expect("reading"), None);
+    assert_eq!(on.status(kept).await, JobStatus::Completed);
+    assert!(on.repo.is_result("kept.zip").await.expect("querying"));
+    let page = on.repo.list(&JobFilter::default().kept()).await.expect("listing");
+    assert_eq!(page.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(hold(Hold::Release).await.expect("a job").kept_at, None);
+    let page = on.repo.list(&JobFilter::default().kept()).await.expect("listing");
+    assert_eq!(page.jobs, []);
+    assert_eq!(
+        on.sweep().await.forgotten,
+        1,
+        "its retention ended during the hold"
+    );
+    assert_eq!(hold(Hold::Keep).await, None);
+    // A job may be kept before its end, and through a retry.
+    let (retried, lease) = on.claimed("retried").await;
+    on.repo
+        .hold(retried, Hold::Keep)
+        .await
+        .expect("changing the hold");
+    on.finish(&lease, &failed()).await;
+    on.repo.retry(retried).await.expect("retrying");
+    let lease = on.claim(retried).await;
+    on.finish(&lease, &failed()).await;
+    on.drain().await;
+    on.advance(RETENTION * 2).await;
+    assert_eq!(on.sweep().await.forgotten, 0);
 }
 
 async fn jobs_with_unsent_notifications_are_not_deleted(harness: &dyn JobRepoHarness) {

@@ -13,12 +13,13 @@ async fn migrations_apply_and_revert() {
         let database = own.connect().await;
         for _ in 0..2 {
             let older = database.check_schema().await.unwrap_err();
-            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 4));
+            assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 5));
             for name in [
                 "m20261124_000001_jobs",
                 "m20261124_000002_events",
                 "m20261125_000003_renditions",
                 "m20261128_000004_waiting",
+                "m20261128_000006_restore",
             ] {
                 assert!(older.to_string().contains(name), "{older}");
             }
@@ -37,7 +38,7 @@ async fn migrations_apply_and_revert() {
             assert!(matches!(&older, MigrationError::SchemaOlder { pending } if pending.len() == 1));
             let jobs = "SELECT id FROM video_jobs";
             database.connection().execute_unprepared(jobs).await.unwrap();
-            migration::down(database.connection(), 3).await.unwrap();
+            migration::down(database.connection(), 4).await.unwrap();
         }
         let tables = "SELECT 1 FROM video_jobs";
         assert!(database.connection().execute_unprepared(tables).await.is_err());

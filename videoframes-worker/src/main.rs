@@ -15,6 +15,7 @@ mod ops;
 mod outage;
 mod provision;
 mod queues;
+mod reconcile;
 mod result;
 mod run;
 mod start;
@@ -82,6 +83,7 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Reconcile(args) => reconcile::run(&config, args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,

@@ -23,6 +23,7 @@ mod place;
 mod process;
 mod renditions;
 mod requests;
+mod restore;
 mod server;
 mod signals;
 mod snapshots;

@@ -12,7 +12,7 @@ use super::process::Worker;
 use super::video;
 
 /// Returns the address of the operations port of a worker.
-fn address(worker: &Worker) -> String {
+pub(super) fn address(worker: &Worker) -> String {
     let mut address = None;
     wait("the operations port opens", || {
         let log = worker.log();
@@ -28,7 +28,7 @@ fn address(worker: &Worker) -> String {
 }
 
 /// Returns the status and the body of a response of the operations port.
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(super) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -38,7 +38,7 @@ fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// Returns the value of a series, by its name with labels.
-fn value(metrics: &str, series: &str) -> f64 {
+pub(super) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));

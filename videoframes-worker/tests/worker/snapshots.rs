@@ -23,6 +23,7 @@ fn help_reads_as_agreed() {
         "result",
         "notifications",
         "migrate",
+        "reconcile",
         "dlq",
         "provision",
     ] {

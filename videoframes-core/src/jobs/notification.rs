@@ -3,7 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{JobId, JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+use super::{JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+use crate::clock::UnixMillis;
 
 /// Namespace of the identifiers of notifications.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_9a52_93c4_4b0e_8a55_2f0e_77c1_d3aa);
@@ -44,14 +45,14 @@ impl OutboxMessage {
         }
     }
 
-    /// Returns a message that enqueues a job for the workers.
+    /// Returns a message that enqueues a job for the workers, written at `now`.
     #[must_use]
-    pub fn to_workers(job: JobId) -> Self {
+    pub fn to_workers(job: &VideoJob, now: UnixMillis) -> Self {
         Self {
             id: Uuid::now_v7(),
             destination: OutboxDestination::Input,
-            job,
-            body: JobMessage::known(job),
+            job: job.id,
+            body: JobMessage::known(job, now),
         }
     }
 }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261124_000002_events",
     "m20261125_000003_renditions",
     "m20261128_000004_waiting",
+    "m20261128_000006_restore",
     "m20261128_000007_legal_hold",
 ];
 

@@ -24,6 +24,7 @@ mod place;
 mod process;
 mod renditions;
 mod requests;
+mod restore;
 mod restore_objects;
 mod server;
 mod signals;

@@ -56,7 +56,7 @@ impl State {
         for (_, id) in &due {
             if let Some(row) = self.rows.get_mut(id) {
                 row.enqueued_at = now;
-                self.outbox.add(OutboxMessage::to_workers(*id), now);
+                self.outbox.add(OutboxMessage::to_workers(&row.job, now), now);
             }
         }
         due.len() as u64

@@ -64,7 +64,12 @@ pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<Vide
         .value(Column::EnqueuedAt, database.now());
     let job = row::apply(&transaction, &change).await?;
     if let Some(job) = &job {
-        outbox::add(database, &transaction, &[OutboxMessage::to_workers(job.id)]).await?;
+        outbox::add(
+            database,
+            &transaction,
+            &[OutboxMessage::to_workers(job, job.updated_at)],
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(job)

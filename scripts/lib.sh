@@ -69,6 +69,15 @@ install_package() {
     fi
 }
 
+# Runs a command as the user postgres if the caller is root: Postgres and its tools refuse to run as root.
+unprivileged() {
+    if [ "$(id -u)" = 0 ]; then
+        (cd / && setpriv --reuid=postgres --regid=postgres --init-groups "$@")
+    else
+        "$@"
+    fi
+}
+
 # Prints the folder of the newest Postgres programs, which distributions install outside $PATH.
 postgres_programs() {
     local initdb found=""

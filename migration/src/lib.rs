@@ -11,6 +11,7 @@ mod m20261124_000002_events;
 mod m20261125_000003_renditions;
 mod m20261128_000004_waiting;
 mod m20261128_000005_traces;
+mod m20261128_000006_restore;
 mod m20261128_000007_legal_hold;
 
 use sea_orm_migration::prelude::*;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000003_renditions::Migration),
             Box::new(m20261128_000004_waiting::Migration),
             Box::new(m20261128_000005_traces::Migration),
+            Box::new(m20261128_000006_restore::Migration),
             Box::new(m20261128_000007_legal_hold::Migration),
         ]
     }

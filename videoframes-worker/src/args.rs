@@ -24,6 +24,12 @@ Examples:
   Write the archive of a job to a file:
     vf-worker --local data result ID -o frames.zip";
 
+const RECONCILE_HELP: &str = "\
+A worker changes no jobs while its database is behind the restore mark in the store. Workers may run \
+during a reconciliation. After an error or a crash, repeat the command.
+
+Exit code 24: a dry run found lost jobs, or the report lists objects or jobs that need a decision.";
+
 /// Extract video frames by message: each job takes effect exactly once, despite failures
 #[derive(Debug, Parser)]
 #[command(name = "vf-worker", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
@@ -89,6 +95,9 @@ pub(crate) enum Command {
     RestoreObjects(crate::restore_objects::RestoreObjectsArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
+    /// Bring a restored database into line with the objects, and let workers continue
+    #[command(after_help = RECONCILE_HELP)]
+    Reconcile(ReconcileArgs),
     /// List, redrive or delete dead-letter messages
     Dlq(crate::dlq::DlqArgs),
     /// Create or check the buckets and queues of a deployment
@@ -187,6 +196,21 @@ pub(crate) struct NotificationsArgs {
     /// With --refused: send the messages again
     #[arg(long, requires = "refused")]
     pub(crate) resend: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// Print the report and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Let workers continue without any other change; print what is left out
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) accept: bool,
+    /// Prefix of keys that clients chose for results, to find jobs without a row; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Vec<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod ops;
 mod outage;
 mod provision;
 mod queues;
+mod reconcile;
 mod restore_objects;
 mod result;
 mod run;
@@ -109,6 +110,7 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Stats(args) => stats::run(&config, args).await,
         Command::Result(args) => result::run(&config, &args).await,
         Command::Notifications(args) => notifications::run(&config, &args).await,
+        Command::Reconcile(args) => reconcile::run(&config, args).await,
         Command::Backup(args) => backup::back_up(&config, &args).await,
         Command::Restore(args) => backup::restore(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,

@@ -68,6 +68,7 @@ pub(crate) async fn run(
     .with_compressor(Arc::new(compressor))
     .with_stores(place.stores)
     .with_rules(config.rules)
+    .with_restore_mark()
     .with_monitor(machine.monitor)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
     tracing::info!(

@@ -15,8 +15,10 @@ mod options;
 mod outbox;
 mod parsed;
 mod prefix;
+mod record;
 mod renditions;
 mod repo;
+mod restore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sea_orm;
 mod source;
@@ -35,11 +37,14 @@ pub use options::{InvalidOptions, JobOptions, RequestedLimits};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
 pub use parsed::Parsed;
 pub use prefix::{JobIdPrefix, ParseJobIdPrefixError};
+pub use record::{JobCopy, JobRecord};
 pub use renditions::{MAX_RENDITIONS, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo};
 pub use repo::{
     Claim, ClaimTerms, Enqueue, Hold, JobPage, JobProgress, JobRepo, JobRepoError, Outcome, RefusedMessage,
     Renewal, Submitted, SweepTerms, Swept, UnreadableJob,
 };
+pub(crate) use restore::RESTORE_MARK;
+pub use restore::{RestoreMark, RestoreRow, RestoreState};
 pub use source::SourceRef;
 pub use stats::{EndedJobs, JobStats, Unfinished};
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

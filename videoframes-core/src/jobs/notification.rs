@@ -3,7 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{JobId, JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+use super::{JobMessage, OutboxDestination, OutboxMessage, VideoJob};
+use crate::clock::UnixMillis;
 use crate::trace::TraceContext;
 
 /// Namespace of the identifiers of notifications.
@@ -52,23 +53,16 @@ impl OutboxMessage {
         }
     }
 
-    /// Returns a message that enqueues a job for the workers.
+    /// Returns a message that enqueues a job for the workers, written at `now`.
     #[must_use]
-    pub fn to_workers(job: JobId) -> Self {
+    pub fn to_workers(job: &VideoJob, now: UnixMillis) -> Self {
         Self {
             id: Uuid::now_v7(),
             destination: OutboxDestination::Input,
-            job,
-            body: JobMessage::known(job),
-            trace: None,
+            job: job.id,
+            body: JobMessage::known(job, now),
+            trace: job.trace.clone(),
         }
-    }
-
-    /// Sets the trace context of the job's producer.
-    #[must_use]
-    pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
-        self.trace = trace;
-        self
     }
 }
 

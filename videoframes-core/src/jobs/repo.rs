@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Backlog, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobIdPrefix, JobResult, JobStats, JobStatus,
-    Lease, NewJob, OutboxMessage, Stage, Unfinished, VideoJob, WorkHash,
+    Backlog, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobIdPrefix, JobRecord, JobResult, JobStats,
+    JobStatus, Lease, NewJob, OutboxMessage, RestoreMark, RestoreRow, Stage, Unfinished, VideoJob, WorkHash,
 };
+use crate::clock::UnixMillis;
 
 /// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +180,9 @@ pub enum JobRepoError {
     /// The state of the job does not allow the operation. Nothing was changed.
     #[error("the job is {0}")]
     WrongState(JobStatus),
+    /// The database was restored to an earlier moment: see [`JobRepo::observe_mark`]. Nothing was changed.
+    #[error("the database was restored to an earlier moment")]
+    Restored,
     /// This version cannot read the row of the job; a newer version may have written the row. Nothing was
     /// changed.
     #[error("the job cannot be read: {0}")]
@@ -231,7 +235,8 @@ pub trait JobRepo: Send + Sync + 'static {
 
     /// Claims a job that is pending, due for another attempt, or whose lease has expired.
     ///
-    /// A successful claim counts an attempt and increments the epoch. Some jobs become terminal instead:
+    /// A successful claim counts an attempt and increments the epoch, at least to the first of the generation: see
+    /// [`JobRepo::accept_restore`]. Some jobs become terminal instead:
     /// - a job whose deadline has passed, even if its next attempt is not due yet;
     /// - a job whose workers crashed too often, where an expired lease counts as a crash;
     /// - a job that a newer event superseded;
@@ -375,4 +380,44 @@ pub trait JobRepo: Send + Sync + 'static {
     /// While the job stays abandoned, the interval to the next message doubles. A job with its key and result
     /// is never deleted while a message about the job waits in the outbox.
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
+
+    /// Returns the restore mark of the database, and the latest mark that the repository saw before.
+    async fn restore_mark(&self) -> Result<RestoreRow, JobRepoError>;
+
+    /// Remembers that the database had this mark, or forgets another database.
+    ///
+    /// The repository also remembers the marks that its calls read. It compares them with the mark of the database in
+    /// the transactions of [`JobRepo::claim`], [`JobRepo::finish`], [`JobRepo::retry_later`], [`JobRepo::defer`],
+    /// [`JobRepo::release`] and [`JobRepo::sweep`]. Behind a remembered mark, these return
+    /// [`JobRepoError::Restored`] until [`JobRepo::accept_restore`].
+    fn observe_mark(&self, mark: &RestoreMark);
+
+    /// Increases the mark unless this happened within `interval`, and returns the new mark in that case.
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::Restored`] if the mark is behind an observed mark.
+    async fn advance_mark(&self, interval: Duration) -> Result<Option<RestoreRow>, JobRepoError>;
+
+    /// Accepts the restore of the database: starts a generation with a mark later than `store`.
+    ///
+    /// Later claims have higher epochs than all claims of earlier generations.
+    async fn accept_restore(&self, store: Option<&RestoreMark>) -> Result<RestoreRow, JobRepoError>;
+
+    /// Inserts the row that a restored database lost, unless the row exists; returns whether it was inserted.
+    ///
+    /// With a result, the job is completed at the given time, and its notification is written to the outbox. Without
+    /// a result, the job is pending, and no message is written.
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::IdempotencyConflict`] if the idempotency key belongs to another job.
+    async fn rebuild(
+        &self,
+        job: JobId,
+        record: &JobRecord,
+        result: Option<&(JobResult, UnixMillis)>,
+    ) -> Result<bool, JobRepoError>;
+
+    /// Writes messages to the workers about those of these jobs that are not terminal and have no unsent message to
+    /// the workers. Returns the number of messages.
+    async fn enqueue(&self, jobs: &[JobId]) -> Result<u64, JobRepoError>;
 }

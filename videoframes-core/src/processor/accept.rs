@@ -10,7 +10,7 @@ use super::producer::trace_context;
 use super::receipt::Receipt;
 use super::renditions::is_rendition;
 use super::telemetry;
-use crate::jobs::{Enqueue, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
+use crate::jobs::{Enqueue, JobCopy, JobId, JobMessage, JobRepoError, JobRequest, ObjectEvent, Poison};
 use crate::storage::ObjectInfo;
 use crate::trace;
 
@@ -21,8 +21,8 @@ const UNANSWERED: u32 = 3;
 /// The result of the validation of a message.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    /// The message is about this job.
-    Job(JobId),
+    /// The message is about this job, and may have a copy of its request.
+    Job(JobId, Option<Box<JobCopy>>),
     /// Everything that the message requests is done, or was enqueued in separate messages.
     Done,
     /// The message was invalid and went to the dead-letter queue.
@@ -44,7 +44,7 @@ impl Parts {
     ) -> Result<Accepted, JobRepoError> {
         let receipts = receipt.message().receive_count;
         let (requests, broken) = match JobMessage::parse(&receipt.message().body) {
-            Ok(JobMessage::Known(job)) => return Ok(Accepted::Job(job)),
+            Ok(JobMessage::Known(job, copy)) => return Ok(Accepted::Job(job, copy)),
             Ok(JobMessage::Asked(request)) => (vec![*request], None),
             Ok(JobMessage::Events(events)) => match self.requests_for(&events.created, receipts).await {
                 Some(requests) => (requests, events.broken),
@@ -94,7 +94,7 @@ impl Parts {
         };
         fault::reached(Point::Validated);
         if let (true, Some(job)) = (alone, submitted.first()) {
-            return Ok(Accepted::Job(job.id));
+            return Ok(Accepted::Job(job.id, None));
         }
         self.outbox.notify_one();
         match broken {

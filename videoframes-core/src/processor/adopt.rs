@@ -67,7 +67,7 @@ pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Opt
 }
 
 /// Reads a whole archive and returns its content and checksum, with the renditions next to it.
-async fn read(
+pub(super) async fn read(
     stores: &Stores,
     key: &ObjectKey,
     found: &ObjectInfo,

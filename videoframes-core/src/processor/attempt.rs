@@ -282,6 +282,9 @@ impl Attempt {
                     }
                 };
             }
+            if matches!(error, JobRepoError::Restored) {
+                self.parts.restored().await;
+            }
             if self.stop.is_fenced() {
                 ending = &Ending::Release;
                 if *until.get_or_insert_with(|| Instant::now() + RELEASE_TIME) <= Instant::now() {

@@ -19,6 +19,18 @@ pub(super) enum Point {
     RelayTaken,
     RelaySent,
     Swept,
+    /// The objects of a reconciliation are listed, and their rows rebuilt.
+    ReconcileListed,
+    /// A reconciliation rebuilt a row.
+    ReconcileRebuilt,
+    /// A reconciliation retried a job.
+    ReconcileRetried,
+    /// A reconciliation enqueued jobs.
+    ReconcileEnqueued,
+    /// A reconciliation accepted the restore in the database, and not yet in the store.
+    ReconcileAccepted,
+    /// A reconciliation accepted the restore in the store.
+    ReconcileMarked,
 }
 
 #[cfg(feature = "fault-points")]

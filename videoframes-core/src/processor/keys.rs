@@ -1,8 +1,8 @@
 //! Keys of results.
 
 use super::verdict::Verdict;
-use crate::jobs::JobId;
-use crate::storage::ObjectKey;
+use crate::jobs::{JobId, RESTORE_MARK};
+use crate::storage::{ObjectKey, StorageError};
 
 /// Folder of results without a key of the client.
 pub(super) const RESULTS: &str = "results";
@@ -16,6 +16,18 @@ pub(super) fn object_key(key: &str) -> Result<ObjectKey, Verdict> {
 /// Returns the folder of a job's archives, one per claim.
 pub(super) fn result_folder(job: JobId) -> String {
     format!("{RESULTS}/{job}/")
+}
+
+/// Returns the key of the restore mark, which the sweep of results ignores.
+pub(super) fn restore_mark() -> Result<ObjectKey, StorageError> {
+    let key = format!("{RESULTS}/{RESTORE_MARK}");
+    key.parse()
+        .map_err(|_| StorageError::invalid(&key, "is not a key"))
+}
+
+/// Returns whether a key is that of a processor's probes.
+pub(super) fn is_probe(key: &ObjectKey) -> bool {
+    key.as_str().ends_with("/probe")
 }
 
 /// Returns the key of a processor's probes: the key of a result without a job.

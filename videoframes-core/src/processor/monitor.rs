@@ -28,6 +28,7 @@ pub struct Monitor {
 struct Inner {
     state: Mutex<State>,
     paused: watch::Sender<bool>,
+    restore: watch::Sender<RestoreCheck>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +60,19 @@ pub enum Phase {
     Running,
     /// Receives no more messages, and finishes or releases its jobs.
     Stopping,
+}
+
+/// The result of the comparison of the database with the restore mark in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RestoreCheck {
+    /// The marks were not compared yet.
+    #[default]
+    Pending,
+    /// The database is not behind the store.
+    Current,
+    /// The database was restored to an earlier moment, and the processor changes no jobs.
+    Restored,
 }
 
 /// A dependency of a processor.
@@ -98,6 +112,8 @@ pub struct ProcessorStatus {
     pub phase: Phase,
     /// Whether the processor is paused: it receives no messages, and continues the jobs in flight.
     pub paused: bool,
+    /// Whether the database was restored to an earlier moment.
+    pub restore: RestoreCheck,
     /// Maximum number of concurrent jobs.
     pub slots: usize,
     /// Number of slots with a message.
@@ -133,6 +149,7 @@ impl Default for Monitor {
             inner: Arc::new(Inner {
                 state: Mutex::default(),
                 paused: watch::Sender::new(false),
+                restore: watch::Sender::new(RestoreCheck::Pending),
             }),
         }
     }
@@ -149,6 +166,7 @@ impl Monitor {
         ProcessorStatus {
             phase: state.phase,
             paused: *self.inner.paused.borrow(),
+            restore: *self.inner.restore.borrow(),
             slots: state.slots,
             busy: state.busy,
             loops: state
@@ -187,6 +205,23 @@ impl Monitor {
 
     pub(super) fn is_paused(&self) -> bool {
         *self.inner.paused.borrow()
+    }
+
+    /// Records the result of a comparison of the restore marks, and returns the previous result.
+    pub(super) fn restore(&self, check: RestoreCheck) -> RestoreCheck {
+        self.inner.restore.send_replace(check)
+    }
+
+    /// Returns whether the database is not behind the restore mark in the store, as far as known.
+    pub(super) fn may_change_jobs(&self) -> bool {
+        *self.inner.restore.borrow() == RestoreCheck::Current
+    }
+
+    /// Waits until jobs may be changed.
+    pub(super) async fn current(&self) {
+        let mut restore = self.inner.restore.subscribe();
+        // The sender lives as long as `self`.
+        let _ = restore.wait_for(|check| *check == RestoreCheck::Current).await;
     }
 
     pub(super) fn enter(&self, phase: Phase, slots: usize) {

@@ -30,7 +30,8 @@ async fn remove_one(parts: &Parts, job: &VideoJob, key: &ObjectKey) -> Result<()
     let is_over = |now: VideoJob| {
         matches!(now.status, JobStatus::Failed | JobStatus::Cancelled) && now.lease_epoch == job.lease_epoch
     };
-    if !now.is_none_or(is_over) {
+    let is_current = parts.is_current().await.map_err(|error| chain(&error))?;
+    if !is_current || !now.is_none_or(is_over) {
         return Ok(());
     }
     tracing::info!(%key, "deleting an orphaned object of a job without a result");

@@ -58,6 +58,8 @@ pub struct Parts {
     pub(super) monitor: Monitor,
     pub(super) probe_key: Option<ObjectKey>,
     pub(super) drained: Drained,
+    /// Whether a restored database is recognized.
+    pub(super) keeps_mark: bool,
 }
 
 impl fmt::Debug for Parts {
@@ -94,6 +96,7 @@ impl Parts {
             monitor: Monitor::default(),
             probe_key: keys::probe(),
             drained: Drained::default(),
+            keeps_mark: false,
         }
     }
 
@@ -121,6 +124,17 @@ impl Parts {
         Self {
             monitor,
             circuits,
+            ..self
+        }
+    }
+
+    /// Recognizes a database that was restored to an earlier moment, by a mark in database and result store: see
+    /// [`RestoreMark`](crate::jobs::RestoreMark).
+    ///
+    /// The repository has to outlive the process, as the store does.
+    pub fn with_restore_mark(self) -> Self {
+        Self {
+            keeps_mark: true,
             ..self
         }
     }

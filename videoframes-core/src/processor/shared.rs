@@ -13,6 +13,10 @@ use super::retry::Backoff;
 use super::subject::Subject;
 use super::sweep;
 use crate::error::chain;
+use crate::jobs::JobRepoError;
+
+/// Maximum interval between checks whether the restore of the database was accepted.
+const RESTORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// State that the loops of a processor share.
 pub(super) struct Shared {
@@ -86,8 +90,13 @@ impl Shared {
         let pulse = self.watch("sweep", self.config.timing.sweep);
         loop {
             pulse.beat();
+            if !self.parts.check_restore(self.config.timing.sweep).await {
+                self.pause(self.config.timing.sweep.min(RESTORE_PAUSE)).await;
+                continue;
+            }
             match sweep::sweep_jobs(&self.parts, &self.config).await {
                 Ok(()) => self.parts.outbox.notify_one(),
+                Err(JobRepoError::Restored) => self.parts.restored().await,
                 Err(error) => tracing::warn!(error = chain(&error), "failed to sweep jobs"),
             }
             self.pause(self.config.timing.sweep).await;
@@ -98,7 +107,8 @@ impl Shared {
     pub(super) async fn sweep_results(self: Arc<Self>) {
         let timing = self.config.timing;
         loop {
-            sweep::sweep_results(&self.parts, timing.orphan).await;
+            self.parts.monitor.current().await;
+            sweep::sweep_results(&self.parts, &timing).await;
             self.pause(timing.sweep.max(timing.orphan / 24)).await;
         }
     }
@@ -122,7 +132,9 @@ impl Shared {
 
     pub(super) async fn is_idle(&self) -> bool {
         let waiting = self.parts.input.depth().await;
-        waiting.is_ok_and(|depth| depth.visible == 0)
+        // A restored database may lack unfinished jobs.
+        self.parts.monitor.may_change_jobs()
+            && waiting.is_ok_and(|depth| depth.visible == 0)
             && self
                 .parts
                 .repo

@@ -22,7 +22,7 @@ use super::stop::{Reason, Stop};
 use super::subject::{Operation, StoreUse, Subject};
 use super::telemetry;
 use crate::error::chain;
-use crate::jobs::{Claim, ClaimTerms, JobId, JobRepoError, JobStatus, Lease, VideoJob};
+use crate::jobs::{Claim, ClaimTerms, JobCopy, JobId, JobRepoError, JobStatus, Lease, VideoJob};
 use crate::queue::Message;
 use crate::trace::{self, TraceContext};
 
@@ -54,8 +54,9 @@ impl Slot {
             drop(pulse);
             let _busy = self.shared.parts.monitor.busy();
             let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
-            // The poll began before the stop or the pause.
-            if self.shared.parts.monitor.is_paused() {
+            // The poll began before the stop, the pause or the restore of the database.
+            let monitor = &self.shared.parts.monitor;
+            if monitor.is_paused() || !monitor.may_change_jobs() {
                 receipt.extend_visibility(Duration::ZERO).await;
                 self.refund_job();
                 continue;
@@ -129,6 +130,16 @@ impl Slot {
                 }
             }
         }
+        if !shared.parts.monitor.may_change_jobs() {
+            // After the circuits, which only slots probe.
+            tokio::select! {
+                () = shared.parts.monitor.current() => {}
+                // Reports progress.
+                () = tokio::time::sleep(PAUSE_CHECK) => {}
+                () = shared.stopping.cancelled() => {}
+            }
+            return false;
+        }
         let debt =
             |rate: &Option<Rate>, amount| rate.as_ref().map_or(Duration::ZERO, |rate| rate.take(amount));
         let pause = debt(&shared.parts.rates.jobs, 1.0).max(debt(&shared.parts.rates.bytes, 0.0));
@@ -197,6 +208,11 @@ impl Slot {
                 tracing::warn!(error, "leaving the message to a worker that can read the job");
                 MessageAction::Redeliver(Self::redelivery_pause(receipt))
             }
+            Err(JobRepoError::Restored) => {
+                self.refund_job();
+                self.shared.parts.restored().await;
+                MessageAction::Redeliver(Self::redelivery_pause(receipt))
+            }
             Err(error) => {
                 // The message is valid and waits for the database.
                 self.refund_job();
@@ -231,7 +247,7 @@ impl Slot {
             .accept(receipt, self.shared.config.deadline)
             .await?;
         match accepted {
-            Accepted::Job(job) => self.claim(job, receipt).await,
+            Accepted::Job(job, copy) => self.claim(job, copy.as_deref(), receipt).await,
             Accepted::Done => {
                 self.refund_job();
                 Ok(MessageAction::Delete)
@@ -249,7 +265,12 @@ impl Slot {
         }
     }
 
-    async fn claim(&self, job: JobId, receipt: &Receipt) -> Result<MessageAction, JobRepoError> {
+    async fn claim(
+        &self,
+        job: JobId,
+        copy: Option<&JobCopy>,
+        receipt: &Receipt,
+    ) -> Result<MessageAction, JobRepoError> {
         let config = &self.shared.config;
         let terms = ClaimTerms {
             lease: config.timing.lease,
@@ -257,8 +278,16 @@ impl Slot {
         };
         let claimed = Instant::now();
         let span = tracing::info_span!("claim", job.id = %job);
-        let claim = self.claim_with_retries(job, &terms, claimed).instrument(span);
-        let claim = claim.await?;
+        let claiming = async {
+            let claim = self.claim_with_retries(job, &terms, claimed).await?;
+            match claim {
+                Claim::Missing if self.recover(job, copy).await? => {
+                    self.claim_with_retries(job, &terms, claimed).await
+                }
+                claim => Ok(claim),
+            }
+        };
+        let claim = claiming.instrument(span).await?;
         self.shared.parts.circuits.succeeded(&Subject::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.refund_job();
@@ -314,6 +343,15 @@ impl Slot {
                 MessageAction::Delete
             }
         })
+    }
+
+    /// Rebuilds the row of a job from the copy in its message, if a restored database lost the row.
+    async fn recover(&self, job: JobId, copy: Option<&JobCopy>) -> Result<bool, JobRepoError> {
+        let retention = self.shared.config.timing.retention;
+        match copy {
+            Some(copy) => self.shared.parts.recover(job, copy, retention).await,
+            None => Ok(false),
+        }
     }
 
     /// Claims a job, with retries while the repository does not respond.

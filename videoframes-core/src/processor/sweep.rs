@@ -1,15 +1,15 @@
 //! Finds abandoned jobs, and deletes orphaned results.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::config::ProcessorConfig;
+use super::config::{ProcessorConfig, Timing};
 use super::fault::{self, Point};
-use super::keys::RESULTS;
+use super::keys::{RESULTS, is_probe};
 use super::parts::Parts;
 use super::renditions::archive_of;
 use super::telemetry;
 use crate::error::chain;
-use crate::jobs::{ErrorCode, JobId, JobRepoError, JobStatus, SweepTerms};
+use crate::jobs::{ErrorCode, JobId, JobRepoError, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};
 
 /// Number of objects per list request.
@@ -57,9 +57,19 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
     Ok(())
 }
 
-/// Sweeps the results once: deletes results without a job that are older than `orphan`.
-pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
+/// What happens to an object in the folder of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Delete,
+    /// Kept, although its job has no row.
+    Unknown,
+}
+
+/// Sweeps the results once: deletes results without a job that are older than [`Timing::orphan`].
+pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
     let mut after: Option<ObjectKey> = None;
+    let mut unknown = 0_u64;
     loop {
         let prefix = format!("{RESULTS}/");
         let page = match parts.stores.results().list(&prefix, after.as_ref(), PAGE).await {
@@ -70,18 +80,19 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
             }
         };
         let Some(last) = page.last() else {
-            return;
+            break;
         };
         after = Some(last.key.clone());
         for object in page {
-            match is_orphan(parts, &object, orphan).await {
-                Ok(true) => {
+            match fate(parts, &object, timing).await {
+                Ok(Fate::Delete) => {
                     tracing::info!(key = %object.key, "deleting an orphaned result");
                     if let Err(error) = parts.stores.results().delete(&object.key).await {
                         tracing::warn!(error = chain(&error), "failed to delete an orphaned result");
                     }
                 }
-                Ok(false) => {}
+                Ok(Fate::Unknown) => unknown += 1,
+                Ok(Fate::Keep) => {}
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "failed to find the job of a result");
                     return;
@@ -89,14 +100,21 @@ pub(super) async fn sweep_results(parts: &Parts, orphan: Duration) {
             }
         }
     }
+    telemetry::unknown_results(unknown);
+    if unknown > 0 {
+        tracing::warn!(
+            count = unknown,
+            "found results whose jobs have no row; run 'vf-worker reconcile' to rebuild the rows"
+        );
+    }
 }
 
-async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Result<bool, JobRepoError> {
+async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fate, JobRepoError> {
     let age = SystemTime::now()
         .duration_since(object.modified)
         .unwrap_or_default();
-    if age < orphan {
-        return Ok(false);
+    if age < timing.orphan {
+        return Ok(Fate::Keep);
     }
     let job = object
         .key
@@ -105,19 +123,21 @@ async fn is_orphan(parts: &Parts, object: &ObjectEntry, orphan: Duration) -> Res
         .nth(1)
         .and_then(|id| id.parse::<JobId>().ok());
     let Some(job) = job else {
-        return Ok(false);
+        return Ok(Fate::Keep);
     };
+    let row = parts.repo.get(job).await?;
     // An unfinished job may still adopt the object.
-    let over = match parts.repo.get(job).await? {
-        Some(job) => matches!(
-            job.status,
-            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled
-        ),
-        None => true,
-    };
+    let unfinished = row.as_ref().is_some_and(|job| !job.status.is_terminal());
     // A rendition belongs to the same result as its archive.
-    let Some(archive) = archive_of(&object.key) else {
-        return Ok(false);
+    let Some(archive) = archive_of(&object.key).filter(|_| !unfinished) else {
+        return Ok(Fate::Keep);
     };
-    Ok(over && !parts.repo.is_result(&archive).await?)
+    if parts.repo.is_result(&archive).await? || !parts.is_current().await? {
+        return Ok(Fate::Keep);
+    }
+    // A row outlives the result of its job: without a row, a young result shows that the database lost the row.
+    match row.is_none() && age < timing.retention && !is_probe(&object.key) {
+        true => Ok(Fate::Unknown),
+        false => Ok(Fate::Delete),
+    }
 }

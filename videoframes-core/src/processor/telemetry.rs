@@ -100,6 +100,10 @@ pub(super) fn unfinished(jobs: &Unfinished) {
     }
 }
 
+pub(super) fn unknown_results(count: u64) {
+    gauge!("videoframes_results_without_row").set(count as f64);
+}
+
 pub(super) fn published(result: &'static str, count: u64) {
     counter!("videoframes_outbox_publish_total", "result" => result).increment(count);
 }

@@ -217,7 +217,7 @@ impl Work {
     fn archive(&self, key: &ObjectKey) -> ZipObject {
         let options = PutOptions {
             if_exists: IfExists::Refuse,
-            metadata: ownership::tag(&self.job),
+            metadata: ownership::of_archive(&self.job),
         };
         ZipObject::new(Arc::clone(self.parts.stores.results()), key.clone(), options)
     }

@@ -77,6 +77,11 @@ pub const METRICS: &[Metric] = &[
         "Unfinished jobs. All workers report the same jobs: use max, not sum.",
     )
     .labels(Labels::Product(&[("status", &["pending", "processing", "retry_wait"])])),
+    gauge(
+        "videoframes_results_without_row",
+        Unit::Count,
+        "Results, younger than the retention, whose jobs have no row. Such results are kept. All workers report the same results: use max.",
+    ),
     gauge("videoframes_slots", Unit::Count, "Maximum number of concurrent attempts in this worker."),
     counter("videoframes_frames_extracted_total", "Frames written to archives."),
     Metric::new(

@@ -123,10 +123,12 @@ mod jobs {
     use mockall::mock;
     use uuid::Uuid;
 
+    use crate::clock::UnixMillis;
     use crate::jobs::{
         Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
-        JobProgress, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome,
-        RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+        JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage,
+        Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Submitted, SweepTerms, Swept, Unfinished,
+        VideoJob, WorkHash,
     };
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
@@ -213,6 +215,20 @@ mod jobs {
             async fn resend_refused(&self) -> Result<u64, JobRepoError>;
             async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
             async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError>;
+            async fn restore_mark(&self) -> Result<RestoreRow, JobRepoError>;
+            fn observe_mark(&self, mark: &RestoreMark);
+            async fn advance_mark(&self, interval: Duration) -> Result<Option<RestoreRow>, JobRepoError>;
+            async fn accept_restore<'s, 'm>(
+                &'s self,
+                store: Option<&'m RestoreMark>,
+            ) -> Result<RestoreRow, JobRepoError>;
+            async fn rebuild<'s, 'r, 'p>(
+                &'s self,
+                job: JobId,
+                record: &'r JobRecord,
+                result: Option<&'p (JobResult, UnixMillis)>,
+            ) -> Result<bool, JobRepoError>;
+            async fn enqueue(&self, jobs: &[JobId]) -> Result<u64, JobRepoError>;
         }
     }
 }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261125_000003_renditions",
     "m20261128_000004_waiting",
     "m20261128_000005_traces",
+    "m20261128_000006_restore",
     "m20261128_000007_legal_hold",
 ];
 

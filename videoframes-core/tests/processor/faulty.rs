@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
+use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
-    JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob, OutboxMessage, Outcome,
-    RefusedMessage, Renewal, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
+    JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob, OutboxMessage,
+    Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Submitted, SweepTerms, Swept, Unfinished,
+    VideoJob, WorkHash,
 };
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::storage::{
@@ -233,6 +235,37 @@ impl JobRepo for FaultyRepo {
 
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
         self.faults.around("sweep", self.inner.sweep(terms)).await
+    }
+
+    async fn restore_mark(&self) -> Result<RestoreRow, JobRepoError> {
+        self.inner.restore_mark().await
+    }
+
+    fn observe_mark(&self, mark: &RestoreMark) {
+        self.inner.observe_mark(mark);
+    }
+
+    async fn advance_mark(&self, interval: Duration) -> Result<Option<RestoreRow>, JobRepoError> {
+        self.inner.advance_mark(interval).await
+    }
+
+    async fn accept_restore(&self, store: Option<&RestoreMark>) -> Result<RestoreRow, JobRepoError> {
+        self.inner.accept_restore(store).await
+    }
+
+    async fn rebuild(
+        &self,
+        job: JobId,
+        record: &JobRecord,
+        result: Option<&(JobResult, UnixMillis)>,
+    ) -> Result<bool, JobRepoError> {
+        self.faults
+            .around("rebuild", self.inner.rebuild(job, record, result))
+            .await
+    }
+
+    async fn enqueue(&self, jobs: &[JobId]) -> Result<u64, JobRepoError> {
+        self.inner.enqueue(jobs).await
     }
 }
 

@@ -5,6 +5,7 @@ mod events;
 mod faulty;
 mod outages;
 mod renditions;
+mod restore;
 mod setup;
 
 use std::sync::Arc;

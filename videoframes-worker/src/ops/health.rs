@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use videoframes_core::processor::{Phase, ProcessorStatus};
+use videoframes_core::processor::{Phase, ProcessorStatus, RestoreCheck};
 
 /// Interval at which a task on the runtime of the processor reports that the runtime is not blocked.
 pub(crate) const PULSE: Duration = Duration::from_secs(1);
@@ -91,7 +91,11 @@ pub(crate) fn readiness(facts: &Facts) -> Health {
     match (facts.startup, processor.phase) {
         (Startup::Connecting, _) | (_, Phase::Starting) => reasons.push("starting".to_owned()),
         (_, Phase::Stopping) => reasons.push("stopping".to_owned()),
+        _ if processor.restore == RestoreCheck::Pending => reasons.push("starting".to_owned()),
         _ => {}
+    }
+    if processor.restore == RestoreCheck::Restored {
+        reasons.push("restored".to_owned());
     }
     if processor.paused {
         reasons.push("paused".to_owned());
@@ -128,6 +132,7 @@ mod tests {
             ffmpeg: true,
         };
         facts.processor.phase = Phase::Running;
+        facts.processor.restore = RestoreCheck::Current;
         change(&mut facts);
         facts
     }
@@ -140,6 +145,14 @@ mod tests {
             (facts(|f| f.startup = Startup::Connecting), &["starting"]),
             (facts(|f| f.processor.phase = Phase::Starting), &["starting"]),
             (facts(|f| f.processor.phase = Phase::Stopping), &["stopping"]),
+            (
+                facts(|f| f.processor.restore = RestoreCheck::Pending),
+                &["starting"],
+            ),
+            (
+                facts(|f| f.processor.restore = RestoreCheck::Restored),
+                &["restored"],
+            ),
             (facts(|f| f.processor.paused = true), &["paused"]),
             (facts(|f| f.processor.outages.push(outage)), &["circuit:queue"]),
             (facts(|f| f.scratch.free = 49), &["scratch"]),

@@ -25,6 +25,7 @@ const RECEIVES: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0];
 const REASONS: &[&str] = &[
     "starting",
     "stopping",
+    "restored",
     "paused",
     "circuit:queue",
     "circuit:database",

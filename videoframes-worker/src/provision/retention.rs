@@ -9,10 +9,14 @@ use super::ProvisionArgs;
 use super::plan::{Desired, Names, Role, Terms, version_days};
 use crate::config::{BucketPlace, VARIABLES, time};
 
+/// Returns the content of a file of the repository.
+fn file(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
 /// Returns the cells of the table, row by row.
 fn rows() -> Vec<Vec<String>> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/retention.md");
-    let text = std::fs::read_to_string(page).unwrap();
+    let text = file("docs/retention.md");
     let rows = text.lines().filter(|line| line.starts_with("| "));
     let cells = |line: &str| {
         line.trim_matches('|')
@@ -26,6 +30,14 @@ fn rows() -> Vec<Vec<String>> {
 /// Returns the names and values in backticks.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// Returns a setting of the deployed configuration of pgBackRest.
+fn backup_setting(name: &str) -> Option<String> {
+    let configuration = file("deploy/backup/pgbackrest/pgbackrest.conf");
+    let settings = configuration.lines().filter_map(|line| line.split_once('='));
+    let found = settings.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value.to_owned())
 }
 
 /// Returns the resources with the default settings.
@@ -94,6 +106,7 @@ fn the_table_names_settings_that_exist_with_their_defaults() {
                     known.map(|(_, default, _)| (*default).to_owned())
                 }
                 _ if name.starts_with("--") => option(&name[2..]),
+                _ if name.starts_with("repo1-") => backup_setting(name),
                 "MessageRetentionPeriod" => {
                     let seconds: u64 = dead_letters.attributes[name].parse().unwrap();
                     Some((seconds / 86400).to_string())

@@ -9,6 +9,9 @@ use aws_sdk_s3::primitives::DateTime;
 use super::decide::{Entry, Kind};
 use crate::aws::Refusal;
 
+/// End of the key of the restore mark. With an earlier mark, a restore of the database would not be recognised.
+const MARK: &str = "results/restore-mark.json";
+
 /// A key with its entries.
 pub(super) type Key = (String, Vec<Entry>);
 
@@ -63,7 +66,7 @@ impl<'a> Listing<'a> {
         Ok(Some(keys))
     }
 
-    /// Returns the keys of a page, in order, with the entries of the open key.
+    /// Returns the keys of a page, in order, with the entries of the open key, and without the restore mark.
     fn add(&mut self, page: &ListObjectVersionsOutput) -> Vec<Key> {
         let mut keys: BTreeMap<String, Vec<Entry>> = self.open.take().into_iter().collect();
         for version in page.versions() {
@@ -92,7 +95,7 @@ impl<'a> Listing<'a> {
                 .or_default()
                 .push(entry);
         }
-        keys.into_iter().collect()
+        keys.into_iter().filter(|(key, _)| !key.ends_with(MARK)).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value;
 use videoframes_core::testing::{Fault, ProxiedRequest, Proxy};
 
-use super::place::{Kind, Place, extract, wait};
+use super::place::{Kind, Place, RESTORE_MARK, extract, wait};
 use super::process::Worker;
 use super::video;
 
@@ -71,6 +71,10 @@ fn first(
     }
 }
 
+fn reads_a_video(request: &ProxiedRequest) -> bool {
+    request.is_read() && !request.target.contains(RESTORE_MARK)
+}
+
 /// Starts a worker that reaches the store only through a proxy.
 fn worker_behind(place: &Place, faulty: &FaultProxy) -> Worker {
     place.worker(&[("AWS_ENDPOINT_URL_S3", &faulty.proxy.address)], &[])
@@ -132,11 +136,11 @@ fn a_corrupted_copy_is_never_decoded() {
     };
     // All frames are requested, so the source is copied; one read returns the whole small source.
     place.submit(video::short(), &["--fps", "10"]);
-    let faulty = FaultProxy::to_store(&place, first(1, ProxiedRequest::is_read, Fault::Corrupt));
+    let faulty = FaultProxy::to_store(&place, first(1, reads_a_video, Fault::Corrupt));
     let worker = worker_behind(&place, &faulty);
     let job = only_job(&place, worker);
     // The worker probes the store between the attempts.
-    let of_video = |request: &ProxiedRequest| request.is_read() && !request.target.contains("/probe");
+    let of_video = |request: &ProxiedRequest| reads_a_video(request) && !request.target.contains("/probe");
     assert_eq!(faulty.proxy.count(of_video), 2, "the source is copied again");
     is_completed_after(&job, 2);
     let expected = place.folder.path().join("expected.zip");
@@ -153,7 +157,7 @@ fn interrupted_and_stalled_reads_are_resumed() {
             return;
         };
         place.submit(video::long(), &["-n", "5"]);
-        let faulty = FaultProxy::to_store(&place, first(reads, ProxiedRequest::is_read, fault));
+        let faulty = FaultProxy::to_store(&place, first(reads, reads_a_video, fault));
         let worker = worker_behind(&place, &faulty);
         is_completed_after(&only_job(&place, worker), 1);
     }
@@ -169,14 +173,14 @@ fn a_video_replaced_during_reads_has_no_result() {
     place.send(r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"count": 40}}"#);
     let reads = AtomicUsize::new(0);
     let faulty = FaultProxy::to_store(&place, move |request| {
-        match request.is_read() && reads.fetch_add(1, Ordering::SeqCst) == 3 {
+        match reads_a_video(request) && reads.fetch_add(1, Ordering::SeqCst) == 3 {
             true => Fault::Hold,
             false => Fault::None,
         }
     });
     let worker = worker_behind(&place, &faulty);
     wait("the source is being read", || {
-        faulty.proxy.count(ProxiedRequest::is_read) > 3
+        faulty.proxy.count(reads_a_video) > 3
     });
     place.put("v.mp4", &std::fs::read(video::short()).unwrap());
     faulty.proxy.release();

@@ -25,6 +25,7 @@ mod place;
 mod process;
 mod renditions;
 mod requests;
+mod restore;
 mod restore_objects;
 mod server;
 mod signals;

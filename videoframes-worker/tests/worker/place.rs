@@ -39,6 +39,9 @@ const TIMING: &[(&str, &str)] = &[
 /// Maximum time of any wait: the lease and 45 seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Key of the restore mark, which is no result.
+pub(crate) const RESTORE_MARK: &str = "results/restore-mark.json";
+
 /// The backends of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -127,8 +130,18 @@ impl Place {
 
     /// Returns the version of an existing object.
     pub(crate) fn etag(&self, key: &str) -> String {
+        self.find_etag(key).unwrap()
+    }
+
+    /// Returns the version of an object, if it exists.
+    pub(crate) fn find_etag(&self, key: &str) -> Option<String> {
         let key = key.parse().unwrap();
-        self.with_storage(async |storage| storage.head(&key, &ObjectVersion::CURRENT).await.unwrap().etag)
+        self.with_storage(
+            async |storage| match storage.head(&key, &ObjectVersion::CURRENT).await {
+                Err(StorageError::NotFound(_)) => None,
+                found => Some(found.unwrap().etag),
+            },
+        )
     }
 
     /// Returns the folder of a local store.
@@ -495,7 +508,8 @@ impl Place {
     /// Returns the keys of the archives and renditions in the store.
     pub(crate) fn results(&self) -> Vec<String> {
         let listed = self.with_storage(async |storage| storage.list("results/", None, 10_000).await.unwrap());
-        listed.iter().map(|entry| entry.key.to_string()).collect()
+        let keys = listed.iter().map(|entry| entry.key.to_string());
+        keys.filter(|key| key != RESTORE_MARK).collect()
     }
 }
 

@@ -28,6 +28,7 @@ fn help_reads_as_agreed() {
         "restore",
         "restore-objects",
         "migrate",
+        "reconcile",
         "dlq",
         "provision",
     ] {

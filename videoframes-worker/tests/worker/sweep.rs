@@ -49,6 +49,10 @@ fn an_archive_shared_with_another_job_outlives_its_job() {
         .join("results/ffffffff-ffff-7fff-bfff-ffffffffffff/1.zip");
     std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
     std::fs::write(&orphan, "orphan").unwrap();
+    // Without a row, a result is an orphan only after the retention of rows.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(31 * 24 * 3600);
+    let file = std::fs::File::options().write(true).open(&orphan).unwrap();
+    file.set_modified(old).unwrap();
     wait("the orphan is removed", || !orphan.exists());
     drop(worker);
     assert!(place.objects().join(key.as_str().unwrap()).exists());

@@ -1,7 +1,9 @@
 //! Jobs in memory, for tests and small embedded uses.
 
 mod outbox;
+mod rebuild;
 mod repo;
+mod restore;
 mod row;
 mod state;
 mod stats;

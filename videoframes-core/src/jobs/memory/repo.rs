@@ -12,11 +12,12 @@ use super::row::deadline;
 use super::state::State;
 use crate::clock::{Clock, UnixMillis};
 use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
+use crate::jobs::restore::next_epoch;
 use crate::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
-    JobPage, JobProgress, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
-    OutboxMessage, Outcome, RefusedMessage, Renewal, Stage, Submitted, SweepTerms, Swept, Unfinished,
-    VideoJob, WorkHash,
+    JobPage, JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
+    OutboxMessage, Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Stage, Submitted, SweepTerms,
+    Swept, Unfinished, VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
@@ -58,13 +59,8 @@ impl JobRepo for MemoryJobRepo {
             state.supersede(job, now)?;
         }
         for new in submitted.iter().filter(|submitted| submitted.created) {
-            let row = state.rows.get(&new.id);
-            let waits = row.is_some_and(|row| !row.job.status.is_terminal());
-            if waits && enqueue == Enqueue::ThroughOutbox {
-                let trace = row.and_then(|row| row.job.trace.clone());
-                state
-                    .outbox
-                    .add(OutboxMessage::to_workers(new.id).with_trace(trace), now);
+            if enqueue == Enqueue::ThroughOutbox {
+                state.enqueue(&[new.id], now);
             }
         }
         Ok(submitted)
@@ -72,6 +68,7 @@ impl JobRepo for MemoryJobRepo {
 
     async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
         let (mut state, now) = self.begin();
+        let generation = state.restore.check(now)?.mark.generation;
         let facts = state.facts(id, now);
         let job = state.rows.get_mut(&id).map(|row| &mut row.job);
         let (Some(facts), Some(job)) = (facts, job) else {
@@ -97,7 +94,7 @@ impl JobRepo for MemoryJobRepo {
                 job.deadline_at = deadline_of_work(job, now);
                 job.begun_at.get_or_insert(now);
                 job.attempts += 1;
-                job.lease_epoch.0 += 1;
+                job.lease_epoch = next_epoch(job.lease_epoch, generation);
                 job.lease_owner = Some(owner.to_owned());
                 job.lease_expires_at = Some(now.after(terms.lease));
                 let epoch = job.lease_epoch;
@@ -126,6 +123,7 @@ impl JobRepo for MemoryJobRepo {
 
     async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
         let (mut state, now) = self.begin();
+        state.restore.check(now)?;
         state.held(lease)?;
         state.conclude(lease.job, outcome, now)
     }
@@ -137,6 +135,7 @@ impl JobRepo for MemoryJobRepo {
         delay: Duration,
     ) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
+        state.restore.check(now)?;
         let job = state.held(lease)?;
         job.enter(JobEvent::RetryLater, now)?;
         job.next_attempt_at = Some(now.after(delay));
@@ -146,6 +145,7 @@ impl JobRepo for MemoryJobRepo {
 
     async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
+        state.restore.check(now)?;
         let job = state.held(lease)?;
         job.enter(JobEvent::RetryLater, now)?;
         job.attempts = job.attempts.saturating_sub(1);
@@ -156,6 +156,7 @@ impl JobRepo for MemoryJobRepo {
 
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
+        state.restore.check(now)?;
         let job = state.held(lease)?;
         job.enter(JobEvent::Release, now)?;
         job.attempts = job.attempts.saturating_sub(1);
@@ -229,8 +230,7 @@ impl JobRepo for MemoryJobRepo {
         job.deadline_at = deadline(job.time_limit_ms, now);
         let job = job.clone();
         row.enqueued_at = now;
-        let message = OutboxMessage::to_workers(id).with_trace(job.trace.clone());
-        state.outbox.add(message, now);
+        state.outbox.add(OutboxMessage::to_workers(&job, now), now);
         Ok(Some(job))
     }
 
@@ -304,10 +304,45 @@ impl JobRepo for MemoryJobRepo {
 
     async fn sweep(&self, terms: &SweepTerms) -> Result<Swept, JobRepoError> {
         let (mut state, now) = self.begin();
+        state.restore.check(now)?;
         let mut swept = Swept::default();
         state.end_all_without_claim(now, terms.crashes, &mut swept)?;
         swept.enqueued = state.enqueue_abandoned(now, terms);
         swept.forgotten = state.delete_expired(now, terms);
         Ok(swept)
+    }
+
+    async fn restore_mark(&self) -> Result<RestoreRow, JobRepoError> {
+        let (state, now) = self.begin();
+        Ok(state.restore.row(now))
+    }
+
+    fn observe_mark(&self, mark: &RestoreMark) {
+        self.begin().0.restore.observe(mark);
+    }
+
+    async fn advance_mark(&self, interval: Duration) -> Result<Option<RestoreRow>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.restore.advance(interval, now)
+    }
+
+    async fn accept_restore(&self, store: Option<&RestoreMark>) -> Result<RestoreRow, JobRepoError> {
+        let (mut state, now) = self.begin();
+        Ok(state.restore.accept(store, now))
+    }
+
+    async fn rebuild(
+        &self,
+        job: JobId,
+        record: &JobRecord,
+        result: Option<&(JobResult, UnixMillis)>,
+    ) -> Result<bool, JobRepoError> {
+        let (mut state, now) = self.begin();
+        state.rebuild(job, record, result, now)
+    }
+
+    async fn enqueue(&self, jobs: &[JobId]) -> Result<u64, JobRepoError> {
+        let (mut state, now) = self.begin();
+        Ok(state.enqueue(jobs, now))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::outbox::Outbox;
+use super::restore::Restore;
 use super::row::Row;
 use crate::clock::UnixMillis;
 use crate::jobs::lease::{Decision, JobFacts, decide};
@@ -16,6 +17,7 @@ pub(super) struct State {
     /// Jobs by the identifier of the message that requested them.
     pub(super) messages: HashMap<String, JobId>,
     pub(super) outbox: Outbox,
+    pub(super) restore: Restore,
 }
 
 impl State {

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::row::{Row, new_row};
+use super::row::Row;
 use super::state::State;
 use crate::clock::UnixMillis;
 use crate::jobs::event::EventOrder;
-use crate::jobs::{JobId, JobRepoError, JobStatus, NewJob, Outcome, Submitted};
+use crate::jobs::{JobId, JobRepoError, JobStatus, NewJob, Outcome, Submitted, VideoJob};
 
 impl State {
     /// Fails if any job of a batch cannot be submitted.
@@ -47,7 +47,7 @@ impl State {
             self.messages.insert(message.clone(), new.id);
         }
         let row = Row {
-            job: new_row(new, now),
+            job: VideoJob::new(new, now),
             enqueued_at: now,
             work: None,
             event: EventOrder::from_job(new),

@@ -56,8 +56,7 @@ impl State {
         for (_, id) in &due {
             if let Some(row) = self.rows.get_mut(id) {
                 row.enqueued_at = now;
-                let message = OutboxMessage::to_workers(*id).with_trace(row.job.trace.clone());
-                self.outbox.add(message, now);
+                self.outbox.add(OutboxMessage::to_workers(&row.job, now), now);
             }
         }
         due.len() as u64

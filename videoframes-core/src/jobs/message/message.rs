@@ -6,16 +6,20 @@ use super::events::{self, Events};
 use super::poison::{MESSAGE_VERSION, Poison, shown};
 use super::request::JobRequest;
 use super::strict;
-use crate::jobs::JobId;
+use crate::clock::UnixMillis;
+use crate::jobs::{JobCopy, JobId, JobRecord, VideoJob};
 use crate::limits::MESSAGE_BYTES;
 use crate::trace::TraceContext;
+
+/// Maximum size of the copy of a request: queues may have lower limits than this crate.
+const COPY_BYTES: usize = 32 << 10;
 
 /// A message to the workers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum JobMessage {
-    /// Names an existing job.
-    Known(JobId),
+    /// Names an existing job, with a copy of its request.
+    Known(JobId, Option<Box<JobCopy>>),
     /// Requests a job.
     Asked(Box<JobRequest>),
     /// Reports new objects; [`Rules`](crate::jobs::Rules) decide what to do with them.
@@ -58,7 +62,8 @@ impl JobMessage {
             fields.remove(name);
         }
         if let Some(id) = fields.get("job_id").and_then(Value::as_str) {
-            return id.parse().map(Self::Known).map_err(|_| Poison::NoSource);
+            let id = id.parse().map_err(|_| Poison::NoSource)?;
+            return Ok(Self::Known(id, copy(&mut fields).map(Box::new)));
         }
         let Some(source) = fields.remove("source").filter(|source| source["key"].is_string()) else {
             return Err(Poison::NoSource);
@@ -66,10 +71,25 @@ impl JobMessage {
         Ok(Self::Asked(Box::new(JobRequest::read(source, fields))))
     }
 
-    /// Returns the body of a message that names an existing job.
-    pub fn known(job: JobId) -> String {
-        json!({"version": MESSAGE_VERSION, "job_id": job}).to_string()
+    /// Returns the body of a message that names an existing job, with a copy of its request if there is space.
+    pub fn known(job: &VideoJob, written_at: UnixMillis) -> String {
+        let (id, written_at) = (job.id, written_at.0);
+        let record = JobRecord::of(job).and_then(|record| record.to_ascii(COPY_BYTES));
+        match record {
+            Some(record) => format!(
+                r#"{{"version":{MESSAGE_VERSION},"job_id":"{id}","written_at_ms":{written_at},"job":{record}}}"#
+            ),
+            None => json!({"version": MESSAGE_VERSION, "job_id": id}).to_string(),
+        }
     }
+}
+
+/// Returns the copy of the request in a message that names a job; `None` if the copy is missing or invalid.
+fn copy(fields: &mut Map<String, Value>) -> Option<JobCopy> {
+    Some(JobCopy {
+        written_at: UnixMillis(fields.get("written_at_ms")?.as_i64()?),
+        record: JobRecord::from_value(fields.remove("job")?)?,
+    })
 }
 
 fn object(body: &str) -> Result<Map<String, Value>, Poison> {
@@ -83,6 +103,8 @@ fn object(body: &str) -> Result<Map<String, Value>, Poison> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -126,10 +148,30 @@ mod tests {
 
     #[test]
     fn a_message_about_an_existing_job_round_trips() {
-        let id = JobId::random();
+        let request = JobRequest::read(json!({"key": "ü.mp4"}), Map::new());
+        let mut job = VideoJob::new(&request.into_job(None, Duration::MAX), UnixMillis(5));
+        let copy = JobCopy {
+            record: JobRecord::of(&job).unwrap(),
+            written_at: UnixMillis(7),
+        };
         assert_eq!(
-            JobMessage::parse(&JobMessage::known(id)),
-            Ok(JobMessage::Known(id))
+            JobMessage::parse(&JobMessage::known(&job, UnixMillis(7))),
+            Ok(JobMessage::Known(job.id, Some(Box::new(copy))))
         );
+        let id = job.id;
+        let old = format!(r#"{{"version":1,"job_id":"{id}"}}"#);
+        assert_eq!(JobMessage::parse(&old), Ok(JobMessage::Known(id, None)));
+        job.options = json!({"selection": {"at": vec![1; COPY_BYTES]}}).into();
+        let large = JobMessage::known(&job, UnixMillis(7));
+        assert_eq!(JobMessage::parse(&large), Ok(JobMessage::Known(id, None)));
+    }
+
+    #[test]
+    fn an_invalid_copy_of_a_request_is_ignored() {
+        let id = JobId::random();
+        for copy in ["7", "{}", r#"{"source": {"key": "../x"}}"#] {
+            let body = format!(r#"{{"version":1,"job_id":"{id}","written_at_ms":1,"job":{copy}}}"#);
+            assert_eq!(JobMessage::parse(&body), Ok(JobMessage::Known(id, None)));
+        }
     }
 }

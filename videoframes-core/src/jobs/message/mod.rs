@@ -11,4 +11,5 @@ pub use self::events::{Events, ObjectEvent};
 pub use self::message::JobMessage;
 pub use self::poison::{MESSAGE_VERSION, Poison};
 pub use self::request::JobRequest;
+pub(super) use self::request::is_allowed_output;
 pub use self::rules::Rules;

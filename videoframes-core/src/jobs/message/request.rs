@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::digest;
 use crate::jobs::source::KEY_BYTES;
-use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob, Parsed, SourceRef};
+use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob, Parsed, RESTORE_MARK, SourceRef};
 use crate::limits::MAX_DEADLINE;
 use crate::storage::ObjectKey;
 
@@ -162,10 +162,15 @@ fn is_in_job_folder(key: &ObjectKey) -> bool {
     matches!((parts.next(), parts.next()), (Some(folder), Some(name)) if is_job_folder(folder, name))
 }
 
-/// Returns whether two components of a key name a job's own folder.
+/// Returns whether a client may choose this key for a result.
+pub(in crate::jobs) fn is_allowed_output(key: &str) -> bool {
+    key.parse().is_ok_and(|key| !is_in_job_folder(&key))
+}
+
+/// Returns whether two components of a key name a job's own folder, or the restore mark.
 pub(super) fn is_job_folder(folder: &str, name: &str) -> bool {
     match folder {
-        "results" => name.parse::<JobId>().is_ok(),
+        "results" => name.parse::<JobId>().is_ok() || name == RESTORE_MARK,
         "sources" => name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()),
         _ => false,
     }

@@ -5,18 +5,21 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::finish::End;
+use super::restore::Checked;
 use super::row;
 use crate::database::{Database, Session, text};
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
-use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, Stage};
+use crate::jobs::restore::next_epoch;
+use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, LeaseEpoch, Stage};
 
 pub(super) async fn claim(
-    database: &Database,
+    checked: &Checked,
     job: JobId,
     owner: &str,
     terms: &ClaimTerms,
 ) -> Result<Claim, CallError> {
-    let transaction = database.begin().await?;
+    let database = &checked.database;
+    let (transaction, generation) = checked.begin().await?;
     let Some(facts) = row::lock(database, &transaction, job).await? else {
         return Ok(Claim::Missing);
     };
@@ -34,6 +37,7 @@ pub(super) async fn claim(
                 owner,
                 terms,
                 crash_count,
+                epoch: next_epoch(job.lease_epoch, generation),
             };
             take(database, &transaction, &facts, &params).await?
         }
@@ -52,6 +56,8 @@ struct TakeParams<'a> {
     owner: &'a str,
     terms: &'a ClaimTerms,
     crash_count: u32,
+    /// Epoch of the claim.
+    epoch: LeaseEpoch,
 }
 
 async fn take(
@@ -73,7 +79,7 @@ async fn take(
         .value(Column::BegunAt, begun_at.0)
         .value(Column::DeadlineAt, deadline_at.map(|deadline| deadline.0))
         .value(Column::CrashCount, row::small(params.crash_count))
-        .value(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1_i64))
+        .value(Column::LeaseEpoch, params.epoch.0)
         .value(Column::LeaseOwner, text(params.owner))
         .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);

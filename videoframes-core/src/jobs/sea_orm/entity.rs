@@ -96,6 +96,29 @@ pub(super) mod outbox {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(super) mod restore {
+    use sea_orm::entity::prelude::*;
+
+    /// Identifier of the only row.
+    pub(crate) const ROW: i32 = 1;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "videoframes_restore")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub deployment: Uuid,
+        pub generation: i64,
+        pub mark: i64,
+        pub advanced_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 impl TryFrom<video_job::Model> for VideoJob {
     type Error = DbErr;
 

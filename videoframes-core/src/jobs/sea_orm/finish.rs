@@ -1,10 +1,12 @@
 //! Makes jobs terminal, each with its notification.
 
-use sea_orm::sea_query::Cond;
+use sea_orm::sea_query::{Cond, Expr};
 
 use super::call_error::CallError;
 use super::entity::video_job::Column;
+use super::restore::Checked;
 use super::{outbox, row};
+use crate::clock::UnixMillis;
 use crate::database::{Database, Session, text};
 use crate::jobs::{
     JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, RenditionResult, VideoJob,
@@ -13,17 +15,18 @@ use crate::jobs::{
 
 /// Ends a job for the holder of its lease.
 pub(super) async fn finish(
-    database: &Database,
+    checked: &Checked,
     lease: &Lease,
     outcome: &Outcome,
 ) -> Result<VideoJob, CallError> {
-    let transaction = database.begin().await?;
+    let (transaction, _) = checked.begin().await?;
     let end = End {
         guard: row::held_by(lease),
         outcome,
         crash_count: None,
+        finished_at: None,
     };
-    let job = end.write(database, &transaction).await?;
+    let job = end.write(&checked.database, &transaction).await?;
     transaction.commit().await?;
     Ok(job)
 }
@@ -35,6 +38,8 @@ pub(super) struct End<'a> {
     outcome: &'a Outcome,
     /// New number of crashes, if it changes.
     crash_count: Option<u32>,
+    /// Time of the end, unless it is now.
+    finished_at: Option<UnixMillis>,
 }
 
 impl<'a> End<'a> {
@@ -49,6 +54,15 @@ impl<'a> End<'a> {
             guard: row::unchanged(job, event),
             outcome,
             crash_count: Some(crash_count),
+            finished_at: None,
+        }
+    }
+
+    /// Sets the time of the end.
+    pub(super) fn at(self, finished_at: UnixMillis) -> Self {
+        Self {
+            finished_at: Some(finished_at),
+            ..self
         }
     }
 
@@ -62,7 +76,9 @@ impl<'a> End<'a> {
             guard,
             outcome,
             crash_count,
+            finished_at,
         } = self;
+        let finished_at = finished_at.map_or_else(|| database.now(), |time| Expr::val(time.0));
         let (status, error) = match outcome {
             Outcome::Completed(..) => (JobStatus::Completed, None),
             Outcome::Failed(error) => (JobStatus::Failed, Some(error)),
@@ -75,7 +91,7 @@ impl<'a> End<'a> {
             .value(Column::NextAttemptAt, Option::<i64>::None)
             .value(Column::ErrorCode, part(|error| &error.code))
             .value(Column::ErrorMessage, part(|error| &error.message))
-            .value(Column::FinishedAt, database.now());
+            .value(Column::FinishedAt, finished_at);
         if let Some(crash_count) = crash_count {
             change.value(Column::CrashCount, row::small(crash_count));
         }

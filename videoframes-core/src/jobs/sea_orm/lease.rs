@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 
 use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
+use super::restore::Checked;
 use super::row;
 use crate::database::{Database, text};
 use crate::jobs::{JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
@@ -34,23 +36,23 @@ pub(super) async fn renew(
 }
 
 pub(super) async fn retry_later(
-    database: &Database,
+    checked: &Checked,
     lease: &Lease,
     error: &JobError,
     delay: Duration,
 ) -> Result<(), CallError> {
-    apply_silently(database, &wait(database, lease, error, delay)).await
+    apply_silently(checked, &wait(&checked.database, lease, error, delay)).await
 }
 
 pub(super) async fn defer(
-    database: &Database,
+    checked: &Checked,
     lease: &Lease,
     error: &JobError,
     delay: Duration,
 ) -> Result<(), CallError> {
-    let mut change = wait(database, lease, error, delay);
+    let mut change = wait(&checked.database, lease, error, delay);
     change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    apply_silently(database, &change).await
+    apply_silently(checked, &change).await
 }
 
 /// Builds the change after which a job waits for its next attempt.
@@ -64,18 +66,20 @@ fn wait(database: &Database, lease: &Lease, error: &JobError, delay: Duration) -
     change
 }
 
-pub(super) async fn release(database: &Database, lease: &Lease) -> Result<(), CallError> {
-    let mut change = row::change(database, row::held_by(lease));
+pub(super) async fn release(checked: &Checked, lease: &Lease) -> Result<(), CallError> {
+    let mut change = row::change(&checked.database, row::held_by(lease));
     row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::Pending.as_str())
         .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    apply_silently(database, &change).await
+    apply_silently(checked, &change).await
 }
 
 /// Applies a change without a message.
-async fn apply_silently(database: &Database, change: &UpdateStatement) -> Result<(), CallError> {
-    match database.run(change).await?.is_empty() {
-        false => Ok(()),
-        true => Err(JobRepoError::LeaseLost.into()),
+async fn apply_silently(checked: &Checked, change: &UpdateStatement) -> Result<(), CallError> {
+    let (transaction, _) = checked.begin().await?;
+    if transaction.query_one(change).await?.is_none() {
+        return Err(JobRepoError::LeaseLost.into());
     }
+    transaction.commit().await?;
+    Ok(())
 }

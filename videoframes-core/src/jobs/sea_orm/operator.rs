@@ -64,8 +64,12 @@ pub(super) async fn retry(database: &Database, job: JobId) -> Result<Option<Vide
         .value(Column::EnqueuedAt, database.now());
     let job = row::apply(&transaction, &change).await?;
     if let Some(job) = &job {
-        let message = OutboxMessage::to_workers(job.id).with_trace(job.trace.clone());
-        outbox::add(database, &transaction, &[message]).await?;
+        outbox::add(
+            database,
+            &transaction,
+            &[OutboxMessage::to_workers(job, job.updated_at)],
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(job)

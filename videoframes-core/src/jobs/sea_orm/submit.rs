@@ -190,9 +190,7 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
 fn messages(new: &[VideoJob], enqueue: Enqueue) -> Vec<OutboxMessage> {
     let message = |job: &VideoJob| match (job.status.is_terminal(), enqueue) {
         (true, _) => Some(OutboxMessage::notification(job)),
-        (false, Enqueue::ThroughOutbox) => {
-            Some(OutboxMessage::to_workers(job.id).with_trace(job.trace.clone()))
-        }
+        (false, Enqueue::ThroughOutbox) => Some(OutboxMessage::to_workers(job, job.created_at)),
         (false, Enqueue::AlreadyQueued) => None,
     };
     new.iter().filter_map(message).collect()

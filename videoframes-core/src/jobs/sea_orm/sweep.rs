@@ -11,6 +11,7 @@ use super::call_error::CallError;
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::finish::End;
+use super::restore::Checked;
 use super::{outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
@@ -22,8 +23,10 @@ const BATCH: u64 = 200;
 /// Maximum number of batches per kind of row in one sweep; the next sweep continues.
 const BATCHES: usize = 20;
 
-pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swept, CallError> {
+pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept, CallError> {
+    let database = &checked.database;
     let mut sweep = Sweep {
+        checked,
         database,
         terms,
         swept: Swept::default(),
@@ -45,7 +48,7 @@ pub(super) async fn sweep(database: &Database, terms: &SweepTerms) -> Result<Swe
     if let Some(first) = unreadable.first() {
         tracing::warn!(job.id = %first, count = unreadable.len(), "skipped unreadable jobs");
     }
-    swept.forgotten = batches(terms, |limit| delete_jobs(database, terms, limit)).await?;
+    swept.forgotten = batches(terms, |limit| delete_jobs(checked, terms, limit)).await?;
     batches(terms, |limit| delete_sent(database, terms, limit)).await?;
     Ok(swept)
 }
@@ -175,6 +178,7 @@ fn subquery(select: SelectStatement) -> Expr {
 }
 
 struct Sweep<'a> {
+    checked: &'a Checked,
     database: &'a Database,
     terms: &'a SweepTerms,
     swept: Swept,
@@ -212,7 +216,7 @@ impl Sweep<'_> {
         let some = row::lock_some(self.database, condition, BATCH)
             .order_by_asc(rows.key)
             .order_by_asc(Column::Id);
-        let transaction = self.database.begin().await?;
+        let (transaction, _) = self.checked.begin().await?;
         let found = transaction.query_all(&some.into_query()).await?;
         let left = u64::from(self.terms.most).saturating_sub(self.swept.enqueued);
         let left = usize::try_from(left).unwrap_or(usize::MAX);
@@ -229,8 +233,8 @@ impl Sweep<'_> {
                     self.swept.count(&outcome);
                 }
                 _ if abandoned == Abandoned::Yes && enqueue.len() < left => {
-                    let message = OutboxMessage::to_workers(facts.job.id);
-                    enqueue.push(message.with_trace(facts.job.trace));
+                    let message = OutboxMessage::to_workers(&facts.job, facts.now);
+                    enqueue.push(message);
                 }
                 _ => {}
             }
@@ -290,13 +294,14 @@ async fn batches<F: Future<Output = Result<u64, CallError>>>(
 }
 
 /// Deletes a batch of jobs past their retention, with their messages.
-async fn delete_jobs(database: &Database, terms: &SweepTerms, limit: u64) -> Result<u64, CallError> {
+async fn delete_jobs(checked: &Checked, terms: &SweepTerms, limit: u64) -> Result<u64, CallError> {
+    let database = &checked.database;
     let condition = Cond::all()
         .add(Column::FinishedAt.is_not_null())
         .add(Expr::col(Column::FinishedAt).lt(database.earlier(terms.retention)))
         .add(Column::KeptAt.is_null())
         .add(Expr::exists(messages_of_job()).not());
-    let transaction = database.begin().await?;
+    let (transaction, _) = checked.begin().await?;
     let some = row::lock_some(database, condition, limit).order_by_asc(Column::FinishedAt);
     let rows = transaction.query_all(&some.into_query()).await?;
     let jobs = rows.iter().map(|row| row.try_get("", "id"));

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use crate::jobs::{
-    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobRepo, JobResult, JobStatus, Lease, NewJob,
-    OutboxDestination, OutboxMessage, Outcome, RenditionObject, RenditionResult, RenditionVideo, SweepTerms,
-    Swept, VideoJob, WorkHash,
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobMessage, JobRecord, JobRepo, JobResult,
+    JobStatus, Lease, NewJob, OutboxDestination, OutboxMessage, Outcome, RenditionObject, RenditionResult,
+    RenditionVideo, SweepTerms, Swept, VideoJob, WorkHash,
 };
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -134,13 +134,23 @@ impl<'a> Subject<'a> {
         let messages = self.drain().await;
         for message in &messages {
             assert_eq!(message.destination, OutboxDestination::Input);
-            assert_eq!(message.body, OutboxMessage::to_workers(message.job).body);
+            self.is_about_its_job(message).await;
         }
         let mut jobs: Vec<_> = messages.iter().map(|message| message.job).collect();
         let mut expected = expected.to_vec();
         jobs.sort_unstable();
         expected.sort_unstable();
         assert_eq!(jobs, expected, "jobs in messages to the workers");
+    }
+
+    /// Checks that a message to the workers names its job, with a copy of the request.
+    pub(super) async fn is_about_its_job(&self, message: &OutboxMessage) {
+        let job = self.get(message.job).await;
+        let Ok(JobMessage::Known(id, Some(copy))) = JobMessage::parse(&message.body) else {
+            panic!("a message with a copy of the request: {}", message.body);
+        };
+        assert_eq!((id, Some(copy.record)), (job.id, JobRecord::of(&job)));
+        assert!(copy.written_at >= job.created_at, "{}", message.body);
     }
 
     pub(super) async fn outbox_is_empty(&self, why: &str) {

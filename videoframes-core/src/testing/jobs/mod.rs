@@ -8,6 +8,7 @@ mod lease;
 mod list;
 mod operator;
 mod outbox;
+mod restore;
 mod stats;
 mod submit;
 mod suite;

@@ -1,7 +1,9 @@
 //! The list of all checks.
 
 use super::harness::JobRepoHarness;
-use super::{claim, events, finish, lease, list, operator, outbox, stats, submit, sweep, sweep_ends};
+use super::{
+    claim, events, finish, lease, list, operator, outbox, restore, stats, submit, sweep, sweep_ends,
+};
 
 /// Checks the contract of [`JobRepo`](crate::jobs::JobRepo). Needs a multi-threaded runtime, for real concurrency.
 ///
@@ -19,4 +21,6 @@ pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     outbox::check(harness).await;
     sweep::check(harness).await;
     sweep_ends::check(harness).await;
+    // Last: epochs of later claims are high.
+    restore::check(harness).await;
 }

@@ -1,0 +1,79 @@
+"""Checks the invariant of the job protocol from outside: from the notifications, the bucket and the rows alone."""
+
+import hashlib
+import io
+import zipfile
+from botocore.exceptions import ClientError
+
+TERMINAL = {"completed", "failed", "cancelled"}
+PICTURES = (".jpg", ".png", ".webp")
+
+
+def archive_problem(store, bucket, key, sha256, frames):
+    """Returns why an object is not the archive of a row, or `None`."""
+    try:
+        data = store.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        return f"{key}: {error.response['Error']['Code']}"
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return f"{key}: another checksum than in the row"
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            damaged = archive.testzip()
+            pictures = sum(name.endswith(PICTURES) for name in archive.namelist())
+    except zipfile.BadZipFile as error:
+        return f"{key}: {error}"
+    if damaged:
+        return f"{key}: '{damaged}' is damaged"
+    if pictures != frames:
+        return f"{key}: {pictures} pictures instead of {frames}"
+    return None
+
+
+def row_problems(row, events, store, bucket):
+    """Yields the violations of the invariant by an existing job."""
+    job = row["id"]
+    if row["status"] not in TERMINAL:
+        yield f"{job}: {row['status']} is not terminal"
+        return
+    terminal = {event["id"] for event in events}
+    if len(terminal) != 1:
+        yield f"{job}: {len(terminal)} terminal events instead of one"
+    if any(event["data"]["status"] != row["status"] for event in events):
+        yield f"{job}: the row is {row['status']}, and an event has another status"
+    if row["status"] == "completed":
+        problem = archive_problem(store, bucket, row["result_key"], row["result_sha256"], row["result_frames"])
+        if problem:
+            yield f"{job}: {problem}"
+
+
+def problems(accepted, lost, rows, events, store, bucket):
+    """Yields the violations of the invariant.
+
+    accepted: IDs of jobs that have to exist. lost: IDs of jobs that may be unknown, if they left no trace. rows: the table of
+    jobs. events: all notifications ever sent.
+    """
+    rows = {row["id"]: row for row in rows}
+    by_job = {}
+    for event in events:
+        by_job.setdefault(event["data"]["job_id"], []).append(event)
+    for job in accepted:
+        if job not in rows:
+            yield f"{job}: accepted, but unknown"
+    for row in rows.values():
+        yield from row_problems(row, by_job.get(row["id"], []), store, bucket)
+    for job in lost:
+        if job in rows:
+            continue
+        if job in by_job:
+            yield f"{job}: reported as terminal, but unknown"
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"results/{job}/"):
+            for each in page.get("Contents", []):
+                yield f"{job}: unknown, but has the result {each['Key']}"
+    # No archive that a client knows from a notification may be deleted.
+    for event in events:
+        result = event["data"].get("result")
+        if result:
+            problem = archive_problem(store, result["bucket"], result["key"], result["sha256"], result["frames"])
+            if problem:
+                yield f"{event['data']['job_id']}: reported as completed: {problem}"

@@ -1,0 +1,140 @@
+//! The restore mark, and transactions that fail in a restored database.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{ConnectionTrait, DbErr, Iterable, QueryResult};
+
+use super::call_error::CallError;
+use super::entity::restore::{Column, Entity, ROW};
+use crate::clock::UnixMillis;
+use crate::database::{Database, Session};
+use crate::jobs::restore::{accepted, may_continue};
+use crate::jobs::{JobRepoError, RestoreMark, RestoreRow};
+
+/// A database whose restores to an earlier moment are recognized.
+#[derive(Debug, Clone)]
+pub(super) struct Checked {
+    pub(super) database: Database,
+    /// The latest mark that this program saw.
+    seen: Arc<Mutex<Option<RestoreMark>>>,
+}
+
+impl Checked {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            seen: Arc::default(),
+        }
+    }
+
+    /// Begins a transaction that may write, and returns the number of accepted restores.
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::Restored`] if the mark is behind the latest mark that this program saw.
+    pub(super) async fn begin(&self) -> Result<(Session, i64), CallError> {
+        let transaction = self.database.begin().await?;
+        let row = self.read(&transaction).await?;
+        if row.is_behind() {
+            return Err(JobRepoError::Restored.into());
+        }
+        self.observe(&row.mark);
+        Ok((transaction, row.mark.generation))
+    }
+
+    /// Remembers a mark.
+    pub(super) fn observe(&self, mark: &RestoreMark) {
+        let mut seen = self.seen();
+        if !seen.is_some_and(|seen| may_continue(mark, &seen)) {
+            *seen = Some(*mark);
+        }
+    }
+
+    pub(super) async fn mark(&self) -> Result<RestoreRow, CallError> {
+        self.read(&self.database.reader().await?).await
+    }
+
+    async fn read(&self, session: &Session) -> Result<RestoreRow, CallError> {
+        let row = session.query_one(&select(&self.database)).await?;
+        self.row(row)
+    }
+
+    fn row(&self, row: Option<QueryResult>) -> Result<RestoreRow, CallError> {
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("the restore mark".to_owned()))?;
+        Ok(RestoreRow {
+            mark: mark(&row)?,
+            advanced_at: UnixMillis(row.try_get("", "advanced_at")?),
+            now: UnixMillis(row.try_get("", "now")?),
+            seen: *self.seen(),
+        })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<RestoreMark>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn advance(&self, interval: Duration) -> Result<Option<RestoreRow>, CallError> {
+        let row = self.mark().await?;
+        if !row.is_behind() && row.advanced_at.after(interval) > row.now {
+            return Ok(None);
+        }
+        let (transaction, _) = self.begin().await?;
+        let advance = Query::update()
+            .table(Entity)
+            .value(Column::Mark, Expr::col(Column::Mark).add(1_i64))
+            .value(Column::AdvancedAt, self.database.now())
+            .and_where(Expr::col(Column::Id).eq(ROW))
+            // Another worker may have increased the mark meanwhile.
+            .and_where(Expr::col(Column::Mark).eq(row.mark.mark))
+            .and_where(Expr::col(Column::Generation).eq(row.mark.generation))
+            .returning_all()
+            .to_owned();
+        let Some(advanced) = transaction.query_one(&advance).await? else {
+            return Ok(None);
+        };
+        transaction.commit().await?;
+        let advanced = RestoreRow {
+            mark: mark(&advanced)?,
+            ..row
+        };
+        self.observe(&advanced.mark);
+        Ok(Some(advanced))
+    }
+
+    /// Accepts the restore. Another program may accept it at the same time.
+    pub(super) async fn accept(&self, store: Option<&RestoreMark>) -> Result<RestoreRow, CallError> {
+        let database = &self.database;
+        let transaction = database.begin().await?;
+        let row = transaction.query_one(select(database).lock_exclusive()).await?;
+        let row = self.row(row)?;
+        let after = accepted(&row.mark, store);
+        let accept = Query::update()
+            .table(Entity)
+            .value(Column::Generation, after.generation)
+            .value(Column::Mark, after.mark)
+            .value(Column::AdvancedAt, database.now())
+            .and_where(Expr::col(Column::Id).eq(ROW))
+            .to_owned();
+        transaction.execute(&accept).await?;
+        transaction.commit().await?;
+        Ok(RestoreRow { mark: after, ..row })
+    }
+}
+
+fn select(database: &Database) -> SelectStatement {
+    Query::select()
+        .columns(Column::iter())
+        .expr_as(database.now(), "now")
+        .from(Entity)
+        .and_where(Expr::col(Column::Id).eq(ROW))
+        .to_owned()
+}
+
+fn mark(row: &QueryResult) -> Result<RestoreMark, DbErr> {
+    Ok(RestoreMark {
+        deployment: row.try_get("", "deployment")?,
+        generation: row.try_get("", "generation")?,
+        mark: row.try_get("", "mark")?,
+    })
+}

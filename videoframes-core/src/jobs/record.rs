@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::message::is_allowed_output;
 use super::{JobId, JobStatus, LeaseEpoch, NewJob, VideoJob};
 use crate::clock::UnixMillis;
+use crate::limits::MAX_DEADLINE;
+
+/// Latest time of a submission, in the year 9999.
+const MAX_CREATED_AT_MS: i64 = 253_402_300_799_999;
 
 /// The parts of a row that do not change while its job is processed.
 ///
@@ -100,7 +104,10 @@ impl JobRecord {
         let record: Self = serde_json::from_value(json).ok()?;
         let job = record.to_new_job(JobId::random());
         let is_output = record.output.as_deref().is_none_or(is_allowed_output);
-        (is_output && job.source.get().is_ok() && job.options.get().is_ok()).then_some(record)
+        let limit = record.time_limit_ms.map(Duration::from_millis);
+        let are_times = limit.is_none_or(|limit| limit <= MAX_DEADLINE)
+            && (0..=MAX_CREATED_AT_MS).contains(&record.created_at_ms);
+        (is_output && are_times && job.source.get().is_ok() && job.options.get().is_ok()).then_some(record)
     }
 
     /// Returns the record as JSON in printable ASCII, of at most `limit` bytes. Without enough space, the record
@@ -264,6 +271,9 @@ mod tests {
             ("output", json!(format!("results/{}/1.zip", JobId::random()))),
             ("key", json!(7)),
             ("created_at_ms", json!("now")),
+            ("created_at_ms", json!(-1)),
+            ("created_at_ms", json!(i64::MAX)),
+            ("time_limit_ms", json!(i64::MAX)),
         ] {
             let mut invalid = valid.clone();
             invalid[field] = value;

@@ -11,6 +11,8 @@ use crate::storage::{IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, St
 
 /// Maximum size of the object in bytes.
 const MAX_BYTES: u64 = 4096;
+/// Maximum generation and mark, far more than a deployment reaches.
+const MAX_NUMBER: i64 = 1 << 40;
 /// Maximum number of reads of an object that is replaced between the requests.
 const ATTEMPTS: u32 = 3;
 
@@ -65,10 +67,20 @@ async fn read_once(results: &dyn Storage, key: &ObjectKey) -> Result<StoredMark,
             _ => StorageError::from_io("read", key.as_str(), error),
         })?;
     let content: Content = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
+    if !is_plausible(&content.mark) {
+        return Err(invalid());
+    }
     Ok(StoredMark {
         mark: content.mark,
         written: opened.info.modified,
     })
+}
+
+/// Returns whether workers may have written the mark. Epochs are computed from the generation, and must not overflow.
+fn is_plausible(mark: &RestoreMark) -> bool {
+    [mark.generation, mark.mark]
+        .iter()
+        .all(|number| (0..=MAX_NUMBER).contains(number))
 }
 
 /// Writes the mark of the database to the store.
@@ -84,4 +96,30 @@ pub(super) async fn write(results: &dyn Storage, row: &RestoreRow) -> Result<(),
     let mut sink = results.create(&key, &options).await?;
     sink.write(Bytes::from(json)).await?;
     sink.finish().await
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn marks_that_no_worker_writes_are_invalid() {
+        for (generation, mark, valid) in [
+            (0, 0, true),
+            (1 << 40, 7, true),
+            (-1, 0, false),
+            (0, -1, false),
+            (i64::MAX, 0, false),
+            (0, i64::MAX, false),
+        ] {
+            let found = RestoreMark {
+                deployment: Uuid::nil(),
+                generation,
+                mark,
+            };
+            assert_eq!(is_plausible(&found), valid, "{found:?}");
+        }
+    }
 }

@@ -106,8 +106,12 @@ fn backups_under_four_writing_workers_are_consistent_and_one_is_restored() {
     }
     place.stdout(&["restore", restored.to_str().unwrap(), "--yes"]);
     let jobs = runtime().block_on(count(&restored, "SELECT count(*) FROM video_jobs"));
+    // Workers do not touch a restored database before this command, which also rebuilds jobs with an archive.
+    place.stdout(&["reconcile"]);
     place.finish();
-    let rows = place.check(usize::try_from(jobs).unwrap());
+    let known = place.jobs().len();
+    assert!(known >= usize::try_from(jobs).unwrap());
+    let rows = place.check(known);
     assert!(rows.iter().all(|row| row["status"] == "completed"), "{rows:?}");
 }
 

@@ -61,6 +61,10 @@ pub(super) async fn rebuild(
         (Column::SourceObject, object.into()),
         (Column::EventOrder, order.into()),
         (Column::WorkLimitMs, limit(job.work_limit_ms)),
+        (
+            Column::TraceContext,
+            job.trace.as_ref().map(ToString::to_string).into(),
+        ),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
     let insert = Query::insert()

@@ -142,6 +142,9 @@ fn record(key: &str) -> JobRecord {
     let mut job = crate::jobs::VideoJob::new(&limited(key, HOUR), UnixMillis::new(1_600_000_000_000));
     (job.generation, job.sequencer) = (2, Some("0A".to_owned()));
     job.client_metadata = Some(serde_json::json!({"user": "ü"}));
+    job.trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .ok();
     JobRecord::of(&job).expect("a valid job")
 }
 

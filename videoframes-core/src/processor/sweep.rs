@@ -1,6 +1,6 @@
 //! Finds abandoned jobs, and deletes orphaned results.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::{ProcessorConfig, Timing};
 use super::fault::{self, Point};
@@ -8,8 +8,9 @@ use super::keys::{RESULTS, is_probe};
 use super::parts::Parts;
 use super::renditions::archive_of;
 use super::telemetry;
+use crate::clock::UnixMillis;
 use crate::error::chain;
-use crate::jobs::{ErrorCode, JobId, JobRepoError, SweepTerms};
+use crate::jobs::{ErrorCode, JobId, JobRepoError, JobStatus, SweepTerms, VideoJob};
 use crate::storage::{ObjectEntry, ObjectKey};
 
 /// Number of objects per list request.
@@ -62,7 +63,7 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
 enum Fate {
     Keep,
     Delete,
-    /// Kept, although its job has no row.
+    /// Kept, although no row names it: the database may have lost the row or a retry of the job.
     Unknown,
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
     if unknown > 0 {
         tracing::warn!(
             count = unknown,
-            "found results whose jobs have no row; run 'vf-worker reconcile' to rebuild the rows"
+            "found results whose jobs have no row, or were retried before a restore; run 'vf-worker reconcile'"
         );
     }
 }
@@ -135,9 +136,26 @@ async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fa
     if parts.repo.is_result(&archive).await? || !parts.is_current().await? {
         return Ok(Fate::Keep);
     }
-    // A row outlives the result of its job: without a row, a young result shows that the database lost the row.
-    match row.is_none() && age < timing.retention && !is_probe(&object.key) {
+    // Only a young result may be of a lost change: a row outlives the result of its job.
+    if age >= timing.retention || is_probe(&object.key) {
+        return Ok(Fate::Delete);
+    }
+    let was_restored = parts.repo.restore_mark().await?.mark.generation > 0;
+    match may_be_lost(row.as_ref(), object.modified, was_restored) {
         true => Ok(Fate::Unknown),
         false => Ok(Fate::Delete),
     }
+}
+
+/// Returns whether a restored database may have lost the row that names a young result, or a retry of its job.
+///
+/// A database loses rows only by a restore. A result that was written after the end of its job is of a lost retry in a
+/// restored database, and otherwise of a worker that was too late.
+fn may_be_lost(row: Option<&VideoJob>, written: SystemTime, was_restored: bool) -> bool {
+    let Some(job) = row else {
+        return true;
+    };
+    let written = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ended = job.finished_at.unwrap_or(UnixMillis::new(0));
+    was_restored && job.status != JobStatus::Completed && UnixMillis::new(0).after(written) > ended
 }

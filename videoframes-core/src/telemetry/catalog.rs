@@ -80,7 +80,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "videoframes_results_without_row",
         Unit::Count,
-        "Results, younger than the retention, whose jobs have no row. Such results are kept. All workers report the same results: use max.",
+        "Results, younger than the retention, that belong to lost rows or lost retries. Such results are kept. All workers report the same results: use max.",
     ),
     gauge("videoframes_slots", Unit::Count, "Maximum number of concurrent attempts in this worker."),
     counter("videoframes_frames_extracted_total", "Frames written to archives."),

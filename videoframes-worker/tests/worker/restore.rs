@@ -304,11 +304,14 @@ fn accept_continues_without_the_lost_jobs_and_keeps_their_archives() {
             .contains("found results whose jobs have no row")
     });
     assert_eq!(story.place.job(&story.retried)["status"], "failed");
-    let key = story.results[&story.after]["key"].as_str().unwrap().to_owned();
-    assert!(story.place.archives().contains(&key));
-    // The result is still there for a later reconciliation.
+    for lost in [&story.after, &story.retried] {
+        let key = story.results[lost]["key"].as_str().unwrap().to_owned();
+        assert!(story.place.archives().contains(&key), "{key}");
+    }
+    // The results are still there for a later reconciliation.
     let (code, report) = story.place.reconcile(&[]);
     assert_eq!((code, &report["rebuilt"]), (0, &json!([story.after])), "{report}");
+    assert_eq!(report["retried"], json!([story.retried]), "{report}");
     assert_eq!(report["state"], "current");
 }
 

@@ -324,6 +324,16 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns [`JobRepoError::WrongState`] for a job in any other state.
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
+    /// Brings a job to a generation that a restored database lost, unless the job is in a later generation.
+    ///
+    /// Retries a failed or cancelled job, as [`JobRepo::retry`] does. An unfinished job continues at this generation, with
+    /// new counts of attempts and crashes and a new deadline: the time without the database does not count. No message
+    /// is written about an unfinished job. Idempotent. Returns the job after the change, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::WrongState`] for a completed job.
+    async fn raise(&self, job: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError>;
+
     /// Begins or ends the legal hold of a job. [`JobRepo::sweep`] does not delete a job under a legal hold, and thus
     /// its result stays a result ([`JobRepo::is_result`]).
     ///

@@ -20,6 +20,7 @@ mod drained;
 mod fault;
 mod heartbeat;
 mod keys;
+mod lost;
 mod mark;
 mod monitor;
 mod orphans;
@@ -53,6 +54,8 @@ pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, Proce
 pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};
 pub use self::processor::{Processor, Until};
-pub use self::reconcile::{ReconcileError, ReconcileOptions, ReconcileProblem, ReconcileReport, Reconciler};
+pub use self::reconcile::{
+    Accepted, ReconcileError, ReconcileOptions, ReconcileProblem, ReconcileReport, Reconciler,
+};
 pub use self::relay::{Relayed, relay};
 pub use self::retry::RetryPolicy;

@@ -7,7 +7,7 @@ use super::monitor::RestoreCheck;
 use super::parts::Parts;
 use super::subject::{Operation, StoreUse};
 use crate::error::chain;
-use crate::jobs::{JobCopy, JobId, JobRepoError, RestoreRow, RestoreState};
+use crate::jobs::{JobCopy, JobId, JobRepoError, JobStatus, RestoreRow, RestoreState, VideoJob};
 
 impl Parts {
     /// Compares the marks of database and store, and increases them unless another worker did within `interval`.
@@ -122,6 +122,32 @@ impl Parts {
             }
             // A client has submitted the same request again since.
             Err(JobRepoError::IdempotencyConflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Retries an ended job whose message is of a later retry, which a restored database lost. Returns whether the job may
+    /// be claimed.
+    ///
+    /// A retry and its message are one transaction: without a restore, no message is of a later generation than the row.
+    pub(super) async fn recover_retry(
+        &self,
+        row: &VideoJob,
+        copy: Option<&JobCopy>,
+    ) -> Result<bool, JobRepoError> {
+        let Some(lost) = copy.map(|copy| copy.record.generation) else {
+            return Ok(false);
+        };
+        if row.status == JobStatus::Completed || lost <= row.generation {
+            return Ok(false);
+        }
+        match self.repo.raise(row.id, lost).await {
+            Ok(_) => {
+                tracing::warn!(job.id = %row.id, generation = lost, "retried a job that its message shows as retried");
+                Ok(true)
+            }
+            // Another worker has completed the job meanwhile.
+            Err(JobRepoError::WrongState(_)) => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -284,6 +284,9 @@ impl Slot {
                 Claim::Missing if self.recover(job, copy).await? => {
                     self.claim_with_retries(job, &terms, claimed).await
                 }
+                Claim::Terminal(row) if self.shared.parts.recover_retry(&row, copy).await? => {
+                    self.claim_with_retries(job, &terms, claimed).await
+                }
                 claim => Ok(claim),
             }
         };

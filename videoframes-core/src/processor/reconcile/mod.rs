@@ -6,8 +6,9 @@
 //! reconciliation is repeated.
 
 mod decide;
+mod pass;
 mod report;
 mod run;
 
-pub use self::report::{ReconcileError, ReconcileProblem, ReconcileReport};
+pub use self::report::{Accepted, ReconcileError, ReconcileProblem, ReconcileReport};
 pub use self::run::{ReconcileOptions, Reconciler};

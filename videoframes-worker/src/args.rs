@@ -203,7 +203,7 @@ pub(crate) struct ReconcileArgs {
     /// Print the report and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let workers continue without any other change; print what is left out
+    /// Let workers continue without any other change, and read no archives
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) accept: bool,
     /// Prefix of keys that clients chose for results, to find jobs without a row; may be repeated

@@ -69,6 +69,8 @@ pub enum RestoreCheck {
     /// The marks were not compared yet.
     #[default]
     Pending,
+    /// The marks were not compared yet, since a mark cannot be read.
+    Unreadable,
     /// The database is not behind the store.
     Current,
     /// The database was restored to an earlier moment, and the processor changes no jobs.
@@ -212,6 +214,17 @@ impl Monitor {
         self.inner.restore.send_replace(check)
     }
 
+    /// Records that a restore mark cannot be read, unless the marks were compared before. Returns whether this is new.
+    pub(super) fn unreadable(&self) -> bool {
+        self.inner.restore.send_if_modified(|check| {
+            let is_new = *check == RestoreCheck::Pending;
+            if is_new {
+                *check = RestoreCheck::Unreadable;
+            }
+            is_new
+        })
+    }
+
     /// Returns whether the database is not behind the restore mark in the store, as far as known.
     pub(super) fn may_change_jobs(&self) -> bool {
         *self.inner.restore.borrow() == RestoreCheck::Current
@@ -316,6 +329,21 @@ mod tests {
         assert!(is_stuck(3 * period + PATIENCE + Duration::from_secs(1)));
         drop(relay);
         assert!(monitor.status().loops.is_empty(), "an ended loop is not stuck");
+    }
+
+    #[test]
+    fn an_unreadable_mark_matters_before_the_first_comparison() {
+        for (before, is_new, after) in [
+            (RestoreCheck::Pending, true, RestoreCheck::Unreadable),
+            (RestoreCheck::Unreadable, false, RestoreCheck::Unreadable),
+            (RestoreCheck::Current, false, RestoreCheck::Current),
+            (RestoreCheck::Restored, false, RestoreCheck::Restored),
+        ] {
+            let monitor = Monitor::default();
+            monitor.restore(before);
+            assert_eq!(monitor.unreadable(), is_new, "{before:?}");
+            assert_eq!(monitor.status().restore, after, "{before:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ const REASONS: &[&str] = &[
     "starting",
     "stopping",
     "restored",
+    "restore_mark",
     "paused",
     "circuit:queue",
     "circuit:database",

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
 use super::decide::{Action, ArchiveFacts, RowFacts, decide};
+use super::options::ReconcileOptions;
 use super::report::{ReconcileError, ReconcileReport};
-use super::run::ReconcileOptions;
 use crate::clock::UnixMillis;
 use crate::jobs::{JobFilter, JobId, JobRecord, JobRepo, JobRepoError, JobStatus, VideoJob};
 use crate::processor::fault::{self, Point};

@@ -3,51 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::options::ReconcileOptions;
 use super::pass::Pass;
 use super::report::{Accepted, ReconcileError, ReconcileReport};
 use crate::jobs::{JobRepo, RestoreMark, RestoreRow, RestoreState};
 use crate::processor::fault::{self, Point};
 use crate::processor::mark;
 use crate::storage::{StorageError, Stores};
-
-/// Options of a [`Reconciler`].
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct ReconcileOptions {
-    /// Retention of terminal jobs and of their results.
-    pub retention: Duration,
-    /// Whether to change nothing.
-    pub dry_run: bool,
-    /// Prefixes of keys that clients chose for results, in addition to the keys that rows name.
-    pub prefixes: Vec<String>,
-}
-
-impl ReconcileOptions {
-    /// Returns the options for workers with this retention.
-    #[must_use]
-    pub fn new(retention: Duration) -> Self {
-        Self {
-            retention,
-            ..Self::default()
-        }
-    }
-
-    /// Sets whether to change nothing.
-    #[must_use]
-    pub fn dry_run(mut self, dry_run: bool) -> Self {
-        self.dry_run = dry_run;
-        self
-    }
-
-    /// Sets prefixes of keys that clients chose for results.
-    #[must_use]
-    pub fn prefixes(mut self, prefixes: impl IntoIterator<Item = String>) -> Self {
-        self.prefixes = prefixes.into_iter().collect();
-        self
-    }
-}
 
 /// Reconciles the jobs of a database with a result store.
 pub struct Reconciler {

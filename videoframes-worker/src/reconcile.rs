@@ -52,7 +52,8 @@ pub(crate) async fn run(config: &Config, args: ReconcileArgs) -> Result<ExitCode
     Ok(ExitCode::from(code(mode, &report)))
 }
 
-const LEFT_OUT: &str = "lost jobs were left out: 'vf-worker reconcile' brings them back while their archives exist\n";
+const LEFT_OUT: &str =
+    "lost jobs were left out: 'vf-worker reconcile' brings them back while their archives exist\n";
 
 fn print_report<T: Serialize>(
     mode: Mode,

@@ -19,8 +19,8 @@ pub(super) async fn claim(
     terms: &ClaimTerms,
 ) -> Result<Claim, CallError> {
     let database = &checked.database;
-    let (transaction, generation) = checked.begin().await?;
-    let Some(facts) = row::lock(database, &transaction, job).await? else {
+    let (transaction, generation, facts) = checked.begin_with(job).await?;
+    let Some(facts) = facts else {
         return Ok(Claim::Missing);
     };
     let job = &facts.job;

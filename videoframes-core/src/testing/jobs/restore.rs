@@ -76,6 +76,8 @@ async fn nothing_changes_behind_a_mark_that_was_seen(harness: &dyn JobRepoHarnes
         );
     };
     restored("claim", on.repo.claim(waiting, "w", &CLAIM).await.map(drop));
+    let missing = on.repo.claim(JobId::random(), "w", &CLAIM).await;
+    restored("claim of a missing job", missing.map(drop));
     restored("finish", on.repo.finish(&lease, &completed("k")).await.map(drop));
     restored("retry", on.repo.retry_later(&lease, &error, MINUTE).await);
     restored("defer", on.repo.defer(&lease, &error, MINUTE).await);

@@ -64,100 +64,67 @@ pub(super) fn decide(row: Option<RowFacts>, archives: ArchiveFacts) -> Action {
 
 #[cfg(test)]
 mod tests {
+    use Action::*;
+    use JobStatus::*;
+
     use super::*;
 
-    #[test]
-    fn actions_follow_the_table() {
-        use Action::*;
-        use JobStatus::*;
-        // Generation, whether an archive may be of a lost retry, and whether the archives are expired.
-        let archives = [
-            (Some(0), false, false),
-            (Some(2), false, false),
-            (None, false, false),
-            (None, true, false),
-            (Some(0), true, false),
-            (Some(2), false, true),
-            (None, true, true),
-        ];
-        let table = [
-            (
-                None,
-                [Rebuild, Rebuild, ReportRow, ReportRow, Rebuild, Nothing, Nothing],
-            ),
-            (
-                Some((Pending, 0)),
-                [
-                    Adopt(0),
-                    Adopt(2),
-                    Adopt(0),
-                    Adopt(0),
-                    Adopt(0),
-                    Adopt(2),
-                    Adopt(0),
-                ],
-            ),
-            (
-                Some((Processing, 1)),
-                [
-                    Adopt(1),
-                    Adopt(2),
-                    Adopt(1),
-                    Adopt(1),
-                    Adopt(1),
-                    Adopt(2),
-                    Adopt(1),
-                ],
-            ),
-            (Some((RetryWait, 3)), [Adopt(3); 7]),
-            (Some((Completed, 0)), [Nothing; 7]),
-            (
-                Some((Failed, 0)),
-                [
-                    Nothing,
-                    Retry(2),
-                    Nothing,
-                    ReportRetry,
-                    ReportRetry,
-                    Retry(2),
-                    Nothing,
-                ],
-            ),
-            (
-                Some((Failed, 2)),
-                [
-                    Nothing,
-                    Nothing,
-                    Nothing,
-                    ReportRetry,
-                    ReportRetry,
-                    Nothing,
-                    Nothing,
-                ],
-            ),
-            (
-                Some((Cancelled, 1)),
-                [
-                    Nothing,
-                    Retry(2),
-                    Nothing,
-                    ReportRetry,
-                    ReportRetry,
-                    Retry(2),
-                    Nothing,
-                ],
-            ),
-        ];
-        for (row, expected) in table {
-            let row = row.map(|(status, generation)| RowFacts { status, generation });
-            for ((generation, may_be_retry, is_expired), expected) in archives.into_iter().zip(expected) {
-                let archives = ArchiveFacts {
-                    generation,
-                    may_be_retry,
-                    is_expired,
-                };
-                assert_eq!(decide(row, archives), expected, "{row:?} {archives:?}");
-            }
+    /// Generation, whether an archive may be of a lost retry, and whether the archives are expired.
+    const ARCHIVES: [(Option<u32>, bool, bool); 7] = [
+        (Some(0), false, false),
+        (Some(2), false, false),
+        (None, false, false),
+        (None, true, false),
+        (Some(0), true, false),
+        (Some(2), false, true),
+        (None, true, true),
+    ];
+
+    fn check(row: Option<(JobStatus, u32)>, expected: [Action; 7]) {
+        let row = row.map(|(status, generation)| RowFacts { status, generation });
+        for ((generation, may_be_retry, is_expired), expected) in ARCHIVES.into_iter().zip(expected) {
+            let archives = ArchiveFacts {
+                generation,
+                may_be_retry,
+                is_expired,
+            };
+            assert_eq!(decide(row, archives), expected, "{row:?} {archives:?}");
         }
+    }
+
+    #[test]
+    fn lost_rows_are_rebuilt_or_reported() {
+        let (rebuild, report) = (Rebuild, ReportRow);
+        check(
+            None,
+            [rebuild, rebuild, report, report, rebuild, Nothing, Nothing],
+        );
+    }
+
+    #[test]
+    fn unfinished_jobs_adopt_at_the_latest_generation() {
+        for (row, generations) in [
+            ((Pending, 0), [0, 2, 0, 0, 0, 2, 0]),
+            ((Processing, 1), [1, 2, 1, 1, 1, 2, 1]),
+            ((RetryWait, 3), [3; 7]),
+        ] {
+            check(Some(row), generations.map(Adopt));
+        }
+    }
+
+    #[test]
+    fn lost_retries_are_repeated_or_reported() {
+        let (retry, report) = (Retry(2), ReportRetry);
+        check(Some((Completed, 0)), [Nothing; 7]);
+        for row in [(Failed, 0), (Cancelled, 1)] {
+            check(
+                Some(row),
+                [Nothing, retry, Nothing, report, report, retry, Nothing],
+            );
+        }
+        check(
+            Some((Failed, 2)),
+            [Nothing, Nothing, Nothing, report, report, Nothing, Nothing],
+        );
     }
 }

@@ -21,6 +21,7 @@ mod fault;
 mod heartbeat;
 mod keys;
 mod mark;
+mod member;
 mod monitor;
 mod orphans;
 mod owner;
@@ -49,6 +50,7 @@ pub use self::config::{ProcessorConfig, Timing};
 #[cfg(feature = "fault-points")]
 #[doc(hidden)]
 pub use self::fault::inject as inject_fault;
+pub use self::member::FleetMember;
 pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus, RestoreCheck};
 pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -122,7 +123,7 @@ fn a_shift_completes_under_load_and_a_bad_revision_is_rolled_back() {
     wait_for_ready(&place, "blue", 2);
     let shift = |revision: &str| {
         let args = ["fleet", "shift", revision, "--canary", "50%", "--jobs", "1"];
-        place.worker_command(&[&args[..], &["--bake", "2s", "--wait", "1m"]].concat())
+        place.command(&[&args[..], &["--bake", "2s", "--wait", "1m"]].concat())
     };
     let mut ids = Vec::new();
 
@@ -134,7 +135,7 @@ fn a_shift_completes_under_load_and_a_bad_revision_is_rolled_back() {
 
     // Crashes during its first job. The canary competes with blue for each message.
     let mut crashing = start("crashing", &[("VF_FAULT", "extracting=kill")]);
-    let mut shifting = shift("crashing");
+    let mut shifting = Worker::start(shift("crashing"));
     wait("the canary crashed", || {
         ids.extend(submit(&place, 1));
         !crashing.is_running()
@@ -146,7 +147,7 @@ fn a_shift_completes_under_load_and_a_bad_revision_is_rolled_back() {
 
     // Fails with a fault of the system.
     let panicking = start("panicking", &[("VF_FAULT", "prepared=panic")]);
-    let mut shifting = shift("panicking");
+    let mut shifting = Worker::start(shift("panicking"));
     wait("the shift ends", || {
         ids.extend(submit(&place, 1));
         !shifting.is_running()
@@ -161,20 +162,21 @@ fn a_shift_completes_under_load_and_a_bad_revision_is_rolled_back() {
     stop([panicking]);
 
     let green = start("green", &[]);
-    let mut shifting = shift("green");
+    let mut shifting = shift("green").stdout(Stdio::piped()).spawn().unwrap();
     wait("the shift ends", || {
         ids.extend(submit(&place, 1));
-        !shifting.is_running()
+        shifting.try_wait().unwrap().is_some()
     });
-    assert_eq!(shifting.wait().code(), Some(0), "{}", shifting.log());
+    let output = shifting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     let steps = [
         "green: workers are ready",
         "green: canary at 50% for 4s",
         "green: active; checking for 4s",
         "green: shifted",
     ];
-    let log = shifting.log();
-    assert_eq!(log.lines().collect::<Vec<_>>(), steps);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout.lines().collect::<Vec<_>>(), steps);
     wait_for_all(&place, &ids);
     assert_eq!(status(&place)["active"], "green");
     stop(blue.into_iter().chain([green]));

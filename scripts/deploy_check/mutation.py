@@ -9,6 +9,8 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from . import template
 from .rules import rules_of
 
+# A dot inside a key, in a path.
+BACKSLASH_DOT = r"\."
 UNGUARDED = Path(__file__).with_name("unguarded.txt")
 
 
@@ -67,8 +69,9 @@ def removable(name, resource):
         steps = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
         for step, each in steps:
             part = schema.get("items") if isinstance(node, list) else schema.get("properties", {}).get(step)
-            if step in required or not (yield f"{path}.{step}"):
-                yield from below(f"{path}.{step}", each, part or {})
+            inner = f"{path}.{str(step).replace('.', BACKSLASH_DOT)}"
+            if step in required or not (yield inner):
+                yield from below(inner, each, part or {})
 
     yield name
     for attribute in ("DeletionPolicy", "UpdateReplacePolicy"):

@@ -64,6 +64,13 @@ def read(name):
         return yaml.load(file, Loader)
 
 
+def alarms():
+    """Returns the alarms about the workers, which observe.yaml includes."""
+    with open(ROOT / "deploy" / "monitoring" / "cloudwatch" / "alarms.yaml", encoding="utf-8") as file:
+        resources = yaml.load(file, Loader)["Resources"]
+    return {name: each["Properties"] for name, each in resources.items() if each["Type"].endswith("Alarm")}
+
+
 def parameters_of(environment):
     """Returns the parameters of all stacks in an environment."""
     return json.loads((FOLDER / f"{environment}.json").read_text())["Parameters"]
@@ -225,12 +232,14 @@ def at(node, steps):
 
 def parse_path(path):
     """Returns the steps of `Resource.Property.0.Property`, which start below `Properties` of the resource. The path
-    `Resource` is the resource itself, and `Resource:DeletionPolicy` an attribute beside its properties."""
+    `Resource` is the resource itself, and `Resource:DeletionPolicy` an attribute beside its properties. A dot inside a
+    key is written as `\\.`."""
     head, _, rest = path.partition(".")
     name, _, attribute = head.partition(":")
     if attribute:
         return [name, attribute]
-    return [name, "Properties", *rest.split(".")] if rest else [name]
+    steps = [step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", rest)]
+    return [name, "Properties", *steps] if rest else [name]
 
 
 def remove(path):

@@ -31,9 +31,11 @@ RESOURCES = {
     },
     "ecs": {
         "DescribeServices": ["service/{cluster}/{services}"],
+        "DescribeServiceDeployments": ["{serviceDeploymentArns}"],
         "DescribeServiceRevisions": ["{serviceRevisionArns}"],
         "DescribeTasks": ["task/{cluster}/{tasks}"],
         "RegisterTaskDefinition": ["task-definition/{family}:1"],
+        "ListServiceDeployments": ["service/{cluster}/{service}"],
         "RunTask": ["task-definition/{taskDefinition}"],
         "StopTask": ["task/{cluster}/{task}"],
         "TagResource": ["{resourceArn}"],

@@ -12,6 +12,7 @@ import sys
 import time
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from iam_policy import ROOT
 
@@ -32,6 +33,7 @@ NAMES = {
     "REPLICA-KEY": "vf-replica-key",
     "DATABASE": "db-1",
     "USER": "videoframes",
+    "OWNER": "vf_owner",
     "DATABASE-INSTANCE": "vf-database",
     "SUBNETS": "vf-subnets",
     "PARAMETERS": "vf-parameters",
@@ -39,6 +41,7 @@ NAMES = {
     "SERVICE": "vf-service",
     "FAMILY": "vf-family",
     "TASK-ROLE": "vf-task",
+    "OWNER-ROLE": "vf-owner",
     "EXECUTION-ROLE": "vf-execution",
     "HOOK-ROLE": "vf-hook-role",
     "HOOK-INVOKER-ROLE": "vf-invoker",
@@ -61,8 +64,8 @@ SNAPSHOT = "awsbackup:job-1"
 DIGEST = "sha256:" + "0" * 64
 UPLOAD = "0" * 36
 STACK_TEMPLATE = json.dumps({
-    "Parameters": {"Image": {"Type": "String"}},
-    "Resources": {"Image": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": {"Ref": "Image"}}}},
+    "Parameters": {"Seconds": {"Type": "String"}},
+    "Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": {"Ref": "Seconds"}}}},
 })
 
 
@@ -105,6 +108,7 @@ class Run:
         return kept | {
             "AWS_ENDPOINT_URL": self.server.url,
             "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
@@ -170,6 +174,8 @@ class Run:
         except ClientError as error:
             if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
                 raise Failed(f"{service} {method}: {error}") from error
+        except ResponseParserError:
+            pass
 
     def make_tasks(self):
         """Creates cluster, task definition and repository."""
@@ -299,21 +305,28 @@ class Run:
         """Sends the requests of the function that runs one-off tasks during a deployment."""
         self.make_tasks()
         self.server.guard(True)
-        revision = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-revision/{NAMES['CLUSTER']}/{NAMES['SERVICE']}/1"
+        service = f"{NAMES['CLUSTER']}/{NAMES['SERVICE']}"
+        deployment = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-deployment/{service}/1"
+        self.send("ecs", "describe_service_deployments", serviceDeploymentArns=[deployment])
+        revision = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-revision/{service}/1"
         self.send("ecs", "describe_service_revisions", serviceRevisionArns=[revision])
         self.run_task()
+        self.run_task(overrides={"taskRoleArn": role("OWNER-ROLE")})
         self.send("ecs", "describe_tasks", cluster=NAMES["CLUSTER"], tasks=["1"])
         self.write_log(NAMES["HOOK-LOGS"])
 
+    def owner(self):
+        """Sends nothing: the only permission is to log in to the database."""
+
     def hook_invoker(self):
         self.server.guard(True)
-        self.send("lambda", "invoke", FunctionName=NAMES["HOOK"])
+        self.send("lambda", "invoke", FunctionName=NAMES["HOOK"], Payload=b"{}")
 
     def deploy(self):
         """Pushes an image as docker does, and runs scripts/deploy."""
         self.server.client("cloudformation").create_stack(
             StackName=NAMES["STACK"], TemplateBody=STACK_TEMPLATE, RoleARN=role("CLOUDFORMATION-ROLE"),
-            Parameters=[{"ParameterKey": "Image", "ParameterValue": "first"}],
+            Parameters=[{"ParameterKey": "Seconds", "ParameterValue": "1"}],
         )
         self.server.guard(True)
         repository = {"repositoryName": NAMES["REPOSITORY"]}
@@ -327,9 +340,9 @@ class Run:
         self.send("ecr", "put_image", imageManifest="{}", **repository)
         template = self.folder / "stack.json"
         template.write_text(STACK_TEMPLATE)
-        common = [NAMES["STACK"], "--template", template, "--role", role("CLOUDFORMATION-ROLE")]
-        self.script("deploy", *common, "--parameter", "Image=second")
-        self.script("deploy", *common, "--parameter", "Image=third", "--dry-run")
+        common = [NAMES["STACK"], "--template", template, "--role", role("CLOUDFORMATION-ROLE"), "--interval", "0.1"]
+        self.script("deploy", *common, "--parameter", "Seconds=2")
+        self.script("deploy", *common, "--parameter", "Seconds=3", "--dry-run")
 
     def smoke_test(self):
         """Sends the requests of scripts/smoke-test for a task of the service."""

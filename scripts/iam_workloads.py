@@ -343,6 +343,8 @@ class Run:
         common = [NAMES["STACK"], "--template", template, "--role", role("CLOUDFORMATION-ROLE"), "--interval", "0.1"]
         self.script("deploy", *common, "--parameter", "Seconds=2")
         self.script("deploy", *common, "--parameter", "Seconds=3", "--dry-run")
+        # The server does not roll back; scripts/deploy then reads the events.
+        self.send("cloudformation", "describe_stack_events", StackName=NAMES["STACK"])
 
     def smoke_test(self):
         """Sends the requests of scripts/smoke-test for a task of the service."""

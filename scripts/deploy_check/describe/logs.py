@@ -1,0 +1,9 @@
+"""Log groups."""
+
+from . import describes, upper
+
+
+@describes("AWS::Logs::LogGroup")
+def log_group(client, physical_id, properties):
+    groups = client("logs").describe_log_groups(logGroupNamePrefix=physical_id)["logGroups"]
+    return upper(next(each for each in groups if each["logGroupName"] == physical_id))

@@ -22,13 +22,25 @@ def reports(rule, stack):
         return True
 
 
-def check_rules(stack):
-    """Yields the problems of a stack, and the rules that a change does not break."""
+def problems(stack, title):
+    """Yields the problems that the rules report."""
     for rule in rules_of(stack.name):
         for problem in rule.problems(stack):
-            yield f"{stack.name} ({stack.environment}): {problem} [{rule.name}]"
-        if stack.environment != "production":
-            continue
+            yield f"{stack.name} ({title}): {problem} [{rule.name}]"
+
+
+def check_rules(name):
+    """Yields the problems of a stack in each environment, and with each allowed value of each parameter."""
+    for environment in template.ENVIRONMENTS:
+        yield from problems(template.resolve(name, environment), environment)
+    for parameters in template.choices(name):
+        title = ", ".join(f"{key}={value}" for key, value in parameters.items())
+        yield from problems(template.resolve(name, "production", **parameters), title)
+
+
+def check_breaks(stack):
+    """Yields the changes that have to break a rule and do not."""
+    for rule in rules_of(stack.name):
         for change in rule.breaks.get(stack.name, []):
             try:
                 changed = stack.changed(change)

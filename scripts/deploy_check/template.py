@@ -186,20 +186,31 @@ class Resolver:
         return re.sub(r"\$\{([^}]+)\}", replace, text)
 
 
-def resolve(name, environment, template=None):
-    """Returns the resolved stack of an environment."""
-    template = template or read(name)
-    resolver = Resolver(name, template, parameters_of(environment))
+def choices(name):
+    """Yields each allowed value of each parameter of a stack, as changed parameters."""
+    for parameter, terms in read(name).get("Parameters", {}).items():
+        if parameter != "Environment":
+            yield from ({parameter: str(value)} for value in terms.get("AllowedValues", []))
+
+
+def resolve(name, environment, **parameters):
+    """Returns the resolved stack of an environment, whose parameters may be changed."""
+    return resolve_source(name, read(name), parameters_of(environment) | parameters)
+
+
+def resolve_source(name, source, values):
+    """Returns the resolved stack of a template, with the values of parameters."""
+    resolver = Resolver(name, source, values)
     resources = {}
-    for logical, resource in template["Resources"].items():
+    for logical, resource in source["Resources"].items():
         if "Condition" in resource and not resolver.value({"Condition": resource["Condition"]}):
             continue
         resources[logical] = resolver.value({key: each for key, each in resource.items() if key != "Condition"})
     outputs = {}
-    for logical, output in template.get("Outputs", {}).items():
+    for logical, output in source.get("Outputs", {}).items():
         if "Condition" not in output or resolver.value({"Condition": output["Condition"]}):
             outputs[logical] = resolver.value({key: each for key, each in output.items() if key != "Condition"})
-    return Stack(name, environment, resources, outputs)
+    return Stack(name, values["Environment"], resources, outputs)
 
 
 def texts(node):

@@ -2,27 +2,20 @@
 
 import re
 
-from ..template import put, remove, texts
-from . import rule
+from ..template import ACCOUNT, put, remove, texts
+from . import listed, rule, statements
 
 REFERENCE = re.compile(r"\$\{(?!import:)(\w+)[.}]")
+# Days during which a key can be kept from deletion: the maximum.
+KEY_DAYS = 30
 
 
-@rule(network=[remove("Vpc")])
+@rule(network=[remove("Vpc"), remove("LogsKey")])
 def references_have_a_target(stack):
     """CloudFormation refuses a reference to a missing resource."""
     for owner, terms in [*stack.resources.items(), *stack.outputs.items()]:
         for name in sorted({name for text in texts(terms) for name in REFERENCE.findall(text)} - set(stack.resources)):
             yield f"{owner}: refers to {name}, which does not exist"
-
-
-@rule(network=[put("FlowLogGroup.LogGroupName", "flow")])
-def names_contain_the_environment(stack):
-    """Staging and production can share an account."""
-    for owner, resource in stack.resources.items():
-        name = resource.get("Properties", {}).get(NAMES.get(resource["Type"]))
-        if name is not None and stack.environment not in name:
-            yield f"{owner}: the name lacks the environment: {name}"
 
 
 # Properties that name a resource within its account.
@@ -44,3 +37,134 @@ NAMES = {
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
 }
+
+
+@rule(network=[put("FlowLogGroup.LogGroupName", "flow")])
+def names_contain_the_environment(stack):
+    """Staging and production can share an account."""
+    for owner, resource in stack.resources.items():
+        name = resource.get("Properties", {}).get(NAMES.get(resource["Type"]))
+        if name is not None and stack.environment not in name:
+            yield f"{owner}: the name lacks the environment: {name}"
+
+
+# Resources with data, or whose loss makes data unreadable.
+WITH_DATA = {"AWS::Backup::BackupVault", "AWS::CloudTrail::Trail", "AWS::KMS::Key", "AWS::Logs::LogGroup",
+             "AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SecretsManager::Secret"}
+
+
+@rule(network=[remove("LogsKey:DeletionPolicy"), put("FlowLogGroup:UpdateReplacePolicy", "Delete")])
+def data_outlives_its_stack(stack):
+    for owner, resource in stack.resources.items():
+        if resource["Type"] in WITH_DATA:
+            for attribute in ("DeletionPolicy", "UpdateReplacePolicy"):
+                if resource.get(attribute) not in ("Retain", "Snapshot"):
+                    yield f"{owner}: {attribute} is neither Retain nor Snapshot"
+
+
+@rule(network=[remove("LogsKey.EnableKeyRotation"), put("LogsKey.PendingWindowInDays", 7),
+               remove("LogsKey.KeyPolicy"), remove("LogsKey.KeyPolicy.Statement.0"), remove("LogsKeyAlias")])
+def keys_rotate_and_cannot_be_lost(stack):
+    aliases = {properties["TargetKeyId"] for _, properties in stack.of_type("AWS::KMS::Alias")}
+    for owner, properties in stack.of_type("AWS::KMS::Key"):
+        if properties.get("EnableKeyRotation") is not True or properties.get("PendingWindowInDays") != KEY_DAYS:
+            yield f"{owner}: does not rotate, or can be deleted in less than {KEY_DAYS} days"
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        grants = [each for each in statements(properties.get("KeyPolicy", {})) if each.get("Principal") == root]
+        if [(each["Effect"], each["Action"], each["Resource"]) for each in grants] != [("Allow", "kms:*", "*")]:
+            yield f"{owner}: the account cannot administer the key"
+        if f"${{{owner}}}" not in aliases and f"${{{owner}.Arn}}" not in aliases:
+            yield f"{owner}: has no alias"
+
+
+@rule(network=[remove("FlowLogGroup.KmsKeyId"), remove("FlowLogGroup.RetentionInDays"),
+               remove("LogsKey.KeyPolicy.Statement.1")])
+def log_groups_are_encrypted_and_expire(stack):
+    for owner, properties in stack.of_type("AWS::Logs::LogGroup"):
+        if not properties.get("KmsKeyId"):
+            yield f"{owner}: is not encrypted with a key of this account"
+        if not properties.get("RetentionInDays"):
+            yield f"{owner}: is kept forever"
+    logs_key = stack.resources.get("LogsKey")
+    if logs_key:
+        grants = [each for each in statements(logs_key["Properties"]["KeyPolicy"])
+                  if str(each["Principal"].get("Service", "")).startswith("logs.")]
+        actions = {action for each in grants if each["Effect"] == "Allow" for action in listed(each["Action"])}
+        missing = {"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:DescribeKey"} - actions
+        if missing:
+            yield f"LogsKey: CloudWatch Logs lacks {sorted(missing)}"
+
+
+def policies(node, path=""):
+    """Yields path and document of every policy below a node."""
+    if isinstance(node, dict):
+        if "Statement" in node or node.get("Version") == "2012-10-17":
+            yield path, node
+        for key, each in node.items():
+            yield from policies(each, f"{path}.{key}" if path else key)
+    elif isinstance(node, list):
+        for index, each in enumerate(node):
+            yield from policies(each, f"{path}.{index}")
+
+
+def all_policies(stack):
+    for owner, resource in stack.resources.items():
+        for path, document in policies(resource.get("Properties", {})):
+            yield f"{owner}: {path}", document
+
+
+@rule(network=[remove("S3Endpoint.PolicyDocument.Version"), remove("FlowLogRole.AssumeRolePolicyDocument.Version"),
+               remove("FlowLogRole.AssumeRolePolicyDocument.Statement.0.Effect")])
+def policies_have_the_current_version_and_complete_statements(stack):
+    """Without a version, conditions with variables do not work. AWS refuses a statement without an effect."""
+    for path, document in all_policies(stack):
+        if document.get("Version") != "2012-10-17":
+            yield f"{path}: the version is not 2012-10-17"
+        if not statements(document):
+            yield f"{path}: the policy has no statement"
+        for statement in statements(document):
+            if statement.get("Effect") not in ("Allow", "Deny"):
+                yield f"{path}: a statement has no effect"
+            if not (statement.get("Action") or statement.get("NotAction")):
+                yield f"{path}: a statement has no action"
+            is_trust = path.endswith("AssumeRolePolicyDocument")
+            if not is_trust and not (statement.get("Resource") or statement.get("NotResource")):
+                yield f"{path}: a statement has no resource"
+            if "Principal" in statement or is_trust or path.endswith(("KeyPolicy", "AccessPolicy")):
+                if not statement.get("Principal"):
+                    yield f"{path}: a statement has no principal"
+
+
+def is_service(principal):
+    return isinstance(principal, dict) and "Service" in principal
+
+
+def has_source(statement):
+    """Returns whether a condition limits the account or the resource for which a service calls."""
+    keys = {key.lower() for operator in statement.get("Condition", {}).values() for key in operator}
+    return bool(keys & {"aws:sourceaccount", "aws:sourcearn", "kms:calleraccount", "kms:viaservice",
+                        "kms:encryptioncontext:aws:logs:arn", "kms:encryptioncontext:aws:cloudtrail:arn"})
+
+
+@rule(network=[remove("FlowLogRole.AssumeRolePolicyDocument.Statement.0.Condition"),
+               remove("LogsKey.KeyPolicy.Statement.1.Condition")])
+def services_act_only_for_this_account(stack):
+    """The confused deputy: another account asks a service for access to resources of this account."""
+    for path, document in all_policies(stack):
+        for statement in statements(document):
+            if statement.get("Effect") == "Allow" and is_service(statement.get("Principal")) \
+                    and not has_source(statement):
+                yield f"{path}: a service may act for other accounts: {statement['Principal']['Service']}"
+
+
+@rule(network=[put("LogsKey.KeyPolicy.Statement.1.Principal", "*"),
+               remove("S3Endpoint.PolicyDocument.Statement.0.Condition")])
+def everybody_is_never_allowed_without_a_condition(stack):
+    for path, document in all_policies(stack):
+        for statement in statements(document):
+            if statement.get("Effect") != "Allow" or statement.get("Principal") not in ("*", {"AWS": "*"}):
+                continue
+            keys = {key.lower() for operator in statement.get("Condition", {}).values() for key in operator}
+            layers = statement.get("Sid") == "ImageLayers" and "starport-layer-bucket" in str(statement["Resource"])
+            if not keys & {"aws:principalaccount", "kms:calleraccount"} and not layers:
+                yield f"{path}: everybody is allowed"

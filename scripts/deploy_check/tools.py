@@ -13,6 +13,8 @@ TOOLS = (TARGET if TARGET.is_absolute() else template.ROOT / TARGET) / "tools"
 CHECKOV = TOOLS / "deploy" / "bin" / "checkov"
 # Scripts that check further files of deploy/; each checks its own tools.
 SCRIPTS = ("check-image", "check-kubernetes", "check-units", "check-workflows")
+# Checks of the templates' code and of numbers in documents, which need the packages of this Python.
+PYTHON_CHECKS = (["check-hook"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # A reason has at least a few words.
 SHORTEST_REASON = 20
 
@@ -69,3 +71,11 @@ def scripts(only_quick):
             # Exit code 3: a tool is not installed; the script has printed which one.
             if status not in (0, 3):
                 yield f"scripts/{name} failed with exit code {status}"
+
+
+def python_checks():
+    """Yields the failed checks."""
+    for name, *arguments in PYTHON_CHECKS:
+        status = subprocess.run([sys.executable, template.ROOT / "scripts" / name, *arguments]).returncode
+        if status:
+            yield f"scripts/{name} failed with exit code {status}"

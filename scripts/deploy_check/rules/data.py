@@ -86,31 +86,28 @@ def accesses_to_objects_are_logged(stack):
         yield "LogsPolicy: S3 cannot write access logs"
 
 
-@rule(remove("Results.ReplicationConfiguration"), put("Uploads.ReplicationConfiguration.Rules.0.Status", "Disabled"),
+@rule(remove("Results.ReplicationConfiguration"), put("Results.ReplicationConfiguration.Rules.0.Status", "Disabled"),
       remove("Results.ReplicationConfiguration.Rules.0.DeleteMarkerReplication"),
       remove("Results.ReplicationConfiguration.Rules.0.SourceSelectionCriteria"),
       put("Results.ReplicationConfiguration.Rules.0.Destination.Bucket", "arn:aws:s3:::other"),
       put("Results.ReplicationConfiguration.Rules.0.Filter.Prefix", "a/"),
       remove("Results.ReplicationConfiguration.Rules.0.Destination.Metrics"))
-def objects_are_replicated_into_the_second_region(stack):
-    parameters = parameters_of(stack.environment)
-    for name in ("Uploads", "Results"):
-        configuration = stack.resources[name]["Properties"]["ReplicationConfiguration"]
-        found, = configuration["Rules"]
-        bucket = f"arn:aws:s3:::videoframes-{stack.environment}-{ACCOUNT}-{name.lower()}-replica"
-        expected = {
-            "Id": "replica", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
-            "DeleteMarkerReplication": {"Status": "Enabled"},
-            "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
-            "Destination": {
-                "Bucket": bucket,
-                "EncryptionConfiguration": {"ReplicaKmsKeyID": parameters["ReplicaKey"]},
-                "Metrics": {"Status": "Enabled", "EventThreshold": {"Minutes": 15}},
-                "ReplicationTime": {"Status": "Enabled", "Time": {"Minutes": 15}},
-            },
-        }
-        if found != expected or configuration["Role"] != "${ReplicationRole.Arn}":
-            yield f"{name}: all objects with delete markers have to be replicated to {bucket}"
+def results_are_replicated_into_the_second_region(stack):
+    configuration = stack.resources["Results"]["Properties"]["ReplicationConfiguration"]
+    bucket = f"arn:aws:s3:::videoframes-{stack.environment}-{ACCOUNT}-results-replica"
+    expected = {
+        "Id": "replica", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Enabled"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
+        "Destination": {
+            "Bucket": bucket,
+            "EncryptionConfiguration": {"ReplicaKmsKeyID": parameters_of(stack.environment)["ReplicaKey"]},
+            "Metrics": {"Status": "Enabled", "EventThreshold": {"Minutes": 15}},
+            "ReplicationTime": {"Status": "Enabled", "Time": {"Minutes": 15}},
+        },
+    }
+    if configuration["Rules"] != [expected] or configuration["Role"] != "${ReplicationRole.Arn}":
+        yield f"Results: all objects with delete markers have to be replicated to {bucket}"
 
 
 @rule(remove("ReplicationRole.Policies.0.PolicyDocument.Statement.4"),
@@ -121,7 +118,6 @@ def roles_have_the_policies_of_docs_iam(stack):
     prefix = f"videoframes-{stack.environment}-{ACCOUNT}"
     own = {
         "FRAMES": f"{prefix}-results", "FRAMES-REPLICA": f"{prefix}-results-replica",
-        "VIDEOS": f"{prefix}-uploads", "VIDEOS-REPLICA": f"{prefix}-uploads-replica",
         "REPLICA-REGION": parameters["ReplicaRegion"],
         "SUBNETS": "${{DatabaseSubnets}}", "PARAMETERS": "${{DatabaseParameters}}",
         f"arn:aws:kms:{documents.REGION}:{ACCOUNT}:key/KEY": "${{Key.Arn}}",

@@ -186,7 +186,7 @@ PRIVATE = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "Restrict
             remove("Logs.OwnershipControls"), remove("Results.VersioningConfiguration"), remove("Logs.BucketEncryption"),
             put("Results.VersioningConfiguration.Status", "Suspended")],
       replica=[remove("Results.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault"
-                      ".KMSMasterKeyID"), remove("Uploads.VersioningConfiguration")],
+                      ".KMSMasterKeyID"), remove("Results.VersioningConfiguration")],
       audit=[remove("TrailBucket.BucketEncryption"), remove("TrailBucket.PublicAccessBlockConfiguration")])
 def buckets_are_private_versioned_and_encrypted_with_the_key(stack):
     for owner, properties in stack.of_type("AWS::S3::Bucket"):

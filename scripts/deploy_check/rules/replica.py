@@ -15,9 +15,8 @@ def copies_of_backups_cannot_be_deleted(stack):
         yield from locked(name, properties)
 
 
-@rule(remove("Uploads.LifecycleConfiguration"), remove("Results.LifecycleConfiguration.Rules.0"),
+@rule(remove("Results.LifecycleConfiguration"), remove("Results.LifecycleConfiguration.Rules.0"),
       put("Results.LifecycleConfiguration.Rules.1.NoncurrentVersionExpiration.NoncurrentDays", "1"),
       put("Results.LifecycleConfiguration.Rules.+", {"Id": "old", "Status": "Enabled", "ExpirationInDays": 30}))
-def replicas_keep_objects_as_long_as_the_first_region(stack):
-    for name in ("Uploads", "Results"):
-        yield from lifecycle_problems(name, stack.resources[name]["Properties"])
+def replicas_keep_versions_as_long_as_the_first_region(stack):
+    yield from lifecycle_problems("Results", stack.resources["Results"]["Properties"])

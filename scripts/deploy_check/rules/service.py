@@ -255,6 +255,7 @@ def the_cluster_reports_its_tasks_and_records_commands(stack):
       put("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.TargetValue", "0"),
       put("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.DisableScaleIn", True),
       put("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.ScaleInCooldown", "30"),
+      put("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.ScaleOutCooldown", "60"),
       remove("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.ScaleOutCooldown"),
       remove("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.CustomizedMetricSpecification.Metrics.2"),
       put("ScalingPolicy.TargetTrackingScalingPolicyConfiguration.CustomizedMetricSpecification.Metrics.0.Expression",
@@ -272,7 +273,7 @@ def the_number_of_tasks_follows_the_backlog_per_task(stack):
     terms = policy["TargetTrackingScalingPolicyConfiguration"]
     if policy["PolicyType"] != "TargetTrackingScaling" or policy["ScalingTargetId"] != "${Scaling}" \
             or terms["DisableScaleIn"] is not False or float(terms["TargetValue"]) <= 0 \
-            or int(terms["ScaleOutCooldown"]) != 60 or int(terms["ScaleInCooldown"]) < 300:
+            or int(terms["ScaleOutCooldown"]) < 180 or int(terms["ScaleInCooldown"]) < 300:
         yield "ScalingPolicy: the terms are not those of deploy/autoscaling.md"
     metrics = {each["Id"]: each for each in terms["CustomizedMetricSpecification"]["Metrics"]}
     if metrics["backlog"]["Expression"] != "(visible + inflight) / IF(tasks > 0, tasks, 1)" \

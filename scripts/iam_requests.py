@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 import json
 
 # Services whose prefix in policies differs from their name in signatures.
-PREFIXES = {"tagging": "tag", "monitoring": "cloudwatch"}
+PREFIXES = {"monitoring": "cloudwatch"}
 # The resources of requests, without "arn:aws:SERVICE:REGION:ACCOUNT:". Words in braces are parameters.
 RESOURCES = {
     "cloudformation": {
@@ -52,14 +52,12 @@ RESOURCES = {
     },
     "logs": {
         "CreateLogStream": ["log-group:{logGroupName}:log-stream:{logStreamName}"],
+        "DescribeLogStreams": ["log-group:{logGroupName}:log-stream:"],
         "PutLogEvents": ["log-group:{logGroupName}:log-stream:{logStreamName}"],
     },
     "rds": {
         "AddTagsToResource": ["{ResourceName}"],
-        "CopyDBSnapshot": ["snapshot:{SourceDBSnapshotIdentifier}", "snapshot:{TargetDBSnapshotIdentifier}"],
-        "CreateDBSnapshot": ["db:{DBInstanceIdentifier}", "snapshot:{DBSnapshotIdentifier}"],
         "DeleteDBInstance": ["db:{DBInstanceIdentifier}"],
-        "DeleteDBSnapshot": ["snapshot:{DBSnapshotIdentifier}"],
         "DescribeDBInstances": ["db:*"],
         "DescribeDBSnapshots": ["snapshot:{DBSnapshotIdentifier}"],
         "ListTagsForResource": ["{ResourceName}"],

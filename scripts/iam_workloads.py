@@ -25,7 +25,6 @@ NAMES = {
     "FRAMES": "vf-frames",
     "VIDEOS": "vf-videos",
     "FRAMES-REPLICA": "vf-frames-replica",
-    "VIDEOS-REPLICA": "vf-videos-replica",
     "INPUT": "vf-input",
     "NOTIFIER": "vf-notifier",
     "DEAD-LETTERS": "vf-dead-letters",
@@ -34,7 +33,6 @@ NAMES = {
     "DATABASE": "db-1",
     "USER": "videoframes",
     "OWNER": "vf_owner",
-    "DATABASE-INSTANCE": "vf-database",
     "SUBNETS": "vf-subnets",
     "PARAMETERS": "vf-parameters",
     "CLUSTER": "vf-cluster",
@@ -54,10 +52,9 @@ NAMES = {
     "SECRET": "vf-secret-a1b2c3",
     "STACK": "vf-service-stack",
     "STACKS": "vf-service-stack",
-    "VAULT": "vf-vault",
-    "REPLICA-VAULT": "vf-replica-vault",
+    "TRAIL-LOGS": "vf-trail-logs",
+    "FLOW-LOGS": "vf-flow-logs",
 }
-REPLICA_KEY = f"arn:aws:kms:us-west-2:{ACCOUNT}:key/vf-replica-key"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAMES['SECRET']}"
 SNAPSHOT = "awsbackup:job-1"
 # A digest and an ID of the lengths that the APIs require.
@@ -401,23 +398,14 @@ class Run:
         self.send("application-autoscaling", "describe_scalable_targets", ServiceNamespace="ecs")
         self.send("application-autoscaling", "describe_scaling_policies", ServiceNamespace="ecs")
 
-    def backup(self):
-        """Sends the requests of AWS Backup for a snapshot and its copy."""
+    def trail(self):
         self.server.guard(True)
-        instance, snapshot = {"DBInstanceIdentifier": NAMES["DATABASE-INSTANCE"]}, {"DBSnapshotIdentifier": SNAPSHOT}
-        database = f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{NAMES['DATABASE-INSTANCE']}"
-        copy = f"arn:aws:rds:{REGION}:{ACCOUNT}:snapshot:{SNAPSHOT}"
-        self.send("resourcegroupstaggingapi", "get_resources")
-        self.send("rds", "describe_db_instances", **instance)
-        self.send("rds", "list_tags_for_resource", ResourceName=database)
-        self.send("rds", "create_db_snapshot", **instance, **snapshot)
-        self.send("rds", "add_tags_to_resource", ResourceName=copy, Tags=[{"Key": "a", "Value": "b"}])
-        self.send("rds", "describe_db_snapshots", **snapshot)
-        names = {"SourceDBSnapshotIdentifier": SNAPSHOT, "TargetDBSnapshotIdentifier": SNAPSHOT + "-copy"}
-        self.send("rds", "copy_db_snapshot", **names)
-        self.send("rds", "delete_db_snapshot", **snapshot)
-        for key in (KEY, REPLICA_KEY):
-            self.send("kms", "describe_key", KeyId=key)
+        self.write_log(NAMES["TRAIL-LOGS"])
+
+    def flow_logs(self):
+        self.server.guard(True)
+        self.write_log(NAMES["FLOW-LOGS"])
+        self.send("logs", "describe_log_streams", logGroupName=NAMES["FLOW-LOGS"])
 
     def restore_test(self):
         """Sends the requests of a restore test of AWS Backup."""

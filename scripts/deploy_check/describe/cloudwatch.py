@@ -7,3 +7,8 @@ from . import describes
 def alarm(client, physical_id, properties):
     found, = client("cloudwatch").describe_alarms(AlarmNames=[physical_id])["MetricAlarms"]
     return found
+
+
+@describes("AWS::CloudWatch::Dashboard")
+def dashboard(client, physical_id, properties):
+    return client("cloudwatch").get_dashboard(DashboardName=physical_id)

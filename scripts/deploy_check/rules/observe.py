@@ -193,7 +193,8 @@ def the_dashboard_has_existing_metrics(stack):
         if known is not None and name not in known:
             yield f"Dashboard: unknown metric {name}"
     shown = {name for widget in widgets for name in widget["properties"].get("alarms", [])}
-    expected = {f"${{{name}.Arn}}" for name, each in stack.resources.items() if each["Type"].endswith("Alarm")}
+    expected = {f"${{{name}.Arn}}" for name, _ in stack.of_type("AWS::CloudWatch::Alarm")}
+    expected.add(f"arn:aws:cloudwatch:{template.REGION}:{template.ACCOUNT}:alarm:{prefix(stack)}-Unhealthy")
     if shown != expected:
         yield f"Dashboard: other alarms: {shown ^ expected}"
 

@@ -5,6 +5,7 @@ and a value of another stack `${import:NAME}`. Resources whose condition is fals
 """
 
 import copy
+import functools
 import ipaddress
 import itertools
 import json
@@ -58,16 +59,20 @@ def names():
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+@functools.cache
+def loaded(path):
+    """Returns the content of a template with the long forms of functions. Nobody may change the content."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader)
+
+
 def read(name):
-    """Returns the template of a stack with the long forms of functions."""
-    with open(FOLDER / f"{name}.yaml", encoding="utf-8") as file:
-        return yaml.load(file, Loader)
+    """Returns the template of a stack, which the caller may change."""
+    return copy.deepcopy(loaded(FOLDER / f"{name}.yaml"))
 
 
 def alarms():
     """Returns the alarms about the workers, which observe.yaml includes."""
-    with open(ROOT / "deploy" / "monitoring" / "cloudwatch" / "alarms.yaml", encoding="utf-8") as file:
-        resources = yaml.load(file, Loader)["Resources"]
+    resources = loaded(ROOT / "deploy" / "monitoring" / "cloudwatch" / "alarms.yaml")["Resources"]
     return {name: each["Properties"] for name, each in resources.items() if each["Type"].endswith("Alarm")}
 
 
@@ -91,8 +96,9 @@ class Stack:
                 if resource["Type"] == kind]
 
     def changed(self, change):
-        """Returns a copy with a change, a function of the resources."""
-        resources = copy.deepcopy(self.resources)
+        """Returns a copy with a change of one resource."""
+        resources = dict(self.resources)
+        resources[change.owner] = copy.deepcopy(resources[change.owner])
         change(resources)
         return Stack(self.name, self.environment, resources, self.outputs)
 
@@ -252,7 +258,7 @@ def remove(path):
         parent = at(resources, steps[:-1])
         del parent[int(steps[-1]) if isinstance(parent, list) else steps[-1]]
 
-    change.text = f"without {path}"
+    change.owner, change.text = steps[0], f"without {path}"
     return change
 
 
@@ -267,5 +273,5 @@ def put(path, value):
         else:
             parent[int(steps[-1]) if isinstance(parent, list) else steps[-1]] = copy.deepcopy(value)
 
-    change.text = f"with {path} = {json.dumps(value)}"
+    change.owner, change.text = steps[0], f"with {path} = {json.dumps(value)}"
     return change

@@ -1,5 +1,6 @@
 """Rules for buckets, queues, the database and its backups. docs/retention.md and `vf-worker provision` have the values."""
 
+import functools
 import re
 
 from .. import documents
@@ -12,6 +13,7 @@ RECOVERY_DAYS, DAILY, MONTHLY = 14, 35, 365
 ROTATION = "rate(30 days)"
 
 
+@functools.cache
 def retention(setting):
     """Returns the default of a setting in docs/retention.md, in days."""
     for line in (ROOT / "docs" / "retention.md").read_text().splitlines():
@@ -22,6 +24,7 @@ def retention(setting):
     raise ValueError(f"docs/retention.md has no {setting}")
 
 
+@functools.cache
 def variable(name):
     """Returns the number in the default of a variable of the worker."""
     text = (ROOT / "videoframes-worker" / "src" / "config" / "variables.rs").read_text()

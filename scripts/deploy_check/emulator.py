@@ -69,9 +69,9 @@ class NotApplied:
     """The lines of not_applied.txt for one stack: `STACK Type reason` or `STACK Type.Property… reason`, and their maximum
     number, `STACK limit NUMBER`."""
 
-    def __init__(self, stack):
-        rows = [re.split(r"\s+", line, maxsplit=2) for line in NOT_APPLIED.read_text().splitlines()
-                if line and not line.startswith("#")]
+    def __init__(self, stack, text=None):
+        lines = (text or NOT_APPLIED.read_text()).splitlines()
+        rows = [re.split(r"\s+", line, maxsplit=2) for line in lines if line and not line.startswith("#")]
         rows = [row[1:] for row in rows if row[0] == stack]
         self.limit = sum(int(reason) for name, reason in rows if name == "limit")
         self.types = {name: reason for name, reason in rows if "." not in name and name != "limit"}
@@ -325,6 +325,9 @@ def check_update(applied):
     """Yields the problems of an update, and of the rollback of a bad update."""
     good, bad = UPDATES[applied.name]
     source, _ = changed(applied.source, good)
+    # The comparison must see an update that is not there.
+    if not list(compare(applied, source, "")):
+        yield f"{applied.name}: the comparison does not find {good.text}, which was not applied"
     status = applied.update(source)
     if status != "UPDATE_COMPLETE":
         yield f"{applied.name} updated: {status}: {'; '.join(applied.failures())}"

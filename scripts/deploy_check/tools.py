@@ -21,29 +21,29 @@ PYTHON_CHECKS = (["check-hook"], ["check-scaling"], ["aws-costs", "--check", tem
 SHORTEST_REASON = 20
 
 
-def templates(stacks):
-    return [str(template.FOLDER / f"{name}.yaml") for name in stacks]
+def templates(stacks, folder):
+    return [folder / f"{name}.yaml" for name in stacks]
 
 
-def cfn_lint(stacks):
+def cfn_lint(stacks, folder=template.FOLDER):
     """Yields the findings of cfn-lint."""
     command = [Path(sys.executable).with_name("cfn-lint"), "--non-zero-exit-code", "informational", "--format", "parseable",
-               "--regions", template.REGION, "--", *templates(stacks)]
+               "--regions", template.REGION, "--", *templates(stacks, folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         yield from (done.stdout or done.stderr).strip().splitlines()
 
 
-def skips_of(name):
+def skips_of(path):
     """Yields resource, check and reason of each checkov check that a template skips."""
-    for resource, terms in template.read(name)["Resources"].items():
+    for resource, terms in template.loaded(path)["Resources"].items():
         for skip in terms.get("Metadata", {}).get("checkov", {}).get("skip", []):
             yield resource, skip.get("id"), skip.get("comment", "")
 
 
-def checkov(stacks):
+def checkov(stacks, folder=template.FOLDER):
     """Yields the findings of checkov, and skips without a reason or without an effect."""
-    files = [word for path in templates(stacks) for word in ("--file", path)]
+    files = [word for path in templates(stacks, folder) for word in ("--file", path)]
     done = subprocess.run([CHECKOV, "--framework", "cloudformation", "--skip-download", "--compact",
                            "--output", "json", *files], capture_output=True, text=True)
     try:
@@ -56,8 +56,8 @@ def checkov(stacks):
         yield f"{Path(failed['file_path']).name}: {failed['resource']}: {failed['check_id']} {failed['check_name']}"
     skipped = {(Path(each["file_path"]).stem, each["resource"].rpartition(".")[2], each["check_id"])
                for each in results.get("skipped_checks", [])}
-    for name in stacks:
-        for resource, check, reason in skips_of(name):
+    for name, path in zip(stacks, templates(stacks, folder)):
+        for resource, check, reason in skips_of(path):
             if len(reason) < SHORTEST_REASON:
                 yield f"{name}: {resource}: the skip of {check} has no reason"
             if (name, resource, check) not in skipped:

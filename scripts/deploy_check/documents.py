@@ -53,18 +53,20 @@ OWN = {
 }
 
 
-def document(path, environment):
-    """Returns a document with the names of the stacks."""
+def document(path, environment, own):
+    """Returns a document with the names of the stacks. `own` has names for words and ARNs that a stack gives itself."""
+    names, arns = NAMES | own, ARNS | own
+
     def name(match):
-        return NAMES.get(match.group(1), match.group(1)).format(environment=environment)
+        return names.get(match.group(1), match.group(1)).format(environment=environment)
 
     def named(node):
         if isinstance(node, dict):
             return {key: named(each) for key, each in node.items()}
         if isinstance(node, list):
             return [named(each) for each in node]
-        text = node.replace("REGION", REGION).replace("ACCOUNT", ACCOUNT)
-        return ARNS[text].format(environment=environment) if text in ARNS else WORD.sub(name, text)
+        text = re.sub("(?<!-)REGION", REGION, node).replace("ACCOUNT", ACCOUNT)
+        return arns[text].format(environment=environment) if text in arns else WORD.sub(name, text)
 
     found = json.loads((FOLDER / f"{path}.json").read_text())
     return {"Version": found["Version"], "Statement": [
@@ -106,11 +108,11 @@ def normal(policy):
     return {"Version": policy["Version"], "Statement": sorted(statements)}
 
 
-def differences(stack, name):
+def differences(stack, name, own=None):
     """Yields the differences between a role of a stack and its documents."""
     resource = stack.resources[name]
     properties, metadata = resource["Properties"], resource.get("Metadata", {})
-    trust = document(f"trust/{metadata['Trust']}", stack.environment)
+    trust = document(f"trust/{metadata['Trust']}", stack.environment, own or {})
     if normal(with_own_names(stack, properties["AssumeRolePolicyDocument"])) != normal(trust):
         yield f"{name}: the trust policy is not docs/iam/trust/{metadata['Trust']}.json"
     policies = {each["PolicyName"]: each["PolicyDocument"] for each in properties["Policies"]}
@@ -118,5 +120,5 @@ def differences(stack, name):
         yield f"{name}: the policies are not {metadata['Policies']}"
         return
     for policy, found in policies.items():
-        if normal(with_own_names(stack, found)) != normal(document(policy, stack.environment)):
+        if normal(with_own_names(stack, found)) != normal(document(policy, stack.environment, own or {})):
             yield f"{name}: the policy is not docs/iam/{policy}.json"

@@ -187,9 +187,11 @@ class Resolver:
 
 
 def choices(name):
-    """Yields each allowed value of each parameter of a stack, as changed parameters."""
-    for parameter, terms in read(name).get("Parameters", {}).items():
-        if parameter != "Environment":
+    """Yields each allowed value of each parameter that decides about resources, as changed parameters."""
+    source = read(name)
+    decisive = set(re.findall(r"\{'Ref': '(\w+)'\}", str(source.get("Conditions", {}))))
+    for parameter, terms in source.get("Parameters", {}).items():
+        if parameter in decisive - {"Environment"}:
             yield from ({parameter: str(value)} for value in terms.get("AllowedValues", []))
 
 

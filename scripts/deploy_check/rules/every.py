@@ -39,13 +39,20 @@ NAMES = {
 }
 
 
-@rule(network=[put("FlowLogGroup.LogGroupName", "flow")])
+# Endpoints and roles name these resources by a prefix, so that they need a name.
+SERVED_BY_NAME = ("AWS::S3::Bucket", "AWS::SQS::Queue")
+
+
+@rule(network=[put("FlowLogGroup.LogGroupName", "flow")], data=[remove("Uploads.BucketName"),
+                                                              put("InputQueue.QueueName", "production-input")])
 def names_contain_the_environment(stack):
     """Staging and production can share an account."""
     for owner, resource in stack.resources.items():
         name = resource.get("Properties", {}).get(NAMES.get(resource["Type"]))
         if name is not None and stack.environment not in name:
             yield f"{owner}: the name lacks the environment: {name}"
+        if resource["Type"] in SERVED_BY_NAME and not str(name).startswith(f"videoframes-{stack.environment}-"):
+            yield f"{owner}: the endpoints in the network do not serve this name: {name}"
 
 
 # Resources with data, or whose loss makes data unreadable.
@@ -168,3 +175,94 @@ def everybody_is_never_allowed_without_a_condition(stack):
             layers = statement.get("Sid") == "ImageLayers" and "starport-layer-bucket" in str(statement["Resource"])
             if not keys & {"aws:principalaccount", "kms:calleraccount"} and not layers:
                 yield f"{path}: everybody is allowed"
+
+
+# S3 delivers access logs only to a bucket with keys of S3.
+ACCESS_LOGS = "access-logs"
+PRIVATE = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+
+
+@rule(data=[remove("Results.BucketEncryption"), remove("Uploads.PublicAccessBlockConfiguration.BlockPublicPolicy"),
+            remove("Logs.OwnershipControls"), remove("Results.VersioningConfiguration"), remove("Logs.BucketEncryption"),
+            put("Results.VersioningConfiguration.Status", "Suspended")],
+      replica=[remove("Results.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault"
+                      ".KMSMasterKeyID"), remove("Results.VersioningConfiguration")],
+      audit=[remove("TrailBucket.BucketEncryption"), remove("TrailBucket.PublicAccessBlockConfiguration")])
+def buckets_are_private_versioned_and_encrypted_with_the_key(stack):
+    for owner, properties in stack.of_type("AWS::S3::Bucket"):
+        blocked = properties.get("PublicAccessBlockConfiguration", {})
+        if not all(blocked.get(each) is True for each in PRIVATE):
+            yield f"{owner}: public access is not blocked"
+        rules = properties.get("OwnershipControls", {}).get("Rules")
+        if rules != [{"ObjectOwnership": "BucketOwnerEnforced"}]:
+            yield f"{owner}: objects can have another owner"
+        if properties.get("VersioningConfiguration", {}).get("Status") != "Enabled":
+            yield f"{owner}: has no versions"
+        default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "${Key.Arn}"}
+        expected = [{"ServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+        if properties.get("BucketName", "").endswith(ACCESS_LOGS):
+            expected = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        if properties.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration") != expected:
+            yield f"{owner}: the encryption is not {expected}"
+
+
+# By type of resource: the type of its policy, the property with the resources, and the action to deny without TLS.
+TLS_ONLY = {
+    "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "Bucket", "s3:*"),
+    "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues", "sqs:*"),
+    "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics", "sns:Publish"),
+}
+
+
+def denies_without_tls(document, owner, kind, action):
+    """Returns whether a policy denies everybody all requests without TLS, for a resource and what is below."""
+    resources = {
+        "AWS::S3::Bucket": [f"${{{owner}.Arn}}", f"${{{owner}.Arn}}/*"],
+        "AWS::SQS::Queue": [f"${{{owner}.Arn}}"],
+        "AWS::SNS::Topic": [f"${{{owner}}}"],
+    }[kind]
+    return any(each.get("Effect") == "Deny" and each.get("Principal") == "*" and each.get("Action") == action
+               and listed(each.get("Resource")) == resources
+               and each.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}} for each in statements(document))
+
+
+@rule(data=[remove("InputQueuePolicy"), remove("ResultsPolicy.PolicyDocument.Statement.0"),
+            put("NotifierQueuePolicy.PolicyDocument.Statement.0.Effect", "Allow"),
+            remove("UploadsPolicy.PolicyDocument.Statement.0.Resource.1"),
+            put("DeadLetterQueuePolicy.PolicyDocument.Statement.0.Condition.Bool.aws:SecureTransport", "true")],
+      replica=[remove("ResultsPolicy")],
+      audit=[remove("TopicPolicy.PolicyDocument.Statement.1"), remove("TrailBucketPolicy.PolicyDocument.Statement.0")])
+def buckets_queues_and_topics_refuse_requests_without_tls(stack):
+    for kind, (policy_kind, key, action) in TLS_ONLY.items():
+        policies_by_owner = {}
+        for _, properties in stack.of_type(policy_kind):
+            for target in listed(properties[key]):
+                policies_by_owner.setdefault(target, []).append(properties["PolicyDocument"])
+        for owner, _ in stack.of_type(kind):
+            documents = policies_by_owner.get(f"${{{owner}}}", [])
+            if not any(denies_without_tls(each, owner, kind, action) for each in documents):
+                yield f"{owner}: accepts requests without TLS"
+
+
+@rule(data=[remove("InputQueue.KmsMasterKeyId")], audit=[remove("Topic.KmsMasterKeyId")])
+def queues_and_topics_are_encrypted_with_a_key(stack):
+    for kind in ("AWS::SQS::Queue", "AWS::SNS::Topic"):
+        for owner, properties in stack.of_type(kind):
+            if not str(properties.get("KmsMasterKeyId", "")).startswith(("${", "arn:")):
+                yield f"{owner}: is not encrypted with a key of this account"
+
+
+@rule(data=[remove("UploadEvents.Targets"), put("UploadEvents.State", "DISABLED")],
+      audit=[remove("RootUse.Targets"), put("Findings.State", "DISABLED"),
+             put("TopicPolicy.PolicyDocument.Statement.0.Effect", "Deny")])
+def event_rules_are_enabled_and_may_reach_their_target(stack):
+    for owner, properties in stack.of_type("AWS::Events::Rule"):
+        targets = properties.get("Targets", [])
+        if properties.get("State") != "ENABLED" or not targets:
+            yield f"{owner}: is disabled or has no target"
+        for target in targets:
+            granted = [each for _, document in all_policies(stack) for each in statements(document)
+                       if each["Effect"] == "Allow" and target["Arn"] in listed(each.get("Resource"))
+                       and "events.amazonaws.com" in listed((each.get("Principal") or {}).get("Service"))]
+            if not granted:
+                yield f"{owner}: EventBridge may not send to {target['Arn']}"

@@ -35,8 +35,9 @@ NAMES = {
     "ALARMS-*": PREFIX + "-*",
     "STACK": PREFIX + "-service",
     "STACKS": PREFIX + "-*",
-    "OWNER/NAME": "OWNER/videoframes",
+    "GITHUB-OWNER/GITHUB-NAME": "OWNER/videoframes",
     "ENVIRONMENT": "{environment}",
+    "ENVIRONMENT-drift": "{environment}-drift",
 }
 # Documents name an ARN where a stack imports the whole ARN.
 ARNS = {
@@ -44,7 +45,7 @@ ARNS = {
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:SECRET":
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:" + PREFIX + "-database-ca-AAAAAA",
 }
-WORD = re.compile(r"(?<![A-Za-z0-9-])(OWNER/NAME|ALARMS-\*|[A-Z]+(?:-[A-Z]+)*)(?![A-Za-z0-9-])")
+WORD = re.compile(r"(?<![A-Za-z0-9-])(GITHUB-OWNER/GITHUB-NAME|ALARMS-\*|ENVIRONMENT-drift|[A-Z]+(?:-[A-Z]+)*)(?![A-Za-z0-9-])")
 # Types of resources, the property with their name, and the ARN with the name.
 OWN = {
     "AWS::IAM::Role": ("RoleName", "arn:aws:iam::{account}:role/{name}"),

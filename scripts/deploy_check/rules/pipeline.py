@@ -13,15 +13,15 @@ SUB = f"{GITHUB}:sub".replace(".", r"\.")
 MANAGED = {"DriftRole": ["arn:aws:iam::aws:policy/SecurityAudit"]}
 
 
-@rule(put("Provider.ClientIdList", ["other"]), put("Provider.Url", "https://example.org"), remove("Provider"),
+@rule(put("Provider.ClientIdList", ["other"]), put("Provider.Url", "https://example.org"),
       remove("Provider:DeletionPolicy"))
 def github_is_the_only_identity_provider(stack):
-    found = [each for _, each in stack.of_type("AWS::IAM::OIDCProvider")]
-    if found != [{"Url": f"https://{GITHUB}", "ClientIdList": ["sts.amazonaws.com"]}]:
-        yield "Provider: not GitHub for AWS"
-    # Other stacks of the account may use the provider.
-    if {stack.resources["Provider"].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")} != {"Retain"}:
-        yield "Provider: deleted with the stack"
+    for name, each in stack.of_type("AWS::IAM::OIDCProvider"):
+        if each != {"Url": f"https://{GITHUB}", "ClientIdList": ["sts.amazonaws.com"]}:
+            yield f"{name}: not GitHub for AWS"
+        # Other stacks of the account may use the provider.
+        if {stack.resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")} != {"Retain"}:
+            yield f"{name}: deleted with the stack"
 
 
 @rule(put(f"DeployRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.{SUB}", "repo:OTHER/x:environment:production"),

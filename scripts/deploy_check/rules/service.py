@@ -162,7 +162,8 @@ def the_task_definition_is_for_fargate(stack):
     if found["RequiresCompatibilities"] != ["FARGATE"] or found["NetworkMode"] != "awsvpc" \
             or found["Volumes"] != [{"Name": "scratch"}] or found["Family"] != prefix(stack):
         yield "TaskDefinition: not for Fargate"
-    if found["RuntimePlatform"] != {"OperatingSystemFamily": "LINUX", "CpuArchitecture": "X86_64"}:
+    if found["RuntimePlatform"]["OperatingSystemFamily"] != "LINUX" \
+            or found["RuntimePlatform"]["CpuArchitecture"] not in ("X86_64", "ARM64"):
         yield "TaskDefinition: another platform than that of the image"
     # Fargate has 2 to 8 GiB per vCPU.
     if not 2 <= int(found["Memory"]) / int(found["Cpu"]) <= 8:

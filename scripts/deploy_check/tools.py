@@ -14,7 +14,7 @@ CHECKOV = TOOLS / "deploy" / "bin" / "checkov"
 # Scripts that check further files of deploy/; each checks its own tools.
 SCRIPTS = ("check-image", "check-kubernetes", "check-units", "check-workflows")
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
-PYTHON_CHECKS = (["check-hook"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
+PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # A reason has at least a few words.
 SHORTEST_REASON = 20
 

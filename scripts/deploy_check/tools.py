@@ -11,8 +11,10 @@ from . import template
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 TOOLS = (TARGET if TARGET.is_absolute() else template.ROOT / TARGET) / "tools"
 CHECKOV = TOOLS / "deploy" / "bin" / "checkov"
-# Scripts that check further files of deploy/; each checks its own tools.
-SCRIPTS = ("check-image", "check-kubernetes", "check-units", "check-workflows")
+# Scripts that check further files of deploy/; each finds its own tools.
+SCRIPTS = ("check-kubernetes", "check-units", "check-workflows")
+# Scripts of the slow half: this one builds an image.
+SLOW_SCRIPTS = ("check-image",)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
 PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # A reason has at least a few words.
@@ -62,12 +64,12 @@ def checkov(stacks):
                 yield f"{name}: {resource}: the skip of {check} has no effect: remove the skip"
 
 
-def scripts(only_quick):
-    """Yields the scripts that failed. The quick half passes `--quick`, which a script may ignore."""
-    for name in SCRIPTS:
+def scripts(slow):
+    """Yields the scripts that failed."""
+    for name in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
         script = template.ROOT / "scripts" / name
         if script.exists():
-            status = subprocess.run([script, *(["--quick"] if only_quick else [])]).returncode
+            status = subprocess.run([script]).returncode
             # Exit code 3: a tool is not installed; the script has printed which one.
             if status not in (0, 3):
                 yield f"scripts/{name} failed with exit code {status}"

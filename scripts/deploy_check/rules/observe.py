@@ -7,7 +7,6 @@ from .. import template
 from ..template import ROOT, put, remove
 from . import listed, rule, statements
 
-TOPICS = ["${PageTopic}", "${TicketTopic}"]
 # Metric, statistic, comparison, handling of missing data, and topic of each alarm about the resources around the workers.
 ALARMS = {
     "TasksMissing": ("ECS/ContainerInsights", "RunningTaskCount", "Minimum", "<", "breaching", "Page"),
@@ -88,17 +87,19 @@ def same(document, expected):
     return document["Version"] == "2012-10-17" and found == expected
 
 
-@rule(remove("TopicPolicy.PolicyDocument.Statement.1"), remove("TopicPolicy.PolicyDocument.Statement.0.Condition"),
-      put("TopicPolicy.PolicyDocument.Statement.0.Principal", "*"), remove("TopicPolicy"), remove("TopicPolicy.Topics.1"))
+@rule(remove("PageTopicPolicy.PolicyDocument.Statement.1"), remove("TicketTopicPolicy"),
+      remove("TicketTopicPolicy.PolicyDocument.Statement.0.Condition"),
+      put("PageTopicPolicy.PolicyDocument.Statement.0.Principal", "*"), put("TicketTopicPolicy.Topics", ["${PageTopic}"]))
 def only_alarms_and_events_of_the_account_publish_over_tls(stack):
-    found = properties(stack, "TopicPolicy")
-    publish = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
-               "Action": "sns:Publish", "Resource": TOPICS,
-               "Condition": {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}}
-    tls = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": TOPICS,
-           "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-    if found["Topics"] != TOPICS or not same(found["PolicyDocument"], [publish, tls]):
-        yield "TopicPolicy: others can publish, or without TLS"
+    for name in ("PageTopic", "TicketTopic"):
+        found = properties(stack, f"{name}Policy")
+        publish = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+                   "Action": "sns:Publish", "Resource": f"${{{name}}}",
+                   "Condition": {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}}
+        tls = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": f"${{{name}}}",
+               "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        if found["Topics"] != [f"${{{name}}}"] or not same(found["PolicyDocument"], [publish, tls]):
+            yield f"{name}Policy: others can publish, or without TLS"
 
 
 @rule(put("Alarms.TemplateURL", "https://example.org/alarms.yaml"), remove("Alarms.Parameters.LogGroup"),

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 """
 
 import json
+import re
 
 # Services whose prefix in policies differs from their name in signatures.
 PREFIXES = {"monitoring": "cloudwatch"}
@@ -140,6 +141,11 @@ def permissions(action, parameters, region, account):
             # A family stands for its latest revision.
             parameters = {**parameters, "taskDefinition": parameters["taskDefinition"] + ":1"}
         needed = [(action, each, context) for each in resources(service, name, parameters, region, account)]
+    # ECS also checks the service of a deployment or revision.
+    for _, each, _ in needed.copy():
+        owned = re.fullmatch(r"(arn:aws:ecs:.*:service)-(?:deployment|revision)(/[^/]+/[^/]+)/.*", each)
+        if owned:
+            needed.append((action, owned[1] + owned[2], context))
     for parameter, receiver in PASSED.get(action, []):
         if parameters.get(parameter):
             needed.append(pass_role(parameters[parameter], receiver))

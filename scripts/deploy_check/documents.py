@@ -45,7 +45,8 @@ ARNS = {
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:SECRET":
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:" + PREFIX + "-database-ca-AAAAAA",
 }
-WORD = re.compile(r"(?<![A-Za-z0-9-])(GITHUB-OWNER/GITHUB-NAME|ALARMS-\*|ENVIRONMENT-drift|[A-Z]+(?:-[A-Z]+)*)(?![A-Za-z0-9-])")
+WORD = re.compile(r"(?<![A-Za-z0-9-])(GITHUB-OWNER/GITHUB-NAME|ALARMS-\*|ENVIRONMENT-drift|[A-Z]+(?:-[A-Z]+)*)"
+                  r"(?![A-Za-z0-9-])")
 # Types of resources, the property with their name, and the ARN with the name.
 OWN = {
     "AWS::IAM::Role": ("RoleName", "arn:aws:iam::{account}:role/{name}"),

@@ -16,7 +16,7 @@ SCRIPTS = ("check-kubernetes", "check-units", "check-workflows")
 # Scripts of the slow half: this one builds an image.
 SLOW_SCRIPTS = ("check-image",)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
-PYTHON_CHECKS = (["check-hook"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
+PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # A reason has at least a few words.
 SHORTEST_REASON = 20
 

@@ -7,7 +7,6 @@ from .. import template
 from ..template import ROOT, put, remove
 from . import listed, rule, statements
 
-TOPICS = ["${PageTopic}", "${TicketTopic}"]
 # Metric, statistic, comparison, handling of missing data, and topic of each alarm about the resources around the workers.
 ALARMS = {
     "TasksMissing": ("ECS/ContainerInsights", "RunningTaskCount", "Minimum", "<", "breaching", "Page"),
@@ -74,7 +73,8 @@ def topics_are_encrypted_with_a_key_that_publishers_can_use(stack):
             or properties(stack, "TopicKeyAlias")["TargetKeyId"] != "${TopicKey}" \
             or {stack.resources["TopicKey"].get(each) for each in ("DeletionPolicy", "UpdateReplacePolicy")} != {"Retain"}:
         yield "TopicKey: the key is not rotated, or can be lost"
-    own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{template.ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
+    own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{template.ACCOUNT}:root"}, "Action": "kms:*",
+           "Resource": "*"}
     publishers = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
                   "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "*",
                   "Condition": {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}}
@@ -88,17 +88,19 @@ def same(document, expected):
     return document["Version"] == "2012-10-17" and found == expected
 
 
-@rule(remove("TopicPolicy.PolicyDocument.Statement.1"), remove("TopicPolicy.PolicyDocument.Statement.0.Condition"),
-      put("TopicPolicy.PolicyDocument.Statement.0.Principal", "*"), remove("TopicPolicy"), remove("TopicPolicy.Topics.1"))
+@rule(remove("PageTopicPolicy.PolicyDocument.Statement.1"), remove("TicketTopicPolicy"),
+      remove("TicketTopicPolicy.PolicyDocument.Statement.0.Condition"),
+      put("PageTopicPolicy.PolicyDocument.Statement.0.Principal", "*"), put("TicketTopicPolicy.Topics", ["${PageTopic}"]))
 def only_alarms_and_events_of_the_account_publish_over_tls(stack):
-    found = properties(stack, "TopicPolicy")
-    publish = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
-               "Action": "sns:Publish", "Resource": TOPICS,
-               "Condition": {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}}
-    tls = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": TOPICS,
-           "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-    if found["Topics"] != TOPICS or not same(found["PolicyDocument"], [publish, tls]):
-        yield "TopicPolicy: others can publish, or without TLS"
+    for name in ("PageTopic", "TicketTopic"):
+        found = properties(stack, f"{name}Policy")
+        publish = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+                   "Action": "sns:Publish", "Resource": f"${{{name}}}",
+                   "Condition": {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}}}
+        tls = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": f"${{{name}}}",
+               "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        if found["Topics"] != [f"${{{name}}}"] or not same(found["PolicyDocument"], [publish, tls]):
+            yield f"{name}Policy: others can publish, or without TLS"
 
 
 @rule(put("Alarms.TemplateURL", "https://example.org/alarms.yaml"), remove("Alarms.Parameters.LogGroup"),
@@ -120,7 +122,8 @@ def the_alarms_about_the_workers_are_those_of_the_repository(stack):
 def unhealthy_has_every_alarm_that_pages(stack):
     pages = {f"{prefix(stack)}-{name}" for name, each in template.alarms().items()
              if each.get("AlarmActions") == [{"Ref": "PageTopic"}]}
-    pages |= {f"${{{name}}}" for name, each in stack.of_type("AWS::CloudWatch::Alarm") if each["AlarmActions"] == ["${PageTopic}"]}
+    pages |= {f"${{{name}}}" for name, each in stack.of_type("AWS::CloudWatch::Alarm")
+              if each["AlarmActions"] == ["${PageTopic}"]}
     found = properties(stack, "Unhealthy")
     terms = [re.fullmatch(r'ALARM\("(.+)"\)', term.strip()) for term in found["AlarmRule"].split(" OR ")]
     if found["AlarmName"] != f"{prefix(stack)}-Unhealthy" or {term and term.group(1) for term in terms} != pages:
@@ -131,7 +134,8 @@ def unhealthy_has_every_alarm_that_pages(stack):
       remove("HookFailed.TreatMissingData"), put("DatabaseStorageLow.TreatMissingData", "breaching"),
       put("BackupMissing.TreatMissingData", "missing"), put("DatabaseCpuHigh.AlarmActions", []),
       put("TasksMissing.Dimensions.0.Value", "other"), put("DatabaseStorageLow.ComparisonOperator", "GreaterThanThreshold"),
-      remove("DatabaseConnectionsHigh.OKActions"), put("BackupMissing.Period", 60), put("TasksMissing.ActionsEnabled", False))
+      remove("DatabaseConnectionsHigh.OKActions"), put("BackupMissing.Period", 60),
+      put("TasksMissing.ActionsEnabled", False))
 def alarms_decide_on_missing_data(stack):
     found = dict(stack.of_type("AWS::CloudWatch::Alarm"))
     if set(found) != set(ALARMS):
@@ -141,7 +145,8 @@ def alarms_decide_on_missing_data(stack):
         each = found[name]
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in each["Dimensions"]}
         expected = {key: value.format(prefix(stack)) for key, value in DIMENSIONS[namespace].items()}
-        if (each["Namespace"], each["MetricName"], each["Statistic"], dimensions) != (namespace, metric, statistic, expected):
+        found_metric = (each["Namespace"], each["MetricName"], each["Statistic"], dimensions)
+        if found_metric != (namespace, metric, statistic, expected):
             yield f"{name}: another metric"
         if each["ComparisonOperator"] != COMPARISONS[comparison] or float(each["Threshold"]) < 0 \
                 or not 300 <= each["Period"] * each["EvaluationPeriods"] <= 86400:

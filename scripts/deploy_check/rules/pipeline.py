@@ -24,10 +24,12 @@ def github_is_the_only_identity_provider(stack):
             yield f"{name}: deleted with the stack"
 
 
-@rule(put(f"DeployRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.{SUB}", "repo:OTHER/x:environment:production"),
+@rule(put(f"DeployRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.{SUB}",
+          "repo:OTHER/x:environment:production"),
       put("DeployRole.AssumeRolePolicyDocument.Statement.0.Condition",
           {"StringLike": {f"{GITHUB}:sub": "repo:OWNER/videoframes:*"}}),
-      put("DriftRole.AssumeRolePolicyDocument.Statement.0.Condition", {"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}}),
+      put("DriftRole.AssumeRolePolicyDocument.Statement.0.Condition",
+          {"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}}),
       remove("DeployRole.AssumeRolePolicyDocument.Statement.0.Condition"),
       put("CloudFormationRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com"),
       put("DeployRole.Policies.0.PolicyDocument.Statement.0.Action", "iam:*"),

@@ -229,8 +229,8 @@ def the_service_runs_in_the_subnets_of_the_workers(stack):
     # An update of the stack would undo the autoscaling.
     if "DesiredCount" in service:
         yield "Service: DesiredCount is set"
-    if service["ServiceName"] != prefix(stack) or service["LaunchType"] != "FARGATE" or service["PlatformVersion"] != "1.4.0" \
-            or service["Cluster"] != "${Cluster}" or service["TaskDefinition"] != "${TaskDefinition}":
+    if service["ServiceName"] != prefix(stack) or service["LaunchType"] != "FARGATE" \
+            or service["PlatformVersion"] != "1.4.0" or service["Cluster"] != "${Cluster}" or service["TaskDefinition"] != "${TaskDefinition}":
         yield "Service: not the task definition of the stack on Fargate"
     if service["NetworkConfiguration"]["AwsvpcConfiguration"] != {
             "AssignPublicIp": "DISABLED", "Subnets": [f"${{import:{prefix(stack)}-WorkerSubnets}}"],

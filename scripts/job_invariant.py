@@ -47,6 +47,26 @@ def row_problems(row, events, store, bucket):
             yield f"{job}: {problem}"
 
 
+def has_result(job, store, bucket):
+    """Returns the key of an object of a job, or `None`."""
+    found = store.list_objects_v2(Bucket=bucket, Prefix=f"results/{job}/", MaxKeys=1).get("Contents", [])
+    return found[0]["Key"] if found else None
+
+
+def unknowable(lost, rows, events, store, bucket):
+    """Returns the jobs that nothing can bring back: without a row, an object or a message. For each, returns what clients know.
+
+    lost: IDs of jobs that may be unknown. The caller has found the queue of the workers empty: a message would have rebuilt the row.
+    """
+    known = {row["id"] for row in rows}
+    named = {}
+    for job in lost:
+        if job not in known and not has_result(job, store, bucket):
+            reported = [event["data"]["status"] for event in events if event["data"]["job_id"] == job]
+            named[job] = f"reported as {reported[-1]}" if reported else "never reported"
+    return named
+
+
 def problems(accepted, lost, rows, events, store, bucket):
     """Yields the violations of the invariant.
 
@@ -65,11 +85,12 @@ def problems(accepted, lost, rows, events, store, bucket):
     for job in lost:
         if job in rows:
             continue
-        if job in by_job:
-            yield f"{job}: reported as terminal, but unknown"
-        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"results/{job}/"):
-            for each in page.get("Contents", []):
-                yield f"{job}: unknown, but has the result {each['Key']}"
+        # A failed or cancelled job has no object, and its message is deleted.
+        if any(event["data"]["status"] == "completed" for event in by_job.get(job, [])):
+            yield f"{job}: reported as completed, but unknown"
+        result = has_result(job, store, bucket)
+        if result:
+            yield f"{job}: unknown, but has the result {result}"
     # No archive that a client knows from a notification may be deleted.
     for event in events:
         result = event["data"].get("result")

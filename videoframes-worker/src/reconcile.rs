@@ -23,43 +23,48 @@ enum Mode {
     Accept,
 }
 
-impl Mode {
-    fn new(args: &ReconcileArgs) -> Self {
-        match (args.dry_run, args.accept) {
-            (true, _) => Self::DryRun,
-            (_, true) => Self::Accept,
-            _ => Self::Reconcile,
-        }
-    }
-}
-
 /// The report as printed.
 #[derive(Debug, Serialize)]
-struct Printed<'a> {
+struct Printed<'a, T> {
     mode: Mode,
     #[serde(flatten)]
-    report: &'a ReconcileReport,
+    report: &'a T,
 }
 
 pub(crate) async fn run(config: &Config, args: ReconcileArgs) -> Result<ExitCode, Failure> {
-    let mode = Mode::new(&args);
     let connections = open(config).await?;
     let options = ReconcileOptions::new(config.processor.timing.retention)
-        .dry_run(mode != Mode::Reconcile)
+        .dry_run(args.dry_run)
         .prefixes(args.prefix);
     let reconciler = Reconciler::new(connections.repo, connections.stores, options);
-    let mut report = reconciler.run().await.map_err(|error| failure(&error))?;
-    if mode == Mode::Accept {
-        report.accepted = Some(reconciler.accept().await.map_err(|error| failure(&error))?);
+    if args.accept {
+        let accepted = reconciler.accept().await.map_err(|error| failure(&error))?;
+        let text = format!("{}workers continue\n{}", state(accepted.state), LEFT_OUT);
+        print_report(Mode::Accept, &accepted, args.json.json, || text)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    print(&match args.json.json {
-        true => to_json(&Printed {
-            mode,
-            report: &report,
-        })?,
-        false => text(mode, &report),
-    })?;
+    let mode = match args.dry_run {
+        true => Mode::DryRun,
+        false => Mode::Reconcile,
+    };
+    let report = reconciler.run().await.map_err(|error| failure(&error))?;
+    print_report(mode, &report, args.json.json, || text(mode, &report))?;
     Ok(ExitCode::from(code(mode, &report)))
+}
+
+const LEFT_OUT: &str =
+    "lost jobs were left out: 'vf-worker reconcile' brings them back while their archives exist\n";
+
+fn print_report<T: Serialize>(
+    mode: Mode,
+    report: &T,
+    json: bool,
+    text: impl FnOnce() -> String,
+) -> Result<ExitCode, Failure> {
+    print(&match json {
+        true => to_json(&Printed { mode, report })?,
+        false => text(),
+    })
 }
 
 fn failure(error: &ReconcileError) -> Failure {
@@ -68,8 +73,7 @@ fn failure(error: &ReconcileError) -> Failure {
 
 fn code(mode: Mode, report: &ReconcileReport) -> u8 {
     let is_done = match mode {
-        Mode::Reconcile => report.is_complete(),
-        Mode::Accept => true,
+        Mode::Reconcile | Mode::Accept => report.is_complete(),
         Mode::DryRun => {
             let lost = !(report.rebuilt.is_empty() && report.retried.is_empty());
             report.state.is_current() && report.is_complete() && !lost
@@ -78,26 +82,25 @@ fn code(mode: Mode, report: &ReconcileReport) -> u8 {
     if is_done { exit::SUCCESS } else { exit::DIFFERS }
 }
 
-fn text(mode: Mode, report: &ReconcileReport) -> String {
-    let mut text = match report.state {
+fn state(state: RestoreState) -> String {
+    match state {
         RestoreState::Restored { .. } => "the database was restored to an earlier moment\n".to_owned(),
         RestoreState::Foreign { deployment } => {
             format!("the store belongs to another database ({deployment})\n")
         }
         _ => "the database is not behind the store\n".to_owned(),
-    };
+    }
+}
+
+fn text(mode: Mode, report: &ReconcileReport) -> String {
+    let mut text = state(report.state);
     let lost = match mode {
-        Mode::Reconcile => ["rebuilt from their archives", "retried", "enqueued"],
         Mode::DryRun => [
             "to be rebuilt from their archives",
             "to be retried",
             "to be enqueued",
         ],
-        Mode::Accept => [
-            "left out: not rebuilt",
-            "left out: not retried",
-            "left out: not enqueued",
-        ],
+        _ => ["rebuilt from their archives", "retried", "enqueued"],
     };
     let counts = [
         report.rebuilt.len() as u64,

@@ -54,6 +54,9 @@ pub enum BackupError {
     /// Another process uses the database.
     #[error("the database '{}' is in use", .0.display())]
     InUse(PathBuf),
+    /// The operation was cancelled before its last step.
+    #[error("cancelled; nothing was changed")]
+    Cancelled,
     /// The target exists, or cannot be written.
     #[error(transparent)]
     Target(#[from] StorageError),

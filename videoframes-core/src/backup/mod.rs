@@ -5,6 +5,7 @@
 mod check;
 mod error;
 mod restore;
+mod stop;
 mod write;
 
 pub use self::check::{BackupFacts, check_backup};

@@ -9,8 +9,10 @@ use std::time::Duration;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::check::{check_copy, count_rows, sibling};
+use super::stop::unless_cancelled;
 use super::{BackupError, BackupFacts};
 use crate::stale;
 use crate::storage::{FileSink, IfExists, Sink, StorageError};
@@ -29,23 +31,32 @@ const TABLES: [(&str, &str, &str, &str); 3] = [
 /// Writes a consistent copy of the database to `target`, checks the copy, and renames it to its name.
 ///
 /// The copy is the state of the database at one moment (`VACUUM INTO`, one read transaction). Writers are not blocked.
-/// If the future is dropped, no file remains.
+/// If the future is dropped, no unfinished file remains.
 ///
 /// # Errors
 /// Returns a [`BackupError`]: [`BackupError::Target`] if the target exists and must not be replaced, or cannot be
-/// written.
+/// written. After `stop` is cancelled, returns [`BackupError::Cancelled`], unless the last step has begun.
 pub async fn back_up(
     database: &Path,
     target: &Path,
     if_exists: IfExists,
+    stop: &CancellationToken,
 ) -> Result<BackupFacts, BackupError> {
+    refuse_database_files(database, target)?;
+    let sink = FileSink::create(target, if_exists)?;
+    let staging = Staging::create(target)?;
+    let facts = unless_cancelled(stop, copy(database, target, &staging)).await?;
+    let _copy = staging.finish(sink.partial_path())?;
+    Box::new(sink).finish().await?;
+    Ok(facts)
+}
+
+/// Writes the copy of the database into the folder, and checks the copy.
+async fn copy(database: &Path, target: &Path, staging: &Staging) -> Result<BackupFacts, BackupError> {
     let failed = |error: sqlx::Error| BackupError::Database {
         path: database.to_owned(),
         source: error.into(),
     };
-    refuse_database_files(database, target)?;
-    let sink = FileSink::create(target, if_exists)?;
-    let staging = Staging::create(target)?;
     let copy = staging.copy();
     let connect = SqliteConnectOptions::new()
         .filename(database)
@@ -72,8 +83,6 @@ pub async fn back_up(
     }
     // An error here has no consequence for the copy.
     let _ = source.close().await;
-    let _copy = staging.finish(sink.partial_path())?;
-    Box::new(sink).finish().await?;
     Ok(facts)
 }
 

@@ -13,6 +13,9 @@ use crate::limits::MAX_DEADLINE;
 /// Latest time of a submission, in the year 9999.
 const MAX_CREATED_AT_MS: i64 = 253_402_300_799_999;
 
+/// Maximum number of retries, far more than operators request.
+const MAX_GENERATION: u32 = 1 << 20;
+
 /// The parts of a row that do not change while its job is processed.
 ///
 /// Messages to workers and the metadata of archives contain a record as compact JSON.
@@ -106,7 +109,8 @@ impl JobRecord {
         let is_output = record.output.as_deref().is_none_or(is_allowed_output);
         let limit = record.time_limit_ms.map(Duration::from_millis);
         let are_times = limit.is_none_or(|limit| limit <= MAX_DEADLINE)
-            && (0..=MAX_CREATED_AT_MS).contains(&record.created_at_ms);
+            && (0..=MAX_CREATED_AT_MS).contains(&record.created_at_ms)
+            && record.generation <= MAX_GENERATION;
         (is_output && are_times && job.source.get().is_ok() && job.options.get().is_ok()).then_some(record)
     }
 
@@ -274,6 +278,7 @@ mod tests {
             ("created_at_ms", json!(-1)),
             ("created_at_ms", json!(i64::MAX)),
             ("time_limit_ms", json!(i64::MAX)),
+            ("generation", json!(u32::MAX)),
         ] {
             let mut invalid = valid.clone();
             invalid[field] = value;

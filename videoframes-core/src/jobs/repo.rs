@@ -10,6 +10,7 @@ use super::{
     JobStatus, Lease, NewJob, OutboxMessage, RestoreMark, RestoreRow, Stage, Unfinished, VideoJob, WorkHash,
 };
 use crate::clock::UnixMillis;
+use crate::fleet::Revision;
 
 /// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,15 @@ pub struct Submitted {
 }
 
 /// Terms of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimTerms {
     /// Duration of the lease unless it is renewed.
     pub lease: Duration,
     /// Number of crashed workers at which the job fails.
     pub crashes: u32,
+    /// The revision of the worker, if it takes part in a [`fleet`](crate::fleet). The claim fails while the revision
+    /// stands by. A repository without a fleet ignores the revision.
+    pub revision: Option<Revision>,
 }
 
 /// The outcome of a claim.
@@ -54,6 +58,8 @@ pub enum Claim {
     Ended(VideoJob),
     /// The job does not exist.
     Missing,
+    /// The revision of the worker stands by. Nothing was changed.
+    Standby,
 }
 
 /// The progress of an attempt.
@@ -323,6 +329,16 @@ pub trait JobRepo: Send + Sync + 'static {
     /// # Errors
     /// Returns [`JobRepoError::WrongState`] for a job in any other state.
     async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+
+    /// Brings a job to a generation that a restored database lost, unless the job is in a later generation.
+    ///
+    /// Retries a failed or cancelled job, as [`JobRepo::retry`] does. An unfinished job continues at this generation, with
+    /// new counts of attempts and crashes and a new deadline: the time without the database does not count. No message
+    /// is written about an unfinished job. Idempotent. Returns the job after the change, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::WrongState`] for a completed job.
+    async fn raise(&self, job: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError>;
 
     /// Begins or ends the legal hold of a job. [`JobRepo::sweep`] does not delete a job under a legal hold, and thus
     /// its result stays a result ([`JobRepo::is_result`]).

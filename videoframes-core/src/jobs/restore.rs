@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::LeaseEpoch;
+use super::{JobStatus, LeaseEpoch};
 use crate::clock::UnixMillis;
 
 /// Name of the restore mark in the folder of the results.
@@ -119,6 +119,32 @@ pub(crate) fn accepted(database: &RestoreMark, store: Option<&RestoreMark>) -> R
     }
 }
 
+/// How a job reaches a generation that a restored database lost: see [`JobRepo::raise`](super::JobRepo::raise).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Raise {
+    /// The job is in this generation or a later one.
+    Nothing,
+    /// The job waits for a worker or is processed, and continues at the generation.
+    Continue,
+    /// The job ended in an earlier generation, and is retried.
+    Retry,
+    /// The job is completed.
+    Refuse,
+}
+
+impl Raise {
+    /// Returns how a job in this state and generation reaches the generation `lost`.
+    pub(crate) fn of(status: JobStatus, generation: u32, lost: u32) -> Self {
+        use JobStatus::{Cancelled, Completed, Failed, Pending, Processing, RetryWait};
+        match status {
+            Completed => Self::Refuse,
+            Failed | Cancelled if lost > generation => Self::Retry,
+            Pending | Processing | RetryWait if lost >= generation => Self::Continue,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// Returns the epoch of the next claim of a job, in a database with this number of accepted restores.
 ///
 /// After a restore, the row may have forgotten claims. The epochs of a generation start above all epochs of
@@ -193,6 +219,26 @@ mod tests {
         }
         assert!(!may_continue(&database, &mark(2, 9, 99)), "another database");
         assert!(may_continue(&database, &database));
+    }
+
+    #[test]
+    fn a_job_reaches_a_lost_generation_by_its_state() {
+        use JobStatus::*;
+        // For generations before, equal to and after that of the row.
+        for (status, expected) in [
+            (Pending, [Raise::Nothing, Raise::Continue, Raise::Continue]),
+            (Processing, [Raise::Nothing, Raise::Continue, Raise::Continue]),
+            (RetryWait, [Raise::Nothing, Raise::Continue, Raise::Continue]),
+            (Failed, [Raise::Nothing, Raise::Nothing, Raise::Retry]),
+            (Cancelled, [Raise::Nothing, Raise::Nothing, Raise::Retry]),
+            (Completed, [Raise::Refuse; 3]),
+        ] {
+            assert_eq!(
+                [0, 1, 2].map(|lost| Raise::of(status, 1, lost)),
+                expected,
+                "{status}"
+            );
+        }
     }
 
     #[test]

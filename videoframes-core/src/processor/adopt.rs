@@ -1,13 +1,13 @@
 //! Adopts archives of earlier attempts: a complete archive is a result.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::keys::result_folder;
+use super::keys::{latest_claim_first, result_folder};
 use super::ownership;
 use super::renditions::{is_archive, of_archive};
 use super::subject::Operation;
-use super::verdict::{Suspect, Verdict};
+use super::verdict::{Unusable, Verdict};
 use crate::archive::{MANIFEST_NAME, Manifest};
 use crate::digest::{self, ReadError};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
@@ -34,35 +34,50 @@ pub(super) async fn adopt(
         return Err(Verdict::permanent(ErrorCode::OutputExists, message));
     }
     tracing::info!(%key, "adopting the archive of an earlier attempt");
-    read(stores, key, found, job).await
+    Ok(read(stores, key, found, job).await?)
 }
 
-/// Adopts the archive of an earlier claim of this job, if there is a complete one.
+/// Adopts the complete archive of the latest earlier claim of this job, if there is one.
 pub(super) async fn adopt_earlier(stores: &Stores, job: &VideoJob) -> Result<Option<JobResult>, Verdict> {
-    let folder = result_folder(job.id);
-    let storage = stores.results();
-    let mut after: Option<ObjectKey> = None;
-    loop {
-        let page = storage.list(&folder, after.as_ref(), PAGE).await;
-        let page = page.map_err(|e| Verdict::from_results_error(&e, Operation::List))?;
-        let Some(last) = page.last() else {
-            return Ok(None);
+    for key in archives(stores, job).await? {
+        let found = match stores.results().head(&key, &ObjectVersion::CURRENT).await {
+            Ok(found) => found,
+            Err(StorageError::NotFound(_)) => continue,
+            Err(error) => return Err(Verdict::from_results_error(&error, Operation::Read)),
         };
-        after = Some(last.key.clone());
-        for object in page.into_iter().filter(|object| is_archive(&object.key)) {
-            let found = match storage.head(&object.key, &ObjectVersion::CURRENT).await {
-                Ok(found) => found,
-                Err(StorageError::NotFound(_)) => continue,
-                Err(error) => return Err(Verdict::from_results_error(&error, Operation::Read)),
-            };
-            // The key alone identifies the job; the metadata may contain the payload hash.
-            if ownership::may_belong_to(&found, job)
-                && let Ok(result) = read(stores, &object.key, &found, job).await
-            {
-                tracing::info!(key = %object.key, "adopting the archive of an earlier attempt");
+        // The key alone identifies the job; the metadata may contain the payload hash.
+        if !ownership::may_belong_to(&found, job) {
+            continue;
+        }
+        match read(stores, &key, &found, job).await {
+            Ok(result) => {
+                tracing::info!(%key, "adopting the archive of an earlier attempt");
                 return Ok(Some(result));
             }
+            Err(Unusable::Object(verdict)) => {
+                let reason = verdict.error.message;
+                tracing::warn!(%key, reason, "the archive of an earlier attempt is unusable");
+            }
+            Err(error @ Unusable::Store(_)) => return Err(error.into()),
         }
+    }
+    Ok(None)
+}
+
+/// Returns the archives in the folder of a job, the one of the latest claim first.
+async fn archives(stores: &Stores, job: &VideoJob) -> Result<Vec<ObjectKey>, Verdict> {
+    let folder = result_folder(job.id);
+    let mut archives = Vec::new();
+    let mut after: Option<ObjectKey> = None;
+    loop {
+        let page = stores.results().list(&folder, after.as_ref(), PAGE).await;
+        let page = page.map_err(|e| Verdict::from_results_error(&e, Operation::List))?;
+        let Some(last) = page.last() else {
+            latest_claim_first(&mut archives, |key| key);
+            return Ok(archives);
+        };
+        after = Some(last.key.clone());
+        archives.extend(page.into_iter().map(|object| object.key).filter(is_archive));
     }
 }
 
@@ -72,28 +87,18 @@ pub(super) async fn read(
     key: &ObjectKey,
     found: &ObjectInfo,
     job: &VideoJob,
-) -> Result<JobResult, Verdict> {
+) -> Result<JobResult, Unusable> {
     let renditions = of_archive(stores, job, key).await?;
-    let unreadable = |message: String| {
-        Verdict::retryable(ErrorCode::OutputUnavailable, message)
-            .suspecting(Suspect::Results(Operation::Read))
-    };
-    let source = stores
-        .results()
-        .open(key, &ObjectVersion::with_etag(&found.etag))
-        .await;
-    let source = source
-        .map_err(|e| Verdict::from_results_error(&e, Operation::Read))?
-        .source;
+    let version = ObjectVersion::with_etag(&found.etag);
+    let opened = stores.results().open(key, &version).await;
+    let source = opened.map_err(Unusable::of_request)?.source;
     let written = digest::of_source(source.as_ref())
         .await
         .map_err(|error| match error {
-            ReadError::Truncated => unreadable(format!("'{key}' is truncated")),
-            ReadError::Io(error) => unreadable(format!("'{key}': {error}")),
+            ReadError::Truncated => Unusable::damaged(key, error),
+            ReadError::Io(error) => Unusable::of_read(key, error),
         })?;
-    let manifest = manifest(source)
-        .await
-        .map_err(|e| unreadable(format!("'{key}': {e}")))?;
+    let manifest = manifest(key, source).await?;
     Ok(JobResult {
         bucket: stores.bucket().map(str::to_owned),
         key: key.to_string(),
@@ -106,21 +111,27 @@ pub(super) async fn read(
 }
 
 /// Returns the manifest of a complete archive.
-async fn manifest(source: Arc<dyn Source>) -> io::Result<Manifest> {
-    let runtime = tokio::runtime::Handle::current();
+async fn manifest(key: &ObjectKey, source: Arc<dyn Source>) -> Result<Manifest, Unusable> {
+    let failed: Arc<Mutex<Option<io::Error>>> = Arc::default();
+    let reader = Reader {
+        source,
+        runtime: tokio::runtime::Handle::current(),
+        offset: 0,
+        failed: Arc::clone(&failed),
+    };
     let read = move || {
-        let reader = Reader {
-            source,
-            runtime,
-            offset: 0,
-        };
         let mut archive = zip::ZipArchive::new(io::BufReader::new(reader))?;
         let entry = archive.by_name(MANIFEST_NAME)?;
         serde_json::from_reader(io::Read::take(entry, MANIFEST_BYTES)).map_err(io::Error::from)
     };
-    tokio::task::spawn_blocking(read)
-        .await
-        .map_err(io::Error::other)?
+    let manifest = tokio::task::spawn_blocking(read).await;
+    // The parsers hide errors of the store in their own errors.
+    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (manifest.map_err(io::Error::other).flatten(), failed) {
+        (Ok(manifest), _) => Ok(manifest),
+        (Err(_), Some(error)) => Err(Unusable::of_read(key, error)),
+        (Err(error), None) => Err(Unusable::damaged(key, error)),
+    }
 }
 
 /// A [`Source`] for blocking readers, on a thread that may block.
@@ -128,13 +139,20 @@ struct Reader {
     source: Arc<dyn Source>,
     runtime: tokio::runtime::Handle,
     offset: u64,
+    /// The error of the source, if a read failed.
+    failed: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl io::Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self
-            .runtime
-            .block_on(self.source.read_at(self.offset, buffer.len()))?;
+        let read = self.source.read_at(self.offset, buffer.len());
+        let bytes = match self.runtime.block_on(read) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return Err(io::Error::other("the store failed"));
+            }
+        };
         buffer[..bytes.len()].copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())

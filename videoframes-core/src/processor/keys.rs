@@ -1,5 +1,7 @@
 //! Keys of results.
 
+use std::cmp::Reverse;
+
 use super::verdict::Verdict;
 use crate::jobs::{JobId, RESTORE_MARK};
 use crate::storage::{ObjectKey, StorageError};
@@ -16,6 +18,20 @@ pub(super) fn object_key(key: &str) -> Result<ObjectKey, Verdict> {
 /// Returns the folder of a job's archives, one per claim.
 pub(super) fn result_folder(job: JobId) -> String {
     format!("{RESULTS}/{job}/")
+}
+
+/// Sorts archives in the folder of one job: the archive of the latest claim first.
+///
+/// Epochs increase with every claim, also after an accepted restore. Times of the store do not: a late worker writes after
+/// a later claim, and `vf-worker restore-objects` copies objects.
+pub(super) fn latest_claim_first<T>(archives: &mut [T], key: impl Fn(&T) -> &ObjectKey) {
+    archives.sort_by_key(|archive| Reverse(epoch_of(key(archive))));
+}
+
+/// Returns the epoch in the key of an archive; `None` for a name that no worker chooses.
+fn epoch_of(key: &ObjectKey) -> Option<i64> {
+    let (_, name) = key.as_str().rsplit_once('/')?;
+    name.strip_suffix(".zip")?.parse().ok()
 }
 
 /// Returns the key of the restore mark, which the sweep of results ignores.
@@ -36,4 +52,26 @@ pub(super) fn is_probe(key: &ObjectKey) -> bool {
 /// events matches it.
 pub(super) fn probe() -> Option<ObjectKey> {
     format!("{}probe", result_folder(JobId::random())).parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_are_ordered_by_their_claims() {
+        for (names, expected) in [
+            (&["1.zip", "2.zip"][..], &["2.zip", "1.zip"][..]),
+            (&["10.zip", "9.zip"], &["10.zip", "9.zip"]),
+            (&["odd.zip", "3.zip"], &["3.zip", "odd.zip"]),
+            (&["2097153.zip", "99.zip"], &["2097153.zip", "99.zip"]),
+        ] {
+            let key = |name: &&str| format!("results/j/{name}").parse().unwrap();
+            let mut keys: Vec<ObjectKey> = names.iter().map(key).collect();
+            latest_claim_first(&mut keys, |key| key);
+            let expected: Vec<ObjectKey> = expected.iter().map(key).collect();
+            assert_eq!(keys, expected);
+        }
+    }
 }

@@ -20,7 +20,9 @@ mod drained;
 mod fault;
 mod heartbeat;
 mod keys;
+mod lost;
 mod mark;
+mod member;
 mod monitor;
 mod orphans;
 mod owner;
@@ -49,10 +51,13 @@ pub use self::config::{ProcessorConfig, Timing};
 #[cfg(feature = "fault-points")]
 #[doc(hidden)]
 pub use self::fault::inject as inject_fault;
+pub use self::member::FleetMember;
 pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus, RestoreCheck};
 pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};
 pub use self::processor::{Processor, Until};
-pub use self::reconcile::{ReconcileError, ReconcileOptions, ReconcileProblem, ReconcileReport, Reconciler};
+pub use self::reconcile::{
+    Accepted, ReconcileError, ReconcileOptions, ReconcileProblem, ReconcileReport, Reconciler,
+};
 pub use self::relay::{Relayed, relay};
 pub use self::retry::RetryPolicy;

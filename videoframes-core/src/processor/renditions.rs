@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::fault::{self, Point};
 use super::keys::object_key;
 use super::ownership;
-use super::subject::Operation;
-use super::verdict::Verdict;
+use super::verdict::{Unusable, Verdict};
 use crate::compress::{Compressed, Describe, VideoTarget};
 use crate::jobs::{
     ErrorCode, JobOptions, RenditionObject, RenditionRequest, RenditionResult, RenditionVideo, VideoJob,
@@ -129,12 +128,12 @@ impl RenditionSet {
 /// renditions before.
 ///
 /// # Errors
-/// Fails if a required rendition is missing, or if a key belongs to another object.
+/// Fails if a required rendition is missing, if a key belongs to another object, or if the store fails.
 pub(super) async fn of_archive(
     stores: &Stores,
     job: &VideoJob,
     archive: &ObjectKey,
-) -> Result<Vec<RenditionResult>, Verdict> {
+) -> Result<Vec<RenditionResult>, Unusable> {
     let options = job.options.get().map_err(Verdict::invalid)?;
     let mut results = Vec::with_capacity(options.renditions.len());
     for (index, request) in options.renditions.iter().enumerate() {
@@ -146,7 +145,7 @@ pub(super) async fn of_archive(
             },
             None => {
                 let message = format!("'{key}' no longer exists");
-                return Err(Verdict::permanent(ErrorCode::RenditionFailed, message));
+                return Err(Verdict::permanent(ErrorCode::RenditionFailed, message).into());
             }
         });
     }
@@ -172,11 +171,11 @@ pub(super) async fn still_exist(stores: &Stores, results: &[RenditionResult]) ->
 }
 
 /// Returns a rendition of this job, if it exists.
-async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option<RenditionObject>, Verdict> {
+async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option<RenditionObject>, Unusable> {
     let found = match stores.results().head(key, &ObjectVersion::CURRENT).await {
         Ok(found) => found,
         Err(StorageError::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(Verdict::from_results_error(&error, Operation::Read)),
+        Err(error) => return Err(Unusable::Store(error)),
     };
     let video = found
         .metadata
@@ -190,7 +189,7 @@ async fn find(stores: &Stores, job: &VideoJob, key: &ObjectKey) -> Result<Option
         })),
         _ => {
             let message = format!("'{key}' exists and was not written by this job");
-            Err(Verdict::permanent(ErrorCode::OutputExists, message))
+            Err(Verdict::permanent(ErrorCode::OutputExists, message).into())
         }
     }
 }

@@ -7,7 +7,7 @@ use super::monitor::RestoreCheck;
 use super::parts::Parts;
 use super::subject::{Operation, StoreUse};
 use crate::error::chain;
-use crate::jobs::{JobCopy, JobId, JobRepoError, RestoreRow, RestoreState};
+use crate::jobs::{JobCopy, JobId, JobRepoError, JobStatus, RestoreRow, RestoreState, VideoJob};
 
 impl Parts {
     /// Compares the marks of database and store, and increases them unless another worker did within `interval`.
@@ -24,10 +24,7 @@ impl Parts {
         let store = match mark::read(self.stores.results().as_ref()).await {
             Ok(store) => store,
             Err(error) => {
-                tracing::warn!(
-                    error = chain(&error),
-                    "failed to read the restore mark in the store"
-                );
+                self.unreadable("the restore mark in the store", &error);
                 if error.is_retryable() {
                     // Opens the circuit during an outage, which the worker then reports.
                     self.is_outage(&StoreUse::of_results(Operation::Read)).await;
@@ -38,7 +35,7 @@ impl Parts {
         let row = match self.repo.restore_mark().await {
             Ok(row) => row,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "failed to read the restore mark");
+                self.unreadable("the restore mark in the database", &error);
                 return self.monitor.may_change_jobs();
             }
         };
@@ -52,6 +49,18 @@ impl Parts {
             tracing::info!("the restore of the database was accepted; continuing");
         }
         self.advance(row, store.is_none(), interval).await
+    }
+
+    /// Reports a mark that cannot be read: once as an error if the worker cannot start jobs without the mark.
+    fn unreadable(&self, what: &'static str, error: &dyn std::error::Error) {
+        let error = chain(error);
+        match self.monitor.unreadable() {
+            true => tracing::error!(
+                error,
+                "failed to read {what}: this worker starts no jobs until the mark can be read"
+            ),
+            false => tracing::warn!(error, "failed to read {what}"),
+        }
     }
 
     /// Increases the mark if it is time, and copies it to the store after the commit.
@@ -122,6 +131,32 @@ impl Parts {
             }
             // A client has submitted the same request again since.
             Err(JobRepoError::IdempotencyConflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Retries an ended job whose message is of a later retry, which a restored database lost. Returns whether the job may
+    /// be claimed.
+    ///
+    /// A retry and its message are one transaction: without a restore, no message is of a later generation than the row.
+    pub(super) async fn recover_retry(
+        &self,
+        row: &VideoJob,
+        copy: Option<&JobCopy>,
+    ) -> Result<bool, JobRepoError> {
+        let Some(lost) = copy.map(|copy| copy.record.generation) else {
+            return Ok(false);
+        };
+        if row.status == JobStatus::Completed || lost <= row.generation {
+            return Ok(false);
+        }
+        match self.repo.raise(row.id, lost).await {
+            Ok(_) => {
+                tracing::warn!(job.id = %row.id, generation = lost, "retried a job that its message shows as retried");
+                Ok(true)
+            }
+            // Another worker has completed the job meanwhile.
+            Err(JobRepoError::WrongState(_)) => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -1,16 +1,16 @@
 //! Finds abandoned jobs, and deletes orphaned results.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::config::{ProcessorConfig, Timing};
 use super::fault::{self, Point};
 use super::keys::{RESULTS, is_probe};
+use super::lost::{Row, may_be_lost};
 use super::parts::Parts;
 use super::renditions::archive_of;
 use super::telemetry;
-use crate::clock::UnixMillis;
 use crate::error::chain;
-use crate::jobs::{ErrorCode, JobId, JobRepoError, JobStatus, SweepTerms, VideoJob};
+use crate::jobs::{ErrorCode, JobId, JobRepoError, SweepTerms};
 use crate::storage::{ObjectEntry, ObjectKey};
 
 /// Number of objects per list request.
@@ -141,21 +141,8 @@ async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fa
         return Ok(Fate::Delete);
     }
     let was_restored = parts.repo.restore_mark().await?.mark.generation > 0;
-    match may_be_lost(row.as_ref(), object.modified, was_restored) {
+    match may_be_lost(row.as_ref().map(Row::from), object.modified, was_restored) {
         true => Ok(Fate::Unknown),
         false => Ok(Fate::Delete),
     }
-}
-
-/// Returns whether a restored database may have lost the row that names a young result, or a retry of its job.
-///
-/// A database loses rows only by a restore. A result that was written after the end of its job is of a lost retry in a
-/// restored database, and otherwise of a worker that was too late.
-fn may_be_lost(row: Option<&VideoJob>, written: SystemTime, was_restored: bool) -> bool {
-    let Some(job) = row else {
-        return true;
-    };
-    let written = written.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ended = job.finished_at.unwrap_or(UnixMillis::new(0));
-    was_restored && job.status != JobStatus::Completed && UnixMillis::new(0).after(written) > ended
 }

@@ -1,5 +1,7 @@
 //! Classifies errors: whether an attempt may be repeated.
 
+use std::{fmt, io};
+
 use super::subject::Operation;
 use crate::archive::ArchiveError;
 use crate::error::{ErrorKind, kept_chain};
@@ -27,6 +29,61 @@ pub(super) enum Suspect {
     SourceRead,
     /// An operation on the result store.
     Results(Operation),
+}
+
+/// The reason why an existing object cannot be used as a result.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// The store failed: the object may be complete.
+    Store(StorageError),
+    /// The object is damaged, missing, or not the expected one.
+    Object(Verdict),
+}
+
+impl Unusable {
+    /// Returns the reason for a failed request for the object.
+    pub(super) fn of_request(error: StorageError) -> Self {
+        match error {
+            StorageError::NotFound(_) => Self::Object(Verdict::retryable(
+                ErrorCode::OutputUnavailable,
+                kept_chain(&error),
+            )),
+            error => Self::Store(error),
+        }
+    }
+
+    /// Returns the reason for a failed read of the object. Bytes that differ from the checksum of the store are invalid
+    /// data.
+    pub(super) fn of_read(key: &ObjectKey, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Self::damaged(key, &error);
+        }
+        Self::of_request(match error.downcast::<StorageError>() {
+            Ok(error) => error,
+            Err(error) => StorageError::from_io("read", key.as_str(), error),
+        })
+    }
+
+    /// Returns the reason for an object whose bytes are no archive.
+    pub(super) fn damaged(key: &ObjectKey, reason: impl fmt::Display) -> Self {
+        let verdict = Verdict::retryable(ErrorCode::OutputUnavailable, format!("'{key}': {reason}"));
+        Self::Object(verdict.suspecting(Suspect::Results(Operation::Read)))
+    }
+}
+
+impl From<Verdict> for Unusable {
+    fn from(verdict: Verdict) -> Self {
+        Self::Object(verdict)
+    }
+}
+
+impl From<Unusable> for Verdict {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Store(error) => Self::from_results_error(&error, Operation::Read),
+            Unusable::Object(verdict) => verdict,
+        }
+    }
 }
 
 impl Verdict {
@@ -152,6 +209,7 @@ impl Verdict {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -185,6 +243,36 @@ mod tests {
             named("NO_SPACE", true)
         );
     }
+    #[test]
+    fn an_error_of_the_store_is_no_damage() {
+        let key: ObjectKey = "results/j/1.zip".parse().unwrap();
+        let stored = |error: StorageError| io::Error::other(error);
+        let refused = StorageError::Refused {
+            action: "read",
+            name: String::new(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        };
+        let timeout = StorageError::from_io("read", "k", io::ErrorKind::TimedOut.into());
+        for (error, is_store) in [
+            (stored(timeout), true),
+            (stored(refused), true),
+            (stored(StorageError::Changed(String::new())), true),
+            (io::ErrorKind::PermissionDenied.into(), true),
+            (stored(StorageError::NotFound(String::new())), false),
+            (io::ErrorKind::NotFound.into(), false),
+            (
+                io::Error::new(io::ErrorKind::InvalidData, "another checksum"),
+                false,
+            ),
+        ] {
+            let text = format!("{error:?}");
+            let unusable = Unusable::of_read(&key, error);
+            assert_eq!(matches!(unusable, Unusable::Store(_)), is_store, "{text}");
+        }
+        let damaged = Unusable::damaged(&key, "is truncated");
+        assert!(matches!(damaged, Unusable::Object(_)), "{damaged:?}");
+    }
+
     #[test]
     fn only_outages_have_a_suspect() {
         let refused = || StorageError::Refused {

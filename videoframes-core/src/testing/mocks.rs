@@ -199,6 +199,7 @@ mod jobs {
             async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
             async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
             async fn retry(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn raise(&self, job: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError>;
             async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError>;
             async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError>;
             async fn is_result(&self, key: &str) -> Result<bool, JobRepoError>;

@@ -18,6 +18,7 @@ use crate::{OPTIONS, Own};
 pub(crate) const TERMS: ClaimTerms = ClaimTerms {
     lease: Duration::from_secs(60),
     crashes: 3,
+    revision: None,
 };
 
 const SWEEP: SweepTerms = SweepTerms {
@@ -379,4 +380,22 @@ async fn lists_readable_jobs_and_reports_an_unreadable_row() {
         assert_eq!((second.jobs[0].id, second.jobs.len()), (ids[2], 1));
         assert_eq!((second.unreadable, second.next), (Vec::new(), None));
     }
+}
+
+#[tokio::test]
+async fn a_claim_does_not_lock_the_restore_mark() {
+    // Transactions of SQLite exclude each other anyway.
+    let Some(own) = Own::postgres().await else { return };
+    let database = own.migrated().await;
+    let repo = SeaOrmJobRepo::new(database.clone());
+    let id = submitted(&repo, "a").await;
+    let locked = database.connection().begin().await.unwrap();
+    locked
+        .execute_unprepared("SELECT * FROM videoframes_restore FOR UPDATE")
+        .await
+        .unwrap();
+    let claim = tokio::time::timeout(Duration::from_secs(5), repo.claim(id, "worker", &TERMS)).await;
+    let claim = claim.expect("the claim does not wait").unwrap();
+    assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
+    locked.rollback().await.unwrap();
 }

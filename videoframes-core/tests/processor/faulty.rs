@@ -185,6 +185,10 @@ impl JobRepo for FaultyRepo {
         self.inner.retry(job).await
     }
 
+    async fn raise(&self, job: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError> {
+        self.inner.raise(job, generation).await
+    }
+
     async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
         self.inner.hold(job, hold).await
     }

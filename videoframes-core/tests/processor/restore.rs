@@ -6,7 +6,9 @@ use std::time::Duration;
 use videoframes_core::jobs::{JobMessage, JobRecord, JobRepo, JobStatus, VideoJob};
 use videoframes_core::processor::{ReconcileOptions, Reconciler, Until};
 use videoframes_core::queue::Queue;
-use videoframes_core::storage::{ObjectVersion, PutOptions, Storage, Stores};
+use videoframes_core::storage::{
+    IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError, Stores,
+};
 
 use crate::setup::Setup;
 
@@ -148,4 +150,237 @@ async fn a_completed_job_without_its_archive_is_reported() {
         .unwrap();
     assert_eq!(report.missing_archives, [job.id]);
     assert_eq!(setup.storage.head(&key, &ObjectVersion::CURRENT).await.ok(), None);
+}
+
+/// Fails a job, retries the job until it completes, and returns the completed job with its notification, and a setup with
+/// the same objects and an empty database.
+async fn retried_elsewhere(message: &str) -> (VideoJob, serde_json::Value, Setup) {
+    let before = Setup::new().await;
+    before.ask(message).await;
+    before.run(Until::Idle).await;
+    let failed = before.only_job().await;
+    assert_eq!(failed.status, JobStatus::Failed);
+    before.store("later.mp4", "testsrc2=s=160x90:r=10:d=1").await;
+    before.repo.retry(failed.id).await.unwrap();
+    before.run(Until::Idle).await;
+    let job = before.only_job().await;
+    assert_eq!((job.status, job.generation), (JobStatus::Completed, 1));
+    let notifications = before.notifications().await;
+    let completed = notifications
+        .into_iter()
+        .find(|event| event["data"]["status"] == "completed");
+    let mut after = Setup::new().await;
+    after.storage = Arc::clone(&before.storage);
+    (job, completed.unwrap(), after)
+}
+
+/// Inserts the row of a job as it was before its retry, and ends it if `failed`.
+async fn before_retry(setup: &Setup, job: &VideoJob, failed: bool) {
+    let mut record = JobRecord::of(job).unwrap();
+    record.generation = 0;
+    setup.repo.rebuild(job.id, &record, None).await.unwrap();
+    if failed {
+        setup.repo.cancel(job.id).await.unwrap();
+    }
+}
+
+const RETRIED: [&str; 2] = [
+    r#"{"version": 1, "source": {"key": "later.mp4"}}"#,
+    r#"{"version": 1, "source": {"key": "later.mp4"}, "output": {"key": "out/a.zip"}}"#,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_retry_is_reported_under_its_old_id() {
+    for message in RETRIED {
+        for failed in [false, true] {
+            let (lost, notification, setup) = retried_elsewhere(message).await;
+            before_retry(&setup, &lost, failed).await;
+            let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
+                .run()
+                .await
+                .unwrap();
+            assert_eq!(
+                (report.retried.len(), report.adoptable),
+                (usize::from(failed), u64::from(!failed))
+            );
+            assert_eq!(report.unfinished, u64::from(!failed));
+            setup.run(Until::Idle).await;
+            let job = setup.only_job().await;
+            assert_eq!((job.generation, &job.result), (1, &lost.result), "{job:?}");
+            let ids: Vec<_> = setup
+                .notifications()
+                .await
+                .into_iter()
+                .map(|event| event["id"].clone())
+                .collect();
+            assert_eq!(ids.last(), Some(&notification["id"]), "{message} {failed}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_retry_without_a_record_is_listed() {
+    for message in RETRIED {
+        let (lost, _, setup) = retried_elsewhere(message).await;
+        before_retry(&setup, &lost, true).await;
+        let key = lost.result.as_ref().unwrap().key.parse().unwrap();
+        rewrite(&setup, &key, &key, |name| name != "vf-request").await;
+        let problems = async || {
+            let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
+                .run()
+                .await
+                .unwrap();
+            assert_eq!(report.retried, []);
+            report.problems
+        };
+        // Nothing shows a restore: a worker was too late.
+        assert_eq!(problems().await, []);
+        let found = problems().await;
+        assert_eq!(found.len(), 1, "the first run accepted a restore");
+        assert_eq!(
+            (found[0].job, found[0].key.as_deref()),
+            (lost.id, Some(key.as_str()))
+        );
+        setup.repo.retry(lost.id).await.unwrap();
+        setup.run(Until::Idle).await;
+        assert_eq!(
+            setup.only_job().await.result,
+            lost.result,
+            "a retry adopts the archive"
+        );
+    }
+}
+
+/// Writes a copy of an object with some of its metadata.
+async fn rewrite(setup: &Setup, from: &ObjectKey, to: &ObjectKey, keep: impl Fn(&str) -> bool) {
+    let opened = setup.storage.open(from, &ObjectVersion::CURRENT).await.unwrap();
+    let length = usize::try_from(opened.source.len()).unwrap();
+    let bytes = opened.source.read_at(0, length).await.unwrap();
+    let mut options = PutOptions::from(IfExists::Replace);
+    options.metadata = opened.info.metadata;
+    options.metadata.retain(|name, _| keep(name));
+    let mut sink = setup.storage.create(to, &options).await.unwrap();
+    sink.write(bytes).await.unwrap();
+    sink.finish().await.unwrap();
+}
+
+/// Returns a job with archives of the claims 9 and 10, of which the later claim wrote first, and a setup with the archives.
+async fn two_archives() -> (VideoJob, String, Setup) {
+    let (lost, setup) = without_rows(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    let first = lost.result.as_ref().unwrap().key.parse().unwrap();
+    let key = |epoch| format!("results/{}/{epoch}.zip", lost.id);
+    for epoch in [10, 9] {
+        rewrite(&setup, &first, &key(epoch).parse().unwrap(), |_| true).await;
+    }
+    setup.storage.delete(&first).await.unwrap();
+    let latest = key(10);
+    (lost, latest, setup)
+}
+
+fn unavailable() -> StorageError {
+    StorageError::Io {
+        action: "read",
+        name: "k".to_owned(),
+        source: std::io::ErrorKind::TimedOut.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_store_ends_a_reconciliation_and_accepts_nothing() {
+    let (lost, latest, setup) = two_archives().await;
+    for call in ["head", "open", "list"] {
+        setup.storage.fail(call, 1, unavailable);
+        let answer = reconciler(&setup, ReconcileOptions::new(RETENTION)).run().await;
+        assert!(answer.is_err(), "{call}: {answer:?}");
+        assert_eq!(setup.repo.get(lost.id).await.unwrap(), None, "{call}");
+        assert_eq!(
+            setup.repo.restore_mark().await.unwrap().mark.generation,
+            0,
+            "{call}"
+        );
+    }
+    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
+        .run()
+        .await
+        .unwrap();
+    assert_eq!((report.rebuilt, report.problems), (vec![lost.id], vec![]));
+    assert_eq!(setup.only_job().await.result.unwrap().key, latest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_adopts_the_archive_that_a_reconciliation_chooses() {
+    for outage in [false, true] {
+        let (lost, latest, setup) = two_archives().await;
+        let record = JobRecord::of(&lost).unwrap();
+        setup.repo.rebuild(lost.id, &record, None).await.unwrap();
+        reconciler(&setup, ReconcileOptions::new(RETENTION))
+            .run()
+            .await
+            .unwrap();
+        if outage {
+            setup.storage.fail("open", 1, unavailable);
+        }
+        setup.run(Until::Idle).await;
+        assert_eq!(setup.only_job().await.result.unwrap().key, latest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_is_replaced_by_an_earlier_one() {
+    let (lost, latest, setup) = two_archives().await;
+    let mut sink = setup
+        .storage
+        .create(&latest.parse().unwrap(), &{
+            let mut options = PutOptions::from(IfExists::Replace);
+            let found = setup
+                .storage
+                .head(&latest.parse().unwrap(), &ObjectVersion::CURRENT)
+                .await;
+            options.metadata = found.unwrap().metadata;
+            options
+        })
+        .await
+        .unwrap();
+    sink.write("no archive".into()).await.unwrap();
+    sink.finish().await.unwrap();
+    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.rebuilt, [lost.id]);
+    assert_eq!(
+        setup.only_job().await.result.unwrap().key,
+        latest.replace("10.zip", "9.zip")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_reads_no_archives() {
+    let (lost, _, setup) = two_archives().await;
+    let lists = setup.storage.calls("list");
+    let accepted = reconciler(&setup, ReconcileOptions::new(RETENTION))
+        .accept()
+        .await
+        .unwrap();
+    assert_eq!(accepted.mark.generation, 1);
+    assert_eq!(setup.storage.calls("list"), lists);
+    assert_eq!(setup.repo.get(lost.id).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_lost_retry_retries_the_job() {
+    let (lost, notification, setup) = retried_elsewhere(RETRIED[0]).await;
+    before_retry(&setup, &lost, true).await;
+    setup.run(Until::Idle).await;
+    assert_eq!(setup.only_job().await.status, JobStatus::Cancelled);
+    let body = JobMessage::known(&lost, lost.created_at);
+    for _ in 0..2 {
+        setup.ask(&body).await;
+    }
+    setup.run(Until::Idle).await;
+    let job = setup.only_job().await;
+    assert_eq!((job.status, job.generation), (JobStatus::Completed, 1));
+    let notifications = setup.notifications().await;
+    assert_eq!(notifications.len(), 2, "{notifications:?}");
+    assert_eq!(notifications[1]["id"], notification["id"]);
 }

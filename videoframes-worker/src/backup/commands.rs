@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, to_json};
-use videoframes_core::backup::{self, BackupError, BackupFacts};
+use videoframes_core::backup::{self, BackupFacts};
 use videoframes_core::storage::IfExists;
 
 use super::args::{BackupArgs, RestoreArgs};
@@ -24,8 +24,9 @@ pub(crate) async fn back_up(config: &Config, args: &BackupArgs) -> Result<ExitCo
         );
         return Err(Failure::new(exit::NOT_FOUND, text));
     }
-    let work = backup::back_up(&database, &args.file, args.replace.if_exists());
-    let facts = until_signal(work, failure::of_backup).await?;
+    let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
+    let facts = backup::back_up(&database, &args.file, args.replace.if_exists(), &stop).await;
+    let facts = facts.map_err(|error| failure::of_backup(&error))?;
     print_facts(&args.file, &facts, args.json.json)?;
     record(config, args.metrics.metrics_file.as_deref(), Operation::Backup).await
 }
@@ -43,8 +44,9 @@ pub(crate) async fn restore(config: &Config, args: &RestoreArgs) -> Result<ExitC
         true => IfExists::Replace,
         false => IfExists::Refuse,
     };
-    let work = backup::restore(&args.file, &database, if_exists);
-    let facts = until_signal(work, failure::of_restore).await?;
+    let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
+    let facts = backup::restore(&args.file, &database, if_exists, &stop).await;
+    let facts = facts.map_err(|error| failure::of_restore(&error))?;
     print_facts(&args.file, &facts, args.json.json)?;
     record(
         config,
@@ -70,18 +72,6 @@ fn refuse_live_workers(config: &Config) -> Result<(), Failure> {
             format!("the database is in use by the worker {}", worker.name),
         )
         .hint("stop all workers and other programs that use the database")),
-    }
-}
-
-/// Runs `work` until it ends, or until a signal. Then no unfinished file remains.
-async fn until_signal(
-    work: impl Future<Output = Result<BackupFacts, BackupError>>,
-    failure: fn(&BackupError) -> Failure,
-) -> Result<BackupFacts, Failure> {
-    let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
-    tokio::select! {
-        done = work => done.map_err(|error| failure(&error)),
-        () = stop.cancelled() => Err(Failure::new(exit::CANCELLED, "cancelled; nothing was changed")),
     }
 }
 

@@ -9,6 +9,7 @@ use videoframes_core::storage::StorageError;
 /// Creates the failure of `vf-worker backup`.
 pub(super) fn of_backup(error: &BackupError) -> Failure {
     match error {
+        BackupError::Cancelled => Failure::because(exit::CANCELLED, error),
         BackupError::Target(error) => Failure::of_output(error),
         BackupError::Incomplete { .. } => Failure::because(exit::DIFFERS, error)
             .hint("repeat the backup; the clock of the machine may have changed"),
@@ -24,6 +25,7 @@ pub(super) fn of_backup(error: &BackupError) -> Failure {
 /// Creates the failure of `vf-worker restore`.
 pub(super) fn of_restore(error: &BackupError) -> Failure {
     match error {
+        BackupError::Cancelled => Failure::because(exit::CANCELLED, error),
         BackupError::Target(StorageError::AlreadyExists(_)) => {
             Failure::because(exit::OUTPUT_EXISTS, error).hint("-y replaces the existing database")
         }

@@ -94,8 +94,10 @@ pub(crate) fn readiness(facts: &Facts) -> Health {
         _ if processor.restore == RestoreCheck::Pending => reasons.push("starting".to_owned()),
         _ => {}
     }
-    if processor.restore == RestoreCheck::Restored {
-        reasons.push("restored".to_owned());
+    match processor.restore {
+        RestoreCheck::Restored => reasons.push("restored".to_owned()),
+        RestoreCheck::Unreadable => reasons.push("restore_mark".to_owned()),
+        _ => {}
     }
     if processor.paused {
         reasons.push("paused".to_owned());
@@ -152,6 +154,10 @@ mod tests {
             (
                 facts(|f| f.processor.restore = RestoreCheck::Restored),
                 &["restored"],
+            ),
+            (
+                facts(|f| f.processor.restore = RestoreCheck::Unreadable),
+                &["restore_mark"],
             ),
             (facts(|f| f.processor.paused = true), &["paused"]),
             (facts(|f| f.processor.outages.push(outage)), &["circuit:queue"]),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{Copier, Version};
@@ -29,35 +29,15 @@ pub(super) type Outcome = (String, Result<Done, Refusal>);
 impl Applier {
     /// Applies the decisions for some keys, and reports each outcome. After cancellation, running requests end and no
     /// others begin.
-    pub(super) async fn all(
-        &self,
-        keys: Vec<Key>,
-        stop: &CancellationToken,
-        mut report: impl FnMut(Outcome),
-    ) {
-        let mut running = JoinSet::new();
-        for (key, entries) in keys {
-            let action = decide(entries, self.at);
-            if running.len() >= self.concurrency
-                && let Some(Ok(done)) = running.join_next().await
-            {
-                report(done);
-            }
-            if stop.is_cancelled() {
-                break;
-            }
-            let applier = self.clone();
-            running.spawn(async move {
+    pub(super) async fn all(&self, keys: Vec<Key>, stop: &CancellationToken, report: impl FnMut(Outcome)) {
+        let tasks = keys.into_iter().map(|(key, entries)| {
+            let (action, applier) = (decide(entries, self.at), self.clone());
+            async move {
                 let done = applier.one(&key, action).await;
                 (key, done)
-            });
-        }
-        while let Some(done) = running.join_next().await {
-            match done {
-                Ok(done) => report(done),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
-        }
+        });
+        run_all(tasks, self.concurrency, stop, report).await;
     }
 
     async fn one(&self, key: &str, action: Action) -> Result<Done, Refusal> {
@@ -100,10 +80,69 @@ impl Applier {
     }
 }
 
+/// Runs up to `limit` tasks at a time, and reports each result. After cancellation, no more tasks begin.
+///
+/// # Panics
+/// Continues the panic of any task.
+async fn run_all<T: Send + 'static>(
+    tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+    limit: usize,
+    stop: &CancellationToken,
+    mut report: impl FnMut(T),
+) {
+    let mut running = JoinSet::new();
+    let mut settle = |done: Result<T, JoinError>| match done {
+        Ok(done) => report(done),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    for task in tasks {
+        if running.len() >= limit
+            && let Some(done) = running.join_next().await
+        {
+            settle(done);
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+        running.spawn(task);
+    }
+    while let Some(done) = running.join_next().await {
+        settle(done);
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
+
+    use super::*;
+
+    async fn doubled(number: u32) -> u32 {
+        assert_ne!(number, 3, "the fault of this test");
+        number * 2
+    }
+
+    #[tokio::test]
+    async fn every_task_is_reported_and_a_panic_ends_the_command() {
+        for limit in [1, 2, 100] {
+            let mut reported = Vec::new();
+            let stop = CancellationToken::new();
+            run_all([1, 2, 4].into_iter().map(doubled), limit, &stop, |done| {
+                reported.push(done);
+            })
+            .await;
+            reported.sort_unstable();
+            assert_eq!(reported, [2, 4, 8]);
+            // The panic of a task that is not among the last.
+            let work = async move {
+                let stop = CancellationToken::new();
+                run_all([1, 3, 5, 7, 9].into_iter().map(doubled), limit, &stop, drop).await;
+            };
+            let ended = tokio::spawn(work).await;
+            assert!(ended.is_err_and(|error| error.is_panic()), "{limit} at a time");
+        }
+    }
 
     /// The policy of this command is the only one that permits a request that can delete a version.
     #[test]

@@ -293,7 +293,10 @@ fn accept_continues_without_the_lost_jobs_and_keeps_their_archives() {
     };
     story.stop();
     let text = story.place.stdout(&["reconcile", "--accept"]);
-    assert!(text.contains("1  left out: not rebuilt"), "{text}");
+    assert!(
+        text.contains("workers continue\nlost jobs were left out"),
+        "{text}"
+    );
     story.is_unchanged();
     story.worker = story.place.worker(&[("VF_ORPHAN_AGE", "1s")], &[]);
     story.place.completed(&story.before);
@@ -335,4 +338,25 @@ fn another_database_is_recognized() {
     worker.signal("TERM");
     assert!(worker.wait().success(), "{}", worker.log());
     assert_eq!(place.check(1)[0]["id"], id.as_str());
+}
+
+#[test]
+fn a_worker_that_cannot_read_the_mark_says_so_until_reconcile_replaces_it() {
+    let place = Place::sqlite();
+    place.put(RESTORE_MARK, b"no mark");
+    let mut worker = place.worker(&[], &[]);
+    let address = address(&worker);
+    wait("the reason restore_mark", || {
+        get(&address, "/readyz") == (503, "restore_mark\n".to_owned())
+    });
+    // Several attempts to read the mark.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let log = worker.log();
+    let errors = log.lines().filter(|line| line.contains("starts no jobs until"));
+    assert_eq!(errors.count(), 1, "{log}");
+    assert_eq!(get(&address, "/livez").0, 200);
+    assert_eq!(place.reconcile(&[]).0, 0);
+    wait("the worker is ready", || get(&address, "/readyz").0 == 200);
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "{}", worker.log());
 }

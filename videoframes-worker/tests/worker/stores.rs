@@ -2,8 +2,8 @@
 //!
 //! `VF_TEST_OUTAGE_S=300` makes each outage last five minutes longer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -213,61 +213,69 @@ fn expired_credentials_are_an_outage_and_fail_no_job() {
     assert_eq!(job["attempts"], 1, "{job}");
 }
 
-/// Submits a last job, and returns the time until completion.
-fn time_of_the_last(place: &Place, environment: &[(&str, &str)]) -> Duration {
-    let since = Instant::now();
-    let id = place.submit(video::long(), &["--fps", "2", "-f", "png"]);
-    let worker = place.worker(environment, &[]);
-    place.wait_for(&id, |job| job["status"] == "completed");
-    drop(worker);
-    since.elapsed()
+/// Sends one message for each refused source: a half is denied, and a half is invalid.
+fn send_refused(place: &Place) {
+    for number in 0..20 {
+        for status in [403, 400] {
+            let key = format!("refused-{status}-{number}.mp4");
+            place.send(&json!({"version": 1, "source": {"key": key}}).to_string());
+        }
+    }
 }
 
 #[test]
-fn forty_refused_sources_fail_alone_and_delay_another_job_by_less_than_one_job() {
-    for (status, code) in [(403, "AccessDenied"), (400, "InvalidRequest")] {
-        let Some(place) = Place::of(Kind::Deployed) else {
-            return;
-        };
-        let store = FaultyStore::start(&place, move |request| {
-            match request.target.contains("/refused-") {
-                true => Fault::Answer(status, code),
-                false => Fault::None,
+fn forty_refused_sources_fail_alone_and_delay_another_job_by_one_attempt_each() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let refused = Arc::new(AtomicUsize::new(0));
+    let refused_before = Arc::new(OnceLock::new());
+    let (counter, before) = (Arc::clone(&refused), Arc::clone(&refused_before));
+    let store = FaultyStore::start(&place, move |request| {
+        let answer = [(403, "AccessDenied"), (400, "InvalidRequest")]
+            .into_iter()
+            .find(|(status, _)| request.target.contains(&format!("/refused-{status}-")));
+        if request.method == "HEAD" {
+            match answer {
+                Some(_) => _ = counter.fetch_add(1, Ordering::SeqCst),
+                None if request.target.contains("/sources/") => {
+                    before.get_or_init(|| counter.load(Ordering::SeqCst));
+                }
+                None => {}
             }
-        });
-        let environment = [
-            ("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str()),
-            ("VF_REUSE", "off"),
-        ];
-        // Other load may slow down one of two measurements.
-        let mut rounds = 0;
-        loop {
-            let alone = time_of_the_last(&place, &environment);
-            for number in 0..40 {
-                let key = format!("refused-{rounds}-{number}.mp4");
-                place.send(&json!({"version": 1, "source": {"key": key}}).to_string());
-            }
-            let behind = time_of_the_last(&place, &environment);
-            rounds += 1;
-            if behind < alone * 2 {
-                break;
-            }
-            assert!(rounds < 3, "{behind:?} behind 40 others, and {alone:?} alone");
         }
-        place.finish_with(&environment);
-        let rows = place.check(42 * rounds);
-        let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
-        assert_eq!(failed.len(), 40 * rounds);
-        for row in failed {
-            assert_eq!(row["error_code"], "SOURCE_REFUSED", "{row}");
-            // On a busy machine, a lease may expire before the attempt is recorded. An expired lease counts as an
-            // attempt; one of the last attempt leads to a further attempt.
-            let expired = row["crash_count"].as_u64().unwrap();
-            let attempts = row["attempts"].as_u64().unwrap();
-            assert!((5..=5 + expired).contains(&attempts), "{row}");
-        }
-        assert!(place.dead_letter_messages().is_empty());
+        answer.map_or(Fault::None, |(status, code)| Fault::Answer(status, code))
+    });
+    let address = store.proxy.address.as_str();
+    send_refused(&place);
+    let other = place.submit(video::short(), &["-n", "1"]);
+    // The first retries begin after at least 10 seconds: long after the first attempts.
+    let worker = place.worker(
+        &[("AWS_ENDPOINT_URL_S3", address), ("VF_RETRY_FIRST", "20s")],
+        &[],
+    );
+    place.wait_for(&other, |job| job["status"] == "completed");
+    drop(worker);
+    let before = *refused_before.get().unwrap();
+    // The first attempt sends two HEAD requests: one creates the job, and one opens the source.
+    assert!(
+        (1..=80).contains(&before),
+        "{before} HEAD requests before the other job"
+    );
+
+    place.finish_with(&[("AWS_ENDPOINT_URL_S3", address)]);
+    let rows = place.check(41);
+    let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
+    assert_eq!(failed.len(), 40);
+    for row in failed {
+        assert_eq!(row["error_code"], "SOURCE_REFUSED", "{row}");
+        // On a busy machine, a lease may expire before the attempt is recorded. An expired lease counts as an
+        // attempt; one of the last attempt leads to a further attempt.
+        let expired = row["crash_count"].as_u64().unwrap();
+        let attempts = row["attempts"].as_u64().unwrap();
+        assert!((5..=5 + expired).contains(&attempts), "{row}");
     }
+    assert!(place.dead_letter_messages().is_empty());
 }
 
 #[test]

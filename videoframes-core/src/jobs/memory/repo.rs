@@ -8,11 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::row::deadline;
 use super::state::State;
 use crate::clock::{Clock, UnixMillis};
 use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
-use crate::jobs::restore::next_epoch;
+use crate::jobs::restore::{Raise, next_epoch};
 use crate::jobs::{
     Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
     JobPage, JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
@@ -218,20 +217,27 @@ impl JobRepo for MemoryJobRepo {
         let Some(row) = state.rows.get_mut(&id) else {
             return Ok(None);
         };
+        let generation = row.job.generation.saturating_add(1);
+        row.job.enter(JobEvent::Retry, now)?;
+        Ok(state.restart(id, generation, now))
+    }
+
+    async fn raise(&self, id: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError> {
+        let (mut state, now) = self.begin();
+        let Some(row) = state.rows.get_mut(&id) else {
+            return Ok(None);
+        };
         let job = &mut row.job;
-        job.enter(JobEvent::Retry, now)?;
-        job.generation += 1;
-        (job.attempts, job.crash_count) = (0, 0);
-        (job.frames_done, job.frames_total) = (0, 0);
-        job.set_error(None);
-        job.cancel_requested = false;
-        job.finished_at = None;
-        job.begun_at = None;
-        job.deadline_at = deadline(job.time_limit_ms, now);
-        let job = job.clone();
-        row.enqueued_at = now;
-        state.outbox.add(OutboxMessage::to_workers(&job, now), now);
-        Ok(Some(job))
+        match Raise::of(job.status, job.generation, generation) {
+            Raise::Refuse => return Err(JobRepoError::WrongState(job.status)),
+            Raise::Nothing => {}
+            Raise::Continue => row.begin_generation(generation, now),
+            Raise::Retry => {
+                job.enter(JobEvent::Retry, now)?;
+                return Ok(state.restart(id, generation, now));
+            }
+        }
+        Ok(Some(row.job.clone()))
     }
 
     async fn hold(&self, id: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {

@@ -13,8 +13,22 @@ pub(super) struct Row {
     pub(super) message: Option<String>,
 }
 
+impl Row {
+    /// Sets the values at the beginning of a generation.
+    pub(super) fn begin_generation(&mut self, generation: u32, now: UnixMillis) {
+        let job = &mut self.job;
+        job.generation = generation;
+        (job.attempts, job.crash_count) = (0, 0);
+        (job.frames_done, job.frames_total) = (0, 0);
+        job.set_error(None);
+        job.begun_at = None;
+        job.deadline_at = deadline(job.time_limit_ms, now);
+        job.updated_at = now;
+    }
+}
+
 /// Returns the deadline of a job whose time starts at `now`.
-pub(super) fn deadline(time_limit_ms: Option<i64>, now: UnixMillis) -> Option<UnixMillis> {
+fn deadline(time_limit_ms: Option<i64>, now: UnixMillis) -> Option<UnixMillis> {
     time_limit_ms.map(|limit| UnixMillis(now.0.saturating_add(limit)))
 }
 

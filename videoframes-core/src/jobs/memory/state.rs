@@ -89,6 +89,18 @@ impl State {
         Ok(job)
     }
 
+    /// Enqueues a job that entered the state after a retry, at a new generation.
+    pub(super) fn restart(&mut self, id: JobId, generation: u32, now: UnixMillis) -> Option<VideoJob> {
+        let row = self.rows.get_mut(&id)?;
+        row.begin_generation(generation, now);
+        row.job.cancel_requested = false;
+        row.job.finished_at = None;
+        row.enqueued_at = now;
+        let job = row.job.clone();
+        self.outbox.add(OutboxMessage::to_workers(&job, now), now);
+        Some(job)
+    }
+
     /// Returns the job of a lease that is still the latest.
     pub(super) fn held(&mut self, lease: &Lease) -> Result<&mut VideoJob, JobRepoError> {
         let job = self.rows.get_mut(&lease.job).map(|row| &mut row.job);

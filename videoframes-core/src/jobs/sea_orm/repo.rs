@@ -120,6 +120,11 @@ impl JobRepo for SeaOrmJobRepo {
             .await
     }
 
+    async fn raise(&self, job: JobId, generation: u32) -> Result<Option<VideoJob>, JobRepoError> {
+        let work = operator::raise(&self.checked.database, job, generation);
+        self.call("raise the generation of the job", work).await
+    }
+
     async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
         let work = operator::hold(&self.checked.database, job, hold);
         self.call("change the legal hold of the job", work).await

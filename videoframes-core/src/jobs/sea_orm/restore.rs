@@ -4,14 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, DbErr, Iterable, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, IdenStatic, Iterable, QueryResult};
 
 use super::call_error::CallError;
 use super::entity::restore::{Column, Entity, ROW};
+use super::row;
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session};
+use crate::jobs::lease::JobFacts;
 use crate::jobs::restore::{accepted, may_continue};
-use crate::jobs::{JobRepoError, RestoreMark, RestoreRow};
+use crate::jobs::{JobId, JobRepoError, RestoreMark, RestoreRow};
+
+/// Prefix of the columns of the mark beside those of a job.
+const BESIDE: &str = "restore_";
 
 /// A database whose restores to an earlier moment are recognized.
 #[derive(Debug, Clone)]
@@ -36,11 +41,49 @@ impl Checked {
     pub(super) async fn begin(&self) -> Result<(Session, i64), CallError> {
         let transaction = self.database.begin().await?;
         let row = self.read(&transaction).await?;
+        Ok((transaction, self.check(&row)?))
+    }
+
+    /// Begins a transaction and locks a job. Returns the number of accepted restores, and the job if it exists.
+    ///
+    /// One statement reads mark and job. A separate statement for the mark takes a third of the time of all other
+    /// statements of a claim (40 µs on a socket of the same machine).
+    ///
+    /// # Errors
+    /// Returns [`JobRepoError::Restored`] if the mark is behind the latest mark that this program saw.
+    pub(super) async fn begin_with(&self, job: JobId) -> Result<(Session, i64, Option<JobFacts>), CallError> {
+        let transaction = self.database.begin().await?;
+        let mut select = row::lock_beside(&self.database, job);
+        for column in Column::iter() {
+            select.expr_as(
+                Expr::col((Entity, column)),
+                format!("{BESIDE}{}", column.as_str()),
+            );
+        }
+        select
+            .from(Entity)
+            .and_where(Expr::col((Entity, Column::Id)).eq(ROW));
+        let Some(found) = transaction.query_one(&select).await? else {
+            let row = self.read(&transaction).await?;
+            return Ok((transaction, self.check(&row)?, None));
+        };
+        let facts = row::facts(&found)?;
+        let row = RestoreRow {
+            mark: mark(&found, BESIDE)?,
+            advanced_at: UnixMillis(found.try_get(BESIDE, "advanced_at")?),
+            now: facts.now,
+            seen: *self.seen(),
+        };
+        Ok((transaction, self.check(&row)?, Some(facts)))
+    }
+
+    /// Remembers the mark, unless it is behind, and returns the number of accepted restores.
+    fn check(&self, row: &RestoreRow) -> Result<i64, JobRepoError> {
         if row.is_behind() {
-            return Err(JobRepoError::Restored.into());
+            return Err(JobRepoError::Restored);
         }
         self.observe(&row.mark);
-        Ok((transaction, row.mark.generation))
+        Ok(row.mark.generation)
     }
 
     /// Remembers a mark.
@@ -63,7 +106,7 @@ impl Checked {
     fn row(&self, row: Option<QueryResult>) -> Result<RestoreRow, CallError> {
         let row = row.ok_or_else(|| DbErr::RecordNotFound("the restore mark".to_owned()))?;
         Ok(RestoreRow {
-            mark: mark(&row)?,
+            mark: mark(&row, "")?,
             advanced_at: UnixMillis(row.try_get("", "advanced_at")?),
             now: UnixMillis(row.try_get("", "now")?),
             seen: *self.seen(),
@@ -95,7 +138,7 @@ impl Checked {
         };
         transaction.commit().await?;
         let advanced = RestoreRow {
-            mark: mark(&advanced)?,
+            mark: mark(&advanced, "")?,
             ..row
         };
         self.observe(&advanced.mark);
@@ -131,10 +174,10 @@ fn select(database: &Database) -> SelectStatement {
         .to_owned()
 }
 
-fn mark(row: &QueryResult) -> Result<RestoreMark, DbErr> {
+fn mark(row: &QueryResult, prefix: &str) -> Result<RestoreMark, DbErr> {
     Ok(RestoreMark {
-        deployment: row.try_get("", "deployment")?,
-        generation: row.try_get("", "generation")?,
-        mark: row.try_get("", "mark")?,
+        deployment: row.try_get(prefix, "deployment")?,
+        generation: row.try_get(prefix, "generation")?,
+        mark: row.try_get(prefix, "mark")?,
     })
 }

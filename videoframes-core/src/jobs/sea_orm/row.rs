@@ -1,6 +1,8 @@
 //! Locks, guards, changes and reads a single row.
 
-use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, Query, UpdateStatement};
+use sea_orm::sea_query::{
+    Alias, Cond, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement, UpdateStatement,
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect,
     QueryTrait, Select,
@@ -28,9 +30,15 @@ pub(super) async fn lock(
     row.as_ref().map(facts).transpose()
 }
 
+/// Selects and locks a job together with columns of another table, which is not locked.
+pub(super) fn lock_beside(database: &Database, job: JobId) -> SelectStatement {
+    let mut select = with_facts(database, Entity::find_by_id(job.0)).into_query();
+    select.lock_with_tables(LockType::Update, [Entity]);
+    select
+}
+
 /// Selects and locks up to `limit` jobs for [`facts`], skipping jobs that other transactions have locked.
 pub(super) fn lock_some(database: &Database, condition: Cond, limit: u64) -> Select<Entity> {
-    use sea_orm::sea_query::{LockBehavior, LockType};
     with_facts(database, Entity::find().filter(condition))
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)

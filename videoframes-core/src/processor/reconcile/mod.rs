@@ -6,8 +6,11 @@
 //! reconciliation is repeated.
 
 mod decide;
+mod options;
+mod pass;
 mod report;
 mod run;
 
-pub use self::report::{ReconcileError, ReconcileProblem, ReconcileReport};
-pub use self::run::{ReconcileOptions, Reconciler};
+pub use self::options::ReconcileOptions;
+pub use self::report::{Accepted, ReconcileError, ReconcileProblem, ReconcileReport};
+pub use self::run::Reconciler;

@@ -30,6 +30,18 @@ pub struct ReconcileReport {
     pub accepted: Option<RestoreMark>,
 }
 
+/// An accepted restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// State of the database before.
+    #[serde(flatten)]
+    pub state: RestoreState,
+    /// The mark after the restore was accepted.
+    #[serde(rename = "accepted")]
+    pub mark: RestoreMark,
+}
+
 /// An object or a row that needs a decision of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

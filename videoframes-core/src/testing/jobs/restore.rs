@@ -17,6 +17,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_lost_row_is_rebuilt(harness).await;
     a_completed_row_is_rebuilt_with_its_notification(harness).await;
     unfinished_jobs_are_enqueued_once(harness).await;
+    a_lost_generation_is_reached(harness).await;
 }
 
 async fn mark(on: &Subject<'_>) -> RestoreMark {
@@ -75,6 +76,8 @@ async fn nothing_changes_behind_a_mark_that_was_seen(harness: &dyn JobRepoHarnes
         );
     };
     restored("claim", on.repo.claim(waiting, "w", &CLAIM).await.map(drop));
+    let missing = on.repo.claim(JobId::random(), "w", &CLAIM).await;
+    restored("claim of a missing job", missing.map(drop));
     restored("finish", on.repo.finish(&lease, &completed("k")).await.map(drop));
     restored("retry", on.repo.retry_later(&lease, &error, MINUTE).await);
     restored("defer", on.repo.defer(&lease, &error, MINUTE).await);
@@ -218,4 +221,55 @@ async fn unfinished_jobs_are_enqueued_once(harness: &dyn JobRepoHarness) {
         assert_eq!(message.destination, OutboxDestination::Input);
         on.is_about_its_job(message).await;
     }
+}
+
+async fn a_lost_generation_is_reached(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let (ended, lease) = on.claimed("ended").await;
+    on.finish(&lease, &failed()).await;
+    let (done, lease) = on.claimed("done").await;
+    on.finish(&lease, &completed("k")).await;
+    on.drain().await;
+    let late = on.submit(limited("late", MINUTE)).await;
+    let (held, lease) = on.claimed("held").await;
+    on.advance(HOUR).await;
+
+    for _ in 0..2 {
+        let job = on.repo.raise(ended, 3).await.expect("raising").expect("a job");
+        assert_eq!((job.status, job.generation), (JobStatus::Pending, 3));
+        assert_eq!((job.attempts, &job.error_code, job.finished_at), (0, &None, None));
+    }
+    let messages = on.drain().await;
+    assert_eq!(messages.len(), 1, "one message about the retried job");
+    on.is_about_its_job(&messages[0]).await;
+    let lease_of_ended = on.claim(ended).await;
+    on.finish(&lease_of_ended, &completed("k3")).await;
+    let message = on.one_notification(ended).await;
+    assert_eq!(parsed(&message)["data"]["generation"], 3);
+
+    // The deadline has passed, and begins anew.
+    for generation in [0, 2, 1] {
+        on.repo.raise(late, generation).await.expect("raising");
+    }
+    let job = on.get(late).await;
+    assert_eq!((job.status, job.generation), (JobStatus::Pending, 2));
+    on.claim(late).await;
+
+    // The lease of an earlier claim remains valid until the next claim.
+    on.repo.raise(held, 1).await.expect("raising");
+    let job = on.get(held).await;
+    assert_eq!(
+        (job.status, job.generation, job.attempts),
+        (JobStatus::Processing, 1, 0)
+    );
+    on.outbox_is_empty("no message about an unfinished job").await;
+    on.finish(&lease, &completed("k1")).await;
+    assert_eq!(parsed(&on.one_notification(held).await)["data"]["generation"], 1);
+
+    let answer = on.repo.raise(done, 9).await;
+    assert!(
+        matches!(answer, Err(JobRepoError::WrongState(JobStatus::Completed))),
+        "{answer:?}"
+    );
+    assert_eq!(on.repo.raise(JobId::random(), 1).await.expect("raising"), None);
 }

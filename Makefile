@@ -1,7 +1,7 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check bench stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check bench image install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,15 @@ stack-down: ## stop the servers of make stack
 
 bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
+
+image: ## build the container image of vf-worker, without a registry
+	@scripts/image
+
+install: ## install vf-worker and its systemd units; prefix and DESTDIR are honoured
+	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install
+
+uninstall: ## remove what make install installed, except configuration and data
+	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install uninstall
 
 setup-demo: ## install what demo and bench need (ffmpeg), if missing
 	@scripts/setup-demo

@@ -68,6 +68,7 @@ async fn calls(database: &Database, repo: &SeaOrmJobRepo) {
         let terms = ClaimTerms {
             lease: Duration::from_secs(90),
             crashes: 3,
+            revision: None,
         };
         let claim = repo.claim(submitted[n], "worker", &terms).await.unwrap();
         assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");

@@ -5,6 +5,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod contract;
 mod lock;
 mod m20261124_000001_jobs;
 mod m20261124_000002_events;
@@ -13,6 +14,7 @@ mod m20261128_000004_waiting;
 mod m20261128_000005_traces;
 mod m20261128_000006_restore;
 mod m20261128_000007_legal_hold;
+mod m20261129_000008_fleet;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
@@ -34,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_traces::Migration),
             Box::new(m20261128_000006_restore::Migration),
             Box::new(m20261128_000007_legal_hold::Migration),
+            Box::new(m20261129_000008_fleet::Migration),
         ]
     }
 
@@ -61,6 +64,14 @@ pub enum MigrationError {
         /// Pending migrations.
         pending: Vec<String>,
     },
+    /// Running workers need what a migration removes. Nothing was changed.
+    #[error("the migration {migration} removes what running workers need: {}", workers.join(", "))]
+    OlderWorkers {
+        /// Name of the migration.
+        migration: String,
+        /// Identifiers of the workers.
+        workers: Vec<String>,
+    },
     /// The database is unreachable or rejected a statement.
     #[error("failed to {action}")]
     Database {
@@ -86,6 +97,12 @@ pub struct MigrationState {
     pub status: MigrationStatus,
     /// Whether this program knows the migration.
     pub known: bool,
+}
+
+/// Returns the name of the newest migration that this program knows.
+#[must_use]
+pub fn newest() -> &'static str {
+    m20261129_000008_fleet::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.
@@ -216,7 +233,8 @@ fn refuse_newer(states: &[MigrationState]) -> Result<(), MigrationError> {
 /// session locks, so the connection must not go through a transaction pooler.
 ///
 /// # Errors
-/// Returns [`MigrationError::SchemaNewer`] for an incompatible schema, and changes nothing then.
+/// Returns [`MigrationError::SchemaNewer`] for an incompatible schema, and [`MigrationError::OlderWorkers`] while workers
+/// run that are incompatible with the new schema. Changes nothing in both cases.
 pub async fn migrate(db: &DatabaseConnection) -> Result<(), MigrationError> {
     // Does not wait for the lock if there is nothing to do.
     if !matches!(check(db).await, Err(MigrationError::SchemaOlder { .. })) {
@@ -235,7 +253,16 @@ pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), MigrationEr
 
 #[cfg(test)]
 mod tests {
-    use super::is_compatible;
+    use super::{Migrator, is_compatible, newest};
+    use sea_orm_migration::MigratorTrait;
+
+    #[test]
+    fn the_newest_migration_is_the_last() {
+        let migrations = Migrator::migrations();
+        let names: Vec<&str> = migrations.iter().map(|migration| migration.name()).collect();
+        assert_eq!(names.last(), Some(&newest()));
+        assert!(names.is_sorted(), "{names:?}");
+    }
 
     #[test]
     fn a_program_accepts_a_newer_schema_that_is_marked_compatible() {

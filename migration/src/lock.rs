@@ -5,6 +5,7 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 
+use crate::contract::{self, CONTRACTS};
 use crate::{MigrationError, Migrator, refuse_newer, states};
 
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +23,15 @@ impl Work {
             .await
             .map_err(MigrationError::database("read the state of the migrations"))?;
         refuse_newer(&states)?;
+        let changed = MigrationError::database("change the schema");
         match self {
-            Self::Up => Migrator::up(db, None).await,
-            Self::Down(steps) => Migrator::down(db, Some(steps)).await,
+            Self::Up => {
+                let contracts = contract::check(db, CONTRACTS, &states).await?;
+                Migrator::up(db, None).await.map_err(changed)?;
+                contract::record(db, &contracts).await
+            }
+            Self::Down(steps) => Migrator::down(db, Some(steps)).await.map_err(changed),
         }
-        .map_err(MigrationError::database("change the schema"))
     }
 }
 

@@ -79,6 +79,8 @@ pub mod error;
 pub mod extract;
 pub mod ffmpeg;
 #[cfg(feature = "jobs")]
+pub mod fleet;
+#[cfg(feature = "jobs")]
 pub mod jobs;
 pub mod limits;
 pub mod pipeline;

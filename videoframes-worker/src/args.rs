@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Restore(crate::backup::RestoreArgs),
     /// Restore objects of a versioned bucket to a time; deletes no versions
     RestoreObjects(crate::restore_objects::RestoreObjectsArgs),
+    /// Read and change which revision of the workers receives messages
+    Fleet(crate::fleet::FleetArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
     /// Bring a restored database into line with the objects, and let workers continue
@@ -112,6 +114,9 @@ pub(crate) struct RunArgs {
     /// Maximum number of concurrent jobs (VF_CONCURRENCY)
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
+    /// Stand by until the revision (VF_REVISION) is activated, even if no other revision runs
+    #[arg(long)]
+    pub(crate) standby: bool,
 }
 
 #[derive(Debug, Args)]

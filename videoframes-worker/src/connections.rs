@@ -189,6 +189,8 @@ pub(crate) fn schema(error: &MigrationError) -> Failure {
         MigrationError::SchemaOlder { .. } => {
             Failure::because(exit::SCHEMA, error).hint("run 'vf-worker migrate up', or set VF_MIGRATE=on")
         }
+        MigrationError::OlderWorkers { .. } => Failure::because(exit::SCHEMA, error)
+            .hint("stop the older workers first; 'vf-worker fleet status' lists the workers"),
         MigrationError::Database { .. } => Failure::because(exit::UNAVAILABLE, error),
     }
 }

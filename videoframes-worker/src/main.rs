@@ -9,6 +9,7 @@ mod connections;
 mod credentials;
 mod dlq;
 mod error_tracking;
+mod fleet;
 mod jobs;
 mod logs;
 mod migrate;
@@ -113,6 +114,7 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Reconcile(args) => reconcile::run(&config, args).await,
         Command::Backup(args) => backup::back_up(&config, &args).await,
         Command::Restore(args) => backup::restore(&config, &args).await,
+        Command::Fleet(args) => fleet::run(&config, &args).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,

@@ -9,13 +9,16 @@ use std::time::Duration;
 use metrics_process::Collector;
 use tokio_util::task::AbortOnDropHandle;
 use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
+use videoframes_core::database::Database;
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
+use videoframes_core::fleet::SeaOrmFleet;
 use videoframes_core::pipeline::Scratch;
-use videoframes_core::processor::{Monitor, Parts, Processor, Queues, Until};
+use videoframes_core::processor::{FleetMember, Monitor, Parts, Processor, Queues, Until};
 
 use crate::args::RunArgs;
 use crate::config::{Config, MetricsFormat};
 use crate::connections::open;
+use crate::fleet::Protection;
 use crate::logs::LogFilter;
 use crate::ops::{self, Control, MAX_BLOCKED, Observer, Ops, OpsParts, PULSE, Resources};
 use crate::service;
@@ -34,6 +37,12 @@ pub(crate) async fn run(
         }
         config.processor.concurrency = concurrency;
     }
+    if args.standby && config.revision.is_none() {
+        return Err(Failure::new(
+            exit::USAGE,
+            "--standby needs VF_REVISION, the name of the revision",
+        ));
+    }
     if let Some(instance) = service::instance() {
         config.processor.owner = instance.to_owned();
     }
@@ -41,6 +50,7 @@ pub(crate) async fn run(
     let machine = Machine::open(&config, log_filter).await?;
     let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse(machine.monitor.clone())));
     let place = open(&config).await?;
+    let member = member(&config, &place.database, args.standby).await?;
     let ready = with_retries(&stop, async || {
         place.objects.check().await?;
         let queues = place.queues(&config).await?;
@@ -69,7 +79,8 @@ pub(crate) async fn run(
     .with_stores(place.stores)
     .with_rules(config.rules)
     .with_restore_mark()
-    .with_monitor(machine.monitor)
+    .with_monitor(machine.monitor.clone())
+    .with_fleet(member)
     .with_scratch(Scratch::new(workspace.copies(), config.scratch_quota));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -101,10 +112,27 @@ pub(crate) async fn run(
     } else {
         Until::Stopped
     };
+    let protected = stop.child_token();
+    let protection = Protection::from_environment()
+        .map(|protection| tokio::spawn(protection.run(machine.monitor, protected.clone())));
     Processor::new(parts, config.processor).run(until, &stop).await;
+    protected.cancel();
+    if let Some(protection) = protection {
+        // Its requests have a timeout.
+        let _ = protection.await;
+    }
     sweeper.abort();
     place.database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn member(config: &Config, database: &Database, standby: bool) -> Result<FleetMember, Failure> {
+    let registry = SeaOrmFleet::new(database.clone());
+    let member = FleetMember::new(Arc::new(registry), env!("CARGO_PKG_VERSION")).with_standby(standby);
+    Ok(match &config.revision {
+        Some(source) => member.with_revision(source.resolve().await?),
+        None => member,
+    })
 }
 
 /// The resources of a worker on its machine, before any connection.

@@ -281,6 +281,12 @@ macro_rules! error_codes {
                 match self { $(Self::$variant => $name,)+ }
             }
 
+            /// Returns the code with this name, if this version knows it.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
             /// Returns whether the system is the reason, and not the request, its video or an operator.
             #[must_use]
             pub fn is_system_fault(self) -> bool {

@@ -10,6 +10,7 @@ use super::{
     JobStatus, Lease, NewJob, OutboxMessage, RestoreMark, RestoreRow, Stage, Unfinished, VideoJob, WorkHash,
 };
 use crate::clock::UnixMillis;
+use crate::fleet::Revision;
 
 /// Whether a submission enqueues its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,15 @@ pub struct Submitted {
 }
 
 /// Terms of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimTerms {
     /// Duration of the lease unless it is renewed.
     pub lease: Duration,
     /// Number of crashed workers at which the job fails.
     pub crashes: u32,
+    /// The revision of the worker, if it takes part in a [`fleet`](crate::fleet). The claim fails while the revision
+    /// stands by. A repository without a fleet ignores the revision.
+    pub revision: Option<Revision>,
 }
 
 /// The outcome of a claim.
@@ -54,6 +58,8 @@ pub enum Claim {
     Ended(VideoJob),
     /// The job does not exist.
     Missing,
+    /// The revision of the worker stands by. Nothing was changed.
+    Standby,
 }
 
 /// The progress of an attempt.

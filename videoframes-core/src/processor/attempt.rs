@@ -22,6 +22,7 @@ use super::telemetry;
 use super::verdict::{Suspect, Verdict};
 use super::work::{Done, Work};
 use crate::error::chain;
+use crate::fleet::EndedAttempts;
 use crate::jobs::{ErrorCode, JobError, JobRepoError, JobStatus, Lease, Outcome, Stage, VideoJob};
 use crate::storage::ObjectKey;
 
@@ -59,6 +60,24 @@ impl Ending {
             Self::Finish(..) | Self::Release | Self::Nothing => None,
         }
     }
+
+    /// Returns the count of this attempt alone. Neither an outage nor a release is a fault of the worker.
+    fn count(&self) -> EndedAttempts {
+        let mut ended = EndedAttempts::default();
+        match self {
+            Self::Finish(Outcome::Completed(..), _) => ended.completed = 1,
+            Self::Finish(Outcome::Failed(error), _) | Self::RetryLater(error, _) if is_fault(error) => {
+                ended.faults = 1;
+            }
+            Self::Finish(Outcome::Failed(_), _) => ended.failed = 1,
+            _ => {}
+        }
+        ended
+    }
+}
+
+fn is_fault(error: &JobError) -> bool {
+    ErrorCode::from_name(&error.code).is_none_or(ErrorCode::is_system_fault)
 }
 
 pub(super) struct Attempt {
@@ -322,6 +341,7 @@ impl Attempt {
             span.record("otel.status_description", error.code.as_str());
         }
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.parts.monitor.ended(ending.count());
         match ending {
             Ending::Finish(outcome, _) => {
                 let (name, error) = match outcome {

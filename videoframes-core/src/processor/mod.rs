@@ -22,6 +22,7 @@ mod heartbeat;
 mod keys;
 mod lost;
 mod mark;
+mod member;
 mod monitor;
 mod orphans;
 mod owner;
@@ -50,6 +51,7 @@ pub use self::config::{ProcessorConfig, Timing};
 #[cfg(feature = "fault-points")]
 #[doc(hidden)]
 pub use self::fault::inject as inject_fault;
+pub use self::member::FleetMember;
 pub use self::monitor::{Dependency, LoopGuard, LoopStatus, Monitor, Phase, ProcessorStatus, RestoreCheck};
 pub use self::owner::worker_of;
 pub use self::parts::{Parts, Queues};

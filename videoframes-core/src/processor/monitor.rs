@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::fleet::{EndedAttempts, Role};
+
 /// Additional time without progress after three periods. Longer than the timeout of any call to a dependency.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -29,13 +31,15 @@ struct Inner {
     state: Mutex<State>,
     paused: watch::Sender<bool>,
     restore: watch::Sender<RestoreCheck>,
+    role: watch::Sender<Role>,
+    busy: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     phase: Phase,
     slots: usize,
-    busy: usize,
+    ended: EndedAttempts,
     loops: BTreeMap<(&'static str, u64), Pulse>,
     /// Number of loops registered so far, which distinguishes loops of one name.
     registered: u64,
@@ -116,6 +120,10 @@ pub struct ProcessorStatus {
     pub paused: bool,
     /// Whether the database was restored to an earlier moment.
     pub restore: RestoreCheck,
+    /// The role of the revision; [`Role::Active`] without a fleet.
+    pub role: Role,
+    /// Attempts that ended since the start.
+    pub ended: EndedAttempts,
     /// Maximum number of concurrent jobs.
     pub slots: usize,
     /// Number of slots with a message.
@@ -152,6 +160,8 @@ impl Default for Monitor {
                 state: Mutex::default(),
                 paused: watch::Sender::new(false),
                 restore: watch::Sender::new(RestoreCheck::Pending),
+                role: watch::Sender::new(Role::Active),
+                busy: watch::Sender::new(0),
             }),
         }
     }
@@ -170,7 +180,9 @@ impl Monitor {
             paused: *self.inner.paused.borrow(),
             restore: *self.inner.restore.borrow(),
             slots: state.slots,
-            busy: state.busy,
+            busy: *self.inner.busy.borrow(),
+            role: *self.inner.role.borrow(),
+            ended: state.ended,
             loops: state
                 .loops
                 .iter()
@@ -237,6 +249,40 @@ impl Monitor {
         let _ = restore.wait_for(|check| *check == RestoreCheck::Current).await;
     }
 
+    /// Waits until the restore marks were compared with another result.
+    pub(super) async fn restore_changed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.inner.restore.subscribe().changed().await;
+    }
+
+    /// Records the role of the revision, and returns the role before.
+    pub(super) fn set_role(&self, role: Role) -> Role {
+        self.inner.role.send_replace(role)
+    }
+
+    pub(super) fn role(&self) -> Role {
+        *self.inner.role.borrow()
+    }
+
+    /// Waits until the role changes.
+    pub(super) async fn role_changed(&self) {
+        let role = self.role();
+        let mut changes = self.inner.role.subscribe();
+        // The sender lives as long as `self`.
+        let _ = changes.wait_for(|now| *now != role).await;
+    }
+
+    /// Counts an ended attempt.
+    pub(super) fn ended(&self, attempt: EndedAttempts) {
+        let mut state = self.state();
+        state.ended = state.ended + attempt;
+    }
+
+    /// Returns the number of slots with a message, and its changes.
+    pub fn busy_slots(&self) -> watch::Receiver<usize> {
+        self.inner.busy.subscribe()
+    }
+
     pub(super) fn enter(&self, phase: Phase, slots: usize) {
         let mut state = self.state();
         (state.phase, state.slots) = (phase, slots);
@@ -253,7 +299,7 @@ impl Monitor {
 
     /// Counts a slot as busy until the guard is dropped.
     pub(super) fn busy(&self) -> Busy {
-        self.state().busy += 1;
+        self.inner.busy.send_modify(|busy| *busy += 1);
         Busy(self.clone())
     }
 
@@ -285,7 +331,7 @@ pub(super) struct Busy(Monitor);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.state().busy -= 1;
+        self.0.inner.busy.send_modify(|busy| *busy -= 1);
     }
 }
 

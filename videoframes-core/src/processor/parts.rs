@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::circuit::Circuits;
 use super::drained::Drained;
 use super::keys;
+use super::member::FleetMember;
 use super::monitor::Monitor;
 use super::rate::Rates;
 use crate::compress::Compressor;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub(super) drained: Drained,
     /// Whether a restored database is recognized.
     pub(super) keeps_mark: bool,
+    /// Membership in a fleet, if any.
+    pub(super) member: Option<FleetMember>,
 }
 
 impl fmt::Debug for Parts {
@@ -97,6 +100,7 @@ impl Parts {
             probe_key: keys::probe(),
             drained: Drained::default(),
             keeps_mark: false,
+            member: None,
         }
     }
 
@@ -135,6 +139,14 @@ impl Parts {
     pub fn with_restore_mark(self) -> Self {
         Self {
             keeps_mark: true,
+            ..self
+        }
+    }
+
+    /// Takes part in a fleet: receives messages according to the role of the revision, and reports to the registry.
+    pub fn with_fleet(self, member: FleetMember) -> Self {
+        Self {
+            member: Some(member),
             ..self
         }
     }

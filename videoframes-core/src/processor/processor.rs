@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::config::ProcessorConfig;
@@ -13,6 +14,7 @@ use super::parts::Parts;
 use super::rate::Rates;
 use super::shared::Shared;
 use super::slot::Slot;
+use crate::fleet::{Role, WorkerState};
 
 /// The condition on which [`Processor::run`] ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,10 @@ impl Processor {
     /// Returns a processor with these parts, which does nothing before [`Processor::run`].
     pub fn new(mut parts: Parts, config: ProcessorConfig) -> Self {
         parts.rates = Rates::new(&config);
+        if parts.revision().is_some() {
+            // Until the first read of the registry.
+            parts.monitor.set_role(Role::Standby);
+        }
         Self {
             parts: Arc::new(parts),
             config: Arc::new(config),
@@ -78,11 +84,13 @@ impl Processor {
             stopping: stop.child_token(),
             release: CancellationToken::new(),
             ended: CancellationToken::new(),
+            started: Instant::now(),
         });
         let relay = shared.supervise("relay", Shared::relay);
         let mut helpers = JoinSet::new();
         helpers.spawn(shared.supervise("sweep", Shared::sweep));
         helpers.spawn(shared.supervise("sweep of results", Shared::sweep_results));
+        let reports = shared.supervise("fleet", Shared::report);
         if until == Until::Idle {
             helpers.spawn(shared.supervise("watch", Shared::watch_idle));
         }
@@ -94,6 +102,7 @@ impl Processor {
         }
         shared.stopping.cancelled().await;
         self.parts.monitor.enter(Phase::Stopping, concurrency);
+        self.parts.report_soon();
         tracing::info!("accepting no new work");
         let drained = async { while slots.join_next().await.is_some() {} };
         if tokio::time::timeout(self.config.timing.drain, drained)
@@ -114,6 +123,9 @@ impl Processor {
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, relay).await.is_err() {
             tracing::warn!("queue does not respond; leaving messages in the outbox");
         }
+        reports.abort();
+        // Not after an outage: the row of the worker then expires.
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shared.report_state(WorkerState::Stopped)).await;
         // The idle check did not see a message that a slot had just received.
         stop.is_cancelled() || until != Until::Idle || shared.is_idle().await
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,11 +29,13 @@ pub(super) struct Shared {
     pub(super) release: CancellationToken,
     /// Cancelled when no work is left.
     pub(super) ended: CancellationToken,
+    /// Start of the loops.
+    pub(super) started: Instant,
 }
 
 impl Shared {
     /// Registers a loop with a period.
-    fn watch(&self, name: &'static str, period: Duration) -> LoopGuard {
+    pub(super) fn watch(&self, name: &'static str, period: Duration) -> LoopGuard {
         self.parts.monitor.watch(name, max_age(period))
     }
 
@@ -94,6 +97,10 @@ impl Shared {
                 self.pause(self.config.timing.sweep.min(RESTORE_PAUSE)).await;
                 continue;
             }
+            if !self.parts.monitor.role().may_claim() {
+                self.pause(self.config.timing.sweep).await;
+                continue;
+            }
             match sweep::sweep_jobs(&self.parts, &self.config).await {
                 Ok(()) => self.parts.outbox.notify_one(),
                 Err(JobRepoError::Restored) => self.parts.restored().await,
@@ -108,7 +115,9 @@ impl Shared {
         let timing = self.config.timing;
         loop {
             self.parts.monitor.current().await;
-            sweep::sweep_results(&self.parts, &timing).await;
+            if self.parts.monitor.role().may_claim() {
+                sweep::sweep_results(&self.parts, &timing).await;
+            }
             self.pause(timing.sweep.max(timing.orphan / 24)).await;
         }
     }

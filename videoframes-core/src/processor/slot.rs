@@ -10,6 +10,7 @@ use super::accept::Accepted;
 use super::attempt::{Attempt, MessageAction};
 use super::circuit::Admission;
 use super::fault::{self, Point};
+use super::member::SLICE;
 use super::monitor::{LoopGuard, max_age};
 use super::orphans;
 use super::owner;
@@ -22,6 +23,7 @@ use super::stop::{Reason, Stop};
 use super::subject::{Operation, StoreUse, Subject};
 use super::telemetry;
 use crate::error::chain;
+use crate::fleet::Role;
 use crate::jobs::{Claim, ClaimTerms, JobCopy, JobId, JobRepoError, JobStatus, Lease, VideoJob};
 use crate::queue::Message;
 use crate::trace::{self, TraceContext};
@@ -54,9 +56,9 @@ impl Slot {
             drop(pulse);
             let _busy = self.shared.parts.monitor.busy();
             let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
-            // The poll began before the stop, the pause or the restore of the database.
+            // The poll began before the stop, the pause, the restore of the database or the change of the role.
             let monitor = &self.shared.parts.monitor;
-            if monitor.is_paused() || !monitor.may_change_jobs() {
+            if monitor.is_paused() || !monitor.may_change_jobs() || !monitor.role().may_claim() {
                 receipt.extend_visibility(Duration::ZERO).await;
                 self.refund_job();
                 continue;
@@ -140,6 +142,15 @@ impl Slot {
             }
             return false;
         }
+        if !shared.is_turn(Instant::now()) {
+            tokio::select! {
+                () = shared.parts.monitor.role_changed() => {}
+                // A canary waits for a time slice.
+                () = tokio::time::sleep(SLICE) => {}
+                () = shared.stopping.cancelled() => {}
+            }
+            return false;
+        }
         let debt =
             |rate: &Option<Rate>, amount| rate.as_ref().map_or(Duration::ZERO, |rate| rate.take(amount));
         let pause = debt(&shared.parts.rates.jobs, 1.0).max(debt(&shared.parts.rates.bytes, 0.0));
@@ -173,7 +184,12 @@ impl Slot {
         let timing = &self.shared.config.timing;
         let input = &self.shared.parts.input;
         let polled_at = Instant::now();
-        let received = input.receive(1, timing.visibility(), timing.long_poll).await;
+        let wait = match self.shared.parts.monitor.role() {
+            // A longer poll would exceed the share.
+            Role::Canary(_) => timing.long_poll.min(SLICE),
+            Role::Active | Role::Standby => timing.long_poll,
+        };
+        let received = input.receive(1, timing.visibility(), wait).await;
         telemetry::polled();
         match received {
             Ok(messages) => {
@@ -183,7 +199,7 @@ impl Slot {
                     Some(message) => telemetry::received(message.receive_count),
                     None => {
                         self.refund_job();
-                        if !timing.long_poll.is_zero() {
+                        if !wait.is_zero() {
                             self.shared.parts.drained.found(polled_at);
                         }
                     }
@@ -275,6 +291,7 @@ impl Slot {
         let terms = ClaimTerms {
             lease: config.timing.lease,
             crashes: config.crashes,
+            revision: self.shared.parts.revision().cloned(),
         };
         let claimed = Instant::now();
         let span = tracing::info_span!("claim", job.id = %job);
@@ -340,6 +357,10 @@ impl Slot {
                 }
                 self.shared.parts.outbox.notify_one();
                 MessageAction::Delete
+            }
+            Claim::Standby => {
+                self.shared.parts.stand_by();
+                MessageAction::Redeliver(Duration::ZERO)
             }
             Claim::Missing => {
                 tracing::warn!(job.id = %job, "received a message about an unknown or deleted job");

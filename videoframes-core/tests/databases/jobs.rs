@@ -18,6 +18,7 @@ use crate::{OPTIONS, Own};
 pub(crate) const TERMS: ClaimTerms = ClaimTerms {
     lease: Duration::from_secs(60),
     crashes: 3,
+    revision: None,
 };
 
 const SWEEP: SweepTerms = SweepTerms {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connections;
+mod fleet;
 mod jobs;
 mod migrations;
 mod passwords;

@@ -88,6 +88,7 @@ async fn another_program_is_watched() {
         let terms = ClaimTerms {
             lease: Duration::from_secs(60),
             crashes: 3,
+            revision: None,
         };
         let claim = repo.claim(jobs[1].id, "worker", &terms).await.unwrap();
         assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");

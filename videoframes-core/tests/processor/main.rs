@@ -426,6 +426,7 @@ async fn a_worker_without_lease_does_not_remove_an_adopted_archive() {
     let terms = ClaimTerms {
         lease: Duration::from_secs(90),
         crashes: 3,
+        revision: None,
     };
     let Claim::Claimed(lease, _) = setup.repo.claim(job, "another", &terms).await.unwrap() else {
         panic!("the lease has expired");

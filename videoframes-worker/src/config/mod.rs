@@ -26,6 +26,7 @@ use self::values::{positive_time, size};
 pub(crate) use self::variables::VARIABLES;
 pub(crate) use self::variables::help;
 use crate::args::LocationArgs;
+use crate::fleet::{RevisionSource, revision};
 
 /// The format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) migrate: bool,
     pub(crate) scratch_quota: u64,
     pub(crate) max_receives: u32,
+    /// Revision of this worker, if it takes part in blue/green deployments.
+    pub(crate) revision: Option<RevisionSource>,
     pub(crate) outage: Duration,
     pub(crate) ffmpeg: Option<PathBuf>,
     /// Address of the operations port; `None` if off.
@@ -98,6 +101,7 @@ impl Config {
             migrate: read.get("VF_MIGRATE", on_off),
             scratch_quota: read.get("VF_SCRATCH_QUOTA", size),
             max_receives: read.get("VF_MAX_RECEIVES", count),
+            revision: read.optional("VF_REVISION", revision),
             outage: read.get("VF_OUTAGE_TIMEOUT", time),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
             ops_listen: match location.local.is_some() && !read.is_set("VF_OPS_LISTEN") {

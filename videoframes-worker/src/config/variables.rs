@@ -81,6 +81,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ),
     ("VF_CONCURRENCY", "1", "maximum number of concurrent jobs"),
     (
+        "VF_REVISION",
+        "",
+        "name of the revision of this worker, for 'vf-worker fleet'; or ecs: its task definition",
+    ),
+    (
         "VF_JOBS_PER_MINUTE",
         "",
         "maximum number of jobs started per minute",

@@ -68,8 +68,7 @@ impl Report {
 }
 
 fn is_system_fault(code: &str) -> bool {
-    let known = ErrorCode::ALL.iter().find(|known| known.as_str() == code);
-    known.is_none_or(|known| known.is_system_fault())
+    ErrorCode::from_name(code).is_none_or(ErrorCode::is_system_fault)
 }
 
 /// Makes messages that differ only in numbers the same type.

@@ -38,7 +38,9 @@ const REASONS: &[&str] = &[
 /// Queues of a worker.
 pub(super) const QUEUES: &[&str] = &["input", "notifier", "dead_letter"];
 /// Loops of a worker.
-const LOOPS: &[&str] = &["slot", "heartbeat", "relay", "sweep", "runtime"];
+const LOOPS: &[&str] = &["slot", "heartbeat", "relay", "sweep", "fleet", "runtime"];
+/// Roles of the revision of a worker.
+const ROLES: &[&str] = &["active", "canary", "standby"];
 
 const fn gauge_of(name: &'static str, unit: Unit, help: &'static str) -> Metric {
     Metric::new(MetricKind::Gauge, name, unit, help)
@@ -54,6 +56,12 @@ const METRICS: &[Metric] = &[
         "1 while this reason prevents the worker from starting jobs, else 0. The worker is ready if all series are 0.",
     )
     .labels(Labels::Product(&[("reason", REASONS)])),
+    gauge_of(
+        "videoframes_fleet_role",
+        Unit::Count,
+        "1 for the role of the revision of the worker, else 0. A worker without a revision is active.",
+    )
+    .labels(Labels::Product(&[("role", ROLES)])),
     gauge_of(
         "videoframes_loop_age_seconds",
         Unit::Seconds,
@@ -150,6 +158,10 @@ pub(super) fn record(facts: &Facts, readiness: &Health) {
             .iter()
             .any(|text| text == reason || (*reason == "loop" && text.starts_with("loop:")));
         gauge!("videoframes_ready", "reason" => *reason).set(f64::from(u8::from(holds)));
+    }
+    for role in ROLES {
+        let holds = facts.processor.role.as_str() == *role;
+        gauge!("videoframes_fleet_role", "role" => *role).set(f64::from(u8::from(holds)));
     }
     for name in LOOPS {
         let ages = facts.processor.loops.iter().filter(|pulse| pulse.name == *name);

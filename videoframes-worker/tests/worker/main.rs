@@ -13,6 +13,7 @@ mod crowd;
 mod error_tracking;
 mod events;
 mod faults;
+mod fleet;
 mod jobs;
 mod kills;
 mod log;

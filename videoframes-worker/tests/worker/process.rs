@@ -38,6 +38,10 @@ impl Worker {
         );
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         let mut status = None;
         wait("the worker ends", || {

@@ -8,6 +8,7 @@ use super::finish::End;
 use super::restore::Checked;
 use super::row;
 use crate::database::{Database, Session, text};
+use crate::fleet::admits;
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
 use crate::jobs::restore::next_epoch;
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, LeaseEpoch, Stage};
@@ -20,6 +21,11 @@ pub(super) async fn claim(
 ) -> Result<Claim, CallError> {
     let database = &checked.database;
     let (transaction, generation, facts) = checked.begin_with(job).await?;
+    if let Some(revision) = &terms.revision
+        && !admits(database, &transaction, revision).await?
+    {
+        return Ok(Claim::Standby);
+    }
     let Some(facts) = facts else {
         return Ok(Claim::Missing);
     };

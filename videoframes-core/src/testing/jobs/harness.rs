@@ -21,6 +21,7 @@ pub(super) const RETENTION: Duration = Duration::from_secs(30 * 86400);
 pub(super) const CLAIM: ClaimTerms = ClaimTerms {
     lease: LEASE,
     crashes: 3,
+    revision: None,
 };
 pub(super) const SWEEP: SweepTerms = SweepTerms {
     overdue: Duration::from_secs(1800),

@@ -26,26 +26,8 @@ use crate::start::with_retries;
 use crate::sweeper::Sweeper;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(
-    mut config: Config,
-    args: &RunArgs,
-    log_filter: LogFilter,
-) -> Result<ExitCode, Failure> {
-    if let Some(concurrency) = args.concurrency {
-        if concurrency == 0 {
-            return Err(Failure::new(exit::USAGE, "--concurrency must be at least 1"));
-        }
-        config.processor.concurrency = concurrency;
-    }
-    if args.standby && config.revision.is_none() {
-        return Err(Failure::new(
-            exit::USAGE,
-            "--standby needs VF_REVISION, the name of the revision",
-        ));
-    }
-    if let Some(instance) = service::instance() {
-        config.processor.owner = instance.to_owned();
-    }
+pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -> Result<ExitCode, Failure> {
+    let config = with_args(config, args)?;
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let machine = Machine::open(&config, log_filter).await?;
     let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse(machine.monitor.clone())));
@@ -124,6 +106,26 @@ pub(crate) async fn run(
     sweeper.abort();
     place.database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the configuration with the options of the command line and the instance of the service manager.
+fn with_args(mut config: Config, args: &RunArgs) -> Result<Config, Failure> {
+    if let Some(concurrency) = args.concurrency {
+        if concurrency == 0 {
+            return Err(Failure::new(exit::USAGE, "--concurrency must be at least 1"));
+        }
+        config.processor.concurrency = concurrency;
+    }
+    if args.standby && config.revision.is_none() {
+        return Err(Failure::new(
+            exit::USAGE,
+            "--standby needs VF_REVISION, the name of the revision",
+        ));
+    }
+    if let Some(instance) = service::instance() {
+        config.processor.owner = instance.to_owned();
+    }
+    Ok(config)
 }
 
 async fn member(config: &Config, database: &Database, standby: bool) -> Result<FleetMember, Failure> {

@@ -5,6 +5,7 @@
 //! processor takes part with a [`FleetMember`](crate::processor::FleetMember).
 
 mod change;
+mod error;
 mod registry;
 mod revision;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -13,7 +14,8 @@ mod state;
 mod worker;
 
 pub use self::change::FleetChange;
-pub use self::registry::{FleetError, FleetRegistry};
+pub use self::error::FleetError;
+pub use self::registry::FleetRegistry;
 pub use self::revision::{InvalidRevision, InvalidShare, Revision, Share};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sea_orm::SeaOrmFleet;

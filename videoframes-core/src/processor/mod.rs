@@ -36,6 +36,7 @@ mod receipt;
 mod reconcile;
 mod relay;
 mod renditions;
+mod report;
 mod restore;
 mod retry;
 mod shared;

@@ -10,13 +10,13 @@ use super::accept::Accepted;
 use super::attempt::{Attempt, MessageAction};
 use super::circuit::Admission;
 use super::fault::{self, Point};
-use super::member::SLICE;
 use super::monitor::{LoopGuard, max_age};
 use super::orphans;
 use super::owner;
 use super::producer::trace_context;
 use super::rate::Rate;
 use super::receipt::Receipt;
+use super::report::SLICE;
 use super::retry::Backoff;
 use super::shared::Shared;
 use super::stop::{Reason, Stop};
@@ -288,26 +288,9 @@ impl Slot {
         receipt: &Receipt,
     ) -> Result<MessageAction, JobRepoError> {
         let config = &self.shared.config;
-        let terms = ClaimTerms {
-            lease: config.timing.lease,
-            crashes: config.crashes,
-            revision: self.shared.parts.revision().cloned(),
-        };
         let claimed = Instant::now();
         let span = tracing::info_span!("claim", job.id = %job);
-        let claiming = async {
-            let claim = self.claim_with_retries(job, &terms, claimed).await?;
-            match claim {
-                Claim::Missing if self.recover(job, copy).await? => {
-                    self.claim_with_retries(job, &terms, claimed).await
-                }
-                Claim::Terminal(row) if self.shared.parts.recover_retry(&row, copy).await? => {
-                    self.claim_with_retries(job, &terms, claimed).await
-                }
-                claim => Ok(claim),
-            }
-        };
-        let claim = claiming.instrument(span).await?;
+        let claim = self.claim_or_recover(job, copy, claimed).instrument(span).await?;
         self.shared.parts.circuits.succeeded(&Subject::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.refund_job();
@@ -367,6 +350,31 @@ impl Slot {
                 MessageAction::Delete
             }
         })
+    }
+
+    /// Claims a job; first recovers it from the copy in its message, if a restored database lost a change.
+    async fn claim_or_recover(
+        &self,
+        job: JobId,
+        copy: Option<&JobCopy>,
+        claimed: Instant,
+    ) -> Result<Claim, JobRepoError> {
+        let config = &self.shared.config;
+        let terms = ClaimTerms {
+            lease: config.timing.lease,
+            crashes: config.crashes,
+            revision: self.shared.parts.revision().cloned(),
+        };
+        let claim = self.claim_with_retries(job, &terms, claimed).await?;
+        let is_recovered = match &claim {
+            Claim::Missing => self.recover(job, copy).await?,
+            Claim::Terminal(row) => self.shared.parts.recover_retry(row, copy).await?,
+            _ => false,
+        };
+        match is_recovered {
+            true => self.claim_with_retries(job, &terms, claimed).await,
+            false => Ok(claim),
+        }
     }
 
     /// Rebuilds the row of a job from the copy in its message, if a restored database lost the row.

@@ -83,7 +83,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_REVISION",
         "",
-        "name of the revision of this worker, for 'vf-worker fleet'; or ecs: its task definition",
+        "name of the revision of this worker ('vf-worker fleet'); 'ecs' for its ECS task definition",
     ),
     (
         "VF_JOBS_PER_MINUTE",

@@ -103,7 +103,7 @@ impl Protection {
                         (false, _) => {}
                     }
                     was_set = is_set;
-                    // Decides again at once, or tries again later.
+                    // Decides again at once, or after a pause.
                     Some(Instant::now() + if is_set { Duration::ZERO } else { RETRY })
                 }
             };

@@ -31,8 +31,12 @@ fn help_reads_as_agreed() {
         "reconcile",
         "dlq",
         "provision",
+        "fleet",
+        "fleet shift",
+        "fleet canary",
     ] {
-        insta::assert_snapshot!(format!("help_{command}"), place.stdout(&[command, "--help"]));
+        let args: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        insta::assert_snapshot!(format!("help_{}", command.replace(' ', "_")), place.stdout(&args));
     }
 }
 

@@ -25,6 +25,7 @@ NOT_APPLIED = Path(__file__).with_name("not_applied.txt")
 PATIENCE = 60
 PLACEHOLDER = re.compile(r"\$\{(import:)?([^}]+)\}")
 MISSING = object()
+CREATED = "CREATE_COMPLETE"
 UNKNOWN = "AWS::Videoframes::Unknown"
 # The template of a nested stack is a path until `aws cloudformation package` uploads the template.
 NESTED = "AWS::CloudFormation::Stack"
@@ -361,7 +362,7 @@ def check_stack(applied, say):
     if refused:
         return
     status = applied.create()
-    if status != "CREATE_COMPLETE":
+    if status != CREATED:
         yield f"{applied.name}: {status}: {'; '.join(applied.failures())}"
         return
     yield from compare(applied, applied.source, "created")
@@ -374,21 +375,25 @@ def check_stack(applied, say):
 
 
 def in_order(stacks):
-    """Returns the stacks, each after those whose outputs the stack imports."""
+    """Returns the stacks and those whose outputs they import, each after the stacks that it needs."""
     exports, imports = {}, {}
-    for name in stacks:
+    for name in template.names():
         resolved = template.resolve(name, "production")
         exports[name] = {each["Export"]["Name"] for each in resolved.outputs.values() if "Export" in each}
         imports[name] = {value for text in template.texts([resolved.resources, resolved.outputs])
                          for imported, value in PLACEHOLDER.findall(text) if imported}
+    needed = set(stacks)
+    while more := {name for name in exports if any(exports[name] & imports[each] for each in needed)} - needed:
+        needed |= more
     ordered = []
-    while len(ordered) < len(stacks):
+    while needed:
         known = {value for name in ordered for value in exports[name]}
-        ready = [name for name in stacks if name not in ordered and imports[name] <= known]
+        ready = sorted(name for name in needed if imports[name] <= known)
         if not ready:
-            missing = {value for name in stacks if name not in ordered for value in imports[name] - known}
+            missing = {value for name in needed for value in imports[name] - known}
             raise ValueError(f"no stack exports {', '.join(sorted(missing))}")
         ordered += ready
+        needed.difference_update(ready)
     return ordered
 
 
@@ -396,4 +401,8 @@ def check(stacks, say):
     """Yields the differences that not_applied.txt does not list, and the lines without a difference."""
     with Emulator() as emulator:
         for name in in_order(stacks):
-            yield from check_stack(Applied(emulator, name), say)
+            applied = Applied(emulator, name)
+            if name in stacks:
+                yield from check_stack(applied, say)
+            elif (status := applied.create()) != CREATED:
+                yield f"{name}: {status}: {'; '.join(applied.failures())}"

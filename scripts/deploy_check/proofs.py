@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from . import tools
-from .emulator import NotApplied
+from . import template, tools
+from .emulator import NotApplied, in_order
 
 BUCKET = """
 AWSTemplateFormatVersion: "2010-09-09"
@@ -40,6 +40,15 @@ def check_lists():
             yield f"a list is accepted that must be reported with '{expected}'"
 
 
+def check_order():
+    """Yields the stacks that are not applied after all stacks that they need."""
+    for name in template.names():
+        if in_order([name])[-1] != name:
+            yield f"the order of the stacks that {name} needs does not end with {name}"
+    if "data" not in in_order(["service"]):
+        yield "the service is applied without the data that it imports"
+
+
 def check_tool(tool, cases):
     """Yields the templates that a tool accepts."""
     with tempfile.TemporaryDirectory(prefix="vf-deploy.") as folder:
@@ -55,6 +64,7 @@ def check_tool(tool, cases):
 def check(slow):
     """Yields what a check accepts although it is broken."""
     yield from check_lists()
+    yield from check_order()
     if slow:
         yield from check_tool(tools.cfn_lint, FOR_CFN_LINT)
         if tools.CHECKOV.exists():

@@ -17,6 +17,8 @@ SCRIPTS = ("check-kubernetes", "check-units", "check-workflows")
 SLOW_SCRIPTS = ("check-image",)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
 PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
+# Exit code of a script that needs a tool which is not installed here; the script prints which one.
+CANNOT_RUN = 3
 # A reason has at least a few words.
 SHORTEST_REASON = 20
 
@@ -64,20 +66,25 @@ def checkov(stacks, folder=template.FOLDER):
                 yield f"{name}: {resource}: the skip of {check} has no effect: remove the skip"
 
 
-def scripts(slow):
-    """Yields the scripts that failed."""
+def scripts(slow, say):
+    """Yields the scripts that failed. `say` gets the scripts that cannot run on this machine."""
     for name in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
         script = template.ROOT / "scripts" / name
         if script.exists():
-            status = subprocess.run([script]).returncode
-            # Exit code 3: a tool is not installed; the script has printed which one.
-            if status not in (0, 3):
-                yield f"scripts/{name} failed with exit code {status}"
+            yield from failures([script], say)
 
 
-def python_checks():
-    """Yields the failed checks."""
+def python_checks(say):
+    """Yields the failed checks. `say` gets the checks that cannot run on this machine."""
     for name, *arguments in PYTHON_CHECKS:
-        status = subprocess.run([sys.executable, template.ROOT / "scripts" / name, *arguments]).returncode
-        if status:
-            yield f"scripts/{name} failed with exit code {status}"
+        yield from failures([sys.executable, template.ROOT / "scripts" / name, *arguments], say)
+
+
+def failures(command, say):
+    """Runs a script. Yields its failure."""
+    name = next(Path(word).name for word in command if Path(word).parent.name == "scripts")
+    status = subprocess.run(command).returncode
+    if status == CANNOT_RUN:
+        say(f"scripts/{name} did not run: this machine lacks a tool")
+    elif status:
+        yield f"scripts/{name} failed with exit code {status}"

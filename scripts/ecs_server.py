@@ -29,6 +29,8 @@ class EcsServer:
         self.model = botocore.session.get_session().get_service_model("ecs")
         # Started tasks in order, tasks by token, and the number of starts that fail for lack of capacity.
         self.tasks, self.tokens, self.refusals = [], {}, 0
+        # Revision of the task definition of each service revision.
+        self.definitions = {"blue": 6, "green": 7}
         self.actions = set()
         server = self
 
@@ -82,7 +84,7 @@ class EcsServer:
             "serviceRevisionArn": arn,
             "serviceArn": self.deployment["serviceArn"],
             "clusterArn": self.deployment["clusterArn"],
-            "taskDefinition": f"{ARN}:task-definition/vf-staging:{ {'blue': 6, 'green': 7}[known[arn]] }",
+            "taskDefinition": f"{ARN}:task-definition/vf-staging:{self.definitions[known[arn]]}",
             "launchType": "FARGATE",
             "networkConfiguration": NETWORK,
         } for arn in serviceRevisionArns]

@@ -1,6 +1,14 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it, with `set -euo pipefail` on. Works with bash 3.2 (macOS).
 
+# With --help as the only argument, prints the comment at the start of the script.
+case $#:${1:-} in
+1:--help | 1:-h)
+    awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
+    exit 0
+    ;;
+esac
+
 caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD

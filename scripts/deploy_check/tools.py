@@ -12,9 +12,9 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 TOOLS = (TARGET if TARGET.is_absolute() else template.ROOT / TARGET) / "tools"
 CHECKOV = TOOLS / "deploy" / "bin" / "checkov"
 # Scripts that check further files of deploy/; each finds its own tools.
-SCRIPTS = ("check-kubernetes", "check-units", "check-workflows")
+SCRIPTS = (["check-image", "--quick"], ["check-kubernetes"], ["check-units"], ["check-workflows"])
 # Scripts of the slow half: this one builds an image.
-SLOW_SCRIPTS = ("check-image",)
+SLOW_SCRIPTS = (["check-image"],)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
 PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # A reason has at least a few words.
@@ -66,10 +66,10 @@ def checkov(stacks, folder=template.FOLDER):
 
 def scripts(slow):
     """Yields the scripts that failed."""
-    for name in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
+    for name, *arguments in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
         script = template.ROOT / "scripts" / name
         if script.exists():
-            status = subprocess.run([script]).returncode
+            status = subprocess.run([script, *arguments]).returncode
             # Exit code 3: a tool is not installed; the script has printed which one.
             if status not in (0, 3):
                 yield f"scripts/{name} failed with exit code {status}"

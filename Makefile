@@ -1,7 +1,7 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check bench image install uninstall stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check bench image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, 
 
 image: ## build the container image of vf-worker, without a registry
 	@scripts/image
+
+image-test: ## build the container image, run a worker in it, and check both
+	@scripts/check-image
 
 install: ## install vf-worker and its systemd units; prefix and DESTDIR are honoured
 	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install

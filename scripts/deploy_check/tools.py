@@ -12,9 +12,9 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 TOOLS = (TARGET if TARGET.is_absolute() else template.ROOT / TARGET) / "tools"
 CHECKOV = TOOLS / "deploy" / "bin" / "checkov"
 # Scripts that check further files of deploy/; each finds its own tools.
-SCRIPTS = ("check-kubernetes", "check-units", "check-workflows")
+SCRIPTS = (["check-image", "--quick"], ["check-kubernetes"], ["check-units"], ["check-workflows"])
 # Scripts of the slow half: this one builds an image.
-SLOW_SCRIPTS = ("check-image",)
+SLOW_SCRIPTS = (["check-image"],)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
 PYTHON_CHECKS = (["check-hook"], ["check-iam-source"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
 # Exit code of a script that needs a tool which is not installed here; the script prints which one.
@@ -68,21 +68,18 @@ def checkov(stacks, folder=template.FOLDER):
 
 def scripts(slow, say):
     """Yields the scripts that failed. `say` gets the scripts that cannot run on this machine."""
-    for name in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
-        script = template.ROOT / "scripts" / name
-        if script.exists():
-            yield from failures([script], say)
+    for name, *arguments in (*SCRIPTS, *(SLOW_SCRIPTS if slow else ())):
+        yield from failures(name, [template.ROOT / "scripts" / name, *arguments], say)
 
 
 def python_checks(say):
     """Yields the failed checks. `say` gets the checks that cannot run on this machine."""
     for name, *arguments in PYTHON_CHECKS:
-        yield from failures([sys.executable, template.ROOT / "scripts" / name, *arguments], say)
+        yield from failures(name, [sys.executable, template.ROOT / "scripts" / name, *arguments], say)
 
 
-def failures(command, say):
+def failures(name, command, say):
     """Runs a script. Yields its failure."""
-    name = next(Path(word).name for word in command if Path(word).parent.name == "scripts")
     status = subprocess.run(command).returncode
     if status == CANNOT_RUN:
         say(f"scripts/{name} did not run: this machine lacks a tool")

@@ -1,9 +1,10 @@
 """Rules for the pipeline: registry and roles of the workflows."""
 
 import json
+import re
 
 from ..documents import NAMES, differences
-from ..template import put, remove
+from ..template import ROOT, put, remove
 from . import rule
 
 GITHUB = "token.actions.githubusercontent.com"
@@ -45,6 +46,14 @@ def roles_have_the_policies_of_the_documents(stack):
             yield f"{name}: other managed policies"
         if each["RoleName"] != f"videoframes-{stack.environment}-{names[name]}":
             yield f"{name}: the workflows expect another name"
+
+
+@rule(remove("DeployRole.MaxSessionDuration"), put("DeployRole.MaxSessionDuration", 3600))
+def the_session_of_the_deploy_role_is_as_long_as_the_workflow_requests(stack):
+    workflow = (ROOT / ".github" / "workflows" / "deploy-environment.yml").read_text()
+    requested = int(re.search(r"role-duration-seconds: (\d+)", workflow)[1])
+    if stack.resources["DeployRole"]["Properties"].get("MaxSessionDuration") != requested:
+        yield f"DeployRole: the workflow requests sessions of {requested} s"
 
 
 @rule(put("Repository.ImageTagMutability", "MUTABLE"), put("Repository.ImageScanningConfiguration.ScanOnPush", False),

@@ -194,7 +194,9 @@ fn shown_duration(clip: &Path, time_base: Q, last: Q) -> Result<Q, String> {
         .args(["-nostdin", "-v", "error", "-copyts", "-i"])
         .arg(clip);
     let ticks = Q::int(1).over(time_base);
-    let filters = format!("scale=16:16,fps={ticks}:round=up");
+    // Only the last frame is repeated for each tick.
+    let from = last.over(time_base);
+    let filters = format!("scale=16:16,settb={time_base},trim=start_pts={from},fps={ticks}:round=up");
     command.args(["-map", "0:V:0", "-vf", &filters, "-fps_mode", "passthrough"]);
     command.args(["-f", "framecrc", "-"]);
     let printed = cache::run(&mut command, &[])?;

@@ -1,9 +1,10 @@
 """Compares the roles of a stack with the documents in docs/iam, which `Metadata` of each role names."""
 
+import functools
 import json
 import re
 
-from .template import ACCOUNT, REGION, ROOT
+from .template import ACCOUNT, REGION, ROOT, parameters_of
 
 FOLDER = ROOT / "docs" / "iam"
 PREFIX = "videoframes-{environment}"
@@ -45,6 +46,17 @@ ARNS = {
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:SECRET":
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:" + PREFIX + "-database-ca-AAAAAA",
 }
+# By stack: names and ARNs of resources that the stack creates itself, and references to them.
+DATA = "videoframes-{environment}-" + ACCOUNT
+CREATED = {
+    "data": {
+        "FRAMES": DATA + "-results", "FRAMES-REPLICA": DATA + "-results-replica",
+        "SUBNETS": "${{DatabaseSubnets}}", "PARAMETERS": "${{DatabaseParameters}}",
+        f"arn:aws:kms:{REGION}:{ACCOUNT}:key/KEY": "${{Key.Arn}}",
+    },
+    "network": {f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:FLOW-LOGS:*": "${{FlowLogGroup.Arn}}"},
+    "audit": {f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:TRAIL-LOGS:*": "${{TrailLogs.Arn}}", "TRAIL": PREFIX},
+}
 WORD = re.compile(r"(?<![A-Za-z0-9-])(GITHUB-OWNER/GITHUB-NAME|ALARMS-\*|ENVIRONMENT-drift|[A-Z]+(?:-[A-Z]+)*)"
                   r"(?![A-Za-z0-9-])")
 # Types of resources, the property with their name, and the ARN with the name.
@@ -55,8 +67,23 @@ OWN = {
 }
 
 
-def document(path, environment, own):
-    """Returns a document with the names of the stacks. `own` has names for words and ARNs that a stack gives itself."""
+@functools.cache
+def read(path):
+    """Returns a document, which nobody may change."""
+    return json.loads((FOLDER / f"{path}.json").read_text())
+
+
+def created(stack):
+    """Returns the names and ARNs of resources that a stack creates, and of those in the second region."""
+    parameters = parameters_of(stack.environment)
+    replica = {"REPLICA-REGION": parameters["ReplicaRegion"],
+               f"arn:aws:kms:REPLICA-REGION:{ACCOUNT}:key/REPLICA-KEY": parameters["ReplicaKey"]}
+    return CREATED.get(stack.name, {}) | replica
+
+
+def document(path, stack):
+    """Returns a document with the names of the stacks."""
+    environment, own = stack.environment, created(stack)
     names, arns = NAMES | own, ARNS | own
 
     def name(match):
@@ -70,7 +97,7 @@ def document(path, environment, own):
         text = re.sub("(?<!-)REGION", REGION, node).replace("ACCOUNT", ACCOUNT)
         return arns[text].format(environment=environment) if text in arns else WORD.sub(name, text)
 
-    found = json.loads((FOLDER / f"{path}.json").read_text())
+    found = read(path)
     return {"Version": found["Version"], "Statement": [
         {key: each if key in ("Sid", "Effect") else named(each) for key, each in statement.items()}
         for statement in found["Statement"]]}
@@ -110,17 +137,20 @@ def normal(policy):
     return {"Version": policy["Version"], "Statement": sorted(statements)}
 
 
-def differences(stack, name, own=None):
+def differences(stack, name):
     """Yields the differences between a role of a stack and its documents."""
     resource = stack.resources[name]
     properties, metadata = resource["Properties"], resource.get("Metadata", {})
-    trust = document(f"trust/{metadata['Trust']}", stack.environment, own or {})
+    if not {"Policies", "Trust"} <= metadata.keys():
+        yield f"{name}: Metadata does not name the documents of Policies and Trust"
+        return
+    trust = document(f"trust/{metadata['Trust']}", stack)
     if normal(with_own_names(stack, properties["AssumeRolePolicyDocument"])) != normal(trust):
         yield f"{name}: the trust policy is not docs/iam/trust/{metadata['Trust']}.json"
-    policies = {each["PolicyName"]: each["PolicyDocument"] for each in properties["Policies"]}
+    policies = {each["PolicyName"]: each["PolicyDocument"] for each in properties.get("Policies", [])}
     if set(policies) != set(metadata["Policies"]):
         yield f"{name}: the policies are not {metadata['Policies']}"
         return
     for policy, found in policies.items():
-        if normal(with_own_names(stack, found)) != normal(document(policy, stack.environment, own or {})):
+        if normal(with_own_names(stack, found)) != normal(document(policy, stack)):
             yield f"{name}: the policy is not docs/iam/{policy}.json"

@@ -69,8 +69,7 @@ def nobody_can_delete_log_files(stack):
 
 @rule(remove("TrailBucketPolicy.PolicyDocument.Statement.1"),
       put("TrailBucketPolicy.PolicyDocument.Statement.2.Condition.StringEquals.aws:SourceArn", "*"),
-      remove("TrailBucketPolicy.PolicyDocument.Statement.2.Condition"), remove("TrailRole.Policies"),
-      put("TrailRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+      remove("TrailBucketPolicy.PolicyDocument.Statement.2.Condition"),
       remove("Key.KeyPolicy.Statement.1.Action.0"))
 def only_the_trail_writes_log_files(stack):
     trail = {"StringEquals": {"aws:SourceArn": trail_arn(stack)}}
@@ -89,14 +88,6 @@ def only_the_trail_writes_log_files(stack):
     if [(each["Effect"], set(each["Action"]), each["Condition"]) for each in key] != [
             ("Allow", {"kms:GenerateDataKey*", "kms:DescribeKey"}, trail)]:
         yield "Key: the trail cannot encrypt, or others can"
-    role = stack.resources["TrailRole"]["Properties"]
-    granted = [each for policy in role["Policies"] for each in statements(policy["PolicyDocument"])]
-    if [(each["Effect"], set(each["Action"]), each["Resource"]) for each in granted] != [
-            ("Allow", {"logs:CreateLogStream", "logs:PutLogEvents"}, "${TrailLogs.Arn}")]:
-        yield "TrailRole: cannot write the log group, or other log groups, too"
-    if [(each["Principal"], each["Condition"]) for each in statements(role["AssumeRolePolicyDocument"])] != [
-            (service, trail)]:
-        yield "TrailRole: others than the trail have the role"
 
 
 @rule(remove("Detector"), put("Detector.Enable", False), remove("Detector.Features.1"),

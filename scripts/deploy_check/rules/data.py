@@ -113,39 +113,17 @@ def results_are_replicated_into_the_second_region(stack):
         yield f"Results: all objects with delete markers have to be replicated to {bucket}"
 
 
-@rule(remove("ReplicationRole.Policies.0.PolicyDocument.Statement.4"),
-      put("RestoreRole.Policies.0.PolicyDocument.Statement.5.Resource", "*"),
-      remove("ReplicationRole.AssumeRolePolicyDocument.Statement.0.Condition"))
-def roles_have_the_policies_of_docs_iam(stack):
-    parameters = parameters_of(stack.environment)
-    prefix = f"videoframes-{stack.environment}-{ACCOUNT}"
-    own = {
-        "FRAMES": f"{prefix}-results", "FRAMES-REPLICA": f"{prefix}-results-replica",
-        "REPLICA-REGION": parameters["ReplicaRegion"],
-        "SUBNETS": "${{DatabaseSubnets}}", "PARAMETERS": "${{DatabaseParameters}}",
-        f"arn:aws:kms:{documents.REGION}:{ACCOUNT}:key/KEY": "${{Key.Arn}}",
-        f"arn:aws:kms:REPLICA-REGION:{ACCOUNT}:key/REPLICA-KEY": parameters["ReplicaKey"],
-    }
-    for name in ("ReplicationRole", "RestoreRole"):
-        yield from documents.differences(stack, name, own)
-
-
 AWS_MANAGED = "arn:aws:iam::aws:policy/service-role/"
 
 
 @rule(put("BackupRole.ManagedPolicyArns.0", "arn:aws:iam::aws:policy/AdministratorAccess"),
-      remove("MonitoringRole.ManagedPolicyArns"),
-      put("BackupRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com"))
+      remove("MonitoringRole.ManagedPolicyArns"))
 def roles_of_services_have_only_the_policy_of_their_service(stack):
-    expected = {"BackupRole": ("backup.amazonaws.com", "AWSBackupServiceRolePolicyForBackup"),
-                "MonitoringRole": ("monitoring.rds.amazonaws.com", "AmazonRDSEnhancedMonitoringRole")}
-    for name, (service, policy) in expected.items():
+    expected = {"BackupRole": "AWSBackupServiceRolePolicyForBackup", "MonitoringRole": "AmazonRDSEnhancedMonitoringRole"}
+    for name, policy in expected.items():
         properties = stack.resources[name]["Properties"]
         if properties.get("ManagedPolicyArns") != [AWS_MANAGED + policy] or properties.get("Policies"):
             yield f"{name}: the policy is not {policy}"
-        trust = statements(properties["AssumeRolePolicyDocument"])
-        if [each["Principal"] for each in trust] != [{"Service": service}]:
-            yield f"{name}: not only {service} has the role"
 
 
 @rule(put("InputQueue.MessageRetentionPeriod", 60), remove("InputQueue.RedrivePolicy"),

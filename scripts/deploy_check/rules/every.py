@@ -2,10 +2,14 @@
 
 import re
 
+from .. import documents
 from ..template import ACCOUNT, put, remove, texts
 from . import listed, rule, statements
 
 REFERENCE = re.compile(r"\$\{(?!import:)(\w+)[.}]")
+GITHUB = "token.actions.githubusercontent.com"
+# The condition that names repository and environment, in a path.
+SUB = f"{GITHUB}:sub".replace(".", r"\.")
 # Days during which a key can be kept from deletion: the maximum.
 KEY_DAYS = 30
 
@@ -177,6 +181,42 @@ def everybody_is_never_allowed_without_a_condition(stack):
                 yield f"{path}: everybody is allowed"
 
 
+@rule(
+    audit=[remove("TrailRole.Policies"), put("TrailRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+           remove("TrailRole.AssumeRolePolicyDocument.Statement.0.Condition")],
+    data=[remove("ReplicationRole.Policies.0.PolicyDocument.Statement.4"),
+          put("RestoreRole.Policies.0.PolicyDocument.Statement.5.Resource", "*"),
+          remove("ReplicationRole.AssumeRolePolicyDocument.Statement.0.Condition"),
+          put("BackupRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com")],
+    network=[put("FlowLogRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"), remove("FlowLogRole.Policies"),
+             remove("FlowLogRole.AssumeRolePolicyDocument.Statement.0.Condition"), remove("FlowLogRole:Metadata")],
+    pipeline=[put(f"DeployRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.{SUB}",
+                  "repo:OTHER/x:environment:production"),
+              put("DeployRole.AssumeRolePolicyDocument.Statement.0.Condition",
+                  {"StringLike": {f"{GITHUB}:sub": "repo:OWNER/videoframes:*"}}),
+              put("DriftRole.AssumeRolePolicyDocument.Statement.0.Condition",
+                  {"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}}),
+              remove("DeployRole.AssumeRolePolicyDocument.Statement.0.Condition"),
+              put("CloudFormationRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com"),
+              put("DeployRole.Policies.0.PolicyDocument.Statement.0.Action", "iam:*"),
+              put("DeployRole.Policies.0.PolicyDocument.Statement.2.Condition", {}),
+              put("CloudFormationRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+              remove("DriftRole.Policies")],
+    service=[put("WorkerRole.Policies.0.PolicyDocument.Statement.+",
+                 {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": "*"}),
+             put("WorkerRole.Policies.0.PolicyDocument.Statement.1.Resource", "*"),
+             remove("WorkerRole.Policies.0.PolicyDocument.Statement.6.Condition"),
+             put("OwnerRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+             remove("ExecutionRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals"),
+             put("ExecutionRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com"),
+             remove("HookRole.Policies.0.PolicyDocument.Statement.0.Condition"),
+             put("HookRole.Policies.0.PolicyDocument.Statement.2.Resource.+", "*"),
+             put("HookInvokerRole.Policies.0.PolicyDocument.Statement.0.Action", "lambda:*")])
+def each_role_has_the_policies_of_docs_iam(stack):
+    for name, _ in stack.of_type("AWS::IAM::Role"):
+        yield from documents.differences(stack, name)
+
+
 # S3 delivers access logs only to a bucket with keys of S3.
 ACCESS_LOGS = "access-logs"
 PRIVATE = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -212,6 +252,13 @@ TLS_ONLY = {
     "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues", "sqs:*"),
     "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics", "sns:Publish"),
 }
+# The documents with this statement, for buckets and queues without CloudFormation.
+DOCUMENTED = {"AWS::S3::Bucket": "resources/bucket", "AWS::SQS::Queue": "resources/queue"}
+
+
+def denial(action):
+    """Returns the statement that denies everybody all requests without TLS, without its resource."""
+    return {"Effect": "Deny", "Principal": "*", "Action": action, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 
 
 def denies_without_tls(document, owner, kind, action):
@@ -221,9 +268,8 @@ def denies_without_tls(document, owner, kind, action):
         "AWS::SQS::Queue": [f"${{{owner}.Arn}}"],
         "AWS::SNS::Topic": [f"${{{owner}}}"],
     }[kind]
-    return any(each.get("Effect") == "Deny" and each.get("Principal") == "*" and each.get("Action") == action
-               and set(resources) <= set(listed(each.get("Resource")))
-               and each.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}} for each in statements(document))
+    return any(denial(action).items() <= each.items() and set(resources) <= set(listed(each.get("Resource")))
+               for each in statements(document))
 
 
 @rule(data=[remove("InputQueuePolicy"), remove("ResultsPolicy.PolicyDocument.Statement.0"),
@@ -234,13 +280,15 @@ def denies_without_tls(document, owner, kind, action):
       audit=[remove("TopicPolicy.PolicyDocument.Statement.1"), remove("TrailBucketPolicy.PolicyDocument.Statement.0")])
 def buckets_queues_and_topics_refuse_requests_without_tls(stack):
     for kind, (policy_kind, key, action) in TLS_ONLY.items():
+        if kind in DOCUMENTED and not denial(action).items() <= statements(documents.read(DOCUMENTED[kind]))[0].items():
+            yield f"docs/iam/{DOCUMENTED[kind]}.json: does not deny requests without TLS"
         policies_by_owner = {}
         for _, properties in stack.of_type(policy_kind):
             for target in listed(properties[key]):
                 policies_by_owner.setdefault(target, []).append(properties["PolicyDocument"])
         for owner, _ in stack.of_type(kind):
-            documents = policies_by_owner.get(f"${{{owner}}}", [])
-            if not any(denies_without_tls(each, owner, kind, action) for each in documents):
+            found = policies_by_owner.get(f"${{{owner}}}", [])
+            if not any(denies_without_tls(each, owner, kind, action) for each in found):
                 yield f"{owner}: accepts requests without TLS"
 
 

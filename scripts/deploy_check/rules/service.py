@@ -3,7 +3,7 @@
 import re
 
 from .. import template
-from ..documents import NAMES, differences
+from ..documents import NAMES
 from ..template import put, remove
 from . import rule
 
@@ -313,23 +313,12 @@ def the_hook_runs_the_commands_of_the_fleet(stack):
         yield "Hook: migrations do not run as the owner of the tables"
 
 
-@rule(put("WorkerRole.Policies.0.PolicyDocument.Statement.+",
-          {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": "*"}),
-      put("WorkerRole.Policies.0.PolicyDocument.Statement.1.Resource", "*"),
-      remove("WorkerRole.Policies.0.PolicyDocument.Statement.6.Condition"),
-      put("OwnerRole.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
-      remove("ExecutionRole.AssumeRolePolicyDocument.Statement.0.Condition.StringEquals"),
-      put("ExecutionRole.AssumeRolePolicyDocument.Statement.0.Principal.Service", "ec2.amazonaws.com"),
-      remove("HookRole.Policies.0.PolicyDocument.Statement.0.Condition"),
-      put("HookRole.Policies.0.PolicyDocument.Statement.2.Resource.+", "*"),
-      put("HookInvokerRole.Policies.0.PolicyDocument.Statement.0.Action", "lambda:*"),
-      put("WorkerRole.ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+@rule(put("WorkerRole.ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
       put("HookRole.RoleName", "videoframes-production-other"))
-def roles_have_the_policies_of_the_documents(stack):
+def roles_have_their_names_and_no_managed_policies(stack):
     for name, each in stack.of_type("AWS::IAM::Role"):
         # Policies of the pipeline name the roles.
         if each["RoleName"] not in {NAMES[word].format(environment=stack.environment) for word in NAMES if "ROLE" in word}:
             yield f"{name}: docs/iam has no role {each['RoleName']}"
-        yield from differences(stack, name)
         if "ManagedPolicyArns" in each:
             yield f"{name}: has managed policies"

@@ -43,6 +43,17 @@ def wait(what, holds, seconds=60):
         time.sleep(0.25)
 
 
+def end(commands):
+    """Runs the commands that stop servers, last started first."""
+    for command in reversed(commands):
+        subprocess.run(command, check=False)
+
+
+def job_options(number):
+    """Returns the options of a job: one of three lengths."""
+    return (("-n", "5"), ("--fps", "5"), ("--fps", "12"))[number % 3]
+
+
 def deployment(folder, database, store, queue, **more):
     """Returns the environment of a worker with Postgres, S3 and SQS on loopback."""
     return {

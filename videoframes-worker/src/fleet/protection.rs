@@ -14,8 +14,9 @@ const AGENT: &str = "ECS_AGENT_URI";
 const EXPIRES_MINUTES: u64 = 5;
 /// Interval between renewals.
 const RENEWAL: Duration = Duration::from_secs(60);
-/// Time without a job after which the protection is dropped, so that it survives the gap between two jobs.
-const IDLE: Duration = Duration::from_secs(5);
+/// Time without a job after which the protection is dropped. Longer than the gap between two jobs of a backlog, and short
+/// enough that a worker with gaps between its jobs can be stopped.
+const IDLE: Duration = Duration::from_secs(1);
 /// Time until the next attempt after a failed request.
 const RETRY: Duration = Duration::from_secs(5);
 /// Maximum time of a request.
@@ -186,8 +187,8 @@ mod tests {
             (Held::No, None, at(0), Step::Protect),
             (Held::Since(at(0)), None, at(59), Step::WaitUntil(at(60))),
             (Held::Since(at(0)), None, at(60), Step::Protect),
-            (Held::Since(at(0)), Some(at(10)), at(14), Step::WaitUntil(at(15))),
-            (Held::Since(at(0)), Some(at(10)), at(15), Step::Drop),
+            (Held::Since(at(0)), Some(at(10)), at(10), Step::WaitUntil(at(11))),
+            (Held::Since(at(0)), Some(at(10)), at(11), Step::Drop),
         ] {
             assert_eq!(next(held, idle_since, now), expected, "{held:?} {idle_since:?}");
         }

@@ -1,9 +1,15 @@
 """Damages of rendered objects: the rule that reports each, a text, and the change."""
 
-from kubernetes_rules import (COMPONENT, INSTANCE, ROLE, autoscaling, disruptions, images, jobs, monitoring, network, probes, references, resources, revisions,
-                              security, settings_volume, shutdown, variables)
+from kubernetes_rules import (
+    COMPONENT, INSTANCE, ROLE, autoscaling, disruptions, images, jobs, monitoring, network, probes, references, resources, revisions,
+    security, settings_volume, shutdown, variables)
 
 POD = "spec.template.spec"
+SOURCES = f"{POD}.volumes.1.projected.sources"
+OWNER = "arn:aws:iam::222222222222:role/videoframes-production-owner"
+DATABASE = "postgres://vf_worker@videoframes-production.example.eu-central-1.rds.amazonaws.com:5432/videoframes"
+DOWN = "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds"
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/222222222222/other"
 CONTAINER = f"{POD}.containers.0"
 
 
@@ -59,7 +65,7 @@ DAMAGES = (
     (resources, "scratch elsewhere", setting("VF_SCRATCH", "/tmp")),
     (resources, "burstable memory", put("Deployment", f"{CONTAINER}.resources.requests.memory", "1Gi")),
     (settings_volume, "a file in scratch", setting("VF_RULES", "/scratch/rules.json")),
-    (settings_volume, "the password of the owner", put("Deployment", f"{POD}.volumes.1.projected.sources.1.secret.name", "vf-worker-migrate")),
+    (settings_volume, "the password of the owner", put("Deployment", f"{SOURCES}.1.secret.name", "vf-worker-migrate")),
     (settings_volume, "files for everyone", put("Deployment", f"{POD}.volumes.1.projected.defaultMode", 0o444)),
     (variables, "an unknown variable", setting("VF_SCRATCH_QOUTA", "80GiB")),
     (variables, "a password in a ConfigMap", setting("DATABASE_URL", "postgres://vf:secret@db/videoframes")),
@@ -69,7 +75,7 @@ DAMAGES = (
     (variables, "a Secret", add({"kind": "Secret", "metadata": {"name": "vf-worker", "namespace": "videoframes"}})),
     (references, "an unknown ServiceAccount", put("Job", f"{POD}.serviceAccountName", "default")),
     (references, "a ConfigMap of another release", put("Deployment", f"{CONTAINER}.envFrom.0.configMapRef.name", "vf-worker")),
-    (references, "the role of the owner for workers", put("ServiceAccount", "metadata.annotations", {ROLE: "arn:aws:iam::222222222222:role/videoframes-production-owner"})),
+    (references, "the role of the owner for workers", put("ServiceAccount", "metadata.annotations", {ROLE: OWNER})),
     (references, "another namespace", put("NetworkPolicy", "metadata.namespace", "default")),
     (images, "the tag latest", put("Deployment", f"{CONTAINER}.image", "registry.example.org/vf-worker:latest")),
     (images, "no tag", put("Deployment", f"{CONTAINER}.image", "registry.example.org/vf-worker")),
@@ -89,7 +95,7 @@ DAMAGES = (
     (revisions, "a worker outside of the fleet", put("Deployment", f"{CONTAINER}.env", [])),
     (revisions, "a selector that includes Jobs", change("Deployment", "spec.selector.matchLabels", lambda labels: labels.pop(COMPONENT))),
     (jobs, "a shift that is repeated", put("Job", "spec.backoffLimit", 6, number=1)),
-    (jobs, "a migration by the worker", setting("DATABASE_URL", "postgres://vf_worker@videoframes-production.example.eu-central-1.rds.amazonaws.com:5432/videoframes", "migrate")),
+    (jobs, "a migration by the worker", setting("DATABASE_URL", DATABASE, "migrate")),
     (jobs, "no migration", put("Job", f"{CONTAINER}.args", ["migrate", "status"])),
     (disruptions, "all pods at once", put("PodDisruptionBudget", "spec.maxUnavailable", "100%")),
     (disruptions, "no drain during an outage", put("PodDisruptionBudget", "spec.unhealthyPodEvictionPolicy", "IfHealthyBudget")),
@@ -105,11 +111,11 @@ DAMAGES = (
     (autoscaling, "more pods than connections", put("ScaledObject", "spec.maxReplicaCount", 500)),
     (autoscaling, "only visible messages", put("ScaledObject", "spec.triggers.0.metadata.scaleOnInFlight", "false")),
     (autoscaling, "another target than on ECS", put("ScaledObject", "spec.triggers.0.metadata.queueLength", "5")),
-    (autoscaling, "another queue", put("ScaledObject", "spec.triggers.0.metadata.queueURL", "https://sqs.eu-central-1.amazonaws.com/222222222222/other")),
-    (autoscaling, "a fast scale-in", put("ScaledObject", "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds", 0)),
+    (autoscaling, "another queue", put("ScaledObject", "spec.triggers.0.metadata.queueURL", QUEUE)),
+    (autoscaling, "a fast scale-in", put("ScaledObject", DOWN, 0)),
     (autoscaling, "no pods while SQS is down", put("ScaledObject", "spec.fallback.replicas", 0)),
     (autoscaling, "replicas in the Deployment", put("Deployment", "spec.replicas", 2)),
     (monitoring, "another port", put("PodMonitor", "spec.podMetricsEndpoints.0.port", "metrics")),
     (monitoring, "a rule without its condition", put("PrometheusRule", "spec.groups.1.rules.0.expr", "vector(0)")),
-    (monitoring, "metrics of one release only", put("PodMonitor", "spec.selector.matchLabels", {"app.kubernetes.io/instance": "vf-worker-0-1-0"})),
+    (monitoring, "metrics of one release only", put("PodMonitor", "spec.selector.matchLabels", {INSTANCE: "vf-worker-0-1-0"})),
 )

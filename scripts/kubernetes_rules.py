@@ -15,6 +15,8 @@ WORKERS = {"app.kubernetes.io/name": "vf-worker", COMPONENT: "worker"}
 ROLE = "eks.amazonaws.com/role-arn"
 # The worker hands unfinished jobs back in the last seconds of VF_GRACE; the container runtime needs some, too.
 MARGIN = 15
+# Seconds for which the cluster autoscaler waits for a pod: the default of --max-graceful-termination-sec.
+MAX_TERMINATION = 600
 # Addresses of the metadata of a node, which give credentials of the node.
 METADATA = ("169.254.169.254", "fd00:ec2::254")
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
@@ -167,7 +169,8 @@ def settings_volume(objects):
         configs = [source["configMap"]["name"] for source in found if "configMap" in source]
         if secrets != [template["spec"].get("serviceAccountName")] or "vf-worker-database-ca" not in configs:
             yield f"{title(each)}: no password, or no authority of the database"
-        if settings.get("VF_DATABASE_AUTH") == "iam" and not all(source["secret"].get("optional") for source in found if "secret" in source):
+        required = [source for source in found if "secret" in source and not source["secret"].get("optional")]
+        if settings.get("VF_DATABASE_AUTH") == "iam" and required:
             yield f"{title(each)}: waits for a password that nobody needs"
         files = {name for config in objects.of("ConfigMap") if config["metadata"]["name"] in configs for name in config["data"]}
         if Path(settings.get("VF_RULES", "rules.json")).name not in files:
@@ -267,8 +270,7 @@ def shutdown(objects):
             yield f"{title(each)}: no VF_GRACE: the worker does not use the time that the kubelet gives"
         if template["spec"].get("terminationGracePeriodSeconds", 30) < grace + MARGIN:
             yield f"{title(each)}: the kubelet kills the worker before VF_GRACE has passed"
-        # Default of --max-graceful-termination-sec.
-        if template["spec"].get("terminationGracePeriodSeconds", 30) > 600:
+        if template["spec"].get("terminationGracePeriodSeconds", 30) > MAX_TERMINATION:
             yield f"{title(each)}: the cluster autoscaler kills the worker before VF_GRACE has passed"
         strategy = each["spec"].get("strategy", {})
         if strategy.get("type") != "RollingUpdate" or strategy["rollingUpdate"].get("maxUnavailable") != 0:
@@ -330,7 +332,8 @@ def disruptions(objects):
     """A drain of nodes stops one worker after another, even if no worker is ready."""
     for each in objects.of("Deployment"):
         labels = each["spec"]["template"]["metadata"]["labels"]
-        budgets = [budget["spec"] for budget in objects.of("PodDisruptionBudget") if selects(budget["spec"].get("selector", {}), labels)]
+        budgets = [budget["spec"] for budget in objects.of("PodDisruptionBudget")]
+        budgets = [budget for budget in budgets if selects(budget.get("selector", {}), labels)]
         if [budget.get("maxUnavailable") for budget in budgets] != [1]:
             yield f"{title(each)}: not exactly one budget permits one disruption"
         elif budgets[0].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
@@ -451,7 +454,8 @@ def trigger(each, settings, authentications):
     if metadata.get("queueLength") != str(aws_default("BacklogPerTask")):
         yield f"{title(each)}: queueLength is not BacklogPerTask of the stack service"
     region, queue = settings.get("AWS_REGION"), settings.get("VF_INPUT_QUEUE", "").removeprefix("sqs:")
-    if metadata.get("awsRegion") != region or not re.fullmatch(rf"https://sqs\.{region}\.amazonaws\.com/\d{{12}}/{queue}", metadata.get("queueURL", "")):
+    address = rf"https://sqs\.{region}\.amazonaws\.com/\d{{12}}/{queue}"
+    if metadata.get("awsRegion") != region or not re.fullmatch(address, metadata.get("queueURL", "")):
         yield f"{title(each)}: not the region or the queue of the workers"
     if found.get("authenticationRef", {}).get("name") not in authentications:
         yield f"{title(each)}: no such TriggerAuthentication"

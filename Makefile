@@ -1,10 +1,10 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test bench stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check bench image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: setup-demo ## build vf and extract one frame a second of a real clip
 	@scripts/demo
@@ -18,6 +18,9 @@ test-fast: setup-test ## run unit tests and quick integration tests
 test: setup-test ## run every check and every test
 	@scripts/test
 
+deploy-check: setup-test ## check the templates, images, units and workflows of a deployment, with the slow checks
+	@scripts/test deploy
+
 stack: ## start an S3 store, an SQS and a Postgres on this machine for vf-worker
 	@scripts/stack up
 
@@ -26,6 +29,18 @@ stack-down: ## stop the servers of make stack
 
 bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
+
+image: ## build the container image of vf-worker, without a registry
+	@scripts/image
+
+image-test: ## build the container image, run a worker in it, and check both
+	@scripts/check-image
+
+install: ## install vf-worker and its systemd units; prefix and DESTDIR are honoured
+	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install
+
+uninstall: ## remove what make install installed, except configuration and data
+	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install uninstall
 
 setup-demo: ## install what demo and bench need (ffmpeg), if missing
 	@scripts/setup-demo

@@ -1,6 +1,14 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it, with `set -euo pipefail` on. Works with bash 3.2 (macOS).
 
+# With --help as the only argument, prints the comment at the start of the script.
+case $#:${1:-} in
+1:--help | 1:-h)
+    awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
+    exit 0
+    ;;
+esac
+
 caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 root=$PWD
@@ -160,6 +168,26 @@ pip_wheel() {
     mkdir -p "$2"
     python3 -m pip download --quiet --disable-pip-version-check --retries 1 \
         --no-deps --only-binary :all: --dest "$2" "$1" >&2
+}
+
+# install_wheels NAME WHEELS WHAT: installs wheels into the virtual environment target/tools/NAME. Does nothing if exactly
+# these are installed; exits with 3 if they cannot be installed on this machine.
+install_wheels() {
+    local folder=$target/tools/$1 wheels=$2
+    if [ "$(cat "$folder/installed" 2>/dev/null)" = "$wheels" ]; then
+        return 0
+    fi
+    # On Debian, the modules for virtual environments are in a separate package.
+    if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        say "installing python3-venv"
+        install_package python3-venv "" || exit 3
+    fi
+    say "installing the $3"
+    rm -rf "$folder"
+    python3 -m venv "$folder" || exit 3
+    # shellcheck disable=SC2086 # several wheels are several words
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --retries 1 $wheels >&2 || exit 3
+    printf '%s\n' "$wheels" >"$folder/installed"
 }
 
 # unzip_to ZIP DIR: extracts an archive into DIR.

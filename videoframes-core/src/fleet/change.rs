@@ -28,8 +28,13 @@ pub enum FleetChange {
 impl FleetChange {
     /// Returns the fleet after the change. `live` is the number of running workers of the active revision.
     ///
-    /// Idempotent: repeating a change changes nothing, except that a canary is renewed.
-    pub(super) fn apply(&self, fleet: &Fleet, live: u64) -> Result<Fleet, FleetError> {
+    /// Idempotent: repeating a change changes nothing, except that a canary is renewed. For implementations of
+    /// [`FleetRegistry`](super::FleetRegistry).
+    ///
+    /// # Errors
+    /// Returns [`FleetError::AlreadyActive`], [`FleetError::NoActive`] or [`FleetError::NoPrevious`] for an impossible
+    /// change.
+    pub fn apply(&self, fleet: &Fleet, live: u64) -> Result<Fleet, FleetError> {
         match self {
             Self::Activate(revision) => Ok(activate(fleet, revision)),
             Self::RollBack(revision) => roll_back(fleet, revision),

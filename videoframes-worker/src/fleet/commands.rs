@@ -12,6 +12,7 @@ use super::failure::failure;
 use super::poll::Polls;
 use super::shift::{shift, until_healthy};
 use super::status::Status;
+use super::tally::Tally;
 use crate::config::Config;
 use crate::connections::open;
 use crate::stdout::print;
@@ -33,7 +34,13 @@ pub(crate) async fn run(config: &Config, args: &FleetArgs) -> Result<ExitCode, F
         }
         FleetAction::Activate { revision } => {
             let change = FleetChange::Activate(Revision::clone(revision));
-            change_fleet(&registry, &change, timeout).await
+            let code = change_fleet(&registry, &change, timeout).await?;
+            let workers = registry.workers().await.map_err(|e| failure(&e))?;
+            let tally = Tally::of(&workers, timeout, |found| found == Some(revision));
+            if tally.ready + tally.not_ready == 0 {
+                eprintln!("no worker of '{revision}' runs: no worker receives messages");
+            }
+            Ok(code)
         }
         FleetAction::Rollback { revision } => {
             let change = FleetChange::RollBack(Revision::clone(revision));

@@ -328,6 +328,10 @@ fn wrong_revisions_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains(expected), "{stderr}");
     }
+    let output = place.output(&["fleet", "activate", "missing"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no worker of 'missing' runs"), "{stderr}");
+    let place = Place::sqlite();
     let output = place.output(&["fleet", "canary", "green"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(20), "{stderr}");

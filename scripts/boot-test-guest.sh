@@ -5,6 +5,10 @@
 # Writes a line `ok CHECK` or `FAILED CHECK: DETAIL` for each check to /boot-test.log, and then ends the container.
 set -uo pipefail
 
+[ "$(systemd-detect-virt --container)" = systemd-nspawn ] || {
+    echo "error: only for the container of scripts/boot-test: it changes the system" >&2
+    exit 1
+}
 exec >/boot-test.log 2>&1
 environment=/etc/videoframes/worker.env
 

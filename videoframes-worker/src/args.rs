@@ -300,4 +300,28 @@ mod tests {
         use clap::CommandFactory;
         Cli::command().debug_assert();
     }
+
+    /// Passes every default value of a command and its subcommands explicitly.
+    fn check_defaults(command: &clap::Command, path: &[String]) {
+        use clap::error::ErrorKind;
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long() else { continue };
+            for value in argument.get_default_values() {
+                let option = format!("--{long}={}", value.to_string_lossy());
+                let line = path.iter().chain([&option]);
+                let kind = Cli::try_parse_from(line).err().map(|error| error.kind());
+                let is_refused = matches!(kind, Some(ErrorKind::ValueValidation | ErrorKind::InvalidValue));
+                assert!(!is_refused, "{path:?} {option}");
+            }
+        }
+        for subcommand in command.get_subcommands() {
+            check_defaults(subcommand, &[path, &[subcommand.get_name().to_owned()]].concat());
+        }
+    }
+
+    #[test]
+    fn default_values_are_accepted() {
+        use clap::CommandFactory;
+        check_defaults(&Cli::command(), &["vf-worker".to_owned()]);
+    }
 }

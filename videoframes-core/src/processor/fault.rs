@@ -67,6 +67,8 @@ pub fn inject(point: &str) {
     tracing::warn!(point, ?signal, "injecting a fault");
     // Fails only for a process that does not exist.
     let _ = kill_process(getpid(), signal);
+    // Another thread may receive the signal; until it stops the process, this thread must not continue.
+    std::thread::sleep(std::time::Duration::from_millis(100));
 }
 
 #[cfg(not(feature = "fault-points"))]

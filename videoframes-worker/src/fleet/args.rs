@@ -59,9 +59,9 @@ pub(crate) struct CheckArgs {
     pub(crate) revision: Revision,
     #[command(flatten)]
     pub(crate) require: RequirementArgs,
-    /// Maximum time until the revision is healthy
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = wall_time)]
-    pub(crate) wait: Duration,
+    /// Maximum time until the revision is healthy [default: no wait]
+    #[arg(long, value_name = "DURATION", value_parser = wall_time)]
+    pub(crate) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -47,7 +47,8 @@ pub(crate) async fn run(config: &Config, args: &FleetArgs) -> Result<ExitCode, F
             change_fleet(&registry, &change, timeout).await
         }
         FleetAction::Check(args) => {
-            until_healthy(&mut polls(&args.revision), &args.require, args.wait).await?;
+            let wait = args.wait.unwrap_or_default();
+            until_healthy(&mut polls(&args.revision), &args.require, wait).await?;
             print(&format!("{}: healthy\n", args.revision))
         }
         FleetAction::Shift(args) => shift(polls(&args.revision), args).await,

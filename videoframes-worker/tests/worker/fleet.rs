@@ -331,6 +331,8 @@ fn wrong_revisions_are_refused() {
     let output = place.output(&["fleet", "activate", "missing"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("no worker of 'missing' runs"), "{stderr}");
+    let output = place.output(&["fleet", "check", "missing"]);
+    assert_eq!(output.status.code(), Some(24), "{output:?}");
     let place = Place::sqlite();
     let output = place.output(&["fleet", "canary", "green"]);
     let stderr = String::from_utf8_lossy(&output.stderr);

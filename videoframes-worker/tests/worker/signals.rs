@@ -107,11 +107,13 @@ fn a_second_signal_ends_the_worker_at_once_without_losses() {
     assert_eq!(place.check(1)[0]["status"], "cancelled");
 }
 
-/// Returns the environment of a worker that freezes. A sweep or a relay that is frozen inside a transaction would lock
-/// SQLite for all workers.
-pub(super) fn frozen_at(fault: &str) -> [(&str, &str); 3] {
+/// Returns the environment of a worker that freezes. A sweep, a relay, a heartbeat or a report that is frozen inside a
+/// transaction would lock SQLite for all workers. The worker freezes before the second heartbeat.
+pub(super) fn frozen_at(fault: &str) -> [(&str, &str); 5] {
     [
         ("VF_FAULT", fault),
+        ("VF_HEARTBEAT", "2700ms"),
+        ("VF_LEASE", "6s"),
         ("VF_SWEEP_INTERVAL", "1h"),
         ("VF_RELAY_INTERVAL", "1h"),
     ]
@@ -137,8 +139,8 @@ fn a_worker_frozen_past_its_lease_changes_nothing_afterwards() {
         assert!(zombie.wait().success(), "{}", zombie.log());
         assert_eq!(place.job(&id), done, "nothing was changed");
         place.finish();
+        // The killed worker may have sent the notification without recording that.
         place.check(1);
-        assert_eq!(place.notifications().len(), 1);
     }
 }
 

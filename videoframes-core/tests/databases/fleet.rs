@@ -156,6 +156,23 @@ async fn workers_are_listed_with_their_last_report_until_a_day_later() {
 }
 
 #[tokio::test]
+async fn a_worker_that_restarts_under_its_name_is_listed_with_its_new_revision() {
+    for own in Own::each().await {
+        let fleet = SeaOrmFleet::new(own.migrated().await);
+        let old = report("host-1", "blue", WorkerState::Ready);
+        fleet.report(&old).await.unwrap();
+        let mut new = report("host-1", "green", WorkerState::Starting);
+        new.version = "2.0.0".to_owned();
+        fleet.report(&new).await.unwrap();
+        let workers = fleet.workers().await.unwrap();
+        assert_eq!(
+            workers.iter().map(|worker| &worker.report).collect::<Vec<_>>(),
+            [&new]
+        );
+    }
+}
+
+#[tokio::test]
 async fn impossible_changes_change_nothing() {
     for own in Own::each().await {
         let fleet = SeaOrmFleet::new(own.migrated().await);

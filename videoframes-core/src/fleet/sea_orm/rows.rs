@@ -94,7 +94,11 @@ pub(super) fn record(
 ) -> sea_orm::sea_query::InsertStatement {
     use worker::Column;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    // A worker with a fixed name may restart with another revision or program.
     let update = [
+        Column::Revision,
+        Column::Version,
+        Column::SchemaMigration,
         Column::State,
         Column::Completed,
         Column::Failed,

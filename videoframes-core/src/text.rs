@@ -19,7 +19,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the JSON document `json` with every separator and format character, and every control character
-/// beyond ASCII, escaped as `\uXXXX`. The value of the document does not change.
+/// beyond ASCII, replaced by its JSON escape: `\u` and four hexadecimal digits. The value of the document does not
+/// change.
 ///
 /// JSON itself escapes the ASCII controls inside strings; line breaks between values stay.
 #[must_use]

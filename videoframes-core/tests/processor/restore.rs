@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use videoframes_core::jobs::{JobMessage, JobRecord, JobRepo, JobStatus, VideoJob};
-use videoframes_core::processor::{ReconcileOptions, Reconciler, Until};
+use videoframes_core::processor::{ReconcileOptions, ReconcileReport, Reconciler, Until};
 use videoframes_core::queue::Queue;
 use videoframes_core::storage::{
     IfExists, ObjectKey, ObjectVersion, PutOptions, Storage, StorageError, Stores,
@@ -61,6 +61,11 @@ async fn a_message_older_than_the_retention_rebuilds_no_row() {
 
 fn reconciler(setup: &Setup, options: ReconcileOptions) -> Reconciler {
     Reconciler::new(setup.repo.clone(), Stores::one(setup.storage.clone()), options)
+}
+
+async fn reconcile(setup: &Setup) -> ReconcileReport {
+    let reconciler = reconciler(setup, ReconcileOptions::new(RETENTION));
+    reconciler.run().await.unwrap()
 }
 
 /// Completes a job in a setup, and returns a setup with the same store and an empty database.
@@ -127,10 +132,7 @@ async fn expired_and_unknown_archives_rebuild_no_rows() {
         .unwrap();
     let sink = setup.storage.create(&key, &PutOptions::default()).await.unwrap();
     sink.finish().await.unwrap();
-    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-        .run()
-        .await
-        .unwrap();
+    let report = reconcile(&setup).await;
     assert_eq!(report.rebuilt, [lost.id]);
     assert_eq!(report.problems.len(), 1, "{report:?}");
     assert!(!report.is_complete());
@@ -144,10 +146,7 @@ async fn a_completed_job_without_its_archive_is_reported() {
     let job = setup.only_job().await;
     let key = job.result.unwrap().key.parse().unwrap();
     setup.storage.delete(&key).await.unwrap();
-    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-        .run()
-        .await
-        .unwrap();
+    let report = reconcile(&setup).await;
     assert_eq!(report.missing_archives, [job.id]);
     assert_eq!(setup.storage.head(&key, &ObjectVersion::CURRENT).await.ok(), None);
 }
@@ -195,10 +194,7 @@ async fn a_lost_retry_is_reported_under_its_old_id() {
         for failed in [false, true] {
             let (lost, notification, setup) = retried_elsewhere(message).await;
             before_retry(&setup, &lost, failed).await;
-            let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-                .run()
-                .await
-                .unwrap();
+            let report = reconcile(&setup).await;
             assert_eq!(
                 (report.retried.len(), report.adoptable),
                 (usize::from(failed), u64::from(!failed))
@@ -226,10 +222,7 @@ async fn a_lost_retry_without_a_record_is_listed() {
         let key = lost.result.as_ref().unwrap().key.parse().unwrap();
         rewrite(&setup, &key, &key, |name| name != "vf-request").await;
         let problems = async || {
-            let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-                .run()
-                .await
-                .unwrap();
+            let report = reconcile(&setup).await;
             assert_eq!(report.retried, []);
             report.problems
         };
@@ -299,10 +292,7 @@ async fn an_error_of_the_store_ends_a_reconciliation_and_accepts_nothing() {
             "{call}"
         );
     }
-    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-        .run()
-        .await
-        .unwrap();
+    let report = reconcile(&setup).await;
     assert_eq!((report.rebuilt, report.problems), (vec![lost.id], vec![]));
     assert_eq!(setup.only_job().await.result.unwrap().key, latest);
 }
@@ -313,10 +303,7 @@ async fn a_claim_adopts_the_archive_that_a_reconciliation_chooses() {
         let (lost, latest, setup) = two_archives().await;
         let record = JobRecord::of(&lost).unwrap();
         setup.repo.rebuild(lost.id, &record, None).await.unwrap();
-        reconciler(&setup, ReconcileOptions::new(RETENTION))
-            .run()
-            .await
-            .unwrap();
+        reconcile(&setup).await;
         if outage {
             setup.storage.fail("open", 1, unavailable);
         }
@@ -343,10 +330,7 @@ async fn a_damaged_archive_is_replaced_by_an_earlier_one() {
         .unwrap();
     sink.write("no archive".into()).await.unwrap();
     sink.finish().await.unwrap();
-    let report = reconciler(&setup, ReconcileOptions::new(RETENTION))
-        .run()
-        .await
-        .unwrap();
+    let report = reconcile(&setup).await;
     assert_eq!(report.rebuilt, [lost.id]);
     assert_eq!(
         setup.only_job().await.result.unwrap().key,

@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, args: &FleetArgs) -> Result<ExitCode, F
             let workers = registry.workers().await.map_err(|e| failure(&e))?;
             let tally = Tally::of(&workers, timeout, |found| found == Some(revision));
             if tally.ready + tally.not_ready == 0 {
-                eprintln!("no worker of '{revision}' runs: no worker receives messages");
+                eprintln!("no worker of '{revision}' runs; start one, or activate another revision");
             }
             Ok(code)
         }

@@ -122,7 +122,6 @@ impl Finished<'_> {
 
     fn json(&self) -> serde_json::Value {
         let summary = self.summary;
-        let read = summary.work.bytes_read;
         serde_json::json!({
             "status": if summary.damage.is_some() { "partial" } else { "complete" },
             "output": self.output.name(),
@@ -133,10 +132,17 @@ impl Finished<'_> {
             "damage": summary.damage,
             "strategy": summary.work.strategy.to_string(),
             "fallback": summary.work.fallback,
-            "bytes_read": self.opened.transferred(read).unwrap_or(read),
+            "bytes_read": self.read(),
             "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
         })
+    }
+
+    /// Returns the number of bytes that were read from the source. Bytes that were transferred repeatedly count once.
+    fn read(&self) -> u64 {
+        let read = self.summary.work.bytes_read;
+        let transferred = self.opened.transferred(read).unwrap_or(read);
+        transferred.min(self.summary.manifest.source.size)
     }
 
     fn line(&self) -> String {
@@ -150,13 +156,11 @@ impl Finished<'_> {
         let frames = summary.manifest.frames.len();
         let plural = if frames == 1 { "" } else { "s" };
         let size = indicatif::HumanBytes(summary.bytes);
-        let read = summary.work.bytes_read;
         let all = summary.manifest.source.size;
-        let share = match (self.opened.transferred(read), summary.work.strategy) {
-            // Bytes of the source that were transferred repeatedly count once.
-            (Some(bytes), _) => read_share(bytes.min(all), all),
-            (None, Strategy::Planned) => read_share(read, all),
-            (None, _) => String::new(),
+        let is_remote = self.opened.transferred(summary.work.bytes_read).is_some();
+        let share = match is_remote || summary.work.strategy == Strategy::Planned {
+            true => read_share(self.read(), all),
+            false => String::new(),
         };
         format!("{place}: {frames} frame{plural}, {size}, {seconds:.1} s{share}")
     }

@@ -273,13 +273,13 @@ fn limits(args: &SubmitArgs) -> RequestedLimits {
     let seconds = |time: Option<Duration>| {
         time.and_then(|time| NonZeroU64::new(time.as_secs() + u64::from(time.subsec_nanos() > 0)))
     };
-    let (limit, input) = (&args.limit, &args.limit.input);
+    let (limit, input) = (&args.limit.plan, &args.limit.plan.input);
     let mut limits = RequestedLimits::default();
     limits.input_bytes = input.max_input;
     limits.pixels = input.max_pixels;
     limits.duration_s = seconds(input.max_duration);
     limits.frames = limit.max_frames;
-    limits.output_bytes = limit.output.max_output;
+    limits.output_bytes = args.limit.output.max_output;
     limits.attempt_s = seconds(input.timeout);
     limits.deadline_s = seconds(args.job.deadline);
     limits

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use videoframes_console::Failure;
 use videoframes_console::options::{
-    DamageArgs, DeinterlaceArgs, JsonArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, ReplaceArgs,
-    ReportArgs, SelectArgs, StreamArgs,
+    DamageArgs, DeinterlaceArgs, JsonArgs, LimitArgs, NameArgs, NetworkArgs, PictureArgs, PlanLimitArgs,
+    ReplaceArgs, ReportArgs, SelectArgs, StreamArgs,
 };
 use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::limits::Limits;
@@ -108,7 +108,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     deinterlace: DeinterlacePlanArgs,
     #[command(flatten)]
-    limit: LimitArgs,
+    limit: PlanLimitArgs,
     #[command(flatten)]
     stall: StallArgs,
     #[command(flatten)]

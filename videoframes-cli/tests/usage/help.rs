@@ -97,6 +97,7 @@ fn options_appear_under_their_headings() {
     let plan = help_of(&["plan", "-h"], "100");
     for unused in [
         "--output",
+        "--max-output",
         "--yes",
         "--name",
         "--progress",

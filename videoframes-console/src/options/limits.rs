@@ -12,12 +12,21 @@ use super::{positive_size, wall_time};
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Limits (exceeding one is an error)")]
 pub struct LimitArgs {
-    /// Maximum number of pictures
-    #[arg(long, value_name = "N")]
-    pub max_frames: Option<NonZeroU64>,
+    /// Limits on the selection and the input.
+    #[command(flatten)]
+    pub plan: PlanLimitArgs,
     /// Limit on the output.
     #[command(flatten)]
     pub output: OutputLimitArgs,
+}
+
+/// Limits on the selection and the input.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Limits (exceeding one is an error)")]
+pub struct PlanLimitArgs {
+    /// Maximum number of pictures
+    #[arg(long, value_name = "N")]
+    pub max_frames: Option<NonZeroU64>,
     /// Limits on the input.
     #[command(flatten)]
     pub input: InputLimitArgs,
@@ -53,7 +62,14 @@ pub struct InputLimitArgs {
 impl LimitArgs {
     /// Returns `default`, overridden by the given options.
     pub fn over(&self, default: Limits) -> Limits {
-        let limits = self.output.over(self.input.over(default));
+        self.output.over(self.plan.over(default))
+    }
+}
+
+impl PlanLimitArgs {
+    /// Returns `default`, overridden by the given options.
+    pub fn over(&self, default: Limits) -> Limits {
+        let limits = self.input.over(default);
         match self.max_frames {
             // An explicit --max-frames also allows a grid finer than the frames of the video.
             Some(frames) => limits.frames(frames.get()).grid_per_frame(u64::MAX),

@@ -10,7 +10,7 @@ mod values;
 mod verbose;
 
 pub use choice::{Choice, choice};
-pub use limits::{InputLimitArgs, LimitArgs, OutputLimitArgs};
+pub use limits::{InputLimitArgs, LimitArgs, OutputLimitArgs, PlanLimitArgs};
 pub use network::NetworkArgs;
 pub use output::{DamageArgs, JsonArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
 pub use picture::{DeinterlaceArgs, PictureArgs};

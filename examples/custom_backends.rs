@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::archive::ZipObject;
 use videoframes_core::extract::{
-    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
-    PictureFormat, PictureOptions, Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, PictureFormat,
+    PictureOptions, Scan,
 };
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
@@ -24,7 +24,7 @@ use videoframes_core::storage::{
     StorageError,
 };
 use videoframes_core::units::TimeBase;
-use videoframes_core::video::{Described, StreamChoice, Timeline, VideoInfo};
+use videoframes_core::video::{Described, PacketList, StreamChoice, Timeline, VideoInfo};
 use videoframes_core::{ErrorKind, Pipeline};
 
 const SIDE: u32 = 64;
@@ -66,14 +66,15 @@ impl FrameExtractor for Patterns {
         Ok(Described::new(video, Vec::new()))
     }
 
-    async fn packet_timeline(
+    async fn packets(
         &self,
         input: &Path,
-        _: &VideoInfo,
-        _: &Limits,
-        _: &CancellationToken,
-    ) -> Result<Option<PacketTimeline>, ExtractError> {
-        Self::timeline(input).map(|timeline| Some(timeline.into()))
+        stream: Option<StreamChoice>,
+        limits: &Limits,
+        cancel: &CancellationToken,
+    ) -> Result<PacketList, ExtractError> {
+        let described = self.describe(input, stream, limits, cancel).await?;
+        Ok(PacketList::new(described, Some(Self::timeline(input)?)))
     }
 
     async fn scan(

@@ -44,8 +44,11 @@ fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> 
 fn not_plannable(clip: &Clip) -> Option<&'static str> {
     let container = Path::new(clip.name).extension()?.to_str()?;
     match clip.name {
-        _ if !["mp4", "mov"].contains(&container) => Some("no index"),
-        "interlaced.mp4" => Some("interlaced"),
+        _ if !["mp4", "mov", "mkv", "webm", "ts", "flv"].contains(&container) => Some("no index"),
+        "interlaced.mp4" | "interlaced.mkv" => Some("interlaced"),
+        "mpeg2.ts" => Some("another codec"),
+        "same_time.mkv" => Some("packets share timestamps"),
+        "open_gop_cut.ts" => Some("no decodable beginning"),
         "intra_refresh.mp4" => Some("cannot be planned"),
         _ => None,
     }
@@ -114,14 +117,15 @@ struct Encode {
     pyramid: bool,
     open: bool,
     fragmented: bool,
-    mov: bool,
+    container: &'static str,
     scene_cut: bool,
     rate: &'static str,
 }
 
 fn encodes() -> impl Strategy<Value = Encode> {
     let structure = (1u32..40, 0u32..6, 1u32..5, any::<bool>(), any::<bool>());
-    let container = (any::<bool>(), any::<bool>());
+    let containers = prop::sample::select(vec!["mp4", "mov", "mkv", "ts", "flv"]);
+    let container = (any::<bool>(), containers);
     let rates = prop::sample::select(vec!["25", "30000/1001", "10", "60"]);
     (
         any::<bool>(),
@@ -136,7 +140,7 @@ fn encodes() -> impl Strategy<Value = Encode> {
                 hevc,
                 frames,
                 (group, b_frames, references, pyramid, open),
-                (fragmented, mov),
+                (fragmented, container),
                 scene_cut,
                 rate,
             )| Encode {
@@ -148,7 +152,11 @@ fn encodes() -> impl Strategy<Value = Encode> {
                 pyramid,
                 open,
                 fragmented,
-                mov,
+                container: if hevc && container == "flv" {
+                    "mkv"
+                } else {
+                    container
+                },
                 scene_cut,
                 rate,
             },
@@ -157,7 +165,7 @@ fn encodes() -> impl Strategy<Value = Encode> {
 
 impl Encode {
     fn make(&self, place: &Path) -> Result<std::path::PathBuf, String> {
-        let path = place.join(if self.mov { "clip.mov" } else { "clip.mp4" });
+        let path = place.join(format!("clip.{}", self.container));
         let Self {
             frames,
             group,
@@ -197,7 +205,7 @@ impl Encode {
             codec,
         ]);
         command.args(["-preset", "veryfast", name, &parameters]);
-        if self.fragmented {
+        if self.fragmented && ["mp4", "mov"].contains(&self.container) {
             command.args(["-movflags", "frag_keyframe+empty_moov+default_base_moof"]);
         }
         cache::run(command.arg(&path), &[])?;
@@ -218,7 +226,7 @@ fn strategies_agree_on_long_jumps() {
             pyramid: true,
             open,
             fragmented: false,
-            mov: false,
+            container: "mp4",
             scene_cut: false,
             rate: "25",
         };
@@ -237,6 +245,15 @@ fn strategies_agree_on_long_jumps() {
                 planned.err()
             );
         }
+        // Runs of several groups are split over the decoders.
+        let dense = ["--all", "-s", "10%", "-e", "60%", "-W", "64"];
+        let plain = run(&clip, &dense, "plain", None);
+        let split = run(&clip, &[&dense[..], &["--jobs", "3"]].concat(), "planned", None);
+        assert!(
+            plain.is_ok() && split == plain,
+            "{encode:?}, three decoders: {:?}",
+            split.err()
+        );
     }
 }
 

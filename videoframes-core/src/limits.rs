@@ -27,7 +27,7 @@ pub struct Limits {
     ///
     /// The default is the sum of 640 MiB, 32 MiB per core, and a sixteenth of the source up to 2 GiB. Each
     /// pixel of a decoded frame adds 40 bytes (64 for samples with more than 8 bits), and 4 bytes per core.
-    /// An encoded video adds 512 MiB, and 512 bytes per pixel of its frames.
+    /// An encoded video adds 4 GiB, and 512 bytes per pixel of its frames.
     pub memory: Option<u64>,
 }
 
@@ -139,6 +139,12 @@ pub(crate) const INDEX_FRAGMENTS: usize = 300_000;
 /// Divisor of the pixel limit for the canvas of an animation (GIF, animated PNG and WebP). A few bytes fill
 /// the canvas, and decoders keep several copies with 4 bytes per pixel.
 pub(crate) const ANIMATION_SHARE: u64 = 8;
+/// Maximum size of the pictures that wait for pictures of other decoders.
+pub(crate) const WAITING_PICTURES_BYTES: usize = 128 << 20;
+/// Maximum number of video streams whose packets are listed.
+pub(crate) const LISTED_STREAMS: usize = 64;
+/// Maximum number of bytes that are read to find the configuration of the codec in a container whose packets are listed.
+pub(crate) const PACKET_HEAD_BYTES: u64 = 16 << 20;
 /// Maximum number of reads for the index of a remote source.
 pub(crate) const INDEX_READS: usize = 4096;
 /// Maximum size of a message in bytes: body and attributes together.

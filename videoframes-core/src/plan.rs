@@ -89,12 +89,25 @@ impl fmt::Display for Strategy {
     }
 }
 
+/// Minimum number of frames of a run that is split from the next run. Each run may need a new decoder, whose start takes
+/// the time of some frames.
+const SPLIT_FRAMES: usize = 32;
+
 impl DecodePlan {
     /// Plans the decode of `frames`, strictly increasing indices into the timeline of the index.
     ///
     /// # Errors
     /// Fails if the structure of the stream does not allow samples to be left out.
     pub fn new(index: &VideoIndex, frames: &[usize]) -> Result<Self, NotPlannable> {
+        Self::for_decoders(1, index, frames)
+    }
+
+    /// Plans the decode of `frames`, as [`DecodePlan::new`] does, by several concurrent `decoders`. Runs that span several
+    /// groups of pictures are split.
+    ///
+    /// # Errors
+    /// Fails if the index does not allow a plan.
+    pub fn for_decoders(decoders: usize, index: &VideoIndex, frames: &[usize]) -> Result<Self, NotPlannable> {
         if let Some(reason) = index.not_plannable {
             return Err(NotPlannable::Structure(reason));
         }
@@ -105,6 +118,8 @@ impl DecodePlan {
             samples_from_start: 0,
         };
         let groups = Groups::new(index);
+        // Start of the group of the last frame.
+        let mut group = 0;
         for (position, sample) in needed(index, frames).into_iter().enumerate() {
             let start = groups.start_for(index, sample)?;
             match plan.runs.last_mut() {
@@ -112,9 +127,12 @@ impl DecodePlan {
                     let reason = "frames are out of order across sync samples";
                     return Err(NotPlannable::Structure(reason));
                 }
-                // The same group, an adjacent group, or a frame before its sync sample, which needs the previous
-                // group.
-                Some(last) if start <= last.samples.end => {
+                // The same group, an adjacent group that is not split from it, or a frame before its sync sample, which
+                // needs the previous group.
+                Some(last)
+                    if start <= last.samples.end
+                        && (decoders == 1 || start == group || last.frames.len() < SPLIT_FRAMES) =>
+                {
                     last.samples.end = last.samples.end.max(sample + 1);
                     last.frames.end = position + 1;
                 }
@@ -123,6 +141,7 @@ impl DecodePlan {
                     frames: position..position + 1,
                 }),
             }
+            group = start;
         }
         for run in &plan.runs {
             let samples = &index.samples[run.samples.clone()];
@@ -136,7 +155,10 @@ impl DecodePlan {
     /// Returns whether the plan saves enough compared to decoding from the start. A plan may skip samples that
     /// are not read. If the coding allows inspection, the plan may also skip many samples that no other sample
     /// refers to.
-    pub(crate) fn is_worthwhile(&self, index: &VideoIndex) -> bool {
+    pub(crate) fn is_worthwhile(&self, index: &VideoIndex, decoders: usize) -> bool {
+        if decoders > 1 && self.runs.len() > decoders {
+            return true;
+        }
         let frames = self.runs.last().map_or(0, |run| run.frames.end);
         // Feeding costs a copy of the bytes, and decoding costs far more, so that savings of a few per cent are
         // enough.
@@ -194,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::units::TimeBase;
-    use crate::video::{Timeline, Track};
+    use crate::video::{Packaging, Timeline, Track};
 
     /// Returns an index of samples in decode order, given by presentation order and whether they are sync
     /// samples.
@@ -220,6 +242,7 @@ mod tests {
                 coding: Coding::Opaque,
                 sample_description: Bytes::new(),
                 size: (16, 16),
+                packaging: Packaging::Bare,
             },
             not_plannable: None,
         }
@@ -276,6 +299,37 @@ mod tests {
     }
 
     #[test]
+    fn several_decoders_share_long_runs() {
+        // Open groups of ten frames: the last frame of each group is decoded after the next sync sample.
+        let mut samples = Vec::new();
+        for first in (0..400).step_by(10) {
+            samples.push((first, true));
+            samples.extend((first > 0).then(|| (first - 1, false)));
+            samples.extend((first + 1..first + 9).map(|order| (order, false)));
+        }
+        let index = index(&samples);
+        let all: Vec<usize> = (0..index.samples.len()).collect();
+        assert_eq!(DecodePlan::new(&index, &all).unwrap().runs.len(), 1);
+        let plan = DecodePlan::for_decoders(2, &index, &all).unwrap();
+        assert!(plan.runs.len() > 8 && plan.is_worthwhile(&index, 2));
+        let mut next = 0;
+        for run in &plan.runs {
+            assert!(index.samples[run.samples.start].sync);
+            assert_eq!(run.frames.start, next);
+            assert!(run.frames.len() >= SPLIT_FRAMES || run.frames.end == all.len());
+            let samples = &index.samples[run.samples.clone()];
+            for frame in run.frames.clone() {
+                assert!(
+                    samples.iter().any(|sample| sample.order as usize == frame),
+                    "{frame} in {run:?}"
+                );
+            }
+            next = run.frames.end;
+        }
+        assert_eq!(next, all.len());
+    }
+
+    #[test]
     fn returns_the_reason_against_a_plan() {
         let mut unplannable = index(&CLOSED);
         unplannable.not_plannable = Some("because");
@@ -292,7 +346,7 @@ mod tests {
         let all: Vec<usize> = (0..10).collect();
         let mut index = index(&CLOSED);
         let worthwhile = |index: &VideoIndex, frames: &[usize]| {
-            DecodePlan::new(index, frames).unwrap().is_worthwhile(index)
+            DecodePlan::new(index, frames).unwrap().is_worthwhile(index, 1)
         };
         assert!(!worthwhile(&index, &all));
         assert!(worthwhile(&index, &[5]));

@@ -38,17 +38,8 @@ async fn helper() {
         Limits::default(),
         CancellationToken::new(),
     );
-    let info = extractor
-        .describe(&video, None, &limits, &cancel)
-        .await
-        .unwrap()
-        .video;
-    let timeline = extractor
-        .packet_timeline(&video, &info, &limits, &cancel)
-        .await
-        .unwrap()
-        .unwrap()
-        .timeline;
+    let packets = extractor.packets(&video, None, &limits, &cancel).await.unwrap();
+    let (info, timeline) = (packets.described.video, packets.timeline.unwrap());
     let frames = (0..timeline.pts().len()).collect();
     let mut request = ExtractRequest::new(info, timeline, frames);
     request.picture.format = PictureFormat::Png;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use videoframes_core::archive::ZipObject;
-use videoframes_core::extract::{Decoded, ExtractReport, PacketTimeline, Picture, Scan, Surprise};
+use videoframes_core::extract::{Decoded, ExtractReport, Picture, Scan, Surprise};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{OnDamage, Pipeline, Request, Summary};
 use videoframes_core::select::Selection;
@@ -13,7 +13,7 @@ use videoframes_core::source::MemorySource;
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Storage};
 use videoframes_core::testing::MockFrameExtractor;
 use videoframes_core::units::TimeBase;
-use videoframes_core::video::{Described, Timeline, VideoInfo};
+use videoframes_core::video::{Described, PacketList, Timeline, VideoInfo};
 use videoframes_core::{Error, ErrorKind};
 
 fn video() -> VideoInfo {
@@ -29,10 +29,10 @@ fn timeline(frames: i64) -> Timeline {
 fn extractor(decodable: i64, damage: Option<&'static str>) -> MockFrameExtractor {
     let mut mock = MockFrameExtractor::new();
     mock.expect_version().returning(|| Ok("mock 1".to_owned()));
-    mock.expect_describe()
-        .returning(|_, _, _, _| Ok(Described::new(video(), Vec::new())));
-    mock.expect_packet_timeline()
-        .returning(|_, _, _, _| Ok(Some(PacketTimeline::from(timeline(5)))));
+    mock.expect_packets().returning(|_, _, _, _| {
+        let described = Described::new(video(), Vec::new());
+        Ok(PacketList::new(described, Some(timeline(5))))
+    });
     mock.expect_scan().returning(move |_, _, _, _| {
         let mut scan = Scan::new(timeline(decodable));
         scan.damage = damage.map(str::to_owned);

@@ -27,7 +27,7 @@ fn source() -> MemorySource {
 fn extractor(folder: &Path) -> MockFrameExtractor {
     let folder = folder.to_owned();
     let mut mock = MockFrameExtractor::new();
-    mock.expect_describe().returning(move |path, _, _, _| {
+    mock.expect_packets().returning(move |path, _, _, _| {
         assert_eq!(path.parent(), Some(folder.as_path()));
         assert_eq!(fs::read(path).unwrap(), vec![7; SIZE as usize]);
         Err(ExtractError::NotAVideo("as told".to_owned()))

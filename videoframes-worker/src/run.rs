@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,6 +138,12 @@ async fn member(config: &Config, database: &Database, standby: bool) -> Result<F
     })
 }
 
+/// Returns the number of threads of each decoder, so that decoders in all slots together use all cores.
+fn decoder_threads(slots: usize) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores / slots.max(1)).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// The resources of a worker on its machine, before any connection.
 struct Machine {
     workspace: Arc<Workspace>,
@@ -149,7 +156,8 @@ struct Machine {
 impl Machine {
     /// Finds ffmpeg, creates the folder for temporary files, and opens the operations port and the control socket.
     async fn open(config: &Config, log_filter: LogFilter) -> Result<Self, Failure> {
-        let extractor = FfmpegExtractor::new(config.ffmpeg.clone());
+        let threads = decoder_threads(config.processor.concurrency);
+        let extractor = FfmpegExtractor::new(config.ffmpeg.clone()).with_threads(threads);
         let version = extractor.ffmpeg_version().await.map_err(|error| {
             Failure::because(exit::FFMPEG, &error).hint(format!("{INSTALL_FFMPEG}, or set VF_FFMPEG"))
         })?;

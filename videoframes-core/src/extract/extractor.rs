@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Decoded, ExtractError, ExtractReport, ExtractRequest, Input, PacketTimeline, Picture, Scan};
+use super::{Decoded, ExtractError, ExtractReport, ExtractRequest, Input, Picture, Scan};
 use crate::limits::Limits;
-use crate::video::{Described, StreamChoice, VideoInfo};
+use crate::video::{Described, PacketList, StreamChoice, VideoInfo};
 
 /// Decoder of videos.
 ///
@@ -38,18 +38,19 @@ pub trait FrameExtractor: Send + Sync + 'static {
         cancel: &CancellationToken,
     ) -> Result<Described, ExtractError>;
 
-    /// Reads the presented frames according to the container's packets, without decoding more than the
-    /// beginning; `None` where packets lack timestamps. [`FrameExtractor::extract`] checks every frame.
+    /// Reads the container's description of its video streams and lists the packets of one, without decoding more
+    /// than the beginning. [`FrameExtractor::extract`] checks every frame. Without a choice of `stream`, lists
+    /// the packets of the stream that a player shows.
     ///
     /// # Errors
-    /// [`ExtractError::LimitExceeded`] for more frames than can be kept.
-    async fn packet_timeline(
+    /// Those of [`FrameExtractor::describe`]; [`ExtractError::LimitExceeded`] for more frames than can be kept.
+    async fn packets(
         &self,
         input: &Path,
-        video: &VideoInfo,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<PacketTimeline>, ExtractError>;
+    ) -> Result<PacketList, ExtractError>;
 
     /// Decodes the whole video to find its frames.
     ///
@@ -96,14 +97,14 @@ impl<E: FrameExtractor + ?Sized> FrameExtractor for Arc<E> {
         self.as_ref().describe(input, stream, limits, cancel).await
     }
 
-    async fn packet_timeline(
+    async fn packets(
         &self,
         input: &Path,
-        video: &VideoInfo,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<PacketTimeline>, ExtractError> {
-        self.as_ref().packet_timeline(input, video, limits, cancel).await
+    ) -> Result<PacketList, ExtractError> {
+        self.as_ref().packets(input, stream, limits, cancel).await
     }
 
     async fn scan(

@@ -8,6 +8,6 @@ mod request;
 
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;
-pub use outcome::{Decoded, ExtractReport, PacketTimeline, Scan, Surprise};
+pub use outcome::{Decoded, ExtractReport, Scan, Surprise};
 pub use picture::{Deinterlace, Picture, PictureFormat, PictureOptions, Quality, Tonemap};
 pub use request::{ExtractRequest, Input, PlannedInput};

@@ -41,26 +41,6 @@ impl fmt::Display for Surprise {
     }
 }
 
-/// The presented frames according to the packets of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PacketTimeline {
-    /// The frames.
-    pub timeline: Timeline,
-    /// See [`VideoInfo::first_keyframe`](crate::video::VideoInfo::first_keyframe).
-    pub first_keyframe: Option<i64>,
-}
-
-impl From<Timeline> for PacketTimeline {
-    /// Creates the packet timeline of a video that begins with a keyframe.
-    fn from(timeline: Timeline) -> Self {
-        Self {
-            timeline,
-            first_keyframe: None,
-        }
-    }
-}
-
 /// Result of a decode of the whole video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -29,7 +29,7 @@ pub struct PlannedInput {
     pub index: Arc<VideoIndex>,
     /// The samples needed for the frames of the [`ExtractRequest`].
     pub plan: Arc<DecodePlan>,
-    /// Number of concurrent decoders; the extractor chooses a number for 0.
+    /// Maximum number of concurrent decoders; at least one is used.
     pub jobs: usize,
 }
 

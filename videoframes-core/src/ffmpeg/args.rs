@@ -179,10 +179,27 @@ pub(crate) fn probe_first_packet(opened: Opened<'_>) -> Vec<OsString> {
     probe_stream(opened, first.into_iter().chain(entries))
 }
 
-/// Returns ffprobe's arguments that print the packets of the video stream, one `pts,duration,flags` per line.
-pub(crate) fn probe_packets(opened: Opened<'_>) -> Vec<OsString> {
-    let entries = ["-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"];
-    probe_stream(opened, entries)
+/// Returns ffprobe's arguments that print the packets of all video streams, and then these streams, as JSON with one
+/// packet per line.
+pub(crate) fn probe_packets(path: &Path, limits: &Limits) -> Vec<OsString> {
+    let entries = "packet=stream_index,pts,duration,size,pos,flags";
+    let printed = [
+        "-show_streams",
+        "-show_format",
+        "-show_entries",
+        entries,
+        "-of",
+        "json=compact=1",
+    ];
+    let mut args: Vec<OsString> = ["-v", "error", "-select_streams", "v"].map(OsString::from).into();
+    args.extend(printed.map(OsString::from));
+    let opened = Opened {
+        path,
+        stream: 0,
+        pixels: limits.pixels,
+    };
+    args.extend(opened.input());
+    args
 }
 
 fn probe_stream<'a>(opened: Opened<'_>, what: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {

@@ -134,6 +134,7 @@ impl Extraction<'_> {
                 deinterlace: self.request.picture.deinterlace,
                 is_local: file.is_local(),
                 is_worth_copying: &|bytes| file.is_worth_copying(bytes),
+                decoders: self.request.decoders(),
                 can_combine: can_share(self.renditions),
             },
         )?;
@@ -157,13 +158,13 @@ impl Extraction<'_> {
             return Ok(Input::File(self.session.path().await?));
         };
         Ok(Input::Planned(PlannedInput {
-            source: match copied {
-                true => Arc::new(self.session.file.open().await?),
+            source: match *copied || self.session.file.is_local() {
+                true => self.session.local_source().await?,
                 false => self.session.source.clone(),
             },
             index: Arc::clone(index),
             plan: Arc::clone(plan),
-            jobs: self.request.jobs.map_or(0, usize::from),
+            jobs: self.request.decoders(),
         }))
     }
 

@@ -150,9 +150,9 @@ impl LocalFile {
         Ok(copy.path.to_path_buf())
     }
 
-    /// Returns whether the source is a local file.
+    /// Returns whether the source is a local file or has been copied to one.
     pub(super) fn is_local(&self) -> bool {
-        self.source.local_path().is_some()
+        self.source.local_path().is_some() || self.copy.initialized()
     }
 
     /// Returns whether to copy a source that supports ranges: if most of the source is needed, since only a

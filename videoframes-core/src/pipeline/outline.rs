@@ -64,6 +64,7 @@ pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<
             deinterlace: request.picture.deinterlace,
             is_local: session.file.is_local(),
             is_worth_copying: &|bytes| session.file.is_worth_copying(bytes),
+            decoders: request.decoders(),
             can_combine: false,
         },
     )?;

@@ -31,10 +31,12 @@ pub(super) struct Conditions<'a> {
     pub(super) frames: &'a [usize],
     pub(super) strategy: Strategy,
     pub(super) deinterlace: Deinterlace,
-    /// Whether the source is a local file.
+    /// Whether the source is a local file or has been copied to one.
     pub(super) is_local: bool,
     /// Returns whether a remote source should be copied if this number of its bytes is needed.
     pub(super) is_worth_copying: &'a dyn Fn(u64) -> bool,
+    /// Number of concurrent decoders of a plan.
+    pub(super) decoders: usize,
     /// Whether any rendition can share a decode with the pictures.
     pub(super) can_combine: bool,
 }
@@ -64,7 +66,7 @@ impl Pass {
         // A local file can be decoded at once; a remote source has to be copied first.
         let auto = strategy == Strategy::Auto;
         let copied = auto && !conditions.is_local && (conditions.is_worth_copying)(plan.bytes);
-        if auto && (copied || conditions.is_local) && !plan.is_worthwhile(index) {
+        if auto && (copied || conditions.is_local) && !plan.is_worthwhile(index, conditions.decoders) {
             return Ok(Self::Whole(WholeFileReason::NotWorthwhile));
         }
         Ok(Self::Planned {
@@ -97,7 +99,8 @@ fn plan<'a>(
         return Err(NotPlannable::Deinterlaced);
     }
     let index = conditions.index.as_ref().map_err(Clone::clone)?;
-    Ok((DecodePlan::new(index, conditions.frames)?, index))
+    let plan = DecodePlan::for_decoders(conditions.decoders, index, conditions.frames)?;
+    Ok((plan, index))
 }
 
 /// Returns whether the packets of a container are the frames that a decoder returns.
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::units::{Rational, TimeBase};
-    use crate::video::{Coding, Colour, Orientation, Sample, Timeline, Track};
+    use crate::video::{Coding, Colour, Orientation, Packaging, Sample, Timeline, Track};
 
     const FRAMES: usize = 100;
 
@@ -168,6 +171,7 @@ mod tests {
                 coding: Coding::Opaque,
                 sample_description: Bytes::new(),
                 size: (16, 16),
+                packaging: Packaging::Bare,
             },
             not_plannable: None,
         }))
@@ -209,6 +213,7 @@ mod tests {
                 deinterlace: self.deinterlace,
                 is_local: self.is_local,
                 is_worth_copying: &|_| self.worth_copying,
+                decoders: 1,
                 can_combine: self.can_combine,
             };
             Pass::choose(&self.facts, &conditions)

@@ -7,8 +7,9 @@ use super::session::Session;
 use crate::extract::ExtractError;
 use crate::limits::{ANIMATION_SHARE, INDEX_READS, Limits};
 use crate::source::Source;
+use crate::video::packets::{described_range, index_of_packets};
 use crate::video::{
-    Described, IndexReader, NoIndex, StreamChoice, Timeline, VideoIndex, VideoInfo, VideoStream,
+    Described, IndexReader, NoIndex, PacketList, StreamChoice, Timeline, VideoIndex, VideoInfo, VideoStream,
 };
 
 /// A video before a frame of it is decoded.
@@ -36,12 +37,30 @@ pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>)
     {
         return Err(Error::LimitExceeded(why.to_string()));
     }
-    let known = index.as_ref().ok().and_then(|index| {
-        let (video, streams) = (index.video.clone()?, index.streams.clone());
-        Some(Described { video, streams })
+    let index = index.and_then(|index| match index.samples.first() {
+        Some(first) if !first.sync => Err(NoIndex::new("the video does not begin with a keyframe")),
+        _ => Ok(index),
     });
-    let Described { mut video, streams } = match known {
-        Some(described) => described,
+    let why = match index {
+        Ok(index) => match described_by_index(session, stream, index).await? {
+            Ok(probe) => return Ok(probe),
+            Err(why) => why,
+        },
+        Err(why) => why,
+    };
+    tracing::debug!(%why, "no index");
+    described_by_packets(session, stream, why).await
+}
+
+/// Describes a video with an index of its container.
+async fn described_by_index(
+    session: &Session<'_>,
+    stream: Option<StreamChoice>,
+    index: VideoIndex,
+) -> Result<Result<Probe, NoIndex>, Error> {
+    let limits = session.limits();
+    let Described { video, streams } = match index.video.clone() {
+        Some(video) => Described::new(video, index.streams.clone()),
         None => {
             let path = session.path().await?;
             let describing = session
@@ -52,35 +71,62 @@ pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>)
     };
     check_pixels(&video, limits)?;
     // A track that ffmpeg measures in other units is not the one that was indexed.
-    let index = index.and_then(|index| {
-        let same = index.timeline.time_base() == video.time_base && index.stream == video.stream;
-        let index = same.then(|| Arc::new(index));
-        index.ok_or_else(|| NoIndex::new("the index describes another track"))
-    });
-    let index = index.and_then(|index| match index.samples.first() {
-        Some(first) if !first.sync => Err(NoIndex::new("the video does not begin with a keyframe")),
-        _ => Ok(index),
-    });
-    let timeline = match &index {
-        Ok(index) => Some(index.timeline.clone()),
-        Err(why) => {
-            tracing::debug!(%why, "no index");
-            let path = session.path().await?;
-            let packets = session
-                .extractor()
-                .packet_timeline(&path, &video, limits, session.cancel());
-            packets.await?.map(|packets| {
-                video.first_keyframe = packets.first_keyframe;
-                packets.timeline
-            })
-        }
+    if index.timeline.time_base() != video.time_base || index.stream != video.stream {
+        return Ok(Err(NoIndex::new("the index describes another track")));
+    }
+    Ok(Ok(Probe {
+        video,
+        timeline: Some(index.timeline.clone()),
+        streams,
+        index: Ok(Arc::new(index)),
+    }))
+}
+
+/// Describes a video by the packets that the demuxer of the decoder lists. `why` is the reason why the container has no
+/// other index.
+async fn described_by_packets(
+    session: &Session<'_>,
+    stream: Option<StreamChoice>,
+    why: NoIndex,
+) -> Result<Probe, Error> {
+    let path = session.path().await?;
+    let packets = session
+        .extractor()
+        .packets(&path, stream, session.limits(), session.cancel());
+    let list = packets.await?;
+    check_pixels(&list.described.video, session.limits())?;
+    let index = match list.packets.is_empty() {
+        true => Err(why),
+        false => index_packets(session, &list).await?,
     };
+    if let Err(why) = &index {
+        tracing::debug!(%why, "no index of packets");
+    }
+    let Described { video, streams } = list.described;
     Ok(Probe {
         video,
-        timeline,
+        timeline: list.timeline,
         streams,
-        index,
+        index: index.map(Arc::new),
     })
+}
+
+/// Returns the index of packets of the source or its local copy.
+async fn index_packets(
+    session: &Session<'_>,
+    list: &PacketList,
+) -> Result<Result<VideoIndex, NoIndex>, Error> {
+    if list.packets.first().is_some_and(|packet| !packet.keyframe) {
+        return Ok(Err(NoIndex::new("the video does not begin with a keyframe")));
+    }
+    let source = session.local_source().await?;
+    let range = match described_range(list, source.len()) {
+        Ok(range) => range,
+        Err(why) => return Ok(Err(why)),
+    };
+    let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let head = source.read_at(range.start, length).await.map_err(Error::Source)?;
+    Ok(index_of_packets(list, source.len(), &head))
 }
 
 /// Fails if the source is empty or too large.

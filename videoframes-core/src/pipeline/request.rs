@@ -20,6 +20,9 @@ pub enum OnDamage {
     Partial,
 }
 
+/// Number of cores that one decoder uses efficiently. Additional threads mostly wait for each other.
+const CORES_PER_DECODER: usize = 4;
+
 /// Request for the pictures of one video.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -109,6 +112,13 @@ impl Request {
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
+    }
+
+    /// Returns the number of concurrent decoders of a plan.
+    pub(super) fn decoders(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.jobs
+            .map_or_else(|| cores().div_ceil(CORES_PER_DECODER), NonZeroUsize::get)
     }
 
     /// Sets the number of concurrent decoders.

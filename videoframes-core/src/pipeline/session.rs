@@ -62,6 +62,14 @@ impl<'a> Session<'a> {
         self.file.path().await
     }
 
+    /// Returns the source, or its local copy.
+    pub(super) async fn local_source(&self) -> Result<Arc<dyn Source>, Error> {
+        Ok(match self.source.local_path().is_some() {
+            true => self.source.clone(),
+            false => Arc::new(self.file.open().await?),
+        })
+    }
+
     /// Decodes the whole video to find its frames.
     pub(super) async fn scan(&self, video: &VideoInfo) -> Result<Scan, Error> {
         let path = self.path().await?;

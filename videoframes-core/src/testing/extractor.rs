@@ -37,26 +37,23 @@ async fn a_file_that_is_not_a_video_is_recognized(extractor: &dyn FrameExtractor
 /// Returns a request for the first and last two frames.
 async fn packets_and_frames_agree(extractor: &dyn FrameExtractor, video: &Path) -> ExtractRequest {
     let (limits, cancel) = (Limits::default(), CancellationToken::new());
-    let info = extractor
+    let described = extractor
         .describe(video, None, &limits, &cancel)
         .await
-        .expect("a video can be described")
-        .video;
+        .expect("a video can be described");
     let packets = extractor
-        .packet_timeline(video, &info, &limits, &cancel)
+        .packets(video, None, &limits, &cancel)
         .await
         .expect("packets can be read");
+    assert_eq!(packets.described, described);
+    let info = described.video;
     let scan = extractor
         .scan(video, &info, &limits, &cancel)
         .await
         .expect("a video can be scanned");
     assert_eq!(scan.damage, None);
-    if let Some(packets) = &packets {
-        assert_eq!(
-            packets.timeline.pts(),
-            scan.timeline.pts(),
-            "packets and frames agree"
-        );
+    if let Some(timeline) = &packets.timeline {
+        assert_eq!(timeline.pts(), scan.timeline.pts(), "packets and frames agree");
     }
     let count = scan.timeline.pts().len();
     assert!(count >= 4, "the suite needs a video of at least four frames");

@@ -10,15 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::{
-    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
-    Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
 };
 use crate::limits::Limits;
 use crate::source::{Source, Verifier};
 use crate::storage::{
     ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Sink, Storage, StorageError,
 };
-use crate::video::{Described, StreamChoice, VideoInfo};
+use crate::video::{Described, PacketList, StreamChoice, VideoInfo};
 
 #[cfg(feature = "jobs")]
 pub use jobs::{MockJobRepo, MockQueue};
@@ -91,13 +90,13 @@ mock! {
             limits: &Limits,
             cancel: &CancellationToken,
         ) -> Result<Described, ExtractError>;
-        async fn packet_timeline(
+        async fn packets(
             &self,
             input: &Path,
-            video: &VideoInfo,
+            stream: Option<StreamChoice>,
             limits: &Limits,
             cancel: &CancellationToken,
-        ) -> Result<Option<PacketTimeline>, ExtractError>;
+        ) -> Result<PacketList, ExtractError>;
         async fn scan(
             &self,
             input: &Path,

@@ -50,6 +50,31 @@ pub struct Track {
     pub sample_description: Bytes,
     /// Width and height of the track header, in pixels.
     pub size: (u16, u16),
+    /// How the source stores the samples.
+    pub packaging: Packaging,
+}
+
+/// How a source stores the samples of a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Packaging {
+    /// Without additional bytes.
+    Bare,
+    /// Each sample is the content of a Matroska block (RFC 9559, 10.2), without lacing.
+    MatroskaBlock {
+        /// Number of the track.
+        track: u64,
+    },
+    /// Each sample is an FLV tag with an AVC packet.
+    FlvTag,
+    /// Each sample is a PES packet in packets of an MPEG transport stream (ISO/IEC 13818-1), and consists of NAL
+    /// units that follow start codes.
+    TransportStream {
+        /// Identifier of the packets.
+        pid: u16,
+        /// Sizes of the contents of the PES packets in bytes, for every sample.
+        contents: Vec<u32>,
+    },
 }
 
 /// The index of a video's samples.

@@ -6,14 +6,17 @@ mod mp4;
 mod mpegts;
 #[doc(hidden)] // public for the fuzz target only
 pub mod nal;
+#[doc(hidden)] // public for the fuzz target only
+pub mod packets;
 mod parameter_sets;
 pub(crate) mod streams;
 mod timeline;
 
-pub use index::{Coding, NoIndex, Sample, Track, VideoIndex};
+pub use index::{Coding, NoIndex, Packaging, Sample, Track, VideoIndex};
 pub use mp4::IndexReader;
 pub(crate) use mp4::{starts_like_mp4, write};
 pub(crate) use mpegts::Seams;
+pub use packets::{Packet, PacketList};
 pub use streams::{Described, StreamChoice, VideoStream};
 pub use timeline::Timeline;
 pub(crate) use timeline::TimelineBuilder;

@@ -3,7 +3,12 @@
 //!
 //! Pure functions on the bytes of a sample in MP4: NAL units, each preceded by its length.
 
+use bytes::{BufMut, Bytes, BytesMut};
+
 use super::Coding;
+
+/// Size in bytes of the lengths that [`from_start_codes`] writes.
+pub(super) const LENGTH_BYTES: u8 = 4;
 
 /// Whether and how decoding may start at a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,62 @@ pub fn break_link(coding: Coding, sample: &mut [u8]) {
     }
 }
 
+/// Converts NAL units that follow start codes (ITU-T H.264, annex B) to NAL units that follow their lengths.
+/// Returns `None` if the data does not begin with a start code.
+pub(super) fn from_start_codes(data: &[u8]) -> Option<Bytes> {
+    let mut units = BytesMut::with_capacity(data.len() + 16);
+    let codes = memchr::memmem::Finder::new(&[0, 0, 1]);
+    let first = codes.find(data)?;
+    if data[..first].iter().any(|&byte| byte != 0) {
+        return None;
+    }
+    let mut rest = &data[first + 3..];
+    loop {
+        let next = codes.find(rest);
+        let unit = &rest[..next.unwrap_or(rest.len())];
+        // Zeros after a unit belong to no unit.
+        let length = unit
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        if length > 0 {
+            units.put_u32(u32::try_from(length).ok()?);
+            units.put_slice(&unit[..length]);
+        }
+        match next {
+            Some(next) => rest = &rest[next + 3..],
+            None => return Some(units.freeze()),
+        }
+    }
+}
+
+/// Returns whether a sample contains the parameter sets that decoding needs.
+pub(crate) fn has_parameter_sets(coding: Coding, sample: &[u8]) -> bool {
+    let kinds = |length_size: u8, kind: fn(&[u8]) -> u8, needed: &[u8]| {
+        needed.iter().all(|needed| {
+            units(length_size, sample)
+                .flatten()
+                .any(|unit| kind(unit) == *needed)
+        })
+    };
+    match coding {
+        Coding::Opaque => true,
+        Coding::H264 { length_size } => kinds(length_size, h264_kind, &[7, 8]),
+        Coding::Hevc { length_size, .. } => kinds(length_size, hevc_kind, &[32, 33, 34]),
+    }
+}
+
+/// Returns whether a sample contains exactly one picture, and begins with its first slice.
+pub(super) fn is_one_picture(codec: &str, sample: &[u8]) -> bool {
+    // Whether a unit is a slice, and whether it is the first slice of its picture.
+    let slice = |unit: &[u8]| match codec {
+        "h264" => matches!(h264_kind(unit), 1..=5).then(|| unit.get(1).is_some_and(|byte| byte & 0x80 != 0)),
+        _ => (hevc_kind(unit) < 32).then(|| unit.get(2).is_some_and(|byte| byte & 0x80 != 0)),
+    };
+    let mut slices = units(LENGTH_BYTES, sample).flatten().filter_map(slice);
+    slices.next() == Some(true) && !slices.any(|first| first)
+}
+
 /// Returns whether at least one unit confirms a property and no unit denies it.
 fn all_units(length_size: u8, sample: &[u8], says: impl Fn(&[u8]) -> Option<bool>) -> bool {
     let mut any = false;
@@ -96,7 +157,7 @@ fn all_units(length_size: u8, sample: &[u8], says: impl Fn(&[u8]) -> Option<bool
 }
 
 /// Returns the NAL units of a sample; `None` for invalid bytes.
-fn units(length_size: u8, sample: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+pub(super) fn units(length_size: u8, sample: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         if at >= sample.len() {
@@ -122,7 +183,11 @@ fn unit_at(length_size: u8, sample: &[u8], at: usize) -> Option<(usize, usize)> 
     (end <= sample.len()).then_some((start, end))
 }
 
-fn hevc_kind(unit: &[u8]) -> u8 {
+fn h264_kind(unit: &[u8]) -> u8 {
+    unit[0] & 0x1f
+}
+
+pub(super) fn hevc_kind(unit: &[u8]) -> u8 {
     unit[0] >> 1 & 0x3f
 }
 

@@ -14,8 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use videoframes_core::clock::ManualClock;
 use videoframes_core::extract::{
-    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
-    Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
 };
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::jobs::{JobRepo, MemoryJobRepo, Rules, VideoJob};
@@ -23,7 +22,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
-use videoframes_core::video::{Described, StreamChoice, VideoInfo};
+use videoframes_core::video::{Described, PacketList, StreamChoice, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
 
@@ -295,14 +294,14 @@ impl FrameExtractor for Counting {
         self.inner.describe(input, stream, limits, cancel).await
     }
 
-    async fn packet_timeline(
+    async fn packets(
         &self,
         input: &Path,
-        video: &VideoInfo,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<PacketTimeline>, ExtractError> {
-        self.inner.packet_timeline(input, video, limits, cancel).await
+    ) -> Result<PacketList, ExtractError> {
+        self.inner.packets(input, stream, limits, cancel).await
     }
 
     async fn scan(

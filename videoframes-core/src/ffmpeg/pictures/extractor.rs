@@ -1,5 +1,6 @@
 //! [`FrameExtractor`] implemented by the installed ffmpeg, version 5.1 to 9.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,18 +13,17 @@ use super::deliver::PictureSender;
 use super::head::Head;
 use super::{planned, scan, whole};
 use crate::extract::{
-    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, PacketTimeline, Picture,
-    Scan,
+    Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
 };
 use crate::ffmpeg::Version;
 use crate::ffmpeg::process::blocking::blocking;
 use crate::ffmpeg::process::capabilities::{self, Component};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::{BlockingInvocation, Invocation};
-use crate::ffmpeg::process::probe;
+use crate::ffmpeg::process::probe::{self, Packets};
 use crate::ffmpeg::process::programs::Programs;
 use crate::limits::Limits;
-use crate::video::{Described, StreamChoice, VideoInfo};
+use crate::video::{Described, PacketList, StreamChoice, VideoInfo};
 
 /// Runs `ffmpeg` and `ffprobe` as child processes. The processes end before a call returns, or soon after a call
 /// was dropped. On Linux they are killed when this process dies, even by SIGKILL.
@@ -54,6 +54,15 @@ impl FfmpegExtractor {
     pub fn with_registry(self, folder: impl AsRef<Path>) -> Self {
         Self {
             programs: Arc::new(self.programs.registered(folder.as_ref())),
+        }
+    }
+
+    /// Decodes pictures with this number of threads. A single thread takes less CPU time, and more threads less wall time.
+    /// By default, ffmpeg uses all cores.
+    #[must_use]
+    pub fn with_threads(self, threads: NonZeroUsize) -> Self {
+        Self {
+            programs: Arc::new(self.programs.with_threads(threads.get())),
         }
     }
 
@@ -116,30 +125,30 @@ impl FrameExtractor for FfmpegExtractor {
         self.on(input, limits).run(cancel, call).await
     }
 
-    async fn packet_timeline(
+    async fn packets(
         &self,
         input: &Path,
-        video: &VideoInfo,
+        stream: Option<StreamChoice>,
         limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<Option<PacketTimeline>, ExtractError> {
-        let video = video.clone();
+    ) -> Result<PacketList, ExtractError> {
         let call = move |invocation: Invocation<'_>| {
-            let packets = probe::packets(invocation, &video)?;
-            if let Some(timeline) = packets.from_keyframe {
+            let Packets {
+                mut list,
+                from_keyframe,
+            } = probe::packets(invocation, stream)?;
+            if let Some(timeline) = from_keyframe {
                 let start = timeline.pts()[0];
                 let head = Head {
                     invocation,
-                    video: &video,
+                    video: &list.described.video,
                 };
                 if head.is_entry(start)? {
-                    return Ok(Some(PacketTimeline {
-                        timeline,
-                        first_keyframe: Some(start),
-                    }));
+                    list.timeline = Some(timeline);
+                    list.described.video.first_keyframe = Some(start);
                 }
             }
-            Ok(packets.all.map(PacketTimeline::from))
+            Ok(list)
         };
         self.on(input, limits).run(cancel, call).await
     }

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use crate::extract::PlannedInput;
 use crate::plan::Run;
 use crate::video::nal::{self, Start};
+use crate::video::packets::unpack;
 use crate::video::write::{FragmentSample, fragment, head};
-use crate::video::{Coding, Sample};
+use crate::video::{Coding, Packaging, Sample, Track};
 
 /// Maximum gap in bytes between two samples that are read at once. Gaps mostly contain audio.
 const GAP: u64 = 64 << 10;
@@ -128,6 +129,8 @@ impl Feeder {
     }
 
     async fn feed_run(&self, run: &Run, first: bool, sequence: &mut u32) -> Result<(), FeedStop> {
+        const DIFFERS: FeedStop = FeedStop::Error(FeedError::Plan("a sample differs from the index"));
+        let track = &self.input.index.track;
         let samples = &self.input.index.samples[run.samples.clone()];
         let orders: Vec<u32> = samples.iter().map(|s| s.order).collect();
         let decode_times = sorted(&orders);
@@ -145,15 +148,17 @@ impl Feeder {
             for at in read {
                 let sample = &samples[at];
                 let _between = bytes.split_to((sample.offset - position) as usize);
-                let mut data = bytes.split_to(sample.size as usize);
+                let data = bytes.split_to(sample.size as usize);
                 position = sample.offset + u64::from(sample.size);
-                if at == 0 {
-                    data = self.start(data, first)?;
-                } else if at < own && sample.order < start.order {
+                if at > 0 && at < own && sample.order < start.order {
                     continue;
                 }
-                let wanted = self.is_wanted(sample);
-                if !wanted && nal::is_droppable(self.input.index.track.coding, &data) {
+                let mut data = unpack(&track.packaging, run.samples.start + at, data).ok_or(DIFFERS)?;
+                if at == 0 {
+                    data = self.start(data, first)?;
+                }
+                let wanted = self.is_wanted(run, sample);
+                if !wanted && nal::is_droppable(track.coding, &data) {
                     continue;
                 }
                 waiting.push(FragmentSample {
@@ -174,7 +179,15 @@ impl Feeder {
 
     /// Returns the first sample of a run in a form at which decoding can start.
     fn start(&self, data: Bytes, first: bool) -> Result<Bytes, FeedStop> {
-        let coding = self.input.index.track.coding;
+        let Track {
+            coding, packaging, ..
+        } = &self.input.index.track;
+        let coding = *coding;
+        // In a transport stream, parameter sets may differ from those of the first sample.
+        if matches!(packaging, Packaging::TransportStream { .. }) && !nal::has_parameter_sets(coding, &data) {
+            let why = "a sync sample lacks parameter sets";
+            return Err(FeedStop::Error(FeedError::Plan(why)));
+        }
         match nal::start(coding, &data) {
             Start::Clean if !first && matches!(coding, Coding::Hevc { .. }) => {
                 let mut data = BytesMut::from(data);
@@ -190,9 +203,12 @@ impl Feeder {
         }
     }
 
-    fn is_wanted(&self, sample: &Sample) -> bool {
+    /// Returns whether a picked frame of the run is the frame of a sample. Runs may overlap by the samples before the
+    /// last frame of a run.
+    fn is_wanted(&self, run: &Run, sample: &Sample) -> bool {
+        let frames = &self.frames[run.frames.clone()];
         let frame = self.input.index.frame_of(sample);
-        frame.is_some_and(|frame| self.frames.binary_search(&frame).is_ok())
+        frame.is_some_and(|frame| frames.binary_search(&frame).is_ok())
     }
 
     async fn read(&self, samples: &[Sample]) -> Result<Bytes, FeedStop> {

@@ -7,6 +7,7 @@ mod extractor;
 mod feed;
 mod head;
 mod planned;
+mod queue;
 pub(crate) mod scan;
 pub(crate) mod whole;
 

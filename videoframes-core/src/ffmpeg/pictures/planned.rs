@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -15,23 +14,20 @@ use super::args;
 use super::capable::Capable;
 use super::deliver::PictureSender;
 use super::feed::{Clock, Fed, FeedError, Feeder};
+use super::queue::queue;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput, Surprise};
 use crate::ffmpeg::process::child::Stdin;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::programs::Programs;
-use crate::limits::Limits;
+use crate::limits::{Limits, WAITING_PICTURES_BYTES};
 
 /// Reason why an extraction ends early.
 type Stopped = Interruption<ExtractError>;
 
 /// Maximum number of parts queued between the source and ffmpeg's stdin.
 const PARTS_IN_FLIGHT: usize = 2;
-/// Maximum number of pictures of each decoder that wait for pictures of other decoders.
-const PICTURES_IN_FLIGHT: usize = 2;
-/// Number of cores that one decoder uses efficiently. Additional threads mostly wait for each other.
-const THREADS_PER_DECODER: usize = 4;
 /// Maximum number of concurrent decoders.
 const MAX_JOBS: usize = 64;
 
@@ -44,7 +40,7 @@ pub(super) fn extract(
 ) -> Result<ExtractReport, Stopped> {
     let request = &capable.request;
     let runs: Vec<usize> = (0..input.plan.runs.len()).collect();
-    let jobs = jobs(input, runs.len());
+    let jobs = input.jobs.min(MAX_JOBS).min(runs.len()).max(1);
     let stop = pictures.cancel.child_token();
     let decoders = Decoders {
         programs,
@@ -53,7 +49,10 @@ pub(super) fn extract(
         frames: Arc::new(request.frames.clone()),
         limits: &request.limits,
         cancel: &stop,
-        threads: if jobs > 1 { (cores() / jobs).max(1) } else { 0 },
+        threads: match jobs {
+            1 => programs.threads,
+            jobs => (cores() / jobs).max(1),
+        },
         runtime: Handle::current(),
     };
     let mut send = |picture: Picture| pictures.send(picture);
@@ -68,16 +67,6 @@ pub(super) fn extract(
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-/// Returns the number of concurrent decoders.
-fn jobs(input: &PlannedInput, runs: usize) -> usize {
-    let wanted = match input.jobs {
-        // One decoder keeps about four cores busy.
-        0 => cores().div_ceil(THREADS_PER_DECODER),
-        jobs => jobs,
-    };
-    wanted.min(MAX_JOBS).min(runs).max(1)
 }
 
 /// State that all decoders of one extraction share.
@@ -122,7 +111,7 @@ impl Decoders<'_> {
             let mut decoders = Vec::with_capacity(jobs);
             for job in 0..jobs {
                 let mine: Vec<usize> = runs.iter().copied().skip(job).step_by(jobs).collect();
-                let (sender, receiver) = sync_channel(PICTURES_IN_FLIGHT);
+                let (sender, receiver) = queue(WAITING_PICTURES_BYTES / jobs);
                 let decoder = scope.spawn(move || {
                     let _runtime = self.runtime.enter();
                     let sent = |picture| sender.send(picture).map_err(|_| ExtractError::Cancelled);
@@ -132,10 +121,10 @@ impl Decoders<'_> {
             }
             for &run in runs {
                 for _ in self.input.plan.runs[run].frames.clone() {
-                    match decoders[run % jobs].0.recv() {
-                        Ok(picture) => send(picture)?,
+                    match decoders[run % jobs].0.receive() {
+                        Some(picture) => send(picture)?,
                         // The decoder has ended; joining its thread returns the reason.
-                        Err(_) => {
+                        None => {
                             let (receiver, decoder) = decoders.swap_remove(run % jobs);
                             drop(receiver);
                             return joined(decoder.join()).and_then(|_| {

@@ -107,12 +107,12 @@ fn start<'a>(
     let graph = args::filter_graph(request, additional.is_some());
     let (mut args, stdin) = if graph.len() <= args::MAX_ARGUMENT_BYTES {
         (
-            args::extract(opened, request, args::Graph::Inline(&graph)),
+            args::extract(opened, request, programs.threads, args::Graph::Inline(&graph)),
             Stdin::Empty,
         )
     } else {
         let major = programs.blocking_version(cancel)?.number.0;
-        let args = args::extract(opened, request, args::Graph::OnStdin { major });
+        let args = args::extract(opened, request, programs.threads, args::Graph::OnStdin { major });
         (args, Stdin::Text(graph))
     };
     let mut workload = Workload::opening(input).decoding(&request.video);

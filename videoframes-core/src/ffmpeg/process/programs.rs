@@ -17,6 +17,8 @@ pub(crate) struct Programs {
     pub(crate) ffmpeg: Program,
     pub(crate) ffprobe: Program,
     pub(crate) capabilities: Capabilities,
+    /// Number of threads of each decoder of pictures; with 0 ffmpeg chooses.
+    pub(crate) threads: usize,
 }
 
 impl Programs {
@@ -46,6 +48,15 @@ impl Programs {
             capabilities: Capabilities::of(&ffmpeg),
             ffmpeg,
             ffprobe,
+            threads: 0,
+        }
+    }
+
+    /// Returns the programs with this number of threads of each decoder of pictures.
+    pub(crate) fn with_threads(&self, threads: usize) -> Self {
+        Self {
+            threads,
+            ..Self::new(self.ffmpeg.clone(), self.ffprobe.clone())
         }
     }
 
@@ -55,7 +66,7 @@ impl Programs {
             registry: Some(folder.into()),
             ..program.clone()
         };
-        Self::new(registered(&self.ffmpeg), registered(&self.ffprobe))
+        Self::new(registered(&self.ffmpeg), registered(&self.ffprobe)).with_threads(self.threads)
     }
 
     /// Returns the version of ffmpeg. Blocks its thread, which must not be a thread of the runtime.

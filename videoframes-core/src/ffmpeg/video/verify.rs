@@ -7,7 +7,7 @@ use crate::extract::ExtractError;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
 use crate::units::Rational;
-use crate::video::Timeline;
+use crate::video::{PacketList, Timeline};
 
 /// Verifies the output of a run that encoded `frames`, and returns the report.
 pub(crate) fn checked(run: &Run<'_>, frames: Frames) -> Result<CompressReport, CompressError> {
@@ -44,11 +44,12 @@ fn verify(run: &Run<'_>, expected: Timeline) -> Result<(Timeline, (u32, u32)), C
         input: &run.request.output,
         ..run.invocation
     };
-    let video = probe::describe(output, None)?.video;
-    let written = probe::packets(output, &video)?;
-    let written = written
-        .all
-        .ok_or_else(|| CompressError::Differs("its frames lack distinct timestamps".to_owned()))?;
+    let PacketList {
+        described, timeline, ..
+    } = probe::packets(output, None)?.list;
+    let video = described.video;
+    let written =
+        timeline.ok_or_else(|| CompressError::Differs("its frames lack distinct timestamps".to_owned()))?;
     let tolerance = match run.settings.container {
         Container::Mp4 => Rational::from_integer(0),
         Container::WebM => Rational::new(1, 1000),

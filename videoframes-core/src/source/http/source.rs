@@ -30,8 +30,9 @@ const BACKOFF: Duration = Duration::from_millis(250);
 
 /// A video on an HTTP server.
 ///
-/// Read in ranges if the server supports them, otherwise downloaded to a temporary file first. Failed reads
-/// are retried a few times. A video that changes while it is read is an error.
+/// Read in ranges if the server supports them, otherwise downloaded to a temporary file first. The download is in the
+/// folder for temporary files (`TMPDIR`), outside the quota of a [`Scratch`](crate::pipeline::Scratch); the limit on the
+/// input bounds its size. Failed reads are retried a few times. A video that changes while it is read is an error.
 #[derive(Debug)]
 pub struct HttpSource {
     name: String,

@@ -9,7 +9,7 @@ const MAX_CHILDREN: usize = 100_000;
 
 /// A box in a buffer that contains all of the box.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Box<'a> {
+pub(in crate::video) struct Box<'a> {
     pub(super) kind: [u8; 4],
     /// Header and content.
     pub(super) whole: &'a [u8],
@@ -19,7 +19,7 @@ pub(super) struct Box<'a> {
 
 impl<'a> Box<'a> {
     /// Returns the consecutive boxes in `data`. A remainder too short for a header is padding.
-    pub(super) fn all(data: &'a [u8]) -> Result<Vec<Self>, NoIndex> {
+    pub(in crate::video) fn all(data: &'a [u8]) -> Result<Vec<Self>, NoIndex> {
         let mut found = Vec::new();
         let mut rest = data;
         while rest.len() >= 8 {

@@ -2,7 +2,8 @@
 
 use mp4_atom::{Avcc, Colr, Hvcc, Pasp, Stsd};
 
-use super::super::{Coding, NoIndex};
+use super::super::parameter_sets::SequenceParameters;
+use super::super::{Coding, NoIndex, Sample};
 use super::boxes::{Box, find, need};
 use crate::units::Rational;
 
@@ -17,7 +18,7 @@ const OPAQUE: [&[u8; 4]; 14] = [
 
 /// Sample description of a track.
 #[derive(Debug)]
-pub(super) struct SampleEntry {
+pub(in crate::video) struct SampleEntry {
     pub(super) coding: Coding,
     /// The sequence parameter set, if the description contains exactly one.
     pub(super) parameter_set: Option<Vec<u8>>,
@@ -72,7 +73,7 @@ pub(super) fn codec_name(format: [u8; 4]) -> String {
 
 impl SampleEntry {
     /// Parses the content of an `stsd` box, which must contain a single description.
-    pub(super) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {
+    pub(in crate::video) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {
         debug_assert_eq!(stsd.kind, *<Stsd as mp4_atom::Atom>::KIND.as_ref());
         let entries = Box::all(stsd.body.get(8..).ok_or_else(|| stsd.unreadable())?)?;
         let [entry] = entries.as_slice() else {
@@ -127,6 +128,51 @@ impl SampleEntry {
                 _ => false,
             }),
         })
+    }
+}
+
+impl SampleEntry {
+    /// Returns the contents of the sequence parameter set.
+    pub(in crate::video) fn parameters(&self) -> Option<SequenceParameters> {
+        match (&self.parameter_set, self.coding) {
+            (Some(set), Coding::H264 { .. }) => SequenceParameters::h264(set),
+            (Some(set), Coding::Hevc { .. }) => SequenceParameters::hevc(set),
+            _ => None,
+        }
+    }
+
+    /// Returns the coding of samples with these parameters, and the reason why pictures of `samples` cannot be
+    /// planned.
+    pub(in crate::video) fn planning(
+        &self,
+        parameters: Option<&SequenceParameters>,
+        samples: &[Sample],
+    ) -> (Coding, Option<&'static str>) {
+        let coding = match (self.coding, parameters) {
+            (Coding::Hevc { length_size, .. }, Some(parameters)) => Coding::Hevc {
+                length_size,
+                highest_layer: parameters.highest_layer,
+            },
+            (coding, _) => coding,
+        };
+        let fields = parameters.is_none_or(|p| p.fields) && coding != Coding::Opaque;
+        (coding, not_plannable(samples, fields, self.unusual))
+    }
+}
+
+/// Returns the reason why pictures cannot be planned. `fields` is whether the video may be coded as fields, and
+/// `unusual` whether its sample description has unusual parts.
+fn not_plannable(samples: &[Sample], fields: bool, unusual: bool) -> Option<&'static str> {
+    let first = &samples[0];
+    if fields {
+        Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
+    } else if unusual {
+        Some("the sample description has unusual parts")
+    } else if !first.sync || samples.iter().any(|s| s.order < first.order && !s.sync) {
+        // Decoders disagree on frames before the first sync sample.
+        Some("the first frames cannot be decoded from a sync sample")
+    } else {
+        None
     }
 }
 

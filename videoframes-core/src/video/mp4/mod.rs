@@ -4,11 +4,12 @@
 //! an index.
 
 mod audit;
-mod boxes;
-mod entry;
+pub(super) mod boxes;
+pub(super) mod entry;
 mod fragments;
 mod media;
 mod movie;
+pub(super) mod sample_description;
 mod tables;
 pub(crate) mod write;
 

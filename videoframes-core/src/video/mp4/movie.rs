@@ -5,7 +5,7 @@ use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
 
 use super::super::parameter_sets::SequenceParameters;
 use super::super::{
-    Coding, Colour, NoIndex, Orientation, Sample, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
+    Coding, Colour, NoIndex, Orientation, Packaging, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
     colour_names, streams,
 };
 use super::boxes::{Box, find, need};
@@ -129,20 +129,8 @@ impl Movie {
             ticks => Some(self.time_base.seconds(ticks.into()).recip() * media.len() as i128),
         };
         let presentation = media.present(self.time_base, edit)?;
-        let parameters = match (&self.entry.parameter_set, self.entry.coding) {
-            (Some(set), Coding::H264 { .. }) => SequenceParameters::h264(set),
-            (Some(set), Coding::Hevc { .. }) => SequenceParameters::hevc(set),
-            _ => None,
-        };
-        let coding = match (self.entry.coding, &parameters) {
-            (Coding::Hevc { length_size, .. }, Some(parameters)) => Coding::Hevc {
-                length_size,
-                highest_layer: parameters.highest_layer,
-            },
-            (coding, _) => coding,
-        };
-        let fields = parameters.as_ref().is_none_or(|p| p.fields) && coding != Coding::Opaque;
-        let not_plannable = not_plannable(&presentation.samples, fields, self.entry.unusual);
+        let parameters = self.entry.parameters();
+        let (coding, not_plannable) = self.entry.planning(parameters.as_ref(), &presentation.samples);
         let description = Description {
             header: &self.header,
             stream: self.stream,
@@ -163,25 +151,10 @@ impl Movie {
                 coding,
                 sample_description: self.sample_description,
                 size: self.entry.size,
+                packaging: Packaging::Bare,
             },
             not_plannable,
         })
-    }
-}
-
-/// Returns the reason why pictures cannot be planned. `fields` is whether the video may be coded as fields, and
-/// `unusual` whether its sample description has unusual parts.
-fn not_plannable(samples: &[Sample], fields: bool, unusual: bool) -> Option<&'static str> {
-    let first = &samples[0];
-    if fields {
-        Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
-    } else if unusual {
-        Some("the sample description has unusual parts")
-    } else if !first.sync || samples.iter().any(|s| s.order < first.order && !s.sync) {
-        // Decoders disagree on frames before the first sync sample.
-        Some("the first frames cannot be decoded from a sync sample")
-    } else {
-        None
     }
 }
 

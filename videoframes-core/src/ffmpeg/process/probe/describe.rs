@@ -16,8 +16,9 @@ use crate::video::{
     Colour, Described, Orientation, StreamChoice, VideoInfo, VideoStream, believable_aspect, streams,
 };
 
+/// ffprobe's description of a container.
 #[derive(Deserialize)]
-struct Document {
+pub(super) struct Document {
     #[serde(default)]
     streams: Vec<Stream>,
     #[serde(default)]
@@ -70,15 +71,23 @@ pub(crate) fn describe(
     let (document, log) = Ffprobe::opening(invocation)
         .answer(args::probe_streams(input, limits))
         .map_err(|error| refused(error, input))?;
-    described(document, stream).map_err(|error| match error {
+    described(document, stream, &log)
+}
+
+/// Selects the requested stream in a document of ffprobe with this log, and describes the stream.
+pub(super) fn described(
+    document: Document,
+    choice: Option<StreamChoice>,
+    log: &[String],
+) -> Result<Described, ExtractError> {
+    selected(document, choice).map_err(|error| match error {
         // ffprobe omits a size that its decoder refused.
         ExtractError::Damaged(_) if log.iter().any(|line| is_too_many_pixels(line)) => too_many_pixels(),
         error => error,
     })
 }
 
-/// Selects the requested stream and describes it.
-fn described(document: Document, choice: Option<StreamChoice>) -> Result<Described, ExtractError> {
+fn selected(document: Document, choice: Option<StreamChoice>) -> Result<Described, ExtractError> {
     let container = document.format.format_name.clone().unwrap_or_default();
     let is_video = |stream: &&Stream| stream.codec_type.as_deref() == Some("video");
     let videos = document.streams.iter().filter(is_video);

@@ -81,14 +81,17 @@ impl<'a> Ffprobe<'a> {
         Ok((document, log))
     }
 
-    /// Runs ffprobe and calls `each` for every line of its output.
-    pub(super) fn lines(&self, args: Vec<OsString>, mut each: impl FnMut(&str)) -> Result<(), ExtractError> {
+    /// Runs ffprobe and calls `each` for every line of its output. Returns the last lines of its log.
+    pub(super) fn lines(
+        &self,
+        args: Vec<OsString>,
+        mut each: impl FnMut(&str),
+    ) -> Result<Vec<String>, ExtractError> {
         self.run(args, Output::Lines, |message| {
             if let Message::Lines(lines) = message {
                 lines.iter().for_each(|line| each(line));
             }
-        })?;
-        Ok(())
+        })
     }
 
     /// Runs ffprobe to completion and passes its output to `receive`. Returns the last lines of the log.

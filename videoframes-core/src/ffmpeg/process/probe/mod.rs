@@ -7,4 +7,4 @@ mod refusal;
 
 pub(crate) use self::describe::describe;
 pub(crate) use self::ffprobe::Ffprobe;
-pub(crate) use self::packets::{begins_with_keyframe, packets};
+pub(crate) use self::packets::{Packets, begins_with_keyframe, packets};

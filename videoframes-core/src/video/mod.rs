@@ -9,6 +9,7 @@ pub mod nal;
 #[doc(hidden)] // public for the fuzz target only
 pub mod packets;
 mod parameter_sets;
+pub(crate) mod references;
 pub(crate) mod streams;
 mod timeline;
 

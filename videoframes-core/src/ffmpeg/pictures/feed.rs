@@ -1,4 +1,4 @@
-//! Reads the samples of a plan from their source and writes them as fragments to the stdin of a decoder.
+//! Reads the samples of a plan from their source and writes the needed ones as fragments to the stdin of a decoder.
 
 use std::io;
 use std::ops::Range;
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
+use super::group::{Group, Uncertain};
 use crate::extract::PlannedInput;
+use crate::ffmpeg::process::left_out::LeftOut;
 use crate::plan::Run;
 use crate::video::nal::{self, Start};
 use crate::video::packets::unpack;
@@ -88,6 +90,8 @@ pub(super) struct Feeder {
     pub(super) frames: Arc<Vec<usize>>,
     pub(super) clock: Clock,
     pub(super) parts: mpsc::Sender<Bytes>,
+    /// Receives the references that are left out, before the samples with the references are fed.
+    pub(super) left_out: Arc<LeftOut>,
 }
 
 /// The decoder has exited; its exit status tells why.
@@ -105,6 +109,23 @@ impl From<Gone> for FeedStop {
     }
 }
 
+impl From<Uncertain> for FeedStop {
+    fn from(_: Uncertain) -> Self {
+        Self::Error(FeedError::Plan("the references of a sample are unusual"))
+    }
+}
+
+/// Samples on their way to one decoder.
+struct Queue<'a> {
+    group: Group<'a>,
+    /// Samples of the next fragment.
+    waiting: Vec<FragmentSample>,
+    /// Number of the next fragment.
+    sequence: u32,
+    /// Number of samples in the fragments so far.
+    fed: usize,
+}
+
 impl Feeder {
     /// Feeds `runs` in order.
     pub(super) async fn feed(self, runs: &[usize]) -> Result<Fed, FeedError> {
@@ -113,10 +134,15 @@ impl Feeder {
         if self.parts.send(head).await.is_err() {
             return Ok(Fed::All);
         }
-        let mut sequence = 1;
+        let mut queue = Queue {
+            group: Group::new(&self.input.index.track, &self.left_out),
+            waiting: Vec::new(),
+            sequence: 1,
+            fed: 0,
+        };
         for (index, &run) in runs.iter().enumerate() {
             match self
-                .feed_run(&self.input.plan.runs[run], index == 0, &mut sequence)
+                .feed_run(&self.input.plan.runs[run], index == 0, &mut queue)
                 .await
             {
                 Ok(()) => {}
@@ -125,23 +151,19 @@ impl Feeder {
                 Err(FeedStop::Error(error)) => return Err(error),
             }
         }
+        tracing::debug!(runs = runs.len(), samples = queue.fed, "fed a decoder");
         Ok(Fed::All)
     }
 
-    async fn feed_run(&self, run: &Run, first: bool, sequence: &mut u32) -> Result<(), FeedStop> {
+    async fn feed_run(&self, run: &Run, first: bool, queue: &mut Queue<'_>) -> Result<(), FeedStop> {
         const DIFFERS: FeedStop = FeedStop::Error(FeedError::Plan("a sample differs from the index"));
-        let track = &self.input.index.track;
+        let packaging = &self.input.index.track.packaging;
         let samples = &self.input.index.samples[run.samples.clone()];
         let orders: Vec<u32> = samples.iter().map(|s| s.order).collect();
         let decode_times = sorted(&orders);
-        let start = &samples[0];
-        // Until the next sync sample, samples presented before the start refer to samples that are not fed.
-        let own = samples
-            .iter()
-            .skip(1)
-            .position(|s| s.sync)
-            .map_or(samples.len(), |p| p + 1);
-        let mut waiting = Vec::new();
+        let wanted: Vec<bool> = samples.iter().map(|sample| self.is_wanted(run, sample)).collect();
+        let starts = starts(samples, &wanted);
+        let mut leading = Leading::of(samples, 0);
         for read in reads(samples) {
             let mut bytes = self.read(&samples[read.clone()]).await?;
             let mut position = samples[read.start].offset;
@@ -150,31 +172,43 @@ impl Feeder {
                 let _between = bytes.split_to((sample.offset - position) as usize);
                 let data = bytes.split_to(sample.size as usize);
                 position = sample.offset + u64::from(sample.size);
-                if at > 0 && at < own && sample.order < start.order {
+                if leading.contains(at, sample) {
                     continue;
                 }
-                let mut data = unpack(&track.packaging, run.samples.start + at, data).ok_or(DIFFERS)?;
+                let mut data = unpack(packaging, run.samples.start + at, data).ok_or(DIFFERS)?;
                 if at == 0 {
                     data = self.start(data, first)?;
+                } else if starts[at] && queue.group.waits() && self.may_start(&data) {
+                    let needed = queue.group.end(true)?;
+                    self.send_all(needed, queue).await?;
+                    data = self.start(data, false)?;
+                    leading = Leading::of(samples, at);
                 }
-                let wanted = self.is_wanted(run, sample);
-                if !wanted && nal::is_droppable(track.coding, &data) {
-                    continue;
-                }
-                waiting.push(FragmentSample {
+                let sample = FragmentSample {
                     bytes: data,
                     decode_time: 2 * u64::from(decode_times[at]),
-                    presentation_time: self.clock.presented(sample.order, wanted),
+                    presentation_time: self.clock.presented(sample.order, wanted[at]),
                     sync: sample.sync,
-                });
-                if waiting.len() == FRAGMENT {
-                    self.send(&mut waiting, sequence).await?;
-                }
+                };
+                let ready = queue.group.push(sample, wanted[at]);
+                self.send_all(ready, queue).await?;
             }
             // Releases the bytes of this read before the next read.
-            self.send(&mut waiting, sequence).await?;
+            self.send(queue).await?;
         }
-        Ok(())
+        let needed = queue.group.end(false)?;
+        self.send_all(needed, queue).await?;
+        self.send(queue).await
+    }
+
+    /// Returns whether a sample inside a run may be treated like the first sample of a run.
+    fn may_start(&self, data: &[u8]) -> bool {
+        let Track {
+            coding, packaging, ..
+        } = &self.input.index.track;
+        let complete =
+            !matches!(packaging, Packaging::TransportStream { .. }) || nal::has_parameter_sets(*coding, data);
+        complete && nal::start(*coding, data) == Start::Clean
     }
 
     /// Returns the first sample of a run in a form at which decoding can start.
@@ -228,16 +262,63 @@ impl Feeder {
         }
     }
 
-    async fn send(&self, samples: &mut Vec<FragmentSample>, sequence: &mut u32) -> Result<(), FeedStop> {
-        if samples.is_empty() {
+    async fn send_all(&self, samples: Vec<FragmentSample>, queue: &mut Queue<'_>) -> Result<(), FeedStop> {
+        for sample in samples {
+            queue.waiting.push(sample);
+            let bytes: usize = queue.waiting.iter().map(|sample| sample.bytes.len()).sum();
+            if queue.waiting.len() == FRAGMENT || bytes as u64 >= READ {
+                self.send(queue).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, queue: &mut Queue<'_>) -> Result<(), FeedStop> {
+        if queue.waiting.is_empty() {
             return Ok(());
         }
-        let part = fragment(*sequence, samples)
+        let part = fragment(queue.sequence, &queue.waiting)
             .map_err(|_| FeedStop::Error(FeedError::Plan("failed to write a fragment")))?;
-        samples.clear();
-        *sequence = sequence.wrapping_add(1);
+        queue.fed += queue.waiting.len();
+        queue.waiting.clear();
+        queue.sequence = queue.sequence.wrapping_add(1);
         Ok(self.parts.send(part).await.map_err(|_| Gone)?)
     }
+}
+
+/// Samples of one group that are presented before its start. They refer to samples that are not fed.
+struct Leading {
+    samples: Range<usize>,
+    order: u32,
+}
+
+impl Leading {
+    /// Returns those of the group that starts at `start` and ends before the next sync sample.
+    fn of(samples: &[Sample], start: usize) -> Self {
+        let next = (start + 1..samples.len()).find(|&at| samples[at].sync);
+        Self {
+            samples: start + 1..next.unwrap_or(samples.len()),
+            order: samples[start].order,
+        }
+    }
+
+    fn contains(&self, at: usize, sample: &Sample) -> bool {
+        self.samples.contains(&at) && sample.order < self.order
+    }
+}
+
+/// Returns which samples of a run are sync samples without wanted frames that follow in decode order and precede in
+/// presentation order.
+fn starts(samples: &[Sample], wanted: &[bool]) -> Vec<bool> {
+    let mut starts = vec![false; samples.len()];
+    let mut earliest = u32::MAX;
+    for (at, sample) in samples.iter().enumerate().rev() {
+        starts[at] = sample.sync && sample.order < earliest;
+        if wanted[at] {
+            earliest = earliest.min(sample.order);
+        }
+    }
+    starts
 }
 
 /// Returns the range of bytes from the first to the last of these samples.

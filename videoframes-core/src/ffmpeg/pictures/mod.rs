@@ -5,6 +5,7 @@ pub(crate) mod capable;
 pub(crate) mod deliver;
 mod extractor;
 mod feed;
+mod group;
 mod head;
 mod planned;
 mod queue;

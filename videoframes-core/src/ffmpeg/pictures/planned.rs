@@ -19,6 +19,7 @@ use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, Plann
 use crate::ffmpeg::process::child::Stdin;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
 use crate::ffmpeg::process::interruption::Interruption;
+use crate::ffmpeg::process::left_out::LeftOut;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::programs::Programs;
 use crate::limits::{Limits, WAITING_PICTURES_BYTES};
@@ -149,12 +150,14 @@ impl Decoders<'_> {
     fn decode(&self, runs: &[usize], send: SendPicture<'_>) -> Result<(usize, ExtractReport), Stopped> {
         let clock = Clock::new(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
-        let mut decode = self.start(receiver)?;
+        let left_out = Arc::new(LeftOut::default());
+        let mut decode = self.start(receiver, Arc::clone(&left_out))?;
         let feeder = Feeder {
             input: self.input.clone(),
             frames: Arc::clone(&self.frames),
             clock,
             parts,
+            left_out,
         };
         let feeding = Feeding::start(&self.runtime, feeder, runs.to_vec());
         let mut delivery = Delivery::new(runs.iter().flat_map(|&run| self.wanted(run, clock)));
@@ -204,7 +207,11 @@ impl Decoders<'_> {
     }
 
     /// Starts a decoder that reads `parts`.
-    fn start(&self, parts: mpsc::Receiver<Bytes>) -> Result<Decode<'_>, ExtractError> {
+    fn start(
+        &self,
+        parts: mpsc::Receiver<Bytes>,
+        left_out: Arc<LeftOut>,
+    ) -> Result<Decode<'_>, ExtractError> {
         let memory = Workload::default()
             .decoding(&self.request.video)
             .memory(self.limits);
@@ -214,6 +221,7 @@ impl Decoders<'_> {
                 args: args::extract_planned(self.request, self.threads, self.limits.pixels),
                 stdin: Stdin::Parts(parts),
                 format: Some(self.request.picture.format),
+                left_out: Some(left_out),
             },
             self.limits.stall,
             self.cancel,

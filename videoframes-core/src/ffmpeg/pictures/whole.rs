@@ -128,7 +128,12 @@ fn start<'a>(
     }
     let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
     let format = Some(request.picture.format);
-    let command = DecodeCommand { args, stdin, format };
+    let command = DecodeCommand {
+        args,
+        stdin,
+        format,
+        left_out: None,
+    };
     let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
     if let Some(outputs) = additional {
         outputs.files.iter().for_each(|file| decode.watch_file(file));

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
 use super::damage::Evidence;
+use super::left_out::LeftOut;
 use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
@@ -59,6 +60,10 @@ enum Message {
     Version(String),
     Limit(String),
     Damage(String),
+    /// A reference is missing; with its picture order count.
+    MissingReference(i64, String),
+    /// The decoder marked a picture as corrupt.
+    CorruptPicture(String),
     /// The demuxer marked a packet of a stream as corrupt.
     CorruptPacket(u32, Option<i64>),
     /// A packet of a stream that is marked as corrupt is passed to its decoder.
@@ -73,6 +78,8 @@ pub(crate) struct DecodeCommand {
     pub(crate) stdin: Stdin,
     /// Format of the pictures on stdout, if the command writes any.
     pub(crate) format: Option<PictureFormat>,
+    /// References that were left out of the input.
+    pub(crate) left_out: Option<Arc<LeftOut>>,
 }
 
 impl DecodeCommand {
@@ -82,6 +89,7 @@ impl DecodeCommand {
             args,
             stdin: Stdin::Empty,
             format: None,
+            left_out: None,
         }
     }
 }
@@ -99,6 +107,7 @@ pub(crate) struct Decode<'a> {
     open_pipes: u8,
     version: Option<Version>,
     evidence: Evidence,
+    left_out: Option<Arc<LeftOut>>,
     /// Whether an output prints the metadata of the source into the log.
     doubtful: bool,
     /// Number of events received so far.
@@ -113,7 +122,12 @@ impl<'a> Decode<'a> {
         stall: Duration,
         cancel: &'a CancellationToken,
     ) -> Result<Self, ExtractError> {
-        let DecodeCommand { args, stdin, format } = command;
+        let DecodeCommand {
+            args,
+            stdin,
+            format,
+            left_out,
+        } = command;
         let mut child = ChildGroup::ffmpeg(program, args)?;
         let (sender, messages) = sync_channel(256);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
@@ -144,6 +158,7 @@ impl<'a> Decode<'a> {
             open_pipes,
             version: None,
             evidence: Evidence::default(),
+            left_out,
             doubtful: false,
             frames: 0,
         })
@@ -220,6 +235,16 @@ impl<'a> Decode<'a> {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
                 Message::Damage(line) => self.evidence.add_error(line),
+                Message::MissingReference(order, line) => {
+                    if self.left_out.as_ref().is_some_and(|left| !left.explains(order)) {
+                        self.evidence.add_error(line);
+                    }
+                }
+                Message::CorruptPicture(line) => {
+                    if !self.left_out.as_ref().is_some_and(|left| left.marks_pictures()) {
+                        self.evidence.add_error(line);
+                    }
+                }
                 Message::CorruptPacket(stream, dts) => self.evidence.corrupt_packet(stream, dts),
                 Message::CorruptInput(stream) => self.evidence.corrupt_input(stream),
                 Message::Broken(error) => {
@@ -345,6 +370,8 @@ fn message(line: LogLine, errors: &LogErrors) -> Option<Message> {
             errors.keep(&line);
             Message::Damage(line)
         }
+        LogLine::MissingReference { order, line } => Message::MissingReference(order, line),
+        LogLine::CorruptPicture(line) => Message::CorruptPicture(line),
         LogLine::Error(line) => {
             errors.error(&line);
             return None;

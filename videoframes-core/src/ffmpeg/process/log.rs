@@ -38,6 +38,10 @@ pub(crate) enum LogLine {
     CorruptPacket { stream: u32, dts: Option<i64> },
     /// A packet marked as corrupt is passed to the decoder.
     CorruptInput { stream: u32 },
+    /// A reference of a picture is missing; with its picture order count.
+    MissingReference { order: i64, line: String },
+    /// The decoder marked a picture as corrupt.
+    CorruptPicture(String),
     /// Part of the input is lost or corrupted.
     Damage(String),
     /// Another error.
@@ -214,6 +218,12 @@ fn warning_or_error(level: &str, message: &str) -> Option<LogLine> {
     }
     let lower = message.to_ascii_lowercase();
     let words = || message.chars().take(200).collect();
+    if let (true, Some(order)) = (serious, missing_reference(message)) {
+        return Some(LogLine::MissingReference { order, line: words() });
+    }
+    if lower.contains("corrupt decoded frame") {
+        return Some(LogLine::CorruptPicture(words()));
+    }
     if serious && exceeded(message).is_some() {
         Some(LogLine::Limit(words()))
     } else if DAMAGE.iter().any(|phrase| lower.contains(phrase)) {
@@ -238,6 +248,15 @@ fn marked_packet(message: &str) -> Option<LogLine> {
         stream: stream.parse().ok()?,
         dts: dts.split(')').next()?.parse().ok(),
     })
+}
+
+/// Parses the picture order count in a message of the HEVC decoder about a missing reference.
+fn missing_reference(message: &str) -> Option<i64> {
+    let (_, rest) = message.split_once("Could not find ref with POC ")?;
+    let end = rest
+        .find(|c: char| c != '-' && !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 /// Splits a line such as `[h264 @ 0x55e0] [error] message` into level and message. Only prefixes printed by
@@ -400,6 +419,34 @@ mod tests {
         assert!(matches!(
             parse("[h264 @ 0x1] [error] mmco: unref short failure"),
             Some(LogLine::Error(_))
+        ));
+    }
+
+    #[test]
+    fn distinguishes_missing_references_and_marked_pictures() {
+        let missing = |order, line: &str| {
+            let line = line.to_owned();
+            Some(LogLine::MissingReference { order, line })
+        };
+        let line = "[hevc @ 0x1] [error] Could not find ref with POC -56";
+        assert_eq!(parse(line), missing(-56, "Could not find ref with POC -56"));
+        assert_eq!(
+            parse("[hevc @ 0x1] [warning] Could not find ref with POC 1"),
+            None
+        );
+        for line in [
+            "[warning] pipe:0: corrupt decoded frame in stream 0",
+            "[vist#0:0/hevc @ 0x1] [dec:hevc @ 0x2] [warning] corrupt decoded frame",
+        ] {
+            assert!(matches!(parse(line), Some(LogLine::CorruptPicture(_))), "{line}");
+        }
+        let inside = format!(
+            "[showinfo@{} @ 0x7f78] [info] color_range:tv Could not find ref with POC 7",
+            *PICKED
+        );
+        assert!(matches!(
+            parse(&inside),
+            Some(LogLine::MissingReference { order: 7, .. })
         ));
     }
 

@@ -7,6 +7,7 @@ mod damage;
 pub(crate) mod decode;
 pub(crate) mod interruption;
 pub(crate) mod invocation;
+pub(crate) mod left_out;
 pub(crate) mod limit;
 mod log;
 pub(crate) mod memory;

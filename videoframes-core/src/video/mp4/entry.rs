@@ -71,6 +71,18 @@ pub(super) fn codec_name(format: [u8; 4]) -> String {
     }
 }
 
+/// Returns the content of a box of the only sample entry in an `stsd` box.
+pub(in crate::video) fn configuration_box<'a>(stsd: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    let [stsd] = Box::all(stsd).ok()?[..] else {
+        return None;
+    };
+    let [entry] = Box::all(stsd.body.get(8..)?).ok()?[..] else {
+        return None;
+    };
+    let boxes = Box::all(entry.body.get(VISUAL_BYTES..)?).ok()?;
+    Some(find(&boxes, kind)?.body)
+}
+
 impl SampleEntry {
     /// Parses the content of an `stsd` box, which must contain a single description.
     pub(in crate::video) fn read(stsd: &Box<'_>) -> Result<Self, NoIndex> {

@@ -20,6 +20,7 @@ use mp4_atom::{Decode, Header};
 
 use self::audit::Audit;
 use self::boxes::Box;
+pub(super) use self::entry::configuration_box;
 use self::fragments::Fragments;
 use self::movie::Movie;
 use super::{NoIndex, StreamChoice, VideoIndex};

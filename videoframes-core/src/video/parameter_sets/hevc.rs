@@ -1,26 +1,57 @@
-//! Sequence parameter set of HEVC (ITU-T H.265, 7.3.2.2), as far as it describes the pictures.
+//! Sequence parameter set of HEVC (ITU-T H.265, 7.3.2.2), as far as it describes the pictures and their references.
 //!
 //! Parsed here because the available crates panic on hostile parameter sets.
 
 use h264_reader::rbsp::{BitRead, BitReader, decode_nal};
 
+use super::bits::{fixed, flag, number, numbers};
 use super::parameters::{Chroma, MAX_BYTES, SequenceParameters};
+use super::picture_set::{MAX_SETS, PictureSet};
 use crate::units::Rational;
+
+/// Fields of a sequence parameter set on which the references of slices depend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::video) struct HevcSequence {
+    pub(in crate::video) id: u32,
+    /// Number of bits of a picture order count in a slice.
+    pub(in crate::video) order_bits: u32,
+    /// Number of coding tree blocks of a picture.
+    pub(in crate::video) blocks: u32,
+    /// Whether slices contain flags of the sample adaptive offset.
+    pub(in crate::video) adaptive_offset: bool,
+    pub(in crate::video) sets: Vec<PictureSet>,
+    /// Candidates of slices for long-term references: low bits of the picture order count, and whether the picture
+    /// with the slice may refer to them. `None` if slices contain no long-term references.
+    pub(in crate::video) long_term: Option<Vec<(u32, bool)>>,
+    /// Whether slices contain `slice_temporal_mvp_enabled_flag`.
+    pub(in crate::video) temporal_vectors: bool,
+}
 
 impl SequenceParameters {
     /// Parses an HEVC sequence parameter set NAL unit. Returns `None` for invalid or unusual sets.
     pub(in crate::video) fn hevc(nal: &[u8]) -> Option<Self> {
-        if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 33 {
-            return None;
-        }
-        // `decode_nal` skips one byte of the header; the second byte is skipped here.
-        let payload = decode_nal(nal.get(1..)?).ok()?;
-        read(&mut BitReader::new(&*payload))
+        Some(parse(nal)?.0)
     }
 }
 
+impl HevcSequence {
+    /// Parses a sequence parameter set NAL unit. Returns `None` for invalid or unusual sets.
+    pub(in crate::video) fn read(nal: &[u8]) -> Option<Self> {
+        Some(parse(nal)?.1)
+    }
+}
+
+fn parse(nal: &[u8]) -> Option<(SequenceParameters, HevcSequence)> {
+    if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 33 {
+        return None;
+    }
+    // `decode_nal` skips one byte of the header; the second byte is skipped here.
+    let payload = decode_nal(nal.get(1..)?).ok()?;
+    read(&mut BitReader::new(&*payload))
+}
+
 /// Parses the payload after the header of the NAL unit.
-fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
+fn read(bits: &mut impl BitRead) -> Option<(SequenceParameters, HevcSequence)> {
     bits.skip(4, "sps_video_parameter_set_id").ok()?;
     let highest_layer: u8 = bits.read::<3, _>("sps_max_sub_layers_minus1").ok()?;
     if highest_layer > 6 {
@@ -28,7 +59,7 @@ fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
     }
     flag(bits)?; // sps_temporal_id_nesting_flag
     let interlaced = profile_tier_level(bits, highest_layer)?;
-    number(bits, 15)?; // sps_seq_parameter_set_id
+    let id = number(bits, 15)?;
     let (chroma, across, down) = match number(bits, 3)? {
         1 => (Chroma::Yuv420, 2, 2),
         2 => (Chroma::Yuv422, 2, 1),
@@ -55,31 +86,35 @@ fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
     for _ in 0..layers {
         numbers::<3>(bits, u32::MAX)?; // sps_max_dec_pic_buffering_minus1 …
     }
-    numbers::<6>(bits, 16)?; // Sizes of blocks and depths of trees.
+    // Sizes of blocks and depths of trees.
+    let [smallest, difference, ..] = numbers::<6>(bits, 16)?;
+    let blocks = blocks((width, height), 3 + smallest + difference)?;
     if flag(bits)? && flag(bits)? {
         scaling_lists(bits)?;
     }
     flag(bits)?; // amp_enabled_flag
-    flag(bits)?; // sample_adaptive_offset_enabled_flag
+    let adaptive_offset = flag(bits)?;
     if flag(bits)? {
         bits.skip(8, "pcm_sample_bit_depth").ok()?;
         numbers::<2>(bits, 16)?;
         flag(bits)?; // pcm_loop_filter_disabled_flag
     }
-    reference_picture_sets(bits)?;
-    if flag(bits)? {
-        for _ in 0..number(bits, 32)? {
-            bits.skip(order_bits + 1, "lt_ref_pic_poc_lsb_sps").ok()?;
-        }
+    let mut sets = Vec::new();
+    for _ in 0..number(bits, MAX_SETS)? {
+        sets.push(PictureSet::read(bits, &sets, false)?);
     }
-    flag(bits)?; // sps_temporal_mvp_enabled_flag
+    let long_term = match flag(bits)? {
+        true => Some(long_term(bits, order_bits)?),
+        false => None,
+    };
+    let temporal_vectors = flag(bits)?;
     flag(bits)?; // strong_intra_smoothing_enabled_flag
     let usability = if flag(bits)? {
         Usability::read(bits)?
     } else {
         Usability::default()
     };
-    Some(SequenceParameters {
+    let parameters = SequenceParameters {
         size,
         chroma,
         bit_depth: bit_depth as u8,
@@ -89,7 +124,30 @@ fn read(bits: &mut impl BitRead) -> Option<SequenceParameters> {
         full_range: Some(usability.full_range),
         fields: usability.fields || interlaced,
         highest_layer,
-    })
+    };
+    let sequence = HevcSequence {
+        id,
+        order_bits,
+        blocks,
+        adaptive_offset,
+        sets,
+        long_term,
+        temporal_vectors,
+    };
+    Some((parameters, sequence))
+}
+
+/// Returns the number of coding tree blocks of a picture, for blocks with sides of 2 to the power of `log2` samples.
+fn blocks((width, height): (u32, u32), log2: u32) -> Option<u32> {
+    let side = (3..=6).contains(&log2).then_some(1u32 << log2)?;
+    width.div_ceil(side).checked_mul(height.div_ceil(side))
+}
+
+/// Parses the candidates for long-term references.
+fn long_term(bits: &mut impl BitRead, order_bits: u32) -> Option<Vec<(u32, bool)>> {
+    (0..number(bits, 32)?)
+        .map(|_| Some((fixed(bits, order_bits)?, flag(bits)?)))
+        .collect()
 }
 
 /// Returns whether the general profile declares an interlaced source (7.3.3).
@@ -116,7 +174,7 @@ fn profile_tier_level(bits: &mut impl BitRead, highest_layer: u8) -> Option<bool
 }
 
 /// Skips scaling lists (7.3.4).
-fn scaling_lists(bits: &mut impl BitRead) -> Option<()> {
+pub(super) fn scaling_lists(bits: &mut impl BitRead) -> Option<()> {
     for size in 0..4u32 {
         for _ in 0..if size == 3 { 2 } else { 6 } {
             if !flag(bits)? {
@@ -128,56 +186,6 @@ fn scaling_lists(bits: &mut impl BitRead) -> Option<()> {
                 bits.read_se("scaling_list_delta_coef").ok()?;
             }
         }
-    }
-    Some(())
-}
-
-/// Skips reference picture sets (7.3.7). The derivation in 7.4.8 determines the number of flags in the next set.
-fn reference_picture_sets(bits: &mut impl BitRead) -> Option<()> {
-    /// Distances to earlier and later pictures.
-    #[derive(Default)]
-    struct Set {
-        before: Vec<i64>,
-        after: Vec<i64>,
-    }
-    const MAX_PICTURES: usize = 16;
-    let mut previous = Set::default();
-    for index in 0..number(bits, 64)? {
-        let mut set = Set::default();
-        if index > 0 && flag(bits)? {
-            let negative = flag(bits)?;
-            let distance = i64::from(number(bits, 1 << 15)?) + 1;
-            let distance = if negative { -distance } else { distance };
-            // The pictures of the previous set and, last, the picture to which they are relative.
-            let all = previous.before.iter().chain(&previous.after).chain(&[0]);
-            for from in all {
-                let used = flag(bits)?;
-                let kept = used || flag(bits)?;
-                let to = from + distance;
-                match to.signum() {
-                    -1 if kept => set.before.push(to),
-                    1 if kept => set.after.push(to),
-                    _ => {}
-                }
-            }
-            // Sorted by distance, as in the lists of the standard.
-            set.before.sort_unstable_by_key(|to| -to);
-            set.after.sort_unstable();
-        } else {
-            let (before, after) = (number(bits, 16)?, number(bits, 16)?);
-            for (count, sign, list) in [(before, -1, &mut set.before), (after, 1, &mut set.after)] {
-                let mut last = 0;
-                for _ in 0..count {
-                    last += sign * (i64::from(number(bits, 1 << 15)?) + 1);
-                    list.push(last);
-                    flag(bits)?; // used_by_curr_pic
-                }
-            }
-        }
-        if set.before.len() + set.after.len() > MAX_PICTURES {
-            return None;
-        }
-        previous = set;
     }
     Some(())
 }
@@ -222,23 +230,6 @@ impl Usability {
         usability.fields = flag(bits)?;
         Some(usability)
     }
-}
-
-fn flag(bits: &mut impl BitRead) -> Option<bool> {
-    bits.read_bit("flag").ok()
-}
-
-/// Parses an Exp-Golomb number up to `max`.
-fn number(bits: &mut impl BitRead, max: u32) -> Option<u32> {
-    bits.read_ue("number").ok().filter(|&number| number <= max)
-}
-
-fn numbers<const N: usize>(bits: &mut impl BitRead, max: u32) -> Option<[u32; N]> {
-    let mut all = [0; N];
-    for one in &mut all {
-        *one = number(bits, max)?;
-    }
-    Some(all)
 }
 
 /// Returns the sample aspect ratio for an index of ITU-T H.265, table E.1.

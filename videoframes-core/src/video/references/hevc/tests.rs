@@ -1,0 +1,742 @@
+use mp4_atom::HvcCArray;
+
+use super::*;
+
+const TRAILING: u8 = 1;
+const TRAILING_UNUSED: u8 = 0;
+const SKIPPED_LEADING: u8 = 9;
+const BROKEN_LINK: u8 = 18;
+const REFRESH: u8 = 19;
+const RANDOM_ACCESS: u8 = 21;
+
+/// Writer of the syntax of HEVC.
+#[derive(Default, Clone)]
+struct Bits(Vec<bool>);
+
+impl Bits {
+    /// Appends a number of `count` bits.
+    fn u(mut self, count: u32, value: u32) -> Self {
+        self.0.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+        self
+    }
+
+    /// Appends an Exp-Golomb number.
+    fn ue(self, value: u32) -> Self {
+        let bits = (value + 1).ilog2();
+        self.u(bits, 0).u(bits + 1, value + 1)
+    }
+
+    fn ues(self, values: &[u32]) -> Self {
+        values.iter().fold(self, |bits, &value| bits.ue(value))
+    }
+
+    fn all(mut self, other: &Self) -> Self {
+        self.0.extend(&other.0);
+        self
+    }
+
+    /// Returns a NAL unit with this payload, escaped.
+    fn unit(&self, kind: u8, layer: u8) -> Vec<u8> {
+        let mut bits = self.clone().u(1, 1).0;
+        bits.resize(bits.len().next_multiple_of(8), false);
+        let mut unit = vec![kind << 1, layer + 1];
+        let mut zeros = 0;
+        for byte in bits
+            .chunks(8)
+            .map(|bits| bits.iter().fold(0, |byte, &bit| byte << 1 | u8::from(bit)))
+        {
+            if zeros >= 2 && byte <= 3 {
+                unit.push(3);
+                zeros = 0;
+            }
+            zeros = if byte == 0 { zeros + 1 } else { 0 };
+            unit.push(byte);
+        }
+        unit
+    }
+}
+
+/// Writes a set that is not predicted: distances before and after, each with whether the picture is used.
+fn explicit(before: &[(u32, bool)], after: &[(u32, bool)]) -> Bits {
+    let mut bits = Bits::default().ues(&[before.len() as u32, after.len() as u32]);
+    for side in [before, after] {
+        let mut last = 0;
+        for &(distance, used) in side {
+            bits = bits.ue(distance - last - 1).u(1, used.into());
+            last = distance;
+        }
+    }
+    bits
+}
+
+/// Parameter sets of a test.
+#[derive(Clone)]
+struct Config {
+    order_bits: u32,
+    /// The sets of the sequence parameter set after their number.
+    sets: Bits,
+    set_count: u32,
+    /// `lt_ref_pic_poc_lsb_sps` and `used_by_curr_pic_lt_sps_flag`.
+    far: Option<Vec<(u32, bool)>>,
+    dependent: bool,
+    modifications: bool,
+    output_flag: bool,
+    extra_bits: u32,
+    active: [u32; 2],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            order_bits: 8,
+            sets: Bits::default(),
+            set_count: 0,
+            far: None,
+            dependent: false,
+            modifications: false,
+            output_flag: false,
+            extra_bits: 0,
+            active: [1, 1],
+        }
+    }
+}
+
+impl Config {
+    fn sequence(&self) -> Vec<u8> {
+        let mut bits = Bits::default().u(8, 1).u(32, 0).u(8, 0).u(2, 2).u(32, 0).u(22, 0);
+        // Identifier, 4:2:0, 64 by 64 samples, no window, 8 bits.
+        bits = bits.ues(&[0, 1, 64, 64]).u(1, 0).ues(&[0, 0]);
+        bits = bits.ue(self.order_bits - 4).u(1, 1).ues(&[4, 2, 0]);
+        // 16 tree blocks; sample adaptive offset.
+        bits = bits.ues(&[0, 1, 0, 0, 0, 0]).u(1, 0).u(1, 0).u(1, 1).u(1, 0);
+        bits = bits.ue(self.set_count).all(&self.sets);
+        bits = bits.u(1, self.far.is_some().into());
+        if let Some(far) = &self.far {
+            bits = bits.ue(far.len() as u32);
+            for &(low, used) in far {
+                bits = bits.u(self.order_bits, low).u(1, used.into());
+            }
+        }
+        bits.u(1, 1).u(2, 0).u(1, 0).unit(SEQUENCE_PARAMETER_SET, 0)
+    }
+
+    fn picture(&self) -> Vec<u8> {
+        let flags = [self.dependent, self.output_flag].map(u32::from);
+        let mut bits = Bits::default().ues(&[0, 0]).u(1, flags[0]).u(1, flags[1]);
+        bits = bits.u(3, self.extra_bits).u(2, 0);
+        bits = bits
+            .ues(&self.active.map(|count| count - 1))
+            .ue(0)
+            .u(3, 0)
+            .ues(&[0, 0]);
+        bits = bits.u(4, 0).u(2, 0).u(1, 0).u(1, 0).u(1, 0);
+        bits = bits.u(1, self.modifications.into()).ue(0).u(1, 0).u(1, 0);
+        bits.unit(PICTURE_PARAMETER_SET, 0)
+    }
+
+    /// Returns the content of `hvcC`.
+    fn configuration(&self) -> Vec<u8> {
+        let array = |nal_unit_type, unit| HvcCArray {
+            completeness: true,
+            nal_unit_type,
+            nalus: vec![unit],
+        };
+        let mut hvcc = Hvcc::new();
+        hvcc.length_size_minus_one = 3;
+        hvcc.arrays = vec![
+            array(SEQUENCE_PARAMETER_SET, self.sequence()),
+            array(PICTURE_PARAMETER_SET, self.picture()),
+        ];
+        let mut content = Vec::new();
+        hvcc.encode_body(&mut content).unwrap();
+        content
+    }
+
+    /// Writes the beginning of a slice with the number of its first block.
+    fn segment(&self, kind: u8, block: u32, dependent: bool) -> Bits {
+        let mut bits = Bits::default().u(1, (block == 0).into());
+        if kind >= 16 {
+            bits = bits.u(1, 0);
+        }
+        bits = bits.ue(0);
+        if block > 0 {
+            if self.dependent {
+                bits = bits.u(1, dependent.into());
+            }
+            bits = bits.u(4, block);
+        }
+        bits
+    }
+
+    /// Writes an intra slice of a picture at which decoding may start.
+    fn intra(&self, kind: u8, low: u32) -> Vec<u8> {
+        let mut bits = self.segment(kind, 0, false).u(self.extra_bits, 0).ue(2);
+        if self.output_flag {
+            bits = bits.u(1, 1);
+        }
+        if kind != REFRESH {
+            bits = bits.u(self.order_bits, low).u(1, 0);
+            bits = if self.set_count > 0 { bits.u(1, 0) } else { bits }.all(&explicit(&[], &[]));
+            if let Some(far) = &self.far {
+                bits = if far.is_empty() { bits } else { bits.ue(0) }.ue(0);
+            }
+            bits = bits.u(1, 0);
+        }
+        bits.u(2, 0).unit(kind, 0)
+    }
+
+    /// Writes a slice with references: `kind` and temporal layer of its unit, order count, set (with its flag), and the
+    /// rest of the header.
+    fn inter(
+        &self,
+        (kind, layer): (u8, u8),
+        block: u32,
+        low: u32,
+        (bidirectional, set, rest): (bool, &Bits, &Bits),
+    ) -> Vec<u8> {
+        let mut bits = self.segment(kind, block, false).u(self.extra_bits, 0);
+        bits = bits.ue(if bidirectional { 0 } else { 1 });
+        if self.output_flag {
+            bits = bits.u(1, 1);
+        }
+        bits = bits.u(self.order_bits, low).all(set);
+        // slice_temporal_mvp_enabled_flag and the sample adaptive offset follow the long-term pictures.
+        bits.all(rest).u(8, 0xa5).unit(kind, layer)
+    }
+}
+
+/// Header after the sets: temporal vectors, adaptive offset, and the sizes of the lists if they differ.
+fn lists(sizes: &[u32]) -> Bits {
+    let bits = Bits::default().u(1, 1).u(2, 3);
+    match sizes {
+        [] => bits.u(1, 0),
+        sizes => sizes.iter().fold(bits.u(1, 1), |bits, size| bits.ue(size - 1)),
+    }
+}
+
+/// Set of a slice that is neither in the sequence parameter set nor predicted from one.
+fn own(before: &[(u32, bool)], after: &[(u32, bool)]) -> Bits {
+    Bits::default().u(1, 0).all(&explicit(before, after))
+}
+
+fn sample(units: &[Vec<u8>]) -> Vec<u8> {
+    let sized = units
+        .iter()
+        .map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat());
+    sized.collect::<Vec<_>>().concat()
+}
+
+fn found(config: &Config, samples: &[Vec<Vec<u8>>]) -> Option<Vec<Vec<usize>>> {
+    let samples: Vec<Vec<u8>> = samples.iter().map(|units| sample(units)).collect();
+    let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    references(&config.configuration(), &samples)
+}
+
+/// Returns the references of the last sample.
+fn last(config: &Config, samples: &[Vec<Vec<u8>>]) -> Option<Vec<usize>> {
+    found(config, samples)?.pop()
+}
+
+/// Returns a picture in the base layer that keeps the pictures in `before` and uses the nearest one.
+fn predicted(config: &Config, low: u32, before: &[u32]) -> Vec<Vec<u8>> {
+    let before: Vec<(u32, bool)> = before.iter().map(|&distance| (distance, true)).collect();
+    vec![config.inter((TRAILING, 0), 0, low, (false, &own(&before, &[]), &lists(&[])))]
+}
+
+/// Returns a stream of a refresh and pictures that each keep all of up to four predecessors.
+fn chain(config: &Config, count: u32) -> Vec<Vec<Vec<u8>>> {
+    let mut stream = vec![vec![config.intra(REFRESH, 0)]];
+    for order in 1..count {
+        let before: Vec<u32> = (1..=order.min(4)).collect();
+        stream.push(predicted(config, order % (1 << config.order_bits), &before));
+    }
+    stream
+}
+
+#[test]
+fn only_active_entries_of_the_lists_count() {
+    let config = Config::default();
+    let stream = chain(&config, 4);
+    assert_eq!(
+        found(&config, &stream).unwrap(),
+        [vec![], vec![0], vec![0, 1], vec![0, 2]],
+        "the last picture keeps 0 and 1, but uses 2 only; 0 is the start"
+    );
+    let modified = Config {
+        modifications: true,
+        ..Config::default()
+    };
+    let stream = chain(&config, 4);
+    type Case<'a> = (&'a Config, bool, &'a [(u32, bool)], Bits, &'a [usize]);
+    let cases: [Case<'_>; 8] = [
+        (&config, false, &[(1, true), (2, true)], lists(&[2]), &[0, 2, 3]),
+        (&config, false, &[(1, false), (2, true)], lists(&[]), &[0, 2]),
+        (&config, false, &[(1, true), (2, true)], lists(&[3]), &[0, 2, 3]),
+        (&config, true, &[(1, true), (2, true)], lists(&[1, 1]), &[0, 3]),
+        (&config, true, &[(1, true), (2, true)], lists(&[1, 2]), &[0, 2, 3]),
+        // list_entry_l0: the second picture, first of two and then of three.
+        (
+            &modified,
+            false,
+            &[(1, true), (2, true)],
+            lists(&[1]).u(1, 1).u(1, 1),
+            &[0, 2],
+        ),
+        (
+            &modified,
+            false,
+            &[(1, true), (2, true), (3, true)],
+            lists(&[2]).u(1, 1).u(2, 1).u(2, 2),
+            &[0, 1, 2],
+        ),
+        // Without a choice there is no modification.
+        (&modified, false, &[(2, true)], lists(&[1]), &[0, 2]),
+    ];
+    for (at, (config, bidirectional, before, rest, expected)) in cases.into_iter().enumerate() {
+        let mut stream = stream.clone();
+        let slice = config.inter((TRAILING, 0), 0, 4, (bidirectional, &own(before, &[]), &rest));
+        stream.push(vec![slice]);
+        assert_eq!(last(config, &stream).as_deref(), Some(expected), "{at}");
+    }
+    // An entry beyond the pictures, and a picture without references.
+    for (before, rest) in [
+        (
+            &[(1, true), (2, true), (3, true)][..],
+            lists(&[1]).u(1, 1).u(2, 3),
+        ),
+        (&[(1, false)], lists(&[1])),
+    ] {
+        let slice = modified.inter((TRAILING, 0), 0, 4, (false, &own(before, &[]), &rest));
+        assert_eq!(last(&modified, &[&stream[..], &[vec![slice]]].concat()), None);
+    }
+}
+
+#[test]
+fn lists_contain_pictures_of_both_directions_in_their_order() {
+    let config = Config::default();
+    let between = own(&[(4, true)], &[(4, true)]);
+    let stream = [
+        vec![config.intra(REFRESH, 0)],
+        predicted(&config, 8, &[8]),
+        vec![config.inter((TRAILING, 0), 0, 4, (false, &between, &lists(&[])))],
+    ];
+    // Picture 6 between 4 and 8, which are the first entries of the lists.
+    let set = own(&[(2, true), (6, true)], &[(2, true)]);
+    for (bidirectional, sizes, expected) in [
+        (false, &[][..], &[0, 2][..]),
+        (false, &[3], &[0, 1, 2]),
+        (true, &[], &[0, 1, 2]),
+        (true, &[1, 1], &[0, 1, 2]),
+        (true, &[2, 1], &[0, 1, 2]),
+    ] {
+        let slice = config.inter((TRAILING_UNUSED, 0), 0, 6, (bidirectional, &set, &lists(sizes)));
+        let stream = [&stream[..], &[vec![slice]]].concat();
+        assert_eq!(last(&config, &stream).as_deref(), Some(expected), "{sizes:?}");
+    }
+    // Without earlier pictures both lists begin with the later one.
+    let set = own(&[(2, false), (6, false)], &[(2, true)]);
+    let slice = config.inter((TRAILING_UNUSED, 0), 0, 6, (true, &set, &lists(&[])));
+    let stream = [&stream[..], &[vec![slice]]].concat();
+    assert_eq!(last(&config, &stream), Some(vec![0, 1]));
+}
+
+#[test]
+fn every_slice_counts() {
+    let config = Config {
+        dependent: true,
+        modifications: true,
+        extra_bits: 2,
+        ..Config::default()
+    };
+    let stream = chain(&config, 3);
+    let set = own(&[(1, true), (2, true)], &[]);
+    let first = config.inter((TRAILING, 0), 0, 3, (false, &set, &lists(&[]).u(1, 0)));
+    let second = config.inter((TRAILING, 0), 4, 3, (false, &set, &lists(&[]).u(1, 1).u(1, 1)));
+    let dependent = config.segment(TRAILING, 2, true).u(8, 0xff).unit(TRAILING, 0);
+    let with = |units: &[&Vec<u8>]| {
+        let units = units.iter().map(|unit| (*unit).clone()).collect();
+        last(&config, &[&stream[..], &[units]].concat())
+    };
+    assert_eq!(with(&[&first]), Some(vec![0, 2]));
+    assert_eq!(with(&[&first, &dependent]), Some(vec![0, 2]));
+    assert_eq!(with(&[&first, &dependent, &second]), Some(vec![0, 1, 2]));
+    assert_eq!(with(&[&second]), None, "the first slice is missing");
+    assert_eq!(with(&[&first, &first]), None, "two pictures");
+    let other = own(&[(1, true)], &[]);
+    let other = config.inter((TRAILING, 0), 4, 3, (false, &other, &lists(&[])));
+    assert_eq!(with(&[&first, &other]), None, "another set");
+    let beyond = config.segment(TRAILING, 0, true);
+    assert_eq!(with(&[&first, &beyond.unit(TRAILING, 0)]), None);
+}
+
+#[test]
+fn sets_are_predicted_from_others() {
+    // The first set: -1, -2 and +3. The second: all of them, and the picture itself, 1 earlier; the first unused.
+    let config = Config {
+        sets: explicit(&[(1, true), (2, true)], &[(3, true)])
+            .u(1, 1)
+            .u(1, 1)
+            .ue(0)
+            .u(2, 0b01)
+            .u(1, 1)
+            .u(1, 1)
+            .u(1, 1),
+        set_count: 2,
+        ..Config::default()
+    };
+    let sets = HevcSequence::read(&config.sequence()).unwrap().sets;
+    let distances = |side: &[crate::video::parameter_sets::SetEntry]| {
+        side.iter()
+            .map(|entry| (entry.distance, entry.used))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(distances(&sets[1].before), [(-1, true), (-2, false), (-3, true)]);
+    assert_eq!(distances(&sets[1].after), [(2, true)]);
+    let one = |low: u32, set: Bits| vec![config.inter((TRAILING, 0), 0, low, (false, &set, &lists(&[])))];
+    let stream = [
+        vec![config.intra(REFRESH, 0)],
+        one(1, Bits::default().u(2, 0).all(&explicit(&[(1, true)], &[]))),
+        one(
+            2,
+            Bits::default()
+                .u(2, 0)
+                .all(&explicit(&[(1, true), (2, true)], &[])),
+        ),
+        one(
+            3,
+            Bits::default()
+                .u(2, 0)
+                .all(&explicit(&[(1, true), (2, true), (3, true)], &[])),
+        ),
+    ];
+    // Predicted from the first set (delta_idx_minus1 1), 1 later; the pictures at 0 and -1, and the one at +4.
+    let predicted = Bits::default()
+        .u(1, 0)
+        .u(1, 1)
+        .ue(1)
+        .u(1, 0)
+        .ue(0)
+        .u(1, 1)
+        .u(1, 1)
+        .u(1, 1)
+        .u(1, 1);
+    // From the second set, 1 earlier; -2 is used, -1 (the picture itself) is neither used nor kept.
+    let again = Bits::default()
+        .u(1, 0)
+        .u(1, 1)
+        .ue(0)
+        .u(1, 1)
+        .ue(0)
+        .u(1, 1)
+        .u(2, 0b01)
+        .u(2, 0b01)
+        .u(2, 0)
+        .u(2, 0);
+    for (set, expected) in [
+        (Bits::default().u(1, 1).u(1, 0), Some(vec![0, 3])),
+        (Bits::default().u(1, 1).u(1, 1), Some(vec![0, 3])),
+        (predicted, Some(vec![0, 3])),
+        (again, Some(vec![0, 2])),
+        (Bits::default().u(1, 0).u(1, 1).ue(2), None),
+    ] {
+        let stream = [&stream[..], &[one(4, set)]].concat();
+        assert_eq!(last(&config, &stream), expected);
+    }
+}
+
+#[test]
+fn finds_long_term_references() {
+    let config = Config {
+        order_bits: 4,
+        far: Some(vec![(1, true), (3, true)]),
+        ..Config::default()
+    };
+    // Appends the long-term pictures of a slice after its set.
+    let slice = |low: u32, near: &[(u32, bool)], far: Bits| {
+        vec![config.inter(
+            (TRAILING, 0),
+            0,
+            low,
+            (false, &own(near, &[]).all(&far), &lists(&[])),
+        )]
+    };
+    let none = Bits::default().ues(&[0, 0]);
+    let keep = |low: u32| Bits::default().ues(&[0, 1]).u(4, low).u(1, 1).u(1, 0);
+    let mut stream = vec![
+        vec![config.intra(REFRESH, 0)],
+        slice(1, &[(1, true)], none.clone()),
+        slice(2, &[(1, true), (2, true)], none.clone()),
+        slice(3, &[(1, true), (2, true), (3, true)], none.clone()),
+    ];
+    let unused = |low: u32, cycles: Option<u32>| {
+        let bits = Bits::default().ues(&[0, 1]).u(4, low).u(1, 1);
+        cycles.map_or(bits.clone().u(1, 0), |cycles| bits.u(1, 1).ue(cycles))
+    };
+    for (far, expected) in [
+        (keep(2), Some(vec![0, 2])),
+        (unused(2, Some(0)), Some(vec![0, 2])),
+        (unused(2, Some(1)), None),
+        // The second candidate of the sequence parameter set.
+        (Bits::default().ues(&[1, 0]).u(1, 1).u(1, 0), Some(vec![0, 3])),
+        (unused(9, None), None),
+    ] {
+        let stream = [&stream[..], &[slice(4, &[], far)]].concat();
+        assert_eq!(last(&config, &stream), expected);
+    }
+    // Sixteen pictures later, the low bits of picture 2 are those of two pictures.
+    for order in 4..19u32 {
+        stream.push(slice(
+            order % 16,
+            &[(1, true)],
+            unused(2, Some(u32::from(order >= 16))),
+        ));
+    }
+    assert!(found(&config, &stream).is_some());
+    let exact = [&stream[..], &[slice(3, &[], unused(2, Some(1)))]].concat();
+    assert_eq!(
+        last(&config, &exact),
+        Some(vec![0, 2, 14]),
+        "14 for its order count"
+    );
+    let ambiguous = [&stream[..], &[slice(3, &[], unused(2, None))]].concat();
+    assert_eq!(last(&config, &ambiguous), None);
+}
+
+#[test]
+fn keeps_pictures_to_which_order_counts_are_relative() {
+    let config = Config {
+        order_bits: 4,
+        ..Config::default()
+    };
+    // Every picture uses the refresh only, whose order count is up to 6 lower.
+    let mut stream = vec![vec![config.intra(REFRESH, 0)]];
+    for order in 1..21u32 {
+        let set = own(&[(order, true)], &[]);
+        stream.push(vec![config.inter(
+            (TRAILING, 0),
+            0,
+            order % 16,
+            (false, &set, &lists(&[])),
+        )]);
+    }
+    let references = found(&config, &stream).unwrap();
+    assert_eq!(references[7], [0]);
+    assert_eq!(references[8], [0, 7], "a distance of 8 would be one of -8");
+    assert_eq!(references[14], [0, 7]);
+    assert_eq!(references[15], [0, 14]);
+    assert_eq!(references[20], [0, 14]);
+    // Pictures of other layers, leading pictures and unreferenced pictures do not count.
+    for kind in [(TRAILING, 1), (TRAILING_UNUSED, 0)] {
+        let set = own(&[(7, true)], &[]);
+        stream[7] = vec![config.inter(kind, 0, 7, (false, &set, &lists(&[])))];
+        assert_eq!(found(&config, &stream).unwrap()[8], [0, 6], "{kind:?}");
+    }
+}
+
+#[test]
+fn leading_pictures_of_the_first_sample_refer_outside() {
+    let config = Config::default();
+    let leading = |low: u32, before: u32, after: u32| {
+        let set = own(&[(before, true)], &[(after, true)]);
+        vec![config.inter((SKIPPED_LEADING, 0), 0, low, (true, &set, &lists(&[])))]
+    };
+    let next = |low: u32, before: u32| predicted(&config, low, &[before]);
+    let group = |kind: u8, low: u32| {
+        [
+            vec![config.intra(kind, low)],
+            leading(low - 2, 2, 2),
+            next(low + 4, 4),
+        ]
+    };
+    for kind in [RANDOM_ACCESS, BROKEN_LINK] {
+        assert_eq!(
+            found(&config, &group(kind, 40)).unwrap(),
+            [vec![], vec![0, OUTSIDE], vec![0]]
+        );
+    }
+    // In a later group they refer to the group before it, if the start keeps its pictures.
+    let keeps = Bits::default()
+        .u(2, 0b10)
+        .ues(&[0, 2])
+        .u(8, 8)
+        .u(1, 0)
+        .all(&explicit(&[(4, true)], &[]))
+        .u(1, 0)
+        .u(2, 0);
+    let start = vec![keeps.unit(RANDOM_ACCESS, 0)];
+    let stream = [
+        vec![config.intra(REFRESH, 0)],
+        next(4, 4),
+        start,
+        leading(6, 2, 2),
+        next(12, 4),
+    ];
+    assert_eq!(
+        found(&config, &stream).unwrap(),
+        [vec![], vec![0], vec![0], vec![0, 1, 2], vec![0, 2]]
+    );
+    let mut lost = stream.clone();
+    lost[2] = vec![config.intra(RANDOM_ACCESS, 8)];
+    assert_eq!(found(&config, &lost), None, "the start does not keep them");
+    // A refresh needs nothing, and its order counts begin anew.
+    let stream = [
+        vec![config.intra(REFRESH, 0)],
+        next(4, 4),
+        vec![config.intra(REFRESH, 0)],
+        next(4, 4),
+    ];
+    assert_eq!(
+        found(&config, &stream).unwrap(),
+        [vec![], vec![0], vec![], vec![2]]
+    );
+}
+
+#[test]
+fn unusual_samples_are_refused() {
+    let config = Config {
+        output_flag: true,
+        ..Config::default()
+    };
+    let stream = chain(&config, 3);
+    assert!(found(&config, &stream).is_some());
+    assert_eq!(found(&config, &stream[1..]), None, "no start");
+    let with = |units: &[Vec<u8>]| last(&config, &[&stream[..], &[units.to_vec()]].concat());
+    let picture = predicted(&config, 3, &[1]).remove(0);
+    let message = |kind: u32| Bits::default().u(8, kind).u(8, 1).u(8, 0).unit(39, 0);
+    let mut layer = picture.clone();
+    layer[1] |= 8;
+    let (set, lists) = (own(&[(1, true)], &[]), lists(&[]));
+    let silent = Bits::default()
+        .u(1, 1)
+        .ues(&[0, 1])
+        .u(1, 0)
+        .u(8, 3)
+        .all(&set)
+        .all(&lists)
+        .unit(TRAILING, 0);
+    let other_set = Bits::default()
+        .u(1, 1)
+        .ues(&[1, 1])
+        .u(1, 1)
+        .u(8, 3)
+        .all(&set)
+        .all(&lists)
+        .unit(TRAILING, 0);
+    let discards = Bits::default()
+        .u(2, 3)
+        .ues(&[0, 2])
+        .u(1, 1)
+        .u(2, 0)
+        .unit(REFRESH, 0);
+    let usual = Some(vec![0, 2]);
+    for (units, expected, why) in [
+        (vec![picture.clone()], usual.clone(), "a usual picture"),
+        (
+            vec![config.sequence(), config.picture(), picture.clone()],
+            usual.clone(),
+            "repeated parameter sets",
+        ),
+        (
+            vec![vec![70, 1], message(132), picture.clone()],
+            usual,
+            "a delimiter and a hash",
+        ),
+        (
+            vec![message(19), picture.clone()],
+            None,
+            "film grain, which may persist",
+        ),
+        (
+            vec![message(19), config.intra(REFRESH, 0)],
+            Some(vec![]),
+            "film grain at a start",
+        ),
+        (
+            vec![Config::default().picture(), picture.clone()],
+            None,
+            "another parameter set",
+        ),
+        (
+            vec![picture.clone(), vec![36 << 1, 1, 0x80]],
+            None,
+            "an end of sequence",
+        ),
+        (
+            vec![picture.clone(), vec![62 << 1, 1, 0x80]],
+            None,
+            "metadata of another standard",
+        ),
+        (vec![layer], None, "another layer"),
+        (vec![silent], None, "a picture that is not returned"),
+        (vec![other_set], None, "an unknown parameter set"),
+        (vec![discards], None, "a start that discards pictures"),
+        (vec![config.intra(22, 8)], None, "a reserved type"),
+        (predicted(&config, 2, &[1]), None, "an order count that exists"),
+        (
+            predicted(&config, 3, &[7]),
+            None,
+            "a reference that does not exist",
+        ),
+        (vec![], None, "no picture"),
+    ] {
+        assert_eq!(with(&units), expected, "{why}");
+    }
+}
+
+#[test]
+fn incomplete_data_is_refused() {
+    let config = Config::default();
+    let stream = chain(&config, 3);
+    let picture = predicted(&config, 3, &[1]).remove(0);
+    for end in 0..picture.len() - 1 {
+        let units = vec![picture[..end].to_vec()];
+        let found = last(&config, &[&stream[..], &[units]].concat());
+        // The last byte belongs to the data after the header.
+        assert!(found.is_none() || end + 2 >= picture.len(), "{end}");
+    }
+    let content = config.configuration();
+    for end in 0..content.len() {
+        assert!(references(&content[..end], &[&[]]).is_none(), "{end}");
+    }
+    // Dropped by picture 3, and used by picture 4.
+    let dropped = [
+        &stream[..],
+        &[predicted(&config, 3, &[1]), predicted(&config, 4, &[3])],
+    ]
+    .concat();
+    assert_eq!(found(&config, &dropped), None);
+}
+
+#[test]
+fn missing_references_are_those_of_fed_pictures() {
+    let config = Config::default();
+    let samples: Vec<Vec<u8>> = chain(&config, 6).iter().map(|units| sample(units)).collect();
+    let mut samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    let content = config.configuration();
+    let missing = |samples: &[&[u8]], needed: &[usize]| {
+        let needed: Vec<bool> = (0..samples.len()).map(|at| needed.contains(&at)).collect();
+        missing(&content, samples, &needed)
+    };
+    assert_eq!(missing(&samples, &[0, 1, 2, 3]), Some(vec![]));
+    assert_eq!(missing(&samples, &[0, 1, 3]), None, "3 uses 2");
+    // Another picture uses 1 only, and keeps 2 to 4.
+    let set = own(&[(1, false), (2, false), (3, false), (5, true)], &[]);
+    let slice = sample(&[config.inter((TRAILING, 0), 0, 6, (false, &set, &lists(&[])))]);
+    samples.push(&slice);
+    assert_eq!(missing(&samples, &[0, 1, 2, 6]), Some(vec![5, 4, 3]));
+    // Without an intermediate picture, a decoder would calculate other order counts.
+    let config = Config {
+        order_bits: 4,
+        ..Config::default()
+    };
+    let content = config.configuration();
+    let far = |order: u32| {
+        let set = own(&[(order, true)], &[]);
+        sample(&[config.inter((TRAILING, 0), 0, order % 16, (false, &set, &lists(&[])))])
+    };
+    let samples = [sample(&[config.intra(REFRESH, 0)]), far(7), far(9)];
+    let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    let all = super::missing(&content, &samples, &[true; 3]);
+    assert_eq!(all, Some(vec![]));
+    assert_eq!(super::missing(&content, &samples, &[true, false, true]), None);
+}

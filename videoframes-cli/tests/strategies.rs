@@ -216,13 +216,20 @@ impl Encode {
 /// Checks jumps that exceed the range of the picture order counters.
 #[test]
 fn strategies_agree_on_long_jumps() {
-    for (hevc, open) in [(true, true), (true, false), (false, true), (false, false)] {
+    for (hevc, open, references) in [
+        (true, true, 3),
+        (true, false, 3),
+        (true, true, 1),
+        (true, false, 1),
+        (false, true, 3),
+        (false, false, 3),
+    ] {
         let encode = Encode {
             hevc,
             frames: 700,
             group: 60,
             b_frames: 4,
-            references: 3,
+            references,
             pyramid: true,
             open,
             fragmented: false,

@@ -147,6 +147,8 @@ pub(crate) const LISTED_STREAMS: usize = 64;
 pub(crate) const PACKET_HEAD_BYTES: u64 = 16 << 20;
 /// Maximum size of the samples that are held in memory until the needed ones among them are known.
 pub(crate) const GROUP_BYTES: usize = 32 << 20;
+/// Maximum number of these samples. Comparing their references takes quadratic time.
+pub(crate) const GROUP_SAMPLES: usize = 4096;
 /// Maximum number of reads for the index of a remote source.
 pub(crate) const INDEX_READS: usize = 4096;
 /// Maximum size of a message in bytes: body and attributes together.

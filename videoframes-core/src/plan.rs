@@ -57,8 +57,8 @@ pub struct Run {
 pub struct DecodePlan {
     /// The runs, in order.
     pub runs: Vec<Run>,
-    /// Number of samples in the runs. Samples that no other sample refers to are left out when their bytes are
-    /// read.
+    /// Number of samples in the runs: the maximum number of decoded samples. Which of them the frames need is known only
+    /// from their bytes, when the samples are read.
     pub samples: usize,
     /// Size of these samples in bytes.
     pub bytes: u64,
@@ -153,8 +153,8 @@ impl DecodePlan {
     }
 
     /// Returns whether the plan saves enough compared to decoding from the start. A plan may skip samples that
-    /// are not read. If the coding allows inspection, the plan may also skip many samples that no other sample
-    /// refers to.
+    /// are not read. If the coding allows inspection, the plan may also skip many samples to which no needed sample
+    /// refers.
     pub(crate) fn is_worthwhile(&self, index: &VideoIndex, decoders: usize) -> bool {
         if decoders > 1 && self.runs.len() > decoders {
             return true;

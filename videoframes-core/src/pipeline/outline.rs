@@ -25,8 +25,8 @@ pub struct Outline {
     pub frames: usize,
     /// Number of runs of samples that are decoded separately.
     pub runs: usize,
-    /// Maximum number of samples that would be decoded. Samples that no other sample refers to are left out as
-    /// they are read.
+    /// Maximum number of samples that would be decoded. Which of them the frames need is known
+    /// only when they are read.
     pub samples: Option<usize>,
     /// Size of these samples in bytes.
     pub bytes: Option<u64>,

@@ -353,6 +353,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn decoding_restarts_only_where_no_earlier_frame_is_wanted() {
+        let samples: Vec<Sample> = [
+            (0, true),
+            (2, false),
+            (5, true),
+            (3, false),
+            (4, false),
+            (6, true),
+        ]
+        .map(|(order, sync)| Sample {
+            offset: 0,
+            size: 1,
+            order,
+            sync,
+        })
+        .into();
+        let starts = |wanted: usize| {
+            let wanted: Vec<bool> = (0..samples.len()).map(|at| at == wanted).collect();
+            super::starts(&samples, &wanted)
+        };
+        assert_eq!(starts(5), [true, false, true, false, false, true]);
+        assert_eq!(starts(3), [true, false, false, false, false, true]);
+        let leading = Leading::of(&samples, 2);
+        let contained: Vec<bool> = (0..6).map(|at| leading.contains(at, &samples[at])).collect();
+        assert_eq!(contained, [false, false, false, true, true, false]);
+    }
+
+    #[test]
     fn reads_adjacent_samples_at_once() {
         let sample = |offset, size| Sample {
             offset,

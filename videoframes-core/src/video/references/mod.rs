@@ -3,6 +3,7 @@
 //! A sample that is left out must not change any picture that is kept. All functions return `None` where that is not
 //! certain; all samples are needed then.
 
+mod av1;
 mod hevc;
 
 use super::mp4::configuration_box;

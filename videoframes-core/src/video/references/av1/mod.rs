@@ -100,7 +100,7 @@ impl<'a> Stream<'a> {
         for unit in Units(sample) {
             let unit = unit?;
             match unit.kind {
-                Kind::Sequence if progress.frame != Frame::Header => self.sequence(unit.payload)?,
+                Kind::Sequence => self.sequence(unit.payload)?,
                 Kind::FrameHeader | Kind::Frame if progress.frame != Frame::Header => {
                     self.frame(index, &unit, &mut progress)?;
                 }

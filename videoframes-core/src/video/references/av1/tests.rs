@@ -142,9 +142,14 @@ const KEY: &str = "0 00 1 0 0 0 0001";
 
 /// Returns a sequence header with order hints of four bits, after the parts on timing and operating points.
 fn sequence(parts: &str) -> Vec<u8> {
+    sequence_with(parts, "0")
+}
+
+/// Returns a sequence header with a part on identifiers of frames.
+fn sequence_with(parts: &str, ids: &str) -> Vec<u8> {
     unit(
         SEQUENCE,
-        &format!("000 0 0 {parts} 0000 0000 0 0 0 000 0000 1 00 1 1 011 1"),
+        &format!("000 0 0 {parts} 0000 0000 0 0 {ids} 000 0000 1 00 1 1 011 1"),
     )
 }
 
@@ -220,6 +225,10 @@ fn refers_to_all_named_slots() {
             ),
             None,
         ),
+        (
+            format!("0 10 1 1 0 0 0 0011 00000001 {}", hints.replace("0010", "0011")),
+            None,
+        ),
         ("0 10 1 0 0 0 0 0011 11111111".to_owned(), None),
         (KEY.to_owned(), Some(vec![])),
     ];
@@ -262,6 +271,23 @@ fn replaces_refreshed_slots() {
 }
 
 #[test]
+fn shows_a_hidden_key_frame_once() {
+    let stream = |ids: &str, id: [&str; 2], slots: &[&str]| {
+        let key = unit(FRAME, &format!("0 00 1 0 0 {} 0 0001", id[0]));
+        let hidden = unit(FRAME, &format!("0 00 0 1 0 0 0 {} 0 0010 00000001", id[1]));
+        let mut stream = vec![[sequence_with(PLAIN, ids), key].concat()];
+        stream.extend(slots.iter().map(|slot| unit(HEADER, &format!("1 {slot}"))));
+        stream[1].splice(0..0, hidden);
+        found(&stream)
+    };
+    assert_eq!(stream("0", ["", ""], &["000"]), Some(vec![vec![], vec![]]));
+    assert_eq!(stream("0", ["", ""], &["000", "001"]), None);
+    assert_eq!(stream("0", ["", ""], &["001"]), None);
+    // Identifiers of three bits.
+    assert_eq!(stream("1 0000 000", ["001", "010"], &["000"]), None);
+}
+
+#[test]
 fn skips_times_and_accepts_temporal_layers() {
     // Timing with a decoder model of 6, 5 and 4 bits. The second operating point lacks temporal layer 1.
     let model = format!("1 00101 {} 00100 00011", "0".repeat(32));
@@ -274,14 +300,14 @@ fn skips_times_and_accepts_temporal_layers() {
     };
     let header =
         |time: &str, removal: &str| format!("0 01 1 {time} 0 0 0 0 0010 111 1 {removal} 00000010 {BOTH}");
-    let base = |layers| extended(FRAME, layers, &header("1010", "10101 10101"));
-    let upper = extended(FRAME, Some((1, 0)), &header("1010", "10101"));
+    let base = |layers| extended(FRAME, layers, &header("1010", "11111 11111"));
+    let upper = extended(FRAME, Some((1, 0)), &header("1010", "11111"));
     let expected = Some(vec![vec![], vec![0], vec![0, 1]]);
     let varying = start("0", "1010");
     assert_eq!(found(&[varying.clone(), base(None), upper.clone()]), expected);
     assert_eq!(found(&[varying.clone(), base(Some((0, 0))), upper]), expected);
     // Without times of presentation; an interval of two ticks.
-    let (base_frame, upper) = (header("", "10101 10101"), header("", "10101"));
+    let (base_frame, upper) = (header("", "11111 11111"), header("", "11111"));
     let equal = [
         start("1 010", ""),
         unit(FRAME, &base_frame),
@@ -292,6 +318,16 @@ fn skips_times_and_accepts_temporal_layers() {
     for layers in [(2, 0), (0, 1)] {
         assert_eq!(found(&[varying.clone(), base(Some(layers))]), None);
     }
+    // High tier and a delay of display.
+    let tier = [
+        sequence("0 1 00000 000000000000 01000 0 1 0000"),
+        unit(FRAME, KEY),
+    ]
+    .concat();
+    assert_eq!(
+        found(&[tier, unit(FRAME, &inter("00000000", FIRST))]),
+        Some(vec![vec![], vec![0]])
+    );
     let spatial = sequence(&format!("0 0 00000 {} 00000", "0011 00000001"));
     assert_eq!(found(&[[spatial, unit(FRAME, KEY)].concat()]), None);
 }
@@ -363,6 +399,11 @@ fn rejects_unusual_streams() {
             vec![hidden, unit(FRAME, "1 001")],
             false,
         ),
+        (
+            "padding of 200 bytes",
+            vec![[&[0x7a, 0xc8, 1], &[0; 200][..]].concat(), shown.clone()],
+            true,
+        ),
         ("timecode", vec![unit(METADATA, "00000101"), shown.clone()], true),
         (
             "scalability",
@@ -391,6 +432,7 @@ fn rejects_unusual_streams() {
         unit(HEADER, "1 000"),
     ];
     assert_eq!(found(&[hidden_key.concat()]), None);
+    assert_eq!(Units(&[0x80]).count(), 1);
 }
 
 #[test]

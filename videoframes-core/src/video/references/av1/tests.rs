@@ -319,15 +319,16 @@ fn skips_times_and_accepts_temporal_layers() {
         assert_eq!(found(&[varying.clone(), base(Some(layers))]), None);
     }
     // High tier and a delay of display.
-    let tier = [
-        sequence("0 1 00000 000000000000 01000 0 1 0000"),
-        unit(FRAME, KEY),
-    ]
-    .concat();
-    assert_eq!(
-        found(&[tier, unit(FRAME, &inter("00000000", FIRST))]),
-        Some(vec![vec![], vec![0]])
-    );
+    let stream = [
+        [
+            sequence("0 1 00000 000000000000 01000 0 1 1111"),
+            unit(FRAME, KEY),
+        ]
+        .concat(),
+        unit(FRAME, &inter("00000010", FIRST)),
+        unit(FRAME, &inter("00000000", BOTH)),
+    ];
+    assert_eq!(found(&stream), expected);
     let spatial = sequence(&format!("0 0 00000 {} 00000", "0011 00000001"));
     assert_eq!(found(&[[spatial, unit(FRAME, KEY)].concat()]), None);
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::video::{Coding, NoIndex, Sample, VideoIndex};
+use crate::video::{Coding, NoIndex, Sample, Track, VideoIndex, references};
 
 /// Reason why single samples of a video cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,8 +163,13 @@ impl DecodePlan {
         // Feeding costs a copy of the bytes, and decoding costs far more, so that savings of a few per cent are
         // enough.
         self.samples * 20 <= self.samples_from_start * 19
-            || (index.track.coding != Coding::Opaque && frames * 2 <= self.samples)
+            || (is_inspected(&index.track) && frames * 2 <= self.samples)
     }
+}
+
+/// Returns whether samples to which no needed sample refers are left out.
+fn is_inspected(track: &Track) -> bool {
+    track.coding != Coding::Opaque || references::configuration(track).is_some()
 }
 
 /// Returns the index of the sample of each frame.
@@ -216,7 +221,7 @@ mod tests {
 
     use super::*;
     use crate::units::TimeBase;
-    use crate::video::{Packaging, Timeline, Track};
+    use crate::video::{Packaging, Timeline};
 
     /// Returns an index of samples in decode order, given by presentation order and whether they are sync
     /// samples.

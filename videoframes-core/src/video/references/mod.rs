@@ -12,12 +12,14 @@ use super::{Coding, Track};
 /// Reference to a sample before the first sample of a group.
 pub(crate) const OUTSIDE: usize = usize::MAX;
 
-/// Returns the configuration for [`references`]: the content of `hvcC`. Returns `None` for a coding without inspected
-/// references.
+/// Returns the configuration for [`references`]: the content of `hvcC` or `av1C`. Returns `None` for a codec without
+/// inspected references.
 pub(crate) fn configuration(track: &Track) -> Option<&[u8]> {
     let kind = match track.coding {
         Coding::Hevc { .. } => b"hvcC",
-        Coding::H264 { .. } | Coding::Opaque => return None,
+        // Of these codecs, only AV1 has this box.
+        Coding::Opaque => b"av1C",
+        Coding::H264 { .. } => return None,
     };
     configuration_box(&track.sample_description, kind)
 }
@@ -27,7 +29,15 @@ pub(crate) fn configuration(track: &Track) -> Option<&[u8]> {
 pub(crate) fn references(coding: Coding, configuration: &[u8], samples: &[&[u8]]) -> Option<Vec<Vec<usize>>> {
     match coding {
         Coding::Hevc { .. } => hevc::references(configuration, samples),
-        Coding::H264 { .. } | Coding::Opaque => None,
+        Coding::Opaque => {
+            let mut references = av1::references(configuration, samples)?;
+            // The first sample contains the sequence header, which pictures without references need too.
+            for needed in references.iter_mut().skip(1) {
+                needed.push(0);
+            }
+            Some(references)
+        }
+        Coding::H264 { .. } => None,
     }
 }
 

@@ -740,3 +740,54 @@ fn missing_references_are_those_of_fed_pictures() {
     assert_eq!(all, Some(vec![]));
     assert_eq!(super::missing(&content, &samples, &[true, false, true]), None);
 }
+
+#[test]
+fn emulation_prevention_is_removed() {
+    let escaped = [0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 3, 0, 3];
+    assert_eq!(unescaped(&escaped), [0, 0, 1, 0, 0, 0, 0, 3, 0, 3]);
+    assert_eq!(unescaped(&[7; 5000]).len(), 1024);
+    // The parameter sets of this configuration have long zeros.
+    assert!(
+        Config::default()
+            .sequence()
+            .windows(3)
+            .any(|bytes| bytes == [0, 0, 3])
+    );
+}
+
+#[test]
+fn damaged_data_does_not_panic() {
+    let config = Config {
+        far: Some(vec![(1, true)]),
+        set_count: 1,
+        sets: explicit(&[(1, true)], &[]),
+        dependent: true,
+        modifications: true,
+        active: [2, 2],
+        ..Config::default()
+    };
+    let set = Bits::default().u(1, 1).ues(&[1, 0]).u(1, 1).ue(3);
+    let second = config.inter((TRAILING, 0), 3, 1, (true, &set, &lists(&[2, 2]).u(1, 1).u(5, 9)));
+    let first = config.inter((TRAILING, 0), 0, 1, (true, &set, &lists(&[2, 2]).u(1, 1).u(5, 9)));
+    let mut samples = vec![sample(&[config.intra(REFRESH, 0)]), sample(&[first, second])];
+    let mut content = config.configuration();
+    let try_all = |content: &[u8], samples: &[Vec<u8>]| {
+        let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+        let _ = references(content, &samples);
+        let _ = missing(content, &samples, &[true, false]);
+    };
+    for at in 0..content.len() {
+        for value in [0, 0xff, 0x80, 0x55, content[at] ^ 1, content[at] ^ 16] {
+            let old = std::mem::replace(&mut content[at], value);
+            try_all(&content, &samples);
+            content[at] = old;
+        }
+    }
+    for at in 0..samples[1].len() {
+        for value in 0..=255 {
+            let old = std::mem::replace(&mut samples[1][at], value);
+            try_all(&content, &samples);
+            samples[1][at] = old;
+        }
+    }
+}

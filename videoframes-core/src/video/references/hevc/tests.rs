@@ -591,20 +591,9 @@ fn leading_pictures_of_the_first_sample_refer_outside() {
     );
 }
 
-#[test]
-fn unusual_samples_are_refused() {
-    let config = Config {
-        output_flag: true,
-        ..Config::default()
-    };
-    let stream = chain(&config, 3);
-    assert!(found(&config, &stream).is_some());
-    assert_eq!(found(&config, &stream[1..]), None, "no start");
-    let with = |units: &[Vec<u8>]| last(&config, &[&stream[..], &[units.to_vec()]].concat());
-    let picture = predicted(&config, 3, &[1]).remove(0);
-    let message = |kind: u32| Bits::default().u(8, kind).u(8, 1).u(8, 0).unit(39, 0);
-    let mut layer = picture.clone();
-    layer[1] |= 8;
+/// Returns slices of a picture that is not returned, of a picture with an unknown parameter set, and of a random access
+/// picture that discards earlier pictures.
+fn unusual_slices() -> [Vec<u8>; 3] {
     let (set, lists) = (own(&[(1, true)], &[]), lists(&[]));
     let silent = Bits::default()
         .u(1, 1)
@@ -628,6 +617,24 @@ fn unusual_samples_are_refused() {
         .u(1, 1)
         .u(2, 0)
         .unit(REFRESH, 0);
+    [silent, other_set, discards]
+}
+
+#[test]
+fn unusual_samples_are_refused() {
+    let config = Config {
+        output_flag: true,
+        ..Config::default()
+    };
+    let stream = chain(&config, 3);
+    assert!(found(&config, &stream).is_some());
+    assert_eq!(found(&config, &stream[1..]), None, "no start");
+    let with = |units: &[Vec<u8>]| last(&config, &[&stream[..], &[units.to_vec()]].concat());
+    let picture = predicted(&config, 3, &[1]).remove(0);
+    let message = |kind: u32| Bits::default().u(8, kind).u(8, 1).u(8, 0).unit(39, 0);
+    let mut layer = picture.clone();
+    layer[1] |= 8;
+    let [silent, other_set, discards] = unusual_slices();
     let usual = Some(vec![0, 2]);
     for (units, expected, why) in [
         (vec![picture.clone()], usual.clone(), "a usual picture"),

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::{NoIndex, VideoInfo};
-use super::Packet;
 use super::configuration::Configuration;
+use super::list::Packet;
 
 /// Kind of a tag with video.
 const VIDEO: u8 = 9;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::{NoIndex, VideoInfo};
-use super::Packet;
 use super::configuration::Configuration;
+use super::list::Packet;
 
 /// Size in bytes of the longest header of a block: the number of its track, a time and flags.
 pub(super) const BLOCK_HEADER: u64 = 8 + 3;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::{NoIndex, Packaging, VideoInfo, nal};
-use super::Packet;
 use super::configuration::Configuration;
+use super::list::Packet;
 
 const SYNC: u8 = 0x47;
 /// Size of a packet of the transport stream in bytes.

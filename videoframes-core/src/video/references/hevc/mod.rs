@@ -5,7 +5,7 @@ mod slice;
 use mp4_atom::{Atom, Hvcc};
 
 use self::slice::{ParameterSets, Reference, Slice, UNIT_HEADER, unescaped};
-use super::OUTSIDE;
+use super::closure::OUTSIDE;
 use crate::video::nal::{hevc_kind, units};
 use crate::video::parameter_sets::{HevcPicture, HevcSequence};
 

@@ -591,33 +591,11 @@ fn leading_pictures_of_the_first_sample_refer_outside() {
     );
 }
 
-/// Returns slices of a picture that is not returned, of a picture with an unknown parameter set, and of a random access
-/// picture that discards earlier pictures.
-fn unusual_slices() -> [Vec<u8>; 3] {
-    let (set, lists) = (own(&[(1, true)], &[]), lists(&[]));
-    let silent = Bits::default()
-        .u(1, 1)
-        .ues(&[0, 1])
-        .u(1, 0)
-        .u(8, 3)
-        .all(&set)
-        .all(&lists)
-        .unit(TRAILING, 0);
-    let other_set = Bits::default()
-        .u(1, 1)
-        .ues(&[1, 1])
-        .u(1, 1)
-        .u(8, 3)
-        .all(&set)
-        .all(&lists)
-        .unit(TRAILING, 0);
-    let discards = Bits::default()
-        .u(2, 3)
-        .ues(&[0, 2])
-        .u(1, 1)
-        .u(2, 0)
-        .unit(REFRESH, 0);
-    [silent, other_set, discards]
+/// Returns picture 3 with this parameter set and `pic_output_flag`.
+fn crafted(parameter_set: u32, output: bool) -> Vec<u8> {
+    let bits = Bits::default().u(1, 1).ues(&[parameter_set, 1]);
+    let bits = bits.u(1, output.into()).u(8, 3).all(&own(&[(1, true)], &[]));
+    bits.all(&lists(&[])).unit(TRAILING, 0)
 }
 
 #[test]
@@ -634,10 +612,14 @@ fn unusual_samples_are_refused() {
     let message = |kind: u32| Bits::default().u(8, kind).u(8, 1).u(8, 0).unit(39, 0);
     let mut layer = picture.clone();
     layer[1] |= 8;
-    let [silent, other_set, discards] = unusual_slices();
+    let silent = crafted(0, false);
+    let other_set = crafted(1, true);
+    let discards = Bits::default().u(2, 3).ues(&[0, 2]).u(3, 4);
+    let discards = discards.unit(REFRESH, 0);
     let usual = Some(vec![0, 2]);
     for (units, expected, why) in [
         (vec![picture.clone()], usual.clone(), "a usual picture"),
+        (vec![crafted(0, true)], usual.clone(), "a crafted picture"),
         (
             vec![config.sequence(), config.picture(), picture.clone()],
             usual.clone(),

@@ -153,9 +153,21 @@ pub(crate) fn decode(source: Vec<OsString>, video: &str) -> Vec<OsString> {
 
 /// Returns ffprobe's arguments that print the streams of the container as JSON.
 pub(crate) fn probe_streams(path: &Path, limits: &Limits) -> Vec<OsString> {
-    let mut args: Vec<OsString> = ["-v", "error", "-show_streams", "-show_format", "-of", "json"]
-        .map(OsString::from)
-        .into();
+    probe_container(path, limits, &["-of", "json"])
+}
+
+/// Returns ffprobe's arguments that print the packets of all video streams, and then these streams, as JSON with one
+/// packet per line.
+pub(crate) fn probe_packets(path: &Path, limits: &Limits) -> Vec<OsString> {
+    let entries = "packet=stream_index,pts,duration,size,pos,flags";
+    let packets = ["-select_streams", "v", "-show_entries", entries];
+    probe_container(path, limits, &[&packets[..], &["-of", "json=compact=1"]].concat())
+}
+
+/// Returns ffprobe's arguments that print the streams and the format of a container, and what `options` select.
+fn probe_container(path: &Path, limits: &Limits, options: &[&str]) -> Vec<OsString> {
+    let streams = ["-v", "error", "-show_streams", "-show_format"];
+    let mut args: Vec<OsString> = streams.iter().chain(options).map(OsString::from).collect();
     let opened = Opened {
         path,
         stream: 0,
@@ -177,29 +189,6 @@ pub(crate) fn probe_first_packet(opened: Opened<'_>) -> Vec<OsString> {
     let first = ["-read_intervals", "%+#1"];
     let entries = ["-show_entries", "packet=flags", "-of", "csv=p=0"];
     probe_stream(opened, first.into_iter().chain(entries))
-}
-
-/// Returns ffprobe's arguments that print the packets of all video streams, and then these streams, as JSON with one
-/// packet per line.
-pub(crate) fn probe_packets(path: &Path, limits: &Limits) -> Vec<OsString> {
-    let entries = "packet=stream_index,pts,duration,size,pos,flags";
-    let printed = [
-        "-show_streams",
-        "-show_format",
-        "-show_entries",
-        entries,
-        "-of",
-        "json=compact=1",
-    ];
-    let mut args: Vec<OsString> = ["-v", "error", "-select_streams", "v"].map(OsString::from).into();
-    args.extend(printed.map(OsString::from));
-    let opened = Opened {
-        path,
-        stream: 0,
-        pixels: limits.pixels,
-    };
-    args.extend(opened.input());
-    args
 }
 
 fn probe_stream<'a>(opened: Opened<'_>, what: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {

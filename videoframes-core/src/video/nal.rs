@@ -216,7 +216,20 @@ fn recovers_at_once(unit: &[u8]) -> bool {
     let Ok(payload) = h264_reader::rbsp::decode_nal(unit) else {
         return false;
     };
-    let mut rest = &*payload;
+    for message in messages(&payload) {
+        match message {
+            // The Exp-Golomb code of 0 is a single 1 bit.
+            Some((RECOVERY_POINT, content)) => return content.first().is_some_and(|byte| byte & 0x80 != 0),
+            Some(_) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Returns kinds and contents of the supplemental messages in the payload of a unit (ITU-T H.264, 7.3.2.3). An
+/// incomplete message is `None` and the last item.
+pub(super) fn messages(payload: &[u8]) -> impl Iterator<Item = Option<(usize, &[u8])>> {
     // Kind and size are each the sum of bytes up to the first byte other than 255.
     fn sum(rest: &mut &[u8]) -> Option<usize> {
         let mut total = 0usize;
@@ -229,21 +242,24 @@ fn recovers_at_once(unit: &[u8]) -> bool {
             }
         }
     }
-    // A single remaining byte contains the stop bit.
-    while rest.len() > 1 {
-        let (Some(kind), Some(size)) = (sum(&mut rest), sum(&mut rest)) else {
-            return false;
-        };
-        let Some((message, tail)) = rest.split_at_checked(size) else {
-            return false;
-        };
-        if kind == RECOVERY_POINT {
-            // The Exp-Golomb code of 0 is a single 1 bit.
-            return message.first().is_some_and(|byte| byte & 0x80 != 0);
-        }
-        rest = tail;
+    fn next<'a>(rest: &mut &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let (kind, size) = (sum(rest)?, sum(rest)?);
+        let (content, tail) = rest.split_at_checked(size)?;
+        *rest = tail;
+        Some((kind, content))
     }
-    false
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        // A single remaining byte contains the stop bit.
+        if rest.len() <= 1 {
+            return None;
+        }
+        let message = next(&mut rest);
+        if message.is_none() {
+            rest = &[];
+        }
+        Some(message)
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use mp4_atom::{Atom, Hvcc};
 
 use self::slice::{ParameterSets, Reference, Slice, UNIT_HEADER, unescaped};
 use super::closure::OUTSIDE;
-use crate::video::nal::{hevc_kind, units};
+use crate::video::nal::{hevc_kind, messages, units};
 use crate::video::parameter_sets::{HevcPicture, HevcSequence};
 
 const VIDEO_PARAMETER_SET: u8 = 32;
@@ -221,31 +221,8 @@ fn is_start(length_size: u8, sample: &[u8]) -> bool {
 
 /// Returns whether the messages of a unit concern its own picture only.
 fn has_own_messages(unit: &[u8]) -> bool {
-    // Kind and size are each the sum of bytes up to the first byte other than 255.
-    fn sum(rest: &mut &[u8]) -> Option<usize> {
-        let mut total = 0usize;
-        loop {
-            let (&byte, tail) = rest.split_first()?;
-            *rest = tail;
-            total += usize::from(byte);
-            if byte != 255 {
-                return Some(total);
-            }
-        }
-    }
     let payload = unescaped(unit.get(UNIT_HEADER..).unwrap_or_default());
-    let mut rest = &*payload;
-    // A single remaining byte contains the stop bit.
-    while rest.len() > 1 {
-        let (Some(kind), Some(size)) = (sum(&mut rest), sum(&mut rest)) else {
-            return false;
-        };
-        match rest.get(size..) {
-            Some(tail) if OWN_MESSAGES.contains(&kind) => rest = tail,
-            _ => return false,
-        }
-    }
-    true
+    messages(&payload).all(|message| message.is_some_and(|(kind, _)| OWN_MESSAGES.contains(&kind)))
 }
 
 /// The decoded picture buffer, and the state of the picture order count.

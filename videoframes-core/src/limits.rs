@@ -141,6 +141,10 @@ pub(crate) const INDEX_FRAGMENTS: usize = 300_000;
 pub(crate) const ANIMATION_SHARE: u64 = 8;
 /// Maximum size of the pictures that wait for pictures of other decoders.
 pub(crate) const WAITING_PICTURES_BYTES: usize = 128 << 20;
+/// Maximum size of the samples that are requested from a remote source before they are decoded, for all decoders together.
+pub(crate) const READ_AHEAD_BYTES: usize = 32 << 20;
+/// Maximum number of these requests. Each decoder may have two.
+pub(crate) const READS_AHEAD: usize = 8;
 /// Maximum number of video streams whose packets are listed.
 pub(crate) const LISTED_STREAMS: usize = 64;
 /// Maximum number of bytes that are read to find the configuration of the codec in a container whose packets are listed.

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::group::{Group, Uncertain};
+use super::read_ahead::{READ, ReadAhead, range, reads};
 use crate::extract::PlannedInput;
 use crate::ffmpeg::process::left_out::LeftOut;
 use crate::plan::Run;
@@ -16,10 +17,6 @@ use crate::video::packets::unpack;
 use crate::video::write::{FragmentSample, fragment, head};
 use crate::video::{Coding, Packaging, Sample, Track};
 
-/// Maximum gap in bytes between two samples that are read at once. Gaps mostly contain audio.
-const GAP: u64 = 64 << 10;
-/// Maximum number of bytes per read.
-const READ: u64 = 2 << 20;
 /// Maximum number of samples per fragment.
 const FRAGMENT: usize = 64;
 
@@ -83,12 +80,22 @@ fn sorted(orders: &[u32]) -> Vec<u32> {
     sorted
 }
 
+/// Returns the ranges of bytes that [`Feeder::feed`] reads for `runs`, in order.
+pub(super) fn ranges(input: &PlannedInput, runs: &[usize]) -> impl Iterator<Item = Range<u64>> {
+    runs.iter().flat_map(|&run| {
+        let samples = &input.index.samples[input.plan.runs[run].samples.clone()];
+        reads(samples).into_iter().map(|read| range(&samples[read]))
+    })
+}
+
 /// Feeds one decoder with some runs of a plan, given by their indices.
 pub(super) struct Feeder {
     pub(super) input: PlannedInput,
     /// Indices of the picked frames in the timeline, ascending.
     pub(super) frames: Arc<Vec<usize>>,
     pub(super) clock: Clock,
+    /// Reads of the runs. The next decoder continues them.
+    pub(super) ahead: Arc<Mutex<ReadAhead>>,
     pub(super) parts: mpsc::Sender<Bytes>,
     /// Receives the references that are left out, before the samples with the references are fed.
     pub(super) left_out: Arc<LeftOut>,
@@ -140,9 +147,10 @@ impl Feeder {
             sequence: 1,
             fed: 0,
         };
+        let mut ahead = self.ahead.lock().await;
         for (index, &run) in runs.iter().enumerate() {
             match self
-                .feed_run(&self.input.plan.runs[run], index == 0, &mut queue)
+                .feed_run(&self.input.plan.runs[run], index == 0, &mut ahead, &mut queue)
                 .await
             {
                 Ok(()) => {}
@@ -155,7 +163,13 @@ impl Feeder {
         Ok(Fed::All)
     }
 
-    async fn feed_run(&self, run: &Run, first: bool, queue: &mut Queue<'_>) -> Result<(), FeedStop> {
+    async fn feed_run(
+        &self,
+        run: &Run,
+        first: bool,
+        ahead: &mut ReadAhead,
+        queue: &mut Queue<'_>,
+    ) -> Result<(), FeedStop> {
         const DIFFERS: FeedStop = FeedStop::Error(FeedError::Plan("a sample differs from the index"));
         let packaging = &self.input.index.track.packaging;
         let samples = &self.input.index.samples[run.samples.clone()];
@@ -165,7 +179,11 @@ impl Feeder {
         let starts = starts(samples, &wanted);
         let mut leading = Leading::of(samples, 0);
         for read in reads(samples) {
-            let mut bytes = self.read(&samples[read.clone()]).await?;
+            let mut bytes = ahead
+                .next()
+                .await
+                .map_err(|e| FeedStop::Error(FeedError::Source(e)))?;
+            let unchanged = bytes.clone();
             let mut position = samples[read.start].offset;
             for at in read {
                 let sample = &samples[at];
@@ -177,7 +195,12 @@ impl Feeder {
                 }
                 let mut data = unpack(packaging, run.samples.start + at, data).ok_or(DIFFERS)?;
                 if at == 0 {
-                    data = self.start(data, first)?;
+                    let start = self.start(data, first);
+                    if let Err(FeedStop::Fresh) = start {
+                        ahead.put_back(unchanged);
+                        return Err(FeedStop::Fresh);
+                    }
+                    data = start?;
                 } else if starts[at] && queue.group.waits() && self.may_start(&data) {
                     let needed = queue.group.end(true)?;
                     self.send_all(needed, queue).await?;
@@ -245,23 +268,6 @@ impl Feeder {
         frame.is_some_and(|frame| frames.binary_search(&frame).is_ok())
     }
 
-    async fn read(&self, samples: &[Sample]) -> Result<Bytes, FeedStop> {
-        let failed = |error| FeedStop::Error(FeedError::Source(error));
-        let range = range(samples);
-        let length = usize::try_from(range.end - range.start).map_err(|e| failed(io::Error::other(e)))?;
-        let bytes = self
-            .input
-            .source
-            .read_at(range.start, length)
-            .await
-            .map_err(failed)?;
-        if bytes.len() == length {
-            Ok(bytes)
-        } else {
-            Err(failed(io::ErrorKind::UnexpectedEof.into()))
-        }
-    }
-
     async fn send_all(&self, samples: Vec<FragmentSample>, queue: &mut Queue<'_>) -> Result<(), FeedStop> {
         for sample in samples {
             queue.waiting.push(sample);
@@ -321,33 +327,6 @@ fn starts(samples: &[Sample], wanted: &[bool]) -> Vec<bool> {
     starts
 }
 
-/// Returns the range of bytes from the first to the last of these samples.
-fn range(samples: &[Sample]) -> Range<u64> {
-    let end = |s: &Sample| s.offset + u64::from(s.size);
-    match samples {
-        [] => 0..0,
-        [first, ..] => first.offset..samples.last().map_or(0, end),
-    }
-}
-
-/// Groups samples that are close enough to each other to be read at once.
-fn reads(samples: &[Sample]) -> Vec<Range<usize>> {
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    for (at, sample) in samples.iter().enumerate() {
-        let joins = groups.last().is_some_and(|group| {
-            let before = range(&samples[group.clone()]);
-            let gap = sample.offset.checked_sub(before.end);
-            let whole = (sample.offset + u64::from(sample.size)).saturating_sub(before.start);
-            gap.is_some_and(|gap| gap <= GAP) && whole <= READ
-        });
-        match groups.last_mut() {
-            Some(group) if joins => group.end = at + 1,
-            _ => groups.push(at..at + 1),
-        }
-    }
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,27 +357,5 @@ mod tests {
         let leading = Leading::of(&samples, 2);
         let contained: Vec<bool> = (0..6).map(|at| leading.contains(at, &samples[at])).collect();
         assert_eq!(contained, [false, false, false, true, true, false]);
-    }
-
-    #[test]
-    fn reads_adjacent_samples_at_once() {
-        let sample = |offset, size| Sample {
-            offset,
-            size,
-            order: 0,
-            sync: false,
-        };
-        let near = [sample(100, 50), sample(150, 50), sample(250, 10)];
-        assert_eq!(reads(&near), std::iter::once(0..3).collect::<Vec<_>>());
-        // Far away, backwards, and too much for one read.
-        let far = [sample(0, 50), sample(50 + GAP + 1, 50), sample(60, 5)];
-        assert_eq!(reads(&far), [0..1, 1..2, 2..3]);
-        let large = [
-            sample(0, 3 << 20),
-            sample(3 << 20, 50),
-            sample((3 << 20) + 50, 50),
-        ];
-        assert_eq!(reads(&large), [0..1, 1..3]);
-        assert!(reads(&[]).is_empty());
     }
 }

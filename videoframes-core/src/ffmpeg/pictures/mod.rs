@@ -9,6 +9,7 @@ mod group;
 mod head;
 mod planned;
 mod queue;
+mod read_ahead;
 pub(crate) mod scan;
 pub(crate) mod whole;
 

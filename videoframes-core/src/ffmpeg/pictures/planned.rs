@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args;
 use super::capable::Capable;
 use super::deliver::PictureSender;
-use super::feed::{Clock, Fed, FeedError, Feeder};
+use super::feed::{Clock, Fed, FeedError, Feeder, ranges};
 use super::queue::queue;
+use super::read_ahead::ReadAhead;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, PlannedInput, Surprise};
 use crate::ffmpeg::process::child::Stdin;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
@@ -54,11 +55,12 @@ pub(super) fn extract(
             1 => programs.threads,
             jobs => (cores() / jobs).max(1),
         },
+        jobs,
         runtime: Handle::current(),
     };
     let mut send = |picture: Picture| pictures.send(picture);
     let mut report = if jobs > 1 {
-        decoders.decode_concurrently(&runs, jobs, &mut send)?
+        decoders.decode_concurrently(&runs, &mut send)?
     } else {
         decoders.decode_all(&runs, &mut send)?
     };
@@ -80,6 +82,8 @@ struct Decoders<'a> {
     cancel: &'a CancellationToken,
     /// Number of threads of each decoder; with 0 ffmpeg chooses.
     threads: usize,
+    /// Number of concurrent decoders.
+    jobs: usize,
     runtime: Handle,
 }
 
@@ -89,22 +93,21 @@ impl Decoders<'_> {
     /// Decodes `runs` with as many successive decoders as needed.
     fn decode_all(&self, runs: &[usize], send: SendPicture<'_>) -> Result<ExtractReport, Stopped> {
         let mut report = ExtractReport::default();
+        let source = Arc::clone(&self.input.source);
+        let ahead = ReadAhead::new(source, ranges(self.input, runs), self.jobs);
+        let ahead = Arc::new(Mutex::new(ahead));
         let mut rest = runs;
         while !rest.is_empty() {
-            let (done, decoded) = self.decode(rest, send)?;
+            let (done, decoded) = self.decode(rest, &ahead, send)?;
             report = decoded;
             rest = &rest[done..];
         }
         Ok(report)
     }
 
-    /// Distributes `runs` over `jobs` concurrent decoders and sends their pictures in order.
-    fn decode_concurrently(
-        &self,
-        runs: &[usize],
-        jobs: usize,
-        send: SendPicture<'_>,
-    ) -> Result<ExtractReport, Stopped> {
+    /// Distributes `runs` over concurrent decoders and sends their pictures in order.
+    fn decode_concurrently(&self, runs: &[usize], send: SendPicture<'_>) -> Result<ExtractReport, Stopped> {
+        let jobs = self.jobs;
         std::thread::scope(|scope| {
             // The drop guard ends the decoders on every exit. Their receivers are dropped before the threads are
             // joined.
@@ -147,7 +150,12 @@ impl Decoders<'_> {
     }
 
     /// Decodes as many of `runs` as possible with one decoder. Returns the number of decoded runs.
-    fn decode(&self, runs: &[usize], send: SendPicture<'_>) -> Result<(usize, ExtractReport), Stopped> {
+    fn decode(
+        &self,
+        runs: &[usize],
+        ahead: &Arc<Mutex<ReadAhead>>,
+        send: SendPicture<'_>,
+    ) -> Result<(usize, ExtractReport), Stopped> {
         let clock = Clock::new(self.input, runs);
         let (parts, receiver) = mpsc::channel(PARTS_IN_FLIGHT);
         let left_out = Arc::new(LeftOut::default());
@@ -156,6 +164,7 @@ impl Decoders<'_> {
             input: self.input.clone(),
             frames: Arc::clone(&self.frames),
             clock,
+            ahead: Arc::clone(ahead),
             parts,
             left_out,
         };

@@ -132,6 +132,13 @@ pub(crate) const INDEX_BOX_BYTES: u64 = 128 << 20;
 /// Maximum number of entries in one table of an index, and of samples in all tracks together, except raw
 /// audio (PCM). 48 hours of video at 30 frames a second with AAC have 13 million.
 pub(crate) const INDEX_ENTRIES: u64 = 16_000_000;
+/// Number of samples whose size in the source does not matter: three hours and a half of video with AAC.
+pub(crate) const INDEX_SMALL_SAMPLES: u64 = 1_000_000;
+/// Minimum size of further samples in the source, on average. Unchanged pictures and silence need about ten bytes.
+pub(crate) const INDEX_SAMPLE_BYTES: u64 = 8;
+/// Maximum number of successive messages about damage without a decoded frame. Decoders print two or three per packet, so
+/// that the packets are those of about twenty minutes.
+pub(crate) const DAMAGE_MESSAGES: u64 = 100_000;
 /// Maximum number of edits per track: decoders need time proportional to the square of that number.
 pub(crate) const INDEX_EDITS: u64 = 2_000;
 /// Maximum number of fragments in a movie.

@@ -11,6 +11,7 @@ use super::{ffmpegs, vf};
 
 const MOST_BYTES: u64 = 512 << 20;
 const MOST_TIME: Duration = Duration::from_secs(20);
+const DAMAGED: i32 = 6;
 const LIMIT_EXCEEDED: i32 = 8;
 
 const STBL: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
@@ -82,28 +83,49 @@ fn watched(command: &mut Command) -> Ended {
     }
 }
 
-/// Asserts the limits, the exit code and the error for a file, with each ffmpeg.
+/// Commands that read a video, without the path of the video.
+const COMMANDS: [&[&str]; 4] = [
+    &["extract", "--at", "0", "--progress", "none"],
+    &["extract", "--all", "--progress", "none"],
+    &["compress", "--progress", "none"],
+    &["probe"],
+];
+
+/// Asserts the limits, the exit code and the error of every command for a file, with each ffmpeg.
 fn is_refused(file: &Path, code: i32, expected: &str) {
+    for command in COMMANDS {
+        is_refused_by(command, file, code, expected);
+    }
+}
+
+fn is_refused_by(arguments: &[&str], file: &Path, code: i32, expected: &str) {
     for ffmpeg in ffmpegs() {
-        let mut command = vf();
-        command.args(["extract", "--at", "0", "--progress", "none", "-o"]);
-        command
-            .arg(file.with_extension("zip"))
-            .arg("--ffmpeg")
-            .arg(&ffmpeg)
-            .arg("--")
-            .arg(file);
-        let ended = watched(&mut command);
+        let ended = run(arguments, file, &ffmpeg);
         let name = file.file_name().unwrap();
-        assert!(ended.memory < MOST_BYTES, "{name:?}: {} MiB", ended.memory >> 20);
-        assert!(ended.time < MOST_TIME, "{name:?}: {:?}", ended.time);
         assert!(
             ended.code == Some(code) && ended.stderr.contains(expected),
-            "{name:?}: {:?} {}",
+            "{name:?} {arguments:?}: {:?} {}",
             ended.code,
             ended.stderr
         );
     }
+}
+
+/// Runs a command with a file, and asserts the limits.
+fn run(arguments: &[&str], file: &Path, ffmpeg: &Path) -> Ended {
+    let mut command = vf();
+    command.args(arguments).arg("--ffmpeg").arg(ffmpeg);
+    match arguments[0] {
+        "extract" => _ = command.arg("-o").arg(file.with_extension("zip")),
+        "compress" => _ = command.arg("-o").arg(file.with_extension("out.mp4")),
+        _ => {}
+    }
+    let ended = watched(command.arg("--").arg(file));
+    let name = file.file_name().unwrap();
+    let (memory, time) = (ended.memory >> 20, ended.time);
+    assert!(ended.memory < MOST_BYTES, "{name:?} {arguments:?}: {memory} MiB");
+    assert!(time < MOST_TIME, "{name:?} {arguments:?}: {time:?}");
+    ended
 }
 
 fn file(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
@@ -179,6 +201,44 @@ fn tables_that_claim_more_than_the_file_size_are_rejected_before_decoding() {
     let first = find(&whole, &[b"moov", b"trak"]);
     let both = replaced(&whole, &[b"moov", b"trak"], &[first, &second].concat());
     is_refused(&file(folder.path(), "second.mp4", &both), LIMIT_EXCEEDED, claims);
+}
+
+/// Creates a movie of `count` samples of one byte, which no decoder can decode, with as many bytes after them.
+fn tiny_samples(folder: &Path, whole: &[u8], count: u32) -> PathBuf {
+    let tables = [
+        (b"stsz", words(&[0, 1, count])),
+        (b"stsc", words(&[0, 1, 1, count, 1])),
+        (b"stco", words(&[0, 1, 48])),
+        (b"stts", words(&[0, 1, count, 512])),
+        (b"ctts", words(&[0, 1, count, 0])),
+    ];
+    let movie = tables.iter().fold(whole.to_vec(), |movie, (table, content)| {
+        let path = [&STBL[..], &[*table]].concat();
+        replaced(&movie, &path, &boxed(*table, content))
+    });
+    let movie = [movie, hollow(b"free", b"", count)].concat();
+    with_hollow_end(folder, &format!("tiny{count}.mp4"), &movie, count.into())
+}
+
+#[test]
+fn millions_of_tiny_samples_are_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, _) = movies(folder.path());
+    let path = tiny_samples(folder.path(), &whole, 15_900_000);
+    is_refused(&path, LIMIT_EXCEEDED, "index claims");
+}
+
+#[test]
+fn samples_below_the_limits_that_cannot_be_decoded_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, _) = movies(folder.path());
+    let path = tiny_samples(folder.path(), &whole, 1_140_000);
+    for command in &COMMANDS[..3] {
+        is_refused_by(command, &path, DAMAGED, "damaged");
+    }
+    for ffmpeg in ffmpegs() {
+        run(COMMANDS[3], &path, &ffmpeg);
+    }
 }
 
 #[test]

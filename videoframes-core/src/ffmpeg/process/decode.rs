@@ -25,6 +25,7 @@ use super::split::PictureReader;
 use super::version::Version;
 use super::watchdog::{Timeout, Watchdog};
 use crate::extract::{ExtractError, ExtractReport, PictureFormat};
+use crate::limits::DAMAGE_MESSAGES;
 
 /// Number of error lines kept for an error message.
 const TAIL_LINES: usize = 3;
@@ -112,6 +113,8 @@ pub(crate) struct Decode<'a> {
     doubtful: bool,
     /// Number of events received so far.
     frames: u64,
+    /// Number of messages about damage since the last event.
+    undecodable: u64,
 }
 
 impl<'a> Decode<'a> {
@@ -161,6 +164,7 @@ impl<'a> Decode<'a> {
             left_out,
             doubtful: false,
             frames: 0,
+            undecodable: 0,
         })
     }
 
@@ -224,6 +228,7 @@ impl<'a> Decode<'a> {
             match message {
                 Message::Event(event) => {
                     self.frames += 1;
+                    self.undecodable = 0;
                     return Ok(Some(event));
                 }
                 Message::Version(line) => {
@@ -234,7 +239,13 @@ impl<'a> Decode<'a> {
                 Message::Limit(line) => {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
-                Message::Damage(line) => self.evidence.add_error(line),
+                Message::Damage(line) => {
+                    self.undecodable += 1;
+                    if self.undecodable > DAMAGE_MESSAGES {
+                        return Err(ExtractError::Damaged(line));
+                    }
+                    self.evidence.add_error(line);
+                }
                 Message::MissingReference(order, line) => {
                     if self.left_out.as_ref().is_some_and(|left| !left.explains(order)) {
                         self.evidence.add_error(line);

@@ -3,7 +3,7 @@
 
 use super::super::NoIndex;
 use super::boxes::{Box, find};
-use crate::limits::{INDEX_BOX_BYTES, INDEX_EDITS, INDEX_ENTRIES};
+use crate::limits::{INDEX_BOX_BYTES, INDEX_EDITS, INDEX_ENTRIES, INDEX_SAMPLE_BYTES, INDEX_SMALL_SAMPLES};
 
 /// Boxes with tables of entries (ISO/IEC 14496-12, 8.5 to 8.9).
 const TABLES: [&[u8; 4]; 9] = [
@@ -76,10 +76,15 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds samples, each of which has at least a byte in the source.
+    /// Adds samples. Each has at least a byte in the source, and many samples are larger on average.
     fn add(&mut self, samples: u64) -> Result<(), NoIndex> {
         self.samples += samples;
-        at_most("samples", self.samples, INDEX_ENTRIES.min(self.source_bytes))
+        let many = INDEX_SMALL_SAMPLES + self.source_bytes / INDEX_SAMPLE_BYTES;
+        at_most(
+            "samples",
+            self.samples,
+            INDEX_ENTRIES.min(self.source_bytes).min(many),
+        )
     }
 }
 

@@ -9,7 +9,8 @@ pub mod nal;
 #[doc(hidden)] // public for the fuzz target only
 pub mod packets;
 mod parameter_sets;
-pub(crate) mod references;
+#[doc(hidden)] // public for the fuzz target only
+pub mod references;
 pub(crate) mod streams;
 mod timeline;
 

@@ -5,7 +5,7 @@ pub(crate) const OUTSIDE: usize = usize::MAX;
 
 /// Returns for each sample whether a wanted sample needs it, directly or through other samples. Returns `None` if a
 /// needed sample refers to a sample that is not in the list.
-pub(crate) fn closure(references: &[Vec<usize>], wanted: &[bool]) -> Option<Vec<bool>> {
+pub fn closure(references: &[Vec<usize>], wanted: &[bool]) -> Option<Vec<bool>> {
     let mut needed = vec![false; references.len()];
     let mut open: Vec<usize> = (0..references.len())
         .filter(|&at| wanted.get(at) == Some(&true))

@@ -7,14 +7,14 @@ mod av1;
 mod closure;
 mod hevc;
 
-pub(crate) use self::closure::closure;
+pub use self::closure::closure;
 
 use super::mp4::configuration_box;
 use super::{Coding, Track};
 
 /// Returns the configuration for [`references`]: the content of `hvcC` or `av1C`. Returns `None` for a codec without
 /// inspected references.
-pub(crate) fn configuration(track: &Track) -> Option<&[u8]> {
+pub fn configuration(track: &Track) -> Option<&[u8]> {
     let kind = match track.coding {
         Coding::Hevc { .. } => b"hvcC",
         // Of these codecs, only AV1 has this box.
@@ -26,7 +26,7 @@ pub(crate) fn configuration(track: &Track) -> Option<&[u8]> {
 
 /// Returns for each sample the indices of the samples that it needs, or [`closure::OUTSIDE`]. The decoder keeps no picture from
 /// before the first sample. `configuration` is the content of the box named by [`configuration_box`].
-pub(crate) fn references(coding: Coding, configuration: &[u8], samples: &[&[u8]]) -> Option<Vec<Vec<usize>>> {
+pub fn references(coding: Coding, configuration: &[u8], samples: &[&[u8]]) -> Option<Vec<Vec<usize>>> {
     match coding {
         Coding::Hevc { .. } => hevc::references(configuration, samples),
         Coding::Opaque => {
@@ -43,12 +43,7 @@ pub(crate) fn references(coding: Coding, configuration: &[u8], samples: &[&[u8]]
 
 /// Returns the picture order counts of the references that a decoder reports missing if only the samples in `needed` are
 /// decoded. Returns `None` if a picture would use other references than with all samples.
-pub(crate) fn missing(
-    coding: Coding,
-    configuration: &[u8],
-    samples: &[&[u8]],
-    needed: &[bool],
-) -> Option<Vec<i64>> {
+pub fn missing(coding: Coding, configuration: &[u8], samples: &[&[u8]], needed: &[bool]) -> Option<Vec<i64>> {
     match coding {
         Coding::Hevc { .. } => hevc::missing(configuration, samples, needed),
         // Other decoders report no missing references.

@@ -2,16 +2,21 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit, print, print_json};
 use videoframes_core::compress::Codec;
+use videoframes_core::extract::ExtractError;
 use videoframes_core::ffmpeg::{Component, FfmpegExtractor};
 use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;
 
 const FULL: &str = "install a full build of ffmpeg";
+const STATIC: &str = "for many small videos, a static build of ffmpeg starts faster (--ffmpeg PATH)";
+/// Time to start ffmpeg above which a faster build is worth a hint.
+const SLOW_START: Duration = Duration::from_millis(40);
 const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
@@ -66,6 +71,7 @@ impl Report {
             Err(error) => report.missing("ffmpeg", error.to_string()),
             Ok(version) => {
                 report.good("ffmpeg", format!("{} ({})", version.text, ffmpeg.display()));
+                report.start_time(extractor.start_time().await);
                 for feature in features() {
                     report.checks.push(feature.check(extractor).await);
                 }
@@ -78,6 +84,23 @@ impl Report {
         report.space("free here", Path::new("."));
         report.space("free for copies", &std::env::temp_dir());
         report
+    }
+
+    /// Reports the cost of starting ffmpeg, which many small videos multiply.
+    fn start_time(&mut self, time: Result<Duration, ExtractError>) {
+        let (status, detail, hint) = match time {
+            Ok(time) => {
+                let slow = (time > SLOW_START).then_some(STATIC);
+                (Status::Ok, format!("{} ms each", time.as_millis()), slow)
+            }
+            Err(error) => (Status::Unknown, error.to_string(), None),
+        };
+        self.checks.push(Check {
+            name: "ffmpeg starts",
+            status,
+            detail,
+            hint,
+        });
     }
 
     /// Checks the free space of a folder.

@@ -1,5 +1,7 @@
 //! Help with examples and exit codes, and completions.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use videoframes_console::exit::{CODES, Program, help};
@@ -169,5 +171,31 @@ fn doctor_reports_as_text_and_as_json() {
     assert!(
         report["checks"][0]["hint"].as_str().unwrap().contains("install"),
         "{report}"
+    );
+}
+
+#[test]
+fn doctor_reports_a_slow_start_of_ffmpeg() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = folder.path().join("ffmpeg");
+    fs::write(&slow, "#!/bin/sh\nsleep 0.2\nexec ffmpeg \"$@\"\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let report = Run::of(
+        vf().args(["doctor", "--json", "--ffmpeg"])
+            .arg(&slow)
+            .output()
+            .unwrap(),
+    )
+    .json();
+    let checks = report["checks"].as_array().unwrap();
+    let starts = checks
+        .iter()
+        .find(|check| check["name"] == "ffmpeg starts")
+        .unwrap();
+    let milliseconds = starts["detail"].as_str().unwrap().split(' ').next().unwrap();
+    assert!(milliseconds.parse::<u32>().unwrap() >= 200, "{starts}");
+    assert!(
+        starts["hint"].as_str().unwrap().contains("static build"),
+        "{starts}"
     );
 }

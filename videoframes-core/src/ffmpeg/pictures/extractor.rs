@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -101,6 +102,15 @@ impl FfmpegExtractor {
     /// Returns whether ffprobe can be started.
     pub async fn has_ffprobe(&self) -> bool {
         capabilities::runs(&self.programs.ffprobe).await
+    }
+
+    /// Returns the wall time of the fastest of three starts of ffmpeg without a video. Each video takes one to three starts of
+    /// ffmpeg and ffprobe.
+    ///
+    /// # Errors
+    /// Fails with [`ExtractError::DecoderMissing`] if ffmpeg cannot be started.
+    pub async fn start_time(&self) -> Result<Duration, ExtractError> {
+        capabilities::start_time(&self.programs.ffmpeg).await
     }
 
     fn on(&self, input: &Path, limits: &Limits) -> BlockingInvocation {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -129,6 +129,20 @@ impl Capabilities {
 pub(crate) async fn runs(program: &Program) -> bool {
     let answer = ask(program, vec!["-version"], &CancellationToken::new()).await;
     answer.is_ok_and(|answer| answer.complete)
+}
+
+/// Number of starts of which the fastest counts: a first start reads the program from the disk.
+const TIMED_STARTS: usize = 3;
+
+/// Returns the time that `program` takes to start and to end.
+pub(crate) async fn start_time(program: &Program) -> Result<Duration, ExtractError> {
+    let mut fastest = TIMEOUT;
+    for _ in 0..TIMED_STARTS {
+        let began = Instant::now();
+        ask(program, vec!["-version"], &CancellationToken::new()).await?;
+        fastest = fastest.min(began.elapsed());
+    }
+    Ok(fastest)
 }
 
 /// Answer of a program to a question.

@@ -19,6 +19,7 @@ from cases import CASES
 from clips import clip
 from measure import run
 from report import write
+from server import serve
 
 VF, FOLDER = os.environ["VF"], os.environ["BENCH_DIR"]
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -49,15 +50,28 @@ def differences(ours, theirs):
 
 def measure(case):
     path = clip(case.clip, FOLDER)
+    if not case.remote:
+        return compare(case, path)
+    with serve(FOLDER, 0.030) as server:
+        return compare(case, f"{server.address}/{os.path.basename(path)}", server)
+
+
+def compare(case, path, server=None):
+    """Returns the number of pictures, and the costs of each tool for the clip at a path or URL."""
     costs, notes, ours = {}, {}, []
     for number in range(ROUNDS):
         for tool in case.tools(VF, path, ""):
             with tempfile.TemporaryDirectory(dir=FOLDER) as out:
+                before = server.served() if server else (0, 0)
                 costs.setdefault(tool, []).append(run(case.tools(VF, path, out)[tool]))
                 if number == 0:
                     made = pictures(out)
                     ours = made if tool == "vf" else ours
                     notes[tool] = differences(ours, made)
+                    if server:
+                        requests, sent = (now - then for now, then in zip(server.served(), before))
+                        read = f"{requests} requests, {sent / 1e6:.1f} MB"
+                        notes[tool] = f"{notes[tool]}; {read}" if notes[tool] else read
         print(f"{case.name}: round {number + 1}/{ROUNDS}", file=sys.stderr)
     results = {}
     for tool, runs in costs.items():

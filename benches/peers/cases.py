@@ -11,6 +11,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COLOURS = ("colorspace=ispace=bt709:irange=tv:iprimaries=bt709:itrc=bt709"
            ":space=smpte170m:range=pc:primaries=bt709:trc=bt709:fast=1:format=yuv420p")
 
+READERS = ["OpenCV", "PyAV", "decord"]
+
 
 @dataclass
 class Case:
@@ -25,11 +27,16 @@ class Case:
     step: int
     seek: bool = False
     same_colours: bool = False
+    # Whether the tools read the clip by HTTP, with a delay before each response.
+    remote: bool = False
+    # Readers that fail or never end with this clip.
+    without: tuple = ()
 
     def tools(self, vf, path, out):
         """Returns a command line for each tool. Each writes pictures or an archive into `out`."""
         archive = os.path.join(out, "out.zip")
-        commands = {"vf": [vf, "extract", path, *self.vf, "--quiet", "-o", archive]}
+        private = ["--allow-private-addresses"] if self.remote else []
+        commands = {"vf": [vf, "extract", path, *self.vf, *private, "--quiet", "-o", archive]}
         encode = "-fps_mode passthrough -q:v 2"
         frames = f"mkdir {out}/f && ffmpeg -nostdin -v error"
         if self.seek:
@@ -42,8 +49,8 @@ class Case:
             if self.same_colours:
                 commands["ffmpeg, same colours, + zip"] = sh(f"{decode.format(',' + COLOURS)} && {zip_0}")
                 commands["ffmpeg, same colours, + zip -r"] = sh(f"{decode.format(',' + COLOURS)} && {zip_r}")
-        picks = [self.start, self.stop, self.step, CLIPS[self.clip][2]]
-        for reader in ["OpenCV", "PyAV", "decord"]:
+        picks = [self.start, self.stop, self.step, CLIPS[self.clip].gop]
+        for reader in [reader for reader in READERS if reader not in self.without]:
             script = os.path.join(HERE, "readers.py")
             commands[reader] = [sys.executable, script, reader, path, archive, *map(str, picks)]
         return commands
@@ -53,9 +60,12 @@ def sh(line):
     return ["sh", "-c", line]
 
 
-def per_second(name, clip):
-    stop = CLIPS[clip][3] * CLIPS[clip][4] * RATE
-    return Case(name, clip, ["--fps", "1"], "fps=1:round=up", 0, stop, RATE)
+def per_second(name, clip, **more):
+    return Case(name, clip, ["--fps", "1"], "fps=1:round=up", 0, CLIPS[clip].frames, RATE, **more)
+
+
+def every_10_s(name, clip, **more):
+    return Case(name, clip, ["--every", "10s"], "fps=1/10:round=up", 0, CLIPS[clip].frames, 10 * RATE, **more)
 
 
 CASES = [
@@ -63,11 +73,17 @@ CASES = [
     per_second("one a second, on keyframes", "h264-1080p-gop30"),
     Case("every 0.7 s, keyframes 1 s apart", "h264-1080p-gop30", ["--every", "0.7"],
          "fps=10/7:round=up", 0, 3600, 21),
-    Case("every 10 s, keyframes 1 s apart", "h264-1080p-gop30", ["--every", "10s"],
-         "fps=1/10:round=up", 0, 3600, 300),
+    every_10_s("every 10 s, keyframes 1 s apart", "h264-1080p-gop30"),
+    every_10_s("every 10 s, Matroska", "h264-1080p-gop30-mkv"),
+    every_10_s("every 10 s, MPEG-TS", "h264-1080p-gop30-ts"),
+    every_10_s("every 10 s, FLV", "h264-1080p-gop30-flv"),
+    every_10_s("every 10 s, VP9 in WebM", "vp9-1080p-gop30-webm"),
+    per_second("one a second by HTTP, 30 ms a request", "h264-1080p-gop30", remote=True, without=("OpenCV", "decord")),
     Case("all frames of 10 s", "h264-1080p-gop250", ["--all", "-t", "10s"],
          "trim=end_frame=300", 0, 300, 1, same_colours=True),
     per_second("one a second, HEVC", "hevc-1080p-gop250"),
+    per_second("one a second, HEVC, one reference", "hevc-1080p-one-reference"),
+    per_second("one a second, AV1", "av1-1080p-gop250"),
     per_second("one a second, 4K, keyframes 8.3 s apart", "h264-4k-gop250"),
     per_second("one a second, 4K, on keyframes", "h264-4k-gop30"),
     Case("one late frame of ten minutes", "ten-minutes", ["--at", "594.5"], "", 17835, 17836, 1, seek=True),

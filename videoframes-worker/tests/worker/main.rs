@@ -5,6 +5,7 @@
 mod backlog;
 mod backup;
 mod cancel;
+mod children;
 mod cli;
 mod cloud;
 mod collector;

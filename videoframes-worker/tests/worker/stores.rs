@@ -298,6 +298,67 @@ fn keys_that_are_invalid_in_a_folder_fail_their_jobs() {
 }
 
 #[test]
+fn a_refused_result_fails_its_job_alone_and_opens_no_circuit() {
+    let refusals = [(403, "AccessDenied"), (400, "InvalidRequest")];
+    // The archive of the second job is written in parts.
+    let jobs = [
+        ("small", video::short(), json!({"count": 1})),
+        ("large", video::long(), json!({"count": 120})),
+    ];
+    for (status, code) in refusals {
+        let Some(place) = Place::of(Kind::Deployed) else {
+            return;
+        };
+        for (name, video, selection) in &jobs {
+            let key = format!("{name}.mp4");
+            place.put(&key, &std::fs::read(video).unwrap());
+            let message = json!({
+                "version": 1,
+                "source": {"key": key},
+                "selection": selection,
+                "pictures": {"format": "png"},
+                "output": {"key": format!("refused-{name}.zip")},
+            });
+            place.send(&message.to_string());
+        }
+        let store = FaultyStore::start(&place, move |request| {
+            let is_last = request.is_put() || request.completes_upload();
+            match is_last && request.target.contains("/refused-") {
+                true => Fault::Answer(status, code),
+                false => Fault::None,
+            }
+        });
+        let environment = [
+            ("AWS_ENDPOINT_URL_S3", store.proxy.address.as_str()),
+            ("VF_ATTEMPTS", "2"),
+        ];
+        let mut worker = place.worker(&environment, &[]);
+        wait("both jobs fail", || statuses(&place.jobs(), "failed") == 2);
+        let other = place.submit(video::short(), &["-n", "2"]);
+        let other = place.wait_for(&other, |job| job["status"] == "completed");
+        assert_eq!(other["attempts"], 1, "{other}");
+        worker.signal("TERM");
+        assert!(worker.wait().success(), "{}", worker.log());
+        let log = worker.log();
+        assert!(!log.contains("dependency failed"), "no circuit opened: {log}");
+        assert!(!log.contains("because of an outage"), "{log}");
+        for request in [ProxiedRequest::is_put, ProxiedRequest::completes_upload] {
+            let refused = store
+                .proxy
+                .count(|seen| request(seen) && seen.target.contains("/refused-"));
+            assert!(refused >= 2, "{status}: {refused}");
+        }
+        let rows = place.check(3);
+        let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
+        assert_eq!(failed.len(), 2, "{rows:?}");
+        for row in failed {
+            assert_eq!(row["error_code"], "OUTPUT_UNAVAILABLE", "{row}");
+            assert_eq!(row["attempts"], 2, "{row}");
+        }
+    }
+}
+
+#[test]
 fn a_worker_that_starts_in_a_short_outage_waits() {
     let Some(place) = Place::of(Kind::Deployed) else {
         return;

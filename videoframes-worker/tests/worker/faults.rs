@@ -14,8 +14,8 @@ use super::video;
 const LARGE: &[&str] = &["--fps", "4", "-f", "png"];
 
 /// A proxy with a separate runtime.
-struct FaultProxy {
-    proxy: Proxy,
+pub(crate) struct FaultProxy {
+    pub(crate) proxy: Proxy,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -36,7 +36,10 @@ impl FaultProxy {
         Self::start(&place.cloud.as_ref().unwrap().s3, rule)
     }
 
-    fn to_queues(place: &Place, rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static) -> Self {
+    pub(crate) fn to_queues(
+        place: &Place,
+        rule: impl Fn(&ProxiedRequest) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         Self::start(&place.cloud.as_ref().unwrap().sqs, rule)
     }
 }

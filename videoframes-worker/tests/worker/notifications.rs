@@ -1,10 +1,15 @@
-//! Received notifications are deleted only after the reader has read them.
+//! Received notifications are deleted only after the reader has read them, and refused notifications are kept.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+use videoframes_core::testing::{Fault, ProxiedRequest};
+
+use super::faults::FaultProxy;
 use super::place::{Kind, Place, wait};
+use super::video;
 
 /// The kinds of queues.
 const QUEUES: [Kind; 2] = [Kind::Sqlite, Kind::Deployed];
@@ -139,4 +144,55 @@ fn following_ends_when_the_reader_is_closed() {
             assert!(status.unwrap().success(), "{kind:?} {flags:?}: {status:?}");
         }
     }
+}
+
+#[test]
+fn a_refused_notification_is_kept_and_sent_again_on_request() {
+    let Some(place) = Place::of(Kind::Deployed) else {
+        return;
+    };
+    let refused = || -> Vec<Value> {
+        let text = place.stdout(&["notifications", "--refused"]);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let id = place.submit(video::short(), &["-n", "1"]);
+    assert_eq!(refused(), Vec::<Value>::new());
+    let sends = |request: &ProxiedRequest| request.asks("SendMessageBatch");
+    let queues = FaultProxy::to_queues(&place, move |request| match sends(request) {
+        true => Fault::Answer(400, "InvalidMessageContents"),
+        false => Fault::None,
+    });
+    let mut worker = place.worker(&[("AWS_ENDPOINT_URL_SQS", &queues.proxy.address)], &[]);
+    wait("the queue refuses the notification", || !refused().is_empty());
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "{}", worker.log());
+    assert_eq!(queues.proxy.count(sends), 1, "a refused message is not retried");
+
+    // A queue that accepts every message does not get the message without a request.
+    place.finish();
+    assert_eq!(place.notifications(), Vec::<Value>::new());
+    let kept = refused();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(
+        (&kept[0]["job_id"], &kept[0]["destination"]),
+        (&id.as_str().into(), &"notifier".into())
+    );
+    let reason = kept[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("InvalidMessageContents"), "{reason}");
+    let body: Value = serde_json::from_str(kept[0]["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["data"]["status"], "completed", "{body}");
+
+    for count in [1, 0] {
+        let resent = place.output(&["notifications", "--refused", "--resend"]);
+        let stderr = String::from_utf8(resent.stderr).unwrap();
+        assert!(resent.status.success(), "{stderr}");
+        assert_eq!(stderr, format!("requested to send {count} messages again\n"));
+        assert_eq!(resent.stdout, b"");
+    }
+    assert_eq!(refused(), Vec::<Value>::new());
+    place.finish();
+    assert_eq!(place.notifications(), [body]);
+    place.check(1);
 }

@@ -2,6 +2,9 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../videoframes-core/tests/resources/mod.rs"]
+mod resources;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -25,10 +28,7 @@ struct Place {
 
 impl Place {
     fn new() -> Option<Self> {
-        let Ok(address) = std::env::var("VF_TEST_S3") else {
-            eprintln!("skipped on S3: VF_TEST_S3 is not set");
-            return None;
-        };
+        let address = resources::named("VF_TEST_S3", "skipped on S3")?;
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

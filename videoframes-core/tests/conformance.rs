@@ -1,6 +1,8 @@
 //! Every implementation passes the conformance suite of its trait.
 #![allow(clippy::unwrap_used)]
 
+mod resources;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -99,7 +101,7 @@ async fn ffmpeg_conforms() {
         .unwrap();
     assert!(made.success());
     frame_extractor_conformance(&FfmpegExtractor::default(), &video, &text).await;
-    if let Some(other) = std::env::var_os("VF_TEST_FFMPEG") {
+    if let Some(other) = resources::named("VF_TEST_FFMPEG", "testing only the ffmpeg on the PATH") {
         frame_extractor_conformance(&FfmpegExtractor::new(Some(other.into())), &video, &text).await;
     }
 }

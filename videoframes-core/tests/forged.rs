@@ -1,6 +1,8 @@
 //! Metadata that imitates lines of ffmpeg's log has no effect, although ffmpeg prints it verbatim.
 #![allow(clippy::unwrap_used)]
 
+mod resources;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -146,7 +148,7 @@ fn hashes(summary: &Summary) -> Vec<String> {
 
 /// A setup for each ffmpeg: the ffmpeg on the `PATH` and the ffmpeg in `VF_TEST_FFMPEG`.
 fn setups() -> Vec<Setup> {
-    let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
+    let other = resources::named("VF_TEST_FFMPEG", "testing only the ffmpeg on the PATH");
     std::iter::once(None)
         .chain(other.map(|path| Some(path.into())))
         .map(|ffmpeg| Setup {

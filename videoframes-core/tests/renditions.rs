@@ -1,6 +1,8 @@
 //! Renditions in addition to pictures: neither affects the other, for every kind of video.
 #![allow(clippy::unwrap_used)]
 
+mod resources;
+
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,7 +108,7 @@ fn frames(file: &Path) -> u64 {
 
 /// The ffmpeg on the `PATH` and the ffmpeg in `VF_TEST_FFMPEG`.
 fn ffmpegs() -> Vec<Option<PathBuf>> {
-    let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
+    let other = resources::named("VF_TEST_FFMPEG", "testing only the ffmpeg on the PATH");
     std::iter::once(None)
         .chain(other.map(|path| Some(path.into())))
         .collect()

@@ -9,6 +9,8 @@ mod passwords;
 mod plans;
 mod pooler;
 mod queues;
+#[path = "../resources/mod.rs"]
+mod resources;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -38,10 +40,7 @@ impl Own {
 
     /// Creates a database in the disposable Postgres server for tests.
     async fn postgres() -> Option<Self> {
-        let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
-            eprintln!("skipped on Postgres: VF_TEST_POSTGRES is not set");
-            return None;
-        };
+        let server = resources::named("VF_TEST_POSTGRES", "skipped on Postgres")?;
         let name = format!("vf_{}", Uuid::new_v4().simple());
         let maintenance = Database::connect(&server, &OPTIONS).await.unwrap();
         let create = format!("CREATE DATABASE {name}");
@@ -60,10 +59,7 @@ impl Own {
 
     /// Creates a database behind the PgBouncer in `VF_TEST_PGBOUNCER`.
     async fn pooled() -> Option<Self> {
-        let Ok(pooler) = std::env::var("VF_TEST_PGBOUNCER") else {
-            eprintln!("skipped through PgBouncer: VF_TEST_PGBOUNCER is not set");
-            return None;
-        };
+        let pooler = resources::named("VF_TEST_PGBOUNCER", "skipped through PgBouncer")?;
         let Self { address, .. } = Self::postgres().await?;
         let (path, _) = address.split_once('?').unwrap_or((&address, ""));
         let (_, name) = path.rsplit_once('/').unwrap();

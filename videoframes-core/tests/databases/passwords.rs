@@ -19,8 +19,8 @@ use videoframes_core::jobs::{
 };
 use videoframes_core::queue::{DatabaseQueue, Queue};
 
-use crate::OPTIONS;
 use crate::jobs::{TERMS, job};
+use crate::{OPTIONS, resources};
 
 /// A private Postgres that requires passwords by TCP.
 struct Server {
@@ -32,10 +32,7 @@ struct Server {
 impl Server {
     fn start() -> Option<Self> {
         // A configured Postgres implies that Postgres is installed.
-        if std::env::var_os("VF_TEST_POSTGRES").is_none() {
-            eprintln!("skipped: VF_TEST_POSTGRES is not set");
-            return None;
-        }
+        resources::named("VF_TEST_POSTGRES", "skipped")?;
         // Not in $TMPDIR, since the path of a socket must be short.
         let folder = tempfile::Builder::new().prefix("vf-pw.").tempdir_in("/tmp");
         let folder = folder.unwrap().keep();

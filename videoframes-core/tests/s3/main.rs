@@ -3,6 +3,8 @@
 
 mod objects;
 mod reads;
+#[path = "../resources/mod.rs"]
+mod resources;
 mod writes;
 
 use std::time::Duration;
@@ -28,10 +30,7 @@ struct Own {
 
 impl Own {
     async fn new() -> Option<Self> {
-        let Ok(address) = std::env::var("VF_TEST_S3") else {
-            eprintln!("skipped on S3: VF_TEST_S3 is not set");
-            return None;
-        };
+        let address = resources::named("VF_TEST_S3", "skipped on S3")?;
         let config = config(&address, "videoframes-secret").await;
         let client = Client::from_conf(Builder::from(&config).force_path_style(true).build());
         let bucket = format!("vf-{:032x}", random());

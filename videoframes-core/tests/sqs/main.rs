@@ -5,6 +5,8 @@ mod answers;
 mod conformance;
 mod events;
 mod outage;
+#[path = "../resources/mod.rs"]
+mod resources;
 mod scripted;
 
 use std::collections::HashMap;
@@ -36,10 +38,7 @@ struct Server {
 impl Server {
     /// Returns the server for tests.
     fn of_tests() -> Option<Self> {
-        let Ok(endpoint) = std::env::var("VF_TEST_SQS") else {
-            eprintln!("skipped on SQS: VF_TEST_SQS is not set");
-            return None;
-        };
+        let endpoint = resources::named("VF_TEST_SQS", "skipped on SQS")?;
         let config = config(&endpoint);
         let client = Client::new(&config);
         Some(Self { config, client })

@@ -9,6 +9,8 @@ use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::queue::{DEAD_LETTER_REASON, Queue, SqsOptions, SqsQueue};
 use videoframes_core::storage::{S3Options, S3Storage};
 
+use super::resources;
+
 /// Credentials that the test store accepts.
 const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "videoframes"),
@@ -27,11 +29,7 @@ pub(crate) struct Cloud {
 
 /// Returns the server in `variable`; `None` with a message if there is no server.
 fn server(variable: &str) -> Option<String> {
-    let address = std::env::var(variable).ok();
-    if address.is_none() {
-        eprintln!("skipped: {variable} names no server");
-    }
-    address
+    resources::named(variable, "skipped")
 }
 
 impl Cloud {

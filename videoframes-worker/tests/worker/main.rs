@@ -27,6 +27,8 @@ mod place;
 mod process;
 mod renditions;
 mod requests;
+#[path = "../../../videoframes-core/tests/resources/mod.rs"]
+mod resources;
 mod restore;
 mod restore_objects;
 mod server;

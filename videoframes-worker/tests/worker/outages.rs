@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::cloud::Cloud;
 use super::place::{Kind, Place, wait};
+use super::resources;
 use super::server::{Postgres, script};
 use super::video;
 
@@ -190,10 +191,7 @@ fn a_silent_database_server_is_reported_soon_and_times_out() {
 
 /// Creates a place whose queues are in a private server.
 fn with_own_queues() -> Option<(Server, Place)> {
-    if std::env::var_os("VF_TEST_SQS").is_none() {
-        eprintln!("skipped: VF_TEST_SQS names no server");
-        return None;
-    }
+    resources::named("VF_TEST_SQS", "skipped")?;
     let server = Server::start()?;
     let place = Place::of(Kind::Postgres)?.with_cloud(async || Cloud::at(&server.address).await)?;
     Some((server, place))

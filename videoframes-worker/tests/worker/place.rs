@@ -19,6 +19,7 @@ use videoframes_core::units::FrameRate;
 
 use super::cloud::Cloud;
 use super::process::Worker;
+use super::resources;
 
 /// Durations of the protocol, scaled down.
 const TIMING: &[(&str, &str)] = &[
@@ -79,18 +80,19 @@ impl Place {
         match kind {
             Kind::Sqlite => Some(Self::sqlite()),
             Kind::Postgres | Kind::Deployed | Kind::Telling => {
-                let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
-                    eprintln!("skipped: VF_TEST_POSTGRES names no server");
-                    return None;
-                };
+                let server = resources::named("VF_TEST_POSTGRES", "skipped")?;
                 let cloud = match kind {
                     Kind::Deployed => Some(runtime().block_on(Cloud::new())?),
                     Kind::Telling => Some(runtime().block_on(Cloud::telling())?),
                     _ => None,
                 };
                 let place = Self::at(&server);
-                let pooler = std::env::var("VF_TEST_PGBOUNCER").ok();
-                let pooler = pooler.filter(|_| kind == Kind::Deployed);
+                let pooler = match kind {
+                    Kind::Deployed => {
+                        resources::named("VF_TEST_PGBOUNCER", "connecting to Postgres directly")
+                    }
+                    _ => None,
+                };
                 Some(Self {
                     cloud,
                     pooled: pooler.map(|pooler| place.through(&pooler)),

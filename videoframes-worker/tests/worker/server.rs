@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::resources;
+
 /// Runs a script that starts or stops a server; returns `None` with a message if the server is not installed.
 pub(crate) fn script(name: &str, args: &[&str]) -> Option<String> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
@@ -38,10 +40,7 @@ impl Postgres {
 
     fn start_as(kind: &[&str]) -> Option<Self> {
         // A configured Postgres implies that Postgres is installed.
-        if std::env::var_os("VF_TEST_POSTGRES").is_none() {
-            eprintln!("skipped: VF_TEST_POSTGRES names no server");
-            return None;
-        }
+        resources::named("VF_TEST_POSTGRES", "skipped")?;
         // Not in $TMPDIR, since the path of a socket must be short.
         let folder = tempfile::Builder::new()
             .prefix("vf-pg.")

@@ -62,6 +62,7 @@ impl<'a> Group<'a> {
         };
         let samples: Vec<&[u8]> = self.samples.iter().map(|sample| &*sample.bytes).collect();
         let Some(references) = references::references(self.coding, configuration, &samples) else {
+            tracing::debug!(samples = samples.len(), "the references of a group are unusual");
             // Samples may refer to samples of the preceding group that were left out.
             self.configuration = None;
             return if continued {

@@ -39,6 +39,8 @@ pub(crate) fn references(configuration: &[u8], samples: &[&[u8]]) -> Option<Vec<
 struct Stream<'a> {
     /// The sequence header and its bytes.
     sequence: Option<(&'a [u8], Sequence)>,
+    /// Whether the sequence header is that of a sample.
+    is_in_band: bool,
     /// Light level and mastering display of the first sample, in this order.
     light: [Option<&'a [u8]>; 2],
     /// Contents of the slots; `None` before the first key frame.
@@ -100,7 +102,7 @@ impl<'a> Stream<'a> {
         for unit in Units(sample) {
             let unit = unit?;
             match unit.kind {
-                Kind::Sequence => self.sequence(unit.payload)?,
+                Kind::Sequence => self.sequence_of_sample(index, unit.payload)?,
                 Kind::FrameHeader | Kind::Frame if progress.frame != Frame::Header => {
                     self.frame(index, &unit, &mut progress)?;
                 }
@@ -115,6 +117,15 @@ impl<'a> Stream<'a> {
             }
         }
         (progress.shown == 1 && progress.frame != Frame::Header).then_some(progress.references)
+    }
+
+    /// Reads a sequence header in a sample. In the first sample, it replaces that of the configuration: the configurations of
+    /// SVT-AV1 before version 2 differ from the stream.
+    fn sequence_of_sample(&mut self, index: usize, payload: &'a [u8]) -> Option<()> {
+        if index == 0 && !std::mem::replace(&mut self.is_in_band, true) {
+            self.sequence = None;
+        }
+        self.sequence(payload)
     }
 
     /// Reads a sequence header. Another header would discard all slots, and its sample might not be kept.

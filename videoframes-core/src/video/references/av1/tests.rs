@@ -191,6 +191,28 @@ fn reads_the_sequence_header_from_the_configuration() {
 }
 
 #[test]
+fn the_first_sample_replaces_the_sequence_header_of_the_configuration() {
+    // Frames of the configuration's sequence have identifiers, so that their headers would be misread.
+    let configuration = [CONFIGURATION, &sequence_with(PLAIN, "1 0000 000")].concat();
+    let samples = [start(), unit(FRAME, &inter("00000000", FIRST))];
+    let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    assert_eq!(references(&configuration, &samples), Some(vec![vec![], vec![0]]));
+    let twice = [
+        sequence(PLAIN),
+        sequence_with(PLAIN, "1 0000 000"),
+        unit(FRAME, KEY),
+    ]
+    .concat();
+    assert_eq!(references(&configuration, &[&twice]), None);
+    let later = [
+        sequence_with(PLAIN, "1 0000 000"),
+        unit(FRAME, &inter("00000000", FIRST)),
+    ]
+    .concat();
+    assert_eq!(references(&configuration, &[samples[0], &later]), None);
+}
+
+#[test]
 fn refers_to_all_named_slots() {
     let second = |header: &str| {
         vec![

@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Coding;
+use super::parameter_sets::bits::payload;
 
 /// Size in bytes of the lengths that [`from_start_codes`] writes.
 pub(super) const LENGTH_BYTES: u8 = 4;
@@ -213,7 +214,7 @@ fn h264_start(length_size: u8, sample: &[u8]) -> Start {
 /// `recovery_frame_cnt` 0.
 fn recovers_at_once(unit: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
-    let Ok(payload) = h264_reader::rbsp::decode_nal(unit) else {
+    let Some(payload) = payload(unit, 1) else {
         return false;
     };
     for message in messages(&payload) {

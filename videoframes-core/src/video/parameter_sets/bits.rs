@@ -1,6 +1,17 @@
-//! Syntax elements that the parameter sets and slices of HEVC share (ITU-T H.265, clause 9.2).
+//! Payloads of NAL units, and the syntax elements that the parameter sets and slices of HEVC share (ITU-T H.265, clause
+//! 9.2).
 
-use h264_reader::rbsp::BitRead;
+use std::borrow::Cow;
+
+use h264_reader::rbsp::{BitRead, decode_nal};
+
+/// Returns the payload of a NAL unit with a header of this many bytes, without bytes that prevent emulation. Returns
+/// `None` for a unit without a whole header, for which `decode_nal` panics.
+pub(in crate::video) fn payload(unit: &[u8], header_bytes: usize) -> Option<Cow<'_, [u8]>> {
+    // `decode_nal` skips one byte.
+    let unit = unit.get(header_bytes - 1..).filter(|unit| !unit.is_empty())?;
+    decode_nal(unit).ok()
+}
 
 /// Parses a flag.
 pub(in crate::video) fn flag(bits: &mut impl BitRead) -> Option<bool> {
@@ -33,4 +44,28 @@ pub(in crate::video) fn fixed(bits: &mut impl BitRead, count: u32) -> Option<u32
 /// Returns the number of bits of an index into `count` items: `Ceil(Log2(count))`.
 pub(in crate::video) fn index_bits(count: u32) -> u32 {
     u32::BITS - count.saturating_sub(1).leading_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_without_a_whole_header_has_no_payload() {
+        for (unit, header_bytes, expected) in [
+            (&b""[..], 1, None),
+            (b"\x67", 1, Some(&b""[..])),
+            (b"\x67\x01\0\0\x03\x01", 1, Some(b"\x01\0\0\x01")),
+            (b"", 2, None),
+            (b"\x42", 2, None),
+            (b"\x42\x01", 2, Some(b"")),
+            (b"\x42\x01\x07", 2, Some(b"\x07")),
+        ] {
+            assert_eq!(
+                payload(unit, header_bytes).as_deref(),
+                expected,
+                "{unit:?} {header_bytes}"
+            );
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Sequence parameter set of H.264.
 
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, SeqParameterSet};
-use h264_reader::rbsp::{BitReader, decode_nal};
+use h264_reader::rbsp::BitReader;
 
+use super::bits::payload;
 use super::parameters::{Chroma, MAX_BYTES, SequenceParameters};
 use crate::units::Rational;
 
@@ -12,7 +13,7 @@ impl SequenceParameters {
         if nal.len() > MAX_BYTES || nal.first()? & 0x1f != 7 {
             return None;
         }
-        let payload = decode_nal(nal).ok()?;
+        let payload = payload(nal, 1)?;
         let sps = SeqParameterSet::from_bits(BitReader::new(&*payload)).ok()?;
         let chroma = match sps.chroma_info.chroma_format {
             ChromaFormat::YUV420 => Chroma::Yuv420,

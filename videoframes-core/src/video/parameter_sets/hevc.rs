@@ -2,9 +2,9 @@
 //!
 //! Parsed here because the available crates panic on hostile parameter sets.
 
-use h264_reader::rbsp::{BitRead, BitReader, decode_nal};
+use h264_reader::rbsp::{BitRead, BitReader};
 
-use super::bits::{fixed, flag, number, numbers};
+use super::bits::{fixed, flag, number, numbers, payload};
 use super::parameters::{Chroma, MAX_BYTES, SequenceParameters};
 use super::picture_set::{MAX_SETS, PictureSet};
 use crate::units::Rational;
@@ -45,8 +45,7 @@ fn parse(nal: &[u8]) -> Option<(SequenceParameters, HevcSequence)> {
     if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 33 {
         return None;
     }
-    // `decode_nal` skips one byte of the header; the second byte is skipped here.
-    let payload = decode_nal(nal.get(1..)?).ok()?;
+    let payload = payload(nal, 2)?;
     read(&mut BitReader::new(&*payload))
 }
 

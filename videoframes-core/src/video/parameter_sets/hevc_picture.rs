@@ -1,8 +1,8 @@
 //! Picture parameter set of HEVC (ITU-T H.265, 7.3.2.3), as far as the references of slices depend on it.
 
-use h264_reader::rbsp::{BitRead, BitReader, decode_nal};
+use h264_reader::rbsp::{BitRead, BitReader};
 
-use super::bits::{flag, number, numbers};
+use super::bits::{flag, number, numbers, payload};
 use super::hevc::scaling_lists;
 use super::parameters::MAX_BYTES;
 
@@ -31,7 +31,7 @@ impl HevcPicture {
         if nal.len() > MAX_BYTES || nal.first()? >> 1 & 0x3f != 34 {
             return None;
         }
-        let payload = decode_nal(nal.get(1..)?).ok()?;
+        let payload = payload(nal, 2)?;
         read(&mut BitReader::new(&*payload))
     }
 }

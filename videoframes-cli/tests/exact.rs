@@ -56,7 +56,20 @@ fn cases(truth: &Truth) -> Vec<Case> {
             args: vec!["--all"],
             picks: (0..truth.frames.len()).map(|i| (truth.time(i), i)).collect(),
         },
+        Case {
+            args: vec!["--every-nth", "7"],
+            picks: (0..truth.frames.len())
+                .step_by(7)
+                .map(|i| (truth.time(i), i))
+                .collect(),
+        },
     ];
+    if truth.frames.len() > 5 {
+        cases.push(Case {
+            args: vec!["--frames", "5,0,3"],
+            picks: [0, 3, 5].map(|i| (truth.time(i), i)).to_vec(),
+        });
+    }
     if point_four < end {
         let mut times = vec![Q::ZERO, point_four, half, end];
         times.sort();
@@ -132,6 +145,7 @@ fn check_entry(
         entry["file"] == archive.pictures[k].name,
         format!("file is not {}", archive.pictures[k].name),
     )?;
+    demand(entry["frame"] == i, format!("frame is not {i}"))?;
     demand(rational("target")? == target, format!("target is not {target}"))?;
     let pts = entry["pts"].as_i64().ok_or("pts is no integer")?;
     let pts = Q::int(pts.into()).times(rational("time_base")?);

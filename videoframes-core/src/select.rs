@@ -4,6 +4,7 @@
 //! frame's timestamp plus `t`. All arithmetic is rational.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use num_rational::Ratio;
@@ -73,6 +74,20 @@ pub enum Selection {
     Count(u64),
     /// Every presented frame of the range.
     All,
+    /// The first presented frame of the range, and every frame this many frames later.
+    EveryNth(NonZeroU64),
+    /// The frames with these numbers, in order; duplicates count. The first presented frame has the number 0.
+    Frames(Vec<u64>),
+    /// The keyframes of the range, as marked in the container.
+    Keyframes,
+    /// Distinct presented frames of the range, chosen at random. Every choice is equally likely. The same seed chooses the
+    /// same frames of the same timeline, in every version of this crate.
+    Random {
+        /// Number of frames.
+        count: NonZeroU64,
+        /// Seed of the choice.
+        seed: u64,
+    },
 }
 
 /// The part of the video to select from: from `start` (inclusive) to `end` (exclusive).
@@ -134,6 +149,25 @@ pub enum SelectError {
         /// Duration of the video.
         duration: String,
     },
+    /// A frame number is beyond the last frame.
+    #[error("the video has no frame {number}: the last frame is {last}")]
+    NoSuchFrame {
+        /// The requested number.
+        number: u64,
+        /// Number of the last frame.
+        last: u64,
+    },
+    /// No frame of the video is marked as a keyframe.
+    #[error("no frame of the video is marked as a keyframe")]
+    NoKeyframes,
+    /// The range has fewer frames than are requested.
+    #[error("the selection requests {count} different frames, but the range has {frames}")]
+    TooFewFrames {
+        /// Number of requested frames.
+        count: u64,
+        /// Number of frames in the range.
+        frames: u64,
+    },
     /// The range is empty.
     #[error("the range from {start} s to {end} s is empty")]
     EmptyRange {
@@ -151,6 +185,13 @@ pub enum SelectError {
     /// The numbers exceed the range of exact arithmetic.
     #[error("the requested times are too fine or too large for exact arithmetic")]
     OutOfRange,
+}
+
+impl Selection {
+    /// Returns whether the selection names its frames or times, so that it has no range.
+    pub fn is_absolute(&self) -> bool {
+        matches!(self, Self::At(_) | Self::Frames(_))
+    }
 }
 
 impl SelectError {
@@ -178,15 +219,40 @@ pub fn select(
     match selection {
         Selection::Fps(rate) => grid(timeline, *rate, (start, end), max_frames),
         Selection::Count(count) => evenly(timeline, *count, (start, end), max_frames),
-        Selection::All => {
-            let mut picks = Vec::new();
-            for frame in 0..timeline.pts().len() {
-                let target = timeline.time(frame);
-                if target >= start && target < end {
-                    push_bounded(&mut picks, Pick { target, frame }, max_frames)?;
-                }
+        Selection::All => each(timeline, presented(timeline, (start, end)), max_frames),
+        Selection::EveryNth(step) => {
+            let step = usize::try_from(step.get()).unwrap_or(usize::MAX);
+            each(
+                timeline,
+                presented(timeline, (start, end)).step_by(step),
+                max_frames,
+            )
+        }
+        Selection::Keyframes if timeline.keyframes().len() == 0 => Err(SelectError::NoKeyframes),
+        Selection::Keyframes => {
+            let frames = presented(timeline, (start, end));
+            each(
+                timeline,
+                timeline.keyframes().filter(|frame| frames.contains(frame)),
+                max_frames,
+            )
+        }
+        Selection::Frames(numbers) => numbered(timeline, numbers, max_frames),
+        Selection::Random { count, seed } => {
+            let frames = presented(timeline, (start, end));
+            let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
+            if count > frames.len() {
+                return Err(SelectError::TooFewFrames {
+                    count: count as u64,
+                    frames: frames.len() as u64,
+                });
             }
-            Ok(picks)
+            let chosen = sample(frames.len(), count, *seed);
+            each(
+                timeline,
+                chosen.into_iter().map(|at| frames.start + at),
+                max_frames,
+            )
         }
         Selection::At(positions) => at(timeline, positions, max_frames),
     }
@@ -223,6 +289,68 @@ pub fn check_grid(
         true => Err(SelectError::TooFine { pictures, frames }),
         false => Ok(()),
     }
+}
+
+/// Returns the frames whose timestamps are in a range.
+fn presented(timeline: &Timeline, (start, end): (Rational, Rational)) -> std::ops::Range<usize> {
+    let frames = timeline.pts().len();
+    let from = |time| {
+        let shown = timeline.frame_at(time);
+        shown + usize::from(timeline.time(shown) < time)
+    };
+    from(start).min(frames)..from(end).min(frames)
+}
+
+/// Returns a pick of each frame, at its own time.
+fn each(
+    timeline: &Timeline,
+    frames: impl Iterator<Item = usize>,
+    max_frames: u64,
+) -> Result<Vec<Pick>, SelectError> {
+    let mut picks = Vec::new();
+    for frame in frames {
+        let target = timeline.time(frame);
+        push_bounded(&mut picks, Pick { target, frame }, max_frames)?;
+    }
+    Ok(picks)
+}
+
+fn numbered(timeline: &Timeline, numbers: &[u64], max_frames: u64) -> Result<Vec<Pick>, SelectError> {
+    let last = timeline.pts().len() - 1;
+    let frame = |&number: &u64| {
+        let frame = usize::try_from(number).ok().filter(|&frame| frame <= last);
+        frame.ok_or(SelectError::NoSuchFrame {
+            number,
+            last: last as u64,
+        })
+    };
+    let mut frames = numbers.iter().map(frame).collect::<Result<Vec<_>, _>>()?;
+    frames.sort_unstable();
+    each(timeline, frames.into_iter(), max_frames)
+}
+
+/// Returns `count` different numbers below `population` in ascending order, by Vitter's method A with random numbers of
+/// SplitMix64: the next number is taken with the probability of needed numbers over numbers left.
+fn sample(population: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut state = seed;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut needed = count as u128;
+    let mut chosen = Vec::with_capacity(count);
+    for number in 0..population {
+        let left = (population - number) as u128;
+        // A random number below `left`; the bias is at most `left` in 2^64.
+        if (u128::from(random()) * left) >> 64 < needed {
+            chosen.push(number);
+            needed -= 1;
+        }
+    }
+    chosen
 }
 
 fn grid(
@@ -374,7 +502,7 @@ pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &
         .windows(2)
         .filter(|pair| pair[0].frame == pair[1].frame)
         .count();
-    if repeated > 0 && !matches!(selection, Selection::At(_)) {
+    if repeated > 0 && !matches!(selection, Selection::At(_) | Selection::Frames(_)) {
         let all = picks.len();
         notes.push(format!(
             "{repeated} of {all} pictures repeat the frame of the picture before"
@@ -402,13 +530,21 @@ impl fmt::Display for Selection {
             Self::Fps(rate) => write!(f, "fps={rate}"),
             Self::Count(count) => write!(f, "count={count}"),
             Self::All => f.write_str("all"),
-            Self::At(positions) => {
-                f.write_str("at=")?;
-                for (index, position) in positions.iter().enumerate() {
-                    write!(f, "{}{position}", if index == 0 { "" } else { "," })?;
-                }
-                Ok(())
-            }
+            Self::Keyframes => f.write_str("keyframes"),
+            Self::EveryNth(step) => write!(f, "every_nth={step}"),
+            Self::Random { count, seed } => write!(f, "random={count},seed={seed}"),
+            Self::At(positions) => write_list(f, "at", positions),
+            Self::Frames(numbers) => write_list(f, "frames", numbers),
         }
     }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, name: &str, values: &[impl fmt::Display]) -> fmt::Result {
+    for (index, value) in values.iter().enumerate() {
+        match index {
+            0 => write!(f, "{name}={value}")?,
+            _ => write!(f, ",{value}")?,
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Selection of frames for arbitrary timestamps and rates, compared with the definition.
 #![allow(clippy::unwrap_used)]
 
+use std::num::NonZeroU64;
+
 use num_rational::Ratio;
 use proptest::prelude::*;
 use videoframes_core::select::{
@@ -78,6 +80,29 @@ proptest! {
         let picks = select(&timeline, &Selection::All, &range, 1000).unwrap();
         let expected: Vec<usize> = (0..timeline.pts().len()).filter(|&i| timeline.time(i) >= start).collect();
         prop_assert_eq!(picks.iter().map(|p| p.frame).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn every_nth_frame_starts_with_the_first_of_the_range(timeline in timelines(), from in 0i128..100, step in 1usize..9) {
+        let range = Range { start: Some(Position::Time(timeline.duration() * from / 100)), end: None };
+        let all = select(&timeline, &Selection::All, &range, 1000).unwrap();
+        let selection = Selection::EveryNth(NonZeroU64::new(step as u64).unwrap());
+        let picks = select(&timeline, &selection, &range, 1000).unwrap();
+        prop_assert_eq!(picks, all.into_iter().step_by(step).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn random_frames_are_different_frames_of_the_range(timeline in timelines(), seed: u64, from in 0i128..100, share in 0usize..100) {
+        let range = Range { start: Some(Position::Time(timeline.duration() * from / 100)), end: None };
+        let all = select(&timeline, &Selection::All, &range, 1000).unwrap();
+        prop_assume!(!all.is_empty());
+        let count = 1 + (all.len() - 1) * share / 100;
+        let selection = Selection::Random { count: NonZeroU64::new(count as u64).unwrap(), seed };
+        let picks = select(&timeline, &selection, &range, 1000).unwrap();
+        prop_assert_eq!(picks.len(), count);
+        prop_assert!(picks.windows(2).all(|pair| pair[0].frame < pair[1].frame));
+        prop_assert!(picks.iter().all(|pick| all.contains(pick)));
+        prop_assert_eq!(&picks, &select(&timeline, &selection, &range, 1000).unwrap());
     }
 
     #[test]
@@ -271,4 +296,75 @@ fn rejects_a_large_grid_much_finer_than_the_frames() {
     assert_eq!(check(&slow, "2", &hour, 10), Ok(()), "few");
     assert!(check(&slow, "4", &hour, 10).is_err());
     assert_eq!(check(&ten_frames(), "10000", &all, 10), Ok(()), "few");
+}
+
+#[test]
+fn frames_are_selected_by_their_numbers() {
+    let frames = |numbers: &[u64]| {
+        let selection = Selection::Frames(numbers.to_vec());
+        let picks = select(&ten_frames(), &selection, &Range::default(), 10)?;
+        Ok(picks.iter().map(|pick| pick.frame).collect::<Vec<_>>())
+    };
+    assert_eq!(frames(&[9, 0, 3, 3]), Ok(vec![0, 3, 3, 9]));
+    for number in [10, u64::MAX] {
+        assert_eq!(
+            frames(&[0, number]),
+            Err(SelectError::NoSuchFrame { number, last: 9 })
+        );
+    }
+    assert_eq!(frames(&[0; 11]), Err(SelectError::TooManyFrames { limit: 10 }));
+}
+
+/// The choice is part of the interface: data sets are reproduced by their seeds.
+#[test]
+fn a_seed_always_chooses_the_same_frames_and_all_frames_are_equally_likely() {
+    let timeline = Timeline::new(TimeBase::new(1, 10).unwrap(), (0..100).collect(), Some(1)).unwrap();
+    let random = |count, seed| {
+        let count = NonZeroU64::new(count).unwrap();
+        let picks = select(
+            &timeline,
+            &Selection::Random { count, seed },
+            &Range::default(),
+            100,
+        )?;
+        Ok(picks.iter().map(|pick| pick.frame).collect::<Vec<_>>())
+    };
+    assert_eq!(random(5, 0), Ok(vec![2, 32, 33, 42, 53]));
+    assert_eq!(random(5, 7), Ok(vec![1, 31, 44, 71, 84]));
+    assert_eq!(
+        random(101, 0),
+        Err(SelectError::TooFewFrames {
+            count: 101,
+            frames: 100
+        })
+    );
+    let mut chosen = [0u32; 100];
+    for seed in 0..10_000 {
+        random(10, seed)
+            .unwrap()
+            .iter()
+            .for_each(|&frame| chosen[frame] += 1);
+    }
+    // Each frame is chosen 1000 times on average; seven standard deviations are 210.
+    assert!(
+        chosen.iter().all(|count| (790..1210).contains(count)),
+        "{chosen:?}"
+    );
+}
+
+#[test]
+fn keyframes_of_the_range_are_selected() {
+    let keyframes = |marked: &[i64], start: i128| {
+        let timeline = ten_frames().with_keyframes(marked.iter().copied());
+        let range = Range {
+            start: Some(Position::Time(Ratio::new(start, 10))),
+            end: None,
+        };
+        let picks = select(&timeline, &Selection::Keyframes, &range, 10)?;
+        Ok(picks.iter().map(|pick| pick.frame).collect::<Vec<_>>())
+    };
+    assert_eq!(keyframes(&[108, 100, 104, 104, 99, 200], 0), Ok(vec![0, 4, 8]));
+    assert_eq!(keyframes(&[100, 104, 108], 4), Ok(vec![4, 8]));
+    assert_eq!(keyframes(&[100, 104], 5), Ok(vec![]));
+    assert_eq!(keyframes(&[], 0), Err(SelectError::NoKeyframes));
 }

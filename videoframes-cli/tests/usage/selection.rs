@@ -93,3 +93,129 @@ fn a_grid_far_finer_than_the_frames_is_rejected_before_decoding() {
     let allowed = place.run(&[&args[..], &["--max-frames", "200000", "--dry-run", "--json"]].concat());
     assert_eq!(allowed.json()["pictures"], 100_000);
 }
+
+#[test]
+fn keyframes_are_the_same_in_every_container_and_with_every_strategy() {
+    let place = Place::new();
+    let ffmpeg = |from: &str, args: &[&str], to: &str| {
+        let mut command = std::process::Command::new("ffmpeg");
+        command
+            .args(["-nostdin", "-v", "error", "-i"])
+            .arg(place.path(from));
+        let status = command.args(args).arg(place.path(to)).status().unwrap();
+        assert!(status.success(), "{to}");
+    };
+    let group = ["-g", "30", "-keyint_min", "30", "-sc_threshold", "0", "-bf", "2"];
+    ffmpeg(
+        "video.mp4",
+        &[&["-c:v", "libx264"], &group[..]].concat(),
+        "group.mp4",
+    );
+    ffmpeg("group.mp4", &["-c", "copy"], "group.mkv");
+    ffmpeg("group.mp4", &["-c", "copy"], "group.ts");
+    ffmpeg(
+        "video.mp4",
+        &[&["-c:v", "mpeg4"], &group[..]].concat(),
+        "group.avi",
+    );
+    for (file, strategy) in [
+        ("group.mp4", "planned"),
+        ("group.mp4", "plain"),
+        ("group.mkv", "planned"),
+        ("group.mkv", "plain"),
+        ("group.ts", "planned"),
+        ("group.ts", "plain"),
+        ("group.avi", "plain"),
+    ] {
+        let args = [
+            "extract",
+            file,
+            "--keyframes",
+            "--strategy",
+            strategy,
+            "-y",
+            "-o",
+            "out/",
+        ];
+        let run = place.run(&args);
+        assert_eq!(run.code, Some(0), "{file}: {}", run.stderr);
+        let manifest = std::fs::read(place.path("out/manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let frames = manifest["frames"].as_array().unwrap();
+        let numbers: Vec<u64> = frames
+            .iter()
+            .map(|frame| frame["frame"].as_u64().unwrap())
+            .collect();
+        assert_eq!(numbers, [0, 30, 60, 90, 120], "{file}, {strategy}");
+    }
+    let none = place.run(&[
+        "extract",
+        "group.mp4",
+        "--keyframes",
+        "-s",
+        "0.1",
+        "-t",
+        "0.2",
+        "-o",
+        "none/",
+    ]);
+    assert_eq!(none.code, Some(0), "{}", none.stderr);
+}
+
+#[test]
+fn frames_are_selected_by_number_and_at_random() {
+    let place = Place::new();
+    let numbers = |args: &[&str]| {
+        let args = [
+            &[
+                "extract",
+                "video.mp4",
+                "--name",
+                "{frame:04}-{index}",
+                "-y",
+                "-o",
+                "out/",
+            ],
+            args,
+        ]
+        .concat();
+        let run = place.run(&args);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let mut names: Vec<String> = std::fs::read_dir(place.path("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".jpg"))
+            .collect();
+        names.sort();
+        names
+            .iter()
+            .map(|name| name[..4].parse().unwrap())
+            .collect::<Vec<u32>>()
+    };
+    assert_eq!(numbers(&["--frames", "100,0, 7"]), [0, 7, 100]);
+    assert_eq!(numbers(&["--every-nth", "50"]), [0, 50, 100]);
+    let random = numbers(&["--random", "9", "--seed", "4"]);
+    assert_eq!(
+        (random.len(), &random),
+        (9, &numbers(&["--random", "9", "--seed", "4"]))
+    );
+    assert_ne!(random, numbers(&["--random", "9"]));
+    for (args, code, words) in [
+        (
+            &["--frames", "125"][..],
+            2,
+            "has no frame 125: the last frame is 124",
+        ),
+        (
+            &["--random", "126"],
+            2,
+            "requests 126 different frames, but the range has 125",
+        ),
+        (&["--frames", "1", "-s", "1"], 2, "cannot be used with"),
+        (&["--seed", "1"], 2, "--random"),
+    ] {
+        let run = place.run(&[&["extract", "video.mp4", "-y", "-o", "out/"], args].concat());
+        assert_eq!(run.code, Some(code), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(words), "{args:?}: {}", run.stderr);
+    }
+}

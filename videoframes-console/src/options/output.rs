@@ -30,7 +30,7 @@ impl ReplaceArgs {
 /// `--name`.
 #[derive(Debug, Clone, Args)]
 pub struct NameArgs {
-    /// Template for picture names, without extension: {index}, {stem}, {time}, {ms}, {pts}; {index:06} pads
+    /// Template for picture names, without extension: {index}, {frame}, {stem}, {time}, {hh}, {mm}, {ss}, {ms}, {pts}; {index:06} pads
     /// [default: frame_{index:06}]
     #[arg(long, value_name = "TEMPLATE")]
     pub name: Option<NameTemplate>,

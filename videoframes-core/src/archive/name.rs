@@ -10,8 +10,10 @@ use crate::text::is_unprintable;
 ///
 /// Fields:
 /// - `{index}`: index of the picture, from 0;
+/// - `{frame}`: number of the frame among the presented frames of the video, from 0;
 /// - `{stem}`: name of the source without its extension;
 /// - `{time}`: timestamp of the picture as `00-01-10.123`, rounded down;
+/// - `{hh}`, `{mm}`, `{ss}`: hours, minutes and seconds of this time, with two digits;
 /// - `{ms}`: timestamp in milliseconds, rounded down;
 /// - `{pts}`: timestamp in the stream's ticks.
 ///
@@ -30,12 +32,16 @@ enum Part {
     Literal(String),
     Stem,
     Time,
+    Hours,
+    Minutes,
+    Seconds,
     Number(Number, usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Number {
     Index,
+    Frame,
     Milliseconds,
     Pts,
 }
@@ -86,13 +92,23 @@ impl FromStr for NameTemplate {
                 }
             };
             parts.push(match field {
-                "stem" | "time" if width > 0 => return Err(fail("only numeric fields have a width")),
+                "stem" | "time" | "hh" | "mm" | "ss" if width > 0 => {
+                    return Err(fail("only numeric fields have a width"));
+                }
                 "stem" => Part::Stem,
                 "time" => Part::Time,
+                "hh" => Part::Hours,
+                "mm" => Part::Minutes,
+                "ss" => Part::Seconds,
+                "frame" => Part::Number(Number::Frame, width),
                 "index" => Part::Number(Number::Index, width),
                 "ms" => Part::Number(Number::Milliseconds, width),
                 "pts" => Part::Number(Number::Pts, width),
-                _ => return Err(fail("the fields are {index}, {stem}, {time}, {ms} and {pts}")),
+                _ => {
+                    return Err(fail(
+                        "the fields are {index}, {frame}, {stem}, {time}, {hh}, {mm}, {ss}, {ms} and {pts}",
+                    ));
+                }
             });
             rest = &rest[close + 1..];
         }
@@ -150,6 +166,8 @@ pub struct NameFields<'a> {
     pub source: &'a str,
     /// Index of the picture in the archive, counted from 0.
     pub index: usize,
+    /// Number of the frame among the presented frames, counted from 0.
+    pub frame: usize,
     /// Time of the frame in milliseconds.
     pub milliseconds: i128,
     /// Presentation timestamp of the frame.
@@ -161,14 +179,19 @@ impl NameTemplate {
     #[must_use]
     pub(crate) fn render(&self, fields: &NameFields<'_>) -> String {
         let mut name = String::new();
+        let seconds = fields.milliseconds.div_euclid(1000);
         for part in &self.parts {
             match part {
                 Part::Literal(text) => name.push_str(text),
                 Part::Stem => name.push_str(&stem(fields.source)),
                 Part::Time => name.push_str(&time(fields.milliseconds)),
+                Part::Hours => name.push_str(&format!("{:02}", seconds / 3600)),
+                Part::Minutes => name.push_str(&format!("{:02}", seconds / 60 % 60)),
+                Part::Seconds => name.push_str(&format!("{:02}", seconds % 60)),
                 Part::Number(number, width) => {
                     let value = match number {
                         Number::Index => fields.index as i128,
+                        Number::Frame => fields.frame as i128,
                         Number::Milliseconds => fields.milliseconds,
                         Number::Pts => i128::from(fields.pts),
                     };
@@ -255,6 +278,7 @@ mod tests {
         template.render(&NameFields {
             source,
             index,
+            frame: 10 * index,
             milliseconds,
             pts,
         })
@@ -270,6 +294,8 @@ mod tests {
         let time: NameTemplate = "{time}-{index}".parse().unwrap();
         assert_eq!(render(&time, "x", (0, 3_723_004, 0)), "01-02-03.004-0");
         assert_eq!(render(&time, "x", (0, 360_000_000, 0)), "100-00-00.000-0");
+        let parts: NameTemplate = "{hh}h{mm}m{ss}_{frame:05}-{index}".parse().unwrap();
+        assert_eq!(render(&parts, "x", (4, 3_723_004, 0)), "01h02m03_00040-4");
     }
 
     #[test]

@@ -107,8 +107,9 @@ impl JobOptions {
             serde_path_to_error::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
         let selection = form.selection.map(SelectionForm::read).transpose()?;
         let range = form.range.read()?;
-        if matches!(selection, Some(Selection::At(_))) && range != Range::default() {
-            return Err(InvalidOptions("an 'at' selection cannot have a range".to_owned()));
+        if selection.as_ref().is_some_and(Selection::is_absolute) && range != Range::default() {
+            let why = "an 'at' or 'frames' selection cannot have a range";
+            return Err(InvalidOptions(why.to_owned()));
         }
         if form.renditions.len() > MAX_RENDITIONS {
             return Err(invalid(
@@ -261,6 +262,17 @@ enum SelectionForm {
     At(Vec<Text>),
     Count(NonZeroU64),
     All(True),
+    Keyframes(True),
+    EveryNth(NonZeroU64),
+    Frames(Vec<u64>),
+    Random(RandomForm),
+}
+
+#[derive(Serialize, Deserialize)]
+struct RandomForm {
+    count: NonZeroU64,
+    #[serde(default)]
+    seed: u64,
 }
 
 #[derive(Serialize)]
@@ -270,7 +282,7 @@ impl<'de> Deserialize<'de> for True {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match bool::deserialize(deserializer)? {
             true => Ok(Self(true)),
-            false => Err(de::Error::custom("'all' must be true or absent")),
+            false => Err(de::Error::custom("the field must be true or absent")),
         }
     }
 }
@@ -293,6 +305,13 @@ impl SelectionForm {
             }
             Self::Count(count) => Selection::Count(count.get()),
             Self::All(_) => Selection::All,
+            Self::Keyframes(_) => Selection::Keyframes,
+            Self::EveryNth(step) => Selection::EveryNth(step),
+            Self::Frames(numbers) if numbers.is_empty() => {
+                return Err(invalid("selection.frames", "must contain at least one number"));
+            }
+            Self::Frames(numbers) => Selection::Frames(numbers),
+            Self::Random(RandomForm { count, seed }) => Selection::Random { count, seed },
         })
     }
 
@@ -306,6 +325,10 @@ impl SelectionForm {
             // Every video rejects a selection of zero pictures.
             Some(Selection::Count(count)) => Self::Count(NonZeroU64::new(*count).unwrap_or(NonZeroU64::MAX)),
             Some(Selection::All) => Self::All(True(true)),
+            Some(Selection::Keyframes) => Self::Keyframes(True(true)),
+            Some(Selection::EveryNth(step)) => Self::EveryNth(*step),
+            Some(Selection::Frames(numbers)) => Self::Frames(numbers.clone()),
+            Some(&Selection::Random { count, seed }) => Self::Random(RandomForm { count, seed }),
         }
     }
 }

@@ -81,12 +81,14 @@ impl Writer<'_> {
         let name = self.request.names.render(&NameFields {
             source: self.source.name(),
             index,
+            frame: pick.frame,
             milliseconds,
             pts,
         });
         FrameInfo {
             index,
             file: format!("{name}.{}", self.request.picture.format.extension()),
+            frame: Some(pick.frame as u64),
             target: pick.target.to_string(),
             pts,
             time_base: self.timeline.time_base().to_string(),

@@ -9,6 +9,8 @@ pub struct Timeline {
     pts: Vec<i64>,
     end: i64,
     has_stored_end: bool,
+    /// Indices of the keyframes, ascending.
+    keyframes: Vec<u32>,
 }
 
 impl Timeline {
@@ -31,7 +33,27 @@ impl Timeline {
             pts,
             end,
             has_stored_end: stored.is_some(),
+            keyframes: Vec::new(),
         })
+    }
+
+    /// Marks the frames with these timestamps, in any order, as keyframes. Timestamps of no presented frame are ignored.
+    #[must_use]
+    pub fn with_keyframes(mut self, pts: impl IntoIterator<Item = i64>) -> Self {
+        let frames = pts
+            .into_iter()
+            .filter_map(|pts| self.pts.binary_search(&pts).ok());
+        let mut frames: Vec<u32> = frames.filter_map(|frame| u32::try_from(frame).ok()).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        self.keyframes = frames;
+        self
+    }
+
+    /// Returns the indices of the keyframes in ascending order, as marked in the container or by ffmpeg. Empty if they are
+    /// unknown.
+    pub fn keyframes(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.keyframes.iter().map(|&frame| frame as usize)
     }
 
     /// Returns the time base of the timestamps.
@@ -92,6 +114,7 @@ impl Timeline {
 #[derive(Debug, Default)]
 pub(crate) struct TimelineBuilder {
     pts: Vec<i64>,
+    keyframes: Vec<i64>,
     last_duration: Option<i64>,
 }
 
@@ -106,8 +129,14 @@ impl TimelineBuilder {
         self.last_duration = duration;
     }
 
+    /// Marks the last frame as a keyframe.
+    pub(crate) fn mark_keyframe(&mut self) {
+        self.keyframes.extend(self.pts.last());
+    }
+
     /// Appends the frames of another builder.
     pub(crate) fn append(&mut self, other: Self) {
+        self.keyframes.extend(other.keyframes);
         for pts in other.pts {
             self.push(pts, other.last_duration);
         }
@@ -130,6 +159,7 @@ impl TimelineBuilder {
 
     /// Returns the timeline. `last_duration` is used if the frames have no durations.
     pub(crate) fn finish(self, time_base: TimeBase, last_duration: Option<i64>) -> Option<Timeline> {
-        Timeline::new(time_base, self.pts, self.last_duration.or(last_duration))
+        let timeline = Timeline::new(time_base, self.pts, self.last_duration.or(last_duration))?;
+        Some(timeline.with_keyframes(self.keyframes))
     }
 }

@@ -128,6 +128,9 @@ impl Found {
             self.before = std::mem::take(&mut self.frames);
         }
         self.frames.push(pts, frame.duration);
+        if frame.key && self.frames.last() == Some(pts) {
+            self.frames.mark_keyframe();
+        }
         self.interlaced |= frame.interlaced;
         starts
     }

@@ -156,10 +156,12 @@ impl Media {
                 (first, end, time(first).saturating_sub(at))
             }
         };
-        let pts = sorted[first..end]
+        let pts = |i: &u32| self.composition[*i as usize].saturating_sub(shift);
+        let presented = &sorted[first..end];
+        let keyframes = presented
             .iter()
-            .map(|&i| self.composition[i as usize].saturating_sub(shift))
-            .collect();
+            .filter(|&&i| self.samples[i as usize].sync)
+            .map(pts);
         // Stored durations refer to decode order. The last frame of the file has the duration of the last decoded
         // frame. If an edit hides later frames, the last presented frame ends where the first hidden frame
         // starts.
@@ -167,8 +169,13 @@ impl Media {
             Some(_) => time(end).saturating_sub(time(end - 1)),
             None => i64::from(self.last_duration),
         };
-        let timeline = Timeline::new(time_base, pts, Some(last_duration))
-            .ok_or_else(|| NoIndex::new("the file has no samples"))?;
+        let timeline = Timeline::new(
+            time_base,
+            presented.iter().map(pts).collect(),
+            Some(last_duration),
+        )
+        .ok_or_else(|| NoIndex::new("the file has no samples"))?
+        .with_keyframes(keyframes);
         Ok(Presentation {
             samples: self.samples,
             timeline,

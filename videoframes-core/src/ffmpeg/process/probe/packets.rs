@@ -105,6 +105,8 @@ impl Listing {
 #[derive(Debug, Default)]
 struct PacketReader {
     pts: Vec<i64>,
+    /// Timestamps of the keyframes among them.
+    keyframes: Vec<i64>,
     last: Option<(i64, Option<i64>)>,
     /// Index and timestamp of the first keyframe, if other packets precede it.
     keyframe: Option<(usize, i64)>,
@@ -131,6 +133,7 @@ impl PacketReader {
         match line.pts {
             Some(pts) if !self.unreliable => {
                 self.pts.push(pts);
+                self.keyframes.extend(key.then_some(pts));
                 if self.last.is_none_or(|(latest, _)| pts > latest) {
                     self.last = Some((pts, line.duration));
                 }
@@ -174,7 +177,9 @@ impl PacketReader {
         let duration = self.last.and_then(|(_, duration)| duration);
         let timeline = |pts: Vec<i64>| {
             let count = pts.len();
-            Timeline::new(time_base, pts, duration).filter(|timeline| timeline.pts().len() == count)
+            let timeline =
+                Timeline::new(time_base, pts, duration)?.with_keyframes(self.keyframes.iter().copied());
+            (timeline.pts().len() == count).then_some(timeline)
         };
         let from_keyframe = self.keyframe.and_then(|(index, start)| {
             let shown = self.pts[index..].iter().copied().filter(|&pts| pts >= start);

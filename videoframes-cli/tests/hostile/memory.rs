@@ -214,7 +214,7 @@ fn tiny_samples(folder: &Path, whole: &[u8], count: u32) -> PathBuf {
     ];
     let movie = tables.iter().fold(whole.to_vec(), |movie, (table, content)| {
         let path = [&STBL[..], &[*table]].concat();
-        replaced(&movie, &path, &boxed(*table, content))
+        replaced(&movie, &path, &boxed(table, content))
     });
     let movie = [movie, hollow(b"free", b"", count)].concat();
     with_hollow_end(folder, &format!("tiny{count}.mp4"), &movie, count.into())

@@ -18,7 +18,7 @@ mod store;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use videoframes_console::{Failure, OneLine, exit, parse, print};
+use videoframes_console::{Failure, OneLine, exit, parse, print, write_man_pages};
 use videoframes_core::ffmpeg::protect_secrets;
 use videoframes_core::pipeline::Scratch;
 
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "vf", &mut script);
             print(&String::from_utf8_lossy(&script)).map(|_| exit::SUCCESS)
         }
+        Command::Man(args) => write_man_pages(Cli::command(), &args).map(|()| exit::SUCCESS),
     };
     // A reader thread of a killed child may still block in a read, so the runtime must not wait for threads.
     runtime.shutdown_background();

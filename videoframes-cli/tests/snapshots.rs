@@ -60,7 +60,15 @@ impl Place {
 fn help_reads_as_agreed() {
     let place = Place::new();
     insta::assert_snapshot!("help", place.stdout(&["--help"]));
-    for command in ["extract", "plan", "probe", "compress", "doctor", "completions"] {
+    for command in [
+        "extract",
+        "plan",
+        "probe",
+        "compress",
+        "doctor",
+        "completions",
+        "man",
+    ] {
         insta::assert_snapshot!(format!("help_{command}"), place.stdout(&[command, "--help"]));
     }
 }

@@ -6,6 +6,7 @@
 pub mod exit;
 mod failure;
 mod log;
+mod man;
 pub mod options;
 mod parse;
 mod print;
@@ -15,6 +16,7 @@ mod style;
 
 pub use failure::{Failure, INSTALL_FFMPEG};
 pub use log::OneLine;
+pub use man::{ManArgs, write_man_pages};
 pub use parse::parse;
 pub use print::{Delivery, print, print_json, print_json_line, to_json, warn};
 pub use s3_uri::{S3Uri, has_scheme};

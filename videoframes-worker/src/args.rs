@@ -9,7 +9,7 @@ use videoframes_console::options::{
     DamageArgs, JsonArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs,
     wall_time,
 };
-use videoframes_console::{HELP_WIDTH, STYLES, exit};
+use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 use videoframes_core::jobs::JobIdPrefix;
 use videoframes_core::units::parse_size;
 
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Dlq(crate::dlq::DlqArgs),
     /// Create or check the buckets and queues of a deployment
     Provision(Box<crate::provision::ProvisionArgs>),
+    /// Write the man pages of all commands
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]

@@ -35,7 +35,8 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use videoframes_console::{Failure, parse};
+use clap::CommandFactory;
+use videoframes_console::{Failure, ManArgs, parse, write_man_pages};
 use videoframes_core::ffmpeg::protect_secrets;
 use videoframes_core::jobs::Hold;
 use videoframes_core::processor::ProcessorConfig;
@@ -91,6 +92,7 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Provision(args) => return provision::run(args).await,
         Command::Dlq(args) => return dlq::run(&cli.location, args).await,
         Command::RestoreObjects(args) => return restore_objects::run(&cli.location, args).await,
+        Command::Man(args) => return man(args),
         _ => {}
     }
     let config = Config::read(&cli.location)?;
@@ -119,5 +121,10 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&cli.location, &args).await,
         Command::RestoreObjects(args) => restore_objects::run(&cli.location, &args).await,
+        Command::Man(args) => man(&args),
     }
+}
+
+fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
+    write_man_pages(Cli::command(), args).map(|()| ExitCode::SUCCESS)
 }

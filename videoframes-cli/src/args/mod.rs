@@ -7,7 +7,7 @@ mod inspect;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
-use videoframes_console::{HELP_WIDTH, STYLES, exit};
+use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;
@@ -44,6 +44,8 @@ pub(crate) enum Command {
         /// Shell
         shell: clap_complete::Shell,
     },
+    /// Write the man pages of all commands
+    Man(ManArgs),
 }
 
 #[cfg(test)]

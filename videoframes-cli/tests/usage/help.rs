@@ -8,7 +8,15 @@ use videoframes_console::exit::{CODES, Program, help};
 
 use crate::{Place, Run, vf};
 
-const COMMANDS: [&str; 6] = ["extract", "compress", "plan", "probe", "doctor", "completions"];
+const COMMANDS: [&str; 7] = [
+    "extract",
+    "compress",
+    "plan",
+    "probe",
+    "doctor",
+    "completions",
+    "man",
+];
 
 fn help_of(args: &[&str], columns: &str) -> String {
     let output = vf().args(args).env("COLUMNS", columns).output().unwrap();
@@ -198,4 +206,25 @@ fn doctor_reports_a_slow_start_of_ffmpeg() {
         starts["hint"].as_str().unwrap().contains("static build"),
         "{starts}"
     );
+}
+
+#[test]
+fn man_pages_describe_every_command_and_are_read_by_man() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::of(vf().arg("man").arg(folder.path()).output().unwrap());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for command in COMMANDS {
+        let page = fs::read_to_string(folder.path().join(format!("vf-{command}.1"))).unwrap();
+        assert!(
+            page.starts_with(".ie ") || page.starts_with(".TH"),
+            "{command}: {page}"
+        );
+    }
+    let page = fs::read_to_string(folder.path().join("vf-extract.1")).unwrap();
+    for word in [r"every\-nth", "one frame", "Examples:"] {
+        assert!(
+            page.to_lowercase().contains(&word.to_lowercase()),
+            "{word}: {page}"
+        );
+    }
 }

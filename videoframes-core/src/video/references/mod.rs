@@ -24,8 +24,8 @@ pub fn configuration(track: &Track) -> Option<&[u8]> {
     configuration_box(&track.sample_description, kind)
 }
 
-/// Returns for each sample the indices of the samples that it needs, or [`closure::OUTSIDE`]. The decoder keeps no picture from
-/// before the first sample. `configuration` is the content of the box named by [`configuration_box`].
+/// Returns for each sample the indices of the samples that it needs, or `usize::MAX` for a sample before the first one. The
+/// decoder keeps no picture from before the first sample.
 pub fn references(coding: Coding, configuration: &[u8], samples: &[&[u8]]) -> Option<Vec<Vec<usize>>> {
     match coding {
         Coding::Hevc { .. } => hevc::references(configuration, samples),

@@ -138,7 +138,7 @@ fn read(bits: &mut impl BitRead) -> Option<(SequenceParameters, HevcSequence)> {
 
 /// Returns the number of coding tree blocks of a picture, for blocks with sides of 2 to the power of `log2` samples.
 fn blocks((width, height): (u32, u32), log2: u32) -> Option<u32> {
-    let side = (3..=6).contains(&log2).then_some(1u32 << log2)?;
+    let side = (3..=6).contains(&log2).then(|| 1u32 << log2)?;
     width.div_ceil(side).checked_mul(height.div_ceil(side))
 }
 
@@ -253,4 +253,16 @@ fn predefined_aspect(index: u8) -> Option<Rational> {
     ];
     let (w, h) = ASPECTS.get(usize::from(index).checked_sub(1)?)?;
     Some(Rational::new(*w, *h))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_have_sides_of_8_to_64_samples() {
+        for (log2, expected) in [(2, None), (3, Some(6)), (6, Some(1)), (7, None), (64, None)] {
+            assert_eq!(blocks((17, 16), log2), expected, "{log2}");
+        }
+    }
 }

@@ -136,8 +136,8 @@ pub(crate) const INDEX_ENTRIES: u64 = 16_000_000;
 pub(crate) const INDEX_SMALL_SAMPLES: u64 = 1_000_000;
 /// Minimum size of further samples in the source, on average. Unchanged pictures and silence need about ten bytes.
 pub(crate) const INDEX_SAMPLE_BYTES: u64 = 8;
-/// Maximum number of successive messages about damage without a decoded frame. Decoders print two or three per packet, so
-/// that the packets are those of about twenty minutes.
+/// Maximum number of messages about damage before the first decoded frame. Decoders print a few per packet. After a frame,
+/// the number is not limited, since frames can follow a long damaged part.
 pub(crate) const DAMAGE_MESSAGES: u64 = 100_000;
 /// Maximum number of edits per track: decoders need time proportional to the square of that number.
 pub(crate) const INDEX_EDITS: u64 = 2_000;
@@ -148,9 +148,10 @@ pub(crate) const INDEX_FRAGMENTS: usize = 300_000;
 pub(crate) const ANIMATION_SHARE: u64 = 8;
 /// Maximum size of the pictures that wait for pictures of other decoders.
 pub(crate) const WAITING_PICTURES_BYTES: usize = 128 << 20;
-/// Maximum size of the samples that are requested from a remote source before they are decoded, for all decoders together.
+/// Maximum size of the samples that are requested from a remote source ahead of the decoders, for all of them together.
+/// In addition, each decoder waits for one read, and has one ahead in any case.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 << 20;
-/// Maximum number of these requests. Each decoder may have two.
+/// Maximum number of these requests.
 pub(crate) const READS_AHEAD: usize = 8;
 /// Maximum number of video streams whose packets are listed.
 pub(crate) const LISTED_STREAMS: usize = 64;

@@ -113,7 +113,7 @@ pub(crate) struct Decode<'a> {
     doubtful: bool,
     /// Number of events received so far.
     frames: u64,
-    /// Number of messages about damage since the last event.
+    /// Number of messages about damage.
     undecodable: u64,
 }
 
@@ -228,7 +228,6 @@ impl<'a> Decode<'a> {
             match message {
                 Message::Event(event) => {
                     self.frames += 1;
-                    self.undecodable = 0;
                     return Ok(Some(event));
                 }
                 Message::Version(line) => {
@@ -241,7 +240,7 @@ impl<'a> Decode<'a> {
                 }
                 Message::Damage(line) => {
                     self.undecodable += 1;
-                    if self.undecodable > DAMAGE_MESSAGES {
+                    if self.frames == 0 && self.undecodable > DAMAGE_MESSAGES {
                         return Err(ExtractError::Damaged(line));
                     }
                     self.evidence.add_error(line);

@@ -122,7 +122,7 @@ impl<'a> Stream<'a> {
     /// Reads a sequence header in a sample. In the first sample, it replaces that of the configuration: the configurations of
     /// SVT-AV1 before version 2 differ from the stream.
     fn sequence_of_sample(&mut self, index: usize, payload: &'a [u8]) -> Option<()> {
-        if index == 0 && !std::mem::replace(&mut self.is_in_band, true) {
+        if index == 0 && self.slots.is_none() && !std::mem::replace(&mut self.is_in_band, true) {
             self.sequence = None;
         }
         self.sequence(payload)

@@ -204,6 +204,9 @@ fn the_first_sample_replaces_the_sequence_header_of_the_configuration() {
     ]
     .concat();
     assert_eq!(references(&configuration, &[&twice]), None);
+    let late = [unit(FRAME, KEY), sequence_with(PLAIN, "1 0000 000")].concat();
+    let plain = [CONFIGURATION, &sequence(PLAIN)].concat();
+    assert_eq!(references(&plain, &[&late]), None);
     let later = [
         sequence_with(PLAIN, "1 0000 000"),
         unit(FRAME, &inter("00000000", FIRST)),

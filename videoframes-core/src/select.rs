@@ -78,7 +78,7 @@ pub enum Selection {
     EveryNth(NonZeroU64),
     /// The frames with these numbers, in order; duplicates count. The first presented frame has the number 0.
     Frames(Vec<u64>),
-    /// The keyframes of the range, as marked in the container.
+    /// The keyframes of the range, as marked in the container or, without an index, by ffmpeg.
     Keyframes,
     /// Distinct presented frames of the range, chosen at random. Every choice is equally likely. The same seed chooses the
     /// same frames of the same timeline, in every version of this crate.
@@ -329,8 +329,8 @@ fn numbered(timeline: &Timeline, numbers: &[u64], max_frames: u64) -> Result<Vec
     each(timeline, frames.into_iter(), max_frames)
 }
 
-/// Returns `count` different numbers below `population` in ascending order, by Vitter's method A with random numbers of
-/// SplitMix64: the next number is taken with the probability of needed numbers over numbers left.
+/// Returns `count` different numbers below `population` in ascending order, by selection sampling (Knuth, The Art of Computer
+/// Programming, volume 2, 3.4.2, algorithm S). Its random numbers are those of SplitMix64.
 fn sample(population: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut state = seed;
     let mut random = || {
@@ -479,7 +479,7 @@ fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), Se
 }
 
 /// Returns notes about unexpected properties of the picks of [`select`]: a range that was clamped to the
-/// video, and pictures that repeat a frame.
+/// video or has no frame of the selection, and pictures that repeat a frame.
 #[must_use]
 pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &[Pick]) -> Vec<String> {
     let duration = timeline.duration();
@@ -497,6 +497,9 @@ pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &
                 "the range ends at {end} s, beyond the end of the video; clamped to {length} s"
             ));
         }
+    }
+    if picks.is_empty() {
+        notes.push("the range has no frame of the selection".to_owned());
     }
     let repeated = picks
         .windows(2)
@@ -540,11 +543,9 @@ impl fmt::Display for Selection {
 }
 
 fn write_list(f: &mut fmt::Formatter<'_>, name: &str, values: &[impl fmt::Display]) -> fmt::Result {
+    write!(f, "{name}=")?;
     for (index, value) in values.iter().enumerate() {
-        match index {
-            0 => write!(f, "{name}={value}")?,
-            _ => write!(f, ",{value}")?,
-        }
+        write!(f, "{}{value}", if index == 0 { "" } else { "," })?;
     }
     Ok(())
 }

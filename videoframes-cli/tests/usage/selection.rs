@@ -160,6 +160,11 @@ fn keyframes_are_the_same_in_every_container_and_with_every_strategy() {
         "none/",
     ]);
     assert_eq!(none.code, Some(0), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("no frame of the selection"),
+        "{}",
+        none.stderr
+    );
 }
 
 #[test]

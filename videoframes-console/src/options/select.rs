@@ -43,7 +43,7 @@ pub struct SelectArgs {
     /// Every frame
     #[arg(long, group = "selection")]
     pub all: bool,
-    /// Keyframes, as marked in the container
+    /// Keyframes, as marked in the container or by ffmpeg
     #[arg(long, group = "selection")]
     pub keyframes: bool,
     /// Every Nth frame, from the first frame of the range

@@ -161,6 +161,7 @@ impl fmt::Display for NameTemplate {
 
 /// The properties of a picture that its name may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NameFields<'a> {
     /// Name of the source.
     pub source: &'a str,

@@ -50,24 +50,24 @@ def ffmpeg(*args):
 
 def clip(name, folder):
     """Returns the path of a clip, and creates a missing clip."""
-    it = CLIPS[name]
-    path = os.path.join(folder, f"{name}.{it.container}")
+    wanted = CLIPS[name]
+    path = os.path.join(folder, f"{name}.{wanted.container}")
     if os.path.exists(path):
         return path
-    settings = "".join(it.codec[1:]).replace("/", "-").replace(":", "-")
-    once = os.path.join(folder, f"{it.size}-{settings}-{it.gop}-{it.seconds}.mp4")
+    settings = "".join(wanted.codec[1:]).replace("/", "-").replace(":", "-")
+    once = os.path.join(folder, f"{wanted.size}-{settings}-{wanted.gop}-{wanted.seconds}.mp4")
     if not os.path.exists(once):
-        source = f"testsrc2=size={it.size}:rate={RATE},noise=alls=8:allf=t"
-        group = ["-g", str(it.gop), "-keyint_min", str(it.gop)]
-        if it.codec is not AV1:
+        source = f"testsrc2=size={wanted.size}:rate={RATE},noise=alls=8:allf=t"
+        group = ["-g", str(wanted.gop), "-keyint_min", str(wanted.gop)]
+        if wanted.codec is not AV1:
             group += ["-sc_threshold", "0"]
-        ffmpeg("-f", "lavfi", "-i", source, "-t", str(it.seconds), "-pix_fmt", "yuv420p",
-               *it.codec, *group, "-f", "mp4", once + ".part")
+        ffmpeg("-f", "lavfi", "-i", source, "-t", str(wanted.seconds), "-pix_fmt", "yuv420p",
+               *wanted.codec, *group, "-f", "mp4", once + ".part")
         os.rename(once + ".part", once)
-    if it.repetitions == 1 and it.container == "mp4":
+    if wanted.repetitions == 1 and wanted.container == "mp4":
         os.link(once, path)
     else:
-        muxer = {"mkv": "matroska", "ts": "mpegts"}.get(it.container, it.container)
-        ffmpeg("-stream_loop", str(it.repetitions - 1), "-i", once, "-c", "copy", "-f", muxer, path + ".part")
+        muxer = {"mkv": "matroska", "ts": "mpegts"}.get(wanted.container, wanted.container)
+        ffmpeg("-stream_loop", str(wanted.repetitions - 1), "-i", once, "-c", "copy", "-f", muxer, path + ".part")
         os.rename(path + ".part", path)
     return path

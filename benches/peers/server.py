@@ -1,4 +1,4 @@
-"""Serves files by HTTP with byte ranges and a delay before each response, like a store in another city."""
+"""Serves files by HTTP with byte ranges, and with a delay before each response."""
 
 import contextlib
 import http.server

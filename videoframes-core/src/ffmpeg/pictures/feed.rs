@@ -81,10 +81,11 @@ fn sorted(orders: &[u32]) -> Vec<u32> {
 }
 
 /// Returns the ranges of bytes that [`Feeder::feed`] reads for `runs`, in order.
-pub(super) fn ranges(input: &PlannedInput, runs: &[usize]) -> impl Iterator<Item = Range<u64>> {
-    runs.iter().flat_map(|&run| {
+pub(super) fn ranges(input: PlannedInput, runs: Vec<usize>) -> impl Iterator<Item = Range<u64>> + Send {
+    runs.into_iter().flat_map(move |run| {
         let samples = &input.index.samples[input.plan.runs[run].samples.clone()];
-        reads(samples).into_iter().map(|read| range(&samples[read]))
+        let reads = reads(samples).into_iter().map(|read| range(&samples[read]));
+        reads.collect::<Vec<_>>()
     })
 }
 

@@ -94,7 +94,7 @@ impl Decoders<'_> {
     fn decode_all(&self, runs: &[usize], send: SendPicture<'_>) -> Result<ExtractReport, Stopped> {
         let mut report = ExtractReport::default();
         let source = Arc::clone(&self.input.source);
-        let ahead = ReadAhead::new(source, ranges(self.input, runs), self.jobs);
+        let ahead = ReadAhead::new(source, ranges(self.input.clone(), runs.to_vec()), self.jobs);
         let ahead = Arc::new(Mutex::new(ahead));
         let mut rest = runs;
         while !rest.is_empty() {

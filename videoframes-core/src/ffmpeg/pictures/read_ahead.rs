@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) const READ: u64 = 2 << 20;
 pub(super) struct ReadAhead {
     source: Arc<dyn Source>,
     /// Ranges that are not requested yet.
-    waiting: VecDeque<Range<u64>>,
+    waiting: Peekable<Box<dyn Iterator<Item = Range<u64>> + Send>>,
     /// Requested reads, in order, with their lengths.
     requested: VecDeque<(usize, AbortOnDropHandle<io::Result<Bytes>>)>,
     /// A read that is returned again.
@@ -37,9 +38,10 @@ impl ReadAhead {
     /// Creates the reads of `ranges` for one of `jobs` concurrent decoders.
     pub(super) fn new(
         source: Arc<dyn Source>,
-        ranges: impl Iterator<Item = Range<u64>>,
+        ranges: impl Iterator<Item = Range<u64>> + Send + 'static,
         jobs: usize,
     ) -> Self {
+        let ranges: Box<dyn Iterator<Item = Range<u64>> + Send> = Box::new(ranges);
         // A local read is faster than decoding.
         let max_reads = match source.local_path() {
             Some(_) => 1,
@@ -47,7 +49,7 @@ impl ReadAhead {
         };
         Self {
             source,
-            waiting: ranges.collect(),
+            waiting: ranges.peekable(),
             requested: VecDeque::new(),
             returned: None,
             max_reads,
@@ -80,7 +82,7 @@ impl ReadAhead {
     /// Requests as many reads as the limits allow.
     fn request(&mut self) {
         let mut bytes: usize = self.requested.iter().map(|(length, _)| length).sum();
-        while let Some(range) = self.waiting.front() {
+        while let Some(range) = self.waiting.peek() {
             let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let reads = self.requested.len();
             if reads > 0 && (reads >= self.max_reads || bytes.saturating_add(length) > self.max_bytes) {
@@ -90,7 +92,7 @@ impl ReadAhead {
             let read = async move { source.read_at(offset, length).await };
             let task = tokio::spawn(read.in_current_span());
             self.requested.push_back((length, AbortOnDropHandle::new(task)));
-            self.waiting.pop_front();
+            self.waiting.next();
             bytes = bytes.saturating_add(length);
         }
     }

@@ -12,6 +12,8 @@ pub mod barcode;
 pub mod cache;
 pub mod clips;
 pub mod rational;
+#[path = "../../../videoframes-core/tests/resources/mod.rs"]
+mod resources;
 pub mod runner;
 pub mod truth;
 pub mod vf;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use super::cache;
+use super::{cache, resources};
 
 /// A picture in the archive.
 pub struct Picture {
@@ -67,18 +67,5 @@ fn read_archive(path: &Path) -> Result<Archive, String> {
 /// Returns the second ffmpeg, `$VF_TEST_FFMPEG`. `None` skips the caller; panics if the environment requires
 /// all tests to run.
 pub fn other_ffmpeg() -> Option<std::path::PathBuf> {
-    let other = std::env::var_os("VF_TEST_FFMPEG")
-        .filter(|path| !path.is_empty())
-        .map(Into::into);
-    let required = ["CI", "VF_TEST_REQUIRE_ALL"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    assert!(
-        other.is_some() || !required,
-        "VF_TEST_FFMPEG has to name a second ffmpeg when CI or VF_TEST_REQUIRE_ALL is set"
-    );
-    if other.is_none() {
-        eprintln!("skipped: VF_TEST_FFMPEG names no second ffmpeg");
-    }
-    other
+    resources::named("VF_TEST_FFMPEG", "tests with a second ffmpeg skip").map(Into::into)
 }

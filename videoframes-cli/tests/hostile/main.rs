@@ -6,6 +6,8 @@ mod boxes;
 mod confinement;
 mod memory;
 mod pixels;
+#[path = "../../../videoframes-core/tests/resources/mod.rs"]
+mod resources;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,17 +28,10 @@ fn ffmpeg(args: &[&str], out: &Path) {
 
 /// Returns the ffmpegs to test: the ffmpeg in `PATH`, and the second ffmpeg if available.
 fn ffmpegs() -> Vec<PathBuf> {
-    let other = std::env::var_os("VF_TEST_FFMPEG").filter(|path| !path.is_empty());
-    let required = ["CI", "VF_TEST_REQUIRE_ALL"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    assert!(
-        other.is_some() || !required,
-        "VF_TEST_FFMPEG has to name a second ffmpeg"
-    );
-    [Some("ffmpeg".into()), other]
+    let other = resources::named("VF_TEST_FFMPEG", "tests with a second ffmpeg skip");
+    ["ffmpeg".to_owned()]
         .into_iter()
-        .flatten()
+        .chain(other)
         .map(PathBuf::from)
         .collect()
 }

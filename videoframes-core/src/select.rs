@@ -330,7 +330,8 @@ fn numbered(timeline: &Timeline, numbers: &[u64], max_frames: u64) -> Result<Vec
 }
 
 /// Returns `count` different numbers below `population` in ascending order, by selection sampling (Knuth, The Art of Computer
-/// Programming, volume 2, 3.4.2, algorithm S). Its random numbers are those of SplitMix64.
+/// Programming, volume 2, 3.4.2, algorithm S). Its random numbers are those of SplitMix64. Written here because crates do not
+/// promise the same choice in later versions.
 fn sample(population: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut state = seed;
     let mut random = || {

@@ -114,7 +114,7 @@ pub(crate) struct Decode<'a> {
     /// Number of events received so far.
     frames: u64,
     /// Number of messages about damage.
-    undecodable: u64,
+    damage_messages: u64,
 }
 
 impl<'a> Decode<'a> {
@@ -164,7 +164,7 @@ impl<'a> Decode<'a> {
             left_out,
             doubtful: false,
             frames: 0,
-            undecodable: 0,
+            damage_messages: 0,
         })
     }
 
@@ -239,8 +239,8 @@ impl<'a> Decode<'a> {
                     return Err(exceeded(&line).unwrap_or(ExtractError::DecoderFailed(line)));
                 }
                 Message::Damage(line) => {
-                    self.undecodable += 1;
-                    if self.frames == 0 && self.undecodable > DAMAGE_MESSAGES {
+                    self.damage_messages += 1;
+                    if self.frames == 0 && self.damage_messages > DAMAGE_MESSAGES {
                         return Err(ExtractError::Damaged(line));
                     }
                     self.evidence.add_error(line);

@@ -119,8 +119,8 @@ impl<'a> Stream<'a> {
         (progress.shown == 1 && progress.frame != Frame::Header).then_some(progress.references)
     }
 
-    /// Reads a sequence header in a sample. In the first sample, it replaces that of the configuration: the configurations of
-    /// SVT-AV1 before version 2 differ from the stream.
+    /// Reads a sequence header in a sample. In the first sample, it replaces that of the configuration: the configurations
+    /// of SVT-AV1 1.4 differ from the stream.
     fn sequence_of_sample(&mut self, index: usize, payload: &'a [u8]) -> Option<()> {
         if index == 0 && self.slots.is_none() && !std::mem::replace(&mut self.is_in_band, true) {
             self.sequence = None;

@@ -21,7 +21,7 @@ use super::cloud::Cloud;
 use super::process::Worker;
 use super::resources;
 
-/// Durations of the protocol, scaled down.
+/// Durations of the protocol and limits, scaled down.
 const TIMING: &[(&str, &str)] = &[
     ("VF_HEARTBEAT", "500ms"),
     ("VF_LEASE", "3s"),
@@ -36,6 +36,8 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_GRACE", "20s"),
     ("VF_LOG", "info"),
     ("VF_OPS_LISTEN", "127.0.0.1:0"),
+    // A worker with less than 5 % of its quota free is not ready; the default quota is larger than many disks.
+    ("VF_SCRATCH_QUOTA", "2GiB"),
 ];
 /// Maximum time of any wait: the lease and 45 seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -157,6 +157,20 @@ pub(crate) const READS_AHEAD: usize = 8;
 pub(crate) const LISTED_STREAMS: usize = 64;
 /// Maximum number of bytes that are read to find the configuration of the codec in a container whose packets are listed.
 pub(crate) const PACKET_HEAD_BYTES: u64 = 16 << 20;
+/// Maximum number of bytes that are read to find the first cluster of a Matroska file, whose packets are found by its cues.
+pub(crate) const EXCERPT_HEAD_BYTES: u64 = 4 << 20;
+/// Maximum size of these cues. An hour has some ten thousand bytes of cues.
+pub(crate) const EXCERPT_CUES_BYTES: u64 = 8 << 20;
+/// Maximum size of a part of an excerpt around one time.
+pub(crate) const EXCERPT_WINDOW_BYTES: u64 = 32 << 20;
+/// Maximum size of an excerpt, which is kept in the scratch folder.
+pub(crate) const EXCERPT_BYTES: u64 = 512 << 20;
+/// Share of a source that is the maximum size of an excerpt: 1/4.
+pub(crate) const EXCERPT_SHARE: u64 = 4;
+/// Maximum number of parts of an excerpt that are read at the same time, and held in memory.
+pub(crate) const EXCERPT_READS: usize = 4;
+/// Maximum number of pictures from an excerpt.
+pub(crate) const EXCERPT_PICTURES: usize = 1000;
 /// Maximum size of the samples that are held in memory until the needed ones among them are known.
 pub(crate) const GROUP_BYTES: usize = 32 << 20;
 /// Maximum number of these samples. Comparing their references takes quadratic time.

@@ -122,6 +122,12 @@ impl DecodePlan {
         let mut group = 0;
         for (position, sample) in needed(index, frames).into_iter().enumerate() {
             let start = groups.start_for(index, sample)?;
+            if index.gaps.iter().any(|&gap| start < gap && gap <= sample) {
+                let reason = "samples before a frame are not listed";
+                return Err(NotPlannable::Structure(reason));
+            }
+            // Groups on both sides of a gap are not adjacent.
+            let is_adjacent = |end: usize| start < end || (start == end && !index.gaps.contains(&start));
             match plan.runs.last_mut() {
                 Some(last) if start < last.samples.start => {
                     let reason = "frames are out of order across sync samples";
@@ -130,7 +136,7 @@ impl DecodePlan {
                 // The same group, an adjacent group that is not split from it, or a frame before its sync sample, which
                 // needs the previous group.
                 Some(last)
-                    if start <= last.samples.end
+                    if is_adjacent(last.samples.end)
                         && (decoders == 1 || start == group || last.frames.len() < SPLIT_FRAMES) =>
                 {
                     last.samples.end = last.samples.end.max(sample + 1);
@@ -243,6 +249,7 @@ mod tests {
                 })
                 .collect(),
             first_presented: 0,
+            gaps: Vec::new(),
             track: Track {
                 coding: Coding::Opaque,
                 sample_description: Bytes::new(),
@@ -251,6 +258,36 @@ mod tests {
             },
             not_plannable: None,
         }
+    }
+
+    #[test]
+    fn no_run_spans_a_gap() {
+        let samples = [
+            (0, true),
+            (1, false),
+            (2, true),
+            (3, false),
+            (4, true),
+            (5, false),
+        ];
+        let mut index = index(&samples);
+        let runs = |index: &VideoIndex, frames: &[usize]| {
+            let runs = DecodePlan::new(index, frames)?.runs.into_iter();
+            Ok::<_, NotPlannable>(
+                runs.map(|run| (run.samples.start, run.samples.end))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(runs(&index, &[1, 3]).unwrap(), [(0, 4)]);
+        index.gaps = vec![2];
+        assert_eq!(runs(&index, &[1, 3]).unwrap(), [(0, 2), (2, 4)], "not adjacent");
+        assert_eq!(runs(&index, &[3, 5]).unwrap(), [(2, 6)]);
+        index.gaps = vec![3];
+        assert!(
+            runs(&index, &[3]).is_err(),
+            "the samples from 2 to 3 are not all known"
+        );
+        assert_eq!(runs(&index, &[2, 5]).unwrap(), [(2, 3), (4, 6)]);
     }
 
     fn runs(samples: &[(u32, bool)], frames: &[usize]) -> Vec<(Range<usize>, Range<usize>)> {

@@ -95,7 +95,8 @@ pub struct FrameInfo {
     pub index: usize,
     /// Name of the entry.
     pub file: String,
-    /// Number of the frame among the presented frames of the video, from 0. Absent in archives of earlier versions.
+    /// Number of the frame among the presented frames of the video, from 0. Absent if a remote video was
+    /// read in parts, and in archives of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<u64>,
     /// Requested time in seconds from the first frame, an exact rational.

@@ -143,6 +143,15 @@ impl FromStr for NameTemplate {
     }
 }
 
+impl NameTemplate {
+    /// Returns whether names contain frame numbers.
+    pub(crate) fn has_frame_numbers(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Number(Number::Frame, _)))
+    }
+}
+
 fn literal(text: &str) -> Result<Part, &'static str> {
     if text.contains('}') {
         return Err("a '}' has no matching '{'");

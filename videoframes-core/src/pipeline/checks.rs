@@ -3,7 +3,7 @@
 use super::Request;
 use super::error::Error;
 use crate::extract::PictureOptions;
-use crate::limits::Limits;
+use crate::limits::{ANIMATION_SHARE, Limits};
 use crate::select::{Pick, check_grid, select};
 use crate::units::{Rational, approximate_seconds};
 use crate::video::{Timeline, VideoInfo};
@@ -37,6 +37,34 @@ pub(super) fn check_picture_size(
         ))),
         _ => Ok(()),
     }
+}
+
+/// Fails if pictures of the video are too large.
+pub(super) fn check_pixels(video: &VideoInfo, limits: &Limits) -> Result<(), Error> {
+    if u64::from(video.width) * u64::from(video.height) > limits.pixels {
+        return Err(Error::LimitExceeded(format!(
+            "frames of {}×{} exceed the limit of {} pixels",
+            video.width, video.height, limits.pixels
+        )));
+    }
+    if is_animation(&video.codec) {
+        let (pixels, limit) = (
+            u64::from(video.width) * u64::from(video.height),
+            limits.pixels / ANIMATION_SHARE,
+        );
+        if pixels > limit {
+            return Err(Error::LimitExceeded(format!(
+                "a canvas of {}×{} is larger than {limit} pixels, 1/{ANIMATION_SHARE} of the maximum number of pixels of a video",
+                video.width, video.height
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether frames of a codec are painted over a canvas. Few bytes describe a large canvas.
+fn is_animation(codec: &str) -> bool {
+    matches!(codec, "gif" | "apng" | "webp" | "webp_anim")
 }
 
 /// Fails if a video of this length exceeds the limit.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::checks::{begins_late, check_picture_size, choose, distinct};
 use super::compress::Subject;
 use super::error::Error;
+use super::excerpt::{Excerpt, inspect_for};
 use super::facts::{Facts, Finding, Policy};
 use super::pass::{Conditions, Pass, packets_are_frames};
 use super::perform::{Performed, perform};
@@ -26,6 +27,8 @@ struct Extraction<'a> {
     renditions: &'a [Rendition],
     destination: &'a dyn Destination,
     index: Result<Arc<VideoIndex>, NoIndex>,
+    /// Parts of the source, if the index describes only these.
+    excerpt: Option<Excerpt>,
     /// Warning about several video streams.
     stream_note: Option<String>,
     facts: Facts,
@@ -42,30 +45,50 @@ pub(super) async fn extract(
     if !renditions.is_empty() {
         session.compressor()?;
     }
-    let Probe {
-        video,
-        timeline,
-        streams,
-        index,
-    } = inspect(session, request.stream).await?;
-    check_picture_size(&video, &request.picture, session.limits())?;
-    let stream_note = note(&streams, &video, request.stream);
-    // Extraction checks every frame of a packet timeline. A destination that cannot be started again
-    // takes only timelines of containers whose packets are their frames.
-    let reliable = destination.can_restart() || packets_are_frames(&video);
+    let (probe, excerpt) = match renditions.is_empty() {
+        true => inspect_for(session, request).await?,
+        false => (inspect(session, request.stream).await?, None),
+    };
     let mut extraction = Extraction {
         session,
         request,
         renditions,
         destination,
-        index,
-        stream_note,
-        facts: Facts::new(video, timeline.filter(|_| reliable).map(Arc::new)),
+        index: Err(NoIndex::new("the source was not read")),
+        excerpt,
+        stream_note: None,
+        facts: Facts::new(probe.video.clone(), None),
     };
+    extraction.learn_probe(probe)?;
     extraction.run().await
 }
 
 impl Extraction<'_> {
+    /// Adds what the container says about the video.
+    fn learn_probe(&mut self, probe: Probe) -> Result<(), Error> {
+        let Probe {
+            video,
+            timeline,
+            streams,
+            index,
+        } = probe;
+        check_picture_size(&video, &self.request.picture, self.session.limits())?;
+        self.stream_note = note(&streams, &video, self.request.stream);
+        // Extraction checks every frame of a packet timeline. A destination that cannot be started again
+        // takes only timelines of containers whose packets are their frames.
+        let reliable = self.destination.can_restart() || packets_are_frames(&video);
+        self.index = index;
+        self.facts = Facts::new(video, timeline.filter(|_| reliable).map(Arc::new));
+        Ok(())
+    }
+
+    /// Replaces the knowledge about parts of the source by that about the whole source.
+    async fn read_whole(&mut self) -> Result<(), Error> {
+        self.excerpt = None;
+        let probe = inspect(self.session, self.request.stream).await?;
+        self.learn_probe(probe)
+    }
+
     async fn run(&mut self) -> Result<Summary, Error> {
         loop {
             let Some(timeline) = self.facts.timeline.clone() else {
@@ -76,7 +99,15 @@ impl Extraction<'_> {
             let picks = choose(&timeline, self.request, self.session.limits())?;
             self.facts.check_damage(self.request)?;
             let subject = self.subject().await?;
-            let pass = self.choose_pass(&picks)?;
+            let pass = self.choose_pass(&picks);
+            if let Some(excerpt) = &self.excerpt
+                && !(excerpt.covers(&picks) && matches!(pass, Ok(Pass::Planned { .. })))
+            {
+                tracing::debug!("the parts of the source are not sufficient");
+                self.read_whole().await?;
+                continue;
+            }
+            let pass = pass?;
             let combined = match (&pass, &subject) {
                 (Pass::Combined, Some(subject)) => share(self.renditions, subject)?,
                 _ => None,
@@ -102,6 +133,11 @@ impl Extraction<'_> {
                     None => return self.finish((writer, pass), done, (subject, combined)).await,
                 },
             };
+            if self.excerpt.is_some() && policy.can_restart && !matches!(finding, Finding::Failed(_)) {
+                tracing::debug!(?finding, "the parts of the source do not decode as planned");
+                self.read_whole().await?;
+                continue;
+            }
             self.facts.learn(finding, policy)?;
         }
     }
@@ -158,9 +194,10 @@ impl Extraction<'_> {
             return Ok(Input::File(self.session.path().await?));
         };
         Ok(Input::Planned(PlannedInput {
-            source: match *copied || self.session.file.is_local() {
-                true => self.session.local_source().await?,
-                false => self.session.source.clone(),
+            source: match &self.excerpt {
+                Some(excerpt) => Arc::clone(&excerpt.source),
+                None if *copied || self.session.file.is_local() => self.session.local_source().await?,
+                None => self.session.source.clone(),
             },
             index: Arc::clone(index),
             plan: Arc::clone(plan),
@@ -186,6 +223,7 @@ impl Extraction<'_> {
             request: self.request,
             timeline,
             picks,
+            has_frame_numbers: self.excerpt.is_none(),
             max_bytes: self.session.limits().output_bytes,
             progress: self.session.context.on_progress.as_ref(),
             frames: Vec::with_capacity(picks.len()),

@@ -13,6 +13,7 @@ mod compress;
 mod context;
 mod coverage;
 mod error;
+mod excerpt;
 mod extract;
 mod facts;
 mod input;

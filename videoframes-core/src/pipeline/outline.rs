@@ -3,12 +3,14 @@
 use super::Request;
 use super::checks::{choose, distinct};
 use super::error::Error;
+use super::excerpt::inspect_for;
 use super::facts::Facts;
 use super::pass::{Conditions, Pass};
 use super::probe::{Probe, inspect};
 use super::session::Session;
 use crate::plan::{Strategy, WholeFileReason};
-use crate::select::notes;
+use crate::select::{Pick, notes};
+use crate::video::Timeline;
 use crate::video::streams::note;
 
 /// The samples that an extraction would decode.
@@ -42,33 +44,33 @@ pub struct Outline {
 
 /// Returns the samples that an extraction of `request` would decode.
 pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<Outline, Error> {
+    let (probe, excerpt) = inspect_for(session, request).await?;
+    let chosen = Choice::new(session, request, probe).await;
+    let (choice, is_whole) = match excerpt {
+        None => (chosen?, true),
+        Some(excerpt) => match chosen {
+            Ok(choice) if choice.is_planned() && excerpt.covers(&choice.picks) => (choice, false),
+            _ => {
+                let probe = inspect(session, request.stream).await?;
+                (Choice::new(session, request, probe).await?, true)
+            }
+        },
+    };
+    let Choice {
+        probe,
+        timeline,
+        picks,
+        pass,
+    } = choice;
     let Probe {
         video,
-        timeline,
         streams,
         index,
-    } = inspect(session, request.stream).await?;
+        ..
+    } = probe;
     let warnings = note(&streams, &video, request.stream);
-    let timeline = match timeline {
-        Some(timeline) => timeline,
-        None => session.scan(&video).await?.timeline,
-    };
-    let picks = choose(&timeline, request, session.limits())?;
     let frames = distinct(&picks);
-    let pass = Pass::choose(
-        &Facts::new(video, None),
-        &Conditions {
-            index: &index,
-            frames: &frames,
-            strategy: request.strategy,
-            deinterlace: request.picture.deinterlace,
-            is_local: session.file.is_local(),
-            is_worth_copying: &|bytes| session.file.is_worth_copying(bytes),
-            decoders: request.decoders(),
-            can_combine: false,
-        },
-    )?;
-    let known = index.as_ref().ok();
+    let known = index.as_ref().ok().filter(|_| is_whole);
     let from_start = |frames: &[usize]| {
         let index = known?;
         let last = index
@@ -103,4 +105,45 @@ pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<
             .chain(notes(&timeline, &request.selection, &request.range, &picks))
             .collect(),
     })
+}
+
+/// The pictures of a request, and the pass that decodes them.
+struct Choice {
+    probe: Probe,
+    timeline: Timeline,
+    picks: Vec<Pick>,
+    pass: Pass,
+}
+
+impl Choice {
+    async fn new(session: &Session<'_>, request: &Request, probe: Probe) -> Result<Self, Error> {
+        let timeline = match &probe.timeline {
+            Some(timeline) => timeline.clone(),
+            None => session.scan(&probe.video).await?.timeline,
+        };
+        let picks = choose(&timeline, request, session.limits())?;
+        let pass = Pass::choose(
+            &Facts::new(probe.video.clone(), None),
+            &Conditions {
+                index: &probe.index,
+                frames: &distinct(&picks),
+                strategy: request.strategy,
+                deinterlace: request.picture.deinterlace,
+                is_local: session.file.is_local(),
+                is_worth_copying: &|bytes| session.file.is_worth_copying(bytes),
+                decoders: request.decoders(),
+                can_combine: false,
+            },
+        )?;
+        Ok(Self {
+            probe,
+            timeline,
+            picks,
+            pass,
+        })
+    }
+
+    fn is_planned(&self) -> bool {
+        matches!(self.pass, Pass::Planned { .. })
+    }
 }

@@ -167,6 +167,7 @@ mod tests {
             edited: None,
             samples: samples.collect(),
             first_presented: 0,
+            gaps: Vec::new(),
             track: Track {
                 coding: Coding::Opaque,
                 sample_description: Bytes::new(),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::checks::check_pixels;
 use super::error::Error;
 use super::session::Session;
 use crate::extract::ExtractError;
-use crate::limits::{ANIMATION_SHARE, INDEX_READS, Limits};
+use crate::limits::{INDEX_READS, Limits};
 use crate::source::Source;
 use crate::video::packets::{described_range, index_of_packets};
 use crate::video::{
@@ -29,6 +30,17 @@ pub struct Probe {
 
 /// Reads the container. Fails if the video exceeds the limits.
 pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>) -> Result<Probe, Error> {
+    match by_index(session, stream).await? {
+        Ok(probe) => Ok(probe),
+        Err(why) => described_by_packets(session, stream, why).await,
+    }
+}
+
+/// Describes a video by the index of its container, if it has one.
+pub(super) async fn by_index(
+    session: &Session<'_>,
+    stream: Option<StreamChoice>,
+) -> Result<Result<Probe, NoIndex>, Error> {
     let (source, limits) = (session.source.as_ref(), session.limits());
     check_size(source, limits)?;
     let index = read_index(session, stream).await?;
@@ -41,15 +53,14 @@ pub(super) async fn inspect(session: &Session<'_>, stream: Option<StreamChoice>)
         Some(first) if !first.sync => Err(NoIndex::new("the video does not begin with a keyframe")),
         _ => Ok(index),
     });
-    let why = match index {
-        Ok(index) => match described_by_index(session, stream, index).await? {
-            Ok(probe) => return Ok(probe),
-            Err(why) => why,
-        },
-        Err(why) => why,
+    let described = match index {
+        Ok(index) => described_by_index(session, stream, index).await?,
+        Err(why) => Err(why),
     };
-    tracing::debug!(%why, "no index");
-    described_by_packets(session, stream, why).await
+    if let Err(why) = &described {
+        tracing::debug!(%why, "no index");
+    }
+    Ok(described)
 }
 
 /// Describes a video with an index of its container.
@@ -84,7 +95,7 @@ async fn described_by_index(
 
 /// Describes a video by the packets that the demuxer of the decoder lists. `why` is the reason why the container has no
 /// other index.
-async fn described_by_packets(
+pub(super) async fn described_by_packets(
     session: &Session<'_>,
     stream: Option<StreamChoice>,
     why: NoIndex,
@@ -140,34 +151,6 @@ fn check_size(source: &dyn Source, limits: &Limits) -> Result<(), Error> {
         return Err(Error::LimitExceeded(text));
     }
     Ok(())
-}
-
-/// Fails if pictures of the video are too large.
-fn check_pixels(video: &VideoInfo, limits: &Limits) -> Result<(), Error> {
-    if u64::from(video.width) * u64::from(video.height) > limits.pixels {
-        return Err(Error::LimitExceeded(format!(
-            "frames of {}×{} exceed the limit of {} pixels",
-            video.width, video.height, limits.pixels
-        )));
-    }
-    if is_animation(&video.codec) {
-        let (pixels, limit) = (
-            u64::from(video.width) * u64::from(video.height),
-            limits.pixels / ANIMATION_SHARE,
-        );
-        if pixels > limit {
-            return Err(Error::LimitExceeded(format!(
-                "a canvas of {}×{} is larger than {limit} pixels, 1/{ANIMATION_SHARE} of the maximum number of pixels of a video",
-                video.width, video.height
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Returns whether frames of a codec are painted over a canvas. Few bytes describe a large canvas.
-fn is_animation(codec: &str) -> bool {
-    matches!(codec, "gif" | "apng" | "webp" | "webp_anim")
 }
 
 async fn read_index(

@@ -20,6 +20,8 @@ pub(super) struct Writer<'a> {
     pub(super) request: &'a Request,
     pub(super) timeline: &'a Timeline,
     pub(super) picks: &'a [Pick],
+    /// Whether the indices into the timeline are the frame numbers.
+    pub(super) has_frame_numbers: bool,
     /// Maximum size of the result in bytes.
     pub(super) max_bytes: u64,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -88,7 +90,7 @@ impl Writer<'_> {
         FrameInfo {
             index,
             file: format!("{name}.{}", self.request.picture.format.extension()),
-            frame: Some(pick.frame as u64),
+            frame: self.has_frame_numbers.then_some(pick.frame as u64),
             target: pick.target.to_string(),
             pts,
             time_base: self.timeline.time_base().to_string(),

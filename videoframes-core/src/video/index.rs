@@ -91,11 +91,13 @@ pub struct VideoIndex {
     pub timeline: Timeline,
     /// Duration of the track in seconds according to its edit list, if there is one.
     pub edited: Option<Rational>,
-    /// All samples in decode order; never empty.
+    /// The samples in decode order; never empty. All of them, unless there are `gaps`.
     pub samples: Vec<Sample>,
     /// [`Sample::order`] of the first presented frame. Frame `i` of the timeline is the sample with order
     /// `first_presented + i`. Other samples are only decoded.
     pub first_presented: u32,
+    /// Positions in `samples` before which the source has other samples that are not listed.
+    pub gaps: Vec<usize>,
     /// The track.
     pub track: Track,
     /// Reason why no sample may be left out, if the index contains one.

@@ -1,6 +1,9 @@
 //! Description of a video before a frame is decoded.
 
 mod colour_names;
+mod ebml;
+#[doc(hidden)] // public for the fuzz target only
+pub mod excerpt;
 mod index;
 mod mp4;
 mod mpegts;

@@ -147,6 +147,7 @@ impl Movie {
             edited,
             samples: presentation.samples,
             first_presented: presentation.first_presented,
+            gaps: Vec::new(),
             track: Track {
                 coding,
                 sample_description: self.sample_description,

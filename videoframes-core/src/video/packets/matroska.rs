@@ -7,17 +7,10 @@ use bytes::Bytes;
 use super::super::{NoIndex, VideoInfo};
 use super::configuration::Configuration;
 use super::list::Packet;
+use crate::video::ebml::{Element, elements, id, unsigned, vint};
 
 /// Size in bytes of the longest header of a block: the number of its track, a time and flags.
 pub(super) const BLOCK_HEADER: u64 = 8 + 3;
-
-const SEGMENT: u32 = 0x1853_8067;
-const TRACKS: u32 = 0x1654_ae6b;
-const TRACK_ENTRY: u32 = 0xae;
-const TRACK_NUMBER: u32 = 0xd7;
-const CODEC_ID: u32 = 0x86;
-const CODEC_PRIVATE: u32 = 0x63a2;
-const CONTENT_ENCODINGS: u32 = 0x6d80;
 
 /// Returns the positions of the blocks with these packets.
 pub(super) fn ranges(packets: &[Packet], track: u64) -> Vec<Range<u64>> {
@@ -77,18 +70,18 @@ struct Entry<'a> {
 
 /// Returns the description of a track from the beginning of a file.
 fn entry(head: &[u8], number: u64) -> Option<Entry<'_>> {
-    let segment = elements(head).find(|element| element.id == SEGMENT)?.content;
-    let tracks = elements(segment).find(|element| element.id == TRACKS && element.complete)?;
-    let entries = elements(tracks.content).filter(|element| element.id == TRACK_ENTRY);
+    let segment = elements(head).find(|element| element.id == id::SEGMENT)?.content;
+    let tracks = elements(segment).find(|element| element.id == id::TRACKS && element.complete)?;
+    let entries = elements(tracks.content).filter(|element| element.id == id::TRACK_ENTRY);
     entries
         .map(|element| {
             let mut entry = Entry::default();
             for Element { id, content, .. } in elements(element.content) {
                 match id {
-                    TRACK_NUMBER => entry.number = unsigned(content),
-                    CODEC_ID => entry.codec = content,
-                    CODEC_PRIVATE => entry.private = Some(content),
-                    CONTENT_ENCODINGS => entry.encoded = true,
+                    id::TRACK_NUMBER => entry.number = unsigned(content),
+                    id::CODEC_ID => entry.codec = content,
+                    id::CODEC_PRIVATE => entry.private = Some(content),
+                    id::CONTENT_ENCODINGS => entry.encoded = true,
                     _ => {}
                 }
             }
@@ -105,37 +98,6 @@ pub(super) fn unpack(track: u64, block: &Bytes) -> Option<Bytes> {
     (track_number(block) == Some(track) && flags & LACING == 0).then(|| block.slice(size + 3..))
 }
 
-/// An element of EBML.
-struct Element<'a> {
-    id: u32,
-    /// The content, as far as the data contains it.
-    content: &'a [u8],
-    /// Whether the data contains all of the content.
-    complete: bool,
-}
-
-/// Returns the consecutive elements in `data`. An element of unknown size extends to the end.
-fn elements(data: &[u8]) -> impl Iterator<Item = Element<'_>> {
-    let mut rest = data;
-    std::iter::from_fn(move || {
-        let (id, id_bytes) = vint(rest, 4)?;
-        let id = u32::try_from(id).ok()?;
-        let (coded, size_bytes) = vint(rest.get(id_bytes..)?, 8)?;
-        let content = rest.get(id_bytes + size_bytes..)?;
-        let marker = 1 << (7 * size_bytes);
-        let size = usize::try_from(coded - marker).unwrap_or(usize::MAX);
-        let unknown = coded - marker == marker - 1;
-        let complete = !unknown && size <= content.len();
-        let end = if complete { size } else { content.len() };
-        rest = &content[end..];
-        Some(Element {
-            id,
-            content: &content[..end],
-            complete,
-        })
-    })
-}
-
 /// Returns the number of the track at the beginning of a block, in the usual shortest form.
 fn track_number(block: &[u8]) -> Option<u64> {
     let (coded, size) = vint(block, 8)?;
@@ -146,22 +108,6 @@ fn track_number(block: &[u8]) -> Option<u64> {
 /// Returns the size in bytes of the shortest form of a track number.
 fn number_bytes(number: u64) -> usize {
     (1..8).find(|&size| number < (1 << (7 * size)) - 1).unwrap_or(8)
-}
-
-/// Parses a variable-size integer of at most `max` bytes with its marker bit. Also returns its size in bytes.
-fn vint(data: &[u8], max: usize) -> Option<(u64, usize)> {
-    let size = data.first()?.leading_zeros() as usize + 1;
-    let bytes = data.get(..size).filter(|_| size <= max)?;
-    let value = bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
-    Some((value, size))
-}
-
-fn unsigned(content: &[u8]) -> Option<u64> {
-    (content.len() <= 8).then(|| {
-        content
-            .iter()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte))
-    })
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ pub fn index_of_packets(list: &PacketList, source_bytes: u64, head: &Bytes) -> R
         edited: None,
         samples,
         first_presented: 0,
+        gaps: Vec::new(),
         track: Track {
             coding,
             sample_description: description,

@@ -1,8 +1,9 @@
-//! Hostile Matroska files in parts: no panic, only bytes of the file, and the same parts for reads of any size.
+//! Hostile Matroska files and transport streams in parts: no panic, only bytes of the file, and the same parts for reads of any
+//! size.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use videoframes_core::video::excerpt::{Outline, OutlineReader, Part, Window, WindowReader};
+use videoframes_core::video::excerpt::{Outline, OutlineReader, Part, Program, Window, WindowReader};
 
 /// Reads a window with reads of `step` bytes.
 fn read(file: &[u8], outline: &Outline, window: Window, step: usize) -> Option<(Vec<i64>, Vec<Part>, bool)> {
@@ -17,6 +18,11 @@ fn read(file: &[u8], outline: &Outline, window: Window, step: usize) -> Option<(
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[step, until], file)) = data.split_first_chunk() else { return };
+    if let Ok(Some(program)) = Program::find(file) {
+        let found = program.scan(file, 0).unwrap_or_default();
+        assert!(found.windows(2).all(|pair| pair[0].position + 188 <= pair[1].position));
+        assert!(found.iter().all(|pes| (0..1 << 33).contains(&pes.pts)));
+    }
     let length = file.len() as u64;
     let mut reader = OutlineReader::new(length);
     while let Some(range) = reader.wanted() {

@@ -1,4 +1,4 @@
-//! Remote Matroska files: a few times need a few bytes, and unusual files are read whole.
+//! Remote Matroska files and transport streams: a few times need a few bytes, and unusual files are read whole.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../videoframes-core/tests/http/server.rs"]
@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use self::server::{Answer, Server};
 
-/// Seconds of the video, with a keyframe every second.
+/// Seconds of the Matroska files, with a keyframe every second.
 const SECONDS: u32 = 40;
+/// Seconds of the transport streams, of which the first eight are always read.
+const STREAM_SECONDS: u32 = 100;
 
 struct Place(tempfile::TempDir);
 
@@ -32,10 +34,14 @@ impl Place {
     /// Generates a video with open groups of pictures and audio.
     fn video(&self, name: &str, options: &[&str]) -> Vec<u8> {
         let path = self.path(name);
-        let noise = format!("testsrc2=s=192x108:r=25:d={SECONDS},noise=alls=20:allf=t");
+        let seconds = match name.ends_with("ts") {
+            true => STREAM_SECONDS,
+            false => SECONDS,
+        };
+        let noise = format!("testsrc2=s=192x108:r=25:d={seconds},noise=alls=20:allf=t");
         let made = Command::new("ffmpeg")
             .args(["-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", &noise])
-            .args(["-f", "lavfi", "-i", &format!("sine=d={SECONDS}")])
+            .args(["-f", "lavfi", "-i", &format!("sine=d={seconds}")])
             .args([
                 "-pix_fmt", "yuv420p", "-preset", "veryfast", "-g", "25", "-bf", "3",
             ])
@@ -73,11 +79,15 @@ impl Place {
     /// Extracts from the file and by HTTP. Asserts that pictures and manifest are equal except for frame numbers. Returns the
     /// summary of the remote extraction, and whether its manifest has frame numbers.
     fn compare(&self, content: &[u8], options: &[&str]) -> (Value, bool) {
-        fs::write(self.path("video.mkv"), content).unwrap();
+        let name = match content[0] {
+            0x47 => "video.ts",
+            _ => "video.mkv",
+        };
+        fs::write(self.path(name), content).unwrap();
         let served = Arc::new(content.to_vec());
         let server = Server::start(move |request| Answer::ranged(&served, request));
-        self.extract("video.mkv", "file.zip", options);
-        let summary = self.extract(&server.url("video.mkv"), "remote.zip", options);
+        self.extract(name, "file.zip", options);
+        let summary = self.extract(&server.url(name), "remote.zip", options);
         let (file, _) = self.archive("file.zip");
         let (remote, has_numbers) = self.archive("remote.zip");
         assert!(file == remote, "{options:?}");
@@ -140,7 +150,16 @@ fn a_few_times_of_a_remote_file_need_few_bytes() {
         ),
         (
             "video.webm",
-            &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-b:v", "500k"],
+            &[
+                "-c:v",
+                "libvpx-vp9",
+                "-deadline",
+                "realtime",
+                "-cpu-used",
+                "8",
+                "-b:v",
+                "500k",
+            ],
         ),
     ] {
         let content = place.video(name, options);
@@ -162,6 +181,76 @@ fn a_few_times_of_a_remote_file_need_few_bytes() {
             assert_eq!(summary["strategy"], "planned");
             assert!(!has_numbers, "the number of a frame is unknown");
         }
+    }
+}
+
+#[test]
+fn a_few_times_of_a_remote_stream_need_few_bytes() {
+    let place = Place::new();
+    for options in [
+        &["-c:v", "libx264", "-preset", "ultrafast"][..],
+        // The timestamps wrap around in the middle.
+        &[
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-output_ts_offset",
+            "95400",
+            "-muxrate",
+            "4M",
+        ],
+        &[
+            "-c:v",
+            "libx265",
+            "-preset",
+            "ultrafast",
+            "-x265-params",
+            "log-level=0",
+        ],
+    ] {
+        let content = place.video("video.ts", options);
+        for selection in [
+            &["--at", "47.31"][..],
+            &["--at", "0,60.5,-0.01"],
+            &["--fps", "25", "-s", "70.7", "-e", "71.3"],
+        ] {
+            let (summary, has_numbers) = place.compare(&content, selection);
+            let (read, length) = (summary["bytes_read"].as_u64().unwrap(), content.len() as u64);
+            assert!(read < length / 3, "{options:?} {selection:?}: {read} of {length}");
+            assert!(!has_numbers, "{options:?} {selection:?}");
+        }
+    }
+}
+
+#[test]
+fn joined_and_damaged_streams_give_the_same_pictures() {
+    let place = Place::new();
+    let stream = place.video("video.ts", &["-c:v", "libx264", "-preset", "ultrafast"]);
+    let packets = stream.len() / 188;
+    let later = place.video(
+        "video.ts",
+        &[
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-output_ts_offset",
+            "5000",
+        ],
+    );
+    let without = |from: usize, to: usize| [&stream[..from * 188], &stream[to * 188..]].concat();
+    for content in [
+        [&stream[..], &stream].concat(),
+        [&stream[..], &later].concat(),
+        [&later[..], &stream].concat(),
+        // A lost packet in the middle, and the beginning and the end of a recording.
+        without(packets / 2, packets / 2 + 1),
+        without(0, packets / 20),
+        without(packets - packets / 20, packets),
+        stream[..stream.len() - 100].to_vec(),
+    ] {
+        place.compare(&content, &["--at", "20.02,-10", "--on-error", "partial"]);
     }
 }
 
@@ -202,21 +291,28 @@ fn files_with_wrong_or_missing_cues_give_the_same_pictures() {
 #[test]
 fn damage_in_the_needed_part_is_found() {
     let place = Place::new();
-    let mut content = place.video("video.mkv", &[]);
+    let whole = place.video("whole.mkv", &[]);
+    let mut content = whole.clone();
     let middle = content.len() / 2;
     content[middle..middle + 20_000].fill(0xff);
-    fs::write(place.path("video.mkv"), &content).unwrap();
     let served = Arc::new(content);
     let server = Server::start(move |request| Answer::ranged(&served, request));
     let url = server.url("video.mkv");
-    for at in ["20.1", "20.4", "20.9", "5"] {
-        let code = |source: &str| {
-            let args = ["extract", source, "--at", at, "-y", "-o", "out.zip"];
-            let output = place.vf(&[&args[..], &["--allow-private-addresses"]].concat());
-            output.status.code()
-        };
-        assert_eq!(code(&url), code("video.mkv"), "{at}");
+    let picture = |source: &str, at: &str| {
+        let args = ["extract", source, "--at", at, "-o", "-", "-f", "png"];
+        place.vf(&[&args[..], &["--allow-private-addresses"]].concat())
+    };
+    let mut damaged = 0;
+    for at in [
+        "5", "18.5", "19.1", "19.5", "19.9", "20.1", "20.5", "20.9", "21.5",
+    ] {
+        let remote = picture(&url, at);
+        match remote.status.code() {
+            Some(6) => damaged += 1,
+            _ => assert!(remote.stdout == picture("whole.mkv", at).stdout, "{at}"),
+        }
     }
+    assert!((1..=6).contains(&damaged), "{damaged} times");
 }
 
 #[test]

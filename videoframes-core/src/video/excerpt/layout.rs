@@ -136,6 +136,7 @@ mod tests {
                 position,
                 bytes: vec![0; length],
                 skipped: (0..skipped).collect(),
+                ..Part::default()
             };
             layout.push(excerpt, part, window);
         }

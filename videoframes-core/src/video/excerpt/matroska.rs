@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::{LATER_FRAMES, Part};
 use crate::limits::{EXCERPT_CUES_BYTES, EXCERPT_HEAD_BYTES, EXCERPT_WINDOW_BYTES};
 use crate::units::TimeBase;
 use crate::video::NoIndex;
@@ -9,9 +10,6 @@ use crate::video::ebml::{Header, MAX_HEADER, elements, id, unsigned, vint};
 
 /// Bytes per read.
 const READ: u64 = 64 << 10;
-/// Number of frames after a time from which on no frame before that time follows in decode order. H.264 and HEVC store at
-/// most 16 frames that precede a frame in decode order and follow it in presentation order; the other codecs none.
-const LATER_FRAMES: usize = 17;
 /// Type of video tracks.
 const VIDEO: u64 = 1;
 
@@ -382,27 +380,6 @@ impl Window {
     }
 }
 
-/// Bytes to copy from a file: elements of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Position in the file.
-    pub position: u64,
-    /// The elements.
-    pub bytes: Vec<u8>,
-    /// Bytes of the file before the position that are not copied: the header of the cluster.
-    pub skipped: Vec<u8>,
-}
-
-impl Part {
-    /// Returns the header of a cluster with the part. Its unknown size allows a cluster without its last blocks.
-    pub fn header() -> [u8; 12] {
-        let mut header = [0; 12];
-        header[..4].copy_from_slice(&id::CLUSTER.to_be_bytes());
-        header[4..].copy_from_slice(&UNKNOWN_SIZE);
-        header
-    }
-}
-
 /// How a window ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -580,6 +557,8 @@ impl WindowReader {
             id::CLUSTER => {
                 self.cluster = Some(Cluster { end, time: 0 });
                 self.parts.push(Part {
+                    // An unknown size allows a cluster without its last blocks.
+                    prefix: [&id::CLUSTER.to_be_bytes()[..], &UNKNOWN_SIZE].concat(),
                     position: content,
                     bytes: Vec::new(),
                     skipped: rest[..header.length].to_vec(),

@@ -26,7 +26,7 @@ const SECOND: i64 = 90_000;
 /// Ticks and bytes at the beginning that ffmpeg may read to estimate the frame rate.
 const BEGINNING: (i64, u64) = (8 * SECOND, 6 << 20);
 /// Positions whose timestamps have to be in order: one per this number of bytes.
-const MARK_DISTANCE: u64 = 8 << 20;
+const MARK_DISTANCE: u64 = 1 << 20;
 /// Maximum number of these positions.
 const MARKS: u64 = 64;
 /// Maximum ratio of the average bit rate to that between two of these positions, and the reverse.

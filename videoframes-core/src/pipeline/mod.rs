@@ -26,6 +26,7 @@ mod scratch;
 mod session;
 mod space;
 mod summary;
+mod target;
 mod writer;
 
 pub use self::builder::Pipeline;

@@ -4,6 +4,7 @@
 //! extract:  Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ archive ─▶ Summary
 //!                             ▲                       │
 //!                             └──── Facts::learn ◀────┘ surprise
+//! frames:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ FrameStream
 //! compress: Session ─probe─▶ Subject ─▶ compressor ─▶ verified draft ─▶ target ─▶ Compressed
 //! ```
 
@@ -15,6 +16,7 @@ mod coverage;
 mod error;
 mod extract;
 mod facts;
+mod frames;
 mod input;
 mod outline;
 mod pass;
@@ -31,6 +33,7 @@ mod writer;
 
 pub use self::builder::Pipeline;
 pub use self::error::Error;
+pub use self::frames::{Frame, FrameIter, FrameStream, FramesRequest, FramesSummary};
 pub use self::outline::Outline;
 pub use self::probe::Probe;
 pub use self::renditions::{Rendition, RenditionOutcome};

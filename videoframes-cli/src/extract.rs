@@ -8,7 +8,7 @@ use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{Pipeline, Summary};
+use videoframes_core::pipeline::{Pipeline, Summary, Work};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::SelectError;
 use videoframes_core::text::printable;
@@ -17,7 +17,7 @@ use crate::args::{ExtractArgs, addresses};
 use crate::input::Opened;
 use crate::output::Output;
 use crate::progress::Reporter;
-use crate::{failure, plan};
+use crate::{failure, frames, plan};
 
 /// Time after the first signal in which a second signal is ignored: a closing terminal may send two.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,7 +42,9 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     }
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let destination = output.open(&args).await?;
-    destination.check().map_err(|error| failure::of_archive(&error))?;
+    if let Some(destination) = &destination {
+        destination.check().map_err(|error| failure::of_archive(&error))?;
+    }
     let opened = args
         .file
         .open(&mut limits, addresses(args.network), &cancel)
@@ -51,25 +53,30 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let report = args.output.report;
     let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
     let shown = Arc::clone(&reporter);
-    let outcome = Pipeline::new(extractor)
+    let pipeline = Pipeline::new(extractor)
         .limits(limits)
         .cancel(cancel.clone())
-        .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)))
-        .extract(opened.source(), &request, destination.as_ref())
-        .await;
+        .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
+    let outcome = match &destination {
+        Some(destination) => pipeline
+            .extract(opened.source(), &request, destination.as_ref())
+            .await
+            .map(Extracted::from),
+        None => frames::write(&pipeline, opened.source(), request).await,
+    };
     reporter.done();
-    let summary = outcome.map_err(|error| match cancel.is_cancelled() {
+    let extracted = outcome.map_err(|error| match cancel.is_cancelled() {
         true => failure::cancelled(),
         false => failed(&error, &args, &output),
     })?;
     let finished = Finished {
         output: &output,
         opened: &opened,
-        summary: &summary,
+        extracted: &extracted,
         seconds: started.elapsed().as_secs_f64(),
     };
     finished.report(args.output.report)?;
-    Ok(match summary.damage {
+    Ok(match extracted.damage {
         Some(_) => exit::PARTIAL,
         None => exit::SUCCESS,
     })
@@ -85,18 +92,50 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
             Failure::new(exit::USAGE, text)
                 .hint("select one picture, with --at TIME or -n 1, or give -o frames.zip or -o frames/")
         }
-        // A streamed ZIP file cannot be restarted; a file can.
-        Error::Inconsistent(_) if *output == Output::StdoutZip => failure::of(error, &args.file)
-            .hint("write to a file instead of stdout, so that the extraction can be restarted"),
+        // A stream cannot be restarted; a file can.
+        Error::Inconsistent(_) if matches!(output, Output::StdoutZip | Output::StdoutFrames) => {
+            failure::of(error, &args.file)
+                .hint("write to a file instead of stdout, so that the extraction can be restarted")
+        }
         _ => failure::of(error, &args.file),
     }
 }
 
-/// Pictures that are stored.
+/// Pictures that are written.
+pub(crate) struct Extracted {
+    /// Number of pictures.
+    pub(crate) frames: usize,
+    /// Size of the result in bytes.
+    pub(crate) bytes: u64,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) damage: Option<String>,
+    pub(crate) work: Work,
+    /// Size of the source in bytes.
+    pub(crate) source_bytes: u64,
+    /// Duration of the video in seconds.
+    pub(crate) duration_s: Option<f64>,
+}
+
+impl From<Summary> for Extracted {
+    fn from(summary: Summary) -> Self {
+        let source = &summary.manifest.source;
+        Self {
+            frames: summary.manifest.frames.len(),
+            bytes: summary.bytes,
+            source_bytes: source.size,
+            duration_s: Some(source.duration_s),
+            warnings: summary.warnings,
+            damage: summary.damage,
+            work: summary.work,
+        }
+    }
+}
+
+/// The result with its surroundings.
 struct Finished<'a> {
     output: &'a Output,
     opened: &'a Opened,
-    summary: &'a Summary,
+    extracted: &'a Extracted,
     /// Duration of the extraction in seconds.
     seconds: f64,
 }
@@ -105,10 +144,10 @@ impl Finished<'_> {
     /// Prints the warnings and the result.
     fn report(&self, report: ReportArgs) -> Result<(), Failure> {
         if !report.quiet {
-            let damage = self.summary.damage.as_ref();
+            let damage = self.extracted.damage.as_ref();
             let damage =
                 damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
-            let warnings = self.summary.warnings.iter().chain(&damage);
+            let warnings = self.extracted.warnings.iter().chain(&damage);
             warnings.for_each(|warning| warn(warning));
         }
         if report.json {
@@ -121,44 +160,46 @@ impl Finished<'_> {
     }
 
     fn json(&self) -> serde_json::Value {
-        let summary = self.summary;
+        let extracted = self.extracted;
         serde_json::json!({
-            "status": if summary.damage.is_some() { "partial" } else { "complete" },
+            "status": if extracted.damage.is_some() { "partial" } else { "complete" },
             "output": self.output.name(),
-            "frames": summary.manifest.frames.len(),
-            "bytes": summary.bytes,
-            "duration_s": summary.manifest.source.duration_s,
+            "frames": extracted.frames,
+            "bytes": extracted.bytes,
+            "duration_s": extracted.duration_s,
             "elapsed_s": self.seconds,
-            "damage": summary.damage,
-            "strategy": summary.work.strategy.to_string(),
-            "fallback": summary.work.fallback,
+            "damage": extracted.damage,
+            "strategy": extracted.work.strategy.to_string(),
+            "fallback": extracted.work.fallback,
             "bytes_read": self.read(),
-            "source_bytes": summary.manifest.source.size,
-            "warnings": summary.warnings,
+            "source_bytes": extracted.source_bytes,
+            "warnings": extracted.warnings,
         })
     }
 
     /// Returns the number of bytes that were read from the source. Bytes that were transferred repeatedly count once.
     fn read(&self) -> u64 {
-        let read = self.summary.work.bytes_read;
+        let read = self.extracted.work.bytes_read;
         let transferred = self.opened.transferred(read).unwrap_or(read);
-        transferred.min(self.summary.manifest.source.size)
+        transferred.min(self.extracted.source_bytes)
     }
 
     fn line(&self) -> String {
-        let Self { summary, seconds, .. } = self;
+        let Self {
+            extracted, seconds, ..
+        } = self;
         let name = self.output.name();
         let place = if name == "-" {
             "stdout".into()
         } else {
             printable(&name)
         };
-        let frames = summary.manifest.frames.len();
+        let frames = extracted.frames;
         let plural = if frames == 1 { "" } else { "s" };
-        let size = indicatif::HumanBytes(summary.bytes);
-        let all = summary.manifest.source.size;
-        let is_remote = self.opened.transferred(summary.work.bytes_read).is_some();
-        let share = match is_remote || summary.work.strategy == Strategy::Planned {
+        let size = indicatif::HumanBytes(extracted.bytes);
+        let all = extracted.source_bytes;
+        let is_remote = self.opened.transferred(extracted.work.bytes_read).is_some();
+        let share = match is_remote || extracted.work.strategy == Strategy::Planned {
             true => read_share(self.read(), all),
             false => String::new(),
         };

@@ -5,6 +5,7 @@ mod compress;
 mod doctor;
 mod extract;
 mod failure;
+mod frames;
 mod input;
 mod memory;
 mod output;

@@ -22,6 +22,8 @@ pub(crate) enum Output {
     StdoutZip,
     /// A picture on stdout.
     StdoutPicture,
+    /// Uncompressed frames one after the other on stdout.
+    StdoutFrames,
     /// A ZIP file.
     Zip(PathBuf),
     /// A picture file.
@@ -32,7 +34,7 @@ pub(crate) enum Output {
     Object(S3Uri),
 }
 
-const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp), a folder (name/), or -";
+const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp, .raw, .npy), a folder (name/), or -";
 
 impl Output {
     /// Creates the output that the arguments describe.
@@ -62,11 +64,10 @@ impl Output {
             PathBuf::from(name)
         });
         if path.as_os_str() == "-" {
-            let picture = args.picture.format.is_some() && args.select.is_one_picture();
-            return Ok(if picture {
-                Self::StdoutPicture
-            } else {
-                Self::StdoutZip
+            return Ok(match args.picture.format {
+                Some(_) if args.select.is_one_picture() => Self::StdoutPicture,
+                Some(format) if format.is_uncompressed() => Self::StdoutFrames,
+                _ => Self::StdoutZip,
             });
         }
         if let Some(address) = output_uri(&path)? {
@@ -104,7 +105,7 @@ impl Output {
     /// Returns the name of the result; `-` for stdout.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::StdoutZip | Self::StdoutPicture => "-".to_owned(),
+            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames => "-".to_owned(),
             Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => {
                 path.to_string_lossy().into_owned()
             }
@@ -112,20 +113,24 @@ impl Output {
         }
     }
 
-    /// Opens the destination.
+    /// Opens the destination; `None` for frames on stdout, which are no archive.
     ///
     /// # Errors
     /// Fails if the result would replace the input video, or cannot be written.
-    pub(crate) async fn open(&self, args: &ExtractArgs) -> Result<Box<dyn Destination>, Failure> {
+    pub(crate) async fn open(&self, args: &ExtractArgs) -> Result<Option<Box<dyn Destination>>, Failure> {
+        if matches!(self, Self::StdoutFrames | Self::StdoutZip | Self::StdoutPicture) {
+            check_stdout(args)?;
+        }
         let if_exists = args.output.replace.if_exists();
         let path = match self {
-            Self::StdoutZip => return stdout(Stdout::Zip, args),
-            Self::StdoutPicture => return stdout(Stdout::Picture, args),
+            Self::StdoutZip => return Ok(Some(Box::new(Stdout::Zip))),
+            Self::StdoutPicture => return Ok(Some(Box::new(Stdout::Picture))),
+            Self::StdoutFrames => return Ok(None),
             Self::Object(address) => {
                 if matches!(&args.file, VideoInput::Object(input) if input == address) {
                     return Err(replaces(&address.to_string()));
                 }
-                return open_object(address, if_exists).await;
+                return open_object(address, if_exists).await.map(Some);
             }
             Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => path,
         };
@@ -133,11 +138,11 @@ impl Output {
             return Err(replaces(&path.to_string_lossy()));
         }
         let path = path.clone();
-        Ok(match self {
+        Ok(Some(match self {
             Self::Picture(..) => Box::new(PictureFile::new(path).if_exists(if_exists)),
             Self::Folder(_) => Box::new(Directory::new(path).if_exists(if_exists)),
             _ => Box::new(ZipFile::new(path).if_exists(if_exists)),
-        })
+        }))
     }
 }
 
@@ -176,7 +181,8 @@ fn object(address: S3Uri) -> Result<Output, Failure> {
     Ok(Output::Object(address))
 }
 
-fn stdout(kind: Stdout, args: &ExtractArgs) -> Result<Box<dyn Destination>, Failure> {
+/// Fails if stdout cannot take the result.
+fn check_stdout(args: &ExtractArgs) -> Result<(), Failure> {
     if args.output.report.json {
         let text = "--json and -o - both write to stdout";
         return Err(Failure::new(exit::USAGE, text).hint("write the result to a file with -o"));
@@ -185,7 +191,7 @@ fn stdout(kind: Stdout, args: &ExtractArgs) -> Result<Box<dyn Destination>, Fail
         let text = "a ZIP file or a picture cannot be written to a terminal";
         return Err(Failure::new(exit::USAGE, text).hint("redirect stdout, or give -o frames.zip"));
     }
-    Ok(Box::new(kind))
+    Ok(())
 }
 
 /// Creates the failure for an output that would replace the input video.

@@ -36,7 +36,8 @@ impl Destination for Stdout {
     }
 }
 
-struct StdoutSink;
+/// Standard output as a sink.
+pub(crate) struct StdoutSink;
 
 fn failed(source: io::Error) -> StorageError {
     StorageError::Io {

@@ -64,6 +64,47 @@ fn is_near(picture: &DynamicImage, x: u32, expected: [i32; 4], what: &str) {
 }
 
 #[test]
+fn uncompressed_pictures_get_a_white_background() {
+    let folder = tempfile::tempdir().unwrap();
+    let clips = clips(folder.path());
+    for ffmpeg in all_ffmpegs() {
+        for clip in &clips {
+            for pixels in ["rgb24", "rgb48", "gray8", "gray16", "yuv420p"] {
+                let args = ["-n", "1", "-f", "raw", "--pixels", pixels];
+                let archive = vf::extract(clip, &args, ffmpeg.as_deref()).unwrap();
+                let bytes = &archive.pictures[0].bytes;
+                for x in [1, 80, 158] {
+                    let what = format!("{} in {pixels} with {ffmpeg:?} at {x}", clip.display());
+                    let at = 48 * 160 + x;
+                    // The upper byte of a sample with 16 bits.
+                    let found: &[u8] = match pixels {
+                        "rgb24" => &bytes[3 * at..3 * at + 3],
+                        "rgb48" => &[1, 3, 5].map(|byte| bytes[6 * at + byte]),
+                        "gray16" => &bytes[2 * at + 1..2 * at + 2],
+                        _ => &bytes[at..=at],
+                    };
+                    let white = 255 - 255 * x as i32 / 160;
+                    let luma = (299 * 255 + 701 * white) / 1000;
+                    let expected = match pixels {
+                        "rgb24" | "rgb48" => vec![255, white, white],
+                        "yuv420p" => vec![16 + luma * 219 / 255],
+                        _ => vec![luma],
+                    };
+                    let near = found
+                        .iter()
+                        .zip(&expected)
+                        .all(|(&found, expected)| (i32::from(found) - expected).abs() <= 12);
+                    assert!(
+                        near && found.len() == expected.len(),
+                        "{what}: {found:?}, not {expected:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn png_and_webp_keep_the_alpha_channel_and_jpeg_gets_a_white_background() {
     let folder = tempfile::tempdir().unwrap();
     let clips = clips(folder.path());

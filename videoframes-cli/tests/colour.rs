@@ -1,4 +1,4 @@
-//! Pictures have the colours of the video, as JPEG, PNG and WebP, for all colour tags.
+//! Pictures have the colours of the video, as JPEG, PNG, WebP and in all pixel formats, for all colour tags.
 //!
 //! The patches are converted to YUV here, by the formulas of ITU-R BT.601 and BT.709.
 #![allow(clippy::unwrap_used)]
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use corpus::{cache, vf};
+use videoframes_core::extract::PixelFormat;
 
 const COLUMNS: usize = 4;
 const ROWS: usize = 2;
@@ -189,6 +190,59 @@ impl Flat {
         Ok(())
     }
 
+    /// Returns the mean samples in the middle of each patch, in the second uncompressed picture.
+    fn raw_samples(&self, pixels: &str, ffmpeg: Option<&Path>) -> Result<Vec<Vec<i32>>, String> {
+        let args = ["--all", "-f", "raw", "--pixels", pixels];
+        let archive = vf::extract(&self.ready()?, &args, ffmpeg)?;
+        let picture = archive.pictures.get(1).ok_or("fewer than two pictures")?;
+        let format: PixelFormat = pixels.parse().unwrap();
+        let (width, height) = (self.size.0 as u32, self.size.1 as u32);
+        if picture.bytes.len() != format.picture_bytes(width, height) {
+            return Err(format!("{} bytes", picture.bytes.len()));
+        }
+        let bytes = format.sample_bytes();
+        let mean = |patch: usize| {
+            let planes = format.planes(width, height);
+            planes.into_iter().flat_map(move |plane| {
+                let channels = if pixels.starts_with("rgb") { 3 } else { 1 };
+                let (w, h) = (plane.stride / bytes / channels / COLUMNS, plane.rows / ROWS);
+                let (left, top) = (patch % COLUMNS * w + w / 4, patch / COLUMNS * h + h / 4);
+                (0..channels).map(move |channel| {
+                    let mut sum = 0;
+                    for y in top..top + h / 2 {
+                        for x in left..left + w / 2 {
+                            let at = plane.offset + y * plane.stride + (x * channels + channel) * bytes;
+                            sum += match bytes {
+                                1 => u64::from(picture.bytes[at]),
+                                _ => {
+                                    u64::from(u16::from_le_bytes([picture.bytes[at], picture.bytes[at + 1]]))
+                                }
+                            };
+                        }
+                    }
+                    let count = (w / 2 * (h / 2)) as u64;
+                    ((sum + count / 2) / count) as i32
+                })
+            })
+        };
+        Ok((0..PATCHES.len()).map(|patch| mean(patch).collect()).collect())
+    }
+
+    /// Returns the samples of a patch in a pixel format, according to its documentation.
+    fn expected_samples(&self, patch: usize, pixels: &str) -> Vec<i32> {
+        let [r, g, b] = PATCHES[patch].map(i32::from);
+        let luma = i32::from(yuv(PATCHES[patch], self.matrix, true)[0]);
+        match pixels {
+            "rgb24" => vec![r, g, b],
+            "rgb48" => [r, g, b].map(|v| v * 257).to_vec(),
+            "gray8" => vec![luma],
+            "gray16" => vec![luma * 257],
+            _ => yuv(PATCHES[patch], self.matrix, self.full_range)
+                .map(i32::from)
+                .to_vec(),
+        }
+    }
+
     /// Returns the mean colours in the middle of each patch, in the second picture of `vf extract --all`.
     fn extracted(&self, format: &str, ffmpeg: Option<&Path>) -> Result<Vec<[i32; 3]>, String> {
         let archive = vf::extract(&self.ready()?, &["--all", "-f", format], ffmpeg)?;
@@ -251,6 +305,31 @@ fn failures(flat: &Flat, ffmpeg: Option<&Path>) -> Vec<String> {
                         flat.name, others[patch]
                     ));
                 }
+            }
+        }
+    }
+    for pixels in ["rgb24", "gray8", "yuv420p", "rgb48", "gray16"] {
+        let samples = match flat.raw_samples(pixels, ffmpeg) {
+            Ok(samples) => samples,
+            Err(e) => {
+                failures.push(format!("{} in {pixels}: {e}", flat.name));
+                continue;
+            }
+        };
+        let tolerance = if pixels.ends_with("48") || pixels.ends_with("16") {
+            257
+        } else {
+            1
+        } * TOLERANCE;
+        for (patch, seen) in samples.iter().enumerate() {
+            let expected = flat.expected_samples(patch, pixels);
+            let far = expected.len() != seen.len()
+                || expected.iter().zip(seen).any(|(a, b)| (a - b).abs() > tolerance);
+            if far {
+                failures.push(format!(
+                    "{} in {pixels}: {seen:?} instead of {expected:?}",
+                    flat.name
+                ));
             }
         }
     }

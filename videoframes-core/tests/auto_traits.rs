@@ -9,7 +9,10 @@ use videoframes_core::compress::{CompressError, CompressOptions, Compressed, Com
 use videoframes_core::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, Picture};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{CompressJob, Outline, Probe, Rendition, Request, Scratch, Summary};
+use videoframes_core::pipeline::{
+    CompressJob, Frame, FrameIter, FrameStream, FramesRequest, FramesSummary, Outline, Probe, Rendition,
+    Request, Scratch, Summary,
+};
 use videoframes_core::plan::DecodePlan;
 use videoframes_core::select::{SelectError, Selection};
 use videoframes_core::source::{FileSource, MemorySource, Source};
@@ -37,6 +40,8 @@ fn public_types_are_send_sync_and_debug() {
     )>();
     shareable::<(ExtractRequest, Input, Picture, IndexReader)>();
     shareable::<(FfmpegExtractor, FfmpegCompressor)>();
+    shareable::<(Frame, FramesRequest, FramesSummary)>();
+    sendable::<(FrameStream, FrameIter)>();
     shareable::<(FileSource, MemorySource)>();
     shareable::<(LocalStorage, MemoryStorage, Stores, Opened)>();
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 use videoframes_core::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, PictureFormat};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
+use videoframes_core::pipeline::{FramesRequest, Pipeline, Scratch};
+use videoframes_core::plan::Strategy;
+use videoframes_core::select::Selection;
+use videoframes_core::source::MemorySource;
 
 /// Child processes that have not been reaped, running or dead.
 fn children() -> Vec<String> {
@@ -95,4 +100,38 @@ async fn cancelled_and_dropped_decoders_end() {
         picture = receiver.recv() => assert!(picture.is_some()),
     }
     wait_for(|| children().is_empty()).await;
+
+    dropped_streams_end(&folder.path().join("video.mp4")).await;
+}
+
+/// Streams of frames end when they are dropped, and their temporary files disappear.
+async fn dropped_streams_end(video: &Path) {
+    let scratch = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::new(FfmpegExtractor::default()).scratch(Scratch::new(scratch.path(), u64::MAX));
+    let bytes = std::fs::read(video).unwrap();
+    for strategy in [Strategy::Plain, Strategy::Planned] {
+        let request = FramesRequest::new(Selection::All).strategy(strategy);
+        let source = MemorySource::new("video.mp4", bytes.clone());
+        let mut frames = pipeline.frames(source, &request).await.unwrap();
+        for _ in 0..3 {
+            assert!(frames.next().await.unwrap().is_ok());
+        }
+        assert!(!children().is_empty(), "the decoder runs");
+        drop(frames);
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+        wait_for(|| children().is_empty()).await;
+    }
+    let iterating = move || {
+        let source = MemorySource::new("video.mp4", bytes);
+        let request = FramesRequest::new(Selection::All);
+        let mut frames = pipeline.frames_blocking(source, &request).unwrap();
+        assert!(frames.next().unwrap().is_ok());
+        drop(frames);
+        assert_eq!(
+            children(),
+            Vec::<String>::new(),
+            "the child ends before the drop returns"
+        );
+    };
+    tokio::task::spawn_blocking(iterating).await.unwrap();
 }

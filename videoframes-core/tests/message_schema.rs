@@ -47,6 +47,8 @@ fn schema_and_parser_accept_the_same_messages() {
             "picture",
             json!({"format": "JPEG", "quality": 1, "max_width": 65535, "rotate": false}),
         ),
+        with("picture", json!({"format": "Raw", "pixels": "RGB48"})),
+        with("picture", json!({"format": "npy", "pixels": null})),
         with(
             "picture",
             json!({"deinterlace": "on", "tonemap": "off", "max_height": null}),
@@ -98,6 +100,7 @@ fn schema_and_parser_refuse_the_same_messages() {
         with("selection", json!({"best": 3})),
         with("range", json!({"end": 1, "duration": 1})),
         with("picture", json!({"format": "bmp"})),
+        with("picture", json!({"format": "raw", "pixels": "rgba"})),
         with("picture", json!({"quality": 101})),
         with("picture", json!({"max_width": 0})),
         with("picture", json!({"deinterlace": "maybe"})),

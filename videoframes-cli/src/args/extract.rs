@@ -31,15 +31,17 @@ Examples:
   Ten frames of a remote video, by range requests:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
   One picture on stdout:
-    vf extract video.mp4 --at 50% -f png -o - > middle.png";
+    vf extract video.mp4 --at 50% -f png -o - > middle.png
+  Pixels of 32 random frames as one NumPy array, without encoding:
+    vf extract video.mp4 --random 32 -f npy -o - > frames.npy";
 
 const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
     true => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp), s3://BUCKET/KEY.zip, or - for stdout \
+        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout \
          [default: NAME.frames.zip]"
     }
     false => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp), or - for stdout [default: NAME.frames.zip]"
+        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout [default: NAME.frames.zip]"
     }
 };
 

@@ -1,6 +1,8 @@
 //! Single pictures as files or on stdout, and existing outputs.
 
 use std::fs;
+use std::io::Read;
+use std::process::Stdio;
 
 use image::ImageFormat;
 
@@ -96,6 +98,96 @@ fn stdout_gets_a_picture_for_one_picture_with_a_format_and_a_zip_otherwise() {
         let archive = zip::ZipArchive::new(std::io::Cursor::new(bytes(args)));
         assert!(archive.is_ok(), "{args:?}");
     }
+}
+
+#[test]
+fn uncompressed_pictures_are_raw_or_arrays() {
+    let place = Place::new();
+    let size = 160 * 90 * 3;
+    for (args, length) in [
+        (&["--at", "1", "-o", "one.raw"][..], size),
+        (&["--at", "1", "-o", "one.NPY"], size + 128),
+        (
+            &["--at", "1", "-o", "deep.npy", "--pixels", "RGB48"],
+            2 * size + 128,
+        ),
+        (
+            &["--at", "1", "-W", "80", "-o", "gray.raw", "--pixels", "gray8"],
+            80 * 45,
+        ),
+    ] {
+        let result = place
+            .run(&[&["extract", "video.mp4", "--json"], args].concat())
+            .json();
+        let name = result["output"].as_str().unwrap();
+        assert_eq!(fs::read(place.path(name)).unwrap().len(), length, "{args:?}");
+    }
+    let raw = fs::read(place.path("one.raw")).unwrap();
+    assert_eq!(&fs::read(place.path("one.NPY")).unwrap()[128..], &raw);
+    place.run(&["extract", "video.mp4", "--at", "1", "-o", "one.png"]);
+    let png = image::open(place.path("one.png")).unwrap().to_rgb8();
+    assert_eq!(&raw, png.as_raw());
+
+    let stdout = |args: &[&str]| {
+        let run = place.run(&[&["extract", "video.mp4", "-o", "-"], args].concat());
+        assert_eq!(run.code, Some(0), "{args:?}: {}", run.stderr);
+        run
+    };
+    // One picture has no dimension for pictures; several have one.
+    assert_eq!(stdout(&["--at", "1", "-f", "raw"]).stdout, raw);
+    assert_eq!(stdout(&["--at", "1", "-f", "npy"]).stdout[128..], raw);
+    let several = stdout(&["--at", "1,1,2", "-f", "npy"]);
+    let shape = String::from_utf8_lossy(&several.stdout[..128]).into_owned();
+    assert!(shape.contains("'shape': (3, 90, 160, 3)"), "{shape}");
+    assert!(several.stdout[128..].starts_with(&[&raw[..], &raw].concat()));
+    assert_eq!(several.stdout.len(), 128 + 3 * size);
+    assert!(several.stderr.contains("stdout: 3 frames"), "{}", several.stderr);
+    let none = stdout(&["--all", "-s", "1.001", "-e", "1.002", "-f", "npy"]);
+    assert!(String::from_utf8_lossy(&none.stdout).contains("'shape': (0, 90, 160, 3)"));
+    assert_eq!(stdout(&["--fps", "2", "-f", "raw"]).stdout.len(), 10 * size);
+}
+
+#[test]
+fn options_of_uncompressed_pictures_are_checked() {
+    let place = Place::new();
+    let extract = |args: &[&str]| place.run(&[&["extract", "video.mp4"], args].concat());
+    extract(&["-f", "png", "--pixels", "rgb24"]).fails(
+        2,
+        &[
+            "--pixels has no effect on png",
+            "hint: omit --pixels, or use --format raw or npy",
+        ],
+    );
+    extract(&["--at", "1", "-o", "x.npy", "-q", "5"])
+        .fails(2, &["--quality has no effect on npy, which is lossless"]);
+    extract(&["-f", "raw", "--pixels", "rgba"]).fails(2, &["rgba", "rgb24, gray8, yuv420p, rgb48, gray16"]);
+    extract(&["--all", "-o", "x.npy"]).fails(2, &["several pictures, but x.npy holds one"]);
+    extract(&["--all", "-f", "raw", "-o", "-", "--json"]).fails(2, &["--json and -o - both write to stdout"]);
+    extract(&["--at", "9", "-f", "raw", "-o", "-"]).fails(2, &["beyond the end"]);
+    assert_eq!(place.made(), Vec::<String>::new());
+}
+
+#[test]
+fn a_closed_pipe_ends_the_decoder() {
+    let place = Place::new();
+    let mut command = crate::vf();
+    command
+        .current_dir(place.folder.path())
+        .args(["extract", "video.mp4", "--all", "-f", "raw", "-o", "-"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = vec![0; 160 * 90 * 3];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(11),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Options for format, size and processing of pictures.
 
 use clap::Args;
-use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 
 use super::{Choice, choice};
 use crate::Failure;
@@ -11,6 +11,15 @@ const FORMATS: &[Choice<PictureFormat>] = &[
     ("jpg", &["jpeg"], PictureFormat::Jpg),
     ("png", &[], PictureFormat::Png),
     ("webp", &[], PictureFormat::Webp),
+    ("raw", &[], PictureFormat::Raw),
+    ("npy", &[], PictureFormat::Npy),
+];
+const PIXELS: &[Choice<PixelFormat>] = &[
+    ("rgb24", &[], PixelFormat::Rgb24),
+    ("gray8", &["gray"], PixelFormat::Gray8),
+    ("yuv420p", &[], PixelFormat::Yuv420p),
+    ("rgb48", &["rgb48le"], PixelFormat::Rgb48),
+    ("gray16", &["gray16le"], PixelFormat::Gray16),
 ];
 const DEINTERLACE: &[Choice<Deinterlace>] = &[
     ("auto", &[], Deinterlace::Auto),
@@ -29,6 +38,9 @@ pub struct PictureArgs {
     /// Quality of jpg and webp, 1 to 100 [default: 90]
     #[arg(short, long, value_name = "Q")]
     pub quality: Option<Quality>,
+    /// Pixel format of raw and npy, which are not encoded [default: rgb24]
+    #[arg(long, value_name = "FORMAT", value_parser = choice(PIXELS), ignore_case = true)]
+    pub pixels: Option<PixelFormat>,
     /// Maximum width; pictures keep their aspect ratio and are never enlarged
     #[arg(short = 'W', long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub width: Option<u32>,
@@ -61,18 +73,22 @@ impl PictureArgs {
     /// Returns the picture options. The format is that of `--format`, else `implied`, else the default.
     ///
     /// # Errors
-    /// Fails if a quality is given for a lossless format.
+    /// Fails if a quality is given for a lossless format, or a pixel format for an encoded format.
     pub fn options(&self, implied: Option<PictureFormat>) -> Result<PictureOptions, Failure> {
         let format = self.format.or(implied).unwrap_or_default();
-        if self.quality.is_some() && format == PictureFormat::Png {
-            return Err(
-                Failure::new(USAGE, "--quality has no effect on png, which is lossless")
-                    .hint("omit --quality, or use --format jpg or webp"),
-            );
+        let name = format.extension();
+        if self.quality.is_some() && !format.is_lossy() {
+            let text = format!("--quality has no effect on {name}, which is lossless");
+            return Err(Failure::new(USAGE, text).hint("omit --quality, or use --format jpg or webp"));
+        }
+        if self.pixels.is_some() && !format.is_uncompressed() {
+            let text = format!("--pixels has no effect on {name}, which is encoded");
+            return Err(Failure::new(USAGE, text).hint("omit --pixels, or use --format raw or npy"));
         }
         let mut options = PictureOptions::default()
             .format(format)
             .quality(self.quality.unwrap_or_default())
+            .pixels(self.pixels.unwrap_or_default())
             .rotate(!self.no_rotate)
             .deinterlace(self.deinterlace.deinterlace)
             .tonemap(self.tonemap);

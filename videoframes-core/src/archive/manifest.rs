@@ -71,10 +71,13 @@ pub struct RequestInfo {
     pub start: Option<String>,
     /// End of the range, if one was given; `+D` for a duration.
     pub end: Option<String>,
-    /// `jpg`, `png` or `webp`.
+    /// `jpg`, `png`, `webp`, `raw` or `npy`.
     pub format: String,
-    /// 1 to 100; absent for png.
+    /// 1 to 100; absent for lossless formats.
     pub quality: Option<u8>,
+    /// Pixel format of raw and npy, such as `rgb24`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<String>,
     /// Width of the box that pictures must fit.
     pub max_width: Option<u32>,
     /// Height of the box that pictures must fit.

@@ -69,6 +69,7 @@ pub trait FrameExtractor: Send + Sync + 'static {
     ///
     /// Returns a [`Surprise`](super::Surprise) as soon as a decoded frame is not the frame of the timeline, or
     /// the samples of a plan do not decode as planned. Pictures that were sent before are right.
+    /// With [`ExtractRequest::stop_at_damage`], the call may end before the last picture, with damage in its report.
     ///
     /// # Errors
     /// Errors of the decoder, of the source of planned samples, and exceeded limits.

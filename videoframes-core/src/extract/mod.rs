@@ -4,10 +4,12 @@ mod error;
 mod extractor;
 mod outcome;
 mod picture;
+mod pixels;
 mod request;
 
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;
 pub use outcome::{Decoded, ExtractReport, Scan, Surprise};
 pub use picture::{Deinterlace, Picture, PictureFormat, PictureOptions, Quality, Tonemap};
+pub use pixels::{PixelFormat, Plane};
 pub use request::{ExtractRequest, Input, PlannedInput};

@@ -5,15 +5,16 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+use super::PixelFormat;
 use crate::units::ParseUnitError;
 
-/// An encoded picture.
+/// A picture in the requested format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Picture {
     /// Index of the frame in the timeline.
     pub frame: usize,
-    /// Encoded bytes.
+    /// The complete file: the encoded picture, or its pixels.
     pub bytes: Bytes,
     /// Width in pixels.
     pub width: u32,
@@ -44,6 +45,10 @@ pub enum PictureFormat {
     Png,
     /// Lossy WebP.
     Webp,
+    /// The bytes of [`PictureOptions::pixels`] without a header.
+    Raw,
+    /// The same bytes after a header of NumPy's format.
+    Npy,
 }
 
 impl PictureFormat {
@@ -51,9 +56,19 @@ impl PictureFormat {
     pub(crate) fn max_side(self) -> Option<u32> {
         match self {
             Self::Jpg => Some(65_500),
-            Self::Png => None,
+            Self::Png | Self::Raw | Self::Npy => None,
             Self::Webp => Some(16_383),
         }
+    }
+
+    /// Returns whether the format has a quality.
+    pub fn is_lossy(self) -> bool {
+        matches!(self, Self::Jpg | Self::Webp)
+    }
+
+    /// Returns whether pictures are not encoded and have a [`PixelFormat`].
+    pub fn is_uncompressed(self) -> bool {
+        matches!(self, Self::Raw | Self::Npy)
     }
 
     /// Returns the file extension, which is also the name in manifests.
@@ -62,6 +77,8 @@ impl PictureFormat {
             Self::Jpg => "jpg",
             Self::Png => "png",
             Self::Webp => "webp",
+            Self::Raw => "raw",
+            Self::Npy => "npy",
         }
     }
 }
@@ -74,7 +91,12 @@ impl FromStr for PictureFormat {
             "jpg" | "jpeg" => Ok(Self::Jpg),
             "png" => Ok(Self::Png),
             "webp" => Ok(Self::Webp),
-            _ => Err(ParseUnitError::new(text, "a picture format: jpg, png or webp")),
+            "raw" => Ok(Self::Raw),
+            "npy" => Ok(Self::Npy),
+            _ => Err(ParseUnitError::new(
+                text,
+                "a picture format: jpg, png, webp, raw or npy",
+            )),
         }
     }
 }
@@ -165,6 +187,8 @@ pub struct PictureOptions {
     pub format: PictureFormat,
     /// Quality of lossy formats.
     pub quality: Quality,
+    /// Pixel format of uncompressed pictures.
+    pub pixels: PixelFormat,
     /// Maximum width in pixels. Pictures are never enlarged.
     pub max_width: Option<u32>,
     /// Maximum height in pixels.
@@ -182,6 +206,7 @@ impl Default for PictureOptions {
         Self {
             format: PictureFormat::default(),
             quality: Quality::default(),
+            pixels: PixelFormat::default(),
             max_width: None,
             max_height: None,
             rotate: true,
@@ -220,6 +245,13 @@ impl PictureOptions {
     #[must_use]
     pub fn quality(mut self, quality: Quality) -> Self {
         self.quality = quality;
+        self
+    }
+
+    /// Sets the pixel format of uncompressed pictures.
+    #[must_use]
+    pub fn pixels(mut self, pixels: PixelFormat) -> Self {
+        self.pixels = pixels;
         self
     }
 

@@ -57,6 +57,11 @@ pub struct ExtractRequest {
     pub picture: PictureOptions,
     /// Whether frames are deinterlaced.
     pub deinterlace: bool,
+    /// Whether the receiver may stop after any picture, so that as little as possible is read ahead.
+    pub on_demand: bool,
+    /// Whether the call ends when damage is found, with the damage in its report. No picture follows that may be
+    /// damaged.
+    pub stop_at_damage: bool,
     /// Limits of the decode.
     pub limits: Limits,
 }
@@ -71,8 +76,17 @@ impl ExtractRequest {
             frames,
             picture: PictureOptions::default(),
             deinterlace: false,
+            on_demand: false,
+            stop_at_damage: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Returns width and height of the pictures.
+    #[must_use]
+    pub fn picture_size(&self) -> (u32, u32) {
+        let (width, height) = self.video.display_size(self.picture.rotate);
+        self.picture.fit(width, height)
     }
 
     /// Returns whether an interlaced frame is a [`Surprise::Interlaced`](super::Surprise::Interlaced).

@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 
 use super::renditions::{MAX_RENDITIONS, RenditionForm, RenditionRequest};
 use crate::archive::NameTemplate;
-use crate::extract::{Deinterlace, PictureFormat, PictureOptions, Quality, Tonemap};
+use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 use crate::limits::Limits;
 use crate::pipeline::{OnDamage, Request};
 use crate::select::{End, Position, Range, Selection};
@@ -369,6 +369,9 @@ impl RangeForm {
 struct PictureForm {
     format: String,
     quality: u8,
+    /// Pixel format of uncompressed formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixels: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_width: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -389,6 +392,10 @@ impl PictureForm {
         Self {
             format: options.format.extension().to_owned(),
             quality: options.quality.get(),
+            pixels: options
+                .format
+                .is_uncompressed()
+                .then(|| options.pixels.to_string()),
             max_width: options.max_width,
             max_height: options.max_height,
             rotate: options.rotate,
@@ -413,9 +420,16 @@ impl PictureForm {
         };
         let format: PictureFormat = self.format.parse().map_err(|e| invalid("picture.format", e))?;
         let quality = Quality::new(self.quality);
+        let pixels: Option<PixelFormat> = self
+            .pixels
+            .as_ref()
+            .map(|pixels| pixels.parse())
+            .transpose()
+            .map_err(|e| invalid("picture.pixels", e))?;
         Ok(PictureOptions {
             format,
             quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,
+            pixels: pixels.unwrap_or_default(),
             max_width: side("picture.max_width", self.max_width)?,
             max_height: side("picture.max_height", self.max_height)?,
             rotate: self.rotate,
@@ -469,6 +483,7 @@ mod tests {
             json!({"stream": 1}),
             json!({"stream": "0x101"}),
             json!({"selection": {"fps": 29.97}, "picture": {"format": "webp", "quality": 70, "max_width": 640}}),
+            json!({"picture": {"format": "npy", "pixels": "gray16"}}),
             json!({"selection": {"every": "10s"}, "range": {"start": "25%", "duration": "1m"}}),
             json!({"selection": {"at": [1.5, "00:01:10.123", "50%"]}, "names": "{stem}_{index}"}),
             json!({"selection": {"count": 10}, "range": {"end": 9}, "on_damage": "partial"}),
@@ -498,6 +513,10 @@ mod tests {
             canonical(json!({"selection": {"every": "500ms"}})),
             canonical(json!({"selection": {"fps": 2}}))
         );
+        assert_eq!(
+            canonical(json!({"picture": {"format": "raw"}})),
+            canonical(json!({"picture": {"format": "RAW", "pixels": "RGB24"}}))
+        );
     }
 
     #[test]
@@ -514,6 +533,10 @@ mod tests {
             (json!({"range": {"end": 1, "duration": 1}}), "range"),
             (json!({"picture": {"format": "bmp"}}), "picture.format"),
             (json!({"picture": {"quality": 0}}), "picture.quality"),
+            (
+                json!({"picture": {"format": "raw", "pixels": "rgba"}}),
+                "picture.pixels",
+            ),
             (json!({"picture": {"max_width": 0}}), "picture.max_width"),
             (json!({"picture": {"deinterlace": "maybe"}}), "maybe"),
             (json!({"names": "../{index}"}), "names"),

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::error::Error;
+use super::frames::{FrameIter, FrameStream, FramesRequest};
 use super::outline::{self, Outline};
 use super::probe::{self, Probe};
 use super::renditions::Rendition;
@@ -22,7 +23,7 @@ use crate::limits::Limits;
 use crate::source::Source;
 use crate::video::StreamChoice;
 
-/// Pictures and compressed videos out of sources. Cheap to clone.
+/// Pictures, decoded frames and compressed videos out of sources. Cheap to clone.
 ///
 /// Every call is bounded by the [`Limits`] and ends early when the token is cancelled. A result appears at its
 /// destination as a whole or not at all, also if the future is dropped. The same source and request give
@@ -135,6 +136,50 @@ impl Pipeline {
     ) -> Result<Summary, Error> {
         self.extract_with_renditions(source, request, &[], destination)
             .await
+    }
+
+    /// Decodes the frames of `request`. The stream is returned once the frames are selected, before the first is
+    /// decoded.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use videoframes_core::Pipeline;
+    /// use videoframes_core::ffmpeg::FfmpegExtractor;
+    /// use videoframes_core::pipeline::FramesRequest;
+    /// use videoframes_core::select::Selection;
+    /// use videoframes_core::source::FileSource;
+    ///
+    /// let pipeline = Pipeline::new(FfmpegExtractor::default());
+    /// let request = FramesRequest::new(Selection::All).max_width(224);
+    /// let mut frames = pipeline.frames(FileSource::open("video.mp4")?, &request).await?;
+    /// while let Some(frame) = frames.next().await {
+    ///     let frame = frame?;
+    ///     println!("{} s: {:?}", frame.timestamp, frame.shape());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Error`]. Errors of the decode follow the frames before.
+    pub async fn frames(
+        &self,
+        source: impl Source + 'static,
+        request: &FramesRequest,
+    ) -> Result<FrameStream, Error> {
+        FrameStream::open(self.context.clone(), source, request).await
+    }
+
+    /// Decodes the frames of `request`, for programs without an async runtime. Blocks until the frames are selected.
+    ///
+    /// # Errors
+    /// See [`Pipeline::frames`].
+    pub fn frames_blocking(
+        &self,
+        source: impl Source + 'static,
+        request: &FramesRequest,
+    ) -> Result<FrameIter, Error> {
+        FrameIter::open(self.context.clone(), source, request)
     }
 
     /// Extracts pictures, and compresses the same source, which is read once for all results. Renditions are

@@ -3,7 +3,7 @@
 use super::Request;
 use super::error::Error;
 use crate::extract::PictureOptions;
-use crate::limits::{ANIMATION_SHARE, Limits};
+use crate::limits::{ANIMATION_SHARE, Limits, PICTURE_BYTES};
 use crate::select::{Pick, check_grid, select};
 use crate::units::{Rational, approximate_seconds};
 use crate::video::{Timeline, VideoInfo};
@@ -28,6 +28,12 @@ pub(super) fn check_picture_size(
         return Err(Error::LimitExceeded(format!(
             "pictures would be {width}×{height}, the limit is {} pixels",
             limits.pixels
+        )));
+    }
+    if picture.format.is_uncompressed() && picture.pixels.picture_bytes(width, height) > PICTURE_BYTES {
+        return Err(Error::LimitExceeded(format!(
+            "pictures of {width}×{height} in {} exceed {PICTURE_BYTES} bytes",
+            picture.pixels
         )));
     }
     match picture.format.max_side() {

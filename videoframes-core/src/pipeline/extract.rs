@@ -12,26 +12,39 @@ use super::perform::{Performed, perform};
 use super::probe::{Probe, inspect};
 use super::renditions::{Rendition, SharedDecode, can_share, finish, share};
 use super::session::Session;
-use super::writer::Writer;
+use super::target::{PictureTarget, PictureWriter, Selected};
+use super::writer::{ArchiveTarget, Writer};
 use super::{OnDamage, Request, Summary, Work};
 use crate::archive::Destination;
-use crate::extract::{ExtractRequest, Input, PlannedInput};
+use crate::compress::CompressReport;
+use crate::extract::{ExtractReport, ExtractRequest, Input, PlannedInput};
 use crate::select::Pick;
 use crate::video::streams::note;
 use crate::video::{NoIndex, Timeline, VideoIndex};
 
 /// One extraction.
-struct Extraction<'a> {
+pub(super) struct Extraction<'a, T> {
     session: &'a Session<'a>,
     request: &'a Request,
     renditions: &'a [Rendition],
-    destination: &'a dyn Destination,
+    target: &'a T,
     index: Result<Arc<VideoIndex>, NoIndex>,
     /// Parts of the source, if the index describes only these.
     excerpt: Option<Excerpt>,
     /// Warning about several video streams.
     stream_note: Option<String>,
     facts: Facts,
+}
+
+/// A pass that delivered all pictures.
+pub(super) struct Completed<'a, W> {
+    pub(super) writer: W,
+    pub(super) report: ExtractReport,
+    pub(super) work: Work,
+    /// Source of the renditions, if there are any.
+    subject: Option<Subject<'a>>,
+    /// Renditions of the same decode.
+    shared: Option<(SharedDecode, Vec<CompressReport>)>,
 }
 
 /// Extracts the pictures of `request`, and makes `renditions`.
@@ -45,25 +58,43 @@ pub(super) async fn extract(
     if !renditions.is_empty() {
         session.compressor()?;
     }
-    let (probe, excerpt) = match renditions.is_empty() {
-        true => inspect_for(session, request).await?,
-        false => (inspect(session, request.stream).await?, None),
-    };
-    let mut extraction = Extraction {
+    let target = ArchiveTarget {
         session,
         request,
-        renditions,
         destination,
-        index: Err(NoIndex::new("the source was not read")),
-        excerpt,
-        stream_note: None,
-        facts: Facts::new(probe.video.clone(), None),
     };
-    extraction.learn_probe(probe)?;
-    extraction.run().await
+    let mut extraction = Extraction::open(session, request, renditions, &target).await?;
+    let completed = extraction.run().await?;
+    extraction.finish(completed).await
 }
 
-impl Extraction<'_> {
+impl<'a, T: PictureTarget> Extraction<'a, T> {
+    /// Probes the source.
+    pub(super) async fn open(
+        session: &'a Session<'a>,
+        request: &'a Request,
+        renditions: &'a [Rendition],
+        target: &'a T,
+    ) -> Result<Self, Error> {
+        // Renditions need the whole source, and frames of a stream have numbers.
+        let (probe, excerpt) = match renditions.is_empty() && !target.is_immediate() {
+            true => inspect_for(session, request).await?,
+            false => (inspect(session, request.stream).await?, None),
+        };
+        let mut extraction = Self {
+            session,
+            request,
+            renditions,
+            target,
+            index: Err(NoIndex::new("the source was not read")),
+            excerpt,
+            stream_note: None,
+            facts: Facts::new(probe.video.clone(), None),
+        };
+        extraction.learn_probe(probe)?;
+        Ok(extraction)
+    }
+
     /// Adds what the container says about the video.
     fn learn_probe(&mut self, probe: Probe) -> Result<(), Error> {
         let Probe {
@@ -74,9 +105,9 @@ impl Extraction<'_> {
         } = probe;
         check_picture_size(&video, &self.request.picture, self.session.limits())?;
         self.stream_note = note(&streams, &video, self.request.stream);
-        // Extraction checks every frame of a packet timeline. A destination that cannot be started again
-        // takes only timelines of containers whose packets are their frames.
-        let reliable = self.destination.can_restart() || packets_are_frames(&video);
+        // Extraction checks every frame of a packet timeline. A target that cannot be started again takes only
+        // timelines of containers whose packets are their frames.
+        let reliable = self.target.can_restart() || packets_are_frames(&video);
         self.index = index;
         self.facts = Facts::new(video, timeline.filter(|_| reliable).map(Arc::new));
         Ok(())
@@ -89,7 +120,8 @@ impl Extraction<'_> {
         self.learn_probe(probe)
     }
 
-    async fn run(&mut self) -> Result<Summary, Error> {
+    /// Performs passes until one delivers all pictures.
+    pub(super) async fn run(&mut self) -> Result<Completed<'a, T::Writer>, Error> {
         loop {
             let Some(timeline) = self.facts.timeline.clone() else {
                 let scan = self.session.scan(&self.facts.video).await?;
@@ -115,8 +147,13 @@ impl Extraction<'_> {
             let mut policy = self.policy(combined.is_some());
             // An archive is started once nothing but the decode is left to fail.
             let input = self.input(&pass).await?;
-            let writer = self.writer(&timeline, &picks).await?;
             let job = self.job(&timeline, &picks);
+            let selected = Selected {
+                timeline,
+                picks: picks.into(),
+                has_frame_numbers: self.excerpt.is_none(),
+            };
+            let writer = self.target.start(&self.facts.video, selected).await?;
             let performed = perform(self.session, &input, job, (writer, &combined)).await;
             let (writer, outcome) = (performed.writer, performed.outcome);
             let finding = match outcome {
@@ -130,7 +167,7 @@ impl Extraction<'_> {
                         writer.abort().await;
                         Finding::Damage(damage)
                     }
-                    None => return self.finish((writer, pass), done, (subject, combined)).await,
+                    None => return Ok(self.complete((writer, &pass), done, (subject, combined))),
                 },
             };
             if self.excerpt.is_some() && policy.can_restart && !matches!(finding, Finding::Failed(_)) {
@@ -143,7 +180,7 @@ impl Extraction<'_> {
     }
 
     /// Returns the source of the renditions, if there are any.
-    async fn subject(&self) -> Result<Option<Subject<'_>>, Error> {
+    async fn subject(&self) -> Result<Option<Subject<'a>>, Error> {
         if self.renditions.is_empty() {
             return Ok(None);
         }
@@ -161,6 +198,8 @@ impl Extraction<'_> {
 
     fn choose_pass(&self, picks: &[Pick]) -> Result<Pass, Error> {
         let file = &self.session.file;
+        // A copy would delay the first frame of a stream until the whole source is read.
+        let may_copy = !self.target.is_immediate();
         let pass = Pass::choose(
             &self.facts,
             &Conditions {
@@ -169,7 +208,7 @@ impl Extraction<'_> {
                 strategy: self.request.strategy,
                 deinterlace: self.request.picture.deinterlace,
                 is_local: file.is_local(),
-                is_worth_copying: &|bytes| file.is_worth_copying(bytes),
+                is_worth_copying: &|bytes| may_copy && file.is_worth_copying(bytes),
                 decoders: self.request.decoders(),
                 can_combine: can_share(self.renditions),
             },
@@ -183,7 +222,7 @@ impl Extraction<'_> {
     fn policy(&self, combined: bool) -> Policy {
         Policy {
             strategy: self.request.strategy,
-            can_restart: self.destination.can_restart(),
+            can_restart: self.target.can_restart(),
             combined,
             renditions_optional: self.renditions.iter().all(|rendition| rendition.optional),
         }
@@ -212,23 +251,10 @@ impl Extraction<'_> {
             timeline: timeline.clone(),
             picture: self.request.picture,
             deinterlace: self.facts.deinterlace(self.request.picture.deinterlace),
+            on_demand: self.target.is_immediate(),
+            stop_at_damage: self.target.is_immediate() && self.request.on_damage == OnDamage::Fail,
             limits: *self.session.limits(),
         }
-    }
-
-    async fn writer<'w>(&'w self, timeline: &'w Timeline, picks: &'w [Pick]) -> Result<Writer<'w>, Error> {
-        Ok(Writer {
-            archive: self.destination.start().await?,
-            source: self.session.source.as_ref(),
-            request: self.request,
-            timeline,
-            picks,
-            has_frame_numbers: self.excerpt.is_none(),
-            max_bytes: self.session.limits().output_bytes,
-            progress: self.session.context.on_progress.as_ref(),
-            frames: Vec::with_capacity(picks.len()),
-            bytes: 0,
-        })
     }
 
     /// Returns the damage that prevents a result.
@@ -237,13 +263,13 @@ impl Extraction<'_> {
         damage.filter(|_| self.request.on_damage == OnDamage::Fail)
     }
 
-    /// Makes the remaining renditions, and completes the archive.
-    async fn finish(
+    /// Adds the knowledge about the video to the report of the last pass.
+    fn complete(
         &self,
-        (writer, pass): (Writer<'_>, Pass),
+        (writer, pass): (T::Writer, &Pass),
         done: Performed,
-        (subject, combined): (Option<Subject<'_>>, Option<SharedDecode>),
-    ) -> Result<Summary, Error> {
+        (subject, combined): (Option<Subject<'a>>, Option<SharedDecode>),
+    ) -> Completed<'a, T::Writer> {
         let Performed {
             pictures: mut report,
             videos,
@@ -251,9 +277,36 @@ impl Extraction<'_> {
         report.damage = self.facts.damage.clone().or(report.damage);
         report.warnings.extend(self.stream_note.clone());
         report.warnings.extend(begins_late(&self.facts.video));
-        let shared = combined.map(|shared| (shared, videos));
-        let renditions = match &subject {
-            Some(subject) => finish(self.renditions, subject, shared).await,
+        Completed {
+            writer,
+            report,
+            work: Work {
+                strategy: pass.strategy(),
+                fallback: self.facts.failed_plan.clone(),
+                samples: match &pass {
+                    Pass::Planned { plan, .. } => Some(plan.samples),
+                    Pass::Whole(_) | Pass::Combined => None,
+                },
+                bytes_read: self.session.source.bytes_read(),
+            },
+            subject,
+            shared: combined.map(|shared| (shared, videos)),
+        }
+    }
+}
+
+impl<'a> Extraction<'a, ArchiveTarget<'a>> {
+    /// Makes the remaining renditions, and completes the archive.
+    async fn finish(&self, completed: Completed<'a, Writer<'a>>) -> Result<Summary, Error> {
+        let Completed {
+            writer,
+            report,
+            mut work,
+            subject,
+            shared,
+        } = completed;
+        let renditions = match subject {
+            Some(subject) => finish(self.renditions, &subject, shared).await,
             None => Ok(Vec::new()),
         };
         let renditions = match renditions {
@@ -263,15 +316,7 @@ impl Extraction<'_> {
                 return Err(error);
             }
         };
-        let work = Work {
-            strategy: pass.strategy(),
-            fallback: self.facts.failed_plan.clone(),
-            samples: match &pass {
-                Pass::Planned { plan, .. } => Some(plan.samples),
-                Pass::Whole(_) | Pass::Combined => None,
-            },
-            bytes_read: self.session.source.bytes_read(),
-        };
+        work.bytes_read = self.session.source.bytes_read();
         let summary = writer.finish(&self.facts.video, report, work).await?;
         Ok(Summary {
             renditions,

@@ -4,6 +4,7 @@
 //! extract:  Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ archive ─▶ Summary
 //!                             ▲                       │
 //!                             └──── Facts::learn ◀────┘ surprise
+//! frames:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ FrameStream
 //! compress: Session ─probe─▶ Subject ─▶ compressor ─▶ verified draft ─▶ target ─▶ Compressed
 //! ```
 
@@ -16,6 +17,7 @@ mod error;
 mod excerpt;
 mod extract;
 mod facts;
+mod frames;
 mod input;
 mod outline;
 mod pass;
@@ -27,10 +29,12 @@ mod scratch;
 mod session;
 mod space;
 mod summary;
+mod target;
 mod writer;
 
 pub use self::builder::Pipeline;
 pub use self::error::Error;
+pub use self::frames::{Frame, FrameIter, FrameStream, FramesRequest, FramesSummary};
 pub use self::outline::Outline;
 pub use self::probe::Probe;
 pub use self::renditions::{Rendition, RenditionOutcome};

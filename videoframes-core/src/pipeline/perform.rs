@@ -6,7 +6,7 @@ use super::error::Error;
 use super::facts::Finding;
 use super::renditions::SharedDecode;
 use super::session::Session;
-use super::writer::Writer;
+use super::target::PictureWriter;
 use crate::compress::{CombinedReport, CombinedRequest, CompressReport};
 use crate::extract::{Decoded, ExtractReport, ExtractRequest, Input, Picture};
 
@@ -18,18 +18,18 @@ pub(super) struct Performed {
 }
 
 /// Outcome of a pass, and the writer with the pictures received so far.
-pub(super) struct Written<'a> {
-    pub(super) writer: Writer<'a>,
+pub(super) struct Written<W> {
+    pub(super) writer: W,
     pub(super) outcome: Result<Performed, Finding>,
 }
 
 /// Decodes `input` and writes the pictures as they arrive.
-pub(super) async fn perform<'a>(
+pub(super) async fn perform<W: PictureWriter>(
     session: &Session<'_>,
     input: &Input,
     job: ExtractRequest,
-    (mut writer, combined): (Writer<'a>, &Option<SharedDecode>),
-) -> Written<'a> {
+    (mut writer, combined): (W, &Option<SharedDecode>),
+) -> Written<W> {
     let (sender, mut receiver) = mpsc::channel(1);
     let decoding = async {
         match combined {

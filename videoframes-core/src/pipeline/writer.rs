@@ -1,59 +1,86 @@
 //! Writer of pictures and their manifest.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::error::Error;
+use super::session::Session;
+use super::target::{PictureTarget, PictureWriter, Selected};
 use super::{Progress, Request, Summary, Work};
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
-use crate::archive::{Archive, MANIFEST_NAME, NameFields};
+use crate::archive::{Archive, Destination, MANIFEST_NAME, NameFields};
 use crate::digest;
-use crate::extract::{ExtractReport, Picture, PictureFormat};
+use crate::extract::{ExtractReport, Picture};
 use crate::select::{End, Pick, notes};
 use crate::source::Source;
 use crate::units::approximate_seconds;
-use crate::video::{Timeline, VideoInfo};
+use crate::video::VideoInfo;
 
-/// Writes the pictures of `picks` as they arrive.
-pub(super) struct Writer<'a> {
-    pub(super) archive: Box<dyn Archive>,
-    pub(super) source: &'a dyn Source,
+/// An archive as the target of an extraction.
+pub(super) struct ArchiveTarget<'a> {
+    pub(super) session: &'a Session<'a>,
     pub(super) request: &'a Request,
-    pub(super) timeline: &'a Timeline,
-    pub(super) picks: &'a [Pick],
-    /// Whether the indices into the timeline are the frame numbers.
-    pub(super) has_frame_numbers: bool,
-    /// Maximum size of the result in bytes.
-    pub(super) max_bytes: u64,
-    pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
-    pub(super) frames: Vec<FrameInfo>,
-    pub(super) bytes: u64,
+    pub(super) destination: &'a dyn Destination,
 }
 
-impl Writer<'_> {
-    /// Returns whether no byte has been written yet.
-    pub(super) fn is_untouched(&self) -> bool {
+impl<'a> PictureTarget for ArchiveTarget<'a> {
+    type Writer = Writer<'a>;
+
+    fn can_restart(&self) -> bool {
+        self.destination.can_restart()
+    }
+
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
+    async fn start(&self, _: &VideoInfo, selected: Selected) -> Result<Writer<'a>, Error> {
+        Ok(Writer {
+            archive: self.destination.start().await?,
+            source: self.session.source.as_ref(),
+            request: self.request,
+            max_bytes: self.session.limits().output_bytes,
+            progress: self.session.context.on_progress.as_ref(),
+            frames: Vec::with_capacity(selected.picks.len()),
+            selected,
+            bytes: 0,
+        })
+    }
+}
+
+/// Writes the pictures of the picks as they arrive.
+pub(super) struct Writer<'a> {
+    archive: Box<dyn Archive>,
+    source: &'a dyn Source,
+    request: &'a Request,
+    selected: Selected,
+    /// Maximum size of the result in bytes.
+    max_bytes: u64,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+    frames: Vec<FrameInfo>,
+    bytes: u64,
+}
+
+impl PictureWriter for Writer<'_> {
+    fn is_untouched(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Removes the archive.
-    pub(super) async fn abort(self) {
+    async fn abort(self) {
         self.archive.abort().await;
     }
 
-    /// Writes a picture once for every pick of its frame.
-    pub(super) async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
+    async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
         let sha256 = digest::sha256(&picture.bytes);
         let mut repeated = false;
-        while let Some(pick) = self
-            .picks
-            .get(self.frames.len())
-            .filter(|p| p.frame == picture.frame)
-        {
+        let picks = Arc::clone(&self.selected.picks);
+        while let Some(pick) = picks.get(self.frames.len()).filter(|p| p.frame == picture.frame) {
             let info = FrameInfo {
                 repeated,
                 ..self.describe(pick, &picture, &sha256)
             };
-            let next = self.picks.get(self.frames.len() + 1);
+            let next = picks.get(self.frames.len() + 1);
             // The last entry consumes the picture, so that a large picture is not held twice.
             let content = if next.is_some_and(|p| p.frame == picture.frame) {
                 picture.bytes.clone()
@@ -65,18 +92,21 @@ impl Writer<'_> {
             repeated = true;
             (self.progress)(Progress {
                 frames: self.frames.len() as u64,
-                total: self.picks.len() as u64,
+                total: picks.len() as u64,
                 bytes: self.bytes,
             });
         }
         Ok(())
     }
+}
 
+impl Writer<'_> {
     /// Returns the entry of the first pick of a frame.
     fn describe(&self, pick: &Pick, picture: &Picture, sha256: &str) -> FrameInfo {
         let index = self.frames.len();
-        let pts = self.timeline.pts()[pick.frame];
-        let time = self.timeline.time(pick.frame);
+        let timeline = &self.selected.timeline;
+        let pts = timeline.pts()[pick.frame];
+        let time = timeline.time(pick.frame);
         let milliseconds = (time * crate::units::Rational::from_integer(1000))
             .floor()
             .to_integer();
@@ -90,12 +120,12 @@ impl Writer<'_> {
         FrameInfo {
             index,
             file: format!("{name}.{}", self.request.picture.format.extension()),
-            frame: self.has_frame_numbers.then_some(pick.frame as u64),
+            frame: self.selected.has_frame_numbers.then_some(pick.frame as u64),
             target: pick.target.to_string(),
             pts,
-            time_base: self.timeline.time_base().to_string(),
+            time_base: timeline.time_base().to_string(),
             timestamp_s: approximate_seconds(time),
-            duration_s: approximate_seconds(self.timeline.frame_duration(pick.frame)),
+            duration_s: approximate_seconds(timeline.frame_duration(pick.frame)),
             width: picture.width,
             height: picture.height,
             bytes: picture.bytes.len() as u64,
@@ -138,7 +168,7 @@ impl Writer<'_> {
                 height: video.height,
                 rotation: video.orientation.degrees(),
                 frame_rate: video.frame_rate.map(|r| r.to_string()),
-                duration_s: approximate_seconds(self.timeline.duration()),
+                duration_s: approximate_seconds(self.selected.timeline.duration()),
             },
             request: canonical(self.request),
             partial: report.damage.is_some(),
@@ -153,7 +183,8 @@ impl Writer<'_> {
             return Err(error);
         }
         let request = self.request;
-        let notes = notes(self.timeline, &request.selection, &request.range, self.picks);
+        let Selected { timeline, picks, .. } = &self.selected;
+        let notes = notes(timeline, &request.selection, &request.range, picks);
         let bytes = self.archive.finish().await?;
         Ok(Summary {
             manifest,
@@ -176,7 +207,11 @@ fn canonical(request: &Request) -> RequestInfo {
             End::After(length) => format!("+{length}"),
         }),
         format: picture.format.extension().to_owned(),
-        quality: (picture.format != PictureFormat::Png).then(|| picture.quality.get()),
+        quality: picture.format.is_lossy().then(|| picture.quality.get()),
+        pixels: picture
+            .format
+            .is_uncompressed()
+            .then(|| picture.pixels.to_string()),
         max_width: picture.max_width,
         max_height: picture.max_height,
         rotate: picture.rotate,

@@ -63,6 +63,8 @@ async fn packets_and_frames_agree(extractor: &dyn FrameExtractor, video: &Path) 
         frames: vec![0, 1, count - 2, count - 1],
         picture: PictureOptions::default(),
         deinterlace: false,
+        on_demand: false,
+        stop_at_damage: false,
         limits,
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Write;
 
+use super::colours::{colours, direct_colours, is_flattened, is_gray, on_white};
 use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, rotation, tonemap_chain};
@@ -190,8 +191,13 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
         ]
         .map(str::to_owned)
         .into(),
+        PictureFormat::Raw | PictureFormat::Npy => ["-c:v", "rawvideo"].map(str::to_owned).into(),
     };
     args.extend(encoder.into_iter().map(OsString::from));
+    let muxer = match picture.format.is_uncompressed() {
+        true => "rawvideo",
+        false => "image2pipe",
+    };
     let output = [
         "-flags:v",
         "+bitexact",
@@ -200,7 +206,7 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
         "-map_metadata",
         "-1",
         "-f",
-        "image2pipe",
+        muxer,
         "pipe:1",
     ];
     args.extend(output.map(OsString::from));
@@ -273,15 +279,12 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         (input_matrix(video), input_range(video))
     };
     let alpha = video.alpha && !tonemap;
-    let (output, format) = match (picture.format, alpha) {
-        (PictureFormat::Jpg, false) => (":out_color_matrix=bt601:out_range=pc", "yuvj420p"),
-        (PictureFormat::Webp, false) => (":out_color_matrix=bt601:out_range=tv", "yuv420p"),
-        (PictureFormat::Webp, true) => (":out_color_matrix=bt601:out_range=tv", "yuva420p"),
-        (PictureFormat::Png, false) => ("", "rgb24"),
-        (PictureFormat::Png, true) => ("", "rgba"),
-        // Flattened below.
-        (PictureFormat::Jpg, true) => ("", "gbrap"),
+    let matrix = if is_gray(picture) && matrix != "auto" {
+        "bt601"
+    } else {
+        matrix
     };
+    let target = colours(video, picture, (matrix, range), alpha);
     let direct =
         direct_colours(video, picture, matrix, range).filter(|_| !tonemap && !alpha && pad.is_some());
     let forget = filters::forget_matrix(video).filter(|_| !tonemap);
@@ -294,50 +297,28 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     }
     filters.push(match direct {
         Some(colours) => format!("{scale}:flags=bicubic+accurate_rnd,{colours},setsar=1"),
-        None => format!(
-            "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
-             :in_color_matrix={matrix}:in_range={range}{output},setsar=1,format={format}"
-        ),
+        None => {
+            // Older padding filters do not support packed RGB with 16 bits.
+            let format = target.format.replace("rgb48le", "gbrp16le");
+            let options = &target.options;
+            format!(
+                "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
+                 :in_color_matrix={matrix}:in_range={range}{options},setsar=1,format={format}"
+            )
+        }
     });
     filters.extend(pad);
-    if alpha && picture.format == PictureFormat::Jpg {
-        filters.push(ON_WHITE.to_owned());
+    if alpha && is_flattened(picture.format) {
+        let flattened = colours(video, picture, (matrix, range), false);
+        filters.push(on_white(target.format, &flattened));
+    } else if picture.format.is_uncompressed() {
+        // Nothing else fixes the format of the output.
+        filters.push(format!(
+            "scale=flags=bicubic+accurate_rnd,format={}",
+            target.format
+        ));
     }
     filters
-}
-
-/// Puts pictures with an alpha channel on a white background and converts them to the colour format of JPEG. In
-/// the negative the background is black, which is the result of multiplying colours by alpha.
-const ON_WHITE: &str = "negate,premultiply=inplace=1,negate,format=gbrp,\
-                        scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:out_color_matrix=bt601\
-                        :out_range=pc,format=yuvj420p";
-
-/// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG or WebP, directly from
-/// YUV to YUV. The filter preserves chroma sharpness and takes about a fifth of the time of `scale`, which converts
-/// via RGB. Returns `None` where the filter does not support the conversion.
-fn direct_colours(video: &VideoInfo, picture: &PictureOptions, matrix: &str, range: &str) -> Option<String> {
-    let space = match matrix {
-        "bt709" => "bt709",
-        "bt601" => "smpte170m",
-        "fcc" => "fcc",
-        "smpte240m" => "smpte240m",
-        "bt2020" => "bt2020nc",
-        _ => return None,
-    };
-    let output = match picture.format {
-        PictureFormat::Jpg => "pc",
-        PictureFormat::Webp => "tv",
-        PictureFormat::Png => return None,
-    };
-    let planar = ["yuv420p", "yuv420p10le", "yuv420p12le"].contains(&video.pixel_format.as_str());
-    let even = video.width.is_multiple_of(2) && video.height.is_multiple_of(2);
-    // Primaries and transfer have the same names on both sides, so that they stay unchanged.
-    (planar && even && range == "tv").then(|| {
-        format!(
-            "colorspace=ispace={space}:irange=tv:iprimaries=bt709:itrc=bt709\
-             :space=smpte170m:range={output}:primaries=bt709:trc=bt709:fast=1:format=yuv420p"
-        )
-    })
 }
 
 /// Returns an expression that is true for the picked timestamps: a range if all frames of the range are picked,

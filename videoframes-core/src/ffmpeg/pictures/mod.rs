@@ -2,6 +2,7 @@
 
 mod args;
 pub(crate) mod capable;
+mod colours;
 pub(crate) mod deliver;
 mod extractor;
 mod feed;

@@ -23,6 +23,7 @@ use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::left_out::LeftOut;
 use crate::ffmpeg::process::memory::Workload;
 use crate::ffmpeg::process::programs::Programs;
+use crate::ffmpeg::process::split::Framing;
 use crate::limits::{Limits, WAITING_PICTURES_BYTES};
 
 /// Reason why an extraction ends early.
@@ -95,7 +96,10 @@ impl Decoders<'_> {
         let mut report = ExtractReport::default();
         let source = Arc::clone(&self.input.source);
         let ahead = ReadAhead::new(source, ranges(self.input.clone(), runs.to_vec()), self.jobs);
-        let ahead = Arc::new(Mutex::new(ahead));
+        let ahead = Arc::new(Mutex::new(match self.request.on_demand {
+            true => ahead.begin_small(),
+            false => ahead,
+        }));
         let mut rest = runs;
         while !rest.is_empty() {
             let (done, decoded) = self.decode(rest, &ahead, send)?;
@@ -191,10 +195,11 @@ impl Decoders<'_> {
                 return Err(Interruption::Surprise(Surprise::Interlaced));
             }
             delivery.take(event)?;
-            delivery.send(send)?;
+            // A decoder reports damage before the frame, so no damaged picture is sent.
             if let Some(damage) = decode.damage(None) {
                 return Err(Interruption::plan_failed(damage));
             }
+            delivery.send(send)?;
             if delivery.delivered == total {
                 // Dropping the decode ends ffmpeg.
                 return Ok((runs.len(), decode.report(&[], None)));
@@ -229,7 +234,7 @@ impl Decoders<'_> {
             DecodeCommand {
                 args: args::extract_planned(self.request, self.threads, self.limits.pixels),
                 stdin: Stdin::Parts(parts),
-                format: Some(self.request.picture.format),
+                pictures: Some(Framing::new(self.request)),
                 left_out: Some(left_out),
             },
             self.limits.stall,

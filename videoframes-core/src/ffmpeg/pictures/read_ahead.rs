@@ -28,7 +28,9 @@ pub(super) struct ReadAhead {
     requested: VecDeque<(usize, AbortOnDropHandle<io::Result<Bytes>>)>,
     /// A read that is returned again.
     returned: Option<Bytes>,
-    /// Maximum number of requested reads. One is requested in any case.
+    /// Number of reads that may be requested at once. One is requested in any case.
+    reads: usize,
+    /// Maximum of `reads`.
     max_reads: usize,
     /// Maximum number of requested bytes. One read is requested in any case.
     max_bytes: usize,
@@ -52,9 +54,16 @@ impl ReadAhead {
             waiting: ranges.peekable(),
             requested: VecDeque::new(),
             returned: None,
+            reads: max_reads,
             max_reads,
             max_bytes: READ_AHEAD_BYTES / jobs,
         }
+    }
+
+    /// Begins with one read at a time, and doubles the number with every read: the decoder may need a few only.
+    pub(super) fn begin_small(mut self) -> Self {
+        self.reads = 1;
+        self
     }
 
     /// Returns the bytes of the next range.
@@ -66,6 +75,7 @@ impl ReadAhead {
         let (length, read) = self.requested.pop_front().ok_or(io::ErrorKind::UnexpectedEof)?;
         // The source is busy while the decoder works on these bytes.
         self.request();
+        self.reads = (2 * self.reads).min(self.max_reads);
         let bytes = read.await.map_err(io::Error::other)??;
         if bytes.len() == length {
             Ok(bytes)
@@ -85,7 +95,7 @@ impl ReadAhead {
         while let Some(range) = self.waiting.peek() {
             let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             let reads = self.requested.len();
-            if reads > 0 && (reads >= self.max_reads || bytes.saturating_add(length) > self.max_bytes) {
+            if reads > 0 && (reads >= self.reads || bytes.saturating_add(length) > self.max_bytes) {
                 return;
             }
             let (source, offset) = (Arc::clone(&self.source), range.start);

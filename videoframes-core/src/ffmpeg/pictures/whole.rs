@@ -15,6 +15,7 @@ use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::memory::Workload;
+use crate::ffmpeg::process::split::Framing;
 use crate::video::TimelineBuilder;
 
 /// Reason why an extraction ends early.
@@ -67,6 +68,9 @@ pub(crate) fn extract(
             decode.set_lead_in(false);
         }
         delivery.take(event, additional.as_mut())?;
+        if request.stop_at_damage && decode.new_damage(Some(invocation.input)).is_some() {
+            break;
+        }
         while let Some(picture) = delivery.ready(false)? {
             pictures.send(picture)?;
         }
@@ -74,6 +78,10 @@ pub(crate) fn extract(
             // Decoding stops after the last pick. Dropping the decode ends ffmpeg.
             return Ok(decode.report(&capable.warnings, Some(invocation.input)));
         }
+    }
+    if request.stop_at_damage && decode.damage(Some(invocation.input)).is_some() {
+        // The damage may concern the pictures that are left.
+        return Ok(decode.report(&capable.warnings, Some(invocation.input)));
     }
     delivery.ended()?;
     while let Some(picture) = delivery.ready(true)? {
@@ -127,11 +135,10 @@ fn start<'a>(
         ffmpeg = ffmpeg.with_files(outputs.file_bytes);
     }
     let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
-    let format = Some(request.picture.format);
     let command = DecodeCommand {
         args,
         stdin,
-        format,
+        pictures: Some(Framing::new(request)),
         left_out: None,
     };
     let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
@@ -353,6 +360,8 @@ mod tests {
             frames: frames.to_vec(),
             picture: PictureOptions::default(),
             deinterlace: false,
+            on_demand: false,
+            stop_at_damage: false,
             limits: crate::limits::Limits::default(),
         }
     }

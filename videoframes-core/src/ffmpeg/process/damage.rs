@@ -26,6 +26,8 @@ pub(crate) struct Evidence {
     marked: BTreeMap<u32, Marked>,
     /// Number of marked packets that were passed to a decoder, by stream. The demuxer runs far ahead of decoders.
     decoded: BTreeMap<u32, usize>,
+    /// Number of pieces of evidence.
+    pieces: u64,
 }
 
 /// Packets of one stream that are marked as corrupt.
@@ -37,7 +39,13 @@ struct Marked {
 }
 
 impl Evidence {
+    /// Returns the number of pieces of evidence so far.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
     pub(crate) fn add_error(&mut self, words: String) {
+        self.pieces += 1;
         let slot = match self.lead_in {
             true => &mut self.head,
             false => &mut self.first,
@@ -58,6 +66,7 @@ impl Evidence {
     }
 
     pub(crate) fn corrupt_input(&mut self, stream: u32) {
+        self.pieces += 1;
         let known = self.decoded.contains_key(&stream);
         if known || self.decoded.len() < MARKED_STREAMS {
             *self.decoded.entry(stream).or_default() += 1;

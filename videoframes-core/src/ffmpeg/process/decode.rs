@@ -21,10 +21,10 @@ pub(crate) use super::log::Frame;
 use super::log::{LogLine, LogReader};
 use super::program::Program;
 use super::space;
-use super::split::PictureReader;
+use super::split::{Framing, PictureReader};
 use super::version::Version;
 use super::watchdog::{Timeout, Watchdog};
-use crate::extract::{ExtractError, ExtractReport, PictureFormat};
+use crate::extract::{ExtractError, ExtractReport};
 use crate::limits::DAMAGE_MESSAGES;
 
 /// Number of error lines kept for an error message.
@@ -77,8 +77,8 @@ enum Message {
 pub(crate) struct DecodeCommand {
     pub(crate) args: Vec<OsString>,
     pub(crate) stdin: Stdin,
-    /// Format of the pictures on stdout, if the command writes any.
-    pub(crate) format: Option<PictureFormat>,
+    /// Framing of the pictures on stdout, if the command writes any.
+    pub(crate) pictures: Option<Framing>,
     /// References that were left out of the input.
     pub(crate) left_out: Option<Arc<LeftOut>>,
 }
@@ -89,7 +89,7 @@ impl DecodeCommand {
         Self {
             args,
             stdin: Stdin::Empty,
-            format: None,
+            pictures: None,
             left_out: None,
         }
     }
@@ -108,6 +108,8 @@ pub(crate) struct Decode<'a> {
     open_pipes: u8,
     version: Option<Version>,
     evidence: Evidence,
+    /// Pieces of evidence at the last search for new damage.
+    examined: u64,
     left_out: Option<Arc<LeftOut>>,
     /// Whether an output prints the metadata of the source into the log.
     doubtful: bool,
@@ -128,7 +130,7 @@ impl<'a> Decode<'a> {
         let DecodeCommand {
             args,
             stdin,
-            format,
+            pictures,
             left_out,
         } = command;
         let mut child = ChildGroup::ffmpeg(program, args)?;
@@ -149,7 +151,7 @@ impl<'a> Decode<'a> {
         }
         if let Some(stdout) = child.take_stdout() {
             open_pipes += 1;
-            std::thread::spawn(move || read_pictures(stdout, format, &sender));
+            std::thread::spawn(move || read_pictures(stdout, pictures, &sender));
         }
         Ok(Self {
             watchdog: Watchdog::new(child, stdin, Timeout::Stall(stall), cancel),
@@ -161,6 +163,7 @@ impl<'a> Decode<'a> {
             open_pipes,
             version: None,
             evidence: Evidence::default(),
+            examined: 0,
             left_out,
             doubtful: false,
             frames: 0,
@@ -175,6 +178,13 @@ impl<'a> Decode<'a> {
             warnings: warnings.to_vec(),
             damage: self.damage(input),
         }
+    }
+
+    /// Returns new damage: `None` if the log contains no new evidence since the last call.
+    pub(crate) fn new_damage(&mut self, input: Option<&Path>) -> Option<String> {
+        let pieces = self.evidence.pieces();
+        let is_new = std::mem::replace(&mut self.examined, pieces) != pieces;
+        is_new.then(|| self.damage(input)).flatten()
     }
 
     /// Returns the damage found in `input` so far. Where an output keeps the metadata of its source, the log
@@ -390,15 +400,15 @@ fn message(line: LogLine, errors: &LogErrors) -> Option<Message> {
     })
 }
 
-fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &SyncSender<Message>) {
-    let Some(format) = format else {
+fn read_pictures(stdout: impl io::Read, framing: Option<Framing>, sender: &SyncSender<Message>) {
+    let Some(framing) = framing else {
         let mut stdout = stdout;
         let _ = io::copy(&mut stdout, &mut io::sink());
         let _ = sender.send(Message::PipeClosed);
         return;
     };
-    let in_flight = Arc::new(InFlight::default());
-    let mut pictures = PictureReader::new(stdout, format);
+    let in_flight = Arc::new(InFlight::new(framing.in_flight()));
+    let mut pictures = PictureReader::new(stdout, framing);
     loop {
         // The last picture is read without waiting for capacity, since the end of the stream may only become
         // visible afterwards.
@@ -420,24 +430,29 @@ fn read_pictures(stdout: impl io::Read, format: Option<PictureFormat>, sender: &
     }
 }
 
-/// Bytes of encoded pictures between ffmpeg's stdout and their destination. Waiting for capacity slows ffmpeg
-/// down when pictures are written slowly, and bounds memory.
-#[derive(Default)]
+/// Bytes of pictures between ffmpeg's stdout and their destination. Waiting for capacity slows ffmpeg down when
+/// pictures are written slowly, and bounds memory.
 struct InFlight {
     bytes: Mutex<usize>,
     less: Condvar,
+    /// Number of bytes below which another picture is read.
+    capacity: usize,
 }
 
 impl InFlight {
-    /// Limit below which another picture is read: several small pictures are in flight at once, or one large
-    /// picture.
-    const ENOUGH: usize = 4 << 20;
+    fn new(capacity: usize) -> Self {
+        Self {
+            bytes: Mutex::default(),
+            less: Condvar::new(),
+            capacity,
+        }
+    }
 
     fn wait_for_capacity(&self) {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let _capacity = self
             .less
-            .wait_while(bytes, |bytes| *bytes >= Self::ENOUGH)
+            .wait_while(bytes, |bytes| *bytes >= self.capacity)
             .unwrap_or_else(PoisonError::into_inner);
     }
 

@@ -17,6 +17,6 @@ pub(crate) mod programs;
 pub(crate) mod registry;
 pub(crate) mod space;
 pub(crate) mod spawn;
-mod split;
+pub(crate) mod split;
 pub(crate) mod version;
 pub(crate) mod watchdog;

@@ -1,25 +1,77 @@
-//! Splits a stream of concatenated pictures, based on the structure of each format.
+//! Splits a stream of concatenated pictures, by the structure of each format or by a fixed size.
 
 use std::io::{self, Read};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::extract::PictureFormat;
+use crate::extract::{ExtractRequest, PictureFormat};
 use crate::limits::PICTURE_BYTES;
+
+/// How the pictures of a stream are delimited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By the structure of JPEG.
+    Jpeg,
+    /// By the structure of PNG.
+    Png,
+    /// By the structure of WebP.
+    Webp,
+    /// By a fixed number of bytes. The reader adds the header to each picture.
+    Fixed {
+        header: Vec<u8>,
+        bytes: usize,
+        width: u32,
+        height: u32,
+    },
+}
+
+impl Framing {
+    /// Returns the framing of the requested pictures.
+    pub(crate) fn new(request: &ExtractRequest) -> Self {
+        let (width, height) = request.picture_size();
+        let pixels = request.picture.pixels;
+        let header = match request.picture.format {
+            PictureFormat::Jpg => return Self::Jpeg,
+            PictureFormat::Png => return Self::Png,
+            PictureFormat::Webp => return Self::Webp,
+            PictureFormat::Raw => Vec::new(),
+            PictureFormat::Npy => pixels.npy_header(width, height, None),
+        };
+        Self::Fixed {
+            header,
+            bytes: pixels.picture_bytes(width, height),
+            width,
+            height,
+        }
+    }
+}
+
+impl Framing {
+    /// Returns the number of bytes in flight below which another picture is read: several small pictures are in
+    /// flight at once, or one large picture. Uncompressed pictures are large, and a decoder should not wait for each.
+    pub(crate) fn in_flight(&self) -> usize {
+        const ENCODED: usize = 4 << 20;
+        const UNCOMPRESSED: usize = 32 << 20;
+        match self {
+            Self::Fixed { bytes, .. } => bytes.saturating_mul(4).clamp(ENCODED, UNCOMPRESSED),
+            Self::Jpeg | Self::Png | Self::Webp => ENCODED,
+        }
+    }
+}
 
 /// Reads pictures one by one.
 pub(crate) struct PictureReader<R> {
     reader: R,
-    format: PictureFormat,
+    framing: Framing,
     buffer: BytesMut,
     ended: bool,
 }
 
 impl<R: Read> PictureReader<R> {
-    pub(crate) fn new(reader: R, format: PictureFormat) -> Self {
+    pub(crate) fn new(reader: R, framing: Framing) -> Self {
         Self {
             reader,
-            format,
+            framing,
             buffer: BytesMut::new(),
             ended: false,
         }
@@ -40,10 +92,11 @@ impl<R: Read> PictureReader<R> {
     pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
         let mut scan = Scan::default();
         loop {
-            let end = match self.format {
-                PictureFormat::Jpg => scan.jpeg(&self.buffer)?,
-                PictureFormat::Png => scan.png(&self.buffer)?,
-                PictureFormat::Webp => scan.webp(&self.buffer)?,
+            let end = match self.framing {
+                Framing::Jpeg => scan.jpeg(&self.buffer)?,
+                Framing::Png => scan.png(&self.buffer)?,
+                Framing::Webp => scan.webp(&self.buffer)?,
+                Framing::Fixed { .. } => return self.next_fixed(),
             };
             if let Some(end) = end {
                 return Ok(Some((
@@ -64,6 +117,33 @@ impl<R: Read> PictureReader<R> {
             }
             self.fill()?;
         }
+    }
+
+    /// Returns the next picture of a fixed size. The bytes that are not buffered yet are read to their final position.
+    fn next_fixed(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
+        if self.is_at_end()? {
+            return Ok(None);
+        }
+        let Framing::Fixed {
+            header,
+            bytes,
+            width,
+            height,
+        } = &self.framing
+        else {
+            return Ok(None);
+        };
+        if *bytes > PICTURE_BYTES {
+            return Err(invalid("a picture exceeds the maximum size"));
+        }
+        let mut picture = vec![0; header.len() + bytes];
+        let (head, pixels) = picture.split_at_mut(header.len());
+        head.copy_from_slice(header);
+        let buffered = self.buffer.split_to(self.buffer.len().min(*bytes));
+        let (first, rest) = pixels.split_at_mut(buffered.len());
+        first.copy_from_slice(&buffered);
+        self.reader.read_exact(rest)?;
+        Ok(Some((picture.into(), *width, *height)))
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -237,7 +317,7 @@ mod tests {
             }
         }
         let stream = [JPEG, JPEG].concat();
-        let mut reader = PictureReader::new(Drip(&stream), PictureFormat::Jpg);
+        let mut reader = PictureReader::new(Drip(&stream), Framing::Jpeg);
         for _ in 0..2 {
             let (bytes, width, height) = reader.next().unwrap().unwrap();
             assert_eq!((&bytes[..], width, height), (JPEG, 5, 3));
@@ -246,21 +326,45 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_a_fixed_size_get_their_header() {
+        let framing = Framing::Fixed {
+            header: b"head".to_vec(),
+            bytes: 3,
+            width: 3,
+            height: 1,
+        };
+        let mut reader = PictureReader::new(&b"abcdef"[..], framing.clone());
+        for expected in [b"headabc", b"headdef"] {
+            let (bytes, width, height) = reader.next().unwrap().unwrap();
+            assert_eq!((&bytes[..], width, height), (&expected[..], 3, 1));
+        }
+        assert!(reader.next().unwrap().is_none());
+        let mut truncated = PictureReader::new(&b"abcd"[..], framing.clone());
+        assert!(truncated.next().is_ok() && truncated.next().is_err());
+
+        // Larger than one read.
+        let large = vec![7; 300_000];
+        let framing = Framing::Fixed {
+            header: Vec::new(),
+            bytes: 150_000,
+            width: 150_000,
+            height: 1,
+        };
+        let mut reader = PictureReader::new(&large[..], framing);
+        for _ in 0..2 {
+            assert_eq!(reader.next().unwrap().unwrap().0, &large[..150_000]);
+        }
+        assert!(reader.is_at_end().unwrap());
+    }
+
+    #[test]
     fn rejects_truncated_streams_and_other_formats() {
+        assert!(PictureReader::new(&JPEG[..20], Framing::Jpeg).next().is_err());
         assert!(
-            PictureReader::new(&JPEG[..20], PictureFormat::Jpg)
+            PictureReader::new(&b"plain text, no picture"[..], Framing::Png)
                 .next()
                 .is_err()
         );
-        assert!(
-            PictureReader::new(&b"plain text, no picture"[..], PictureFormat::Png)
-                .next()
-                .is_err()
-        );
-        assert!(
-            PictureReader::new(&[b'x'; 40][..], PictureFormat::Webp)
-                .next()
-                .is_err()
-        );
+        assert!(PictureReader::new(&[b'x'; 40][..], Framing::Webp).next().is_err());
     }
 }

@@ -1,7 +1,10 @@
-//! The input video: a file or a URL.
+//! The input video: a file, a URL or standard input.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal, Seek};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,15 +14,20 @@ use tokio_util::sync::CancellationToken;
 use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::limits::Limits;
 use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl};
-use videoframes_core::source::{FileSource, Source};
+use videoframes_core::source::{FileSource, Source, SpoolError, SpooledSource};
 
 use crate::failure;
+
+/// Name of standard input in messages and manifests.
+const STDIN: &str = "stdin";
 
 /// The input video.
 #[derive(Debug, Clone)]
 pub(crate) enum VideoInput {
     /// A file on this machine.
     File(PathBuf),
+    /// Standard input.
+    Stdin,
     /// A URL of an HTTP server.
     Url(HttpUrl),
     /// An object in an object store.
@@ -37,7 +45,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    fn local(source: FileSource) -> Self {
+    fn local(source: impl Source) -> Self {
         Self {
             source: Arc::new(source),
             http: None,
@@ -74,6 +82,9 @@ impl VideoInput {
     }
 
     fn parse(text: OsString) -> Self {
+        if text == "-" {
+            return Self::Stdin;
+        }
         let Some(address) = text.to_str().filter(|text| has_scheme(text)) else {
             return Self::File(text.into());
         };
@@ -86,11 +97,11 @@ impl VideoInput {
         parsed.unwrap_or_else(Self::Invalid)
     }
 
-    /// Returns the path of a file; `None` for a URL.
+    /// Returns the path of a file; `None` for a URL and for standard input.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Url(_) | Self::Object(_) | Self::Invalid(_) => None,
+            Self::Stdin | Self::Url(_) | Self::Object(_) | Self::Invalid(_) => None,
         }
     }
 
@@ -100,6 +111,7 @@ impl VideoInput {
             Self::File(path) => path.file_stem().map(OsStr::to_owned),
             Self::Url(url) => Path::new(&url.name()).file_stem().map(OsStr::to_owned),
             Self::Object(object) => Path::new(object.key.name()).file_stem().map(OsStr::to_owned),
+            Self::Stdin => Some(STDIN.into()),
             Self::Invalid(_) => None,
         };
         stem.unwrap_or_else(|| "video".into())
@@ -118,6 +130,11 @@ impl VideoInput {
         match self {
             Self::File(path) => self.open_file(path),
             Self::Invalid(why) => Err(Failure::new(exit::USAGE, format!("{self}: {why}"))),
+            Self::Stdin => {
+                let (opened, took) = unless_cancelled(self.open_stdin(limits), cancel).await?;
+                limits.wall_time = limits.wall_time.saturating_sub(took);
+                opened
+            }
             Self::Url(url) => {
                 let opening = HttpSource::open(url, addresses, limits);
                 let (opened, took) = unless_cancelled(opening, cancel).await?;
@@ -162,6 +179,23 @@ impl VideoInput {
         })
     }
 
+    /// Opens a file that is redirected to standard input, or copies other input to a temporary file.
+    async fn open_stdin(&self, limits: &Limits) -> Result<Opened, Failure> {
+        if io::stdin().is_terminal() {
+            return Err(Failure::new(exit::USAGE, "stdin is a terminal")
+                .hint("pipe a video to vf, as in: cat video.mp4 | vf extract -"));
+        }
+        if let Some(file) = redirected_file() {
+            return Ok(Opened::local(file));
+        }
+        let copied = SpooledSource::copy(STDIN, io::stdin(), limits).await;
+        copied.map(Opened::local).map_err(|error| match &error {
+            SpoolError::TooLarge(_) | SpoolError::TimeLimit(_) => failure::about(exit::LIMIT, self, &error),
+            SpoolError::Write(_) => failure::about(exit::OUTPUT, self, &error).hint(failure::TEMPORARY),
+            _ => failure::about(exit::NOT_FOUND, self, &error),
+        })
+    }
+
     fn open_failure(&self, error: &HttpError) -> Failure {
         let about = |code| failure::about(code, self, error);
         match error {
@@ -173,6 +207,15 @@ impl VideoInput {
             _ => about(exit::NOT_FOUND),
         }
     }
+}
+
+/// Returns the file that is redirected to standard input from its beginning, if it is one.
+fn redirected_file() -> Option<FileSource> {
+    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    let is_file = stdin.metadata().ok()?.is_file();
+    let at_start = is_file && stdin.stream_position().ok()? == 0;
+    // A file that has no path any more cannot be opened again.
+    at_start.then(|| FileSource::open("/dev/stdin").ok())?
 }
 
 /// Returns the output of `opening` and the elapsed time; fails if `cancel` is cancelled first.
@@ -192,6 +235,7 @@ impl fmt::Display for VideoInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str(STDIN),
             Self::Url(url) => url.fmt(f),
             Self::Object(object) => object.fmt(f),
             Self::Invalid(_) => f.write_str("the URL"),
@@ -207,7 +251,8 @@ mod tests {
     fn urls_are_distinguished_from_files() {
         let parse = |text: &str| VideoInput::parse(text.into());
         assert!(matches!(parse("HTTPS://host/x.mp4"), VideoInput::Url(_)));
-        for file in ["x.mp4", "http:x", "://x", "./http://h/x"] {
+        assert!(matches!(parse("-"), VideoInput::Stdin));
+        for file in ["x.mp4", "http:x", "://x", "./http://h/x", "./-"] {
             assert!(matches!(parse(file), VideoInput::File(_)), "{file}");
         }
         assert_eq!(parse("https://host/a/talk.de.mp4?sig=x").stem(), "talk.de");

@@ -12,8 +12,8 @@ use videoframes_core::source::http::Addresses;
 
 /// Help for the video argument in this build.
 pub(super) const VIDEO_HELP: &str = match cfg!(feature = "s3") {
-    true => "Video: a file or a URL (http://, https://, s3://BUCKET/KEY)",
-    false => "Video: a file or a URL (http://, https://)",
+    true => "Video: a file, a URL (http://, https://, s3://BUCKET/KEY), or - for stdin",
+    false => "Video: a file, a URL (http://, https://), or - for stdin",
 };
 
 const STRATEGIES: &[Choice<Strategy>] = &[

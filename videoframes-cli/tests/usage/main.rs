@@ -7,6 +7,7 @@ mod output;
 #[cfg(target_os = "linux")]
 mod progress;
 mod selection;
+mod stdin;
 mod text;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,9 @@ mod file;
 pub mod http;
 mod memory;
 mod source;
+pub(crate) mod spool;
 
 pub use self::file::FileSource;
 pub use self::memory::MemorySource;
 pub use self::source::{Source, Verifier};
+pub use self::spool::{SpoolError, SpooledSource};

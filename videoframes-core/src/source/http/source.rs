@@ -1,7 +1,6 @@
 //! A source on an HTTP server.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
@@ -11,14 +10,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode};
-use tempfile::TempPath;
 
 use super::client::Client;
 use super::response::{Version, content_range, is_empty};
 use super::{Addresses, HttpError, HttpUrl};
 use crate::limits::{HTTP_BYTES_PER_SECOND, Limits};
-use crate::source::{FileSource, Source, Verifier};
-use crate::stale;
+use crate::source::spool::{LocalCopy, Spool};
+use crate::source::{Source, Verifier};
 
 /// Size of the first request, which often contains the start of the index.
 const FIRST: u64 = 64 << 10;
@@ -47,15 +45,6 @@ pub struct HttpSource {
     first: Bytes,
     copy: Option<LocalCopy>,
     transferred: AtomicU64,
-}
-
-#[derive(Debug)]
-struct LocalCopy {
-    source: FileSource,
-    /// Deletes the file on drop.
-    _path: TempPath,
-    /// Lock that shows sweeps that the file is in use.
-    _locked: File,
 }
 
 impl HttpSource {
@@ -117,7 +106,7 @@ impl HttpSource {
             }
             StatusCode::OK => {
                 let copy = self.download(response, limits.input_bytes).await?;
-                self.length = copy.source.len();
+                self.length = copy.source().len();
                 self.copy = Some(copy);
                 Ok(())
             }
@@ -162,14 +151,7 @@ impl HttpSource {
         if expected.is_some_and(|length| length > limit) {
             return Err(HttpError::TooLarge(limit));
         }
-        // The path stays here, so that dropping this future deletes the file, even while a thread still
-        // writes to it.
-        let (mut file, path) = stale::SCRATCH
-            .builder()
-            .tempfile()
-            .map_err(HttpError::Copy)?
-            .into_parts();
-        let _ = stale::lock(&file);
+        let mut spool = Spool::new().map_err(HttpError::Copy)?;
         let started = Instant::now();
         let mut length = 0;
         let host = self.origin.host();
@@ -186,18 +168,9 @@ impl HttpSource {
             if started.elapsed() > self.idle + Duration::from_secs(length / HTTP_BYTES_PER_SECOND) {
                 return Err(HttpError::TooSlow);
             }
-            file = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file))
-                .await
-                .map_err(io::Error::other)
-                .flatten()
-                .map_err(HttpError::Copy)?;
+            spool.write(chunk).await.map_err(HttpError::Copy)?;
         }
-        let source = FileSource::open(&path).map_err(HttpError::Copy)?;
-        Ok(LocalCopy {
-            source,
-            _path: path,
-            _locked: file,
-        })
+        spool.finish().map_err(HttpError::Copy)
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, HttpError> {
@@ -262,7 +235,7 @@ impl Source for HttpSource {
     }
 
     fn local_path(&self) -> Option<&Path> {
-        self.copy.as_ref().and_then(|copy| copy.source.local_path())
+        self.copy.as_ref().and_then(|copy| copy.source().local_path())
     }
 
     fn verifier(&self) -> Option<Box<dyn Verifier>> {
@@ -271,7 +244,7 @@ impl Source for HttpSource {
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         if let Some(copy) = &self.copy {
-            return copy.source.read_at(offset, length).await;
+            return copy.source().read_at(offset, length).await;
         }
         let end = offset.saturating_add(length as u64).min(self.length);
         if offset >= end {

@@ -121,3 +121,21 @@ fn waiting_output(mut child: Child) -> std::process::Output {
     drop(stdin);
     output
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_is_no_input() {
+    let place = Place::new();
+    let mut terminal = Command::new("script");
+    let line = format!("'{}' extract -", env!("CARGO_BIN_EXE_vf"));
+    terminal.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", "1");
+    let output = terminal
+        .stdin(Stdio::null())
+        .current_dir(place.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(screen.contains("error: stdin is a terminal"), "{screen}");
+    assert_eq!(place.made(), Vec::<String>::new());
+}

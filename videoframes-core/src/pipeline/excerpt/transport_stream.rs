@@ -21,6 +21,8 @@ const READ: u64 = 1400 * PACKET;
 const SEARCH_READ: u64 = 350 * PACKET;
 /// Maximum number of reads that search for a requested time.
 const SEARCH_READS: usize = 12;
+/// Maximum number of bytes without the start of a PES packet of the video.
+const SEARCH_BYTES: u64 = 4 << 20;
 /// Ticks per second.
 const SECOND: i64 = 90_000;
 /// Ticks and bytes at the beginning that ffmpeg may read to estimate the frame rate.
@@ -29,6 +31,8 @@ const BEGINNING: (i64, u64) = (8 * SECOND, 6 << 20);
 const MARK_DISTANCE: u64 = 1 << 20;
 /// Maximum number of these positions.
 const MARKS: u64 = 64;
+/// Maximum number of groups of pictures whose times are read in one window.
+const GROUPS: i64 = 4;
 /// Maximum ratio of the average bit rate to that between two of these positions, and the reverse.
 const RATE_RATIO: f64 = 16.0;
 
@@ -131,8 +135,12 @@ impl Stream {
 
     /// Returns the first PES packet from `position` on, before `end`.
     async fn mark(&self, position: u64, end: u64) -> Result<Option<Pes>, NoExcerpt> {
-        let mut position = position / PACKET * PACKET;
+        let start = position / PACKET * PACKET;
+        let mut position = start;
         while position < end {
+            if position - start > SEARCH_BYTES {
+                return Err(NoIndex::new("the video of the stream has long gaps").into());
+            }
             let stretch = self.read(position, SEARCH_READ.min(end - position)).await?;
             if let Some(pes) = stretch.pes.first() {
                 return Ok(Some(*pes));
@@ -263,7 +271,10 @@ fn groups(targets: &[i64], beginning: &Stretch, ending: &Stretch) -> Vec<Group> 
             continue;
         }
         match groups.last_mut() {
-            Some(group) if time - group.last <= distance => group.last = time,
+            // Windows are held in memory.
+            Some(group) if time - group.last <= distance && time - group.first <= GROUPS * distance => {
+                group.last = time;
+            }
             _ => groups.push(Group {
                 first: time,
                 last: time,
@@ -338,34 +349,33 @@ pub(super) async fn read(
     let mut current = beginning;
     let mut ending = Some(ending);
     loop {
-        let next = match reading.next().await {
+        let mut next = match reading.next().await {
             Some(window) => window.map_err(Error::Source)??,
             None => match ending.take() {
                 Some(ending) => ending,
                 None => break,
             },
         };
-        if next.position <= current.end() {
-            current.append(next);
-        } else {
-            write(
-                &mut file,
-                &stream,
-                std::mem::replace(&mut current, next),
-                &mut counter,
-            )
-            .await?;
+        if next.end() <= current.end() {
+            continue;
         }
+        let joined = next.position <= current.end();
+        if joined {
+            next.trim_start(current.end());
+        }
+        let complete = std::mem::replace(&mut current, next);
+        write(&mut file, &stream, (complete, joined), &mut counter).await?;
     }
-    write(&mut file, &stream, current, &mut counter).await?;
+    write(&mut file, &stream, (current, false), &mut counter).await?;
     Ok(file)
 }
 
-/// Adds a stretch to the excerpt. The first one is unchanged, since it describes all streams.
+/// Adds a stretch to the excerpt. The first one is unchanged, since it describes all streams. The next one follows without a
+/// missing packet if `joined`.
 async fn write(
     file: &mut ExcerptFile,
     stream: &Stream,
-    stretch: Stretch,
+    (stretch, joined): (Stretch, bool),
     counter: &mut Option<u8>,
 ) -> Result<(), NoExcerpt> {
     let Stretch { position, bytes, pes } = stretch;
@@ -380,5 +390,5 @@ async fn write(
         }
         _ => stream.program.part(position, bytes, counter),
     };
-    file.add(vec![part], false, pes.len()).await
+    file.add(vec![part], joined, pes.len()).await
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Part;
+use super::part::Part;
 use crate::video::{NoIndex, Packet, VideoIndex};
 
 /// A part of an excerpt that is copied from the file.

@@ -1,6 +1,6 @@
 //! Excerpts of MPEG transport streams (ISO/IEC 13818-1) with packets of 188 bytes and one program with one video.
 
-use super::Part;
+use super::part::Part;
 use crate::video::NoIndex;
 
 const SYNC: u8 = 0x47;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::video::ebml::{Header, id};
 
 fn element(id: u32, content: &[u8]) -> Vec<u8> {
     let id = id.to_be_bytes();
@@ -28,7 +29,7 @@ fn track(number: u8, kind: u64, more: &[u8]) -> Vec<u8> {
 }
 
 fn tracks() -> Vec<u8> {
-    let video = track(1, VIDEO, &number(id::DEFAULT_DURATION, 40_000_000));
+    let video = track(1, 1, &number(id::DEFAULT_DURATION, 40_000_000));
     element(id::TRACKS, &[video, track(2, 2, &[])].concat())
 }
 
@@ -163,9 +164,9 @@ fn rejects_unusual_tracks_and_cues() {
     let scaled = [duration.clone(), element(id::TRACK_TIMESTAMP_SCALE, &[0; 4])].concat();
     for entries in [
         vec![track(1, 2, &duration)],
-        vec![track(1, VIDEO, &[])],
-        vec![track(1, VIDEO, &scaled)],
-        vec![track(1, VIDEO, &duration), track(3, VIDEO, &duration)],
+        vec![track(1, 1, &[])],
+        vec![track(1, 1, &scaled)],
+        vec![track(1, 1, &duration), track(3, 1, &duration)],
     ] {
         let tracks = element(id::TRACKS, &entries.concat());
         assert!(outline(&sample(true, &tracks).bytes).is_err());
@@ -259,4 +260,23 @@ fn incomplete_and_laced_blocks_are_unusual() {
     assert_eq!(bytes[video - 3], 0x81);
     bytes[video] = 0x82;
     assert!(read(&bytes, window, 64).finish().is_err(), "a laced block");
+}
+
+#[test]
+fn the_memory_for_empty_clusters_is_bounded() {
+    let Sample { mut bytes, clusters } = sample(true, &tracks());
+    let outline = outline(&bytes).unwrap();
+    bytes.truncate(clusters[0] as usize);
+    for _ in 0..1_000_000 {
+        bytes.extend([0x1f, 0x43, 0xb6, 0x75, 0x80]);
+    }
+    let window = Window {
+        start: clusters[0],
+        until: Some(5000),
+        stop: bytes.len() as u64,
+    };
+    let mut reader = WindowReader::new(&outline, window, bytes.len() as u64);
+    supply(&mut reader, &bytes, 1 << 20);
+    assert!(reader.position() < 2_000_000, "{}", reader.position());
+    assert!(reader.finish().is_err());
 }

@@ -34,13 +34,20 @@ def get(address, path):
         return 0, ""
 
 
-def wait(what, holds, seconds=60):
-    """Waits until a condition holds, and exits if it does not in time."""
+def wait(what, holds, seconds=60, state=lambda: ""):
+    """Waits until a condition holds, and exits with the state if it does not in time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
-            sys.exit(f"error: not within {seconds} s: {what}")
+            sys.exit(f"error: not within {seconds} s: {what} {state()}".rstrip())
         time.sleep(0.25)
+
+
+def wait_ready(what, addresses, seconds=60):
+    """Waits until workers are ready, and exits with their reasons if they are not in time."""
+    def answers():
+        return [get(address, "/readyz") for address in addresses]
+    wait(what, lambda: all(status == 200 for status, _ in answers()), seconds, answers)
 
 
 def end(commands):
@@ -62,5 +69,6 @@ def deployment(folder, database, store, queue, **more):
         "VF_NOTIFIER_QUEUE": "sqs:vf-notifier", "VF_DEAD_LETTER_QUEUE": "sqs:vf-dead-letters",
         "AWS_ENDPOINT_URL_S3": store, "AWS_ENDPOINT_URL_SQS": queue, "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "videoframes", "AWS_SECRET_ACCESS_KEY": "videoframes-secret",
-        "VF_LOG_FORMAT": "json", "VF_REUSE": "off", **more,
+        # Below the default, which makes workers on a nearly full disk unready.
+        "VF_LOG_FORMAT": "json", "VF_REUSE": "off", "VF_SCRATCH_QUOTA": "2GiB", **more,
     }

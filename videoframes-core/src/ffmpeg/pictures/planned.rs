@@ -119,7 +119,7 @@ impl Decoders<'_> {
             let mut decoders = Vec::with_capacity(jobs);
             for job in 0..jobs {
                 let mine: Vec<usize> = runs.iter().copied().skip(job).step_by(jobs).collect();
-                let (sender, receiver) = queue(WAITING_PICTURES_BYTES / jobs);
+                let (sender, receiver) = queue(self.waiting_bytes());
                 let decoder = scope.spawn(move || {
                     let _runtime = self.runtime.enter();
                     let sent = |picture| sender.send(picture).map_err(|_| ExtractError::Cancelled);
@@ -235,11 +235,20 @@ impl Decoders<'_> {
                 args: args::extract_planned(self.request, self.threads, self.limits.pixels),
                 stdin: Stdin::Parts(parts),
                 pictures: Some(Framing::new(self.request)),
+                waiting_bytes: self.waiting_bytes(),
                 left_out: Some(left_out),
             },
             self.limits.stall,
             self.cancel,
         )
+    }
+
+    /// Returns the size up to which the pictures of a decoder wait for those of the others.
+    fn waiting_bytes(&self) -> usize {
+        match self.jobs {
+            1 => 0,
+            jobs => WAITING_PICTURES_BYTES / jobs,
+        }
     }
 
     /// Returns the number of pictures of `runs`.

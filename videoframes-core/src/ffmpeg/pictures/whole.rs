@@ -136,10 +136,9 @@ fn start<'a>(
     }
     let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
     let command = DecodeCommand {
-        args,
         stdin,
         pictures: Some(Framing::new(request)),
-        left_out: None,
+        ..DecodeCommand::new(args)
     };
     let mut decode = Decode::start(&ffmpeg, command, limits.stall, cancel)?;
     if let Some(outputs) = additional {

@@ -79,6 +79,8 @@ pub(crate) struct DecodeCommand {
     pub(crate) stdin: Stdin,
     /// Framing of the pictures on stdout, if the command writes any.
     pub(crate) pictures: Option<Framing>,
+    /// Size in bytes up to which the receiver may keep pictures before it passes them on.
+    pub(crate) waiting_bytes: usize,
     /// References that were left out of the input.
     pub(crate) left_out: Option<Arc<LeftOut>>,
 }
@@ -90,6 +92,7 @@ impl DecodeCommand {
             args,
             stdin: Stdin::Empty,
             pictures: None,
+            waiting_bytes: 0,
             left_out: None,
         }
     }
@@ -131,6 +134,7 @@ impl<'a> Decode<'a> {
             args,
             stdin,
             pictures,
+            waiting_bytes,
             left_out,
         } = command;
         let mut child = ChildGroup::ffmpeg(program, args)?;
@@ -151,7 +155,7 @@ impl<'a> Decode<'a> {
         }
         if let Some(stdout) = child.take_stdout() {
             open_pipes += 1;
-            std::thread::spawn(move || read_pictures(stdout, pictures, &sender));
+            std::thread::spawn(move || read_pictures(stdout, pictures, waiting_bytes, &sender));
         }
         Ok(Self {
             watchdog: Watchdog::new(child, stdin, Timeout::Stall(stall), cancel),
@@ -400,14 +404,19 @@ fn message(line: LogLine, errors: &LogErrors) -> Option<Message> {
     })
 }
 
-fn read_pictures(stdout: impl io::Read, framing: Option<Framing>, sender: &SyncSender<Message>) {
+fn read_pictures(
+    stdout: impl io::Read,
+    framing: Option<Framing>,
+    waiting_bytes: usize,
+    sender: &SyncSender<Message>,
+) {
     let Some(framing) = framing else {
         let mut stdout = stdout;
         let _ = io::copy(&mut stdout, &mut io::sink());
         let _ = sender.send(Message::PipeClosed);
         return;
     };
-    let in_flight = Arc::new(InFlight::new(framing.in_flight()));
+    let in_flight = Arc::new(InFlight::new(framing.in_flight() + waiting_bytes));
     let mut pictures = PictureReader::new(stdout, framing);
     loop {
         // The last picture is read without waiting for capacity, since the end of the stream may only become
@@ -482,5 +491,35 @@ impl Drop for Counted {
         let bytes = &self.in_flight.bytes;
         *bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes.len();
         self.in_flight.less.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the number of pictures of 1 MiB that are read while the receiver keeps all of them.
+    fn read_ahead(waiting_bytes: usize) -> usize {
+        const PICTURE: usize = 1 << 20;
+        let framing = Framing::Fixed {
+            header: Vec::new(),
+            bytes: PICTURE,
+            width: 1024,
+            height: 1024,
+        };
+        let (sender, receiver) = sync_channel(256);
+        std::thread::spawn(move || read_pictures(io::repeat(0), Some(framing), waiting_bytes, &sender));
+        let mut kept = Vec::new();
+        // Nothing signals that the reader waits, so a pause without a picture ends the test.
+        while let Ok(message) = receiver.recv_timeout(Duration::from_secs(1)) {
+            kept.push(message);
+        }
+        kept.len()
+    }
+
+    #[test]
+    fn pictures_that_wait_for_other_decoders_do_not_stop_their_decoder() {
+        assert_eq!(read_ahead(0), 4);
+        assert_eq!(read_ahead(16 << 20), 20);
     }
 }

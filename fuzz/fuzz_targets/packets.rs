@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((&[container, codec], rest)) = data.split_first_chunk() else { return };
     let Some((places, file)) = rest.split_first_chunk::<{ 4 * PACKETS }>() else { return };
     let container = ["matroska,webm", "flv", "mpegts", "avi"][usize::from(container) % 4];
-    let codec = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg4"][usize::from(codec) % 6];
+    let codec = ["h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"][usize::from(codec) % 7];
     let Some(time_base) = TimeBase::new(1, 1000) else { return };
     let video = VideoInfo::new(container, codec, (640, 360), time_base);
     let number = |bytes: &[u8]| u16::from_be_bytes([bytes[0], bytes[1]]);

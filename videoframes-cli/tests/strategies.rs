@@ -44,11 +44,12 @@ fn run(clip: &Path, request: &[&str], strategy: &str, ffmpeg: Option<&Path>) -> 
 fn not_plannable(clip: &Clip) -> Option<&'static str> {
     let container = Path::new(clip.name).extension()?.to_str()?;
     match clip.name {
-        _ if !["mp4", "mov", "mkv", "webm", "ts", "flv"].contains(&container) => Some("no index"),
+        _ if !["mp4", "mov", "mkv", "webm", "ts", "flv", "avi"].contains(&container) => Some("no index"),
         "interlaced.mp4" | "interlaced.mkv" => Some("interlaced"),
         "mpeg2.ts" => Some("another codec"),
         "same_time.mkv" => Some("packets share timestamps"),
         "open_gop_cut.ts" => Some("no decodable beginning"),
+        "h264.avi" => Some("packets lack timestamps"),
         "intra_refresh.mp4" => Some("cannot be planned"),
         _ => None,
     }
@@ -103,6 +104,31 @@ fn strategies_agree_on_every_clip() {
 fn strategies_agree_on_every_clip_with_another_ffmpeg() {
     if let Some(ffmpeg) = vf::other_ffmpeg() {
         run_all(Some(&ffmpeg));
+    }
+}
+
+#[test]
+fn files_that_lack_the_reordering_of_their_b_frames_are_not_planned() {
+    // The timestamps of libxvid are those of the decode order.
+    let encode = "-f lavfi -i testsrc2=size=176x144:rate=25:duration=3 -c:v libxvid -g 25 -bf 3";
+    let place = tempfile::tempdir().unwrap();
+    for name in ["video.mp4", "video.mkv"] {
+        let clip = place.path().join(name);
+        let mut command = Command::new("ffmpeg");
+        let made = command
+            .args(["-v", "error"])
+            .args(encode.split(' '))
+            .arg(&clip)
+            .status();
+        assert!(made.unwrap().success());
+        let error = run(&clip, &["--keyframes"], "planned", None).unwrap_err();
+        assert!(
+            error.contains("the timestamps may lack the reordering of B-frames"),
+            "{name}: {error}"
+        );
+        let [auto, plain] =
+            ["auto", "plain"].map(|strategy| run(&clip, &["--keyframes"], strategy, None).unwrap());
+        assert!(auto == plain, "{name}");
     }
 }
 

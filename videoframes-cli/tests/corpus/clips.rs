@@ -391,6 +391,7 @@ fn codecs() -> Vec<Clip> {
         .frames(30),
         clip("mpeg2.ts", "-c:v mpeg2video -q:v 3 -g 12 -bf 2"),
         clip("mpeg4.mp4", "-c:v mpeg4 -q:v 3 -g 25 -bf 2"),
+        clip("mpeg4.mkv", "-c:v mpeg4 -q:v 3 -g 25 -bf 2"),
         clip("mjpeg.mov", "-c:v mjpeg -q:v 3"),
     ]
 }

@@ -67,6 +67,11 @@ pub enum Packaging {
     },
     /// Each sample is an FLV tag with an AVC packet.
     FlvTag,
+    /// Each sample is the content of an AVI chunk.
+    AviChunk {
+        /// Digits of the stream, with which the identifiers of its chunks begin.
+        stream: [u8; 2],
+    },
     /// Each sample is a PES packet in packets of an MPEG transport stream (ISO/IEC 13818-1), and consists of NAL
     /// units that follow start codes.
     TransportStream {

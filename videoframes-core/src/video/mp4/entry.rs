@@ -11,9 +11,9 @@ use crate::units::Rational;
 const VISUAL_BYTES: usize = 78;
 
 /// Codecs whose samples are independent, or whose sync flags mark where decoding may start.
-const OPAQUE: [&[u8; 4]; 14] = [
-    b"av01", b"vp08", b"vp09", b"mp4v", b"jpeg", b"mjpa", b"apcn", b"apch", b"apcs", b"apco", b"ap4h",
-    b"ap4x", b"AVdn", b"png ",
+const OPAQUE: [&[u8; 4]; 18] = [
+    b"av01", b"vp08", b"vp09", b"mp4v", b"XVID", b"DIVX", b"DX50", b"FMP4", b"jpeg", b"mjpa", b"apcn",
+    b"apch", b"apcs", b"apco", b"ap4h", b"ap4x", b"AVdn", b"png ",
 ];
 
 /// Sample description of a track.
@@ -30,6 +30,9 @@ pub(in crate::video) struct SampleEntry {
     pub(super) colour: Option<ColourBox>,
     /// Whether there are boxes that change the decoded pictures in ways that differ between versions of ffmpeg.
     pub(super) unusual: bool,
+    /// Whether timestamps may be those of the decode order. Old programs write such files, although the pictures of the
+    /// codec are reordered.
+    pub(super) may_lack_reordering: bool,
 }
 
 /// Code points of ITU-T H.273, and the range if the box specifies it.
@@ -62,7 +65,7 @@ pub(super) fn codec_name(format: [u8; 4]) -> String {
         b"av01" => "av1".to_owned(),
         b"vp08" => "vp8".to_owned(),
         b"vp09" => "vp9".to_owned(),
-        b"mp4v" => "mpeg4".to_owned(),
+        b"mp4v" | b"XVID" | b"DIVX" | b"DX50" | b"FMP4" => "mpeg4".to_owned(),
         b"jpeg" | b"mjpa" => "mjpeg".to_owned(),
         b"apcn" | b"apch" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "prores".to_owned(),
         b"AVdn" => "dnxhd".to_owned(),
@@ -128,6 +131,7 @@ impl SampleEntry {
             _ => None,
         };
         Ok(Self {
+            may_lack_reordering: codec_name(entry.kind) == "mpeg4" && !is_simple_mpeg4(rest),
             coding,
             parameter_set,
             size: (size(24), size(26)),
@@ -168,18 +172,34 @@ impl SampleEntry {
             (coding, _) => coding,
         };
         let fields = parameters.is_none_or(|p| p.fields) && coding != Coding::Opaque;
-        (coding, not_plannable(samples, fields, self.unusual))
+        (coding, not_plannable(samples, fields, self))
     }
 }
 
-/// Returns the reason why pictures cannot be planned. `fields` is whether the video may be coded as fields, and
-/// `unusual` whether its sample description has unusual parts.
-fn not_plannable(samples: &[Sample], fields: bool, unusual: bool) -> Option<&'static str> {
+/// Returns whether an MPEG-4 video is of the object type Simple, which has no B-frames (ISO/IEC 14496-2, 6.3.3).
+/// `boxes` contain the headers of the stream.
+fn is_simple_mpeg4(boxes: &[u8]) -> bool {
+    const SIMPLE: u16 = 1;
+    let mut layers = memchr::memmem::find_iter(boxes, &[0, 0, 1]).filter_map(|at| {
+        let [0x20..=0x2f, rest @ ..] = boxes.get(at + 3..)? else {
+            return None;
+        };
+        // The object type follows the first bit.
+        let object_type = u16::from_be_bytes(*rest.first_chunk()?) >> 7 & 0xff;
+        Some(object_type)
+    });
+    layers.next() == Some(SIMPLE) && layers.next().is_none()
+}
+
+/// Returns the reason why pictures cannot be planned. `fields` is whether the video may be coded as fields.
+fn not_plannable(samples: &[Sample], fields: bool, entry: &SampleEntry) -> Option<&'static str> {
     let first = &samples[0];
     if fields {
         Some("the video may be interlaced, and deinterlacing needs the neighbours of every frame")
-    } else if unusual {
+    } else if entry.unusual {
         Some("the sample description has unusual parts")
+    } else if entry.may_lack_reordering && samples.is_sorted_by_key(|sample| sample.order) {
+        Some("the timestamps may lack the reordering of B-frames")
     } else if !first.sync || samples.iter().any(|s| s.order < first.order && !s.sync) {
         // Decoders disagree on frames before the first sync sample.
         Some("the first frames cannot be decoded from a sync sample")

@@ -16,6 +16,9 @@ impl Configuration {
     /// Returns the configuration of the codec of `video`, with the bytes that Matroska and FLV store.
     pub(super) fn stored(video: &VideoInfo, private: Option<&[u8]>) -> Result<Self, NoIndex> {
         let (format, kind) = formats(video)?;
+        if kind == Some(*b"glbl") {
+            return Self::extradata(format, private.unwrap_or_default());
+        }
         let content = match (kind, private) {
             (None, _) => None,
             (Some(kind), Some(content))
@@ -28,6 +31,16 @@ impl Configuration {
                     "the configuration of the codec is missing or unusual",
                 ));
             }
+        };
+        Ok(Self { format, content })
+    }
+
+    /// Returns the configuration for samples of `format`, with data that demuxers pass to the decoder unchanged.
+    pub(super) fn extradata(format: [u8; 4], private: &[u8]) -> Result<Self, NoIndex> {
+        let content = match private.len() {
+            0 => None,
+            1..=MAX_BYTES => Some((*b"glbl", private.to_vec())),
+            _ => return Err(NoIndex::new("the configuration of the codec is unusual")),
         };
         Ok(Self { format, content })
     }
@@ -64,6 +77,8 @@ pub(super) fn formats(video: &VideoInfo) -> Result<([u8; 4], Option<[u8; 4]>), N
         "av1" => Ok((*b"av01", Some(*b"av1C"))),
         "vp8" => Ok((*b"vp08", None)),
         "vp9" => Ok((*b"vp09", None)),
+        "mjpeg" => Ok((*b"jpeg", None)),
+        "mpeg4" => Ok((*b"mp4v", Some(*b"glbl"))),
         codec => Err(NoIndex::new(format!(
             "planning is not supported for the codec '{codec}'"
         ))),
@@ -76,6 +91,15 @@ fn version(kind: &[u8; 4]) -> u8 {
         b"av1C" => 0x81,
         _ => 1,
     }
+}
+
+/// Returns the headers of MPEG-4 Visual before the first picture of `sample` (ISO/IEC 14496-2, 6.2).
+pub(super) fn mpeg4_header(sample: &[u8]) -> Option<&[u8]> {
+    const GROUP: u8 = 0xb3;
+    const PICTURE: u8 = 0xb6;
+    let mut codes = memchr::memmem::find_iter(sample, &[0, 0, 1]);
+    let end = codes.find(|&at| matches!(sample.get(at + 3), Some(&(GROUP | PICTURE))))?;
+    sample.get(..end).filter(|header| !header.is_empty())
 }
 
 /// Returns the content of `avcC` (ISO/IEC 14496-15, 5.3.3.1).

@@ -48,6 +48,8 @@ pub(super) fn track(
         "av1" => b"V_AV1",
         "vp8" => b"V_VP8",
         "vp9" => b"V_VP9",
+        "mjpeg" => b"V_MJPEG",
+        "mpeg4" => b"V_MPEG4/ISO/ASP",
         _ => b"",
     };
     if entry.codec != codec {

@@ -1,10 +1,11 @@
-//! Index of the samples in containers whose packets a demuxer lists: Matroska, FLV and MPEG transport streams. Without
-//! I/O.
+//! Index of the samples in containers whose packets a demuxer lists: Matroska, FLV, AVI and MPEG transport streams.
+//! Without I/O.
 //!
 //! The demuxer knows timestamps, keyframes and positions. What is read here is the configuration of the codec and the
 //! packaging of each sample. Nothing in a file is trusted: an unusual file has no index, and a sample that differs from
 //! the list makes its plan fail.
 
+mod avi;
 mod configuration;
 mod flv;
 mod list;
@@ -28,6 +29,7 @@ use crate::limits::{INDEX_SAMPLES, PACKET_HEAD_BYTES, SAMPLE_BYTES};
 enum Container {
     Matroska,
     Flv,
+    Avi,
     TransportStream,
 }
 
@@ -36,6 +38,7 @@ impl Container {
         match video.container.as_str() {
             "matroska,webm" => Some(Self::Matroska),
             "flv" => Some(Self::Flv),
+            "avi" => Some(Self::Avi),
             "mpegts" => Some(Self::TransportStream),
             _ => None,
         }
@@ -60,6 +63,7 @@ pub fn described_range(list: &PacketList, source_bytes: u64) -> Result<Range<u64
         Container::TransportStream => transport_stream::first_range(&list.packets, source_bytes),
         // Includes the header of the first block.
         Container::Matroska | Container::Flv => 0..first.position.saturating_add(matroska::BLOCK_HEADER),
+        Container::Avi => 0..first.position.saturating_add(first.size.into()),
     };
     match range.end.checked_sub(range.start) {
         Some(length @ 1..) if length <= PACKET_HEAD_BYTES => Ok(range),
@@ -101,6 +105,11 @@ pub fn index_of_packets(list: &PacketList, source_bytes: u64, head: &Bytes) -> R
             flv::configuration(video, head)?,
             flv::ranges(&list.packets),
         ),
+        Container::Avi => {
+            let (stream, configuration) = avi::track(video, &list.packets, head)?;
+            let ranges = avi::ranges(&list.packets);
+            (Packaging::AviChunk { stream }, configuration, ranges)
+        }
         Container::TransportStream => {
             let (packaging, configuration) = transport_stream::track(video, &list.packets, head)?;
             let ranges = transport_stream::ranges(&list.packets, source_bytes);
@@ -182,6 +191,7 @@ pub fn unpack(packaging: &Packaging, position: usize, stored: Bytes) -> Option<B
         Packaging::Bare => Some(stored),
         Packaging::MatroskaBlock { track } => matroska::unpack(*track, &stored),
         Packaging::FlvTag => flv::unpack(&stored),
+        Packaging::AviChunk { stream } => avi::unpack(*stream, &stored),
         Packaging::TransportStream { pid, contents } => {
             transport_stream::unpack(*pid, *contents.get(position)?, &stored)
         }

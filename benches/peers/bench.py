@@ -27,7 +27,11 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 
 def pictures(out):
     """Returns the pictures that a tool wrote, in order."""
-    archive = os.path.join(out, "out.zip")
+    archive, joined = os.path.join(out, "out.zip"), os.path.join(out, "out.mjpeg")
+    if os.path.exists(joined):
+        # Neither marker is part of the data of a picture.
+        parts = open(joined, "rb").read().split(b"\xff\xd9\xff\xd8")
+        return [b"\xff\xd8" * (number > 0) + part for number, part in enumerate(parts)]
     if not os.path.exists(archive):
         return [open(path, "rb").read() for path in sorted(glob.glob(out + "/f/*.jpg"))]
     with zipfile.ZipFile(archive) as names:
@@ -86,6 +90,7 @@ def versions():
     first = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
     vf = subprocess.run([VF, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     packages = [("OpenCV", "opencv-python-headless"), ("PyAV", "av"), ("decord", "decord")]
+    packages += [("torchcodec", "torchcodec")] * ("TORCHCODEC" in os.environ)
     return ", ".join([vf, " ".join(first.split()[:3])]
                      + [f"{name} {importlib.metadata.version(package)}" for name, package in packages])
 

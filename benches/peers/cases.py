@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COLOURS = ("colorspace=ispace=bt709:irange=tv:iprimaries=bt709:itrc=bt709"
            ":space=smpte170m:range=pc:primaries=bt709:trc=bt709:fast=1:format=yuv420p")
 
-READERS = ["OpenCV", "PyAV", "decord"]
+READERS = ["OpenCV", "PyAV", "decord"] + ["torchcodec"] * ("TORCHCODEC" in os.environ)
 
 
 @dataclass
@@ -50,6 +50,9 @@ class Case:
                 commands["ffmpeg, same colours, + zip"] = sh(f"{decode.format(',' + COLOURS)} && {zip_0}")
                 commands["ffmpeg, same colours, + zip -r"] = sh(f"{decode.format(',' + COLOURS)} && {zip_r}")
         picks = [self.start, self.stop, self.step, CLIPS[self.clip].gop]
+        if not self.remote:
+            numbers = map(str, picks[:3])
+            commands["libavcodec, in process"] = [os.environ["LIMIT"], path, os.path.join(out, "out.mjpeg"), *numbers, COLOURS]
         for reader in [reader for reader in READERS if reader not in self.without]:
             script = os.path.join(HERE, "readers.py")
             commands[reader] = [sys.executable, script, reader, path, archive, *map(str, picks)]

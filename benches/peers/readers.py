@@ -1,4 +1,4 @@
-"""Writes some frames of a clip as JPEGs into a ZIP, as typical users of OpenCV, PyAV and decord do.
+"""Writes some frames of a clip as JPEGs into a ZIP, as typical users of OpenCV, PyAV, decord and torchcodec do.
 
 readers.py READER CLIP OUT START STOP STEP GOP
 
@@ -61,12 +61,24 @@ def decord(path, picks, gop):
         yield video[pick].asnumpy()[:, :, ::-1]
 
 
+def torchcodec(path, picks, gop):
+    from torchcodec.decoders import VideoDecoder
+
+    video = VideoDecoder(path, num_ffmpeg_threads=0)
+    for pick in picks:
+        # torchcodec returns RGB with the channels first; the encoder expects BGR.
+        yield video.get_frame_at(pick).data.numpy().transpose(1, 2, 0)[:, :, ::-1]
+
+
+READERS = {"OpenCV": opencv, "PyAV": pyav, "decord": decord, "torchcodec": torchcodec}
+
+
 def main():
     import cv2
 
     reader, path, out, *numbers = sys.argv[1:]
     start, stop, step, gop = map(int, numbers)
-    images = {"OpenCV": opencv, "PyAV": pyav, "decord": decord}[reader](path, range(start, stop, step), gop)
+    images = READERS[reader](path, range(start, stop, step), gop)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for at, image in enumerate(images):
             ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])

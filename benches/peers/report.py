@@ -3,7 +3,8 @@
 import html
 import os
 
-COLOURS = {"vf": "#d9480f", "ffmpeg": "#495057", "OpenCV": "#1971c2", "PyAV": "#2f9e44", "decord": "#9c36b5"}
+COLOURS = {"vf": "#d9480f", "ffmpeg": "#495057", "OpenCV": "#1971c2", "PyAV": "#2f9e44", "decord": "#9c36b5",
+           "torchcodec": "#e8590c"}
 
 
 def table(results, facts):

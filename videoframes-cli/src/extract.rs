@@ -4,27 +4,35 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
 use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{Pipeline, Summary, Work};
+use videoframes_core::pipeline::{Pipeline, Request, Summary, Work};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::SelectError;
 use videoframes_core::text::printable;
 
 use crate::args::{ExtractArgs, addresses};
-use crate::input::Opened;
+use crate::input::VideoInput;
 use crate::output::Output;
 use crate::progress::Reporter;
-use crate::{failure, frames, plan};
+use crate::{batch, failure, frames, plan};
 
 /// Time after the first signal in which a second signal is ignored: a closing terminal may send two.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
+    match args.videos.single(args.output.output.as_ref()).cloned() {
+        Some(input) => run_single(&args, &input).await,
+        None => batch::run(args).await,
+    }
+}
+
+async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result<u8, Failure> {
     let started = Instant::now();
-    let output = Output::from_args(&args)?;
+    let output = Output::from_args(args, input)?;
     let request = args.request(output.format())?;
     if args.output.dry_run {
         let (limits, json) = (args.limits(), args.output.report.json);
@@ -32,57 +40,83 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
             request,
             limits,
             network: args.network,
-            ffmpeg: args.ffmpeg.ffmpeg,
+            ffmpeg: args.ffmpeg.ffmpeg.clone(),
         };
-        return plan::show(&args.file, question, json).await;
-    }
-    let mut limits = args.limits();
-    if output.is_picture() {
-        limits.frames = 1;
+        return plan::show(input, question, json).await;
     }
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
-    let destination = output.open(&args).await?;
-    if let Some(destination) = &destination {
-        destination.check().map_err(|error| failure::of_archive(&error))?;
-    }
-    let opened = args
-        .file
-        .open(&mut limits, addresses(args.network), &cancel)
-        .await?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let report = args.output.report;
     let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
     let shown = Arc::clone(&reporter);
+    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let pipeline = Pipeline::new(extractor)
-        .limits(limits)
         .cancel(cancel.clone())
         .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
-    let outcome = match &destination {
-        Some(destination) => pipeline
-            .extract(opened.source(), &request, destination.as_ref())
-            .await
-            .map(Extracted::from),
-        None => frames::write(&pipeline, opened.source(), request).await,
-    };
-    reporter.done();
-    let extracted = outcome.map_err(|error| match cancel.is_cancelled() {
-        true => failure::cancelled(),
-        false => failed(&error, &args, &output),
-    })?;
-    let finished = Finished {
+    let video = Video {
+        args,
+        input,
         output: &output,
-        opened: &opened,
-        extracted: &extracted,
-        seconds: started.elapsed().as_secs_f64(),
+        request,
+        started,
     };
-    finished.report(args.output.report)?;
-    Ok(match extracted.damage {
-        Some(_) => exit::PARTIAL,
-        None => exit::SUCCESS,
-    })
+    let finished = video.extract(pipeline, &cancel).await;
+    reporter.done();
+    let finished = finished?;
+    finished.report(report)?;
+    Ok(finished.code())
 }
 
-fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
+/// A video, and what to extract from it.
+pub(crate) struct Video<'a> {
+    pub(crate) args: &'a ExtractArgs,
+    pub(crate) input: &'a VideoInput,
+    pub(crate) output: &'a Output,
+    pub(crate) request: Request,
+    pub(crate) started: Instant,
+}
+
+impl Video<'_> {
+    /// Extracts the pictures with `pipeline`, within the limits of the arguments.
+    pub(crate) async fn extract(
+        self,
+        pipeline: Pipeline,
+        cancel: &CancellationToken,
+    ) -> Result<Finished, Failure> {
+        let (args, output) = (self.args, self.output);
+        let mut limits = args.limits();
+        if output.is_picture() {
+            limits.frames = 1;
+        }
+        let destination = output.open(args, self.input).await?;
+        if let Some(destination) = &destination {
+            destination.check().map_err(|error| failure::of_archive(&error))?;
+        }
+        let opened = self
+            .input
+            .open(&mut limits, addresses(args.network), cancel)
+            .await?;
+        let pipeline = pipeline.limits(limits);
+        let outcome = match &destination {
+            Some(destination) => pipeline
+                .extract(opened.source(), &self.request, destination.as_ref())
+                .await
+                .map(Extracted::from),
+            None => frames::write(&pipeline, opened.source(), self.request).await,
+        };
+        let extracted = outcome.map_err(|error| match cancel.is_cancelled() {
+            true => failure::cancelled(),
+            false => failed(&error, self.input, output),
+        })?;
+        Ok(Finished {
+            output: output.name(),
+            transferred: opened.transferred(extracted.work.bytes_read),
+            extracted,
+            seconds: self.started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn failed(error: &Error, input: &VideoInput, output: &Output) -> Failure {
     match error {
         Error::Select(SelectError::TooManyFrames { .. }) if output.is_picture() => {
             let text = format!(
@@ -94,10 +128,10 @@ fn failed(error: &Error, args: &ExtractArgs, output: &Output) -> Failure {
         }
         // A stream cannot be restarted; a file can.
         Error::Inconsistent(_) if matches!(output, Output::StdoutZip | Output::StdoutFrames) => {
-            failure::of(error, &args.file)
+            failure::of(error, input)
                 .hint("write to a file instead of stdout, so that the extraction can be restarted")
         }
-        _ => failure::of(error, &args.file),
+        _ => failure::of(error, input),
     }
 }
 
@@ -132,23 +166,36 @@ impl From<Summary> for Extracted {
 }
 
 /// The result with its surroundings.
-struct Finished<'a> {
-    output: &'a Output,
-    opened: &'a Opened,
-    extracted: &'a Extracted,
+pub(crate) struct Finished {
+    /// Name of the output.
+    output: String,
+    /// Bytes that were transferred over the network; `None` for a file.
+    transferred: Option<u64>,
+    pub(crate) extracted: Extracted,
     /// Duration of the extraction in seconds.
     seconds: f64,
 }
 
-impl Finished<'_> {
+impl Finished {
+    /// Returns the exit code of the extraction.
+    pub(crate) fn code(&self) -> u8 {
+        match self.extracted.damage {
+            Some(_) => exit::PARTIAL,
+            None => exit::SUCCESS,
+        }
+    }
+
+    /// Returns the warnings about the result.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let damage = self.extracted.damage.as_ref();
+        let damage = damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
+        self.extracted.warnings.iter().cloned().chain(damage)
+    }
+
     /// Prints the warnings and the result.
     fn report(&self, report: ReportArgs) -> Result<(), Failure> {
         if !report.quiet {
-            let damage = self.extracted.damage.as_ref();
-            let damage =
-                damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
-            let warnings = self.extracted.warnings.iter().chain(&damage);
-            warnings.for_each(|warning| warn(warning));
+            self.warnings().for_each(|warning| warn(&warning));
         }
         if report.json {
             return print_json_line(&self.json()).map(drop);
@@ -159,11 +206,12 @@ impl Finished<'_> {
         Ok(())
     }
 
-    fn json(&self) -> serde_json::Value {
-        let extracted = self.extracted;
+    /// Returns the result as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let extracted = &self.extracted;
         serde_json::json!({
             "status": if extracted.damage.is_some() { "partial" } else { "complete" },
-            "output": self.output.name(),
+            "output": self.output,
             "frames": extracted.frames,
             "bytes": extracted.bytes,
             "duration_s": extracted.duration_s,
@@ -180,26 +228,22 @@ impl Finished<'_> {
     /// Returns the number of bytes that were read from the source. Bytes that were transferred repeatedly count once.
     fn read(&self) -> u64 {
         let read = self.extracted.work.bytes_read;
-        let transferred = self.opened.transferred(read).unwrap_or(read);
-        transferred.min(self.extracted.source_bytes)
+        self.transferred.unwrap_or(read).min(self.extracted.source_bytes)
     }
 
     fn line(&self) -> String {
         let Self {
             extracted, seconds, ..
         } = self;
-        let name = self.output.name();
-        let place = if name == "-" {
-            "stdout".into()
-        } else {
-            printable(&name)
+        let place = match self.output.as_str() {
+            "-" => "stdout".into(),
+            name => printable(name),
         };
         let frames = extracted.frames;
         let plural = if frames == 1 { "" } else { "s" };
         let size = indicatif::HumanBytes(extracted.bytes);
         let all = extracted.source_bytes;
-        let is_remote = self.opened.transferred(extracted.work.bytes_read).is_some();
-        let share = match is_remote || extracted.work.strategy == Strategy::Planned {
+        let share = match self.transferred.is_some() || extracted.work.strategy == Strategy::Planned {
             true => read_share(self.read(), all),
             false => String::new(),
         };

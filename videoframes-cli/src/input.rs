@@ -81,7 +81,8 @@ impl VideoInput {
         OsStringValueParser::new().map(Self::parse)
     }
 
-    fn parse(text: OsString) -> Self {
+    /// Parses a path, a URL or `-`.
+    pub(crate) fn parse(text: OsString) -> Self {
         if text == "-" {
             return Self::Stdin;
         }
@@ -105,15 +106,27 @@ impl VideoInput {
         }
     }
 
-    /// Returns the name without folder and extension.
-    pub(crate) fn stem(&self) -> OsString {
-        let stem = match self {
-            Self::File(path) => path.file_stem().map(OsStr::to_owned),
-            Self::Url(url) => Path::new(&url.name()).file_stem().map(OsStr::to_owned),
-            Self::Object(object) => Path::new(object.key.name()).file_stem().map(OsStr::to_owned),
+    /// Returns whether the video is a folder of videos.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.path().is_some_and(Path::is_dir)
+    }
+
+    /// Returns the name without folder.
+    pub(crate) fn name(&self) -> OsString {
+        let name = match self {
+            Self::File(path) => path.file_name().map(OsStr::to_owned),
+            Self::Url(url) => Some(url.name().into()),
+            Self::Object(object) => Some(object.key.name().into()),
             Self::Stdin => Some(STDIN.into()),
             Self::Invalid(_) => None,
         };
+        name.unwrap_or_else(|| "video".into())
+    }
+
+    /// Returns the name without folder and extension.
+    pub(crate) fn stem(&self) -> OsString {
+        let name = self.name();
+        let stem = Path::new(&name).file_stem().map(OsStr::to_owned);
         stem.unwrap_or_else(|| "video".into())
     }
 

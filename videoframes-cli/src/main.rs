@@ -1,6 +1,7 @@
 //! `vf`: extracts exact frames from videos.
 
 mod args;
+mod batch;
 mod compress;
 mod doctor;
 mod extract;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use videoframes_console::{Failure, S3Uri, exit};
 #[cfg(feature = "s3")]
 use videoframes_core::archive::ZipObject;
-use videoframes_core::archive::{Destination, Directory, PictureFile, ZipFile};
+use videoframes_core::archive::{Destination, Directory, MANIFEST_NAME, PictureFile, ZipFile};
 use videoframes_core::extract::PictureFormat;
 use videoframes_core::storage::IfExists;
 
@@ -37,12 +37,25 @@ pub(crate) enum Output {
 const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp, .raw, .npy), a folder (name/), or -";
 
 impl Output {
-    /// Creates the output that the arguments describe.
+    /// Creates the output for `input` that the arguments describe.
     ///
     /// # Errors
     /// Fails if the type of the output is unknown, or contradicts other arguments.
-    pub(crate) fn from_args(args: &ExtractArgs) -> Result<Self, Failure> {
-        let output = Self::from_path(args)?;
+    pub(crate) fn from_args(args: &ExtractArgs, input: &VideoInput) -> Result<Self, Failure> {
+        let path = args.output.output.clone().unwrap_or_else(|| {
+            let mut name = input.stem();
+            name.push(".frames.zip");
+            PathBuf::from(name)
+        });
+        Self::at(path, args)
+    }
+
+    /// Creates the output at `path`.
+    ///
+    /// # Errors
+    /// Fails if the type of the output is unknown, or contradicts other arguments.
+    pub(crate) fn at(path: PathBuf, args: &ExtractArgs) -> Result<Self, Failure> {
+        let output = Self::from_path(path, args)?;
         let formats = (&output, args.picture.format);
         if let (Self::Picture(path, implied), Some(format)) = formats
             && *implied != format
@@ -57,12 +70,7 @@ impl Output {
         Ok(output)
     }
 
-    fn from_path(args: &ExtractArgs) -> Result<Self, Failure> {
-        let path = args.output.output.clone().unwrap_or_else(|| {
-            let mut name = args.file.stem();
-            name.push(".frames.zip");
-            PathBuf::from(name)
-        });
+    fn from_path(path: PathBuf, args: &ExtractArgs) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             return Ok(match args.picture.format {
                 Some(_) if args.select.is_one_picture() => Self::StdoutPicture,
@@ -113,11 +121,36 @@ impl Output {
         }
     }
 
-    /// Opens the destination; `None` for frames on stdout, which are no archive.
+    /// Returns the path of a result on this machine; `None` for stdout and objects.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => Some(path),
+            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames | Self::Object(_) => None,
+        }
+    }
+
+    /// Returns whether a complete result exists.
+    ///
+    /// # Errors
+    /// Fails if a store does not respond.
+    pub(crate) async fn exists(&self) -> Result<bool, Failure> {
+        Ok(match self {
+            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames => false,
+            Self::Zip(path) | Self::Picture(path, _) => path.is_file(),
+            Self::Folder(path) => path.join(MANIFEST_NAME).is_file(),
+            Self::Object(address) => object_exists(address).await?,
+        })
+    }
+
+    /// Opens the destination for the result of `input`; `None` for frames on stdout, which are no archive.
     ///
     /// # Errors
     /// Fails if the result would replace the input video, or cannot be written.
-    pub(crate) async fn open(&self, args: &ExtractArgs) -> Result<Option<Box<dyn Destination>>, Failure> {
+    pub(crate) async fn open(
+        &self,
+        args: &ExtractArgs,
+        input: &VideoInput,
+    ) -> Result<Option<Box<dyn Destination>>, Failure> {
         if matches!(self, Self::StdoutFrames | Self::StdoutZip | Self::StdoutPicture) {
             check_stdout(args)?;
         }
@@ -127,14 +160,14 @@ impl Output {
             Self::StdoutPicture => return Ok(Some(Box::new(Stdout::Picture))),
             Self::StdoutFrames => return Ok(None),
             Self::Object(address) => {
-                if matches!(&args.file, VideoInput::Object(input) if input == address) {
+                if matches!(input, VideoInput::Object(input) if input == address) {
                     return Err(replaces(&address.to_string()));
                 }
                 return open_object(address, if_exists).await.map(Some);
             }
             Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => path,
         };
-        if args.file.path().is_some_and(|input| is_same_file(path, input)) {
+        if input.path().is_some_and(|input| is_same_file(path, input)) {
             return Err(replaces(&path.to_string_lossy()));
         }
         let path = path.clone();
@@ -213,6 +246,17 @@ async fn open_object(address: &S3Uri, if_exists: IfExists) -> Result<Box<dyn Des
     let storage = crate::store::open_to_write(address, if_exists).await;
     let storage = storage.map_err(|error| Failure::of_output(&error))?;
     Ok(Box::new(ZipObject::new(storage, address.key.clone(), if_exists)))
+}
+
+#[cfg(feature = "s3")]
+async fn object_exists(address: &S3Uri) -> Result<bool, Failure> {
+    let exists = crate::store::exists(address).await;
+    exists.map_err(|error| Failure::of_output(&error))
+}
+
+#[cfg(not(feature = "s3"))]
+async fn object_exists(_: &S3Uri) -> Result<bool, Failure> {
+    Err(crate::failure::without_s3())
 }
 
 #[cfg(not(feature = "s3"))]

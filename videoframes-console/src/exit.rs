@@ -30,6 +30,8 @@ pub const OUTPUT: u8 = 11;
 pub const DECODER: u8 = 12;
 /// The request is unsupported for this input.
 pub const UNSUPPORTED: u8 = 13;
+/// Several inputs failed, for different reasons. Inputs that fail for one reason end with its code.
+pub const SEVERAL: u8 = 14;
 /// The job failed, or the state of the job does not allow the command.
 pub const JOB: u8 = 20;
 /// The database, the store or a queue does not respond, or rejects a request.
@@ -91,6 +93,7 @@ pub const CODES: &[Code] = &[
     code(OUTPUT, BOTH, "output cannot be written"),
     code(DECODER, VF, "ffmpeg failed or hung"),
     code(UNSUPPORTED, VF, "not possible for this input"),
+    code(SEVERAL, VF, "videos failed for different reasons"),
     code(JOB, WORKER, "job failed, or is in the wrong state"),
     code(UNAVAILABLE, WORKER, "database, store or queue unavailable"),
     code(SCHEMA, WORKER, "database schema of another version"),

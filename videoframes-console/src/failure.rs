@@ -74,6 +74,25 @@ impl Failure {
         }
     }
 
+    /// Removes the hint.
+    #[must_use]
+    pub fn without_hint(self) -> Self {
+        Self { hint: None, ..self }
+    }
+
+    /// Names `subject` in every message that does not.
+    #[must_use]
+    pub fn naming(mut self, subject: &str) -> Self {
+        for message in self
+            .messages
+            .iter_mut()
+            .filter(|message| !message.contains(subject))
+        {
+            *message = format!("{subject}: {message}");
+        }
+        self
+    }
+
     /// Returns the exit code.
     pub fn code(&self) -> u8 {
         self.code

@@ -4,8 +4,9 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -71,6 +72,18 @@ pub(crate) fn sweep(folder: &Path, names: Names) -> usize {
     fitting
         .filter(|entry| remove(&entry.path()).unwrap_or(false))
         .count()
+}
+
+/// Sweeps the folder of an output, unless the last call was for the same folder and less than ten seconds ago. Otherwise, each
+/// of many outputs in one folder would list all of them.
+pub(crate) fn sweep_outputs(folder: &Path) {
+    static LAST: Mutex<Option<(PathBuf, Instant)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_recent = |(swept, at): &(PathBuf, Instant)| swept == folder && at.elapsed() < UNLOCKED;
+    if !last.as_ref().is_some_and(is_recent) {
+        sweep(folder, PARTIAL);
+        *last = Some((folder.to_owned(), Instant::now()));
+    }
 }
 
 fn remove(path: &Path) -> io::Result<bool> {

@@ -13,6 +13,7 @@ use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
 
+use super::batch::VideosArgs;
 use super::execution::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
 use crate::input::VideoInput;
 
@@ -30,6 +31,8 @@ Examples:
     vf extract video.mp4 --every 1s -s 1 -e -1 -W 640 -o thumbs/
   Ten frames of a remote video, by range requests:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
+  One picture of every video in a folder, resumable:
+    vf extract clips/ -n 1 -o 'thumbs/{stem}.jpg' --skip-existing
   One picture on stdout:
     vf extract video.mp4 --at 50% -f png -o - > middle.png
   Pixels of 32 random frames as one NumPy array, without encoding:
@@ -37,18 +40,21 @@ Examples:
 
 const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
     true => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout \
+        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout; \
+         for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
          [default: NAME.frames.zip]"
     }
     false => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout [default: NAME.frames.zip]"
+        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout; \
+         for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
+         [default: NAME.frames.zip]"
     }
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct ExtractArgs {
-    #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
-    pub(crate) file: VideoInput,
+    #[command(flatten)]
+    pub(crate) videos: VideosArgs,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -64,7 +70,7 @@ pub(crate) struct ExtractArgs {
     #[command(flatten)]
     strategy: StrategyArgs,
     #[command(flatten)]
-    jobs: JobsArgs,
+    pub(crate) jobs: JobsArgs,
     #[command(flatten)]
     pub(crate) ffmpeg: FfmpegArgs,
     #[command(flatten)]
@@ -91,10 +97,10 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution (does not change the result)")]
-struct JobsArgs {
-    /// Number of parallel decoders [default: by the plan and the machine]
+pub(crate) struct JobsArgs {
+    /// Number of parallel decoders, over all videos [default: by the plan and the machine]
     #[arg(short, long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The command line, parsed to types of `videoframes-core`.
 
+mod batch;
 mod compress;
 mod execution;
 mod extract;
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
 use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 
+pub(crate) use self::batch::{BatchArgs, VideosArgs};
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;
 pub(crate) use self::extract::{ExtractArgs, PlanArgs};
@@ -27,7 +29,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Extract frames into a ZIP, a folder, a picture or stdout
+    /// Extract frames into a ZIP, a folder, a picture or stdout, of one video or many
     #[command(after_help = extract::EXAMPLES)]
     Extract(Box<ExtractArgs>),
     /// Compress a video, frame for frame, into a widely supported format

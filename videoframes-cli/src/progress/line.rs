@@ -32,13 +32,50 @@ pub(super) fn line(width: usize, state: &State) -> String {
         rate,
         format!("ETA {}", clock(state.eta)),
     ];
-    let text = fitting(room, &parts);
+    with_bar(room, share, &parts)
+}
+
+/// The state of an extraction from several videos.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct VideosState {
+    /// Number of videos that have ended.
+    pub(super) ended: u64,
+    pub(super) failed: u64,
+    pub(super) total: u64,
+    /// Share of the work that is done, 0 to 1.
+    pub(super) share: f64,
+    /// Videos per second.
+    pub(super) per_second: f64,
+    pub(super) eta: Duration,
+}
+
+/// Returns the text for a terminal of `width` columns: as many parts as fit, percentage first.
+pub(super) fn videos_line(width: usize, state: &VideosState) -> String {
+    let mut parts = vec![
+        format!("{:>3.0} %", (100.0 * state.share).floor()),
+        format!("{}/{}", state.ended, state.total),
+    ];
+    if state.failed > 0 {
+        parts.push(format!("{} failed", state.failed));
+    }
+    parts.push(format!("ETA {}", clock(state.eta)));
+    parts.push(format!("{} videos/s", significant(state.per_second)));
+    with_bar(width.saturating_sub(MARGIN), state.share, &parts)
+}
+
+/// Joins the parts, and adds a bar if all of them and a bar fit into `room` columns.
+fn with_bar(room: usize, share: f64, parts: &[String]) -> String {
+    let text = fitting(room, parts);
     let bar = room.saturating_sub(text.chars().count() + 2).min(BAR.1);
-    if bar < BAR.0 || !text.ends_with(&parts[3]) {
+    if bar < BAR.0 || !parts.last().is_some_and(|last| text.ends_with(last)) {
         return text;
     }
     let full = (bar as f64 * share) as usize;
-    format!("{}{}  {text}", "█".repeat(full), "░".repeat(bar - full))
+    format!(
+        "{}{}  {text}",
+        "█".repeat(full),
+        "░".repeat(bar.saturating_sub(full))
+    )
 }
 
 /// Joins the first parts, as many as fit into `room` columns.
@@ -128,6 +165,30 @@ mod tests {
         }
         for width in 0..200 {
             assert!(line(width, &state).chars().count() <= width.saturating_sub(MARGIN));
+        }
+    }
+
+    #[test]
+    fn several_videos_show_failures_and_fit_every_width() {
+        let state = VideosState {
+            ended: 450,
+            failed: 2,
+            total: 1000,
+            share: 0.45,
+            per_second: 79.3445,
+            eta: Duration::from_secs(7),
+        };
+        let all = " 45 %  450/1000  2 failed  ETA 0:07  79.3 videos/s";
+        for (width, expected) in [
+            (20, " 45 %  450/1000".to_owned()),
+            (40, " 45 %  450/1000  2 failed  ETA 0:07".to_owned()),
+            (56, all.to_owned()),
+            (80, format!("{}{}  {all}", "█".repeat(10), "░".repeat(14))),
+        ] {
+            assert_eq!(videos_line(width, &state), expected, "{width}");
+        }
+        for width in 0..200 {
+            assert!(videos_line(width, &state).chars().count() <= width.saturating_sub(MARGIN));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod line;
 mod terminal;
+mod videos;
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -13,6 +14,28 @@ use videoframes_console::options::ProgressKind;
 
 use self::line::{State, line};
 use self::terminal::{Stderr, columns};
+pub(crate) use self::videos::VideosReporter;
+
+/// The form of progress reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bar,
+    Json,
+    None,
+}
+
+impl Form {
+    /// Chooses the form. By default, a terminal gets a bar, and a pipe gets no progress.
+    fn choose(kind: Option<ProgressKind>, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        match kind {
+            Some(ProgressKind::Json) => Self::Json,
+            Some(ProgressKind::Bar) if terminal => Self::Bar,
+            None if terminal && !quiet => Self::Bar,
+            _ => Self::None,
+        }
+    }
+}
 
 /// Reports progress in the requested form.
 pub(crate) enum Reporter {
@@ -22,14 +45,20 @@ pub(crate) enum Reporter {
 }
 
 impl Reporter {
-    /// Creates a reporter. By default, a terminal gets a bar, and a pipe gets no progress.
+    /// Creates a reporter.
     pub(crate) fn new(kind: Option<ProgressKind>, quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        match kind {
-            Some(ProgressKind::Json) => Self::Json(Mutex::new(None)),
-            Some(ProgressKind::Bar) if terminal => Self::Bar(bar()),
-            None if terminal && !quiet => Self::Bar(bar()),
-            _ => Self::None,
+        match Form::choose(kind, quiet) {
+            Form::Json => Self::Json(Mutex::new(None)),
+            Form::Bar => Self::Bar(bar(|state| {
+                let state = State {
+                    frames: state.pos(),
+                    total: state.len(),
+                    per_second: state.per_sec(),
+                    eta: state.eta(),
+                };
+                line(columns(), &state)
+            })),
+            Form::None => Self::None,
         }
     }
 
@@ -65,17 +94,12 @@ impl Reporter {
     }
 }
 
-fn bar() -> ProgressBar {
+/// Returns a bar whose whole text is made by `text`.
+fn bar(text: impl Fn(&ProgressState) -> String + Clone + Send + Sync + 'static) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(Stderr)));
-    let draw = |state: &ProgressState, to: &mut dyn fmt::Write| {
-        let state = State {
-            frames: state.pos(),
-            total: state.len(),
-            per_second: state.per_sec(),
-            eta: state.eta(),
-        };
+    let draw = move |state: &ProgressState, to: &mut dyn fmt::Write| {
         // An error while drawing is ignored: progress is optional.
-        let _ = to.write_str(&line(columns(), &state));
+        let _ = to.write_str(&text(state));
     };
     let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.with_key("line", draw));

@@ -1,6 +1,7 @@
 //! Usability of the command line: help, times, outputs, and hints for mistakes.
 #![allow(clippy::unwrap_used)]
 
+mod batch;
 mod help;
 mod mistakes;
 mod output;

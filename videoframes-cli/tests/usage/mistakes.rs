@@ -12,7 +12,7 @@ fn frequent_mistakes_get_a_hint() {
         ),
         (&["video.mp4", "other.mp4"], &["is not a command", "vf extract"]),
         (
-            &["extract", "video.mp4", "other.mp4"],
+            &["probe", "video.mp4", "other.mp4"],
             &[
                 "unexpected argument 'other.mp4'",
                 "takes one video: run the command once per video",
@@ -73,7 +73,7 @@ fn frequent_mistakes_get_a_hint() {
 fn urls_with_secrets_are_not_printed() {
     for args in [
         &["https://user:secret@example.org/v.mp4?secret"][..],
-        &["extract", "a.mp4", "https://user:secret@example.org/v.mp4?secret"],
+        &["plan", "a.mp4", "https://user:secret@example.org/v.mp4?secret"],
         &["probe", "a.mp4", "ftp://user:secret@example.org/v"],
     ] {
         let run = Run::of(vf().args(args).output().unwrap());

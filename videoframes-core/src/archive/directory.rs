@@ -41,7 +41,7 @@ impl DirectoryArchive {
         let path = real_target(&shown)?;
         check_target(&path, &shown, if_exists)?;
         let parent = path.parent().unwrap_or(Path::new("/"));
-        stale::sweep(parent, stale::PARTIAL);
+        stale::sweep_outputs(parent);
         let staging = stale::PARTIAL
             .builder()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))

@@ -14,7 +14,7 @@ pub use self::destination::{Destination, Directory, PictureFile, ZipFile, ZipObj
 pub use self::directory::DirectoryArchive;
 pub use self::error::ArchiveError;
 pub use self::manifest::{MANIFEST_NAME, Manifest};
-pub use self::name::{InvalidTemplate, NameFields, NameTemplate};
+pub use self::name::{InvalidTemplate, NameFields, NameTemplate, portable_name};
 pub use self::picture::PictureArchive;
 pub use self::zip::ZipArchive;
 pub use crate::digest::Written;

@@ -264,14 +264,24 @@ fn stem(source_name: &str) -> String {
         Some(dot) if dot > 0 => &source_name[..dot],
         _ => source_name,
     };
-    let clean = |c: char| {
+    clean(stem)
+}
+
+/// Returns `name` as one component of a path: limited in length, without path separators, and valid on every system.
+#[must_use]
+pub fn portable_name(name: &str) -> String {
+    portable(&clean(name), false)
+}
+
+fn clean(name: &str) -> String {
+    let allowed = |c: char| {
         if is_hidden(c) || matches!(c, '/' | '\\' | ':' | '\u{fffd}') {
             '_'
         } else {
             c
         }
     };
-    let clean: String = stem.chars().take(100).map(clean).collect();
+    let clean: String = name.chars().take(100).map(allowed).collect();
     if matches!(clean.as_str(), "" | "." | "..") {
         "video".to_owned()
     } else {
@@ -349,6 +359,14 @@ mod tests {
                 render(&template, source, (3, 0, 0)),
                 format!("{folder}/{folder}/3")
             );
+        }
+        for (name, component) in [
+            ("..", "video"),
+            ("a/../b", "a_.._b"),
+            ("nul", "nul_"),
+            ("a.", "a._"),
+        ] {
+            assert_eq!(portable_name(name), component);
         }
         let last: NameTemplate = "{index}/{stem}".parse().unwrap();
         assert_eq!(render(&last, "aux.mp4", (0, 0, 0)), "0/aux_");

@@ -114,8 +114,9 @@ impl Request {
         self
     }
 
-    /// Returns the number of concurrent decoders of a plan.
-    pub(super) fn decoders(&self) -> usize {
+    /// Returns the maximum number of concurrent decoders.
+    #[must_use]
+    pub fn decoders(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.jobs
             .map_or_else(|| cores().div_ceil(CORES_PER_DECODER), NonZeroUsize::get)

@@ -50,7 +50,7 @@ impl FileSink {
             Ok(_) | Err(_) => {}
         }
         let folder = folder_of(&path);
-        stale::sweep(folder, stale::PARTIAL);
+        stale::sweep_outputs(folder);
         let file = stale::PARTIAL
             .builder()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))

@@ -59,7 +59,7 @@ impl FfmpegExtractor {
     }
 
     /// Decodes pictures with this number of threads. A single thread takes less CPU time, and more threads less wall time.
-    /// By default, ffmpeg uses all cores.
+    /// By default, ffmpeg uses all cores. Clones with different numbers of threads query ffmpeg only once.
     #[must_use]
     pub fn with_threads(self, threads: NonZeroUsize) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! The installed ffmpeg and ffprobe.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,8 @@ use crate::extract::ExtractError;
 pub(crate) struct Programs {
     pub(crate) ffmpeg: Program,
     pub(crate) ffprobe: Program,
-    pub(crate) capabilities: Capabilities,
+    /// Queried once, also by copies of the programs.
+    pub(crate) capabilities: Arc<Capabilities>,
     /// Number of threads of each decoder of pictures; with 0 ffmpeg chooses.
     pub(crate) threads: usize,
 }
@@ -45,7 +47,7 @@ impl Programs {
 
     fn new(ffmpeg: Program, ffprobe: Program) -> Self {
         Self {
-            capabilities: Capabilities::of(&ffmpeg),
+            capabilities: Arc::new(Capabilities::of(&ffmpeg)),
             ffmpeg,
             ffprobe,
             threads: 0,
@@ -55,8 +57,10 @@ impl Programs {
     /// Returns the programs with this number of threads of each decoder of pictures.
     pub(crate) fn with_threads(&self, threads: usize) -> Self {
         Self {
+            ffmpeg: self.ffmpeg.clone(),
+            ffprobe: self.ffprobe.clone(),
+            capabilities: Arc::clone(&self.capabilities),
             threads,
-            ..Self::new(self.ffmpeg.clone(), self.ffprobe.clone())
         }
     }
 

@@ -1,0 +1,140 @@
+//! The videos of a run, from arguments, lists and folders.
+
+use std::path::{Path, PathBuf};
+
+use videoframes_console::{Failure, exit, warn};
+
+use super::folder::{self, EXTENSIONS};
+use super::list::{self, Separator};
+use crate::args::{BatchArgs, VideosArgs};
+use crate::input::VideoInput;
+
+/// Maximum number of videos in one run.
+pub(super) const MAX_VIDEOS: usize = 1_000_000;
+
+/// A video of the run.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) input: VideoInput,
+    pub(super) origin: Origin,
+}
+
+/// How a video was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By its own path or URL.
+    Given,
+    /// In a given folder; with the path of its folder below that.
+    Folder(PathBuf),
+}
+
+/// The videos of a run, in the order in which extractions start.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) entries: Vec<Entry>,
+    pub(super) unreadable: Vec<UnreadableFolder>,
+}
+
+/// A folder that cannot be read.
+#[derive(Debug)]
+pub(super) struct UnreadableFolder {
+    pub(super) folder: String,
+    pub(super) failure: Failure,
+}
+
+impl Entry {
+    /// Returns the folder of the video: below the given folder, or as written.
+    pub(super) fn folder(&self) -> &Path {
+        match &self.origin {
+            Origin::Folder(below) => below,
+            Origin::Given => self.input.path().and_then(Path::parent).unwrap_or(Path::new("")),
+        }
+    }
+}
+
+/// Collects the videos of the arguments.
+///
+/// # Errors
+/// Fails if there are no videos or too many, or if a list cannot be read.
+pub(super) fn collect(args: &VideosArgs) -> Result<Inputs, Failure> {
+    let BatchArgs {
+        from,
+        null,
+        recursive,
+        ..
+    } = &args.batch;
+    let mut given = args.files.clone();
+    if let Some(path) = from {
+        let separator = match null {
+            true => Separator::Null,
+            false => Separator::Line,
+        };
+        if path.as_os_str() == "-" && given.iter().any(|input| matches!(input, VideoInput::Stdin)) {
+            let text = "stdin cannot be both a video and the list of --from";
+            return Err(Failure::new(exit::USAGE, text));
+        }
+        given.extend(list::read(path, separator)?.into_iter().map(VideoInput::parse));
+    }
+    let mut inputs = Inputs::default();
+    let mut hint = None;
+    for input in given {
+        match &input {
+            VideoInput::Invalid(why) => {
+                return Err(Failure::new(exit::USAGE, format!("{input}: {why}")));
+            }
+            VideoInput::File(path) if path.is_dir() => {
+                let empty = inputs.add_folder(path, *recursive);
+                hint = hint.or(empty.inspect(|_| {
+                    if inputs.unreadable.is_empty() {
+                        warn(&format!("{input}: no videos in this folder"));
+                    }
+                }));
+            }
+            _ => inputs.entries.push(Entry {
+                input,
+                origin: Origin::Given,
+            }),
+        }
+        if inputs.entries.len() > MAX_VIDEOS {
+            let text = format!("there are more than {MAX_VIDEOS} videos");
+            return Err(
+                Failure::new(exit::LIMIT, text).hint("run the command several times, with lists of videos")
+            );
+        }
+    }
+    if inputs.entries.is_empty() && inputs.unreadable.is_empty() {
+        let failure = Failure::new(exit::NOT_FOUND, "there are no videos");
+        return Err(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
+    }
+    Ok(inputs)
+}
+
+impl Inputs {
+    /// Adds the videos in a folder. Returns a hint if there are none.
+    fn add_folder(&mut self, root: &Path, recursive: bool) -> Option<String> {
+        let found = folder::videos(root, recursive, MAX_VIDEOS);
+        let unreadable = found.unreadable.iter();
+        self.unreadable.extend(unreadable.map(|unreadable| {
+            let (folder, error) = (unreadable.folder.display().to_string(), &unreadable.error);
+            UnreadableFolder {
+                failure: Failure::new(exit::NOT_FOUND, format!("{folder}: {error}")),
+                folder,
+            }
+        }));
+        let is_empty = found.videos.is_empty();
+        self.entries.extend(found.videos.iter().map(|path| Entry {
+            input: VideoInput::File(root.join(path)),
+            origin: Origin::Folder(path.parent().unwrap_or(Path::new("")).to_owned()),
+        }));
+        is_empty.then(|| match found.has_subfolders {
+            true => "--recursive includes subfolders".to_owned(),
+            false => format!(
+                "videos in folders have one of the extensions {}",
+                EXTENSIONS.join(", ")
+            ),
+        })
+    }
+}

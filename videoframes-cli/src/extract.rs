@@ -24,7 +24,7 @@ use crate::{batch, failure, frames, plan};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
-    match args.videos.single(args.output.output.as_ref()).cloned() {
+    match args.single().cloned() {
         Some(input) => run_single(&args, &input).await,
         None => batch::run(args).await,
     }

@@ -4,22 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ExtractArgs;
 use crate::batch::has_fields;
 use crate::input::VideoInput;
 
 /// Help for the video arguments in this build.
-const VIDEOS_HELP: &str = match cfg!(feature = "s3") {
+pub(super) const VIDEOS_HELP: &str = match cfg!(feature = "s3") {
     true => "Videos: files, folders, URLs (http://, https://, s3://BUCKET/KEY), or - for stdin",
     false => "Videos: files, folders, URLs (http://, https://), or - for stdin",
 };
-
-#[derive(Debug, Args)]
-pub(crate) struct VideosArgs {
-    #[arg(value_name = "VIDEO", required_unless_present = "from", value_parser = VideoInput::parser(), help = VIDEOS_HELP)]
-    pub(crate) files: Vec<VideoInput>,
-    #[command(flatten)]
-    pub(crate) batch: BatchArgs,
-}
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Several videos")]
@@ -41,19 +34,16 @@ pub(crate) struct BatchArgs {
     pub(crate) keep_going: bool,
 }
 
-impl VideosArgs {
+impl ExtractArgs {
     /// Returns whether the arguments can stand for any number of videos: several arguments, a folder or a list.
     pub(crate) fn are_several(&self) -> bool {
         self.batch.from.is_some() || self.files.len() != 1 || self.files.iter().any(VideoInput::is_folder)
     }
 
-    /// Returns the video if the arguments stand for one, and neither other options nor `output` concern several.
-    pub(crate) fn single(&self, output: Option<&PathBuf>) -> Option<&VideoInput> {
-        let batch = &self.batch;
-        let is_batch = self.are_several()
-            || batch.skip_existing
-            || batch.keep_going
-            || output.is_some_and(|path| has_fields(path));
+    /// Returns the video if the arguments stand for one, and neither `--skip-existing` nor a template is given.
+    pub(crate) fn single(&self) -> Option<&VideoInput> {
+        let output = self.output.output.as_deref();
+        let is_batch = self.are_several() || self.batch.skip_existing || output.is_some_and(has_fields);
         self.files.first().filter(|_| !is_batch)
     }
 }

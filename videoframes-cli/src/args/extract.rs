@@ -13,7 +13,7 @@ use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
 
-use super::batch::VideosArgs;
+use super::batch::{BatchArgs, VIDEOS_HELP};
 use super::execution::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
 use crate::input::VideoInput;
 
@@ -31,8 +31,8 @@ Examples:
     vf extract video.mp4 --every 1s -s 1 -e -1 -W 640 -o thumbs/
   Ten frames of a remote video, by range requests:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
-  One picture of every video in a folder, resumable:
-    vf extract clips/ -n 1 -o 'thumbs/{stem}.jpg' --skip-existing
+  One picture of each video; the command continues if it was interrupted:
+    vf extract *.mp4 -n 1 -o 'posters/{stem}.jpg' --skip-existing
   One picture on stdout:
     vf extract video.mp4 --at 50% -f png -o - > middle.png
   Pixels of 32 random frames as one NumPy array, without encoding:
@@ -53,8 +53,8 @@ const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExtractArgs {
-    #[command(flatten)]
-    pub(crate) videos: VideosArgs,
+    #[arg(value_name = "VIDEO", required_unless_present = "from", value_parser = VideoInput::parser(), help = VIDEOS_HELP)]
+    pub(crate) files: Vec<VideoInput>,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -63,6 +63,8 @@ pub(crate) struct ExtractArgs {
     pub(crate) picture: PictureArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]

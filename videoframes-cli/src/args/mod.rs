@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
 use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 
-pub(crate) use self::batch::{BatchArgs, VideosArgs};
+pub(crate) use self::batch::BatchArgs;
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;
 pub(crate) use self::extract::{ExtractArgs, PlanArgs};

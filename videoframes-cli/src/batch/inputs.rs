@@ -6,7 +6,7 @@ use videoframes_console::{Failure, exit, warn};
 
 use super::folder::{self, EXTENSIONS};
 use super::list::{self, Separator};
-use crate::args::{BatchArgs, VideosArgs};
+use crate::args::{BatchArgs, ExtractArgs};
 use crate::input::VideoInput;
 
 /// Maximum number of videos in one run.
@@ -56,7 +56,7 @@ impl Entry {
 ///
 /// # Errors
 /// Fails if there are no videos or too many, or if a list cannot be read.
-pub(super) fn collect(args: &VideosArgs) -> Result<Inputs, Failure> {
+pub(super) fn collect(args: &ExtractArgs) -> Result<Inputs, Failure> {
     let BatchArgs {
         from,
         null,

@@ -42,13 +42,9 @@ enum Naming {
 /// output is unknown.
 pub(super) fn assign(entries: Vec<Entry>, args: &ExtractArgs) -> Result<Vec<Job>, Failure> {
     let output = args.output.output.as_deref();
-    let naming = naming(
-        output,
-        output.is_some_and(Path::is_dir),
-        args.videos.are_several(),
-    )?;
+    let naming = naming(output, output.is_some_and(Path::is_dir), args.are_several())?;
     if let Naming::Fixed(path) = &naming {
-        only_one(&entries, path, &args.videos.files)?;
+        only_one(&entries, path, &args.files)?;
     }
     let paths: Vec<PathBuf> = entries
         .iter()
@@ -82,7 +78,10 @@ fn naming(output: Option<&Path>, is_folder: bool, several: bool) -> Result<Namin
     };
     let text = path.to_string_lossy();
     if text == "-" {
-        let text = "several videos, or --skip-existing, need outputs with names";
+        let text = match several {
+            true => "several videos cannot be written to stdout",
+            false => "--skip-existing needs an output with a name",
+        };
         return Err(usage(text.to_owned()).hint(SEVERAL));
     }
     if has_fields(path) || several && text.contains('{') {

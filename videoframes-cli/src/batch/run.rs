@@ -31,7 +31,7 @@ const MAX_DECODERS: usize = 64;
 /// # Errors
 /// Fails if no video can be started, and if videos are left. Failures of videos are printed, and give the exit code.
 pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
-    let found = inputs::collect(&args.videos)?;
+    let found = inputs::collect(&args)?;
     let jobs = outputs::assign(found.entries, &args)?;
     if args.output.dry_run {
         return print_outputs(&jobs, &args).await;
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
 /// Prints the output of each video, and whether the video would be skipped.
 async fn print_outputs(jobs: &[Job], args: &ExtractArgs) -> Result<u8, Failure> {
     for Job { input, output } in jobs {
-        let skipped = args.videos.batch.skip_existing && output.exists().await?;
+        let skipped = args.batch.skip_existing && output.exists().await?;
         let (input, output) = (input.to_string(), output.name());
         let _ = match args.output.report.json {
             true => {
@@ -166,7 +166,7 @@ impl Run {
 
     /// Returns whether no more videos are started.
     fn is_stopped(&self) -> bool {
-        let keep_going = self.shared.args.videos.batch.keep_going;
+        let keep_going = self.shared.args.batch.keep_going;
         self.shared.cancel.is_cancelled() || self.tally.has_failures() && !keep_going
     }
 
@@ -204,7 +204,7 @@ impl Run {
     /// Fails if videos are left.
     fn end(&self, total: usize) -> Result<u8, Failure> {
         let (code, left) = (self.tally.code(), self.tally.left());
-        let text = |why| format!("{why}: {left} of {total} videos are left");
+        let text = |why| format!("{why}, with {left} of {total} videos left");
         if self.shared.cancel.is_cancelled() {
             let failure = Failure::new(exit::CANCELLED, text("cancelled"));
             return Err(failure.hint("--skip-existing continues such a run"));
@@ -236,7 +236,7 @@ impl Shared {
     async fn try_extract(&self, index: usize, job: &Job, share: Share) -> Result<Option<Finished>, Failure> {
         let started = Instant::now();
         let (args, output) = (&self.args, &job.output);
-        if args.videos.batch.skip_existing && output.exists().await? {
+        if args.batch.skip_existing && output.exists().await? {
             return Ok(None);
         }
         if let Some(path) = output.path() {

@@ -76,19 +76,17 @@ pub(super) fn collect(args: &ExtractArgs) -> Result<Inputs, Failure> {
         given.extend(list::read(path, separator)?.into_iter().map(VideoInput::parse));
     }
     let mut inputs = Inputs::default();
-    let mut hint = None;
-    for input in given {
+    let mut empty = Vec::new();
+    for (index, input) in given.into_iter().enumerate() {
         match &input {
+            // The URL is not shown, since it may contain secrets.
             VideoInput::Invalid(why) => {
-                return Err(Failure::new(exit::USAGE, format!("{input}: {why}")));
+                let text = format!("{input} of video {}: {why}", index + 1);
+                return Err(Failure::new(exit::USAGE, text));
             }
             VideoInput::File(path) if path.is_dir() => {
-                let empty = inputs.add_folder(path, *recursive);
-                hint = hint.or(empty.inspect(|_| {
-                    if inputs.unreadable.is_empty() {
-                        warn(&format!("{input}: no videos in this folder"));
-                    }
-                }));
+                let hint = inputs.add_folder(path, *recursive);
+                empty.extend(hint.map(|hint| (format!("{input}: no videos in this folder"), hint)));
             }
             _ => inputs.entries.push(Entry {
                 input,
@@ -97,23 +95,23 @@ pub(super) fn collect(args: &ExtractArgs) -> Result<Inputs, Failure> {
         }
         if inputs.entries.len() > MAX_VIDEOS {
             let text = format!("there are more than {MAX_VIDEOS} videos");
-            return Err(
-                Failure::new(exit::LIMIT, text).hint("run the command several times, with lists of videos")
-            );
+            return Err(Failure::new(exit::LIMIT, text).hint("give the videos to several runs, in lists"));
         }
     }
     if inputs.entries.is_empty() && inputs.unreadable.is_empty() {
-        let failure = Failure::new(exit::NOT_FOUND, "there are no videos");
-        return Err(match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+        return Err(match empty.into_iter().next() {
+            Some((text, hint)) => Failure::new(exit::NOT_FOUND, text).hint(hint),
+            None => Failure::new(exit::NOT_FOUND, "the list has no videos"),
         });
+    }
+    if !args.output.report.quiet {
+        empty.iter().for_each(|(text, _)| warn(text));
     }
     Ok(inputs)
 }
 
 impl Inputs {
-    /// Adds the videos in a folder. Returns a hint if there are none.
+    /// Adds the videos in a folder. Returns a hint if there are none in a readable folder.
     fn add_folder(&mut self, root: &Path, recursive: bool) -> Option<String> {
         let found = folder::videos(root, recursive, MAX_VIDEOS);
         let unreadable = found.unreadable.iter();
@@ -124,7 +122,7 @@ impl Inputs {
                 folder,
             }
         }));
-        let is_empty = found.videos.is_empty();
+        let is_empty = found.videos.is_empty() && found.unreadable.is_empty();
         self.entries.extend(found.videos.iter().map(|path| Entry {
             input: VideoInput::File(root.join(path)),
             origin: Origin::Folder(path.parent().unwrap_or(Path::new("")).to_owned()),

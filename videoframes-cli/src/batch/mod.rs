@@ -1,7 +1,7 @@
 //! Extraction from several videos in one run.
 //!
-//! [`inputs`] collects the videos, [`outputs`] gives each its output before anything is decoded, [`run`] extracts from a bounded
-//! number of them at the same time, and [`report`] sums up the outcomes.
+//! `inputs` collects the videos, `outputs` gives each its output before anything is decoded, `run` extracts from a bounded number
+//! of them at the same time, and `report` counts the outcomes.
 
 mod folder;
 mod inputs;

@@ -90,6 +90,7 @@ pub mod processor;
 #[cfg(feature = "jobs")]
 pub mod queue;
 pub mod select;
+pub mod sheet;
 pub mod source;
 mod stale;
 pub mod storage;

@@ -224,3 +224,7 @@ pub(crate) const ENCODER_PIXEL_MEMORY: u64 = 512;
 pub(crate) const CHILD_FILE_BYTES: u64 = 1 << 20;
 /// Maximum number of open files of a child.
 pub(crate) const CHILD_FILES: u64 = 256;
+/// Maximum number of pixels of a sheet, which is composed in memory (3 bytes each).
+pub(crate) const SHEET_PIXELS: u64 = 1 << 26;
+/// Maximum number of tiles of one result: 48 hours with a tile each second.
+pub(crate) const SHEET_TILES: u64 = 48 * 3600;

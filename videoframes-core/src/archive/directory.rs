@@ -126,7 +126,9 @@ fn holds_our_manifest(path: &Path) -> bool {
     let mut known: std::collections::HashSet<PathBuf> = manifest
         .frames
         .iter()
-        .map(|frame| PathBuf::from(&frame.file))
+        .map(|frame| &frame.file)
+        .chain(&manifest.files)
+        .map(PathBuf::from)
         .collect();
     known.insert(PathBuf::from(MANIFEST_NAME));
     let mut folders = vec![PathBuf::new()];

@@ -21,8 +21,11 @@ pub struct Manifest {
     pub request: RequestInfo,
     /// Whether the source was damaged, so that frames may be missing or corrupted.
     pub partial: bool,
-    /// Pictures, in order.
+    /// Pictures or tiles, in order.
     pub frames: Vec<FrameInfo>,
+    /// Names of additional entries: the WebVTT file and the tile lists of a storyboard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// Versions of the programs that made the pictures.
@@ -88,9 +91,15 @@ pub struct RequestInfo {
     pub deinterlace: String,
     /// `auto` or `off`.
     pub tonemap: String,
+    /// Number of columns of a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<u32>,
+    /// Maximum number of rows of a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u32>,
 }
 
-/// A picture.
+/// A picture, or a tile of a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FrameInfo {
@@ -112,9 +121,15 @@ pub struct FrameInfo {
     pub timestamp_s: f64,
     /// Seconds for which the frame is displayed.
     pub duration_s: f64,
-    /// Width of the picture.
+    /// Left edge of the tile in its sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<u32>,
+    /// Top edge of the tile in its sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<u32>,
+    /// Width of the picture or tile.
     pub width: u32,
-    /// Height of the picture.
+    /// Height of the picture or tile.
     pub height: u32,
     /// Size of the file in bytes.
     pub bytes: u64,

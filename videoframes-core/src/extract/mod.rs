@@ -1,5 +1,6 @@
 //! The port for decoders: pictures of single frames out of a video.
 
+mod encoder;
 mod error;
 mod extractor;
 mod outcome;
@@ -7,6 +8,7 @@ mod picture;
 mod pixels;
 mod request;
 
+pub use encoder::{EncodeRequest, PictureEncoder};
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;
 pub use outcome::{Decoded, ExtractReport, Scan, Surprise};

@@ -14,11 +14,12 @@ use super::renditions::Rendition;
 use super::request::{CompressJob, Request};
 use super::scratch::Scratch;
 use super::session::Session;
+use super::sheets::{self, ContactSheetRequest, Sheets, StoryboardRequest};
 use super::summary::{Progress, Summary};
 use super::{compress, extract};
 use crate::archive::Destination;
 use crate::compress::{CompressProgress, Compressed, Compressor, VideoTarget};
-use crate::extract::FrameExtractor;
+use crate::extract::{FrameExtractor, PictureEncoder};
 use crate::limits::Limits;
 use crate::source::Source;
 use crate::video::StreamChoice;
@@ -37,6 +38,7 @@ pub struct Pipeline {
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline")
+            .field("encoder", &self.context.encoder.is_some())
             .field("compressor", &self.context.compressor.is_some())
             .field("limits", &self.context.limits)
             .field("scratch", &self.context.scratch)
@@ -51,6 +53,7 @@ impl Pipeline {
         Self {
             context: Context {
                 extractor: Arc::new(extractor),
+                encoder: None,
                 compressor: None,
                 limits: Limits::default(),
                 scratch: Scratch::default(),
@@ -59,6 +62,12 @@ impl Pipeline {
                 on_compress_progress: Arc::new(|_| {}),
             },
         }
+    }
+
+    /// Sets the encoder of composed pictures, which [`Pipeline::storyboard`] and [`Pipeline::contact_sheet`] need.
+    pub fn encoder(mut self, encoder: impl PictureEncoder) -> Self {
+        self.context.encoder = Some(Arc::new(encoder));
+        self
     }
 
     /// Sets the compressor, which [`Pipeline::compress`] and [`Pipeline::extract_with_renditions`] need.
@@ -200,6 +209,64 @@ impl Pipeline {
         session
             .bounded(extract::extract(&session, request, renditions, destination))
             .await
+    }
+
+    /// Makes the storyboard of a video: sheets of tiles, a WebVTT file, a tile list per sheet, and a manifest.
+    ///
+    /// Each tile is the frame displayed at its requested time. The cues of the WebVTT file and the tile lists cover the
+    /// whole video without gaps.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use videoframes_core::Pipeline;
+    /// use videoframes_core::archive::Directory;
+    /// use videoframes_core::ffmpeg::FfmpegExtractor;
+    /// use videoframes_core::pipeline::StoryboardRequest;
+    /// use videoframes_core::select::Selection;
+    /// use videoframes_core::source::FileSource;
+    ///
+    /// let ffmpeg = FfmpegExtractor::default();
+    /// let pipeline = Pipeline::new(ffmpeg.clone()).encoder(ffmpeg);
+    /// let request = StoryboardRequest::new(Selection::Count(100)).columns(10).rows(10);
+    /// let source = FileSource::open("video.mp4")?;
+    /// pipeline.storyboard(source, &request, &Directory::new("storyboard")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn storyboard(
+        &self,
+        source: impl Source + 'static,
+        request: &StoryboardRequest,
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        self.sheets(source, request.sheets(), destination).await
+    }
+
+    /// Makes a contact sheet of a video: one picture with a grid of frames and their times, and a manifest.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn contact_sheet(
+        &self,
+        source: impl Source + 'static,
+        request: &ContactSheetRequest,
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        self.sheets(source, request.sheets(), destination).await
+    }
+
+    async fn sheets(
+        &self,
+        source: impl Source + 'static,
+        sheets: Sheets<'_>,
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        let context = sheets::bounded(&self.context);
+        let session = Session::new(&context, source);
+        session.bounded(sheets::make(&session, sheets, destination)).await
     }
 
     /// Compresses `source` into `target`. The result presents the frames of the source, each at its time.

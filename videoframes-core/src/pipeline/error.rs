@@ -59,6 +59,9 @@ pub enum Error {
     /// The pipeline has no compressor.
     #[error("no compressor is configured")]
     NoCompressor,
+    /// The pipeline has no encoder of composed pictures.
+    #[error("no encoder of pictures is configured")]
+    NoEncoder,
 }
 
 impl Error {
@@ -77,7 +80,7 @@ impl Error {
             Self::LimitExceeded(_) => ErrorKind::LimitExceeded,
             Self::NotPlannable(_) => ErrorKind::NotPlannable,
             Self::Inconsistent(_) => ErrorKind::DecoderFailed,
-            Self::NoCompressor => ErrorKind::NotConfigured,
+            Self::NoCompressor | Self::NoEncoder => ErrorKind::NotConfigured,
         }
     }
 }

@@ -5,6 +5,7 @@
 //!                             ▲                       │
 //!                             └──── Facts::learn ◀────┘ surprise
 //! frames:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ FrameStream
+//! sheets:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ tiles ─▶ sheets ─▶ archive ─▶ Summary
 //! compress: Session ─probe─▶ Subject ─▶ compressor ─▶ verified draft ─▶ target ─▶ Compressed
 //! ```
 
@@ -19,6 +20,7 @@ mod extract;
 mod facts;
 mod frames;
 mod input;
+mod manifest;
 mod outline;
 mod pass;
 mod perform;
@@ -27,6 +29,7 @@ mod renditions;
 mod request;
 mod scratch;
 mod session;
+mod sheets;
 mod space;
 mod summary;
 mod target;
@@ -40,4 +43,5 @@ pub use self::probe::Probe;
 pub use self::renditions::{Rendition, RenditionOutcome};
 pub use self::request::{CompressJob, OnDamage, Request};
 pub use self::scratch::Scratch;
+pub use self::sheets::{ContactSheetRequest, StoryboardRequest};
 pub use self::summary::{Progress, Summary, Work};

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::input::{Counted, LocalFile};
 use super::space::additional_bytes;
 use crate::compress::{Compressor, VideoTarget};
-use crate::extract::{ExtractError, FrameExtractor, Scan};
+use crate::extract::{ExtractError, FrameExtractor, PictureEncoder, Scan};
 use crate::limits::Limits;
 use crate::source::Source;
 use crate::video::VideoInfo;
@@ -47,6 +47,10 @@ impl<'a> Session<'a> {
 
     pub(super) fn compressor(&self) -> Result<&'a dyn Compressor, Error> {
         self.context.compressor.as_deref().ok_or(Error::NoCompressor)
+    }
+
+    pub(super) fn encoder(&self) -> Result<&'a dyn PictureEncoder, Error> {
+        self.context.encoder.as_deref().ok_or(Error::NoEncoder)
     }
 
     pub(super) fn limits(&self) -> &'a Limits {

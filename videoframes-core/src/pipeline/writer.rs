@@ -7,14 +7,14 @@ use bytes::Bytes;
 use super::error::Error;
 use super::session::Session;
 use super::target::{PictureTarget, PictureWriter, Selected};
-use super::{Progress, Request, Summary, Work};
-use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
+use super::{Progress, Request, Summary, Work, manifest};
+use crate::archive::manifest::FrameInfo;
 use crate::archive::{Archive, Destination, MANIFEST_NAME, NameFields};
 use crate::digest;
 use crate::extract::{ExtractReport, Picture};
-use crate::select::{End, Pick, notes};
+use crate::select::{Pick, notes};
 use crate::source::Source;
-use crate::units::approximate_seconds;
+use crate::units::Rational;
 use crate::video::VideoInfo;
 
 /// An archive as the target of an extraction.
@@ -104,10 +104,9 @@ impl Writer<'_> {
     /// Returns the entry of the first pick of a frame.
     fn describe(&self, pick: &Pick, picture: &Picture, sha256: &str) -> FrameInfo {
         let index = self.frames.len();
-        let timeline = &self.selected.timeline;
-        let pts = timeline.pts()[pick.frame];
-        let time = timeline.time(pick.frame);
-        let milliseconds = (time * crate::units::Rational::from_integer(1000))
+        let size = (picture.width, picture.height);
+        let info = manifest::frame(&self.selected, index, pick, size);
+        let milliseconds = (self.selected.timeline.time(pick.frame) * Rational::from_integer(1000))
             .floor()
             .to_integer();
         let name = self.request.names.render(&NameFields {
@@ -115,22 +114,13 @@ impl Writer<'_> {
             index,
             frame: pick.frame,
             milliseconds,
-            pts,
+            pts: info.pts,
         });
         FrameInfo {
-            index,
             file: format!("{name}.{}", self.request.picture.format.extension()),
-            frame: self.selected.has_frame_numbers.then_some(pick.frame as u64),
-            target: pick.target.to_string(),
-            pts,
-            time_base: timeline.time_base().to_string(),
-            timestamp_s: approximate_seconds(time),
-            duration_s: approximate_seconds(timeline.frame_duration(pick.frame)),
-            width: picture.width,
-            height: picture.height,
             bytes: picture.bytes.len() as u64,
             sha256: sha256.to_owned(),
-            repeated: false,
+            ..info
         }
     }
 
@@ -152,33 +142,11 @@ impl Writer<'_> {
         report: ExtractReport,
         work: Work,
     ) -> Result<Summary, Error> {
-        let manifest = Manifest {
-            schema_version: SCHEMA_VERSION,
-            generator: Generator {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                decoder: report.decoder,
-            },
-            source: SourceInfo {
-                name: self.source.name().to_owned(),
-                size: self.source.len(),
-                container: video.container.clone(),
-                codec: video.codec.clone(),
-                width: video.width,
-                height: video.height,
-                rotation: video.orientation.degrees(),
-                frame_rate: video.frame_rate.map(|r| r.to_string()),
-                duration_s: approximate_seconds(self.selected.timeline.duration()),
-            },
-            request: canonical(self.request),
-            partial: report.damage.is_some(),
-            frames: std::mem::take(&mut self.frames),
-        };
-        let mut json = serde_json::to_vec_pretty(&manifest).map_err(|e| {
-            Error::Archive(crate::storage::StorageError::from_io("write", MANIFEST_NAME, e.into()).into())
-        })?;
-        json.push(b'\n');
-        if let Err(error) = self.put(MANIFEST_NAME, json.into()).await {
+        let frames = std::mem::take(&mut self.frames);
+        let timeline = &self.selected.timeline;
+        let manifest = manifest::complete((self.source, video, timeline), self.request, &report, frames);
+        let json = manifest::json(&manifest, MANIFEST_NAME)?;
+        if let Err(error) = self.put(MANIFEST_NAME, json).await {
             self.archive.abort().await;
             return Err(error);
         }
@@ -194,28 +162,5 @@ impl Writer<'_> {
             work,
             renditions: Vec::new(),
         })
-    }
-}
-
-fn canonical(request: &Request) -> RequestInfo {
-    let picture = &request.picture;
-    RequestInfo {
-        selection: request.selection.to_string(),
-        start: request.range.start.map(|p| p.to_string()),
-        end: request.range.end.map(|end| match end {
-            End::At(position) => position.to_string(),
-            End::After(length) => format!("+{length}"),
-        }),
-        format: picture.format.extension().to_owned(),
-        quality: picture.format.is_lossy().then(|| picture.quality.get()),
-        pixels: picture
-            .format
-            .is_uncompressed()
-            .then(|| picture.pixels.to_string()),
-        max_width: picture.max_width,
-        max_height: picture.max_height,
-        rotate: picture.rotate,
-        deinterlace: picture.deinterlace.to_string(),
-        tonemap: picture.tonemap.to_string(),
     }
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::fmt::Write;
 
-use super::colours::{colours, direct_colours, is_flattened, is_gray, on_white};
-use crate::extract::{ExtractRequest, PictureFormat, PictureOptions, Tonemap};
+use super::colours::{colours, direct_colours, from_rgb, is_flattened, is_gray, on_white, opaque};
+use crate::extract::{EncodeRequest, ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, rotation, tonemap_chain};
 use crate::limits::{HEAD_BYTES, HEAD_PACKETS};
@@ -160,6 +160,33 @@ pub(super) fn extract_planned(request: &ExtractRequest, threads: usize, pixels: 
     filters.extend(picture_filters(request));
     args.extend(["-filter:v".into(), filters.join(",").into()]);
     args.extend(output(&request.picture));
+    args
+}
+
+/// Returns the arguments that encode one RGB picture from stdin to stdout.
+pub(super) fn encode(request: &EncodeRequest) -> Vec<OsString> {
+    let pixels = u64::from(request.width) * u64::from(request.height);
+    let size = format!("{}x{}", request.width, request.height);
+    let mut source: Vec<OsString> = bounds(pixels).into();
+    let input = [
+        "-protocol_whitelist",
+        "pipe",
+        "-format_whitelist",
+        "rawvideo",
+        "-f",
+        "rawvideo",
+        "-pixel_format",
+        "rgb24",
+        "-video_size",
+        &size,
+        "-i",
+        "pipe:0",
+    ];
+    source.extend(input.map(OsString::from));
+    let mut args = decode(source, "0:V:0");
+    args.extend(["-filter:v".into(), from_rgb(&opaque(request.format)).into()]);
+    let picture = PictureOptions::default().format(request.format);
+    args.extend(output(&picture.quality(request.quality)));
     args
 }
 

@@ -29,13 +29,7 @@ pub(crate) async fn capable_of(
         programs.capabilities.missing(component, names, cancel).await
     };
     let mut warnings = Vec::new();
-    if request.picture.format == PictureFormat::Webp
-        && !missing(Component::Encoder, &["libwebp"]).await?.is_empty()
-    {
-        return Err(ExtractError::Unsupported(
-            "the WebP encoder (libwebp) is missing".to_owned(),
-        ));
-    }
+    check_encoder(programs, request.picture.format, cancel).await?;
     if request.picture.tonemap == Tonemap::Auto && request.video.colour.is_hdr() {
         let missing = missing(Component::Filter, &["zscale", "tonemap"]).await?;
         if !missing.is_empty() {
@@ -65,4 +59,25 @@ pub(crate) async fn capable_of(
         ));
     }
     Ok(Capable { request, warnings })
+}
+
+/// Fails if this ffmpeg has no encoder of a format.
+pub(super) async fn check_encoder(
+    programs: &Programs,
+    format: PictureFormat,
+    cancel: &CancellationToken,
+) -> Result<(), ExtractError> {
+    if format != PictureFormat::Webp {
+        return Ok(());
+    }
+    let capabilities = &programs.capabilities;
+    let missing = capabilities
+        .missing(Component::Encoder, &["libwebp"], cancel)
+        .await?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(ExtractError::Unsupported(
+            "the WebP encoder (libwebp) is missing".to_owned(),
+        )),
+    }
 }

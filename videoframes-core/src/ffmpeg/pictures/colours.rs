@@ -38,17 +38,16 @@ pub(super) fn colours(
         "auto" => "pc",
         range => range,
     };
-    let in_yuv = |matrix: &str, range: &str| format!(":out_color_matrix={matrix}:out_range={range}");
     let is_deep = picture.format.is_uncompressed() && picture.pixels.sample_bytes() == 2;
     let (options, format) = match (picture.format, alpha) {
         // Flattened by `on_white`.
         (format, true) if is_flattened(format) => {
             (String::new(), if is_deep { "gbrap16le" } else { "gbrap" })
         }
-        (PictureFormat::Jpg, _) => (in_yuv("bt601", "pc"), "yuvj420p"),
-        (PictureFormat::Webp, false) => (in_yuv("bt601", "tv"), "yuv420p"),
+        (PictureFormat::Jpg, _) | (PictureFormat::Webp | PictureFormat::Png, false) => {
+            return opaque(picture.format);
+        }
         (PictureFormat::Webp, true) => (in_yuv("bt601", "tv"), "yuva420p"),
-        (PictureFormat::Png, false) => (String::new(), "rgb24"),
         (PictureFormat::Png, true) => (String::new(), "rgba"),
         (PictureFormat::Raw | PictureFormat::Npy, _) => match picture.pixels {
             PixelFormat::Rgb24 => (String::new(), "rgb24"),
@@ -61,15 +60,32 @@ pub(super) fn colours(
     Colours { options, format }
 }
 
+/// Returns the colours of an encoded picture without an alpha channel, by the standard of its format.
+pub(super) fn opaque(format: PictureFormat) -> Colours {
+    let (options, format) = match format {
+        PictureFormat::Jpg => (in_yuv("bt601", "pc"), "yuvj420p"),
+        PictureFormat::Webp => (in_yuv("bt601", "tv"), "yuv420p"),
+        PictureFormat::Png | PictureFormat::Raw | PictureFormat::Npy => (String::new(), "rgb24"),
+    };
+    Colours { options, format }
+}
+
+fn in_yuv(matrix: &str, range: &str) -> String {
+    format!(":out_color_matrix={matrix}:out_range={range}")
+}
+
 /// Returns filters that put planar RGB pictures with an alpha channel on a white background and convert them to
 /// `target`. In the negative the background is black, which is the result of multiplying colours by alpha.
 pub(super) fn on_white(with_alpha: &str, target: &Colours) -> String {
     let opaque = with_alpha.replace("gbrap", "gbrp");
+    let converted = from_rgb(target);
+    format!("negate,premultiply=inplace=1,negate,format={opaque},{converted}")
+}
+
+/// Returns filters that convert RGB pictures to `target`.
+pub(super) fn from_rgb(target: &Colours) -> String {
     let Colours { options, format } = target;
-    format!(
-        "negate,premultiply=inplace=1,negate,format={opaque},\
-         scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{options},format={format}"
-    )
+    format!("scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{options},format={format}")
 }
 
 /// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG or WebP, directly from

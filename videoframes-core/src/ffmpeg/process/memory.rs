@@ -42,6 +42,14 @@ impl Workload {
         }
     }
 
+    /// Creates the workload of a child that encodes a picture of this width and height.
+    pub(crate) fn picture(width: u32, height: u32) -> Self {
+        Self {
+            pixels: u64::from(width) * u64::from(height),
+            ..Self::default()
+        }
+    }
+
     /// Adds the encoding of a video with this width and height.
     pub(crate) fn encoding(self, (width, height): (u32, u32)) -> Self {
         Self {

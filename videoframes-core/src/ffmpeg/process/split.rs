@@ -28,20 +28,31 @@ pub(crate) enum Framing {
 impl Framing {
     /// Returns the framing of the requested pictures.
     pub(crate) fn new(request: &ExtractRequest) -> Self {
+        let format = request.picture.format;
+        if let Some(framing) = Self::encoded(format) {
+            return framing;
+        }
         let (width, height) = request.picture_size();
         let pixels = request.picture.pixels;
-        let header = match request.picture.format {
-            PictureFormat::Jpg => return Self::Jpeg,
-            PictureFormat::Png => return Self::Png,
-            PictureFormat::Webp => return Self::Webp,
-            PictureFormat::Raw => Vec::new(),
+        let header = match format {
             PictureFormat::Npy => pixels.npy_header(width, height, None),
+            _ => Vec::new(),
         };
         Self::Fixed {
             header,
             bytes: pixels.picture_bytes(width, height),
             width,
             height,
+        }
+    }
+
+    /// Returns the framing of encoded pictures; `None` for pixels.
+    pub(crate) fn encoded(format: PictureFormat) -> Option<Self> {
+        match format {
+            PictureFormat::Jpg => Some(Self::Jpeg),
+            PictureFormat::Png => Some(Self::Png),
+            PictureFormat::Webp => Some(Self::Webp),
+            PictureFormat::Raw | PictureFormat::Npy => None,
         }
     }
 }

@@ -1,0 +1,9 @@
+//! Storyboards and contact sheets: frames as tiles of composed pictures.
+
+mod make;
+mod request;
+mod target;
+
+pub(super) use self::make::{bounded, make};
+pub(super) use self::request::Sheets;
+pub use self::request::{ContactSheetRequest, StoryboardRequest};

@@ -1,0 +1,17 @@
+//! Sheets: many frames of a video as the tiles of one picture. Layout, drawing, text and cues are pure.
+
+mod canvas;
+mod clock;
+mod colour;
+mod contact;
+mod cues;
+mod font;
+mod grid;
+
+pub(crate) use self::canvas::Canvas;
+pub use self::colour::Colour;
+pub use self::contact::ContactStyle;
+pub(crate) use self::contact::{ContactSheet, Header};
+pub(crate) use self::cues::{TileList, cues, webvtt};
+pub use self::font::{Font, InvalidFont};
+pub(crate) use self::grid::{Grid, Place};

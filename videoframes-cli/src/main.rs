@@ -13,6 +13,7 @@ mod output;
 mod plan;
 mod probe;
 mod progress;
+mod sheets;
 mod stdout;
 #[cfg(feature = "s3")]
 mod store;
@@ -54,6 +55,8 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Plan(args) => runtime.block_on(plan::run(*args)),
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
+        Command::Storyboard(args) => runtime.block_on(sheets::storyboard(*args)),
+        Command::Sheet(args) => runtime.block_on(sheets::contact_sheet(*args)),
         Command::Compress(args) => runtime.block_on(compress::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),

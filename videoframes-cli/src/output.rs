@@ -11,7 +11,7 @@ use videoframes_core::archive::{Destination, Directory, MANIFEST_NAME, PictureFi
 use videoframes_core::extract::PictureFormat;
 use videoframes_core::storage::IfExists;
 
-use crate::args::ExtractArgs;
+use crate::args::{ExtractArgs, OutputArgs};
 use crate::input::VideoInput;
 use crate::stdout::Stdout;
 
@@ -151,10 +151,23 @@ impl Output {
         args: &ExtractArgs,
         input: &VideoInput,
     ) -> Result<Option<Box<dyn Destination>>, Failure> {
+        let OutputArgs { replace, report, .. } = &args.output;
+        self.open_for(input, replace.if_exists(), report.json).await
+    }
+
+    /// Opens the destination for a result of `input`. With `json`, stdout is used by a report.
+    ///
+    /// # Errors
+    /// Fails if the result would replace the input video, or cannot be written.
+    pub(crate) async fn open_for(
+        &self,
+        input: &VideoInput,
+        if_exists: IfExists,
+        json: bool,
+    ) -> Result<Option<Box<dyn Destination>>, Failure> {
         if matches!(self, Self::StdoutFrames | Self::StdoutZip | Self::StdoutPicture) {
-            check_stdout(args)?;
+            check_stdout(json)?;
         }
-        let if_exists = args.output.replace.if_exists();
         let path = match self {
             Self::StdoutZip => return Ok(Some(Box::new(Stdout::Zip))),
             Self::StdoutPicture => return Ok(Some(Box::new(Stdout::Picture))),
@@ -179,7 +192,7 @@ impl Output {
     }
 }
 
-fn folder_at(path: &Path) -> Result<Output, Failure> {
+pub(crate) fn folder_at(path: &Path) -> Result<Output, Failure> {
     if matches!(
         path.components().next_back(),
         None | Some(Component::CurDir | Component::ParentDir | Component::RootDir)
@@ -204,7 +217,7 @@ pub(crate) fn output_uri(path: &Path) -> Result<Option<S3Uri>, Failure> {
     .transpose()
 }
 
-fn object(address: S3Uri) -> Result<Output, Failure> {
+pub(crate) fn object(address: S3Uri) -> Result<Output, Failure> {
     if !address.key.as_str().to_ascii_lowercase().ends_with(".zip") {
         let text = format!("'{address}' is not a supported type of output");
         return Err(
@@ -215,8 +228,8 @@ fn object(address: S3Uri) -> Result<Output, Failure> {
 }
 
 /// Fails if stdout cannot take the result.
-fn check_stdout(args: &ExtractArgs) -> Result<(), Failure> {
-    if args.output.report.json {
+fn check_stdout(json: bool) -> Result<(), Failure> {
+    if json {
         let text = "--json and -o - both write to stdout";
         return Err(Failure::new(exit::USAGE, text).hint("write the result to a file with -o"));
     }

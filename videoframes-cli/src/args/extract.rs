@@ -100,7 +100,7 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution (does not change the result)")]
 pub(crate) struct JobsArgs {
-    /// Number of parallel decoders, over all videos [default: by the plan and the machine]
+    /// Maximum number of decoders at the same time [default: by the plan and the machine]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

@@ -5,6 +5,7 @@ mod compress;
 mod execution;
 mod extract;
 mod inspect;
+mod sheets;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
@@ -13,8 +14,9 @@ use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 pub(crate) use self::batch::BatchArgs;
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;
-pub(crate) use self::extract::{ExtractArgs, PlanArgs};
+pub(crate) use self::extract::{ExtractArgs, OutputArgs, PlanArgs};
 pub(crate) use self::inspect::{DoctorArgs, ProbeArgs};
+pub(crate) use self::sheets::{RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs};
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]
@@ -32,6 +34,12 @@ pub(crate) enum Command {
     /// Extract frames into a ZIP, a folder, a picture or stdout, of one video or many
     #[command(after_help = extract::EXAMPLES)]
     Extract(Box<ExtractArgs>),
+    /// Make a storyboard: sheets of tiles with a WebVTT file, for the previews of video players
+    #[command(after_help = sheets::STORYBOARD_EXAMPLES)]
+    Storyboard(Box<StoryboardArgs>),
+    /// Make a contact sheet: one picture with a grid of frames and their times
+    #[command(after_help = sheets::SHEET_EXAMPLES)]
+    Sheet(Box<SheetArgs>),
     /// Compress a video, frame for frame, into a widely supported format
     #[command(after_help = compress::EXAMPLES)]
     Compress(Box<CompressArgs>),

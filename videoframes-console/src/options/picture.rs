@@ -50,6 +50,15 @@ pub struct PictureArgs {
     /// Maximum width and height
     #[arg(long, value_name = "PX", conflicts_with_all = ["width", "height"], value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub max_dimension: Option<u32>,
+    /// Options for the processing.
+    #[command(flatten)]
+    pub appearance: AppearanceArgs,
+}
+
+/// Options for the processing of frames.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Pictures")]
+pub struct AppearanceArgs {
     /// Do not apply the rotation of the video
     #[arg(long)]
     pub no_rotate: bool,
@@ -69,6 +78,17 @@ pub struct DeinterlaceArgs {
     pub deinterlace: Deinterlace,
 }
 
+impl AppearanceArgs {
+    /// Returns `default` with this processing.
+    #[must_use]
+    pub fn over(&self, default: PictureOptions) -> PictureOptions {
+        default
+            .rotate(!self.no_rotate)
+            .deinterlace(self.deinterlace.deinterlace)
+            .tonemap(self.tonemap)
+    }
+}
+
 impl PictureArgs {
     /// Returns the picture options. The format is that of `--format`, else `implied`, else the default.
     ///
@@ -85,13 +105,12 @@ impl PictureArgs {
             let text = format!("--pixels has no effect on {name}, which is encoded");
             return Err(Failure::new(USAGE, text).hint("omit --pixels, or use --format raw or npy"));
         }
-        let mut options = PictureOptions::default()
-            .format(format)
-            .quality(self.quality.unwrap_or_default())
-            .pixels(self.pixels.unwrap_or_default())
-            .rotate(!self.no_rotate)
-            .deinterlace(self.deinterlace.deinterlace)
-            .tonemap(self.tonemap);
+        let mut options = self.appearance.over(
+            PictureOptions::default()
+                .format(format)
+                .quality(self.quality.unwrap_or_default())
+                .pixels(self.pixels.unwrap_or_default()),
+        );
         options.max_width = self.width.or(self.max_dimension);
         options.max_height = self.height.or(self.max_dimension);
         Ok(options)

@@ -271,8 +271,8 @@ mod tests {
         let name = "holiday\\u{202e}4pm.mp4";
         let facts = "174.2 MiB · 00:01:00.000 · 1920×1080 · h264 · 29.97 fps";
         assert_eq!(lines(4, (360, 202)), [name, facts]);
-        let first = "174.2 MiB · 00:01:00.000 · 1920×1080";
-        assert_eq!(lines(1, (100, 56)), [name, first, "h264 · 29.97 fps"]);
+        let first = "174.2 MiB · 00:01:00.000 · 1920×1080 · h264";
+        assert_eq!(lines(1, (100, 56)), [name, first, "29.97 fps"]);
         let plain = style.clone().header(false);
         let sheet = ContactSheet::new(&plain, (100, 56), 2, &HEADER);
         assert_eq!(sheet.grid.size(0), (2 * 100 + 8 + 32, 56 + 32));

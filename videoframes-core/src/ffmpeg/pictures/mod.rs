@@ -4,6 +4,7 @@ mod args;
 pub(crate) mod capable;
 mod colours;
 pub(crate) mod deliver;
+mod encode;
 mod extractor;
 mod feed;
 mod group;

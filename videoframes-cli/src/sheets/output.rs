@@ -1,0 +1,107 @@
+//! The outputs of `vf storyboard` and `vf sheet`, as given by `-o`.
+
+use std::path::{Path, PathBuf};
+
+use videoframes_console::{Failure, exit};
+use videoframes_core::extract::{PictureFormat, Quality};
+
+use crate::input::VideoInput;
+use crate::output::{Output, folder_at, object, output_uri};
+
+/// Returns the output of a storyboard.
+///
+/// # Errors
+/// Fails if the type of the output is unknown.
+pub(super) fn of_storyboard(path: Option<&Path>, file: &VideoInput) -> Result<Output, Failure> {
+    let path = path.map_or_else(|| default(file, ".storyboard/"), Path::to_owned);
+    match archive(&path)? {
+        Some(output) => Ok(output),
+        None if path.as_os_str() == "-" => Ok(Output::StdoutZip),
+        None => Err(unsupported(&path, "-o takes a folder (name/), a .zip file, or -")),
+    }
+}
+
+/// Returns the output of a contact sheet. `format` is the requested format.
+///
+/// # Errors
+/// Fails if the type of the output is unknown, or contradicts `format`.
+pub(super) fn of_sheet(
+    path: Option<&Path>,
+    file: &VideoInput,
+    format: Option<PictureFormat>,
+) -> Result<Output, Failure> {
+    let path = path.map_or_else(
+        || {
+            default(
+                file,
+                &format!(".sheet.{}", format.unwrap_or_default().extension()),
+            )
+        },
+        Path::to_owned,
+    );
+    if path.as_os_str() == "-" {
+        return Ok(Output::StdoutPicture);
+    }
+    if let Some(output) = archive(&path)? {
+        return Ok(output);
+    }
+    let kinds = "-o takes a picture (.jpg, .png, .webp), a folder (name/), a .zip file, or -";
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let implied = extension.parse::<PictureFormat>().ok();
+    let implied = implied.filter(|format| !format.is_uncompressed());
+    let implied = implied.ok_or_else(|| unsupported(&path, kinds))?;
+    match format {
+        Some(format) if format != implied => {
+            let text = format!(
+                "--format {} contradicts -o {}",
+                format.extension(),
+                path.display()
+            );
+            Err(Failure::new(exit::USAGE, text).hint("omit --format, or change the extension"))
+        }
+        _ => Ok(Output::Picture(path, implied)),
+    }
+}
+
+/// Fails if a quality is given for a lossless format.
+pub(super) fn check_quality(quality: Option<Quality>, format: PictureFormat) -> Result<(), Failure> {
+    if quality.is_none() || format.is_lossy() {
+        return Ok(());
+    }
+    let text = format!(
+        "--quality has no effect on {}, which is lossless",
+        format.extension()
+    );
+    Err(Failure::new(exit::USAGE, text).hint("omit --quality, or use --format jpg or webp"))
+}
+
+/// Returns the default output, in the current folder.
+fn default(file: &VideoInput, ending: &str) -> PathBuf {
+    let mut name = file.stem();
+    name.push(ending);
+    name.into()
+}
+
+/// Returns the output for a path of a folder, of a ZIP file or of an object; `None` for other paths.
+fn archive(path: &Path) -> Result<Option<Output>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(None);
+    }
+    if let Some(address) = output_uri(path)? {
+        return object(address).map(Some);
+    }
+    let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
+    match path.extension() {
+        Some(extension) if !is_folder && extension.eq_ignore_ascii_case("zip") => {
+            Ok(Some(Output::Zip(path.to_owned())))
+        }
+        Some(_) if !is_folder => Ok(None),
+        _ => folder_at(path).map(Some),
+    }
+}
+
+fn unsupported(path: &Path, kinds: &str) -> Failure {
+    let extension = path.extension().unwrap_or_default();
+    let text = format!("'.{}' is not a supported type of output", extension.display());
+    Failure::new(exit::USAGE, text).hint(kinds)
+}

@@ -1,0 +1,79 @@
+//! Reports on written sheets.
+
+use std::collections::HashSet;
+use std::io::Write;
+
+use videoframes_console::options::ReportArgs;
+use videoframes_console::{Failure, print_json_line, warn};
+use videoframes_core::pipeline::Summary;
+use videoframes_core::text::printable;
+
+use crate::output::Output;
+
+/// Sheets that are written.
+pub(super) struct Finished<'a> {
+    pub(super) output: &'a Output,
+    pub(super) summary: &'a Summary,
+    /// Duration of the run in seconds.
+    pub(super) seconds: f64,
+}
+
+impl Finished<'_> {
+    /// Prints the warnings and the result.
+    pub(super) fn report(&self, report: ReportArgs) -> Result<(), Failure> {
+        if !report.quiet {
+            self.summary.warnings.iter().for_each(|warning| warn(warning));
+            if let Some(damage) = &self.summary.damage {
+                warn(&format!("the video is damaged, the result is partial: {damage}"));
+            }
+        }
+        if report.json {
+            return print_json_line(&self.json()).map(drop);
+        }
+        if !report.quiet {
+            let _ = writeln!(std::io::stderr(), "{}", self.line());
+        }
+        Ok(())
+    }
+
+    /// Returns the number of sheets.
+    fn sheets(&self) -> usize {
+        let tiles = self.summary.manifest.frames.iter();
+        tiles.map(|tile| &tile.file).collect::<HashSet<_>>().len()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let summary = self.summary;
+        serde_json::json!({
+            "status": if summary.damage.is_some() { "partial" } else { "complete" },
+            "output": self.output.name(),
+            "tiles": summary.manifest.frames.len(),
+            "sheets": self.sheets(),
+            "bytes": summary.bytes,
+            "duration_s": summary.manifest.source.duration_s,
+            "elapsed_s": self.seconds,
+            "damage": summary.damage,
+            "strategy": summary.work.strategy.to_string(),
+            "fallback": summary.work.fallback,
+            "bytes_read": summary.work.bytes_read,
+            "source_bytes": summary.manifest.source.size,
+            "warnings": summary.warnings,
+        })
+    }
+
+    fn line(&self) -> String {
+        let name = self.output.name();
+        let place = match name.as_str() {
+            "-" => "stdout".into(),
+            name => printable(name),
+        };
+        let count = |number: usize, thing: &str| match number {
+            1 => format!("1 {thing}"),
+            number => format!("{number} {thing}s"),
+        };
+        let tiles = count(self.summary.manifest.frames.len(), "tile");
+        let sheets = count(self.sheets(), "sheet");
+        let size = indicatif::HumanBytes(self.summary.bytes);
+        format!("{place}: {tiles} on {sheets}, {size}, {:.1} s", self.seconds)
+    }
+}

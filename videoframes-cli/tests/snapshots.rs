@@ -62,6 +62,8 @@ fn help_reads_as_agreed() {
     insta::assert_snapshot!("help", place.stdout(&["--help"]));
     for command in [
         "extract",
+        "storyboard",
+        "sheet",
         "plan",
         "probe",
         "compress",

@@ -6,15 +6,18 @@ use videoframes_core::archive::{
     Archive, ArchiveError, Destination, Directory, Manifest, PictureFile, ZipFile, ZipObject,
 };
 use videoframes_core::compress::{CompressError, CompressOptions, Compressed, Compressor, VideoTarget};
-use videoframes_core::extract::{ExtractError, ExtractRequest, FrameExtractor, Input, Picture};
+use videoframes_core::extract::{
+    EncodeRequest, ExtractError, ExtractRequest, FrameExtractor, Input, Picture, PictureEncoder,
+};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{
-    CompressJob, Frame, FrameIter, FrameStream, FramesRequest, FramesSummary, Outline, Probe, Rendition,
-    Request, Scratch, Summary,
+    CompressJob, ContactSheetRequest, Frame, FrameIter, FrameStream, FramesRequest, FramesSummary, Outline,
+    Probe, Rendition, Request, Scratch, StoryboardRequest, Summary,
 };
 use videoframes_core::plan::DecodePlan;
 use videoframes_core::select::{SelectError, Selection};
+use videoframes_core::sheet::{Colour, ContactStyle, Font};
 use videoframes_core::source::{FileSource, MemorySource, Source};
 use videoframes_core::storage::{LocalStorage, MemoryStorage, Opened, Sink, Storage, StorageError, Stores};
 use videoframes_core::video::{IndexReader, Timeline, VideoIndex, VideoInfo};
@@ -41,6 +44,8 @@ fn public_types_are_send_sync_and_debug() {
     shareable::<(ExtractRequest, Input, Picture, IndexReader)>();
     shareable::<(FfmpegExtractor, FfmpegCompressor)>();
     shareable::<(Frame, FramesRequest, FramesSummary)>();
+    shareable::<(StoryboardRequest, ContactSheetRequest, EncodeRequest)>();
+    shareable::<(ContactStyle, Colour, Font)>();
     sendable::<(FrameStream, FrameIter)>();
     shareable::<(FileSource, MemorySource)>();
     shareable::<(LocalStorage, MemoryStorage, Stores, Opened)>();
@@ -57,6 +62,7 @@ fn traits_have_shareable_objects() {
     object::<dyn Source>();
     object::<dyn Storage>();
     object::<dyn FrameExtractor>();
+    object::<dyn PictureEncoder>();
     object::<dyn Compressor>();
     object::<dyn Destination>();
     sendable::<dyn Archive>();

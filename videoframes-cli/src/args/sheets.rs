@@ -65,8 +65,6 @@ const MAX_MARGIN: i64 = 1000;
 #[derive(Debug, Args)]
 pub(crate) struct StoryboardArgs {
     #[command(flatten)]
-    pub(crate) run: RunArgs,
-    #[command(flatten)]
     select: IntervalArgs,
     #[command(flatten)]
     tiles: StoryboardTileArgs,
@@ -76,6 +74,8 @@ pub(crate) struct StoryboardArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) report: SheetOutputArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 #[derive(Debug, Args)]
@@ -109,8 +109,6 @@ struct StoryboardTileArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SheetArgs {
     #[command(flatten)]
-    pub(crate) run: RunArgs,
-    #[command(flatten)]
     select: SheetSelectArgs,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
@@ -120,6 +118,8 @@ pub(crate) struct SheetArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) report: SheetOutputArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 #[derive(Debug, Args)]

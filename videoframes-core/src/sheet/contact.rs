@@ -177,7 +177,7 @@ impl<'a> ContactSheet<'a> {
             header: 0,
             min_width: if style.header { MIN_WIDTH } else { 0 },
         };
-        let text = (grid.width() as f32 / 60.0).round().clamp(14.0, 32.0);
+        let text = (grid.width() as f32 / 60.0).round().clamp(16.0, 32.0);
         let width = grid.width().saturating_sub(2 * u64::from(style.margin)) as f32;
         let mut lines = Vec::new();
         if style.header {
@@ -213,7 +213,7 @@ impl<'a> ContactSheet<'a> {
             return;
         }
         let (width, height) = self.grid.tile;
-        let text = (width as f32 / 16.0).round().clamp(11.0, 48.0);
+        let text = (width as f32 / 14.0).round().clamp(12.0, 48.0);
         let pad = (text / 5.0).round();
         let font = &self.style.font;
         let fits = |label: &String| font.width(label, text) + 4.0 * pad <= width as f32;

@@ -26,7 +26,11 @@ impl PictureEncoder for FfmpegExtractor {
         check_encoder(&self.programs, format, cancel).await
     }
 
-    async fn encode(&self, request: EncodeRequest, cancel: &CancellationToken) -> Result<Bytes, ExtractError> {
+    async fn encode(
+        &self,
+        request: EncodeRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Bytes, ExtractError> {
         self.check(request.format, cancel).await?;
         let programs = std::sync::Arc::clone(&self.programs);
         blocking(cancel, move |cancel| {
@@ -37,7 +41,11 @@ impl PictureEncoder for FfmpegExtractor {
 }
 
 /// Encodes a picture. Blocks its thread.
-fn encode(programs: &Programs, request: EncodeRequest, cancel: &CancellationToken) -> Result<Bytes, ExtractError> {
+fn encode(
+    programs: &Programs,
+    request: EncodeRequest,
+    cancel: &CancellationToken,
+) -> Result<Bytes, ExtractError> {
     let failed = |why: &str| ExtractError::DecoderFailed(format!("failed to encode a picture: {why}"));
     let EncodeRequest { width, height, .. } = request;
     if request.pixels.len() != PixelFormat::Rgb24.picture_bytes(width, height) {

@@ -65,6 +65,8 @@ const MAX_MARGIN: i64 = 1000;
 #[derive(Debug, Args)]
 pub(crate) struct StoryboardArgs {
     #[command(flatten)]
+    pub(crate) video: VideoArgs,
+    #[command(flatten)]
     select: IntervalArgs,
     #[command(flatten)]
     tiles: StoryboardTileArgs,
@@ -108,6 +110,8 @@ struct StoryboardTileArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SheetArgs {
+    #[command(flatten)]
+    pub(crate) video: VideoArgs,
     #[command(flatten)]
     select: SheetSelectArgs,
     #[command(flatten)]
@@ -224,13 +228,18 @@ pub(crate) struct SheetOutputArgs {
     pub(crate) report: ReportArgs,
 }
 
-/// The video, and how it is read.
+/// The video.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct VideoArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
     #[command(flatten)]
     stream: StreamArgs,
+}
+
+/// How the video is read.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]
@@ -252,10 +261,8 @@ impl RunArgs {
     }
 
     /// Returns the request for the frames of the tiles.
-    fn request(&self, selection: Selection, picture: PictureOptions, output: &SheetOutputArgs) -> Request {
+    fn request(&self, selection: Selection, picture: PictureOptions) -> Request {
         let mut request = Request::new(selection).picture(picture);
-        request.stream = self.stream.stream;
-        request.on_damage = output.damage.on_error;
         request.strategy = self.strategy.strategy;
         request.jobs = self.jobs.jobs;
         request
@@ -293,7 +300,10 @@ impl StoryboardArgs {
             (count, _) => Selection::Count(count.unwrap_or(1)),
         };
         let picture = self.picture.options(self.format(), tiles.width, tiles.height);
-        StoryboardRequest::from(self.run.request(selection, picture, &self.report))
+        let mut request = self.run.request(selection, picture);
+        request.stream = self.video.stream.stream;
+        request.on_damage = self.report.damage.on_error;
+        StoryboardRequest::from(request)
             .columns(tiles.columns)
             .rows(tiles.rows)
     }
@@ -318,7 +328,10 @@ impl SheetArgs {
             (start, end) => (start, end.map(End::At)),
         };
         let picture = self.picture.options(format, layout.width, layout.height);
-        self.run.request(selection, picture, &self.report).range(range)
+        let mut request = self.run.request(selection, picture).range(range);
+        request.stream = self.video.stream.stream;
+        request.on_damage = self.report.damage.on_error;
+        request
     }
 
     /// Returns the appearance without a font.

@@ -18,6 +18,7 @@ use super::report::Finished;
 use crate::args::{RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs, addresses};
 use crate::extract::PATIENCE;
 use crate::failure;
+use crate::input::VideoInput;
 use crate::output::Output;
 use crate::progress::Reporter;
 
@@ -31,20 +32,20 @@ enum Wanted {
 }
 
 pub(crate) async fn storyboard(args: StoryboardArgs) -> Result<u8, Failure> {
-    let output = of_storyboard(args.output.as_deref(), &args.run.file)?;
+    let output = of_storyboard(args.output.as_deref(), &args.video.file)?;
     check_quality(args.quality(), args.format())?;
-    run(
-        &args.run,
-        &args.report,
-        &output,
-        Wanted::Storyboard(args.request()),
-    )
-    .await
+    let run = Run {
+        file: &args.video.file,
+        args: &args.run,
+        to: &args.report,
+        output: &output,
+    };
+    run.make(Wanted::Storyboard(args.request())).await
 }
 
 pub(crate) async fn contact_sheet(args: SheetArgs) -> Result<u8, Failure> {
     let picture = &args.picture;
-    let output = of_sheet(args.output.as_deref(), &args.run.file, picture.format)?;
+    let output = of_sheet(args.output.as_deref(), &args.video.file, picture.format)?;
     let format = output.format().or(picture.format).unwrap_or_default();
     check_quality(picture.quality, format)?;
     let mut style = args.style();
@@ -52,57 +53,77 @@ pub(crate) async fn contact_sheet(args: SheetArgs) -> Result<u8, Failure> {
         style = style.font(font(path)?);
     }
     let request = ContactSheetRequest::from(args.request(format)).style(style);
-    run(&args.run, &args.report, &output, Wanted::Sheet(request)).await
+    let run = Run {
+        file: &args.video.file,
+        args: &args.run,
+        to: &args.report,
+        output: &output,
+    };
+    run.make(Wanted::Sheet(request)).await
 }
 
-async fn run(args: &RunArgs, to: &SheetOutputArgs, output: &Output, wanted: Wanted) -> Result<u8, Failure> {
-    let started = Instant::now();
-    let mut limits = args.limits();
-    let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
-    let destination = output
-        .open_for(&args.file, to.replace.if_exists(), to.report.json)
-        .await?;
-    let destination = destination.ok_or_else(|| Failure::new(exit::USAGE, "-o does not take a stream"))?;
-    destination.check().map_err(|error| failure::of_archive(&error))?;
-    let opened = args
-        .file
-        .open(&mut limits, addresses(args.network), &cancel)
-        .await?;
-    let ffmpeg = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
-    let reporter = Arc::new(Reporter::new(to.report.progress, to.report.quiet));
-    let shown = Arc::clone(&reporter);
-    let pipeline = Pipeline::new(ffmpeg.clone())
-        .encoder(ffmpeg)
-        .limits(limits)
-        .cancel(cancel.clone())
-        .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
-    let (source, destination) = (opened.source(), destination.as_ref());
-    let outcome = match &wanted {
-        Wanted::Storyboard(request) => pipeline.storyboard(source, request, destination).await,
-        Wanted::Sheet(request) => pipeline.contact_sheet(source, request, destination).await,
-    };
-    reporter.done();
-    let summary = outcome.map_err(|error| match cancel.is_cancelled() {
-        true => failure::cancelled(),
-        false => failed(&error, args),
-    })?;
-    let finished = Finished {
-        output,
-        summary: &summary,
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    finished.report(to.report)?;
-    Ok(match summary.damage {
-        Some(_) => exit::PARTIAL,
-        None => exit::SUCCESS,
-    })
+/// A run of either command.
+struct Run<'a> {
+    file: &'a VideoInput,
+    args: &'a RunArgs,
+    to: &'a SheetOutputArgs,
+    output: &'a Output,
 }
 
-fn failed(error: &Error, args: &RunArgs) -> Failure {
-    match error {
-        Error::Select(SelectError::TooManyFrames { .. }) => failure::about(exit::LIMIT, &args.file, error)
-            .hint("select fewer tiles, with a longer --every or a smaller -n"),
-        _ => failure::of(error, &args.file),
+impl Run<'_> {
+    /// Makes and reports the sheets.
+    async fn make(&self, wanted: Wanted) -> Result<u8, Failure> {
+        let started = Instant::now();
+        let (mut limits, report) = (self.args.limits(), self.to.report);
+        let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
+        let if_exists = self.to.replace.if_exists();
+        let destination = self.output.open_for(self.file, if_exists, report.json).await?;
+        let destination =
+            destination.ok_or_else(|| Failure::new(exit::USAGE, "sheets are no stream of frames"))?;
+        destination.check().map_err(|error| failure::of_archive(&error))?;
+        let network = addresses(self.args.network);
+        let opened = self.file.open(&mut limits, network, &cancel).await?;
+        let ffmpeg = FfmpegExtractor::new(self.args.ffmpeg.ffmpeg.clone());
+        let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
+        let shown = Arc::clone(&reporter);
+        let pipeline = Pipeline::new(ffmpeg.clone())
+            .encoder(ffmpeg)
+            .limits(limits)
+            .cancel(cancel.clone())
+            .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
+        let (source, destination) = (opened.source(), destination.as_ref());
+        let outcome = match &wanted {
+            Wanted::Storyboard(request) => pipeline.storyboard(source, request, destination).await,
+            Wanted::Sheet(request) => pipeline.contact_sheet(source, request, destination).await,
+        };
+        reporter.done();
+        let summary = outcome.map_err(|error| match cancel.is_cancelled() {
+            true => failure::cancelled(),
+            false => self.failed(&error),
+        })?;
+        let finished = Finished {
+            output: self.output,
+            summary: &summary,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        finished.report(report)?;
+        Ok(match summary.damage {
+            Some(_) => exit::PARTIAL,
+            None => exit::SUCCESS,
+        })
+    }
+
+    fn failed(&self, error: &Error) -> Failure {
+        match error {
+            Error::Select(SelectError::TooManyFrames { .. }) => failure::about(exit::LIMIT, self.file, error)
+                .hint("select fewer tiles, with a longer --every or a smaller -n"),
+            // A stream cannot be restarted; a file can.
+            Error::Inconsistent(_) if matches!(self.output, Output::StdoutZip) => {
+                failure::of(error, self.file)
+                    .hint("write to a file instead of stdout, so that the extraction can be restarted")
+            }
+            _ => failure::of(error, self.file),
+        }
     }
 }
 

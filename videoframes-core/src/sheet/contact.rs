@@ -1,7 +1,7 @@
 //! Contact sheets: a grid of frames with their times, and a header that describes the video.
 
 use super::clock::Milliseconds;
-use super::{Canvas, Colour, Font, Grid, Place};
+use super::{Canvas, Colour, Font, Grid, Line, Place};
 use crate::text::printable;
 use crate::units::{Rational, approximate_seconds};
 
@@ -201,8 +201,12 @@ impl<'a> ContactSheet<'a> {
         let margin = self.style.margin as f32;
         for (index, line) in self.lines.iter().enumerate() {
             let y = margin + index as f32 * self.text * LEADING;
-            let (font, colour) = (&self.style.font, self.style.foreground);
-            font.draw(&mut canvas, (margin, y), line, self.text, colour);
+            let line = Line {
+                text: line,
+                height: self.text,
+                colour: self.style.foreground,
+            };
+            self.style.font.draw(&mut canvas, (margin, y), &line);
         }
         canvas
     }
@@ -228,7 +232,12 @@ impl<'a> ContactSheet<'a> {
         let y = place.y + height - box_height - pad as u32;
         canvas.fill((x, y), (box_width, box_height), Colour::BLACK, LABEL_OPACITY);
         let at = (x as f32 + pad, y as f32 + pad / 2.0);
-        font.draw(canvas, at, &label, text, Colour::WHITE);
+        let line = Line {
+            text: &label,
+            height: text,
+            colour: Colour::WHITE,
+        };
+        font.draw(canvas, at, &line);
     }
 }
 
@@ -271,8 +280,8 @@ mod tests {
         let name = "holiday\\u{202e}4pm.mp4";
         let facts = "174.2 MiB · 00:01:00.000 · 1920×1080 · h264 · 29.97 fps";
         assert_eq!(lines(4, (360, 202)), [name, facts]);
-        let first = "174.2 MiB · 00:01:00.000 · 1920×1080 · h264";
-        assert_eq!(lines(1, (100, 56)), [name, first, "29.97 fps"]);
+        let first = "174.2 MiB · 00:01:00.000 · 1920×1080";
+        assert_eq!(lines(1, (100, 56)), [name, first, "h264 · 29.97 fps"]);
         let plain = style.clone().header(false);
         let sheet = ContactSheet::new(&plain, (100, 56), 2, &HEADER);
         assert_eq!(sheet.grid.size(0), (2 * 100 + 8 + 32, 56 + 32));

@@ -23,6 +23,14 @@ pub struct Font {
     font: FontArc,
 }
 
+/// A line of text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) height: f32,
+    pub(crate) colour: Colour,
+}
+
 /// Error for bytes that are not a TrueType or OpenType font.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a TrueType or OpenType font")]
@@ -70,15 +78,9 @@ impl Font {
         text.chars().map(|c| font.h_advance(self.glyph(c))).sum()
     }
 
-    /// Draws a line of this height. (`x`, `y`) is its top left corner.
-    pub(crate) fn draw(
-        &self,
-        canvas: &mut Canvas,
-        (x, y): (f32, f32),
-        text: &str,
-        height: f32,
-        colour: Colour,
-    ) {
+    /// Draws a line. (`x`, `y`) is its top left corner.
+    pub(crate) fn draw(&self, canvas: &mut Canvas, (x, y): (f32, f32), line: &Line<'_>) {
+        let Line { text, height, colour } = *line;
         let scale = PxScale::from(height);
         let font = self.font.as_scaled(scale);
         let (mut x, baseline) = (x, y + font.ascent());
@@ -160,7 +162,12 @@ mod tests {
     /// Returns a text as drawn on a black canvas.
     fn drawn(text: &str) -> bytes::Bytes {
         let mut canvas = Canvas::new((200, 30), Colour::BLACK);
-        Font::default().draw(&mut canvas, (4.0, 4.0), text, 20.0, Colour::WHITE);
+        let line = Line {
+            text,
+            height: 20.0,
+            colour: Colour::WHITE,
+        };
+        Font::default().draw(&mut canvas, (4.0, 4.0), &line);
         canvas.into_bytes()
     }
 

@@ -13,5 +13,6 @@ pub use self::colour::Colour;
 pub use self::contact::ContactStyle;
 pub(crate) use self::contact::{ContactSheet, Header};
 pub(crate) use self::cues::{TileList, cues, webvtt};
+pub(crate) use self::font::Line;
 pub use self::font::{Font, InvalidFont};
 pub(crate) use self::grid::{Grid, Place};

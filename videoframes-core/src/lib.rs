@@ -17,6 +17,7 @@
 //! - [`compress`]: the trait [`compress::Compressor`], which creates a smaller version of a video with the same
 //!   frames. [`ffmpeg`] contains an implementation.
 //! - [`archive`]: pictures and their manifest as a ZIP file or a folder, with reproducible bytes.
+//! - [`sheet`]: the appearance of storyboards and contact sheets, which compose frames to pictures.
 //! - [`storage`]: objects that are written as a whole or not at all.
 //! - [`pipeline`]: the complete process in one call.
 //!

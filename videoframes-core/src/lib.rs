@@ -84,6 +84,7 @@ pub mod fleet;
 #[cfg(feature = "jobs")]
 pub mod jobs;
 pub mod limits;
+mod measure;
 pub mod pipeline;
 pub mod plan;
 #[cfg(feature = "jobs")]

@@ -3,6 +3,8 @@
 //! The rule: the frame displayed at `t` is the last presented frame whose timestamp is at or before the first
 //! frame's timestamp plus `t`. All arithmetic is rational.
 
+mod criteria;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -10,6 +12,7 @@ use std::str::FromStr;
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub};
 
+pub use self::criteria::{Filters, HashDistance, MinSharpness, SceneThreshold};
 use crate::error::ErrorKind;
 use crate::limits::GRID_PICTURES;
 use crate::units::{FrameRate, ParseUnitError, Rational, parse_rational, parse_time};
@@ -88,6 +91,13 @@ pub enum Selection {
         /// Seed of the choice.
         seed: u64,
     },
+    /// The first frame of each scene of the range: every frame is decoded to find where the content changes.
+    Scenes(SceneThreshold),
+    /// The sharpest frame of each interval of the range that is neither black nor white nor in a transition. Up to 32
+    /// frames of each interval are decoded to choose among them.
+    BestOf(FrameRate),
+    /// One good frame early in the range: up to 5 candidates are decoded to choose among them. Filters do not apply.
+    Thumbnail,
 }
 
 /// The part of the video to select from: from `start` (inclusive) to `end` (exclusive).
@@ -204,7 +214,8 @@ impl SelectError {
     }
 }
 
-/// Returns the picks of `selection` over `range` in `timeline`, in order.
+/// Returns the picks of `selection` over `range` in `timeline`, in order. For a selection by content, returns the frames among
+/// which the pipeline chooses.
 ///
 /// # Errors
 /// Returns a [`SelectError`]; more than `max_frames` picks are an error rather than truncated.
@@ -255,7 +266,30 @@ pub fn select(
             )
         }
         Selection::At(positions) => at(timeline, positions, max_frames),
+        // The limit applies to the pictures that are chosen.
+        Selection::Scenes(_) | Selection::BestOf(_) => {
+            each(timeline, presented(timeline, (start, end)), u64::MAX)
+        }
+        Selection::Thumbnail => {
+            let position = |&tenths: &i128| (end - start) * Ratio::new(tenths, 10) + start;
+            let pick = |target| Pick {
+                target,
+                frame: timeline.frame_at(target),
+            };
+            Ok(THUMBNAIL_TENTHS.iter().map(position).map(pick).collect())
+        }
     }
+}
+
+/// Positions of the candidates for a thumbnail, in tenths of the range. Titles and black frames are mostly before the first.
+const THUMBNAIL_TENTHS: [i128; 5] = [1, 2, 3, 4, 5];
+
+/// Returns the frames whose timestamps are in `range`.
+pub(crate) fn presented_in(
+    timeline: &Timeline,
+    range: &Range,
+) -> Result<std::ops::Range<usize>, SelectError> {
+    Ok(presented(timeline, resolve(range, timeline.duration())?))
 }
 
 /// Rejects a grid with more than `per_frame` pictures per frame of the range and more than [`GRID_PICTURES`]
@@ -463,7 +497,8 @@ fn requested(range: &Range, duration: Rational) -> Result<(Rational, Rational), 
     Ok((start, end))
 }
 
-fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
+/// Returns start and end of the range in seconds, clamped to the video.
+pub(crate) fn resolve(range: &Range, duration: Rational) -> Result<(Rational, Rational), SelectError> {
     let (start, end) = requested(range, duration)?;
     let start = start.max(Ratio::from_integer(0));
     // Without an explicit end, a start after the end of the video is the error to report.
@@ -537,6 +572,9 @@ impl fmt::Display for Selection {
             Self::Keyframes => f.write_str("keyframes"),
             Self::EveryNth(step) => write!(f, "every_nth={step}"),
             Self::Random { count, seed } => write!(f, "random={count},seed={seed}"),
+            Self::Scenes(threshold) => write!(f, "scene={threshold}"),
+            Self::BestOf(rate) => write!(f, "best_of={}", rate.interval()),
+            Self::Thumbnail => f.write_str("thumbnail"),
             Self::At(positions) => write_list(f, "at", positions),
             Self::Frames(numbers) => write_list(f, "frames", numbers),
         }

@@ -70,6 +70,9 @@ pub struct SourceInfo {
 pub struct RequestInfo {
     /// E.g. `fps=1`, `at=3/2,50%`, `count=10`, `all`.
     pub selection: String,
+    /// Filters by content, e.g. `skip_black`, `dedupe=4`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
     /// Start of the range, if one was given.
     pub start: Option<String>,
     /// End of the range, if one was given; `+D` for a duration.
@@ -137,4 +140,31 @@ pub struct FrameInfo {
     pub sha256: String,
     /// Whether the picture shows the same frame as the previous one.
     pub repeated: bool,
+    /// Why the frame was picked, if its content was examined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picked: Option<PickedInfo>,
+}
+
+/// Why a frame was picked, and its measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PickedInfo {
+    /// `scene_change`, `first_frame` (of the first scene), `sharpest` (of an interval), `thumbnail`, or `selected` (and left out
+    /// by no filter).
+    pub reason: String,
+    /// Difference from the previous frame (`scene_change`), or sharpness (`sharpest`, `thumbnail`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Variance of the Laplacian, with the filter `skip_blurred`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<f64>,
+    /// Share of black pixels, 0 to 1, with the filter `skip_black`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub black: Option<f64>,
+    /// Perceptual hash in hexadecimal, with the filter `dedupe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Distance to the hash of the most similar earlier picture in bits, with the filter `dedupe`; absent for the first picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<u32>,
 }

@@ -12,7 +12,7 @@ use crate::archive::NameTemplate;
 use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 use crate::limits::Limits;
 use crate::pipeline::{OnDamage, Request};
-use crate::select::{End, Position, Range, Selection};
+use crate::select::{End, Filters, Position, Range, Selection};
 use crate::units::{FrameRate, Rational, approximate_seconds, parse_time};
 use crate::video::StreamChoice;
 
@@ -26,6 +26,8 @@ pub struct JobOptions {
     pub selection: Option<Selection>,
     /// Range of the video.
     pub range: Range,
+    /// Filters that leave out selected frames by their content.
+    pub filters: Filters,
     /// Options of the pictures.
     pub picture: PictureOptions,
     /// Names of the pictures in the archive.
@@ -111,6 +113,10 @@ impl JobOptions {
             let why = "an 'at' or 'frames' selection cannot have a range";
             return Err(InvalidOptions(why.to_owned()));
         }
+        let filters = form.filters.read()?;
+        if selection == Some(Selection::Thumbnail) && !filters.is_empty() {
+            return Err(invalid("filters", "do not apply to a thumbnail"));
+        }
         if form.renditions.len() > MAX_RENDITIONS {
             return Err(invalid(
                 "renditions",
@@ -125,6 +131,7 @@ impl JobOptions {
             stream: form.stream.map(|stream| stream.read("stream")).transpose()?,
             selection,
             range,
+            filters,
             picture: form.picture.read()?,
             names: match form.names {
                 Some(names) => names.parse().map_err(|e| invalid("names", e))?,
@@ -155,6 +162,7 @@ impl JobOptions {
                     _ => None,
                 },
             },
+            filters: FiltersForm::new(&self.filters),
             picture: PictureForm::new(&self.picture),
             names: Some(self.names.to_string()),
             on_damage: match self.on_damage {
@@ -185,6 +193,7 @@ impl JobOptions {
             stream: self.stream,
             selection: self.selection.clone().unwrap_or(default.selection),
             range: self.range,
+            filters: self.filters,
             picture: self.picture,
             names: self.names.clone(),
             on_damage: self.on_damage,
@@ -205,6 +214,8 @@ struct Form {
     selection: Option<SelectionForm>,
     #[serde(default)]
     range: RangeForm,
+    #[serde(default, skip_serializing_if = "FiltersForm::is_empty")]
+    filters: FiltersForm,
     #[serde(default)]
     picture: PictureForm,
     names: Option<String>,
@@ -217,7 +228,7 @@ struct Form {
 }
 
 /// A number or a string, the two ways in which clients write times and rates.
-#[derive(Serialize, Clone)]
+#[derive(Serialize, Clone, PartialEq)]
 #[serde(transparent)]
 struct Text(String);
 
@@ -266,6 +277,9 @@ enum SelectionForm {
     EveryNth(NonZeroU64),
     Frames(Vec<u64>),
     Random(RandomForm),
+    Scene(Text),
+    BestOf(Text),
+    Thumbnail(True),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -275,7 +289,7 @@ struct RandomForm {
     seed: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, PartialEq)]
 struct True(bool);
 
 impl<'de> Deserialize<'de> for True {
@@ -312,6 +326,12 @@ impl SelectionForm {
             }
             Self::Frames(numbers) => Selection::Frames(numbers),
             Self::Random(RandomForm { count, seed }) => Selection::Random { count, seed },
+            Self::Scene(threshold) => Selection::Scenes(threshold.read("selection.scene")?),
+            Self::BestOf(length) => {
+                let rate = FrameRate::every(length.length("selection.best_of")?);
+                Selection::BestOf(rate.ok_or_else(|| invalid("selection.best_of", "is out of range"))?)
+            }
+            Self::Thumbnail(_) => Selection::Thumbnail,
         })
     }
 
@@ -329,6 +349,9 @@ impl SelectionForm {
             Some(Selection::EveryNth(step)) => Self::EveryNth(*step),
             Some(Selection::Frames(numbers)) => Self::Frames(numbers.clone()),
             Some(&Selection::Random { count, seed }) => Self::Random(RandomForm { count, seed }),
+            Some(Selection::Scenes(threshold)) => Self::Scene(Text(threshold.to_string())),
+            Some(Selection::BestOf(rate)) => Self::BestOf(Text(rate.interval().to_string())),
+            Some(Selection::Thumbnail) => Self::Thumbnail(True(true)),
         }
     }
 }
@@ -360,6 +383,45 @@ impl RangeForm {
         Ok(Range {
             start: start.transpose()?,
             end,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize, Default, PartialEq)]
+#[serde(default)]
+struct FiltersForm {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skip_black: Option<True>,
+    /// Minimum sharpness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skip_blurred: Option<Text>,
+    /// Distance of duplicates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedupe: Option<Text>,
+}
+
+impl FiltersForm {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn new(filters: &Filters) -> Self {
+        Self {
+            skip_black: filters.skip_black.then_some(True(true)),
+            skip_blurred: filters.skip_blurred.map(|min| Text(min.to_string())),
+            dedupe: filters.dedupe.map(|distance| Text(distance.to_string())),
+        }
+    }
+
+    fn read(&self) -> Result<Filters, InvalidOptions> {
+        let sharpness = self.skip_blurred.as_ref();
+        let distance = self.dedupe.as_ref();
+        Ok(Filters {
+            skip_black: self.skip_black.is_some(),
+            skip_blurred: sharpness
+                .map(|min| min.read("filters.skip_blurred"))
+                .transpose()?,
+            dedupe: distance.map(|bits| bits.read("filters.dedupe")).transpose()?,
         })
     }
 }
@@ -490,6 +552,9 @@ mod tests {
             json!({"renditions": [{}, {"codec": "av1", "container": "webm", "quality": 50, "max_height": 720},
                 {"max_bytes": 25_000_000, "audio": "none", "keep_metadata": true, "optional": true}]}),
             json!({"selection": {"all": true}, "limits": {"frames": 5, "deadline_s": 60}, "of_a_newer_version": 1}),
+            json!({"selection": {"scene": 30.5}, "filters": {"skip_black": true, "skip_blurred": 80, "dedupe": 0}}),
+            json!({"selection": {"best_of": "1m"}, "range": {"start": 5}, "filters": {"dedupe": "4"}}),
+            json!({"selection": {"thumbnail": true}, "filters": {}}),
         ] {
             let options = JobOptions::from_json(&value).unwrap();
             let canonical = options.to_json();
@@ -529,6 +594,15 @@ mod tests {
             (json!({"selection": {"at": []}}), "selection.at"),
             (json!({"selection": {"all": false}}), "all"),
             (json!({"selection": {"best": 3}}), "best"),
+            (json!({"selection": {"scene": 0}}), "selection.scene"),
+            (json!({"selection": {"best_of": 0}}), "selection.best_of"),
+            (json!({"filters": {"skip_black": false}}), "skip_black"),
+            (json!({"filters": {"skip_blurred": -1}}), "filters.skip_blurred"),
+            (json!({"filters": {"dedupe": 33}}), "filters.dedupe"),
+            (
+                json!({"selection": {"thumbnail": true}, "filters": {"dedupe": 3}}),
+                "thumbnail",
+            ),
             (json!({"selection": {"at": [1]}, "range": {"start": 1}}), "range"),
             (json!({"range": {"end": 1, "duration": 1}}), "range"),
             (json!({"picture": {"format": "bmp"}}), "picture.format"),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::checks::{begins_late, check_picture_size, choose, distinct};
+use super::chosen::Choice;
 use super::compress::Subject;
 use super::error::Error;
 use super::excerpt::{Excerpt, inspect_for};
 use super::facts::{Facts, Finding, Policy};
 use super::pass::{Conditions, Pass, packets_are_frames};
+use super::passed::{Passed, Selection};
 use super::perform::{Performed, perform};
 use super::probe::{Probe, inspect};
 use super::renditions::{Rendition, SharedDecode, can_share, finish, share};
@@ -17,26 +19,37 @@ use super::writer::{ArchiveTarget, Writer};
 use super::{OnDamage, Request, Summary, Work};
 use crate::archive::Destination;
 use crate::compress::CompressReport;
-use crate::extract::{ExtractReport, ExtractRequest, Input, PlannedInput};
+use crate::extract::{ExtractReport, ExtractRequest, Input, PictureOptions, PlannedInput};
+use crate::plan::Strategy;
 use crate::select::Pick;
 use crate::video::streams::note;
-use crate::video::{NoIndex, Timeline, VideoIndex};
+use crate::video::{NoIndex, VideoIndex};
 
 /// One extraction.
 pub(super) struct Extraction<'a, T> {
-    session: &'a Session<'a>,
-    request: &'a Request,
-    renditions: &'a [Rendition],
+    pub(super) session: &'a Session<'a>,
+    pub(super) request: &'a Request,
+    pub(super) renditions: &'a [Rendition],
     target: &'a T,
     index: Result<Arc<VideoIndex>, NoIndex>,
     /// Parts of the source, if the index describes only these.
-    excerpt: Option<Excerpt>,
+    pub(super) excerpt: Option<Excerpt>,
+    /// Choice of an examination, and the timeline to which it applies.
+    pub(super) choice: Option<Choice>,
     /// Warning about several video streams.
     stream_note: Option<String>,
-    facts: Facts,
+    pub(super) facts: Facts,
 }
 
-/// A pass that delivered all pictures.
+/// The pictures and the additional outputs of a pass.
+pub(super) struct Task<'a> {
+    pub(super) picture: PictureOptions,
+    /// Whether a plan is preferred although it hardly saves samples: a decoder of a whole file reads ahead.
+    pub(super) prefers_plan: bool,
+    pub(super) renditions: &'a [Rendition],
+}
+
+/// A pass that delivered all pictures, and the knowledge about the video.
 pub(super) struct Completed<'a, W> {
     pub(super) writer: W,
     pub(super) report: ExtractReport,
@@ -88,6 +101,7 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             target,
             index: Err(NoIndex::new("the source was not read")),
             excerpt,
+            choice: None,
             stream_note: None,
             facts: Facts::new(probe.video.clone(), None),
         };
@@ -130,58 +144,92 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             };
             let picks = choose(&timeline, self.request, self.session.limits())?;
             self.facts.check_damage(self.request)?;
-            let subject = self.subject().await?;
-            let pass = self.choose_pass(&picks);
-            if let Some(excerpt) = &self.excerpt
-                && !(excerpt.covers(&picks) && matches!(pass, Ok(Pass::Planned { .. })))
-            {
-                tracing::debug!("the parts of the source are not sufficient");
-                self.read_whole().await?;
+            let Some(selection) = self.select(timeline, picks).await? else {
                 continue;
+            };
+            let task = Task {
+                picture: self.request.picture,
+                prefers_plan: false,
+                renditions: self.renditions,
+            };
+            let passed = match selection {
+                Selection::Made(selected) => self.pass(self.target, &task, selected).await?,
+                Selection::Ready(ready) => Some(ready.deliver(self.target, &self.facts.video).await?),
+            };
+            if let Some(passed) = passed {
+                return Ok(self.complete(passed));
             }
-            let pass = pass?;
-            let combined = match (&pass, &subject) {
-                (Pass::Combined, Some(subject)) => share(self.renditions, subject)?,
-                _ => None,
-            };
-            let mut policy = self.policy(combined.is_some());
-            // An archive is started once nothing but the decode is left to fail.
-            let input = self.input(&pass).await?;
-            let job = self.job(&timeline, &picks);
-            let selected = Selected {
-                timeline,
-                picks: picks.into(),
-                has_frame_numbers: self.excerpt.is_none(),
-            };
-            let writer = self.target.start(&self.facts.video, selected).await?;
-            let performed = perform(self.session, &input, job, (writer, &combined)).await;
-            let (writer, outcome) = (performed.writer, performed.outcome);
-            let finding = match outcome {
-                Err(finding) => {
-                    policy.can_restart |= writer.is_untouched();
-                    writer.abort().await;
-                    finding
-                }
-                Ok(done) => match self.damage(&done) {
-                    Some(damage) => {
-                        writer.abort().await;
-                        Finding::Damage(damage)
-                    }
-                    None => return Ok(self.complete((writer, &pass), done, (subject, combined))),
-                },
-            };
-            if self.excerpt.is_some() && policy.can_restart && !matches!(finding, Finding::Failed(_)) {
-                tracing::debug!(?finding, "the parts of the source do not decode as planned");
-                self.read_whole().await?;
-                continue;
-            }
-            self.facts.learn(finding, policy)?;
         }
     }
 
+    /// Performs one pass. Returns `None` if the pass found that another one is needed.
+    pub(super) async fn pass<P: PictureTarget>(
+        &mut self,
+        target: &P,
+        task: &Task<'a>,
+        selected: Selected,
+    ) -> Result<Option<Passed<'a, P::Writer>>, Error> {
+        let picks = Arc::clone(&selected.picks);
+        let subject = self.subject(task).await?;
+        let pass = self.choose_pass(&picks, task, target.is_immediate());
+        if let Some(excerpt) = &self.excerpt
+            && !(excerpt.covers(&picks) && matches!(pass, Ok(Pass::Planned { .. })))
+        {
+            tracing::debug!("the parts of the source are not sufficient");
+            self.read_whole().await?;
+            return Ok(None);
+        }
+        let pass = pass?;
+        let combined = match (&pass, &subject) {
+            (Pass::Combined, Some(subject)) => share(task.renditions, subject)?,
+            _ => None,
+        };
+        let mut policy = Policy {
+            strategy: self.request.strategy,
+            can_restart: target.can_restart(),
+            combined: combined.is_some(),
+            renditions_optional: task.renditions.iter().all(|rendition| rendition.optional),
+        };
+        // An archive is started once nothing but the decode is left to fail.
+        let input = self.input(&pass).await?;
+        let job = self.job(&selected, task, target.is_immediate());
+        let writer = target.start(&self.facts.video, selected).await?;
+        let performed = perform(self.session, &input, job, (writer, &combined)).await;
+        let (writer, outcome) = (performed.writer, performed.outcome);
+        let finding = match outcome {
+            Err(finding) => {
+                policy.can_restart |= writer.is_untouched();
+                writer.abort().await;
+                finding
+            }
+            Ok(performed) => match self.damage(&performed) {
+                Some(damage) => {
+                    writer.abort().await;
+                    Finding::Damage(damage)
+                }
+                None => {
+                    return Ok(Some(Passed {
+                        writer,
+                        pass,
+                        performed,
+                        subject,
+                        combined,
+                    }));
+                }
+            },
+        };
+        if self.excerpt.is_some() && policy.can_restart && !matches!(finding, Finding::Failed(_)) {
+            tracing::debug!(?finding, "the parts of the source do not decode as planned");
+            self.read_whole().await?;
+            return Ok(None);
+        }
+        self.facts.learn(finding, policy)?;
+        Ok(None)
+    }
+
     /// Returns the source of the renditions, if there are any.
-    async fn subject(&self) -> Result<Option<Subject<'a>>, Error> {
-        if self.renditions.is_empty() {
+    async fn subject(&self, task: &Task<'_>) -> Result<Option<Subject<'a>>, Error> {
+        if task.renditions.is_empty() {
             return Ok(None);
         }
         self.session.file.reserve_space().await?;
@@ -196,36 +244,33 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
         }))
     }
 
-    fn choose_pass(&self, picks: &[Pick]) -> Result<Pass, Error> {
+    fn choose_pass(&self, picks: &[Pick], task: &Task<'_>, is_immediate: bool) -> Result<Pass, Error> {
         let file = &self.session.file;
         // A copy would delay the first frame of a stream until the whole source is read.
-        let may_copy = !self.target.is_immediate();
-        let pass = Pass::choose(
-            &self.facts,
-            &Conditions {
+        let may_copy = !is_immediate;
+        let choose = |strategy| {
+            let conditions = Conditions {
                 index: &self.index,
                 frames: &distinct(picks),
-                strategy: self.request.strategy,
+                strategy,
                 deinterlace: self.request.picture.deinterlace,
                 is_local: file.is_local(),
                 is_worth_copying: &|bytes| may_copy && file.is_worth_copying(bytes),
                 decoders: self.request.decoders(),
-                can_combine: can_share(self.renditions),
-            },
-        )?;
+                can_combine: can_share(task.renditions),
+            };
+            Pass::choose(&self.facts, &conditions)
+        };
+        let strategy = self.request.strategy;
+        let preferred = task.prefers_plan && strategy == Strategy::Auto;
+        let pass = match preferred.then(|| choose(Strategy::Planned)) {
+            Some(Ok(planned)) => planned,
+            _ => choose(strategy)?,
+        };
         if let Pass::Whole(reason) = &pass {
             tracing::debug!(%reason, "decoding the whole file");
         }
         Ok(pass)
-    }
-
-    fn policy(&self, combined: bool) -> Policy {
-        Policy {
-            strategy: self.request.strategy,
-            can_restart: self.target.can_restart(),
-            combined,
-            renditions_optional: self.renditions.iter().all(|rendition| rendition.optional),
-        }
     }
 
     async fn input(&self, pass: &Pass) -> Result<Input, Error> {
@@ -244,15 +289,15 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
         }))
     }
 
-    fn job(&self, timeline: &Timeline, picks: &[Pick]) -> ExtractRequest {
+    fn job(&self, selected: &Selected, task: &Task<'_>, is_immediate: bool) -> ExtractRequest {
         ExtractRequest {
             video: self.facts.video.clone(),
-            frames: distinct(picks),
-            timeline: timeline.clone(),
-            picture: self.request.picture,
+            frames: distinct(&selected.picks),
+            timeline: selected.timeline.as_ref().clone(),
+            picture: task.picture,
             deinterlace: self.facts.deinterlace(self.request.picture.deinterlace),
-            on_demand: self.target.is_immediate(),
-            stop_at_damage: self.target.is_immediate() && self.request.on_damage == OnDamage::Fail,
+            on_demand: is_immediate,
+            stop_at_damage: is_immediate && self.request.on_damage == OnDamage::Fail,
             limits: *self.session.limits(),
         }
     }
@@ -264,17 +309,21 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
     }
 
     /// Adds the knowledge about the video to the report of the last pass.
-    fn complete(
-        &self,
-        (writer, pass): (T::Writer, &Pass),
-        done: Performed,
-        (subject, combined): (Option<Subject<'a>>, Option<SharedDecode>),
-    ) -> Completed<'a, T::Writer> {
+    fn complete(&self, passed: Passed<'a, T::Writer>) -> Completed<'a, T::Writer> {
+        let Passed {
+            writer,
+            pass,
+            performed,
+            subject,
+            combined,
+        } = passed;
         let Performed {
             pictures: mut report,
             videos,
-        } = done;
+        } = performed;
         report.damage = self.facts.damage.clone().or(report.damage);
+        let choice = self.choice.iter().flat_map(|choice| choice.notes.clone());
+        report.warnings.extend(choice);
         report.warnings.extend(self.stream_note.clone());
         report.warnings.extend(begins_late(&self.facts.video));
         Completed {

@@ -38,6 +38,7 @@ pub(super) fn frame(
         bytes: 0,
         sha256: String::new(),
         repeated: false,
+        picked: selected.reasons.as_ref().and_then(|reasons| reasons.get(index).cloned()),
     }
 }
 
@@ -85,6 +86,7 @@ fn canonical(request: &Request) -> RequestInfo {
     let picture = &request.picture;
     RequestInfo {
         selection: request.selection.to_string(),
+        filters: request.filters.canonical(),
         start: request.range.start.map(|p| p.to_string()),
         end: request.range.end.map(|end| match end {
             End::At(position) => position.to_string(),

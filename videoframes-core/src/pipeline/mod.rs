@@ -11,10 +11,13 @@
 
 mod builder;
 mod checks;
+mod choice;
+mod chosen;
 mod compress;
 mod context;
 mod coverage;
 mod error;
+mod examine;
 mod excerpt;
 mod extract;
 mod facts;
@@ -23,6 +26,7 @@ mod input;
 mod manifest;
 mod outline;
 mod pass;
+mod passed;
 mod perform;
 mod probe;
 mod renditions;
@@ -33,6 +37,7 @@ mod sheets;
 mod space;
 mod summary;
 mod target;
+mod thumbnail;
 mod writer;
 
 pub use self::builder::Pipeline;

@@ -3,13 +3,15 @@
 use super::Request;
 use super::checks::{choose, distinct};
 use super::error::Error;
+use super::examine::{Examination, at_own_time};
 use super::excerpt::inspect_for;
 use super::facts::Facts;
 use super::pass::{Conditions, Pass};
 use super::probe::{Probe, inspect};
 use super::session::Session;
+use crate::measure::thumbnail_candidates;
 use crate::plan::{Strategy, WholeFileReason};
-use crate::select::{Pick, notes};
+use crate::select::{Pick, Selection, notes};
 use crate::video::Timeline;
 use crate::video::streams::note;
 
@@ -21,9 +23,12 @@ pub struct Outline {
     pub strategy: Strategy,
     /// Reason for decoding the whole file, with [`Strategy::Plain`].
     pub reason: Option<WholeFileReason>,
-    /// Number of pictures that would be written.
+    /// Number of pictures that would be written; the maximum number if frames are examined first.
     pub pictures: usize,
-    /// Number of distinct frames among the pictures.
+    /// Number of frames that would be examined to choose the pictures, if the choice depends on their content. The rest of the
+    /// outline then describes the decode of these frames; the chosen ones are decoded afterwards.
+    pub examined: Option<usize>,
+    /// Number of distinct frames that would be decoded to pictures in the first decode.
     pub frames: usize,
     /// Number of runs of samples that are decoded separately.
     pub runs: usize,
@@ -60,6 +65,8 @@ pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<
         probe,
         timeline,
         picks,
+        pictures,
+        examined,
         pass,
     } = choice;
     let Probe {
@@ -92,7 +99,8 @@ pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<
     Ok(Outline {
         strategy: pass.strategy(),
         reason,
-        pictures: picks.len(),
+        pictures,
+        examined: examined.then_some(frames.len()),
         frames: frames.len(),
         runs,
         samples: work.map(|(samples, _)| samples),
@@ -111,7 +119,12 @@ pub(super) async fn outline(session: &Session<'_>, request: &Request) -> Result<
 struct Choice {
     probe: Probe,
     timeline: Timeline,
+    /// The frames of the first decode.
     picks: Vec<Pick>,
+    /// Maximum number of pictures.
+    pictures: usize,
+    /// Whether the frames are examined.
+    examined: bool,
     pass: Pass,
 }
 
@@ -122,6 +135,19 @@ impl Choice {
             None => session.scan(&probe.video).await?.timeline,
         };
         let picks = choose(&timeline, request, session.limits())?;
+        let (picks, pictures, examined) = match Examination::new(&timeline, request, &picks)? {
+            Some(examination) => {
+                let pictures = examination.max_pictures(request, &picks);
+                (at_own_time(&timeline, &examination.frames), pictures, true)
+            }
+            None if request.selection == Selection::Thumbnail => {
+                (thumbnail_candidates(&timeline, &picks), 1, true)
+            }
+            None => {
+                let pictures = picks.len();
+                (picks, pictures, false)
+            }
+        };
         let pass = Pass::choose(
             &Facts::new(probe.video.clone(), None),
             &Conditions {
@@ -139,6 +165,8 @@ impl Choice {
             probe,
             timeline,
             picks,
+            pictures,
+            examined,
             pass,
         })
     }

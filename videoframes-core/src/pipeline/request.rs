@@ -6,7 +6,7 @@ use crate::archive::NameTemplate;
 use crate::compress::CompressOptions;
 use crate::extract::PictureOptions;
 use crate::plan::Strategy;
-use crate::select::{Range, Selection};
+use crate::select::{Filters, Range, Selection};
 use crate::units::FrameRate;
 use crate::video::StreamChoice;
 
@@ -33,6 +33,8 @@ pub struct Request {
     pub selection: Selection,
     /// The part of the video that the selection applies to.
     pub range: Range,
+    /// Filters that leave out selected frames by their content.
+    pub filters: Filters,
     /// Format, size and appearance of the pictures.
     pub picture: PictureOptions,
     /// Names of the pictures.
@@ -64,6 +66,7 @@ impl Request {
             stream: None,
             selection,
             range: Range::default(),
+            filters: Filters::default(),
             picture: PictureOptions::default(),
             names: NameTemplate::default(),
             on_damage: OnDamage::default(),
@@ -83,6 +86,13 @@ impl Request {
     #[must_use]
     pub fn range(mut self, range: Range) -> Self {
         self.range = range;
+        self
+    }
+
+    /// Sets the filters that leave out selected frames by their content.
+    #[must_use]
+    pub fn filters(mut self, filters: Filters) -> Self {
+        self.filters = filters;
         self
     }
 

@@ -14,6 +14,8 @@ pub struct Progress {
     pub total: u64,
     /// Size of the archive so far in bytes.
     pub bytes: u64,
+    /// Whether frames are examined before the extraction: `frames` and `total` then count the examined frames.
+    pub examining: bool,
 }
 
 /// Result of an extraction.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::Error;
+use crate::archive::manifest::PickedInfo;
 use crate::extract::Picture;
 use crate::select::Pick;
 use crate::video::{Timeline, VideoInfo};
@@ -14,6 +15,8 @@ pub(super) struct Selected {
     pub(super) picks: Arc<[Pick]>,
     /// Whether the indices into the timeline are the frame numbers.
     pub(super) has_frame_numbers: bool,
+    /// Reasons of the picks, if an examination chose them.
+    pub(super) reasons: Option<Arc<[PickedInfo]>>,
 }
 
 /// Target of the pictures of an extraction.

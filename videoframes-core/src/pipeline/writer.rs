@@ -94,6 +94,7 @@ impl PictureWriter for Writer<'_> {
                 frames: self.frames.len() as u64,
                 total: picks.len() as u64,
                 bytes: self.bytes,
+                examining: false,
             });
         }
         Ok(())

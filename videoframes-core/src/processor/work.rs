@@ -230,7 +230,10 @@ impl Work {
             .scratch(self.parts.scratch.clone())
             .cancel(self.stop.token().clone())
             .on_progress(move |progress| {
-                extracting.progress(progress.frames, progress.total);
+                // Examined frames are no pictures.
+                if !progress.examining {
+                    extracting.progress(progress.frames, progress.total);
+                }
                 fault::reached(Point::Extracting);
             })
             .on_compress_progress(move |CompressProgress { frames, total }| {

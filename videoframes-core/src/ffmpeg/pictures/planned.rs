@@ -53,6 +53,8 @@ pub(super) fn extract(
         limits: &request.limits,
         cancel: &stop,
         threads: match jobs {
+            // Threads decode different samples.
+            1 if input.plan.samples == 1 => 1,
             1 => programs.threads,
             jobs => (cores() / jobs).max(1),
         },

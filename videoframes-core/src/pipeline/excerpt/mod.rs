@@ -97,7 +97,7 @@ async fn read_windows(session: &Session<'_>, request: &Request) -> Result<Excerp
 fn needs_single_times(request: &Request) -> bool {
     matches!(
         request.selection,
-        Selection::At(_) | Selection::Count(_) | Selection::Fps(_)
+        Selection::At(_) | Selection::Count(_) | Selection::Fps(_) | Selection::Thumbnail
     ) && request.strategy != Strategy::Plain
         && request.picture.deinterlace != Deinterlace::On
         && !request.names.has_frame_numbers()

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::extract::{Deinterlace, PictureFormat, PixelFormat, Tonemap};
 use crate::pipeline::{OnDamage, Request};
 use crate::plan::Strategy;
-use crate::select::{Range, Selection};
+use crate::select::{Filters, Range, Selection};
 use crate::video::StreamChoice;
 
 /// Request for decoded frames of one video.
@@ -41,6 +41,13 @@ impl FramesRequest {
     #[must_use]
     pub fn range(mut self, range: Range) -> Self {
         self.request.range = range;
+        self
+    }
+
+    /// Sets the filters that leave out selected frames by their content.
+    #[must_use]
+    pub fn filters(mut self, filters: Filters) -> Self {
+        self.request.filters = filters;
         self
     }
 

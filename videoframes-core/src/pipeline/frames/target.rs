@@ -225,6 +225,7 @@ impl FrameWriter<'_> {
             frames: delivered.picks as u64,
             total: self.selected.picks.len() as u64,
             bytes: delivered.bytes,
+            examining: false,
         };
         drop(delivered);
         (self.session.context.on_progress)(progress);

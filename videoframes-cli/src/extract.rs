@@ -30,7 +30,8 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     }
 }
 
-async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result<u8, Failure> {
+/// Extracts from one video.
+pub(crate) async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result<u8, Failure> {
     let started = Instant::now();
     let output = Output::from_args(args, input)?;
     let request = args.request(output.format())?;
@@ -51,7 +52,7 @@ async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result<u8, Failur
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     let pipeline = Pipeline::new(extractor)
         .cancel(cancel.clone())
-        .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
+        .on_progress(move |progress| shown.extracting(&progress));
     let video = Video {
         args,
         input,

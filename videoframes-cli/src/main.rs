@@ -57,6 +57,10 @@ fn main() -> ExitCode {
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
         Command::Storyboard(args) => runtime.block_on(sheets::storyboard(*args)),
         Command::Sheet(args) => runtime.block_on(sheets::contact_sheet(*args)),
+        Command::Thumbnail(args) => {
+            let (input, args) = args.extraction();
+            runtime.block_on(extract::run_single(&args, &input))
+        }
         Command::Compress(args) => runtime.block_on(compress::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),

@@ -61,6 +61,7 @@ fn json(outline: &Outline) -> serde_json::Value {
         "strategy": outline.strategy.to_string(),
         "reason": outline.reason.as_ref().map(ToString::to_string),
         "pictures": outline.pictures,
+        "examined": outline.examined,
         "frames": outline.frames,
         "runs": outline.runs,
         "samples": outline.samples,
@@ -88,11 +89,15 @@ fn table(outline: &Outline) -> String {
     );
     line(
         "pictures",
-        match outline.pictures == outline.frames {
-            true => outline.pictures.to_string(),
-            false => format!("{} of {} frames", outline.pictures, outline.frames),
+        match outline.examined {
+            Some(_) => format!("at most {}, chosen after the examination", outline.pictures),
+            None if outline.pictures == outline.frames => outline.pictures.to_string(),
+            None => format!("{} of {} frames", outline.pictures, outline.frames),
         },
     );
+    if let Some(examined) = outline.examined {
+        line("examines", format!("{examined} frames"));
+    }
     line("runs", outline.runs.to_string());
     let share = |part: f64, all: f64| format!("{:.1} %", 100.0 * part / all.max(1.0));
     if let (Some(samples), Some(all)) = (outline.samples, outline.all_samples) {

@@ -66,6 +66,7 @@ fn help_reads_as_agreed() {
         "sheet",
         "plan",
         "probe",
+        "thumbnail",
         "compress",
         "doctor",
         "completions",

@@ -236,6 +236,7 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
     options.stream = args.stream.stream;
     options.selection = args.select.selection();
     options.range = args.select.range();
+    options.filters = args.select.filter.filters();
     options.picture = args.picture.options(None)?;
     options.names = output.name.name.clone().unwrap_or_default();
     options.on_damage = output.damage.on_error;

@@ -14,7 +14,7 @@ pub(super) const VIDEOS_HELP: &str = match cfg!(feature = "s3") {
     false => "Videos: files, folders, URLs (http://, https://), or - for stdin",
 };
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Several videos")]
 pub(crate) struct BatchArgs {
     /// Read paths and URLs of videos from a file, one per line; - reads them from stdin

@@ -29,6 +29,10 @@ Examples:
     vf extract video.mp4 --at -2s -o thumb.jpg
   One frame per second of a range, into a folder:
     vf extract video.mp4 --every 1s -s 1 -e -1 -W 640 -o thumbs/
+  The first frame of each scene, without duplicates:
+    vf extract video.mp4 --scene --dedupe -o scenes/
+  The sharpest frame of every ten seconds:
+    vf extract video.mp4 --best-of 10s -o best.zip
   Ten frames of a remote video, by range requests:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
   One picture of each video; the command continues if it was interrupted:
@@ -56,7 +60,7 @@ pub(crate) struct ExtractArgs {
     #[arg(value_name = "VIDEO", required_unless_present = "from", value_parser = VideoInput::parser(), help = VIDEOS_HELP)]
     pub(crate) files: Vec<VideoInput>,
     #[command(flatten)]
-    stream: StreamArgs,
+    pub(super) stream: StreamArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
@@ -66,11 +70,11 @@ pub(crate) struct ExtractArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
     #[command(flatten)]
-    limit: LimitArgs,
+    pub(super) limit: LimitArgs,
     #[command(flatten)]
-    stall: StallArgs,
+    pub(super) stall: StallArgs,
     #[command(flatten)]
-    strategy: StrategyArgs,
+    pub(super) strategy: StrategyArgs,
     #[command(flatten)]
     pub(crate) jobs: JobsArgs,
     #[command(flatten)]
@@ -87,9 +91,9 @@ pub(crate) struct OutputArgs {
     #[command(flatten)]
     pub(crate) replace: ReplaceArgs,
     #[command(flatten)]
-    name: NameArgs,
+    pub(super) name: NameArgs,
     #[command(flatten)]
-    damage: DamageArgs,
+    pub(super) damage: DamageArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
     /// Print the plan, as 'vf plan' does, and write nothing
@@ -97,7 +101,7 @@ pub(crate) struct OutputArgs {
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Execution (does not change the result)")]
 pub(crate) struct JobsArgs {
     /// Maximum number of decoders at the same time [default: by the plan and the machine]
@@ -148,6 +152,7 @@ impl ExtractArgs {
             .map_or_else(Request::default, Request::new);
         request.stream = self.stream.stream;
         request.range = self.select.range();
+        request.filters = self.select.filter.filters();
         request.picture = self.picture.options(implied)?;
         request.names = self.output.name.name.clone().unwrap_or_default();
         request.on_damage = self.output.damage.on_error;
@@ -171,6 +176,7 @@ impl PlanArgs {
             .map_or_else(Request::default, Request::new);
         request.stream = self.stream.stream;
         request.range = self.select.range();
+        request.filters = self.select.filter.filters();
         request.picture = PictureOptions::default().deinterlace(self.deinterlace.deinterlace.deinterlace);
         request.strategy = self.strategy.strategy;
         request

@@ -6,6 +6,7 @@ mod execution;
 mod extract;
 mod inspect;
 mod sheets;
+mod thumbnail;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
@@ -17,6 +18,7 @@ pub(crate) use self::execution::addresses;
 pub(crate) use self::extract::{ExtractArgs, OutputArgs, PlanArgs};
 pub(crate) use self::inspect::{DoctorArgs, ProbeArgs};
 pub(crate) use self::sheets::{RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs};
+pub(crate) use self::thumbnail::ThumbnailArgs;
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// Make a contact sheet: one picture with a grid of frames and their times
     #[command(after_help = sheets::SHEET_EXAMPLES)]
     Sheet(Box<SheetArgs>),
+    /// Write one good frame of a video as a picture
+    #[command(after_help = thumbnail::EXAMPLES)]
+    Thumbnail(Box<ThumbnailArgs>),
     /// Compress a video, frame for frame, into a widely supported format
     #[command(after_help = compress::EXAMPLES)]
     Compress(Box<CompressArgs>),

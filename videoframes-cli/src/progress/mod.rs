@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use videoframes_console::options::ProgressKind;
+use videoframes_core::pipeline::Progress;
 
 use self::line::{State, line};
 use self::terminal::{Stderr, columns};
@@ -62,10 +63,29 @@ impl Reporter {
         }
     }
 
+    /// Shows the progress of an extraction.
+    pub(crate) fn extracting(&self, progress: &Progress) {
+        let bytes = Some(progress.bytes).filter(|_| !progress.examining);
+        let event = if progress.examining {
+            "examining"
+        } else {
+            "progress"
+        };
+        self.event(event, progress.frames, progress.total, bytes);
+    }
+
     /// Shows the number of frames, the total (0 if unknown), and the number of bytes written so far.
     pub(crate) fn show(&self, frames: u64, total: u64, bytes: Option<u64>) {
+        self.event("progress", frames, total, bytes);
+    }
+
+    fn event(&self, event: &str, frames: u64, total: u64, bytes: Option<u64>) {
         match self {
             Self::Bar(bar) => {
+                // The extraction follows the examination.
+                if frames < bar.position() {
+                    bar.reset();
+                }
                 if total > 0 {
                     bar.set_length(total.max(frames));
                 }
@@ -76,7 +96,7 @@ impl Reporter {
                 let due = last.is_none_or(|at| at.elapsed() >= Duration::from_millis(100));
                 if due || frames == total {
                     *last = Some(Instant::now());
-                    let mut line = serde_json::json!({"event": "progress", "frames": frames, "total": total});
+                    let mut line = serde_json::json!({"event": event, "frames": frames, "total": total});
                     if let Some(bytes) = bytes {
                         line["bytes"] = bytes.into();
                     }

@@ -14,6 +14,6 @@ pub use limits::{InputLimitArgs, LimitArgs, OutputLimitArgs, PlanLimitArgs};
 pub use network::NetworkArgs;
 pub use output::{DamageArgs, JsonArgs, NameArgs, ProgressKind, ReplaceArgs, ReportArgs};
 pub use picture::{AppearanceArgs, DeinterlaceArgs, PictureArgs};
-pub use select::{SelectArgs, StreamArgs};
+pub use select::{FilterArgs, SelectArgs, StreamArgs};
 pub use values::{positive_size, positive_time, wall_time};
 pub use verbose::VerboseArgs;

@@ -1,9 +1,13 @@
 //! Options that select frames.
 
+use std::fmt::Display;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
 use clap::Args;
-use videoframes_core::select::{End, Position, Range, Selection};
+use videoframes_core::select::{
+    End, Filters, HashDistance, MinSharpness, Position, Range, SceneThreshold, Selection,
+};
 use videoframes_core::units::{FrameRate, ParseUnitError, Rational};
 use videoframes_core::video::StreamChoice;
 
@@ -18,7 +22,7 @@ pub struct StreamArgs {
 }
 
 /// Options for the selection and its range.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection (default: --fps 1)")]
 pub struct SelectArgs {
     /// Frames per second: 1, 0.5, 1/10, 30000/1001
@@ -64,6 +68,12 @@ pub struct SelectArgs {
         hide_default_value = true
     )]
     pub seed: u64,
+    /// First frame of each scene: a change of content by the threshold or more begins a scene [default threshold: 27]
+    #[arg(long, value_name = "THRESHOLD", group = "selection", num_args = 0..=1, default_missing_value = "27", value_parser = scene)]
+    pub scene: Option<SceneThreshold>,
+    /// Sharpest frame of each interval, neither black nor white nor in a transition: 10s, 1m
+    #[arg(long, value_name = "DURATION", group = "selection", value_parser = positive_time)]
+    pub best_of: Option<Rational>,
     /// Start of the range (inclusive): 90, 1:30, 1m30s, 25%, -10s (negative: from the end)
     #[arg(short, long, value_name = "TIME", conflicts_with_all = ["at", "frames"], allow_hyphen_values = true, value_parser = position)]
     pub start: Option<Position>,
@@ -73,6 +83,59 @@ pub struct SelectArgs {
     /// Duration of the range, instead of --end
     #[arg(short = 't', long, value_name = "DURATION", conflicts_with_all = ["end", "at", "frames"], value_parser = positive_time)]
     pub duration: Option<Rational>,
+    /// Filters.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Whether the selection is one good frame, by a separate command.
+    #[arg(skip)]
+    thumbnail: bool,
+}
+
+/// Filters that leave out selected frames by their content.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Filters (leave out selected frames)")]
+pub struct FilterArgs {
+    /// Leave out black frames
+    #[arg(long)]
+    pub skip_black: bool,
+    /// Leave out frames of less than this sharpness [default sharpness: 100]
+    #[arg(long, value_name = "SHARPNESS", num_args = 0..=1, default_missing_value = "100", value_parser = sharpness)]
+    pub skip_blurred: Option<MinSharpness>,
+    /// Leave out frames that look like an earlier picture, up to this distance of their hashes, 0 to 32 bits [default distance: 4]
+    #[arg(long, value_name = "DISTANCE", num_args = 0..=1, default_missing_value = "4", value_parser = distance)]
+    pub dedupe: Option<HashDistance>,
+}
+
+impl FilterArgs {
+    /// Returns the filters.
+    pub fn filters(&self) -> Filters {
+        let mut filters = Filters::default();
+        filters.skip_black = self.skip_black;
+        filters.skip_blurred = self.skip_blurred;
+        filters.dedupe = self.dedupe;
+        filters
+    }
+}
+
+/// Parses the value of an option that may stand without one, so that the next argument may be the video.
+fn optional<T: FromStr<Err: Display>>(option: &str, text: &str) -> Result<T, String> {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    text.trim().parse().map_err(|error: T::Err| match is_number {
+        true => error.to_string(),
+        false => format!("{error} (if it is the video, put the video before {option})"),
+    })
+}
+
+fn scene(text: &str) -> Result<SceneThreshold, String> {
+    optional("--scene", text)
+}
+
+fn sharpness(text: &str) -> Result<MinSharpness, String> {
+    optional("--skip-blurred", text)
+}
+
+fn distance(text: &str) -> Result<HashDistance, String> {
+    optional("--dedupe", text)
 }
 
 /// Parses a time, ignoring surrounding spaces.
@@ -86,9 +149,19 @@ fn number(text: &str) -> Result<u64, std::num::ParseIntError> {
 }
 
 impl SelectArgs {
+    /// Selects one good frame.
+    pub fn thumbnail() -> Self {
+        Self {
+            thumbnail: true,
+            ..Self::default()
+        }
+    }
+
     /// Returns the selection; `None` if no option selects frames.
     pub fn selection(&self) -> Option<Selection> {
-        if let Some(rate) = self.fps {
+        if self.thumbnail {
+            Some(Selection::Thumbnail)
+        } else if let Some(rate) = self.fps {
             Some(Selection::Fps(rate))
         } else if let Some(rate) = self.every.and_then(FrameRate::every) {
             Some(Selection::Fps(rate))
@@ -105,6 +178,10 @@ impl SelectArgs {
         } else if let Some(count) = self.random {
             let seed = self.seed;
             Some(Selection::Random { count, seed })
+        } else if let Some(threshold) = self.scene {
+            Some(Selection::Scenes(threshold))
+        } else if let Some(rate) = self.best_of.and_then(FrameRate::every) {
+            Some(Selection::BestOf(rate))
         } else {
             self.all.then_some(Selection::All)
         }
@@ -120,7 +197,8 @@ impl SelectArgs {
 
     /// Returns whether the selection is one picture for every video.
     pub fn is_one_picture(&self) -> bool {
-        self.count == Some(1)
+        self.thumbnail
+            || self.count == Some(1)
             || self.at.as_ref().is_some_and(|times| times.len() == 1)
             || self.frames.as_ref().is_some_and(|numbers| numbers.len() == 1)
             || self.random == NonZeroU64::new(1)

@@ -38,7 +38,10 @@ pub(super) fn frame(
         bytes: 0,
         sha256: String::new(),
         repeated: false,
-        picked: selected.reasons.as_ref().and_then(|reasons| reasons.get(index).cloned()),
+        picked: selected
+            .reasons
+            .as_ref()
+            .and_then(|reasons| reasons.get(index).cloned()),
     }
 }
 

@@ -181,6 +181,7 @@ impl PictureWriter for SheetWriter<'_> {
                 self.write_sheet(place.sheet).await?;
             }
             (self.session.context.on_progress)(Progress {
+                examining: false,
                 frames: self.frames.len() as u64,
                 total: picks.len() as u64,
                 bytes: self.bytes,

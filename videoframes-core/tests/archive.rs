@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use videoframes_core::archive::{
-    Archive, ArchiveError, Destination, Directory, PictureFile, ZipArchive, ZipObject,
+    Archive, ArchiveError, Destination, Directory, PictureFile, ShardDirectory, ShardLimits, TarFile,
+    ZipArchive, ZipObject,
 };
 use videoframes_core::storage::{IfExists, MemoryStorage, ObjectVersion, Sink, Storage, StorageError};
 
@@ -198,6 +199,108 @@ async fn other_programs_read_an_archive_beyond_four_gigabytes() {
         .output()
         .unwrap();
     assert_eq!(output.stdout, b"behind 4 GiB");
+}
+
+#[tokio::test]
+async fn other_programs_read_a_tar_with_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("{}/{}", "a".repeat(150), "b".repeat(200));
+    let in_prefix = format!("{}/c.jpg", "a".repeat(120));
+    let files: Vec<(String, Vec<u8>)> = vec![
+        ("frame_000000.jpg".to_owned(), vec![1; 511]),
+        (format!("{long}.jpg"), vec![2; 512]),
+        (format!("{long}.json"), vec![3; 513]),
+        (in_prefix, vec![4; 3]),
+        ("кадр/画像_é_000001.png".to_owned(), vec![5; 300_000]),
+        ("empty.raw".to_owned(), Vec::new()),
+    ];
+    let write = async |name: &str| {
+        let path = folder.path().join(name);
+        let destination = TarFile::new(&path);
+        destination.check().unwrap();
+        let mut archive = destination.start().await.unwrap();
+        let mut added = 0;
+        for (name, content) in &files {
+            added += archive.add(name, Bytes::from(content.clone())).await.unwrap();
+        }
+        assert!(!path.exists(), "visible only when complete");
+        let size = archive.finish().await.unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!((size, added + 1024), (bytes.len() as u64, size));
+        bytes
+    };
+    assert_eq!(write("a.tar").await, write("b.tar").await);
+
+    let path = folder.path().join("a.tar");
+    let script = "import sys,tarfile; t=tarfile.open(sys.argv[1]); \
+                  [print(m.name,m.size,oct(m.mode),m.uid,m.gid,m.mtime,set(t.extractfile(m).read())) for m in t]";
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(&path)
+        .env("PYTHONIOENCODING", "utf-8")
+        .output()
+        .unwrap();
+    let expected: String = files
+        .iter()
+        .map(|(name, content)| {
+            let bytes = content
+                .first()
+                .map_or("set()".to_owned(), |byte| format!("{{{byte}}}"));
+            format!("{name} {} 0o644 0 0 0 {bytes}\n", content.len())
+        })
+        .collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+    let output = Command::new("tar")
+        .arg("--list")
+        .arg("-f")
+        .arg(&path)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap();
+    let listing = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    assert!(listing.contains(&long) && listing.lines().count() == files.len());
+}
+
+#[tokio::test]
+async fn shards_appear_together_or_not_at_all() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("train");
+    let limits = ShardLimits::default().pictures(2.try_into().unwrap());
+    let directory = ShardDirectory::new(&path, limits);
+    let start = async || {
+        let mut archive = directory.start().await.unwrap();
+        let mut shards = Vec::new();
+        for index in 0..5 {
+            for extension in ["jpg", "json"] {
+                let name = format!("{index}.{extension}");
+                archive.add(&name, Bytes::from_static(b"x")).await.unwrap();
+            }
+            shards.push(archive.shard().unwrap().to_owned());
+        }
+        (archive, shards)
+    };
+    for dropped in [true, false] {
+        let (archive, _) = start().await;
+        match dropped {
+            true => drop(archive),
+            false => archive.abort().await,
+        }
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+    let (archive, shards) = start().await;
+    let shard = |index: usize| format!("train-{index:06}.tar");
+    assert_eq!(shards, [0, 0, 1, 1, 2].map(shard));
+    let size = archive.finish().await.unwrap();
+    let sizes = [0, 1, 2].map(|index| path.join(shard(index)).metadata().unwrap().len());
+    assert_eq!(sizes, [4 * 1024 + 1024, 4 * 1024 + 1024, 2 * 1024 + 1024]);
+    assert_eq!(size, sizes.iter().sum::<u64>());
+    let again = directory.start().await.err();
+    // Without a manifest, the folder could be anybody's.
+    assert!(
+        matches!(again, Some(ArchiveError::ForeignDirectory(_))),
+        "{again:?}"
+    );
 }
 
 fn manifest(file: &str) -> Bytes {

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use videoframes_core::archive::{
-    Archive, ArchiveError, Destination, Directory, Manifest, PictureFile, ZipFile, ZipObject,
+    Archive, ArchiveError, Destination, Directory, Manifest, PictureFile, ShardDirectory, TarFile, ZipFile,
+    ZipObject,
 };
 use videoframes_core::compress::{CompressError, CompressOptions, Compressed, Compressor, VideoTarget};
 use videoframes_core::extract::{
@@ -32,7 +33,15 @@ fn public_types_are_send_sync_and_debug() {
     shareable::<Pipeline>();
     shareable::<(Request, CompressJob, Rendition, Scratch, Limits)>();
     shareable::<(Probe, Outline, Summary, Manifest, Compressed)>();
-    shareable::<(ZipFile, PictureFile, Directory, ZipObject, VideoTarget)>();
+    shareable::<(
+        ZipFile,
+        TarFile,
+        ShardDirectory,
+        PictureFile,
+        Directory,
+        ZipObject,
+        VideoTarget,
+    )>();
     shareable::<(
         CompressOptions,
         Selection,

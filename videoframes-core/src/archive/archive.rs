@@ -14,6 +14,9 @@ pub trait Archive: Send {
     /// Appends a complete file, and returns the number of bytes that it adds to the result.
     async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError>;
 
+    /// Returns the name of the shard that holds the last added file; `None` if the file is in no shard.
+    fn shard(&self) -> Option<&str>;
+
     /// Completes the result, makes it visible, and returns its total size in bytes.
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError>;
 

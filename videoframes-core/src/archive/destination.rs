@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, ZipArchive};
+use super::{Archive, ArchiveError, DirectoryArchive, PictureArchive, TarArchive, ZipArchive};
 use crate::digest::{Checksum, Written};
 use crate::storage::{FileSink, IfExists, ObjectKey, PutOptions, Sink, Storage, StorageError};
 
@@ -65,6 +65,53 @@ impl Destination for ZipFile {
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
         Ok(Box::new(ZipArchive::new(Box::new(FileSink::create(
+            &self.path,
+            self.if_exists,
+        )?))))
+    }
+}
+
+/// A local tar file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TarFile {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Whether to replace an existing file.
+    pub if_exists: IfExists,
+}
+
+impl TarFile {
+    /// Returns a destination for the tar file `path`. An existing file is an error.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            if_exists: IfExists::Refuse,
+        }
+    }
+
+    /// Sets whether to replace an existing file.
+    #[must_use]
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+}
+
+#[async_trait]
+impl Destination for TarFile {
+    fn check(&self) -> Result<(), ArchiveError> {
+        // Creates and deletes a temporary file: the folder exists and is writable.
+        FileSink::create(&self.path, self.if_exists)?;
+        Ok(())
+    }
+
+    fn can_restart(&self) -> bool {
+        true
+    }
+
+    async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
+        Ok(Box::new(TarArchive::new(Box::new(FileSink::create(
             &self.path,
             self.if_exists,
         )?))))

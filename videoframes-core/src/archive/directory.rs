@@ -63,6 +63,16 @@ impl DirectoryArchive {
             size: 0,
         })
     }
+
+    /// Returns the temporary folder.
+    pub(super) fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    /// Adds the size of a file that was written to the temporary folder.
+    pub(super) fn count(&mut self, size: u64) {
+        self.size += size;
+    }
 }
 
 fn failed(action: &'static str, path: &Path, error: io::Error) -> StorageError {
@@ -166,6 +176,10 @@ impl Archive for DirectoryArchive {
         written.map_err(|e| failed("write", &self.shown.join(name), e))?;
         self.size += size;
         Ok(size)
+    }
+
+    fn shard(&self) -> Option<&str> {
+        None
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {

@@ -29,8 +29,8 @@ pub enum ArchiveError {
     Format {
         /// Name of the entry.
         name: String,
-        /// Error of the ZIP writer.
-        source: ::zip::result::ZipError,
+        /// Error of the writer of the format.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Name of the manifest, which is always the last entry.
+/// Name of the manifest, which is the last entry.
 pub const MANIFEST_NAME: &str = "manifest.json";
 /// Version of the manifest schema; increases with incompatible changes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub partial: bool,
     /// Pictures or tiles, in order.
     pub frames: Vec<FrameInfo>,
-    /// Names of additional entries: the WebVTT file and the tile lists of a storyboard.
+    /// Names of additional entries: the WebVTT file and the tile lists of a storyboard, shards, and manifests in other formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
 }
@@ -110,6 +110,9 @@ pub struct FrameInfo {
     pub index: usize,
     /// Name of the entry.
     pub file: String,
+    /// Name of the tar archive that has the entry, if the result has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// Number of the frame among the presented frames of the video, from 0. Absent if a remote video was
     /// read in parts, and in archives of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]

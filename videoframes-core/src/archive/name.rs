@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::layout::is_metadata;
 use crate::extract::PictureFormat;
 use crate::text::is_unprintable;
 
@@ -133,8 +134,11 @@ impl FromStr for NameTemplate {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(fail("a folder is empty, '.' or '..'"));
         }
-        if text.split('/').next() == Some(super::MANIFEST_NAME) && text.contains('/') {
-            return Err(fail("a folder has the name of the manifest"));
+        if text
+            .split_once('/')
+            .is_some_and(|(folder, _)| is_metadata(folder))
+        {
+            return Err(fail("a folder has the name of a manifest"));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -212,7 +216,11 @@ impl NameTemplate {
         let last = name.matches('/').count();
         let components = name.split('/').enumerate();
         let components = components.map(|(index, component)| portable(component, index == last));
-        components.collect::<Vec<_>>().join("/")
+        let name = components.collect::<Vec<_>>().join("/");
+        match name.split_once('/') {
+            Some((folder, rest)) if is_metadata(folder) => format!("{folder}_/{rest}"),
+            _ => name,
+        }
     }
 }
 
@@ -368,6 +376,9 @@ mod tests {
         ] {
             assert_eq!(portable_name(name), component);
         }
+        let folder: NameTemplate = "{stem}/{index}".parse().unwrap();
+        let manifest = render(&folder, "manifest.csv.mp4", (0, 0, 0));
+        assert_eq!(manifest, "manifest.csv_/0");
         let last: NameTemplate = "{index}/{stem}".parse().unwrap();
         assert_eq!(render(&last, "aux.mp4", (0, 0, 0)), "0/aux_");
         assert_eq!(render(&last, "a .mp4", (0, 0, 0)), "0/a ");

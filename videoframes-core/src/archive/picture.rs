@@ -5,7 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Archive, ArchiveError, MANIFEST_NAME};
+use super::layout::is_metadata;
+use super::{Archive, ArchiveError};
 use crate::storage::Sink;
 
 /// Writes a single picture without a manifest.
@@ -36,7 +37,7 @@ impl PictureArchive {
 #[async_trait]
 impl Archive for PictureArchive {
     async fn add(&mut self, name: &str, content: Bytes) -> Result<u64, ArchiveError> {
-        if name == MANIFEST_NAME {
+        if is_metadata(name) {
             return Ok(0);
         }
         if self.size.is_some() {
@@ -46,6 +47,10 @@ impl Archive for PictureArchive {
         self.sink.write(content).await?;
         self.size = Some(size);
         Ok(size)
+    }
+
+    fn shard(&self) -> Option<&str> {
+        None
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {

@@ -57,7 +57,7 @@ impl Archive for ZipArchive {
             .and_then(|file| self.writer.add_prepared_file(file))
             .map_err(|source| ArchiveError::Format {
                 name: name.to_owned(),
-                source,
+                source: source.into(),
             })?;
         let mut added = 0;
         for part in self.tail.take(content) {
@@ -65,6 +65,10 @@ impl Archive for ZipArchive {
             self.sink.write(part).await?;
         }
         Ok(added)
+    }
+
+    fn shard(&self) -> Option<&str> {
+        None
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, ArchiveError> {
@@ -79,7 +83,7 @@ impl Archive for ZipArchive {
                 sink.abort().await;
                 return Err(ArchiveError::Format {
                     name: "the central directory".to_owned(),
-                    source,
+                    source: source.into(),
                 });
             }
         };

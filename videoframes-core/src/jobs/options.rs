@@ -196,6 +196,8 @@ impl JobOptions {
             filters: self.filters,
             picture: self.picture,
             names: self.names.clone(),
+            layout: default.layout,
+            manifests: default.manifests,
             on_damage: self.on_damage,
             strategy: default.strategy,
             jobs: default.jobs,

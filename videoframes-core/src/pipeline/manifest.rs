@@ -25,6 +25,7 @@ pub(super) fn frame(
     FrameInfo {
         index,
         file: String::new(),
+        shard: None,
         frame: selected.has_frame_numbers.then_some(pick.frame as u64),
         target: pick.target.to_string(),
         pts: timeline.pts()[pick.frame],
@@ -79,10 +80,14 @@ pub(super) fn complete(
 
 /// Returns a JSON document as the content of the file `name`.
 pub(super) fn json(document: &impl Serialize, name: &str) -> Result<Bytes, Error> {
-    let mut json = serde_json::to_vec_pretty(document)
-        .map_err(|e| Error::Archive(StorageError::from_io("write", name, e.into()).into()))?;
+    let mut json = serde_json::to_vec_pretty(document).map_err(|e| failed(name, e))?;
     json.push(b'\n');
     Ok(json.into())
+}
+
+/// Returns the error for a file `name` that cannot be serialized.
+pub(super) fn failed(name: &str, error: serde_json::Error) -> Error {
+    Error::Archive(StorageError::from_io("write", name, error.into()).into())
 }
 
 fn canonical(request: &Request) -> RequestInfo {

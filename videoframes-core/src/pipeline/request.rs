@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::archive::NameTemplate;
+use crate::archive::{Layout, ManifestFormat, NameTemplate};
 use crate::compress::CompressOptions;
 use crate::extract::PictureOptions;
 use crate::plan::Strategy;
@@ -39,6 +39,13 @@ pub struct Request {
     pub picture: PictureOptions,
     /// Names of the pictures.
     pub names: NameTemplate,
+    /// Arrangement of pictures and metadata as entries.
+    pub layout: Layout,
+    /// Formats of the manifest. The default of the layout if `None`: `manifest.json`, but nothing for
+    /// [`Layout::WebDataset`], since a manifest in a tar would be a sample without a picture.
+    ///
+    /// A folder without `manifest.json` is not recognized as a result, and not replaced later.
+    pub manifests: Option<Vec<ManifestFormat>>,
     /// What to do with a damaged source.
     pub on_damage: OnDamage,
     /// How the samples to decode are chosen. The result does not depend on the strategy.
@@ -69,6 +76,8 @@ impl Request {
             filters: Filters::default(),
             picture: PictureOptions::default(),
             names: NameTemplate::default(),
+            layout: Layout::default(),
+            manifests: None,
             on_damage: OnDamage::default(),
             strategy: Strategy::default(),
             jobs: None,
@@ -108,6 +117,32 @@ impl Request {
     pub fn names(mut self, names: NameTemplate) -> Self {
         self.names = names;
         self
+    }
+
+    /// Sets the arrangement of pictures and metadata as entries.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Sets the formats of the manifest. Without a format, no manifest is written.
+    #[must_use]
+    pub fn manifests(mut self, formats: impl IntoIterator<Item = ManifestFormat>) -> Self {
+        self.manifests = Some(formats.into_iter().collect());
+        self
+    }
+
+    /// Returns the formats of the manifest in the order of their entries, `manifest.json` last.
+    pub(super) fn manifest_formats(&self) -> Vec<ManifestFormat> {
+        let mut formats = match (&self.manifests, self.layout) {
+            (Some(formats), _) => formats.clone(),
+            (None, Layout::WebDataset) => Vec::new(),
+            (None, _) => vec![ManifestFormat::Json],
+        };
+        formats.sort_unstable();
+        formats.dedup();
+        formats
     }
 
     /// Sets what to do with a damaged source.

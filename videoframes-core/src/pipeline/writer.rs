@@ -9,7 +9,9 @@ use super::session::Session;
 use super::target::{PictureTarget, PictureWriter, Selected};
 use super::{Progress, Request, Summary, Work, manifest};
 use crate::archive::manifest::FrameInfo;
-use crate::archive::{Archive, Destination, MANIFEST_NAME, NameFields};
+use crate::archive::{
+    Archive, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows, sample_key,
+};
 use crate::digest;
 use crate::extract::{ExtractReport, Picture};
 use crate::select::{Pick, notes};
@@ -76,7 +78,7 @@ impl PictureWriter for Writer<'_> {
         let mut repeated = false;
         let picks = Arc::clone(&self.selected.picks);
         while let Some(pick) = picks.get(self.frames.len()).filter(|p| p.frame == picture.frame) {
-            let info = FrameInfo {
+            let mut info = FrameInfo {
                 repeated,
                 ..self.describe(pick, &picture, &sha256)
             };
@@ -88,6 +90,10 @@ impl PictureWriter for Writer<'_> {
                 std::mem::take(&mut picture.bytes)
             };
             self.put(&info.file, content).await?;
+            if self.request.layout == Layout::WebDataset {
+                self.put_sample(&info).await?;
+            }
+            info.shard = self.archive.shard().map(str::to_owned);
             self.frames.push(info);
             repeated = true;
             (self.progress)(Progress {
@@ -117,6 +123,10 @@ impl Writer<'_> {
             milliseconds,
             pts: info.pts,
         });
+        let name = match self.request.layout {
+            Layout::WebDataset => sample_key(&name),
+            _ => name,
+        };
         FrameInfo {
             file: format!("{name}.{}", self.request.picture.format.extension()),
             bytes: picture.bytes.len() as u64,
@@ -136,7 +146,50 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the manifest and completes the archive.
+    /// Writes the metadata of a picture next to the picture.
+    async fn put_sample(&mut self, info: &FrameInfo) -> Result<(), Error> {
+        let key = info
+            .file
+            .rsplit_once('.')
+            .map_or(info.file.as_str(), |(key, _)| key);
+        let name = format!("{key}.json");
+        let json = rows::sample(info, self.source.name()).map_err(|e| manifest::failed(&name, e))?;
+        self.put(&name, json.into()).await
+    }
+
+    /// Writes the metadata of all pictures, and lists its additional files in the manifest.
+    async fn put_metadata(&mut self, manifest: &mut Manifest) -> Result<(), Error> {
+        let mut shards: Vec<String> = manifest
+            .frames
+            .iter()
+            .filter_map(|frame| frame.shard.clone())
+            .collect();
+        shards.dedup();
+        manifest.files = shards;
+        if self.request.layout == Layout::ImageFolder {
+            let lines = rows::image_folder(&manifest.frames);
+            let lines = lines.map_err(|e| manifest::failed(METADATA_NAME, e))?;
+            self.put(METADATA_NAME, lines.into()).await?;
+            manifest.files.push(METADATA_NAME.to_owned());
+        }
+        for format in self.request.manifest_formats() {
+            let name = format.file_name();
+            let content = match format {
+                ManifestFormat::JsonLines => rows::lines(&manifest.frames)
+                    .map_err(|e| manifest::failed(name, e))?
+                    .into(),
+                ManifestFormat::Csv => rows::csv(&manifest.frames).into(),
+                ManifestFormat::Json => manifest::json(manifest, name)?,
+            };
+            self.put(name, content).await?;
+            if format != ManifestFormat::Json {
+                manifest.files.push(name.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the metadata and completes the archive.
     pub(super) async fn finish(
         mut self,
         video: &VideoInfo,
@@ -145,9 +198,9 @@ impl Writer<'_> {
     ) -> Result<Summary, Error> {
         let frames = std::mem::take(&mut self.frames);
         let timeline = &self.selected.timeline;
-        let manifest = manifest::complete((self.source, video, timeline), self.request, &report, frames);
-        let json = manifest::json(&manifest, MANIFEST_NAME)?;
-        if let Err(error) = self.put(MANIFEST_NAME, json).await {
+        let facts = (self.source, video, timeline.as_ref());
+        let mut manifest = manifest::complete(facts, self.request, &report, frames);
+        if let Err(error) = self.put_metadata(&mut manifest).await {
             self.archive.abort().await;
             return Err(error);
         }

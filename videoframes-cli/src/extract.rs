@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
 pub(crate) async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result<u8, Failure> {
     let started = Instant::now();
     let output = Output::from_args(args, input)?;
-    let request = args.request(output.format())?;
+    let request = output.request(args)?;
     if args.output.dry_run {
         let (limits, json) = (args.limits(), args.output.report.json);
         let question = plan::Question {
@@ -128,7 +128,7 @@ fn failed(error: &Error, input: &VideoInput, output: &Output) -> Failure {
                 .hint("select one picture, with --at TIME or -n 1, or give -o frames.zip or -o frames/")
         }
         // A stream cannot be restarted; a file can.
-        Error::Inconsistent(_) if matches!(output, Output::StdoutZip | Output::StdoutFrames) => {
+        Error::Inconsistent(_) if matches!(output, Output::StdoutArchive(_) | Output::StdoutFrames) => {
             failure::of(error, input)
                 .hint("write to a file instead of stdout, so that the extraction can be restarted")
         }

@@ -8,6 +8,7 @@ mod extract;
 mod failure;
 mod frames;
 mod input;
+mod layout;
 mod memory;
 mod output;
 mod plan;

@@ -7,34 +7,41 @@ use std::path::{Component, Path, PathBuf};
 use videoframes_console::{Failure, S3Uri, exit};
 #[cfg(feature = "s3")]
 use videoframes_core::archive::ZipObject;
-use videoframes_core::archive::{Destination, Directory, MANIFEST_NAME, PictureFile, ZipFile};
+use videoframes_core::archive::{
+    Destination, Directory, Layout, MANIFEST_NAME, PictureFile, ShardDirectory, ShardLimits, TarFile, ZipFile,
+};
 use videoframes_core::extract::PictureFormat;
+use videoframes_core::pipeline::Request;
 use videoframes_core::storage::IfExists;
 
-use crate::args::{ExtractArgs, OutputArgs};
+use crate::args::{ArchiveType, ExtractArgs, OutputArgs};
 use crate::input::VideoInput;
+use crate::layout;
 use crate::stdout::Stdout;
 
 /// Place and type of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// A ZIP file on stdout.
-    StdoutZip,
+    /// An archive on stdout.
+    StdoutArchive(ArchiveType),
     /// A picture on stdout.
     StdoutPicture,
     /// Uncompressed frames one after the other on stdout.
     StdoutFrames,
-    /// A ZIP file.
-    Zip(PathBuf),
+    /// An archive.
+    Archive(PathBuf, ArchiveType),
     /// A picture file.
     Picture(PathBuf, PictureFormat),
     /// A folder.
     Folder(PathBuf),
+    /// A folder of tar archives.
+    Shards(PathBuf, ShardLimits),
     /// A ZIP file in a bucket.
     Object(S3Uri),
 }
 
-const KINDS: &str = "-o takes a .zip file, a picture (.jpg, .png, .webp, .raw, .npy), a folder (name/), or -";
+const KINDS: &str =
+    "-o takes a .zip or .tar file, a picture (.jpg, .png, .webp, .raw, .npy), a folder (name/), or -";
 
 impl Output {
     /// Creates the output for `input` that the arguments describe.
@@ -44,7 +51,8 @@ impl Output {
     pub(crate) fn from_args(args: &ExtractArgs, input: &VideoInput) -> Result<Self, Failure> {
         let path = args.output.output.clone().unwrap_or_else(|| {
             let mut name = input.stem();
-            name.push(".frames.zip");
+            name.push(".frames.");
+            name.push(args.output.archive.default_type().extension());
             PathBuf::from(name)
         });
         Self::at(path, args)
@@ -67,15 +75,19 @@ impl Output {
             );
             return Err(Failure::new(exit::USAGE, text).hint("omit --format, or change the extension"));
         }
+        let format = args.picture.format.or(output.format());
+        layout::check(&output, &args.output.archive, format)?;
         Ok(output)
     }
 
     fn from_path(path: PathBuf, args: &ExtractArgs) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
+            let archive = &args.output.archive;
             return Ok(match args.picture.format {
+                _ if archive.needs_archive().is_some() => Self::StdoutArchive(archive.default_type()),
                 Some(_) if args.select.is_one_picture() => Self::StdoutPicture,
                 Some(format) if format.is_uncompressed() => Self::StdoutFrames,
-                _ => Self::StdoutZip,
+                _ => Self::StdoutArchive(ArchiveType::Zip),
             });
         }
         if let Some(address) = output_uri(&path)? {
@@ -83,10 +95,17 @@ impl Output {
         }
         let folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
         let Some(extension) = path.extension().filter(|_| !folder) else {
-            return folder_at(&path);
+            let folder = folder_at(&path)?;
+            let archive = &args.output.archive;
+            return Ok(match folder {
+                Self::Folder(path) if archive.layout == Layout::WebDataset => {
+                    Self::Shards(path, layout::shard_limits(archive))
+                }
+                folder => folder,
+            });
         };
-        if extension.eq_ignore_ascii_case("zip") {
-            return Ok(Self::Zip(path));
+        if let Some(archive) = ArchiveType::from_extension(extension) {
+            return Ok(Self::Archive(path, archive));
         }
         match extension.to_string_lossy().parse() {
             Ok(format) => Ok(Self::Picture(path, format)),
@@ -95,6 +114,16 @@ impl Output {
                 Err(Failure::new(exit::USAGE, text).hint(KINDS))
             }
         }
+    }
+
+    /// Returns the request for this output.
+    ///
+    /// # Errors
+    /// Fails if options contradict each other.
+    pub(crate) fn request(&self, args: &ExtractArgs) -> Result<Request, Failure> {
+        let mut request = args.request(self.format())?;
+        request.manifests = layout::manifests(self, &args.output.archive);
+        Ok(request)
     }
 
     /// Returns the picture format that the extension implies.
@@ -113,8 +142,8 @@ impl Output {
     /// Returns the name of the result; `-` for stdout.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames => "-".to_owned(),
-            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => {
+            Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames => "-".to_owned(),
+            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
                 path.to_string_lossy().into_owned()
             }
             Self::Object(address) => address.to_string(),
@@ -124,8 +153,10 @@ impl Output {
     /// Returns the path of a result on this machine; `None` for stdout and objects.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => Some(path),
-            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames | Self::Object(_) => None,
+            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
+                Some(path)
+            }
+            Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames | Self::Object(_) => None,
         }
     }
 
@@ -135,9 +166,9 @@ impl Output {
     /// Fails if a store does not respond.
     pub(crate) async fn exists(&self) -> Result<bool, Failure> {
         Ok(match self {
-            Self::StdoutZip | Self::StdoutPicture | Self::StdoutFrames => false,
-            Self::Zip(path) | Self::Picture(path, _) => path.is_file(),
-            Self::Folder(path) => path.join(MANIFEST_NAME).is_file(),
+            Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames => false,
+            Self::Archive(path, _) | Self::Picture(path, _) => path.is_file(),
+            Self::Folder(path) | Self::Shards(path, _) => path.join(MANIFEST_NAME).is_file(),
             Self::Object(address) => object_exists(address).await?,
         })
     }
@@ -165,11 +196,14 @@ impl Output {
         if_exists: IfExists,
         json: bool,
     ) -> Result<Option<Box<dyn Destination>>, Failure> {
-        if matches!(self, Self::StdoutFrames | Self::StdoutZip | Self::StdoutPicture) {
+        if matches!(
+            self,
+            Self::StdoutFrames | Self::StdoutArchive(_) | Self::StdoutPicture
+        ) {
             check_stdout(json)?;
         }
         let path = match self {
-            Self::StdoutZip => return Ok(Some(Box::new(Stdout::Zip))),
+            Self::StdoutArchive(archive) => return Ok(Some(Box::new(Stdout::Archive(*archive)))),
             Self::StdoutPicture => return Ok(Some(Box::new(Stdout::Picture))),
             Self::StdoutFrames => return Ok(None),
             Self::Object(address) => {
@@ -178,7 +212,9 @@ impl Output {
                 }
                 return open_object(address, if_exists).await.map(Some);
             }
-            Self::Zip(path) | Self::Picture(path, _) | Self::Folder(path) => path,
+            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
+                path
+            }
         };
         if input.path().is_some_and(|input| is_same_file(path, input)) {
             return Err(replaces(&path.to_string_lossy()));
@@ -187,6 +223,8 @@ impl Output {
         Ok(Some(match self {
             Self::Picture(..) => Box::new(PictureFile::new(path).if_exists(if_exists)),
             Self::Folder(_) => Box::new(Directory::new(path).if_exists(if_exists)),
+            Self::Shards(_, limits) => Box::new(ShardDirectory::new(path, *limits).if_exists(if_exists)),
+            Self::Archive(_, ArchiveType::Tar) => Box::new(TarFile::new(path).if_exists(if_exists)),
             _ => Box::new(ZipFile::new(path).if_exists(if_exists)),
         }))
     }
@@ -234,7 +272,7 @@ fn check_stdout(json: bool) -> Result<(), Failure> {
         return Err(Failure::new(exit::USAGE, text).hint("write the result to a file with -o"));
     }
     if std::io::stdout().is_terminal() {
-        let text = "a ZIP file or a picture cannot be written to a terminal";
+        let text = "an archive or a picture cannot be written to a terminal";
         return Err(Failure::new(exit::USAGE, text).hint("redirect stdout, or give -o frames.zip"));
     }
     Ok(())

@@ -4,15 +4,17 @@ use std::io::{self, Write};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use videoframes_core::archive::{Archive, ArchiveError, Destination, PictureArchive, ZipArchive};
+use videoframes_core::archive::{Archive, ArchiveError, Destination, PictureArchive, TarArchive, ZipArchive};
 use videoframes_core::storage::{Sink, StorageError};
 
-/// Standard output. Written bytes cannot be undone; a failed ZIP file lacks its central directory, so that
-/// readers recognize the file as incomplete.
+use crate::args::ArchiveType;
+
+/// Standard output. Written bytes cannot be undone. A failed ZIP file lacks its central directory, and a failed tar
+/// archive its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stdout {
-    /// A ZIP file.
-    Zip,
+    /// An archive.
+    Archive(ArchiveType),
     /// One picture, written after the frame is verified.
     Picture,
 }
@@ -30,7 +32,8 @@ impl Destination for Stdout {
 
     async fn start(&self) -> Result<Box<dyn Archive>, ArchiveError> {
         Ok(match self {
-            Self::Zip => Box::new(ZipArchive::new(Box::new(StdoutSink))),
+            Self::Archive(ArchiveType::Zip) => Box::new(ZipArchive::new(Box::new(StdoutSink))),
+            Self::Archive(ArchiveType::Tar) => Box::new(TarArchive::new(Box::new(StdoutSink))),
             Self::Picture => Box::new(PictureArchive::new(Box::new(Buffered::default()))),
         })
     }

@@ -382,7 +382,7 @@ fn outputs_are_complete_or_missing_and_replaced_only_on_request() {
         "a folder with other files is kept"
     );
     for (command, out, args, code) in [
-        ("storyboard", "new.tar", &[][..], 2),
+        ("storyboard", "new.tgz", &[][..], 2),
         ("storyboard", "new.jpg", &[], 2),
         ("storyboard", "new/", &["-f", "raw"], 2),
         ("storyboard", "new/", &["-f", "png", "-q", "80"], 2),

@@ -13,6 +13,7 @@ use videoframes_core::extract::{PictureFormat, PictureOptions};
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::Request;
 
+use super::archive::ArchiveArgs;
 use super::batch::{BatchArgs, VIDEOS_HELP};
 use super::execution::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
 use crate::input::VideoInput;
@@ -37,6 +38,9 @@ Examples:
     vf extract https://example.org/video.mp4 -n 10 -o ten.zip
   One picture of each video; the command continues if it was interrupted:
     vf extract *.mp4 -n 1 -o 'posters/{stem}.jpg' --skip-existing
+  Samples for WebDataset, 1000 in each tar archive, and an image folder for Hugging Face datasets:
+    vf extract video.mp4 --fps 2 --layout webdataset --shard-size 1000 -o train/
+    vf extract video.mp4 --fps 2 --layout imagefolder -o dataset/
   One picture on stdout:
     vf extract video.mp4 --at 50% -f png -o - > middle.png
   Pixels of 32 random frames as one NumPy array, without encoding:
@@ -44,12 +48,12 @@ Examples:
 
 const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
     true => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout; \
+        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout; \
          for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
          [default: NAME.frames.zip]"
     }
     false => {
-        "A .zip file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout; \
+        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout; \
          for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
          [default: NAME.frames.zip]"
     }
@@ -92,6 +96,8 @@ pub(crate) struct OutputArgs {
     pub(crate) replace: ReplaceArgs,
     #[command(flatten)]
     pub(super) name: NameArgs,
+    #[command(flatten)]
+    pub(crate) archive: ArchiveArgs,
     #[command(flatten)]
     pub(super) damage: DamageArgs,
     #[command(flatten)]
@@ -155,6 +161,7 @@ impl ExtractArgs {
         request.filters = self.select.filter.filters();
         request.picture = self.picture.options(implied)?;
         request.names = self.output.name.name.clone().unwrap_or_default();
+        request.layout = self.output.archive.layout;
         request.on_damage = self.output.damage.on_error;
         request.strategy = self.strategy.strategy;
         request.jobs = self.jobs.jobs;

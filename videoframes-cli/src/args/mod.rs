@@ -1,5 +1,6 @@
 //! The command line, parsed to types of `videoframes-core`.
 
+mod archive;
 mod batch;
 mod compress;
 mod execution;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
 use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 
+pub(crate) use self::archive::{ArchiveArgs, ArchiveType};
 pub(crate) use self::batch::BatchArgs;
 pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;

@@ -39,16 +39,19 @@ Examples:
     vf sheet video.mp4 --background white --no-header -o - > sheet.jpg";
 
 const STORYBOARD_OUTPUT: &str = match cfg!(feature = "s3") {
-    true => "A folder, a .zip file, s3://BUCKET/KEY.zip, or - for a ZIP on stdout [default: NAME.storyboard]",
-    false => "A folder, a .zip file, or - for a ZIP on stdout [default: NAME.storyboard]",
+    true => {
+        "A folder, a .zip or .tar file, s3://BUCKET/KEY.zip, or - for a ZIP on stdout [default: NAME.storyboard]"
+    }
+    false => "A folder, a .zip or .tar file, or - for a ZIP on stdout [default: NAME.storyboard]",
 };
 const SHEET_OUTPUT: &str = match cfg!(feature = "s3") {
     true => {
-        "A picture (.jpg, .png, .webp), a folder, a .zip file, s3://BUCKET/KEY.zip, or - for a picture on stdout \
+        "A picture (.jpg, .png, .webp), a folder, a .zip or .tar file, s3://BUCKET/KEY.zip, or - for a picture on stdout \
          [default: NAME.sheet.jpg]"
     }
     false => {
-        "A picture (.jpg, .png, .webp), a folder, a .zip file, or - for a picture on stdout [default: NAME.sheet.jpg]"
+        "A picture (.jpg, .png, .webp), a folder, a .zip or .tar file, or - for a picture on stdout \
+         [default: NAME.sheet.jpg]"
     }
 };
 

@@ -11,7 +11,7 @@ use videoframes_core::extract::PictureFormat;
 
 use super::execution::{FfmpegArgs, StallArgs, StrategyArgs, VIDEO_HELP};
 use super::extract::{JobsArgs, OutputArgs};
-use super::{BatchArgs, ExtractArgs};
+use super::{ArchiveArgs, BatchArgs, ExtractArgs};
 use crate::input::VideoInput;
 
 pub(super) const EXAMPLES: &str = "\
@@ -80,6 +80,7 @@ impl ThumbnailArgs {
                 output: Some(output),
                 replace: self.output.replace,
                 name: NameArgs { name: None },
+                archive: ArchiveArgs::default(),
                 damage: self.output.damage,
                 report: self.output.report,
                 dry_run: false,

@@ -9,7 +9,7 @@ use videoframes_core::storage::IfExists;
 
 use super::inputs::{Entry, Origin};
 use super::template::{Fields, OutputTemplate, has_fields};
-use crate::args::ExtractArgs;
+use crate::args::{ArchiveType, ExtractArgs};
 use crate::input::VideoInput;
 use crate::output::{Output, output_uri, replaces};
 
@@ -31,7 +31,7 @@ enum Naming {
     /// By the name of each video, in folders as below the given folder.
     Mirrored {
         root: PathBuf,
-        suffix: &'static str,
+        suffix: String,
     },
 }
 
@@ -42,7 +42,13 @@ enum Naming {
 /// output is unknown.
 pub(super) fn assign(entries: Vec<Entry>, args: &ExtractArgs) -> Result<Vec<Job>, Failure> {
     let output = args.output.output.as_deref();
-    let naming = naming(output, output.is_some_and(Path::is_dir), args.are_several())?;
+    let archive = args.output.archive.default_type();
+    let naming = naming(
+        output,
+        output.is_some_and(Path::is_dir),
+        args.are_several(),
+        archive,
+    )?;
     if let Naming::Fixed(path) = &naming {
         only_one(&entries, path, &args.files)?;
     }
@@ -66,14 +72,19 @@ pub(super) fn assign(entries: Vec<Entry>, args: &ExtractArgs) -> Result<Vec<Job>
     Ok(jobs)
 }
 
-/// Returns how outputs are named. `is_folder` says whether `output` is an existing folder, and `several` whether there may be any
-/// number of videos.
-fn naming(output: Option<&Path>, is_folder: bool, several: bool) -> Result<Naming, Failure> {
+/// Returns how outputs are named. `is_folder` says whether `output` is an existing folder, `several` whether there may be any number of
+/// videos, and `archive` the type of archives without a given name.
+fn naming(
+    output: Option<&Path>,
+    is_folder: bool,
+    several: bool,
+    archive: ArchiveType,
+) -> Result<Naming, Failure> {
     let usage = |text: String| Failure::new(exit::USAGE, text);
     let Some(path) = output else {
         return Ok(Naming::Mirrored {
             root: PathBuf::new(),
-            suffix: ".frames.zip",
+            suffix: format!(".frames.{}", archive.extension()),
         });
     };
     let text = path.to_string_lossy();
@@ -94,7 +105,7 @@ fn naming(output: Option<&Path>, is_folder: bool, several: bool) -> Result<Namin
     Ok(match several && is_folder && !is_uri {
         true => Naming::Mirrored {
             root: path.to_owned(),
-            suffix: "/",
+            suffix: "/".to_owned(),
         },
         false => Naming::Fixed(path.to_owned()),
     })
@@ -270,14 +281,17 @@ mod tests {
             ),
             (Some("o.zip"), false, given("d/a.mp4"), "o.zip"),
         ] {
-            let naming = naming(output.map(Path::new), is_folder, several).unwrap();
+            let naming = naming(output.map(Path::new), is_folder, several, ArchiveType::Zip).unwrap();
             let path = naming.path(0, &entry);
             assert_eq!(path.to_str().unwrap(), expected, "{output:?}");
         }
         for bad in ["-", "{stme}.zip", "s3://bucket/{stem"] {
-            assert!(naming(Some(bad.as_ref()), false, several).is_err(), "{bad}");
+            assert!(
+                naming(Some(bad.as_ref()), false, several, ArchiveType::Zip).is_err(),
+                "{bad}"
+            );
         }
-        let single = naming(Some("a{b}.zip".as_ref()), false, false).unwrap();
+        let single = naming(Some("a{b}.zip".as_ref()), false, false, ArchiveType::Tar).unwrap();
         assert_eq!(single, Naming::Fixed("a{b}.zip".into()));
     }
 

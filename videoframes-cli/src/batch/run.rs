@@ -40,7 +40,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
     if let Some(job) = jobs.first() {
         // Wrong options and a missing ffmpeg are errors of the run, not of each video.
-        args.request(job.output.format())?;
+        job.output.request(&args)?;
         let version = extractor.ffmpeg_version().await;
         version.map_err(|error| failure::of(&error.into(), &job.input))?;
     }
@@ -248,7 +248,7 @@ impl Shared {
                 )
             })?;
         }
-        let mut request = args.request(output.format())?;
+        let mut request = output.request(args)?;
         let decoders = match args.jobs.jobs {
             Some(_) => share.decoders.get(),
             None => share.decoders.get().min(Request::default().decoders()),

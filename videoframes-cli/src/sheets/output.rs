@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use videoframes_console::{Failure, exit};
 use videoframes_core::extract::{PictureFormat, Quality};
 
+use crate::args::ArchiveType;
 use crate::input::VideoInput;
 use crate::output::{Output, folder_at, object, output_uri};
 
@@ -16,8 +17,11 @@ pub(super) fn of_storyboard(path: Option<&Path>, file: &VideoInput) -> Result<Ou
     let path = path.map_or_else(|| default(file, ".storyboard/"), Path::to_owned);
     match archive(&path)? {
         Some(output) => Ok(output),
-        None if path.as_os_str() == "-" => Ok(Output::StdoutZip),
-        None => Err(unsupported(&path, "-o takes a folder (name/), a .zip file, or -")),
+        None if path.as_os_str() == "-" => Ok(Output::StdoutArchive(ArchiveType::Zip)),
+        None => Err(unsupported(
+            &path,
+            "-o takes a folder (name/), a .zip or .tar file, or -",
+        )),
     }
 }
 
@@ -45,7 +49,7 @@ pub(super) fn of_sheet(
     if let Some(output) = archive(&path)? {
         return Ok(output);
     }
-    let kinds = "-o takes a picture (.jpg, .png, .webp), a folder (name/), a .zip file, or -";
+    let kinds = "-o takes a picture (.jpg, .png, .webp), a folder (name/), a .zip or .tar file, or -";
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let implied = extension.parse::<PictureFormat>().ok();
     let implied = implied.filter(|format| !format.is_uncompressed());
@@ -82,7 +86,7 @@ fn default(file: &VideoInput, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the output for a path of a folder, of a ZIP file or of an object; `None` for other paths.
+/// Returns the output for a path of a folder, of an archive or of an object; `None` for other paths.
 fn archive(path: &Path) -> Result<Option<Output>, Failure> {
     if path.as_os_str() == "-" {
         return Ok(None);
@@ -92,10 +96,10 @@ fn archive(path: &Path) -> Result<Option<Output>, Failure> {
     }
     let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
     match path.extension() {
-        Some(extension) if !is_folder && extension.eq_ignore_ascii_case("zip") => {
-            Ok(Some(Output::Zip(path.to_owned())))
+        Some(extension) if !is_folder => {
+            let archive = ArchiveType::from_extension(extension);
+            Ok(archive.map(|archive| Output::Archive(path.to_owned(), archive)))
         }
-        Some(_) if !is_folder => Ok(None),
         _ => folder_at(path).map(Some),
     }
 }

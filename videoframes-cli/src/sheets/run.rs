@@ -118,7 +118,7 @@ impl Run<'_> {
             Error::Select(SelectError::TooManyFrames { .. }) => failure::about(exit::LIMIT, self.file, error)
                 .hint("select fewer tiles, with a longer --every or a smaller -n"),
             // A stream cannot be restarted; a file can.
-            Error::Inconsistent(_) if matches!(self.output, Output::StdoutZip) => {
+            Error::Inconsistent(_) if matches!(self.output, Output::StdoutArchive(_)) => {
                 failure::of(error, self.file)
                     .hint("write to a file instead of stdout, so that the extraction can be restarted")
             }

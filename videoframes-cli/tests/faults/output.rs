@@ -56,21 +56,23 @@ fn invalid_outputs_are_rejected_before_any_work() {
 #[test]
 fn full_disk_leaves_nothing() {
     let place = Place::with("testsrc2=s=640x360:r=10:d=5");
-    // A test can set a file size limit on every system; the write error is equivalent to a full disk.
-    let script = format!(
-        "ulimit -f 100; trap '' XFSZ; exec '{}' extract --all -o '{}' -- '{}'",
-        env!("CARGO_BIN_EXE_vf"),
-        place.path("out.zip").display(),
-        place.video.display()
-    );
-    let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(11),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(place.left(), Vec::<String>::new());
+    for out in ["out.zip", "out.tar", "out.shards/' --layout 'webdataset"] {
+        // A test can set a file size limit on every system; the write error is equivalent to a full disk.
+        let script = format!(
+            "ulimit -f 100; trap '' XFSZ; exec '{}' extract --all -o '{}' -- '{}'",
+            env!("CARGO_BIN_EXE_vf"),
+            place.path(out).display(),
+            place.video.display()
+        );
+        let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(11),
+            "{out}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(place.left(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod batch;
 mod help;
+mod layouts;
 mod mistakes;
 mod output;
 #[cfg(target_os = "linux")]

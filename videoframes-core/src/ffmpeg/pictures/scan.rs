@@ -3,6 +3,7 @@
 use super::args;
 use super::head::Head;
 use crate::extract::{ExtractError, Scan};
+use crate::ffmpeg::process::damage::Part;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
 use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::probe;
@@ -20,12 +21,12 @@ pub(crate) fn scan(invocation: Invocation<'_>, video: &VideoInfo) -> Result<Scan
     let command = DecodeCommand::new(args::scan(invocation.opened(video)));
     let mut decode = Decode::start(&invocation.decoder(video), command, limits.stall, cancel)?;
     let mut found = Found::new(video.first_keyframe);
-    decode.set_lead_in(true);
+    decode.begin(Part::Head);
     let outcome = loop {
         match decode.next() {
             Ok(Some(Event::Decoded(frame))) => {
                 if found.push(frame) {
-                    decode.set_lead_in(false);
+                    decode.begin(Part::Requested);
                 }
                 if found.frames.len() > TIMELINE_FRAMES {
                     let text = format!("the video has more than {TIMELINE_FRAMES} frames");

@@ -11,6 +11,7 @@ use super::scan::confirmed;
 use crate::extract::{ExtractError, ExtractReport, ExtractRequest, Picture, Surprise};
 use crate::ffmpeg::args::{NO_AUTOROTATE, Opened};
 use crate::ffmpeg::process::child::Stdin;
+use crate::ffmpeg::process::damage::Part;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event, Frame};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
@@ -61,13 +62,21 @@ pub(crate) fn extract(
     }
     let mut decode = start(invocation, request, additional.as_mut())?;
     let mut lead_in = request.video.first_keyframe.is_some();
-    decode.set_lead_in(lead_in);
+    if lead_in {
+        decode.begin(Part::Head);
+    }
     let mut delivery = Delivery::new(request);
     while let Some(event) = decode.next().map_err(|error| invocation.explain(error))? {
         if std::mem::take(&mut lead_in) {
-            decode.set_lead_in(false);
+            decode.begin(Part::Requested);
         }
         delivery.take(event, additional.as_mut())?;
+        if additional.is_none() && delivery.has_last() {
+            decode.begin(Part::Surplus);
+            if std::mem::take(&mut delivery.replaces_last) {
+                decode.count_surplus();
+            }
+        }
         if request.stop_at_damage && decode.new_damage(Some(invocation.input)).is_some() {
             break;
         }
@@ -171,6 +180,8 @@ struct Delivery<'a> {
     next_pick: usize,
     /// Timestamps that occurred twice in a row. The later frame is displayed.
     replaced: Vec<i64>,
+    /// Whether a frame with the timestamp of the last requested frame has followed it.
+    replaces_last: bool,
     pictures: VecDeque<Picture>,
 }
 
@@ -183,6 +194,7 @@ impl<'a> Delivery<'a> {
             picked: VecDeque::new(),
             next_pick: 0,
             replaced: Vec::new(),
+            replaces_last: false,
             pictures: VecDeque::new(),
         }
     }
@@ -219,6 +231,7 @@ impl<'a> Delivery<'a> {
         };
         if self.seen.last() == Some(pts) {
             self.replaced.push(pts);
+            self.replaces_last |= self.seen.len() == self.needed() - 1;
         }
         let before = self.seen.len();
         self.seen.push(pts, None);
@@ -301,6 +314,14 @@ impl<'a> Delivery<'a> {
                 .map(|picture| Picture { frame, ..picture }));
         }
         Ok(None)
+    }
+
+    /// Returns whether the last requested frame was decoded.
+    fn has_last(&self) -> bool {
+        self.request
+            .frames
+            .last()
+            .is_some_and(|&last| self.seen.len() > last)
     }
 
     fn is_complete(&self) -> bool {

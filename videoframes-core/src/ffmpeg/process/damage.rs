@@ -13,6 +13,18 @@ use crate::video::Seams;
 /// Bytes of a transport stream per read.
 const READ: usize = 1 << 20;
 
+/// Part of a decode, by the frames that were decoded so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Part {
+    /// Before the first keyframe.
+    Head,
+    /// Up to the last requested frame.
+    #[default]
+    Requested,
+    /// After the last requested frame. A decoder reports damage before it returns the damaged frame.
+    Surplus,
+}
+
 /// Evidence of damage in a log.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
@@ -20,8 +32,10 @@ pub(crate) struct Evidence {
     first: Option<String>,
     /// First error message before the first keyframe.
     head: Option<String>,
-    /// Whether frames before the first keyframe are being decoded.
-    lead_in: bool,
+    /// First error message after the last requested frame.
+    surplus: Option<String>,
+    /// The current part of the decode.
+    part: Part,
     /// Packets that the demuxer marked as corrupt, by stream.
     marked: BTreeMap<u32, Marked>,
     /// Number of marked packets that were passed to a decoder, by stream. The demuxer runs far ahead of decoders.
@@ -45,11 +59,12 @@ impl Evidence {
     }
 
     pub(crate) fn add_error(&mut self, words: String) {
-        self.pieces += 1;
-        let slot = match self.lead_in {
-            true => &mut self.head,
-            false => &mut self.first,
+        let slot = match self.part {
+            Part::Head => &mut self.head,
+            Part::Requested => &mut self.first,
+            Part::Surplus => &mut self.surplus,
         };
+        self.pieces += u64::from(self.part != Part::Surplus);
         slot.get_or_insert(words);
     }
 
@@ -66,6 +81,9 @@ impl Evidence {
     }
 
     pub(crate) fn corrupt_input(&mut self, stream: u32) {
+        if self.part == Part::Surplus {
+            return;
+        }
         self.pieces += 1;
         let known = self.decoded.contains_key(&stream);
         if known || self.decoded.len() < MARKED_STREAMS {
@@ -73,9 +91,17 @@ impl Evidence {
         }
     }
 
-    /// Begins or ends the part of a decode before the first keyframe.
-    pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
-        self.lead_in = lead_in;
+    /// Begins a part of the decode.
+    pub(crate) fn begin(&mut self, part: Part) {
+        self.part = part;
+    }
+
+    /// Counts error messages after the last requested frame as damage.
+    pub(crate) fn count_surplus(&mut self) {
+        if let Some(words) = self.surplus.take() {
+            self.pieces += 1;
+            self.first.get_or_insert(words);
+        }
     }
 
     /// Returns whether there was an error message before the first keyframe.
@@ -148,15 +174,26 @@ mod tests {
     #[test]
     fn ignores_errors_before_the_first_keyframe() {
         let mut evidence = Evidence::default();
-        evidence.set_lead_in(true);
+        evidence.begin(Part::Head);
         evidence.add_error("no reference".to_owned());
-        evidence.set_lead_in(false);
+        evidence.begin(Part::Requested);
         assert_eq!(damage(&evidence), None);
         evidence.add_error("first".to_owned());
         evidence.add_error("second".to_owned());
         assert_eq!(damage(&evidence).as_deref(), Some("first"));
         evidence.count_head();
         assert_eq!(damage(&evidence).as_deref(), Some("no reference"));
+    }
+
+    #[test]
+    fn ignores_errors_after_the_last_requested_frame() {
+        let mut evidence = Evidence::default();
+        evidence.begin(Part::Surplus);
+        evidence.add_error("corrupt decoded frame".to_owned());
+        evidence.corrupt_input(0);
+        assert_eq!((damage(&evidence), evidence.pieces()), (None, 0));
+        evidence.count_surplus();
+        assert_eq!((damage(&evidence).is_some(), evidence.pieces()), (true, 1));
     }
 
     #[test]

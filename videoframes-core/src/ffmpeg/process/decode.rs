@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{ChildGroup, Stdin, for_each_line};
-use super::damage::Evidence;
+use super::damage::{Evidence, Part};
 use super::left_out::LeftOut;
 use super::limit::{exceeded, is_no_space};
 pub(crate) use super::log::Frame;
@@ -197,10 +197,15 @@ impl<'a> Decode<'a> {
         self.evidence.damage(input, self.cancel)
     }
 
-    /// Begins or ends the part of the decode before the first keyframe. Its frames cannot be decoded and are not
-    /// presented, so errors of the decoder are not damage.
-    pub(crate) fn set_lead_in(&mut self, lead_in: bool) {
-        self.evidence.set_lead_in(lead_in);
+    /// Begins a part of the decode. Frames before the first keyframe cannot be decoded and are not presented, so errors of
+    /// the decoder about them are not damage. Nor are errors about frames after the last requested frame.
+    pub(crate) fn begin(&mut self, part: Part) {
+        self.evidence.begin(part);
+    }
+
+    /// Counts errors after the last requested frame as damage, since another frame replaces that frame.
+    pub(crate) fn count_surplus(&mut self) {
+        self.evidence.count_surplus();
     }
 
     /// Returns whether the decoder reported errors before the first keyframe.

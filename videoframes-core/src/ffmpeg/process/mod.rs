@@ -3,7 +3,7 @@
 pub(crate) mod blocking;
 pub(crate) mod capabilities;
 pub(crate) mod child;
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod decode;
 pub(crate) mod interruption;
 pub(crate) mod invocation;

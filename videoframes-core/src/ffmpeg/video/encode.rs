@@ -11,6 +11,7 @@ use crate::compress::{CompressError, CompressProgress, CompressRequest};
 use crate::extract::{ExtractError, Surprise};
 use crate::ffmpeg::args::Opened;
 use crate::ffmpeg::pictures::scan::confirmed;
+use crate::ffmpeg::process::damage::Part;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::Invocation;
@@ -190,7 +191,9 @@ impl Run<'_> {
     fn watched(&self, args: Vec<OsString>) -> Result<Frames, Stopped> {
         let mut decode = self.start(args)?;
         let mut lead_in = self.request.video.first_keyframe.is_some();
-        decode.set_lead_in(lead_in);
+        if lead_in {
+            decode.begin(Part::Head);
+        }
         let mut frames = Frames::default();
         loop {
             match decode.next() {
@@ -200,7 +203,7 @@ impl Run<'_> {
                     interlaced,
                 })) => {
                     if std::mem::take(&mut lead_in) {
-                        decode.set_lead_in(false);
+                        decode.begin(Part::Requested);
                     }
                     frames.push(index, pts);
                     self.check_frame(&frames, interlaced)?;

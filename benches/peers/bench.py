@@ -29,9 +29,9 @@ def pictures(out):
     """Returns the pictures that a tool wrote, in order."""
     archive, joined = os.path.join(out, "out.zip"), os.path.join(out, "out.mjpeg")
     if os.path.exists(joined):
-        # Neither marker is part of the data of a picture.
+        # The markers of end and start are no part of the data of a picture.
         parts = open(joined, "rb").read().split(b"\xff\xd9\xff\xd8")
-        return [b"\xff\xd8" * (number > 0) + part for number, part in enumerate(parts)]
+        return [b"\xff\xd8" + part.removeprefix(b"\xff\xd8").removesuffix(b"\xff\xd9") + b"\xff\xd9" for part in parts]
     if not os.path.exists(archive):
         return [open(path, "rb").read() for path in sorted(glob.glob(out + "/f/*.jpg"))]
     with zipfile.ZipFile(archive) as names:

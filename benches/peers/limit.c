@@ -1,15 +1,16 @@
 // Writes some frames of a clip as JPEGs into one file, inside one process: the work that no program with libavcodec can avoid.
 //
-//   limit CLIP OUT START STOP STEP FILTERS
+//   limit CLIP OUT START STOP STEP GOP FILTERS
 //
-// Takes the frames with numbers START, START + STEP, ... before STOP. Seeks to the last keyframe before a frame if that skips
-// packets, and skips the packets of H.264 frames to which no frame refers.
+// Takes the frames with numbers START, START + STEP, ... before STOP. GOP is the distance between keyframes: seeks to the last
+// keyframe before a frame if that skips packets. Skips the packets of H.264 frames to which no frame refers.
 
 #include <libavcodec/avcodec.h>
 #include <libavfilter/avfilter.h>
 #include <libavfilter/buffersink.h>
 #include <libavfilter/buffersrc.h>
 #include <libavformat/avformat.h>
+#include <libavutil/opt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,6 +66,8 @@ static void open_encoder(const AVFrame *frame) {
     encoder->flags |= AV_CODEC_FLAG_QSCALE;
     encoder->global_quality = 2 * FF_QP2LAMBDA;
     encoder->thread_count = 1;
+    // The tables of the standard, as in the pictures of vf.
+    check(av_opt_set(encoder->priv_data, "huffman", "default", 0), "set the tables");
     check(avcodec_open2(encoder, codec, NULL), "open the encoder");
 }
 
@@ -131,13 +134,6 @@ static int is_unreferenced(const AVPacket *packet) {
     return 0;
 }
 
-// Returns the timestamp of the last keyframe up to a timestamp, or AV_NOPTS_VALUE without an index.
-static int64_t keyframe_before(int64_t pts) {
-    int at = av_index_search_timestamp(stream, pts, AVSEEK_FLAG_BACKWARD);
-    const AVIndexEntry *entry = at < 0 ? NULL : avformat_index_get_entry(stream, at);
-    return entry ? entry->timestamp : AV_NOPTS_VALUE;
-}
-
 static void open_input(const char *path) {
     const AVCodec *codec;
     check(avformat_open_input(&input, path, NULL, NULL), "open the clip");
@@ -153,31 +149,32 @@ static void open_input(const char *path) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 7) {
-        fprintf(stderr, "usage: limit CLIP OUT START STOP STEP FILTERS\n");
+    if (count != 8) {
+        fprintf(stderr, "usage: limit CLIP OUT START STOP STEP GOP FILTERS\n");
         return 2;
     }
-    filters = arguments[6];
+    filters = arguments[7];
     out = need(fopen(arguments[2], "wb"), "create the output");
     open_input(arguments[1]);
     int64_t begin = stream->start_time == AV_NOPTS_VALUE ? 0 : stream->start_time;
     int64_t start = atoll(arguments[3]), stop = atoll(arguments[4]), step = atoll(arguments[5]);
+    int64_t gop = atoll(arguments[6]);
     AVRational tick = av_inv_q(av_mul_q(stream->time_base, stream->avg_frame_rate));
     first_pts = begin + av_rescale(start, tick.num, tick.den);
     step_pts = av_rescale(step, tick.num, tick.den);
     picks = (stop - start + step - 1) / step;
     is_read = need(calloc(picks, 1), "allocate memory");
     AVPacket *packet = need(av_packet_alloc(), "create a packet");
-    int64_t run = begin;
+    int64_t group = 0;
     for (int64_t pick = 0; pick < picks; pick++) {
-        int64_t wanted = first_pts + pick * step_pts, keyframe = keyframe_before(wanted);
-        if (!is_read[pick] && keyframe > run) {
+        int64_t wanted = first_pts + pick * step_pts, next = (start + pick * step) / gop;
+        if (next > group && !is_read[pick]) {
             if (pick > 0) {
                 decode(NULL);
                 avcodec_flush_buffers(decoder);
             }
             check(av_seek_frame(input, stream->index, wanted, AVSEEK_FLAG_BACKWARD), "seek");
-            run = keyframe;
+            group = next;
         }
         while (!is_read[pick]) {
             check(av_read_frame(input, packet), "read a packet");

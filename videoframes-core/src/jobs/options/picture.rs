@@ -1,0 +1,103 @@
+//! Options of pictures as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{InvalidOptions, invalid};
+use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct PictureForm {
+    format: String,
+    quality: u8,
+    /// Pixel format of uncompressed formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixels: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_height: Option<u32>,
+    rotate: bool,
+    deinterlace: DeinterlaceForm,
+    tonemap: TonemapForm,
+}
+
+impl Default for PictureForm {
+    fn default() -> Self {
+        Self::new(&PictureOptions::default())
+    }
+}
+
+impl PictureForm {
+    pub(super) fn new(options: &PictureOptions) -> Self {
+        Self {
+            format: options.format.extension().to_owned(),
+            quality: options.quality.get(),
+            pixels: options
+                .format
+                .is_uncompressed()
+                .then(|| options.pixels.to_string()),
+            max_width: options.max_width,
+            max_height: options.max_height,
+            rotate: options.rotate,
+            deinterlace: match options.deinterlace {
+                Deinterlace::Auto => DeinterlaceForm::Auto,
+                Deinterlace::On => DeinterlaceForm::On,
+                Deinterlace::Off => DeinterlaceForm::Off,
+            },
+            tonemap: match options.tonemap {
+                Tonemap::Auto => TonemapForm::Auto,
+                Tonemap::Off => TonemapForm::Off,
+            },
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<PictureOptions, InvalidOptions> {
+        let side = |name, side: Option<u32>| match side {
+            Some(side) if !(1..=65_535).contains(&side) => {
+                Err(invalid(name, format!("must be from 1 to 65535, not {side}")))
+            }
+            side => Ok(side),
+        };
+        let format: PictureFormat = self.format.parse().map_err(|e| invalid("picture.format", e))?;
+        let quality = Quality::new(self.quality);
+        let pixels: Option<PixelFormat> = self
+            .pixels
+            .as_ref()
+            .map(|pixels| pixels.parse())
+            .transpose()
+            .map_err(|e| invalid("picture.pixels", e))?;
+        Ok(PictureOptions {
+            format,
+            quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,
+            pixels: pixels.unwrap_or_default(),
+            max_width: side("picture.max_width", self.max_width)?,
+            max_height: side("picture.max_height", self.max_height)?,
+            rotate: self.rotate,
+            deinterlace: match self.deinterlace {
+                DeinterlaceForm::Auto => Deinterlace::Auto,
+                DeinterlaceForm::On => Deinterlace::On,
+                DeinterlaceForm::Off => Deinterlace::Off,
+            },
+            tonemap: match self.tonemap {
+                TonemapForm::Auto => Tonemap::Auto,
+                TonemapForm::Off => Tonemap::Off,
+            },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DeinterlaceForm {
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TonemapForm {
+    Auto,
+    Off,
+}

@@ -1,12 +1,11 @@
 //! `vf compress`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use videoframes_console::options::ReportArgs;
-use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit, print_json_line, warn};
+use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit};
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::pipeline::Pipeline;
@@ -19,6 +18,7 @@ use crate::failure;
 use crate::input::VideoInput;
 use crate::output::{is_same_file, output_uri, replaces};
 use crate::progress::Reporter;
+use crate::report;
 
 pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     let started = Instant::now();
@@ -144,19 +144,8 @@ struct Finished<'a> {
 impl Finished<'_> {
     /// Prints the warnings and the result.
     fn report(&self, report: ReportArgs) -> Result<(), Failure> {
-        if !report.quiet {
-            self.compressed.warnings.iter().for_each(|warning| warn(warning));
-            if let Some(damage) = &self.compressed.damage {
-                warn(&format!("the video is damaged, the result is partial: {damage}"));
-            }
-        }
-        if report.json {
-            return print_json_line(&self.json()).map(drop);
-        }
-        if !report.quiet {
-            let _ = writeln!(std::io::stderr(), "{}", self.line());
-        }
-        Ok(())
+        let warnings = report::warnings(&self.compressed.warnings, self.compressed.damage.as_deref());
+        report::print(report, warnings, || self.json(), || self.line())
     }
 
     /// Returns the size of the output as a fraction of the size of the source.

@@ -1,12 +1,11 @@
 //! `vf extract`.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use videoframes_console::options::ReportArgs;
-use videoframes_console::{Failure, cancelled_by_signals, exit, print_json_line, warn};
+use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Pipeline, Request, Summary, Work};
@@ -18,7 +17,7 @@ use crate::args::{ExtractArgs, addresses};
 use crate::input::VideoInput;
 use crate::output::Output;
 use crate::progress::Reporter;
-use crate::{batch, failure, frames, plan};
+use crate::{batch, failure, frames, plan, report};
 
 /// Time after the first signal in which a second signal is ignored: a closing terminal may send two.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -188,23 +187,12 @@ impl Finished {
 
     /// Returns the warnings about the result.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        let damage = self.extracted.damage.as_ref();
-        let damage = damage.map(|damage| format!("the video is damaged, the result is partial: {damage}"));
-        self.extracted.warnings.iter().cloned().chain(damage)
+        report::warnings(&self.extracted.warnings, self.extracted.damage.as_deref())
     }
 
     /// Prints the warnings and the result.
     fn report(&self, report: ReportArgs) -> Result<(), Failure> {
-        if !report.quiet {
-            self.warnings().for_each(|warning| warn(&warning));
-        }
-        if report.json {
-            return print_json_line(&self.json()).map(drop);
-        }
-        if !report.quiet {
-            let _ = writeln!(std::io::stderr(), "{}", self.line());
-        }
-        Ok(())
+        report::print(report, self.warnings(), || self.json(), || self.line())
     }
 
     /// Returns the result as JSON.

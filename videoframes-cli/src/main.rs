@@ -14,6 +14,7 @@ mod output;
 mod plan;
 mod probe;
 mod progress;
+mod report;
 mod sheets;
 mod stdout;
 #[cfg(feature = "s3")]

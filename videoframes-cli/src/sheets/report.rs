@@ -1,14 +1,14 @@
 //! Reports on written sheets.
 
 use std::collections::HashSet;
-use std::io::Write;
 
+use videoframes_console::Failure;
 use videoframes_console::options::ReportArgs;
-use videoframes_console::{Failure, print_json_line, warn};
 use videoframes_core::pipeline::Summary;
 use videoframes_core::text::printable;
 
 use crate::output::Output;
+use crate::report;
 
 /// Sheets that are written.
 pub(super) struct Finished<'a> {
@@ -21,19 +21,8 @@ pub(super) struct Finished<'a> {
 impl Finished<'_> {
     /// Prints the warnings and the result.
     pub(super) fn report(&self, report: ReportArgs) -> Result<(), Failure> {
-        if !report.quiet {
-            self.summary.warnings.iter().for_each(|warning| warn(warning));
-            if let Some(damage) = &self.summary.damage {
-                warn(&format!("the video is damaged, the result is partial: {damage}"));
-            }
-        }
-        if report.json {
-            return print_json_line(&self.json()).map(drop);
-        }
-        if !report.quiet {
-            let _ = writeln!(std::io::stderr(), "{}", self.line());
-        }
-        Ok(())
+        let warnings = report::warnings(&self.summary.warnings, self.summary.damage.as_deref());
+        report::print(report, warnings, || self.json(), || self.line())
     }
 
     /// Returns the number of sheets.

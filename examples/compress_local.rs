@@ -6,7 +6,9 @@ use std::sync::Arc;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, RenditionOutcome, Request};
+use videoframes_core::pipeline::{
+    AdditionalOutputs, CompressJob, Pipeline, Rendition, RenditionOutcome, Request,
+};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
@@ -22,10 +24,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let low = CompressOptions::default().max_height(360);
 
-    let wanted = [Rendition::new(low, file("beside.mp4"))];
+    let wanted = AdditionalOutputs::default().renditions([Rendition::new(low, file("beside.mp4"))]);
     let frames = ZipFile::new("frames.zip").if_exists(IfExists::Replace);
     let summary = pipeline
-        .extract_with_renditions(source.clone(), &Request::default(), &wanted, &frames)
+        .extract_with_outputs(source.clone(), &Request::default(), &wanted, &frames)
         .await?;
     println!("frames.zip: {} pictures", summary.manifest.frames.len());
     for outcome in summary.renditions {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, Request};
+use videoframes_core::pipeline::{AdditionalOutputs, CompressJob, Pipeline, Rendition, Request};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::IfExists;
 
@@ -44,9 +44,10 @@ impl Place {
 
     async fn together(&self) {
         let wanted = [Rendition::new(self.options, self.small.clone())];
+        let wanted = AdditionalOutputs::default().renditions(wanted);
         let pipeline = self.pipeline();
         let request = Request::default();
-        let extraction = pipeline.extract_with_renditions(self.source(), &request, &wanted, &self.archive);
+        let extraction = pipeline.extract_with_outputs(self.source(), &request, &wanted, &self.archive);
         extraction.await.unwrap();
     }
 

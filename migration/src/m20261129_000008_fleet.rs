@@ -6,9 +6,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, integer, integer_null, text, text_null};
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261129_000008_fleet";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

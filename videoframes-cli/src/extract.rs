@@ -89,7 +89,7 @@ impl Video<'_> {
         }
         let destination = output.open(args, self.input).await?;
         if let Some(destination) = &destination {
-            destination.check().map_err(|error| failure::of_archive(&error))?;
+            destination.check().map_err(|error| Failure::of_archive(&error))?;
         }
         let opened = self
             .input

@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
 use videoframes_core::Error;
-use videoframes_core::archive::ArchiveError;
 use videoframes_core::compress::CompressError;
 use videoframes_core::error::{ErrorKind, chain};
 use videoframes_core::extract::ExtractError;
@@ -86,7 +85,7 @@ fn hint(error: &Error) -> Option<String> {
 /// Converts an error of the pipeline for `input`.
 pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
     let failure = match error {
-        Error::Archive(error) => return of_archive(error),
+        Error::Archive(error) => return Failure::of_archive(error),
         Error::Video(error) => return Failure::of_output(error),
         Error::Extract(ExtractError::Cancelled) => return cancelled(),
         // Errors that do not concern the input.
@@ -97,17 +96,5 @@ pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
     match hint(error) {
         Some(hint) => failure.hint(hint),
         None => failure,
-    }
-}
-
-pub(crate) fn of_archive(error: &ArchiveError) -> Failure {
-    match error {
-        ArchiveError::Storage(error) => Failure::of_output(error),
-        ArchiveError::NotReplaceable { .. } => {
-            Failure::new(exit::OUTPUT_EXISTS, chain(error)).hint("give the name of a new folder")
-        }
-        ArchiveError::ForeignDirectory(_) => Failure::new(exit::OUTPUT_EXISTS, chain(error))
-            .hint("give a new or an empty folder; vf replaces only folders written by vf"),
-        _ => Failure::new(exit::OUTPUT, chain(error)),
     }
 }

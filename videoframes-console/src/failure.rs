@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use videoframes_core::archive::ArchiveError;
 use videoframes_core::error::chain;
 use videoframes_core::storage::StorageError;
 use videoframes_core::text::printable;
@@ -56,6 +57,19 @@ impl Failure {
             }
             StorageError::NotFound(_) => Self::new(OUTPUT, format!("the folder {}", chain(error)))
                 .hint("create the folder first, or give another -o"),
+            _ => Self::because(OUTPUT, error),
+        }
+    }
+
+    /// Creates a failure for an archive that cannot be written.
+    pub fn of_archive(error: &ArchiveError) -> Self {
+        match error {
+            ArchiveError::Storage(error) => Self::of_output(error),
+            ArchiveError::NotReplaceable { .. } => {
+                Self::because(OUTPUT_EXISTS, error).hint("give the name of a new folder")
+            }
+            ArchiveError::ForeignDirectory(_) => Self::because(OUTPUT_EXISTS, error)
+                .hint("give a new or an empty folder; only folders of earlier results are replaced"),
             _ => Self::because(OUTPUT, error),
         }
     }

@@ -228,3 +228,6 @@ pub(crate) const CHILD_FILES: u64 = 256;
 pub(crate) const SHEET_PIXELS: u64 = 1 << 26;
 /// Maximum number of tiles of one result: 48 hours with a tile each second.
 pub(crate) const SHEET_TILES: u64 = 48 * 3600;
+/// Maximum size of a manifest in bytes.
+#[cfg(feature = "jobs")]
+pub(crate) const MANIFEST_BYTES: u64 = 1 << 30;

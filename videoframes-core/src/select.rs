@@ -534,7 +534,8 @@ pub fn notes(timeline: &Timeline, selection: &Selection, range: &Range, picks: &
             ));
         }
     }
-    if picks.is_empty() {
+    let is_nothing = matches!(selection, Selection::Frames(numbers) if numbers.is_empty());
+    if picks.is_empty() && !is_nothing {
         notes.push("the range has no frame of the selection".to_owned());
     }
     let repeated = picks

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::compress::{CompressOptions, VideoTarget};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
-use videoframes_core::pipeline::{CompressJob, Pipeline, Rendition, RenditionOutcome, Request, Summary};
+use videoframes_core::pipeline::{
+    AdditionalOutputs, CompressJob, Pipeline, Rendition, RenditionOutcome, Request, Summary,
+};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::Selection;
 use videoframes_core::source::FileSource;
@@ -108,8 +110,9 @@ impl Setup {
         let target = ZipFile::new(self.path("out.zip")).if_exists(IfExists::Replace);
         let source = Arc::new(FileSource::open(video).unwrap());
         let pipeline = self.pipeline();
+        let outputs = AdditionalOutputs::default().renditions(wanted.to_vec());
         let extraction = pipeline
-            .extract_with_renditions(source, request, wanted, &target)
+            .extract_with_outputs(source, request, &outputs, &target)
             .await;
         let summary = extraction.unwrap();
         assert_eq!(

@@ -78,6 +78,28 @@ fn schema_and_parser_accept_the_same_messages() {
             json!({"key": "v.mp4", "etag": "e", "bucket": "of a newer sender"}),
         ),
         with("of_a_newer_sender", json!(1)),
+        with("selection", json!({"scene": 27.5})),
+        with("selection", json!({"best_of": "10s"})),
+        with("selection", json!({"thumbnail": true})),
+        with(
+            "filters",
+            json!({"skip_black": true, "skip_blurred": "80", "dedupe": 4}),
+        ),
+        with("outputs", json!({"storyboard": {}, "sheet": null})),
+        with(
+            "outputs",
+            json!({"archive": false, "renditions": [{"codec": "hevc"}]}),
+        ),
+        with(
+            "outputs",
+            json!({"storyboard": {"selection": {"every": "10s"}, "range": {"end": "50%"}, "columns": 5, "rows": 10_000,
+                "picture": {"format": "webp", "max_width": 320}}}),
+        ),
+        with(
+            "outputs",
+            json!({"sheet": {"columns": 1, "margin": 0, "gap": 1000, "background": "#FFF", "header": false,
+                "timestamps": false, "of_a_newer_sender": 1}}),
+        ),
     ];
     for message in good {
         assert!(is_accepted(&message), "the parser refuses {message}");
@@ -126,6 +148,16 @@ fn schema_and_parser_refuse_the_same_messages() {
         with("renditions", json!([{"optional": "yes"}])),
         with("renditions", json!(["h264"])),
         with("renditions", json!([{}, {}, {}, {}, {}, {}, {}, {}, {}])),
+        with("filters", json!({"skip_black": false})),
+        with("filters", json!({"dedupe": 33})),
+        with("outputs", json!({"archive": "no"})),
+        with("outputs", json!({"storyboard": true})),
+        with("outputs", json!({"storyboard": {"rows": 0}})),
+        with("outputs", json!({"storyboard": {"selection": {"fps": true}}})),
+        with("outputs", json!({"storyboard": {"picture": {"format": "raw"}}})),
+        with("outputs", json!({"sheet": {"columns": 10_001}})),
+        with("outputs", json!({"sheet": {"margin": -1}})),
+        with("outputs", json!({"sheet": {"background": "red"}})),
     ];
     for message in bad {
         assert!(!is_accepted(&message), "the parser takes {message}");

@@ -19,7 +19,9 @@ use videoframes_core::compress::{
 use videoframes_core::extract::{Decoded, FrameExtractor};
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::limits::Limits;
-use videoframes_core::pipeline::{Pipeline, Rendition, RenditionOutcome, Request, Scratch, Summary};
+use videoframes_core::pipeline::{
+    AdditionalOutputs, Pipeline, Rendition, RenditionOutcome, Request, Scratch, Summary,
+};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::{Position, Selection};
 use videoframes_core::source::{FileSource, MemorySource, Source};
@@ -78,8 +80,9 @@ impl Setup {
             .compressor(FfmpegCompressor::new(&self.extractor))
             .scratch(self.scratch.clone())
             .on_compress_progress(move |progress| heard.store(progress.frames, Ordering::Relaxed));
+        let outputs = AdditionalOutputs::default().renditions(renditions.to_vec());
         pipeline
-            .extract_with_renditions(source, request, renditions, &target)
+            .extract_with_outputs(source, request, &outputs, &target)
             .await
     }
 

@@ -11,7 +11,8 @@ use videoframes_console::options::{
 };
 use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 use videoframes_core::jobs::JobIdPrefix;
-use videoframes_core::units::parse_size;
+
+use crate::fields;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -168,8 +169,21 @@ pub(crate) struct OutputArgs {
     pub(crate) damage: DamageArgs,
     /// Rendition in addition to the archive, as fields of the job message; may be repeated:
     /// codec=h264,max_height=720,quality=70,max_bytes=25MB,audio=none,optional=true
-    #[arg(long, value_name = "FIELDS", value_parser = fields)]
+    #[arg(long, value_name = "FIELDS", value_parser = fields::rendition)]
     pub(crate) rendition: Vec<serde_json::Value>,
+    /// Storyboard in addition to the archive, as in every=10s,width=320 with the fields every, count, start, end,
+    /// width, height, format, quality, columns and rows
+    #[arg(long, value_name = "FIELDS", value_parser = fields::storyboard, num_args = 0..=1, require_equals = true,
+        default_missing_value = "")]
+    pub(crate) storyboard: Option<serde_json::Value>,
+    /// Contact sheet in addition to the archive, with the fields of a storyboard without rows, and margin, gap,
+    /// background, foreground, header and timestamps
+    #[arg(long, value_name = "FIELDS", value_parser = fields::sheet, num_args = 0..=1, require_equals = true,
+        default_missing_value = "")]
+    pub(crate) sheet: Option<serde_json::Value>,
+    /// Make only the other outputs: the archive has a manifest without pictures
+    #[arg(long)]
+    pub(crate) no_pictures: bool,
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +193,12 @@ pub(crate) struct ResultArgs {
     /// Number of a rendition, counted from 1, instead of the archive
     #[arg(long, value_name = "N")]
     pub(crate) rendition: Option<NonZeroUsize>,
+    /// The storyboard, into a folder, instead of the archive
+    #[arg(long, conflicts_with = "rendition")]
+    pub(crate) storyboard: bool,
+    /// The contact sheet instead of the archive
+    #[arg(long, conflicts_with_all = ["rendition", "storyboard"])]
+    pub(crate) sheet: bool,
     /// Output file, or - for stdout
     #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,
@@ -240,43 +260,6 @@ pub(crate) enum MigrateAction {
     Status,
 }
 
-/// Parses `name=value,…` to a JSON object: numbers, sizes and booleans keep their type, other values are strings.
-fn fields(text: &str) -> Result<serde_json::Value, String> {
-    let fields = text.split(',').filter(|field| !field.is_empty());
-    let fields = fields.map(|field| {
-        let (name, value) = field
-            .split_once('=')
-            .ok_or_else(|| format!("'{field}' is not name=value"))?;
-        let value = match serde_json::from_str(value) {
-            Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
-            _ if name == "max_bytes" => parse_size(value).map_err(|e| format!("max_bytes: {e}"))?.into(),
-            _ => value.into(),
-        };
-        match RENDITION_FIELDS.contains(&name) {
-            true => Ok((name.to_owned(), value)),
-            false => Err(format!(
-                "'{name}' is not a field of a rendition: expected one of {}",
-                RENDITION_FIELDS.join(", ")
-            )),
-        }
-    });
-    fields
-        .collect::<Result<serde_json::Map<_, _>, String>>()
-        .map(serde_json::Value::Object)
-}
-
-/// Fields of a rendition in a job message.
-const RENDITION_FIELDS: [&str; 8] = [
-    "codec",
-    "container",
-    "quality",
-    "max_height",
-    "max_bytes",
-    "audio",
-    "keep_metadata",
-    "optional",
-];
-
 fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|e| format!("invalid JSON: {e}"))
 }
@@ -284,18 +267,6 @@ fn json(text: &str) -> Result<serde_json::Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_of_a_rendition_are_those_of_the_message() {
-        let read = fields("codec=hevc,max_height=720,max_bytes=25MB,optional=true");
-        let fields_of_the_message = serde_json::json!(
-            {"codec": "hevc", "max_height": 720, "max_bytes": 25_000_000, "optional": true}
-        );
-        assert_eq!(read, Ok(fields_of_the_message));
-        for wrong in ["v.mp4", "height=720", "max_bytes=much"] {
-            assert!(fields(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn command_line_is_consistent() {

@@ -9,6 +9,7 @@ mod connections;
 mod credentials;
 mod dlq;
 mod error_tracking;
+mod fields;
 mod fleet;
 mod jobs;
 mod logs;

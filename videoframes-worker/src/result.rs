@@ -1,15 +1,19 @@
-//! `vf-worker result`: writes the archive or a rendition of a job to a file.
+//! `vf-worker result`: writes the archive or another output of a job to a file or a folder.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use videoframes_console::{Failure, exit};
-use videoframes_core::digest::Checksum;
-use videoframes_core::jobs::{JobResult, RenditionResult};
+use videoframes_core::archive::{Archive, ArchiveError, DirectoryArchive, MANIFEST_NAME, Manifest};
+use videoframes_core::digest::{self, Checksum};
+use videoframes_core::jobs::{JobResult, OutputKind, RenditionResult};
 use videoframes_core::source::Source;
-use videoframes_core::storage::{FileSink, ObjectKey, ObjectVersion, Sink, StorageError};
+use videoframes_core::storage::{FileSink, IfExists, ObjectKey, ObjectVersion, Sink, Storage, StorageError};
 
 use crate::args::ResultArgs;
 use crate::config::Config;
@@ -31,39 +35,28 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
             None => failure,
         });
     };
-    let wanted = match args.rendition {
-        None => Wanted {
-            key: &result.key,
-            sha256: &result.sha256,
-        },
-        Some(number) => rendition(result, number.get())?,
-    };
-    let key: ObjectKey = wanted.key.parse().map_err(|e| Failure::internal(&e))?;
-    let Some(file) = &args.output else {
+    let wanted = Wanted::of(result, args)?;
+    let key = wanted.key()?;
+    let Some(path) = &args.output else {
         return print_url(&connections, &key).await;
     };
-    let archive = connections
-        .storage()
-        .open(&key, &ObjectVersion::CURRENT)
-        .await
-        .map_err(|error| match &error {
-            StorageError::NotFound(_) => Failure::because(exit::NOT_FOUND, &error)
-                .hint("the retention of the result has ended, or the object was removed"),
-            _ => Failure::because(exit::UNAVAILABLE, &error),
-        })?
-        .source;
-    if file == Path::new("-") {
-        return to_stdout(archive.as_ref(), &wanted).await;
+    let storage = connections.storage();
+    if args.storyboard {
+        return folder(storage.as_ref(), &key, path, args.replace.if_exists()).await;
     }
-    let mut sink = FileSink::create(file, args.replace.if_exists()).map_err(|e| Failure::of_output(&e))?;
+    let object = open(storage.as_ref(), &key).await?;
+    if path == Path::new("-") {
+        return to_stdout(object.as_ref(), &wanted).await;
+    }
+    let mut sink = FileSink::create(path, args.replace.if_exists()).map_err(|e| Failure::of_output(&e))?;
     let mut digest = Checksum::default();
     let mut offset = 0;
-    while let Some(bytes) = chunk(archive.as_ref(), offset).await? {
+    while let Some(bytes) = chunk(object.as_ref(), offset).await? {
         digest.update(&bytes);
         offset += bytes.len() as u64;
         sink.write(bytes).await.map_err(|e| Failure::of_output(&e))?;
     }
-    check(digest, &wanted)?;
+    check(&digest.finish().sha256, wanted.key, wanted.sha256)?;
     Box::new(sink)
         .finish()
         .await
@@ -71,10 +64,102 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+async fn open(storage: &dyn Storage, key: &ObjectKey) -> Result<Arc<dyn Source>, Failure> {
+    match storage.open(key, &ObjectVersion::CURRENT).await {
+        Ok(opened) => Ok(opened.source),
+        Err(error @ StorageError::NotFound(_)) => Err(Failure::because(exit::NOT_FOUND, &error)
+            .hint("the retention of the result has ended, or the object was removed")),
+        Err(error) => Err(Failure::because(exit::UNAVAILABLE, &error)),
+    }
+}
+
+/// Writes a folder of objects to a local folder. `key` is the key of one of the objects.
+async fn folder(
+    storage: &dyn Storage,
+    key: &ObjectKey,
+    path: &Path,
+    if_exists: IfExists,
+) -> Result<ExitCode, Failure> {
+    if path == Path::new("-") {
+        return Err(Failure::new(
+            exit::USAGE,
+            "a storyboard has several files: -o must be a folder",
+        ));
+    }
+    let of_archive = |error: ArchiveError| Failure::of_archive(&error);
+    let mut archive = DirectoryArchive::create(path, if_exists).map_err(of_archive)?;
+    let folder = key.as_str().strip_suffix(key.name()).unwrap_or_default();
+    let file = async |name: &str| {
+        let key = format!("{folder}{name}").parse();
+        let key: ObjectKey = key.map_err(|e| Failure::internal(&e))?;
+        let object = open(storage, &key).await?;
+        let mut content = BytesMut::new();
+        while let Some(bytes) = chunk(object.as_ref(), content.len() as u64).await? {
+            content.extend_from_slice(&bytes);
+        }
+        Ok::<_, Failure>(content.freeze())
+    };
+    let text = file(MANIFEST_NAME).await?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
+        let text = format!("failed to read '{folder}{MANIFEST_NAME}': {error}");
+        Failure::new(exit::UNAVAILABLE, text)
+    })?;
+    let mut names: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    names.extend(manifest.files.iter().map(|name| (name.as_str(), None)));
+    names.extend(
+        manifest
+            .frames
+            .iter()
+            .map(|frame| (frame.file.as_str(), Some(frame.sha256.as_str()))),
+    );
+    for (name, sha256) in names {
+        let content = file(name).await?;
+        if let Some(sha256) = sha256 {
+            check(&digest::sha256(&content), name, sha256)?;
+        }
+        archive.add(name, content).await.map_err(of_archive)?;
+    }
+    archive.add(MANIFEST_NAME, text).await.map_err(of_archive)?;
+    Box::new(archive).finish().await.map_err(of_archive)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// An object written by a job.
 struct Wanted<'a> {
     key: &'a str,
     sha256: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(result: &'a JobResult, args: &ResultArgs) -> Result<Self, Failure> {
+        let kind = match (args.storyboard, args.sheet) {
+            (true, _) => Some(OutputKind::Storyboard),
+            (_, true) => Some(OutputKind::Sheet),
+            _ => None,
+        };
+        match (args.rendition, kind) {
+            (Some(number), _) => rendition(result, number.get()),
+            (None, Some(kind)) => composed(result, kind),
+            (None, None) => Ok(Self {
+                key: &result.key,
+                sha256: &result.sha256,
+            }),
+        }
+    }
+
+    fn key(&self) -> Result<ObjectKey, Failure> {
+        self.key.parse().map_err(|e| Failure::internal(&e))
+    }
+}
+
+/// Returns the main file of an output that is composed of frames.
+fn composed(result: &JobResult, kind: OutputKind) -> Result<Wanted<'_>, Failure> {
+    let found = result.outputs.iter().find(|output| output.kind == kind);
+    let found = found.map(|output| Wanted {
+        key: &output.key,
+        sha256: &output.sha256,
+    });
+    found.ok_or_else(|| Failure::new(exit::USAGE, format!("the job has no {kind}")))
 }
 
 /// Returns the rendition with the given number, counted from 1.
@@ -116,7 +201,7 @@ async fn to_stdout(archive: &dyn Source, wanted: &Wanted<'_>) -> Result<ExitCode
         let written = std::io::stdout().lock().write_all(&bytes);
         written.map_err(|e| Failure::of_stdout(&e))?;
     }
-    check(digest, wanted)?;
+    check(&digest.finish().sha256, wanted.key, wanted.sha256)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,16 +219,12 @@ async fn chunk(archive: &dyn Source, offset: u64) -> Result<Option<bytes::Bytes>
 }
 
 /// Fails if the copied bytes are not the ones that the job wrote.
-fn check(digest: Checksum, wanted: &Wanted<'_>) -> Result<(), Failure> {
-    let found = digest.finish().sha256;
-    match found == wanted.sha256 {
+fn check(found: &str, name: &str, expected: &str) -> Result<(), Failure> {
+    match found == expected {
         true => Ok(()),
         false => Err(Failure::new(
             exit::UNAVAILABLE,
-            format!(
-                "checksum mismatch: '{}' is not the object that the job wrote",
-                wanted.key
-            ),
+            format!("checksum mismatch: '{name}' is not the object that the job wrote"),
         )),
     }
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     };
     machine.ops.complete_startup();
     let workspace = &machine.workspace;
-    let extractor = machine.extractor.with_registry(workspace.children());
+    let extractor = Arc::new(machine.extractor.with_registry(workspace.children()));
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
         Queues {
@@ -56,9 +56,10 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         },
         place.repo,
         place.objects.storage(),
-        Arc::new(extractor),
+        Arc::<FfmpegExtractor>::clone(&extractor),
     )
     .with_compressor(Arc::new(compressor))
+    .with_encoder(extractor)
     .with_stores(place.stores)
     .with_rules(config.rules)
     .with_restore_mark()
@@ -90,10 +91,9 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
             .max(config.processor.limits.wall_time),
     };
     let sweeper = tokio::spawn(sweeper.run());
-    let until = if args.until_idle {
-        Until::Idle
-    } else {
-        Until::Stopped
+    let until = match args.until_idle {
+        true => Until::Idle,
+        false => Until::Stopped,
     };
     let protected = stop.child_token();
     let protection = Protection::from_environment()

@@ -247,6 +247,14 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
             "failed to convert the options to a job message",
         ));
     };
+    let composed = [("storyboard", &output.storyboard), ("sheet", &output.sheet)];
+    let mut outputs: Map<String, Value> = composed
+        .into_iter()
+        .filter_map(|(name, options)| Some((name.to_owned(), options.clone()?)))
+        .collect();
+    if output.no_pictures {
+        outputs.insert("archive".to_owned(), json!(false));
+    }
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             fields.insert(name.to_owned(), value);
@@ -256,6 +264,7 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
         "renditions",
         (!output.rendition.is_empty()).then(|| json!(output.rendition)),
     );
+    set("outputs", (!outputs.is_empty()).then_some(Value::Object(outputs)));
     set(
         "output",
         output.output_key.as_ref().map(|key| json!({"key": key})),

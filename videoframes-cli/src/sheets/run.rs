@@ -80,7 +80,7 @@ impl Run<'_> {
         let destination = self.output.open_for(self.file, if_exists, report.json).await?;
         let destination =
             destination.ok_or_else(|| Failure::new(exit::USAGE, "sheets are no stream of frames"))?;
-        destination.check().map_err(|error| failure::of_archive(&error))?;
+        destination.check().map_err(|error| Failure::of_archive(&error))?;
         let network = addresses(self.args.network);
         let opened = self.file.open(&mut limits, network, &cancel).await?;
         let ffmpeg = FfmpegExtractor::new(self.args.ffmpeg.ffmpeg.clone());

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::pictures::capable::Capable;
 use super::pictures::deliver::PictureSender;
-use super::pictures::whole::{self, AdditionalOutputs};
+use super::pictures::whole::{self, VideoOutputs};
 use super::process::interruption::Interruption;
 use super::process::invocation::Invocation;
 use super::video::args::{self, EncodedOutput, Rate};
@@ -92,7 +92,7 @@ fn additional_outputs<'a>(
     videos: &[(CompressRequest, Settings)],
     runs: &[Run<'_>],
     decoded: &'a mut dyn FnMut(i64, bool) -> Result<(), Interruption<ExtractError>>,
-) -> AdditionalOutputs<'a> {
+) -> VideoOutputs<'a> {
     let mut before_input = Vec::new();
     let mut outputs = Vec::new();
     for (index, (request, settings)) in videos.iter().enumerate() {
@@ -106,7 +106,7 @@ fn additional_outputs<'a>(
         };
         outputs.extend(args::encoded(&output, &format!("video{index}")));
     }
-    AdditionalOutputs {
+    VideoOutputs {
         autorotate: videos.iter().any(|(_, settings)| settings.autorotate),
         before_input,
         files: videos.iter().map(|(request, _)| request.output.clone()).collect(),

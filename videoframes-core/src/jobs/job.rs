@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::outputs::OutputResult;
 use super::renditions::RenditionResult;
 use super::{JobOptions, JobStatus, Parsed, SourceRef, Stage};
 use crate::clock::UnixMillis;
@@ -244,6 +245,9 @@ pub struct JobResult {
     /// Renditions, in the order of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renditions: Vec<RenditionResult>,
+    /// Outputs that are composed of frames.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputResult>,
 }
 
 /// The reason why a job or an attempt failed.

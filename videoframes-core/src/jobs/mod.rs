@@ -13,6 +13,7 @@ mod message;
 mod notification;
 mod options;
 mod outbox;
+mod outputs;
 mod parsed;
 mod prefix;
 mod record;
@@ -33,8 +34,12 @@ pub use job::{
 };
 pub use memory::MemoryJobRepo;
 pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules};
-pub use options::{InvalidOptions, JobOptions, RequestedLimits};
+pub use options::{
+    ContactSheetOptions, InvalidOptions, JobOptions, JobOutputs, OutputFrames, RequestedLimits,
+    StoryboardOptions,
+};
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
+pub use outputs::{OutputKind, OutputResult};
 pub use parsed::Parsed;
 pub use prefix::{JobIdPrefix, ParseJobIdPrefixError};
 pub use record::{JobCopy, JobRecord};

@@ -85,7 +85,7 @@ impl RenditionVideo {
 }
 
 /// A request as JSON. Unknown fields are ignored, since newer clients may send them.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 #[serde(default)]
 pub(super) struct RenditionForm {
     codec: String,

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::compress;
 use super::context::Context;
 use super::error::Error;
 use super::frames::{FrameIter, FrameStream, FramesRequest};
 use super::outline::{self, Outline};
+use super::outputs::{self, AdditionalOutputs};
 use super::probe::{self, Probe};
-use super::renditions::Rendition;
 use super::request::{CompressJob, Request};
 use super::scratch::Scratch;
 use super::session::Session;
 use super::sheets::{self, ContactSheetRequest, Sheets, StoryboardRequest};
 use super::summary::{Progress, Summary};
-use super::{compress, extract};
 use crate::archive::Destination;
 use crate::compress::{CompressProgress, Compressed, Compressor, VideoTarget};
 use crate::extract::{FrameExtractor, PictureEncoder};
@@ -70,7 +70,7 @@ impl Pipeline {
         self
     }
 
-    /// Sets the compressor, which [`Pipeline::compress`] and [`Pipeline::extract_with_renditions`] need.
+    /// Sets the compressor, which [`Pipeline::compress`] and [`Pipeline::extract_with_outputs`] need.
     pub fn compressor(mut self, compressor: impl Compressor) -> Self {
         self.context.compressor = Some(Arc::new(compressor));
         self
@@ -143,7 +143,8 @@ impl Pipeline {
         request: &Request,
         destination: &dyn Destination,
     ) -> Result<Summary, Error> {
-        self.extract_with_renditions(source, request, &[], destination)
+        let outputs = AdditionalOutputs::default();
+        self.extract_with_outputs(source, request, &outputs, destination)
             .await
     }
 
@@ -191,23 +192,26 @@ impl Pipeline {
         FrameIter::open(self.context.clone(), source, request)
     }
 
-    /// Extracts pictures, and compresses the same source, which is read once for all results. Renditions are
-    /// stored before the archive: an existing archive implies its renditions.
+    /// Extracts pictures, and makes additional outputs of the same source: compressed videos, storyboards and contact
+    /// sheets. The container is read once, a copy of the source is made at most once, and renditions share the decode of
+    /// the pictures where possible. Each composition decodes the samples that its own frames need.
+    ///
+    /// All additional outputs are stored before the archive is completed: an existing archive implies them.
     ///
     /// # Errors
-    /// See [`Error`]. A rendition that fails ends the call unless the rendition is optional. Renditions that are
-    /// stored by then stay.
-    pub async fn extract_with_renditions(
+    /// See [`Error`]. A rendition that fails ends the call unless the rendition is optional. Outputs that are stored by
+    /// then stay.
+    pub async fn extract_with_outputs(
         &self,
         source: impl Source + 'static,
         request: &Request,
-        renditions: &[Rendition],
+        outputs: &AdditionalOutputs,
         destination: &dyn Destination,
     ) -> Result<Summary, Error> {
-        let session = Session::new(&self.context, source)
-            .with_space_for(renditions.iter().map(|wanted| &wanted.target));
+        let targets = outputs.renditions.iter().map(|wanted| &wanted.target);
+        let session = Session::new(&self.context, source).with_space_for(targets);
         session
-            .bounded(extract::extract(&session, request, renditions, destination))
+            .bounded(outputs::extract_with(&session, request, outputs, destination))
             .await
     }
 
@@ -264,9 +268,11 @@ impl Pipeline {
         sheets: Sheets<'_>,
         destination: &dyn Destination,
     ) -> Result<Summary, Error> {
-        let context = sheets::bounded(&self.context);
-        let session = Session::new(&context, source);
-        session.bounded(sheets::make(&session, sheets, destination)).await
+        let session = Session::new(&self.context, source);
+        let progress = self.context.on_progress.as_ref();
+        session
+            .bounded(sheets::make(&session, sheets, destination, None, progress))
+            .await
     }
 
     /// Compresses `source` into `target`. The result presents the frames of the source, each at its time.

@@ -23,7 +23,7 @@ use crate::extract::{ExtractReport, ExtractRequest, Input, PictureOptions, Plann
 use crate::plan::Strategy;
 use crate::select::Pick;
 use crate::video::streams::note;
-use crate::video::{NoIndex, VideoIndex};
+use crate::video::{NoIndex, VideoIndex, VideoInfo};
 
 /// One extraction.
 pub(super) struct Extraction<'a, T> {
@@ -60,23 +60,44 @@ pub(super) struct Completed<'a, W> {
     shared: Option<(SharedDecode, Vec<CompressReport>)>,
 }
 
-/// Extracts the pictures of `request`, and makes `renditions`.
+/// Knowledge about a video for several extractions of one session.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    probe: Probe,
+    /// Findings of earlier extractions.
+    facts: Option<Facts>,
+}
+
+impl Known {
+    /// Reads the container.
+    pub(super) async fn read(session: &Session<'_>, request: &Request) -> Result<Self, Error> {
+        let probe = inspect(session, request.stream).await?;
+        Ok(Self { probe, facts: None })
+    }
+
+    /// Adds the findings of an extraction.
+    pub(super) fn learn<T>(&mut self, extraction: &Extraction<'_, T>) {
+        self.facts = Some(extraction.facts.clone());
+    }
+}
+
+/// Extracts the pictures of `request`, and makes `renditions`. Reads the container unless it is `known`.
 pub(super) async fn extract(
     session: &Session<'_>,
     request: &Request,
     renditions: &[Rendition],
     destination: &dyn Destination,
+    known: Option<Known>,
 ) -> Result<Summary, Error> {
-    destination.check()?;
-    if !renditions.is_empty() {
-        session.compressor()?;
-    }
     let target = ArchiveTarget {
         session,
         request,
         destination,
     };
-    let mut extraction = Extraction::open(session, request, renditions, &target).await?;
+    let mut extraction = match known {
+        Some(known) => Extraction::of_known(session, request, renditions, &target, known)?,
+        None => Extraction::open(session, request, renditions, &target).await?,
+    };
     let completed = extraction.run().await?;
     extraction.finish(completed).await
 }
@@ -94,19 +115,47 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             true => inspect_for(session, request).await?,
             false => (inspect(session, request.stream).await?, None),
         };
-        let mut extraction = Self {
+        let mut extraction = Self::unread(session, request, renditions, target, &probe.video);
+        extraction.excerpt = excerpt;
+        extraction.learn_probe(probe)?;
+        Ok(extraction)
+    }
+
+    /// Returns an extraction from a known video.
+    pub(super) fn of_known(
+        session: &'a Session<'a>,
+        request: &'a Request,
+        renditions: &'a [Rendition],
+        target: &'a T,
+        known: Known,
+    ) -> Result<Self, Error> {
+        let mut extraction = Self::unread(session, request, renditions, target, &known.probe.video);
+        extraction.learn_probe(known.probe)?;
+        if let Some(facts) = known.facts {
+            extraction.facts = facts;
+        }
+        Ok(extraction)
+    }
+
+    /// Returns an extraction before the container is read.
+    fn unread(
+        session: &'a Session<'a>,
+        request: &'a Request,
+        renditions: &'a [Rendition],
+        target: &'a T,
+        video: &VideoInfo,
+    ) -> Self {
+        Self {
             session,
             request,
             renditions,
             target,
             index: Err(NoIndex::new("the source was not read")),
-            excerpt,
+            excerpt: None,
             choice: None,
             stream_note: None,
-            facts: Facts::new(probe.video.clone(), None),
-        };
-        extraction.learn_probe(probe)?;
-        Ok(extraction)
+            facts: Facts::new(video.clone(), None),
+        }
     }
 
     /// Adds what the container says about the video.

@@ -34,6 +34,8 @@ pub struct Summary {
     pub work: Work,
     /// Outcomes of the renditions, in the order of the request.
     pub renditions: Vec<RenditionOutcome>,
+    /// Results of the compositions, in the order of the request.
+    pub compositions: Vec<Summary>,
 }
 
 /// How an extraction obtained its frames. Not part of the result.

@@ -215,6 +215,7 @@ impl Writer<'_> {
             damage: report.damage,
             work,
             renditions: Vec::new(),
+            compositions: Vec::new(),
         })
     }
 }

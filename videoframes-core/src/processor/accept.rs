@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::fault::{self, Point};
+use super::outputs::is_output;
 use super::parts::Parts;
 use super::producer::trace_context;
 use super::receipt::Receipt;
@@ -130,14 +131,14 @@ impl Parts {
         Some(requests)
     }
 
-    /// Returns whether a rule would create renditions of a rendition, in an endless loop; `None` if the store
+    /// Returns whether a rule would process outputs of jobs, in an endless loop; `None` if the store
     /// does not respond.
     async fn would_loop(&self, request: &JobRequest, receipts: u32) -> Option<bool> {
-        match request.writes_videos() {
+        match request.has_additional_objects() {
             true => Some(
                 self.head_source(request, receipts)
                     .await?
-                    .is_some_and(|found| is_rendition(&found)),
+                    .is_some_and(|found| is_rendition(&found) || is_output(&found)),
             ),
             false => Some(false),
         }

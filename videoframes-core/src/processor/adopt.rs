@@ -3,21 +3,20 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::keys::{latest_claim_first, result_folder};
+use super::keys::{is_archive, latest_claim_first, result_folder};
 use super::ownership;
-use super::renditions::{is_archive, of_archive};
 use super::subject::Operation;
 use super::verdict::{Unusable, Verdict};
+use super::{outputs, renditions};
 use crate::archive::{MANIFEST_NAME, Manifest};
 use crate::digest::{self, ReadError};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
+use crate::limits::MANIFEST_BYTES;
 use crate::source::Source;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
 
 /// Number of objects per list request.
 const PAGE: usize = 100;
-/// Maximum size of a manifest in bytes.
-const MANIFEST_BYTES: u64 = 1 << 30;
 
 /// Adopts the object under a key that the client chose, if this job wrote the object.
 ///
@@ -81,14 +80,15 @@ async fn archives(stores: &Stores, job: &VideoJob) -> Result<Vec<ObjectKey>, Ver
     }
 }
 
-/// Reads a whole archive and returns its content and checksum, with the renditions next to it.
+/// Reads a whole archive and returns its content and checksum, with the other outputs next to it.
 pub(super) async fn read(
     stores: &Stores,
     key: &ObjectKey,
     found: &ObjectInfo,
     job: &VideoJob,
 ) -> Result<JobResult, Unusable> {
-    let renditions = of_archive(stores, job, key).await?;
+    let renditions = renditions::of_archive(stores, job, key).await?;
+    let outputs = outputs::of_archive(stores, job, key).await?;
     let version = ObjectVersion::with_etag(&found.etag);
     let opened = stores.results().open(key, &version).await;
     let source = opened.map_err(Unusable::of_request)?.source;
@@ -107,6 +107,7 @@ pub(super) async fn read(
         frames: manifest.frames.len() as u64,
         partial: manifest.partial,
         renditions,
+        outputs,
     })
 }
 

@@ -20,6 +20,30 @@ pub(super) fn result_folder(job: JobId) -> String {
     format!("{RESULTS}/{job}/")
 }
 
+/// Suffix of an archive key, which other outputs do not have.
+const ARCHIVE: &str = ".zip";
+
+/// Returns the key of an archive without suffix, which begins the keys of its other outputs.
+pub(super) fn archive_stem(archive: &ObjectKey) -> &str {
+    let archive = archive.as_str();
+    archive.strip_suffix(ARCHIVE).unwrap_or(archive)
+}
+
+/// Returns whether a key in the result folder of a job is an archive.
+pub(super) fn is_archive(key: &ObjectKey) -> bool {
+    key.as_str().ends_with(ARCHIVE)
+}
+
+/// Returns the key of the archive that belongs to an object in the result folder of a job; for an archive, its own key.
+///
+/// Returns `None` for an object that is no output of a job.
+pub(super) fn archive_of(key: &ObjectKey) -> Option<String> {
+    let mut components = key.as_str().splitn(3, '/');
+    let (results, job, output) = (components.next()?, components.next()?, components.next()?);
+    let epoch = output.split(['.', '/']).next()?;
+    Some(format!("{results}/{job}/{epoch}{ARCHIVE}"))
+}
+
 /// Sorts archives in the folder of one job: the archive of the latest claim first.
 ///
 /// Epochs increase with every claim, also after an accepted restore. Times of the store do not: a late worker writes after
@@ -31,7 +55,7 @@ pub(super) fn latest_claim_first<T>(archives: &mut [T], key: impl Fn(&T) -> &Obj
 /// Returns the epoch in the key of an archive; `None` for a name that no worker chooses.
 fn epoch_of(key: &ObjectKey) -> Option<i64> {
     let (_, name) = key.as_str().rsplit_once('/')?;
-    name.strip_suffix(".zip")?.parse().ok()
+    name.strip_suffix(ARCHIVE)?.parse().ok()
 }
 
 /// Returns the key of the restore mark, which the sweep of results ignores.
@@ -58,6 +82,18 @@ pub(super) fn probe() -> Option<ObjectKey> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_archive_of_an_output_is_found() {
+        for (key, archive) in [
+            ("results/j/3.zip", "results/j/3.zip"),
+            ("results/j/12.1.mp4", "results/j/12.zip"),
+            ("results/j/12.storyboard/sheet-000.jpg", "results/j/12.zip"),
+            ("results/j/odd", "results/j/odd.zip"),
+        ] {
+            assert_eq!(archive_of(&key.parse().unwrap()).as_deref(), Some(archive));
+        }
+    }
 
     #[test]
     fn archives_are_ordered_by_their_claims() {

@@ -25,6 +25,7 @@ mod mark;
 mod member;
 mod monitor;
 mod orphans;
+mod outputs;
 mod owner;
 mod ownership;
 mod parts;

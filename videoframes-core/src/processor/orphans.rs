@@ -4,14 +4,24 @@
 use super::keys::object_key;
 use super::ownership;
 use super::parts::Parts;
-use super::renditions;
+use super::{outputs, renditions};
 use crate::error::chain;
 use crate::jobs::{JobStatus, VideoJob};
 use crate::storage::{ObjectKey, ObjectVersion, StorageError};
 
 /// Deletes the outputs of a job without a result: the client may need their keys for another job.
 pub(super) async fn remove(parts: &Parts, job: &VideoJob) {
-    for key in keys(job) {
+    let mut keys = keys(job);
+    for folder in folders(job) {
+        match outputs::list(&parts.stores, &folder).await {
+            Ok(objects) => keys.extend(objects.into_keys()),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, %folder, "failed to list orphaned objects");
+            }
+        }
+    }
+    for key in keys {
         if let Err(error) = remove_one(parts, job, &key).await {
             tracing::warn!(error, %key, "failed to delete an orphaned object");
         }
@@ -38,7 +48,19 @@ async fn remove_one(parts: &Parts, job: &VideoJob, key: &ObjectKey) -> Result<()
     results.delete(key).await.map_err(|error| chain(&error))
 }
 
-/// Returns the keys that the job may have written.
+/// Returns the folders that the job may have written.
+fn folders(job: &VideoJob) -> Vec<ObjectKey> {
+    let Some(archive) = job.output_key.as_deref().and_then(|key| object_key(key).ok()) else {
+        return Vec::new();
+    };
+    let kinds = job.options.get().map(|options| options.outputs.kinds());
+    let kinds = kinds.unwrap_or_default().into_iter();
+    kinds
+        .filter_map(|kind| outputs::folder(&archive, kind).ok())
+        .collect()
+}
+
+/// Returns the keys of single objects that the job may have written.
 fn keys(job: &VideoJob) -> Vec<ObjectKey> {
     let Some(archive) = job.output_key.as_deref().and_then(|key| object_key(key).ok()) else {
         return Vec::new();

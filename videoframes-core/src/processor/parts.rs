@@ -12,7 +12,7 @@ use super::member::FleetMember;
 use super::monitor::Monitor;
 use super::rate::Rates;
 use crate::compress::Compressor;
-use crate::extract::FrameExtractor;
+use crate::extract::{FrameExtractor, PictureEncoder};
 use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
 use crate::queue::Queue;
@@ -49,6 +49,8 @@ pub struct Parts {
     pub(super) extractor: Arc<dyn FrameExtractor>,
     /// Encoder of renditions, if any.
     pub(super) compressor: Option<Arc<dyn Compressor>>,
+    /// Encoder of composed pictures, if any.
+    pub(super) encoder: Option<Arc<dyn PictureEncoder>>,
     /// Directory for local copies of sources, for decoders that need files.
     pub(super) scratch: Scratch,
     /// Rules for new objects.
@@ -70,6 +72,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Parts")
             .field("stores", &self.stores)
             .field("compressor", &self.compressor.is_some())
+            .field("encoder", &self.encoder.is_some())
             .field("scratch", &self.scratch)
             .field("rules", &self.rules)
             .finish_non_exhaustive()
@@ -91,6 +94,7 @@ impl Parts {
             stores: Stores::one(storage),
             extractor,
             compressor: None,
+            encoder: None,
             scratch: Scratch::default(),
             rules: Rules::default(),
             outbox: Notify::new(),
@@ -113,6 +117,15 @@ impl Parts {
     pub fn with_compressor(self, compressor: Arc<dyn Compressor>) -> Self {
         Self {
             compressor: Some(compressor),
+            ..self
+        }
+    }
+
+    /// Adds an encoder of composed pictures. Without an encoder, jobs with storyboards or contact sheets are left to other
+    /// workers.
+    pub fn with_encoder(self, encoder: Arc<dyn PictureEncoder>) -> Self {
+        Self {
+            encoder: Some(encoder),
             ..self
         }
     }

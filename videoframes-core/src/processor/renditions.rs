@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fault::{self, Point};
-use super::keys::object_key;
+use super::keys::{archive_stem, object_key};
 use super::ownership;
 use super::verdict::{Unusable, Verdict};
 use crate::compress::{Compressed, Describe, VideoTarget};
@@ -16,8 +16,6 @@ use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions,
 
 /// Metadata name of a rendition's properties, as JSON.
 const RENDITION: &str = "vf-rendition";
-/// Suffix of an archive key, which renditions do not have.
-const ARCHIVE: &str = ".zip";
 
 /// Returns the key of the rendition at `index`, next to the archive: `3.zip`, `3.1.mp4`.
 pub(super) fn key(
@@ -25,30 +23,14 @@ pub(super) fn key(
     index: usize,
     request: &RenditionRequest,
 ) -> Result<ObjectKey, Verdict> {
-    let archive = archive.as_str();
-    let stem = archive.strip_suffix(ARCHIVE).unwrap_or(archive);
+    let stem = archive_stem(archive);
     let extension = request.options.container().extension();
     object_key(&format!("{stem}.{}.{extension}", index + 1))
-}
-
-/// Returns the key of the archive that belongs to an object in the result folder of a job; for an archive,
-/// its own key.
-///
-/// Returns `None` for an object that is neither archive nor rendition.
-pub(super) fn archive_of(key: &ObjectKey) -> Option<String> {
-    let (folder, name) = key.as_str().rsplit_once('/')?;
-    let epoch = name.split('.').next()?;
-    Some(format!("{folder}/{epoch}{ARCHIVE}"))
 }
 
 /// Returns whether an object is a rendition of any job, under any key.
 pub(super) fn is_rendition(object: &ObjectInfo) -> bool {
     object.metadata.contains_key(RENDITION)
-}
-
-/// Returns whether a key in the result folder of a job is an archive.
-pub(super) fn is_archive(key: &ObjectKey) -> bool {
-    key.as_str().ends_with(ARCHIVE)
 }
 
 /// The renditions of a claim: existing ones of an earlier attempt, and missing ones.
@@ -244,17 +226,6 @@ mod tests {
                 key(&archive, 1, &vp9).unwrap(),
             ];
             assert_eq!(keys.map(|key| key.to_string()), [first, second]);
-        }
-    }
-
-    #[test]
-    fn the_archive_of_a_rendition_is_found() {
-        for (key, archive) in [
-            ("results/j/3.zip", "results/j/3.zip"),
-            ("results/j/12.1.mp4", "results/j/12.zip"),
-            ("results/j/odd", "results/j/odd.zip"),
-        ] {
-            assert_eq!(archive_of(&key.parse().unwrap()).as_deref(), Some(archive));
         }
     }
 }

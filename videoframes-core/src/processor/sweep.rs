@@ -4,10 +4,9 @@ use std::time::SystemTime;
 
 use super::config::{ProcessorConfig, Timing};
 use super::fault::{self, Point};
-use super::keys::{RESULTS, is_probe};
+use super::keys::{RESULTS, archive_of, is_probe};
 use super::lost::{Row, may_be_lost};
 use super::parts::Parts;
-use super::renditions::archive_of;
 use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{ErrorCode, JobId, JobRepoError, SweepTerms};
@@ -129,7 +128,7 @@ async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fa
     let row = parts.repo.get(job).await?;
     // An unfinished job may still adopt the object.
     let unfinished = row.as_ref().is_some_and(|job| !job.status.is_terminal());
-    // A rendition belongs to the same result as its archive.
+    // Additional outputs belong to the same result as their archive.
     let Some(archive) = archive_of(&object.key).filter(|_| !unfinished) else {
         return Ok(Fate::Keep);
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::jobs::{Backlog, JobStatus, RenditionRequest, RenditionResult, Unfinished};
+use crate::jobs::{Backlog, JobStatus, OutputResult, RenditionRequest, RenditionResult, Unfinished};
 
 pub(super) fn job_ended(outcome: &'static str, error: Option<&str>, took: Duration) {
     let error = error.unwrap_or_default().to_owned();
@@ -122,6 +122,13 @@ pub(super) fn renditions(requests: &[RenditionRequest], results: &[RenditionResu
             RenditionResult::Failed { .. } => "failed",
         };
         counter!("videoframes_renditions_total", "outcome" => outcome, "codec" => codec).increment(1);
+    }
+}
+
+/// Counts the outputs that a job composed of frames.
+pub(super) fn outputs(results: &[OutputResult]) {
+    for result in results {
+        counter!("videoframes_outputs_total", "kind" => result.kind.as_str()).increment(1);
     }
 }
 

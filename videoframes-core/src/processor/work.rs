@@ -1,6 +1,5 @@
 //! The work of one attempt at a claimed job: check, extract, write. Does not change the row of the job.
 
-use std::iter;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -10,6 +9,7 @@ use super::config::ProcessorConfig;
 use super::fault::{self, Point};
 use super::heartbeat::State;
 use super::keys::{RESULTS, object_key, result_folder};
+use super::outputs::{self, OutputSet};
 use super::ownership;
 use super::parts::Parts;
 use super::renditions::{self, RenditionSet};
@@ -17,11 +17,11 @@ use super::stop::Stop;
 use super::subject::Operation;
 use super::telemetry;
 use super::verdict::Verdict;
-use crate::archive::ZipObject;
+use crate::archive::{Written, ZipObject};
 use crate::compress::CompressProgress;
 use crate::digest;
 use crate::jobs::{ErrorCode, JobOptions, JobResult, Lease, SourceRef, Stage, VideoJob, WorkHash};
-use crate::pipeline::{Error, Pipeline, RenditionOutcome};
+use crate::pipeline::{AdditionalOutputs, Error, Pipeline, RenditionOutcome, Summary};
 use crate::storage::{
     IfExists, ObjectInfo, ObjectKey, ObjectVersion, Opened, PutOptions, Storage, StorageError,
 };
@@ -65,20 +65,15 @@ impl Work {
         if let Some(done) = self.reusable_result(&hash, options).await {
             return Ok((done, Some(hash)));
         }
-        if self.parts.compressor.is_none() && !options.renditions.is_empty() {
-            let message = "this worker does not support renditions";
-            return Err(Verdict::retryable(ErrorCode::Unsupported, message));
-        }
+        self.check_encoders(options)?;
         fault::reached(Point::Prepared);
 
         self.state.enter(Stage::Extract);
         let key = self.target()?;
         let target = self.archive(&key);
-        let wanted = self.unless_stopped(RenditionSet::new(&self.parts.stores, &self.job, options, &key));
-        let wanted = wanted.await?;
-        let pipeline = self.pipeline(options);
-        let request = options.request();
-        let run = pipeline.extract_with_renditions(video, &request, &wanted.missing, &target);
+        let wanted = self.unless_stopped(self.wanted(&key, options)).await?;
+        let (pipeline, request, outputs) = (self.pipeline(options), options.request(), wanted.missing());
+        let run = pipeline.extract_with_outputs(video, &request, &outputs, &target);
         let summary = match run.await {
             Ok(summary) => summary,
             Err(error) => return self.unless_stopped(self.recover(&key, &error)).await,
@@ -94,34 +89,62 @@ impl Work {
             let message = format!("'{}' was replaced while it was read", source.key);
             // Only the holder of the lease may discard these objects: another attempt may have adopted them.
             return Err(Verdict {
-                discard: iter::once(&key).chain(wanted.keys()).cloned().collect(),
+                discard: wanted.keys(&key, &summary),
                 ..Verdict::permanent(ErrorCode::InputChanged, message)
             });
         }
-        let frames = summary.manifest.frames.len() as u64;
-        telemetry::extracted(frames, summary.work.bytes_read, written.size);
-        for warning in &summary.warnings {
-            tracing::warn!(warning, "result differs from the request");
+        report(&summary, written.size);
+        let result = self.result(&key, written, summary, (wanted, options));
+        Ok((self.unless_stopped(result).await?, Some(hash)))
+    }
+
+    /// Fails if another worker has to make the outputs.
+    fn check_encoders(&self, options: &JobOptions) -> Result<(), Verdict> {
+        let lacks = |outputs| {
+            let message = format!("this worker does not support {outputs}");
+            Err(Verdict::retryable(ErrorCode::Unsupported, message))
+        };
+        if self.parts.compressor.is_none() && !options.renditions.is_empty() {
+            return lacks("renditions");
         }
-        for rendition in &summary.renditions {
-            if let RenditionOutcome::Made(video) = rendition {
-                for warning in &video.warnings {
-                    tracing::warn!(warning, codec = video.codec, "rendition differs from the request");
-                }
-            }
+        if self.parts.encoder.is_none() && !options.outputs.kinds().is_empty() {
+            return lacks("storyboards and contact sheets");
         }
-        let renditions = wanted.results(&options.renditions, summary.renditions);
+        Ok(())
+    }
+
+    /// Searches for outputs of earlier attempts.
+    async fn wanted(&self, key: &ObjectKey, options: &JobOptions) -> Result<Wanted, Verdict> {
+        let stores = &self.parts.stores;
+        Ok(Wanted {
+            renditions: RenditionSet::new(stores, &self.job, options, key).await?,
+            composed: OutputSet::new(stores, &self.job, options, key).await?,
+        })
+    }
+
+    /// Returns the result after the archive is complete.
+    async fn result(
+        &self,
+        key: &ObjectKey,
+        written: Written,
+        summary: Summary,
+        (wanted, options): (Wanted, &JobOptions),
+    ) -> Result<JobResult, Verdict> {
+        let stores = &self.parts.stores;
+        let renditions = wanted.renditions.results(&options.renditions, summary.renditions);
         telemetry::renditions(&options.renditions, &renditions);
-        let result = JobResult {
-            bucket: self.parts.stores.bucket().map(str::to_owned),
+        let outputs = wanted.composed.results(stores, &self.job).await?;
+        telemetry::outputs(&outputs);
+        Ok(JobResult {
+            bucket: stores.bucket().map(str::to_owned),
             key: key.to_string(),
             size: written.size,
             sha256: written.sha256,
-            frames,
+            frames: summary.manifest.frames.len() as u64,
             partial: summary.manifest.partial,
             renditions,
-        };
-        Ok((result, Some(hash)))
+            outputs,
+        })
     }
 
     fn check_size(&self, source: &SourceRef, info: &ObjectInfo, options: &JobOptions) -> Result<(), Verdict> {
@@ -177,7 +200,10 @@ impl Work {
         if !is_own || result.frames > limits.frames || result.size > limits.output_bytes {
             return None;
         }
-        if !renditions::still_exist(&self.parts.stores, &result.renditions).await {
+        let stores = &self.parts.stores;
+        if !renditions::still_exist(stores, &result.renditions).await
+            || !outputs::still_exist(stores, &result.outputs).await
+        {
             return None;
         }
         let key: ObjectKey = result.key.parse().ok()?;
@@ -240,6 +266,10 @@ impl Work {
                 compressing.enter(Stage::Compress);
                 compressing.progress(frames, total);
             });
+        let pipeline = match &self.parts.encoder {
+            Some(encoder) => pipeline.encoder(Arc::clone(encoder)),
+            None => pipeline,
+        };
         match &self.parts.compressor {
             Some(compressor) => pipeline.compressor(Arc::clone(compressor)),
             None => pipeline,
@@ -250,11 +280,9 @@ impl Work {
     /// taken.
     async fn recover(&self, key: &ObjectKey, error: &Error) -> Result<Done, Verdict> {
         use crate::archive::ArchiveError;
-        let taken = matches!(
-            error,
-            Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(_)))
-        );
-        if taken {
+        if let Error::Archive(ArchiveError::Storage(StorageError::AlreadyExists(name))) = error
+            && name == key.as_str()
+        {
             let stores = &self.parts.stores;
             let found = stores
                 .results()
@@ -272,6 +300,47 @@ impl Work {
             return Err(Verdict::retryable(ErrorCode::Internal, message));
         }
         Err(Verdict::from_pipeline_error(error))
+    }
+}
+
+/// The outputs of a claim in addition to the archive.
+struct Wanted {
+    renditions: RenditionSet,
+    composed: OutputSet,
+}
+
+impl Wanted {
+    /// Returns the outputs that no earlier attempt made.
+    fn missing(&self) -> AdditionalOutputs {
+        AdditionalOutputs::default()
+            .renditions(self.renditions.missing.clone())
+            .compositions(self.composed.missing.clone())
+    }
+
+    /// Returns the keys of all objects of this attempt.
+    fn keys(&self, archive: &ObjectKey, summary: &Summary) -> Vec<ObjectKey> {
+        let manifests = summary.compositions.iter().map(|made| &made.manifest);
+        let mut keys = self.composed.keys(manifests);
+        keys.push(archive.clone());
+        keys.extend_from_slice(self.renditions.keys());
+        keys
+    }
+}
+
+/// Counts the pictures, and logs the differences from the request.
+fn report(summary: &Summary, archive_bytes: u64) {
+    let frames = summary.manifest.frames.len() as u64;
+    telemetry::extracted(frames, summary.work.bytes_read, archive_bytes);
+    let composed = summary.compositions.iter().flat_map(|made| &made.warnings);
+    for warning in summary.warnings.iter().chain(composed) {
+        tracing::warn!(warning, "result differs from the request");
+    }
+    for rendition in &summary.renditions {
+        if let RenditionOutcome::Made(video) = rendition {
+            for warning in &video.warnings {
+                tracing::warn!(warning, codec = video.codec, "rendition differs from the request");
+            }
+        }
     }
 }
 

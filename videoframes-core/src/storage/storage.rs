@@ -35,8 +35,8 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Starts to write an object.
     ///
-    /// With [`IfExists::Refuse`](super::IfExists::Refuse), an existing object fails with [`StorageError::AlreadyExists`] here if the
-    /// check is free, else in [`Sink::finish`]. Call [`Storage::head`] before expensive work.
+    /// With [`IfExists::Refuse`](super::IfExists::Refuse), an existing object fails with [`StorageError::AlreadyExists`] and its key
+    /// here if the check is free, else in [`Sink::finish`]. Call [`Storage::head`] before expensive work.
     async fn create(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<dyn Sink>, StorageError>;
 
     /// Deletes an object. Idempotent: a missing object is not an error.

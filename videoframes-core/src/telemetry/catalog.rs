@@ -101,6 +101,11 @@ pub const METRICS: &[Metric] = &[
         ("codec", &["h264", "hevc", "av1", "vp9"]),
     ])),
     counter(
+        "videoframes_outputs_total",
+        "Storyboards and contact sheets of completed jobs.",
+    )
+    .labels(Labels::Product(&[("kind", &["storyboard", "sheet"])])),
+    counter(
         "videoframes_results_reused_total",
         "Jobs completed with the result of an earlier job with the same source and options.",
     ),

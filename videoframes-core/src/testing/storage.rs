@@ -94,8 +94,8 @@ async fn objects_are_written_atomically(storage: &dyn Storage) {
 
     let refused = write(storage, &key, IfExists::Refuse, &["unasked"]).await;
     assert!(
-        matches!(refused, Err(StorageError::AlreadyExists(_))),
-        "an object is not replaced without permission"
+        matches!(refused, Err(StorageError::AlreadyExists(name)) if name == key.as_str()),
+        "an object is not replaced without permission, and the error has its key"
     );
     holds(storage, &key, b"first version").await;
     for end in [Ending::Abort, Ending::Drop] {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261128_000006_restore",
     "m20261128_000007_legal_hold",
     "m20261129_000008_fleet",
+    "m20261129_000009_outputs",
 ];
 
 #[tokio::test]

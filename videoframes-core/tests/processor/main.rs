@@ -4,6 +4,7 @@
 mod events;
 mod faulty;
 mod outages;
+mod outputs;
 mod renditions;
 mod restore;
 mod setup;
@@ -403,7 +404,8 @@ async fn no_job_starts_while_the_store_is_unavailable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_replaced_during_the_extraction_has_no_result() {
     let setup = Setup::new().await;
-    setup.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    let request = r#"{"version": 1, "source": {"key": "v.mp4"}, "outputs": {"storyboard": {}, "sheet": {}}}"#;
+    setup.ask(request).await;
     setup.replace_when_read("v.mp4");
     setup.run(Until::Idle).await;
     let job = setup.only_job().await;
@@ -440,6 +442,7 @@ async fn a_worker_without_lease_does_not_remove_an_adopted_archive() {
         frames: 1,
         partial: false,
         renditions: Vec::new(),
+        outputs: Vec::new(),
     };
     setup.repo.heal();
     let adopted = Outcome::Completed(result.clone(), None);

@@ -141,7 +141,9 @@ impl Setup {
         }
         let compressor = FfmpegCompressor::new(&FfmpegExtractor::default());
         let parts = parts.with_stores(stores).with_rules(self.rules.clone());
-        let parts = parts.with_compressor(Arc::new(compressor));
+        let parts = parts
+            .with_compressor(Arc::new(compressor))
+            .with_encoder(Arc::new(FfmpegExtractor::default()));
         Processor::new(parts, self.config.clone())
     }
 

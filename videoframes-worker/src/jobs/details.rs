@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use videoframes_console::{Failure, to_json};
 use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
-use videoframes_core::jobs::{RenditionObject, RenditionResult, VideoJob};
+use videoframes_core::jobs::{OutputResult, RenditionObject, RenditionResult, VideoJob};
 use videoframes_core::text::printable;
 
 use super::args::JobArgs;
@@ -75,6 +75,12 @@ fn details(job: &VideoJob, now: UnixMillis) -> String {
                 .iter()
                 .map(|rendition| ("rendition", line(rendition))),
         );
+        lines.extend(
+            result
+                .outputs
+                .iter()
+                .map(|output| (output.kind.as_str(), summary(output))),
+        );
     }
     if let Some(finished) = job.finished_at {
         lines.push(("finished", finished.to_string()));
@@ -83,6 +89,13 @@ fn details(job: &VideoJob, now: UnixMillis) -> String {
         .iter()
         .map(|(name, value)| format!("{name:<13} {}\n", printable(value)))
         .collect()
+}
+
+fn summary(output: &OutputResult) -> String {
+    format!(
+        "{}: {} frames, {} files, {} bytes",
+        output.key, output.frames, output.files, output.size
+    )
 }
 
 fn line(rendition: &RenditionResult) -> String {

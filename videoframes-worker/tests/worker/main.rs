@@ -22,6 +22,7 @@ mod notifications;
 mod operate;
 mod operations;
 mod outages;
+mod outputs;
 mod permissions;
 mod place;
 mod process;

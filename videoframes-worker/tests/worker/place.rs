@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
@@ -440,12 +440,37 @@ impl Place {
                 for rendition in row["result"]["renditions"].as_array().into_iter().flatten() {
                     self.check_rendition(rendition);
                 }
+                for output in row["result"]["outputs"].as_array().into_iter().flatten() {
+                    self.check_output(output);
+                }
             }
         }
         assert_eq!(self.decoders(), Vec::<i32>::new(), "no decoder is left");
         assert_eq!(self.unfinished(), 0, "no half-written object is left");
         assert_eq!(self.scratch(), Vec::<PathBuf>::new(), "no scratch folder is left");
         rows
+    }
+
+    /// Asserts that the files of an output exist as reported.
+    fn check_output(&self, output: &Value) {
+        let manifest = self.get(output["manifest"].as_str().unwrap()).unwrap();
+        let main = output["key"].as_str().unwrap();
+        let folder = &main[..=main.rfind('/').unwrap()];
+        let content: Value = serde_json::from_slice(&manifest).unwrap();
+        let frames = content["frames"].as_array().unwrap();
+        assert_eq!(output["frames"], frames.len(), "{output}");
+        let files = content["files"].as_array().into_iter().flatten();
+        let names = frames.iter().map(|frame| &frame["file"]).chain(files);
+        let names: BTreeSet<&str> = names.map(|name| name.as_str().unwrap()).collect();
+        let sizes = names
+            .iter()
+            .map(|name| self.get(&format!("{folder}{name}")).unwrap().len());
+        let size = sizes.sum::<usize>() + manifest.len();
+        assert_eq!(
+            (&output["files"], &output["size"]),
+            (&json!(names.len() + 1), &json!(size))
+        );
+        assert_eq!(output["sha256"], sha256(&self.get(main).unwrap()), "{output}");
     }
 
     /// Asserts that a rendition exists as reported, and plays.
@@ -455,14 +480,7 @@ impl Place {
         }
         let bytes = self.get(rendition["key"].as_str().unwrap()).unwrap();
         assert_eq!(rendition["size"], bytes.len(), "{rendition}");
-        let mut digest = Sha256::new();
-        digest.update(&bytes);
-        let sha256: String = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(rendition["sha256"], sha256.as_str(), "{rendition}");
+        assert_eq!(rendition["sha256"], sha256(&bytes), "{rendition}");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bytes).unwrap();
         let mut probe = Command::new("ffprobe");
@@ -568,4 +586,14 @@ pub(crate) fn wait(what: &str, mut so: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    digest.update(bytes);
+    digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -23,7 +23,7 @@ use crate::video::TimelineBuilder;
 type Stopped = Interruption<ExtractError>;
 
 /// Outputs of a decode in addition to pictures.
-pub(crate) struct AdditionalOutputs<'a> {
+pub(crate) struct VideoOutputs<'a> {
     /// Whether ffmpeg applies the rotation to all outputs.
     pub(crate) autorotate: bool,
     /// Options before the input.
@@ -48,7 +48,7 @@ pub(crate) struct AdditionalOutputs<'a> {
 pub(crate) fn extract(
     invocation: Invocation<'_>,
     capable: &Capable,
-    mut additional: Option<AdditionalOutputs<'_>>,
+    mut additional: Option<VideoOutputs<'_>>,
     pictures: PictureSender<'_>,
 ) -> Result<ExtractReport, Stopped> {
     let mut request = capable.request.clone();
@@ -112,7 +112,7 @@ pub(crate) fn extract(
 fn start<'a>(
     invocation: Invocation<'a>,
     request: &ExtractRequest,
-    mut additional: Option<&mut AdditionalOutputs<'_>>,
+    mut additional: Option<&mut VideoOutputs<'_>>,
 ) -> Result<Decode<'a>, ExtractError> {
     let Invocation {
         programs,
@@ -200,7 +200,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// Takes the next event of the decode. Also passes frames to the additional outputs.
-    fn take(&mut self, event: Event, additional: Option<&mut AdditionalOutputs<'_>>) -> Result<(), Stopped> {
+    fn take(&mut self, event: Event, additional: Option<&mut VideoOutputs<'_>>) -> Result<(), Stopped> {
         match event {
             Event::Decoded(Frame { interlaced: true, .. }) if self.request.looks_for_interlaced() => {
                 return Err(Interruption::Surprise(Surprise::Interlaced));

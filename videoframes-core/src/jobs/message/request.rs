@@ -82,11 +82,13 @@ impl JobRequest {
         self.content.as_ref().ok().map(|content| &content.source)
     }
 
-    /// Returns whether the request writes videos under keys that the client chose, where store events may
-    /// report them as new objects.
-    pub(crate) fn writes_videos(&self) -> bool {
+    /// Returns whether the request writes renditions or composed outputs under keys that the client chose, where store
+    /// events may report them as new objects.
+    pub(crate) fn has_additional_objects(&self) -> bool {
+        let has_outputs =
+            |options: &JobOptions| !options.renditions.is_empty() || !options.outputs.kinds().is_empty();
         let content = self.content.as_ref();
-        content.is_ok_and(|content| content.output_key.is_some() && !content.options.renditions.is_empty())
+        content.is_ok_and(|content| content.output_key.is_some() && has_outputs(&content.options))
     }
 
     /// Returns the reason why the request is invalid, if it is.

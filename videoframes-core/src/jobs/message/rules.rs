@@ -10,8 +10,9 @@ use crate::storage::ObjectKey;
 
 /// Fields that the request of a rule may have: those of the message format that are not specific to one
 /// video.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "selection",
+    "filters",
     "range",
     "picture",
     "names",
@@ -20,6 +21,7 @@ const FIELDS: [&str; 9] = [
     "output",
     "client_metadata",
     "renditions",
+    "outputs",
 ];
 /// Placeholder for the key of the source in an output key.
 const KEY: &str = "{key}";

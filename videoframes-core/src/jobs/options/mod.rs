@@ -2,10 +2,12 @@
 
 mod limits;
 mod options;
+mod outputs;
 mod picture;
 mod selection;
 mod value;
 
 pub use self::limits::RequestedLimits;
 pub use self::options::JobOptions;
+pub use self::outputs::{ContactSheetOptions, JobOutputs, OutputFrames, StoryboardOptions};
 pub use self::value::InvalidOptions;

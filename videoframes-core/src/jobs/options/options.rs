@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::limits::RequestedLimits;
+use super::outputs::{JobOutputs, OutputsForm};
 use super::picture::PictureForm;
 use super::selection::{FiltersForm, RangeForm, SelectionForm};
 use super::value::{InvalidOptions, Text, invalid};
 use crate::archive::NameTemplate;
 use crate::extract::PictureOptions;
+use crate::jobs::outputs::OutputKind;
 use crate::jobs::renditions::{MAX_RENDITIONS, RenditionForm, RenditionRequest};
-use crate::pipeline::{OnDamage, Request};
+use crate::pipeline::{CompositionRequest, OnDamage, Request};
 use crate::select::{Filters, Range, Selection};
 use crate::video::StreamChoice;
 
@@ -36,6 +38,8 @@ pub struct JobOptions {
     pub limits: RequestedLimits,
     /// Renditions to make in addition to the archive.
     pub renditions: Vec<RenditionRequest>,
+    /// Pictures, and files that are composed of frames.
+    pub outputs: JobOutputs,
 }
 
 impl JobOptions {
@@ -45,8 +49,18 @@ impl JobOptions {
     /// # Errors
     /// Fails for an invalid value, with the name of the field.
     pub fn from_json(value: &Value) -> Result<Self, InvalidOptions> {
-        let form: Form =
+        let mut form: Form =
             serde_path_to_error::deserialize(value).map_err(|e| InvalidOptions(e.to_string()))?;
+        let renditions = std::mem::take(&mut form.outputs.renditions);
+        if !renditions.is_empty() {
+            if !form.renditions.is_empty() {
+                return Err(invalid(
+                    "outputs.renditions",
+                    "and 'renditions' exclude each other",
+                ));
+            }
+            form.renditions = renditions;
+        }
         let selection = form.selection.map(SelectionForm::read).transpose()?;
         let range = form.range.read()?;
         if selection.as_ref().is_some_and(Selection::is_absolute) && range != Range::default() {
@@ -67,6 +81,11 @@ impl JobOptions {
             form.read()
                 .map_err(|(field, why)| invalid(&format!("renditions[{index}].{field}"), why))
         });
+        let renditions: Vec<RenditionRequest> = renditions.collect::<Result<_, _>>()?;
+        let outputs = form.outputs.read()?;
+        if !outputs.pictures && outputs.kinds().is_empty() && renditions.is_empty() {
+            return Err(invalid("outputs", "must have an archive or another output"));
+        }
         Ok(Self {
             stream: form.stream.map(|stream| stream.read("stream")).transpose()?,
             selection,
@@ -82,7 +101,8 @@ impl JobOptions {
                 OnDamageForm::Partial => OnDamage::Partial,
             },
             limits: form.limits,
-            renditions: renditions.collect::<Result<_, _>>()?,
+            renditions,
+            outputs,
         })
     }
 
@@ -101,6 +121,7 @@ impl JobOptions {
             },
             limits: self.limits,
             renditions: self.renditions.iter().map(RenditionForm::new).collect(),
+            outputs: OutputsForm::new(&self.outputs),
         };
         serde_json::to_value(form).unwrap_or_default()
     }
@@ -115,15 +136,30 @@ impl JobOptions {
         .to_json()
     }
 
-    /// Returns the request for the pipeline.
+    /// Returns the outputs that are composed of frames, with their requests.
+    pub(crate) fn compositions(&self) -> Vec<(OutputKind, CompositionRequest)> {
+        let outputs = &self.outputs;
+        let request = |kind| Some((kind, outputs.request(kind, self.stream, self.on_damage)?));
+        outputs.kinds().into_iter().filter_map(request).collect()
+    }
+
+    /// Returns the request for the pictures.
     #[must_use]
     pub fn request(&self) -> Request {
         let default = Request::default();
+        let (selection, range, filters) = match self.outputs.pictures {
+            true => (self.selection.clone(), self.range, self.filters),
+            false => (
+                Some(Selection::Frames(Vec::new())),
+                default.range,
+                default.filters,
+            ),
+        };
         Request {
             stream: self.stream,
-            selection: self.selection.clone().unwrap_or(default.selection),
-            range: self.range,
-            filters: self.filters,
+            selection: selection.unwrap_or(default.selection),
+            range,
+            filters,
             picture: self.picture,
             names: self.names.clone(),
             layout: default.layout,
@@ -153,6 +189,8 @@ struct Form {
     limits: RequestedLimits,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     renditions: Vec<RenditionForm>,
+    #[serde(default, skip_serializing_if = "OutputsForm::is_default")]
+    outputs: OutputsForm,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -187,6 +225,9 @@ mod tests {
             json!({"selection": {"scene": 30.5}, "filters": {"skip_black": true, "skip_blurred": 80, "dedupe": 0}}),
             json!({"selection": {"best_of": "1m"}, "range": {"start": 5}, "filters": {"dedupe": "4"}}),
             json!({"selection": {"thumbnail": true}, "filters": {}}),
+            json!({"outputs": {"storyboard": {}, "sheet": {"columns": 6, "background": "#fff", "header": false}}}),
+            json!({"outputs": {"archive": false, "storyboard": {"selection": {"count": 9}, "rows": 2,
+                "range": {"end": "1m"}, "picture": {"format": "webp", "max_width": 320}}}}),
         ] {
             let options = JobOptions::from_json(&value).unwrap();
             let canonical = options.to_json();
@@ -213,6 +254,10 @@ mod tests {
         assert_eq!(
             canonical(json!({"picture": {"format": "raw"}})),
             canonical(json!({"picture": {"format": "RAW", "pixels": "RGB24"}}))
+        );
+        assert_eq!(
+            canonical(json!({"renditions": [{"max_height": 720}], "outputs": {"archive": true}})),
+            canonical(json!({"outputs": {"renditions": [{"max_height": 720}]}}))
         );
     }
 
@@ -265,6 +310,24 @@ mod tests {
             (json!({"renditions": [{"audio": "mp3"}]}), "renditions[0].audio"),
             (json!({"renditions": [{"max_bytes": 0}]}), "renditions[0]"),
             (json!({"renditions": vec![json!({}); 9]}), "renditions"),
+            (json!({"outputs": {"archive": false}}), "another output"),
+            (
+                json!({"outputs": {"sheet": {"columns": 0}}}),
+                "outputs.sheet.columns",
+            ),
+            (
+                json!({"outputs": {"sheet": {"background": "nice"}}}),
+                "outputs.sheet.background",
+            ),
+            (
+                json!({"outputs": {"storyboard": {"picture": {"format": "npy"}}}}),
+                "outputs.storyboard.picture.format",
+            ),
+            (
+                json!({"outputs": {"storyboard": {"selection": {"at": [1]}, "range": {"end": 2}}}}),
+                "outputs.storyboard.range",
+            ),
+            (json!({"outputs": {"storyboard": 5}}), "outputs.storyboard"),
         ] {
             let message = JobOptions::from_json(&value).unwrap_err().to_string();
             assert!(message.contains(word), "{value}: {message}");

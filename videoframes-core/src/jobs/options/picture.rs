@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::value::{InvalidOptions, invalid};
 use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 #[serde(default)]
 pub(super) struct PictureForm {
     format: String,
@@ -87,7 +87,7 @@ impl PictureForm {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DeinterlaceForm {
     Auto,
@@ -95,7 +95,7 @@ pub(super) enum DeinterlaceForm {
     Off,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TonemapForm {
     Auto,

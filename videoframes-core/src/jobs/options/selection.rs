@@ -8,7 +8,7 @@ use super::value::{InvalidOptions, Text, True, invalid};
 use crate::select::{End, Filters, Position, Range, Selection};
 use crate::units::FrameRate;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SelectionForm {
     Fps(Text),
@@ -25,7 +25,7 @@ pub(super) enum SelectionForm {
     Thumbnail(True),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 pub(super) struct RandomForm {
     count: NonZeroU64,
     #[serde(default)]
@@ -87,7 +87,7 @@ impl SelectionForm {
     }
 }
 
-#[derive(Serialize, Deserialize, Default)]
+#[derive(Serialize, Deserialize, Default, PartialEq)]
 pub(super) struct RangeForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Text>,
@@ -98,6 +98,10 @@ pub(super) struct RangeForm {
 }
 
 impl RangeForm {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub(super) fn new(range: &Range) -> Self {
         Self {
             start: range.start.map(|start| Text(start.to_string())),

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::clock::UnixMillis;
 use crate::jobs::{
-    JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, RenditionResult, UnknownStatus, VideoJob,
+    JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, OutputResult, RenditionResult,
+    UnknownStatus, VideoJob,
 };
 use crate::trace::TraceContext;
 
@@ -62,6 +63,7 @@ pub(super) mod video_job {
         pub begun_at: Option<i64>,
         pub trace_context: Option<String>,
         pub kept_at: Option<i64>,
+        pub result_outputs: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -164,10 +166,11 @@ impl TryFrom<video_job::Model> for VideoJob {
 impl video_job::Model {
     pub(super) fn result(&self) -> Result<Option<JobResult>, DbErr> {
         let renditions = self.result_renditions.as_deref().map(json).transpose()?;
-        Ok(self.result_with(renditions.unwrap_or_default()))
+        let outputs = self.result_outputs.as_deref().map(json).transpose()?;
+        Ok(self.result_with(renditions.unwrap_or_default(), outputs.unwrap_or_default()))
     }
 
-    fn result_with(&self, renditions: Vec<RenditionResult>) -> Option<JobResult> {
+    fn result_with(&self, renditions: Vec<RenditionResult>, outputs: Vec<OutputResult>) -> Option<JobResult> {
         Some(JobResult {
             bucket: self.result_bucket.clone(),
             key: self.result_key.clone()?,
@@ -176,6 +179,7 @@ impl video_job::Model {
             frames: count(self.result_frames?),
             partial: self.result_partial?,
             renditions,
+            outputs,
         })
     }
 }

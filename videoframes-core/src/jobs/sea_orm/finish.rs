@@ -1,6 +1,7 @@
 //! Makes jobs terminal, each with its notification.
 
 use sea_orm::sea_query::{Cond, Expr};
+use serde::Serialize;
 
 use super::call_error::CallError;
 use super::entity::video_job::Column;
@@ -9,8 +10,7 @@ use super::{outbox, row};
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session, text};
 use crate::jobs::{
-    JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, RenditionResult, VideoJob,
-    WorkHash,
+    JobError, JobEvent, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, VideoJob, WorkHash,
 };
 
 /// Ends a job for the holder of its lease.
@@ -103,7 +103,8 @@ impl<'a> End<'a> {
                 .value(Column::ResultSha256, text(&result.sha256))
                 .value(Column::ResultFrames, row::large(result.frames))
                 .value(Column::ResultPartial, result.partial)
-                .value(Column::ResultRenditions, renditions(&result.renditions))
+                .value(Column::ResultRenditions, list(&result.renditions))
+                .value(Column::ResultOutputs, list(&result.outputs))
                 .value(Column::WorkHash, work.as_ref().map(|WorkHash(hash)| text(hash)));
         }
         let job = row::apply(transaction, &change)
@@ -114,8 +115,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// Serializes renditions to JSON; `None` if there are none.
-fn renditions(results: &[RenditionResult]) -> Option<String> {
+/// Serializes results to JSON; `None` if there are none.
+fn list<T: Serialize>(results: &[T]) -> Option<String> {
     let json = (!results.is_empty()).then(|| serde_json::to_string(results));
     json.transpose().ok().flatten().map(|json| text(&json))
 }

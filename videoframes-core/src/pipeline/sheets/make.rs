@@ -3,25 +3,18 @@
 use super::request::Sheets;
 use super::target::SheetTarget;
 use crate::archive::Destination;
-use crate::limits::SHEET_TILES;
-use crate::pipeline::context::Context;
 use crate::pipeline::error::Error;
-use crate::pipeline::extract::Extraction;
+use crate::pipeline::extract::{Extraction, Known};
 use crate::pipeline::session::Session;
-use crate::pipeline::summary::Summary;
+use crate::pipeline::summary::{Progress, Summary};
 
-/// Returns the context with a limit on the number of tiles.
-pub(in crate::pipeline) fn bounded(context: &Context) -> Context {
-    let mut context = context.clone();
-    context.limits.frames = context.limits.frames.min(SHEET_TILES);
-    context
-}
-
-/// Makes the sheets.
+/// Makes the sheets. Reads the container unless it is `known`, and adds the findings to `known`.
 pub(in crate::pipeline) async fn make(
     session: &Session<'_>,
     sheets: Sheets<'_>,
     destination: &dyn Destination,
+    known: Option<&mut Known>,
+    progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Summary, Error> {
     destination.check()?;
     let format = sheets.request.picture.format;
@@ -30,9 +23,16 @@ pub(in crate::pipeline) async fn make(
         session,
         sheets,
         destination,
+        progress,
     };
     let tiles = sheets.tiles();
-    let mut extraction = Extraction::open(session, &tiles, &[], &target).await?;
+    let mut extraction = match &known {
+        Some(known) => Extraction::of_known(session, &tiles, &[], &target, (**known).clone())?,
+        None => Extraction::open(session, &tiles, &[], &target).await?,
+    };
     let completed = extraction.run().await?;
+    if let Some(known) = known {
+        known.learn(&extraction);
+    }
     completed.writer.finish(completed.report, completed.work).await
 }

@@ -7,8 +7,6 @@ use crate::sheet::ContactStyle;
 
 /// Width of a tile of a storyboard in pixels, as in most players.
 const STORYBOARD_TILE: u32 = 160;
-/// Columns and rows of a storyboard.
-const STORYBOARD_GRID: (u32, u32) = (10, 10);
 /// Width of a tile of a contact sheet in pixels.
 const CONTACT_TILE: u32 = 360;
 
@@ -25,7 +23,7 @@ pub struct StoryboardRequest {
 
 impl From<Request> for StoryboardRequest {
     fn from(request: Request) -> Self {
-        let (columns, rows) = STORYBOARD_GRID;
+        let (columns, rows) = Self::GRID;
         Self {
             request: with_tiles(request, STORYBOARD_TILE),
             columns,
@@ -35,6 +33,9 @@ impl From<Request> for StoryboardRequest {
 }
 
 impl StoryboardRequest {
+    /// Default numbers of columns and rows.
+    pub const GRID: (u32, u32) = (10, 10);
+
     /// Creates a request for tiles of 160 pixels width, in JPEG sheets of at most ten columns and ten rows.
     #[must_use]
     pub fn new(selection: Selection) -> Self {

@@ -9,26 +9,27 @@ use crate::archive::manifest::FrameInfo;
 use crate::archive::{Archive, Destination, MANIFEST_NAME};
 use crate::digest;
 use crate::extract::{EncodeRequest, ExtractReport, Picture};
-use crate::limits::SHEET_PIXELS;
+use crate::limits::{SHEET_PIXELS, SHEET_TILES};
 use crate::pipeline::error::Error;
 use crate::pipeline::manifest;
 use crate::pipeline::session::Session;
 use crate::pipeline::summary::{Progress, Summary, Work};
 use crate::pipeline::target::{PictureTarget, PictureWriter, Selected};
-use crate::select::notes;
+use crate::select::{SelectError, notes};
 use crate::sheet::{Canvas, ContactSheet, Grid, Header, TileList, cues, webvtt};
 use crate::source::Source;
 use crate::units::Rational;
 use crate::video::VideoInfo;
 
 /// Name of the WebVTT file of a storyboard.
-const WEBVTT_NAME: &str = "storyboard.vtt";
+pub const STORYBOARD_WEBVTT: &str = "storyboard.vtt";
 
 /// Sheets in an archive as the target of an extraction.
 pub(super) struct SheetTarget<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) sheets: Sheets<'a>,
     pub(super) destination: &'a dyn Destination,
+    pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
 impl<'a> PictureTarget for SheetTarget<'a> {
@@ -43,12 +44,16 @@ impl<'a> PictureTarget for SheetTarget<'a> {
     }
 
     async fn start(&self, video: &VideoInfo, selected: Selected) -> Result<SheetWriter<'a>, Error> {
+        if selected.picks.len() as u64 > SHEET_TILES {
+            return Err(SelectError::TooManyFrames { limit: SHEET_TILES }.into());
+        }
         let layout = self.layout(video, &selected)?;
         let archive = self.destination.start().await?;
         Ok(SheetWriter {
             session: self.session,
             sheets: self.sheets,
             archive,
+            progress: self.progress,
             video: video.clone(),
             frames: Vec::with_capacity(selected.picks.len()),
             selected,
@@ -132,6 +137,7 @@ pub(super) struct SheetWriter<'a> {
     session: &'a Session<'a>,
     sheets: Sheets<'a>,
     archive: Box<dyn Archive>,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
     video: VideoInfo,
     selected: Selected,
     layout: Layout<'a>,
@@ -180,7 +186,7 @@ impl PictureWriter for SheetWriter<'_> {
             if self.layout.grid().tiles_of(place.sheet).end == self.frames.len() {
                 self.write_sheet(place.sheet).await?;
             }
-            (self.session.context.on_progress)(Progress {
+            (self.progress)(Progress {
                 examining: false,
                 frames: self.frames.len() as u64,
                 total: picks.len() as u64,
@@ -239,8 +245,8 @@ impl SheetWriter<'_> {
             self.files.push(name);
         }
         let text = webvtt(&cues, grid.tile, |sheet| self.sheets.file(sheet));
-        self.put(WEBVTT_NAME, text.into()).await?;
-        self.files.push(WEBVTT_NAME.to_owned());
+        self.put(STORYBOARD_WEBVTT, text.into()).await?;
+        self.files.push(STORYBOARD_WEBVTT.to_owned());
         Ok(())
     }
 
@@ -260,6 +266,7 @@ impl SheetWriter<'_> {
                     damage: report.damage,
                     work,
                     renditions: Vec::new(),
+                    compositions: Vec::new(),
                 })
             }
             Err(error) => {

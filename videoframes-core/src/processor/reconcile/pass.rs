@@ -12,9 +12,11 @@ use super::report::{ReconcileError, ReconcileReport};
 use crate::clock::UnixMillis;
 use crate::jobs::{JobFilter, JobId, JobRecord, JobRepo, JobRepoError, JobStatus, VideoJob};
 use crate::processor::fault::{self, Point};
+use crate::processor::keys::is_archive;
 use crate::processor::keys::{RESULTS, latest_claim_first};
 use crate::processor::lost::may_be_lost;
-use crate::processor::renditions::{is_archive, is_rendition};
+use crate::processor::outputs::is_output;
+use crate::processor::renditions::is_rendition;
 use crate::processor::verdict::Unusable;
 use crate::processor::{adopt, ownership};
 use crate::storage::{ObjectEntry, ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
@@ -125,7 +127,7 @@ impl Pass<'_> {
         let Some(owner) = tagged.filter(|owner| job.is_none_or(|job| job == *owner)) else {
             return Ok(None);
         };
-        if is_rendition(&info) {
+        if is_rendition(&info) || is_output(&info) {
             return Ok(None);
         }
         let record = ownership::record_of(&info);

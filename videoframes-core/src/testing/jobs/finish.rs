@@ -77,14 +77,9 @@ async fn a_job_without_result_has_an_error(harness: &dyn JobRepoHarness) {
     }
 }
 
-async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
-    let on = Subject::fresh(harness).await;
-    for (key, outcome, status, outcome_result, error) in [
-        (
-            "a",
-            completed("a.zip"),
-            "completed",
-            json!({
+/// Returns the result of `completed("a.zip")` in a notification.
+fn result_json() -> Value {
+    json!({
                 "bucket": "videos ü",
                 "key": "a.zip",
                 "size": 5_u64 << 32,
@@ -107,9 +102,24 @@ async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
                     },
                     {"status": "failed", "message": "no ü"},
                 ],
-            }),
-            Value::Null,
-        ),
+                "outputs": [{
+                    "kind": "storyboard",
+                    "key": "a.zip.storyboard/storyboard.vtt",
+                    "media_type": "text/vtt",
+                    "sha256": "ef".repeat(32),
+                    "manifest": "a.zip.storyboard/manifest.json",
+                    "frames": 100,
+                    "files": 4,
+                    "size": 7_u64 << 33,
+                    "partial": false,
+                }],
+    })
+}
+
+async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for (key, outcome, status, outcome_result, error) in [
+        ("a", completed("a.zip"), "completed", result_json(), Value::Null),
         (
             "b",
             failed(),

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::jobs::{
     Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobMessage, JobRecord, JobRepo, JobResult,
-    JobStatus, Lease, NewJob, OutboxDestination, OutboxMessage, Outcome, RenditionObject, RenditionResult,
-    RenditionVideo, SweepTerms, Swept, VideoJob, WorkHash,
+    JobStatus, Lease, NewJob, OutboxDestination, OutboxMessage, Outcome, OutputKind, OutputResult,
+    RenditionObject, RenditionResult, RenditionVideo, SweepTerms, Swept, VideoJob, WorkHash,
 };
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -227,6 +227,17 @@ pub(super) fn result(key: &str) -> JobResult {
                 message: "no ü".to_owned(),
             },
         ],
+        outputs: vec![OutputResult {
+            kind: OutputKind::Storyboard,
+            key: format!("{key}.storyboard/storyboard.vtt"),
+            media_type: "text/vtt".to_owned(),
+            sha256: "ef".repeat(32),
+            manifest: format!("{key}.storyboard/manifest.json"),
+            frames: 100,
+            files: 4,
+            size: 7 << 33,
+            partial: false,
+        }],
     }
 }
 

@@ -16,6 +16,7 @@ mod m20261128_000006_restore;
 mod m20261128_000007_legal_hold;
 mod m20261129_000008_fleet;
 mod m20261129_000009_outputs;
+mod m20261129_000010_slots;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_legal_hold::Migration),
             Box::new(m20261129_000008_fleet::Migration),
             Box::new(m20261129_000009_outputs::Migration),
+            Box::new(m20261129_000010_slots::Migration),
         ]
     }
 
@@ -104,7 +106,7 @@ pub struct MigrationState {
 /// Returns the name of the newest migration that this program knows.
 #[must_use]
 pub fn newest() -> &'static str {
-    m20261129_000009_outputs::NAME
+    m20261129_000010_slots::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.

@@ -5,9 +5,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text_null;
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261129_000009_outputs";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

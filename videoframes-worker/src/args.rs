@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Release(crate::jobs::HoldArgs),
     /// Print the backlog, the number of jobs and workers, and the rates of completion and failure
     Stats(JsonArgs),
+    /// List the workers of the last day, and the jobs that each processes
+    Workers(JsonArgs),
     /// Write the archive of a job to a file, or print a presigned URL
     Result(ResultArgs),
     /// Print the sent notifications, one JSON event per line

@@ -32,6 +32,7 @@ mod submit;
 mod sweeper;
 mod terminal;
 mod traces;
+mod workers;
 mod workspace;
 
 use std::process::ExitCode;
@@ -88,41 +89,36 @@ fn start_exports() -> Result<(Traces, ErrorTracker), Failure> {
 }
 
 async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> {
-    // These may need neither database nor store, and read their own configuration.
-    match &cli.command {
-        Command::Provision(args) => return provision::run(args).await,
-        Command::Dlq(args) => return dlq::run(&cli.location, args).await,
-        Command::RestoreObjects(args) => return restore_objects::run(&cli.location, args).await,
-        Command::Man(args) => return man(args),
-        _ => {}
-    }
-    let config = Config::read(&cli.location)?;
+    let location = cli.location;
+    let config = || Config::read(&location);
     match cli.command {
-        Command::Run(args) => run::run(config, &args, log_filter).await,
-        Command::Health(args) => ops::health(&config, &args),
-        Command::Pause(args) => ops::pause(&config, &args),
-        Command::Resume(args) => ops::resume(&config, &args),
-        Command::LogLevel(args) => ops::log_level(&config, &args),
-        Command::Submit(args) => submit::run(&config, *args).await,
-        Command::Jobs(args) => jobs::list(&config, &args).await,
-        Command::Job(args) => jobs::show(&config, &args).await,
-        Command::Watch(args) => jobs::watch(&config, &args).await,
-        Command::Cancel(args) => jobs::change(&config, &args, jobs::Change::Cancel).await,
-        Command::Retry(args) => jobs::change(&config, &args, jobs::Change::Retry).await,
-        Command::Keep(args) => jobs::hold(&config, &args, Hold::Keep).await,
-        Command::Release(args) => jobs::hold(&config, &args, Hold::Release).await,
-        Command::Stats(args) => stats::run(&config, args).await,
-        Command::Result(args) => result::run(&config, &args).await,
-        Command::Notifications(args) => notifications::run(&config, &args).await,
-        Command::Reconcile(args) => reconcile::run(&config, args).await,
-        Command::Backup(args) => backup::back_up(&config, &args).await,
-        Command::Restore(args) => backup::restore(&config, &args).await,
-        Command::Fleet(args) => fleet::run(&config, &args).await,
-        Command::Migrate(args) => migrate::run(&config, &args).await,
+        // These may need neither database nor store, and read their own configuration.
         Command::Provision(args) => provision::run(&args).await,
-        Command::Dlq(args) => dlq::run(&cli.location, &args).await,
-        Command::RestoreObjects(args) => restore_objects::run(&cli.location, &args).await,
+        Command::Dlq(args) => dlq::run(&location, &args).await,
+        Command::RestoreObjects(args) => restore_objects::run(&location, &args).await,
         Command::Man(args) => man(&args),
+        Command::Run(args) => run::run(config()?, &args, log_filter).await,
+        Command::Health(args) => ops::health(&config()?, &args),
+        Command::Pause(args) => ops::pause(&config()?, &args),
+        Command::Resume(args) => ops::resume(&config()?, &args),
+        Command::LogLevel(args) => ops::log_level(&config()?, &args),
+        Command::Submit(args) => submit::run(&config()?, *args).await,
+        Command::Jobs(args) => jobs::list(&config()?, &args).await,
+        Command::Job(args) => jobs::show(&config()?, &args).await,
+        Command::Watch(args) => jobs::watch(&config()?, &args).await,
+        Command::Cancel(args) => jobs::change(&config()?, &args, jobs::Change::Cancel).await,
+        Command::Retry(args) => jobs::change(&config()?, &args, jobs::Change::Retry).await,
+        Command::Keep(args) => jobs::hold(&config()?, &args, Hold::Keep).await,
+        Command::Release(args) => jobs::hold(&config()?, &args, Hold::Release).await,
+        Command::Stats(args) => stats::run(&config()?, args).await,
+        Command::Workers(args) => workers::run(&config()?, args).await,
+        Command::Result(args) => result::run(&config()?, &args).await,
+        Command::Notifications(args) => notifications::run(&config()?, &args).await,
+        Command::Reconcile(args) => reconcile::run(&config()?, args).await,
+        Command::Backup(args) => backup::back_up(&config()?, &args).await,
+        Command::Restore(args) => backup::restore(&config()?, &args).await,
+        Command::Fleet(args) => fleet::run(&config()?, &args).await,
+        Command::Migrate(args) => migrate::run(&config()?, &args).await,
     }
 }
 

@@ -104,6 +104,8 @@ pub struct WorkerReport {
     pub state: WorkerState,
     /// Attempts that ended since the start.
     pub ended: EndedAttempts,
+    /// Maximum number of concurrent attempts; `None` in reports of older programs.
+    pub slots: Option<u32>,
 }
 
 impl WorkerReport {
@@ -115,6 +117,7 @@ impl WorkerReport {
             version: version.into(),
             state: WorkerState::Starting,
             ended: EndedAttempts::default(),
+            slots: None,
         }
     }
 }

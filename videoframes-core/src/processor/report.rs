@@ -105,6 +105,7 @@ impl Shared {
         let mut report = WorkerReport::new(&self.config.owner, &member.version, revision);
         report.state = state;
         report.ended = self.parts.monitor.status().ended;
+        report.slots = u32::try_from(self.config.concurrency).ok();
         self.parts
             .report_to_fleet(&report, self.config.timing.lease)
             .await

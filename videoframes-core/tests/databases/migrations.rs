@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261128_000007_legal_hold",
     "m20261129_000008_fleet",
     "m20261129_000009_outputs",
+    "m20261129_000010_slots",
 ];
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::fleet::{FleetError, Revision};
 
 /// Creates the failure for an error of the registry.
-pub(super) fn failure(error: &FleetError) -> Failure {
+pub(crate) fn failure(error: &FleetError) -> Failure {
     match error {
         FleetError::Unavailable { .. } | FleetError::Unreadable(_) => {
             Failure::because(exit::UNAVAILABLE, error)

@@ -13,5 +13,6 @@ mod verdict;
 
 pub(crate) use self::args::FleetArgs;
 pub(crate) use self::commands::run;
+pub(crate) use self::failure::failure;
 pub(crate) use self::protection::Protection;
 pub(crate) use self::revision::{RevisionSource, revision};

@@ -22,6 +22,7 @@ pub(crate) use self::follow::{Follow, Report};
 pub(crate) use self::hold::run as hold;
 pub(crate) use self::list::list;
 pub(crate) use self::lookup::existing;
-pub(crate) use self::progress::human;
+pub(crate) use self::progress::{human, short as short_progress};
+pub(crate) use self::table::video;
 pub(crate) use self::tally::Change;
 pub(crate) use self::watch::watch;

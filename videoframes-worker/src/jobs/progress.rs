@@ -6,7 +6,7 @@ use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{JobStatus, Stage, VideoJob};
 
 /// Returns the progress of a job in a few characters: percent, else a number of frames, else `-`.
-pub(super) fn short(job: &VideoJob) -> String {
+pub(crate) fn short(job: &VideoJob) -> String {
     match (job.status, percent(job)) {
         (JobStatus::Completed, _) => "100%".to_owned(),
         (JobStatus::Pending | JobStatus::RetryWait, _) => "-".to_owned(),

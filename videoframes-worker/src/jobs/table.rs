@@ -79,7 +79,7 @@ impl Column {
 }
 
 /// Returns the last part of the key of the source.
-pub(super) fn video(job: &VideoJob) -> &str {
+pub(crate) fn video(job: &VideoJob) -> &str {
     let key = job.source_key().unwrap_or("?");
     key.rsplit('/').next().unwrap_or(key)
 }

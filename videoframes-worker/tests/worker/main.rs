@@ -40,3 +40,4 @@ mod sweep;
 mod traces;
 mod usage;
 mod video;
+mod workers;

@@ -42,6 +42,7 @@ pub(super) mod worker {
         pub faults: i64,
         pub started_at: i64,
         pub seen_at: i64,
+        pub slots: Option<i32>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -104,6 +104,7 @@ pub(super) fn record(
         Column::Failed,
         Column::Faults,
         Column::SeenAt,
+        Column::Slots,
     ];
     Query::insert()
         .into_table(worker::Entity)
@@ -119,6 +120,10 @@ pub(super) fn record(
             number(report.ended.faults).into(),
             database.now(),
             database.now(),
+            report
+                .slots
+                .map(|slots| i32::try_from(slots).unwrap_or(i32::MAX))
+                .into(),
         ])
         .on_conflict(
             OnConflict::column(Column::Worker)
@@ -152,6 +157,7 @@ pub(super) fn worker(row: &QueryResult) -> Result<FleetWorker, DbErr> {
             failed: row.failed.unsigned_abs(),
             faults: row.faults.unsigned_abs(),
         },
+        slots: row.slots.map(i32::unsigned_abs),
     };
     Ok(FleetWorker {
         report,

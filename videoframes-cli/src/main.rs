@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         Command::Extract(args) => runtime.block_on(extract::run(*args)),
         Command::Storyboard(args) => runtime.block_on(sheets::storyboard(*args)),
         Command::Sheet(args) => runtime.block_on(sheets::contact_sheet(*args)),
+        Command::Preview(args) => runtime.block_on(sheets::preview(*args)),
         Command::Thumbnail(args) => {
             let (input, args) = args.extraction();
             runtime.block_on(extract::run_single(&args, &input))

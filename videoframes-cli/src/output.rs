@@ -32,6 +32,8 @@ pub(crate) enum Output {
     Archive(PathBuf, ArchiveType),
     /// A picture file.
     Picture(PathBuf, PictureFormat),
+    /// An animated picture.
+    Preview(PathBuf),
     /// A folder.
     Folder(PathBuf),
     /// A folder of tar archives.
@@ -143,9 +145,11 @@ impl Output {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames => "-".to_owned(),
-            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
-                path.to_string_lossy().into_owned()
-            }
+            Self::Archive(path, _)
+            | Self::Picture(path, _)
+            | Self::Preview(path)
+            | Self::Folder(path)
+            | Self::Shards(path, _) => path.to_string_lossy().into_owned(),
             Self::Object(address) => address.to_string(),
         }
     }
@@ -153,9 +157,11 @@ impl Output {
     /// Returns the path of a result on this machine; `None` for stdout and objects.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
-                Some(path)
-            }
+            Self::Archive(path, _)
+            | Self::Picture(path, _)
+            | Self::Preview(path)
+            | Self::Folder(path)
+            | Self::Shards(path, _) => Some(path),
             Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames | Self::Object(_) => None,
         }
     }
@@ -167,7 +173,7 @@ impl Output {
     pub(crate) async fn exists(&self) -> Result<bool, Failure> {
         Ok(match self {
             Self::StdoutArchive(_) | Self::StdoutPicture | Self::StdoutFrames => false,
-            Self::Archive(path, _) | Self::Picture(path, _) => path.is_file(),
+            Self::Archive(path, _) | Self::Picture(path, _) | Self::Preview(path) => path.is_file(),
             Self::Folder(path) | Self::Shards(path, _) => path.join(MANIFEST_NAME).is_file(),
             Self::Object(address) => object_exists(address).await?,
         })
@@ -212,16 +218,18 @@ impl Output {
                 }
                 return open_object(address, if_exists).await.map(Some);
             }
-            Self::Archive(path, _) | Self::Picture(path, _) | Self::Folder(path) | Self::Shards(path, _) => {
-                path
-            }
+            Self::Archive(path, _)
+            | Self::Picture(path, _)
+            | Self::Preview(path)
+            | Self::Folder(path)
+            | Self::Shards(path, _) => path,
         };
         if input.path().is_some_and(|input| is_same_file(path, input)) {
             return Err(replaces(&path.to_string_lossy()));
         }
         let path = path.clone();
         Ok(Some(match self {
-            Self::Picture(..) => Box::new(PictureFile::new(path).if_exists(if_exists)),
+            Self::Picture(..) | Self::Preview(..) => Box::new(PictureFile::new(path).if_exists(if_exists)),
             Self::Folder(_) => Box::new(Directory::new(path).if_exists(if_exists)),
             Self::Shards(_, limits) => Box::new(ShardDirectory::new(path, *limits).if_exists(if_exists)),
             Self::Archive(_, ArchiveType::Tar) => Box::new(TarFile::new(path).if_exists(if_exists)),

@@ -64,6 +64,7 @@ fn help_reads_as_agreed() {
         "extract",
         "storyboard",
         "sheet",
+        "preview",
         "plan",
         "probe",
         "thumbnail",

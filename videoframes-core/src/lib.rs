@@ -87,6 +87,7 @@ pub mod limits;
 mod measure;
 pub mod pipeline;
 pub mod plan;
+mod preview;
 #[cfg(feature = "jobs")]
 pub mod processor;
 #[cfg(feature = "jobs")]

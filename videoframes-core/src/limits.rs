@@ -226,6 +226,12 @@ pub(crate) const CHILD_FILE_BYTES: u64 = 1 << 20;
 pub(crate) const CHILD_FILES: u64 = 256;
 /// Maximum number of pixels of a sheet, which is composed in memory (3 bytes each).
 pub(crate) const SHEET_PIXELS: u64 = 1 << 26;
+/// Maximum number of frames of a preview: more than a quarter of an hour at 10 frames a second.
+pub(crate) const PREVIEW_FRAMES: u64 = 10_000;
+/// Maximum number of pixels of all frames of a preview: 10,000 frames of 640×360.
+pub(crate) const PREVIEW_PIXELS: u64 = 640 * 360 * PREVIEW_FRAMES;
+/// Maximum size of a preview, which is composed in memory.
+pub(crate) const PREVIEW_BYTES: u64 = 256 << 20;
 /// Maximum number of tiles of one result: 48 hours with a tile each second.
 pub(crate) const SHEET_TILES: u64 = 48 * 3600;
 /// Maximum size of a manifest in bytes.

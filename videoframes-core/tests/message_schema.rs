@@ -85,21 +85,6 @@ fn schema_and_parser_accept_the_same_messages() {
             "filters",
             json!({"skip_black": true, "skip_blurred": "80", "dedupe": 4}),
         ),
-        with("outputs", json!({"storyboard": {}, "sheet": null})),
-        with(
-            "outputs",
-            json!({"archive": false, "renditions": [{"codec": "hevc"}]}),
-        ),
-        with(
-            "outputs",
-            json!({"storyboard": {"selection": {"every": "10s"}, "range": {"end": "50%"}, "columns": 5, "rows": 10_000,
-                "picture": {"format": "webp", "max_width": 320}}}),
-        ),
-        with(
-            "outputs",
-            json!({"sheet": {"columns": 1, "margin": 0, "gap": 1000, "background": "#FFF", "header": false,
-                "timestamps": false, "of_a_newer_sender": 1}}),
-        ),
     ];
     for message in good {
         assert!(is_accepted(&message), "the parser refuses {message}");
@@ -150,17 +135,55 @@ fn schema_and_parser_refuse_the_same_messages() {
         with("renditions", json!([{}, {}, {}, {}, {}, {}, {}, {}, {}])),
         with("filters", json!({"skip_black": false})),
         with("filters", json!({"dedupe": 33})),
+    ];
+    for message in bad {
+        assert!(!is_accepted(&message), "the parser takes {message}");
+        assert!(!schema.is_valid(&message), "the schema takes {message}");
+    }
+}
+
+#[test]
+fn schema_and_parser_agree_about_outputs() {
+    let schema = schema();
+    let good = [
+        with("outputs", json!({"storyboard": {}, "sheet": null})),
+        with("outputs", json!({"preview": {}})),
+        with(
+            "outputs",
+            json!({"preview": {"selection": {"count": 5}, "format": "GIF", "quality": 1, "max_width": 200, "delay": "500ms",
+                "plays": 3}}),
+        ),
+        with(
+            "outputs",
+            json!({"archive": false, "renditions": [{"codec": "hevc"}]}),
+        ),
+        with(
+            "outputs",
+            json!({"storyboard": {"selection": {"every": "10s"}, "range": {"end": "50%"}, "columns": 5, "rows": 10_000,
+                "picture": {"format": "webp", "max_width": 320}}}),
+        ),
+        with(
+            "outputs",
+            json!({"sheet": {"columns": 1, "margin": 0, "gap": 1000, "background": "#FFF", "header": false,
+                "timestamps": false, "of_a_newer_sender": 1}}),
+        ),
+    ];
+    let bad = [
         with("outputs", json!({"archive": "no"})),
         with("outputs", json!({"storyboard": true})),
         with("outputs", json!({"storyboard": {"rows": 0}})),
         with("outputs", json!({"storyboard": {"selection": {"fps": true}}})),
         with("outputs", json!({"storyboard": {"picture": {"format": "raw"}}})),
         with("outputs", json!({"sheet": {"columns": 10_001}})),
+        with("outputs", json!({"preview": {"format": "jpg"}})),
+        with("outputs", json!({"preview": {"quality": 0}})),
+        with("outputs", json!({"preview": {"plays": 65_536}})),
         with("outputs", json!({"sheet": {"margin": -1}})),
         with("outputs", json!({"sheet": {"background": "red"}})),
     ];
-    for message in bad {
-        assert!(!is_accepted(&message), "the parser takes {message}");
-        assert!(!schema.is_valid(&message), "the schema takes {message}");
+    let all = good.iter().map(|message| (message, true));
+    for (message, is_valid) in all.chain(bad.iter().map(|message| (message, false))) {
+        assert_eq!(is_accepted(message), is_valid, "parser: {message}");
+        assert_eq!(schema.is_valid(message), is_valid, "schema: {message}");
     }
 }

@@ -183,6 +183,11 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FIELDS", value_parser = fields::sheet, num_args = 0..=1, require_equals = true,
         default_missing_value = "")]
     pub(crate) sheet: Option<serde_json::Value>,
+    /// Animated preview in addition to the archive, as in fps=5,duration=3s with the fields fps, every, count, start, end,
+    /// duration, width, height, format, quality, delay and loop
+    #[arg(long, value_name = "FIELDS", value_parser = fields::preview, num_args = 0..=1, require_equals = true,
+        default_missing_value = "")]
+    pub(crate) preview: Option<serde_json::Value>,
     /// Make only the other outputs: the archive has a manifest without pictures
     #[arg(long)]
     pub(crate) no_pictures: bool,
@@ -201,6 +206,9 @@ pub(crate) struct ResultArgs {
     /// The contact sheet instead of the archive
     #[arg(long, conflicts_with_all = ["rendition", "storyboard"])]
     pub(crate) sheet: bool,
+    /// The preview instead of the archive
+    #[arg(long, conflicts_with_all = ["rendition", "storyboard", "sheet"])]
+    pub(crate) preview: bool,
     /// Output file, or - for stdout
     #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,

@@ -14,8 +14,10 @@ const RENDITION: &[&str] = &[
     "keep_metadata",
     "optional",
 ];
-/// Fields of the frames of a composed output, with their places in a job message.
-const FRAMES: &[(&str, &[&str])] = &[
+/// Fields of the frames of an output, with their places in a job message.
+type Places = [(&'static str, &'static [&'static str])];
+
+const TILES: &Places = &[
     ("every", &["selection", "every"]),
     ("count", &["selection", "count"]),
     ("start", &["range", "start"]),
@@ -25,6 +27,18 @@ const FRAMES: &[(&str, &[&str])] = &[
     ("width", &["picture", "max_width"]),
     ("height", &["picture", "max_height"]),
 ];
+const PREVIEW_FRAMES: &Places = &[
+    ("fps", &["selection", "fps"]),
+    ("every", &["selection", "every"]),
+    ("count", &["selection", "count"]),
+    ("start", &["range", "start"]),
+    ("end", &["range", "end"]),
+    ("duration", &["range", "duration"]),
+    ("width", &["max_width"]),
+    ("height", &["max_height"]),
+    ("loop", &["plays"]),
+];
+const PREVIEW: &[&str] = &["format", "quality", "delay"];
 const STORYBOARD: &[&str] = &["columns", "rows"];
 const SHEET: &[&str] = &[
     "columns",
@@ -57,16 +71,21 @@ pub(crate) fn rendition(text: &str) -> Result<Value, String> {
 
 /// Parses the fields of a storyboard.
 pub(crate) fn storyboard(text: &str) -> Result<Value, String> {
-    composed(text, "a storyboard", STORYBOARD)
+    composed(text, "a storyboard", TILES, STORYBOARD)
 }
 
 /// Parses the fields of a contact sheet.
 pub(crate) fn sheet(text: &str) -> Result<Value, String> {
-    composed(text, "a contact sheet", SHEET)
+    composed(text, "a contact sheet", TILES, SHEET)
+}
+
+/// Parses the fields of a preview.
+pub(crate) fn preview(text: &str) -> Result<Value, String> {
+    composed(text, "a preview", PREVIEW_FRAMES, PREVIEW)
 }
 
 /// Parses fields of the frames of an output, and the `own` fields of the output.
-fn composed(text: &str, output: &str, own: &[&str]) -> Result<Value, String> {
+fn composed(text: &str, output: &str, places: &Places, own: &[&str]) -> Result<Value, String> {
     let mut object = json!({});
     for field in pairs(text) {
         let (name, value) = field?;
@@ -77,8 +96,8 @@ fn composed(text: &str, output: &str, own: &[&str]) -> Result<Value, String> {
             object[name] = if is_text { value.to_string().into() } else { value };
             continue;
         }
-        let Some((_, place)) = FRAMES.iter().find(|(frames, _)| *frames == name) else {
-            let known = FRAMES
+        let Some((_, place)) = places.iter().find(|(frames, _)| *frames == name) else {
+            let known = places
                 .iter()
                 .map(|(frames, _)| *frames)
                 .chain(own.iter().copied());
@@ -145,7 +164,14 @@ mod tests {
                 json!({"selection": {"count": 9}, "range": {"end": "50%"}, "background": "202020", "header": false})
             )
         );
+        assert_eq!(
+            preview("fps=5,duration=3s,width=200,loop=1,format=gif"),
+            Ok(
+                json!({"selection": {"fps": 5}, "range": {"duration": "3s"}, "max_width": 200, "plays": 1, "format": "gif"})
+            )
+        );
         for (read, wrong) in [
+            (preview("columns=3"), "columns"),
             (storyboard("margin=3"), "margin"),
             (sheet("rows=3"), "rows"),
             (sheet("x"), "name=value"),

@@ -132,11 +132,14 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn of(result: &'a JobResult, args: &ResultArgs) -> Result<Self, Failure> {
-        let kind = match (args.storyboard, args.sheet) {
-            (true, _) => Some(OutputKind::Storyboard),
-            (_, true) => Some(OutputKind::Sheet),
-            _ => None,
-        };
+        let kinds = [
+            (args.storyboard, OutputKind::Storyboard),
+            (args.sheet, OutputKind::Sheet),
+            (args.preview, OutputKind::Preview),
+        ];
+        let kind = kinds
+            .into_iter()
+            .find_map(|(wanted, kind)| wanted.then_some(kind));
         match (args.rendition, kind) {
             (Some(number), _) => rendition(result, number.get()),
             (None, Some(kind)) => composed(result, kind),

@@ -247,7 +247,11 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
             "failed to convert the options to a job message",
         ));
     };
-    let composed = [("storyboard", &output.storyboard), ("sheet", &output.sheet)];
+    let composed = [
+        ("storyboard", &output.storyboard),
+        ("sheet", &output.sheet),
+        ("preview", &output.preview),
+    ];
     let mut outputs: Map<String, Value> = composed
         .into_iter()
         .filter_map(|(name, options)| Some((name.to_owned(), options.clone()?)))

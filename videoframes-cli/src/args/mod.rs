@@ -6,6 +6,7 @@ mod compress;
 mod execution;
 mod extract;
 mod inspect;
+mod preview;
 mod sheets;
 mod thumbnail;
 
@@ -19,6 +20,7 @@ pub(crate) use self::compress::CompressArgs;
 pub(crate) use self::execution::addresses;
 pub(crate) use self::extract::{ExtractArgs, OutputArgs, PlanArgs};
 pub(crate) use self::inspect::{DoctorArgs, ProbeArgs};
+pub(crate) use self::preview::PreviewArgs;
 pub(crate) use self::sheets::{RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs};
 pub(crate) use self::thumbnail::ThumbnailArgs;
 
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     /// Make a contact sheet: one picture with a grid of frames and their times
     #[command(after_help = sheets::SHEET_EXAMPLES)]
     Sheet(Box<SheetArgs>),
+    /// Make a preview: a short animated picture (WebP or GIF) of the frames of a video
+    #[command(after_help = preview::EXAMPLES)]
+    Preview(Box<PreviewArgs>),
     /// Write one good frame of a video as a picture
     #[command(after_help = thumbnail::EXAMPLES)]
     Thumbnail(Box<ThumbnailArgs>),

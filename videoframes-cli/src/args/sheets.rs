@@ -226,7 +226,7 @@ pub(crate) struct SheetOutputArgs {
     #[command(flatten)]
     pub(crate) replace: ReplaceArgs,
     #[command(flatten)]
-    damage: DamageArgs,
+    pub(super) damage: DamageArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
@@ -237,7 +237,7 @@ pub(crate) struct VideoArgs {
     #[arg(value_name = "VIDEO", value_parser = VideoInput::parser(), help = VIDEO_HELP)]
     pub(crate) file: VideoInput,
     #[command(flatten)]
-    stream: StreamArgs,
+    pub(super) stream: StreamArgs,
 }
 
 /// How the video is read.
@@ -263,8 +263,8 @@ impl RunArgs {
         self.stall.over(self.limit.over(Limits::default()))
     }
 
-    /// Returns the request for the frames of the tiles.
-    fn request(&self, selection: Selection, picture: PictureOptions) -> Request {
+    /// Returns the request for the frames of tiles or of a preview.
+    pub(super) fn request(&self, selection: Selection, picture: PictureOptions) -> Request {
         let mut request = Request::new(selection).picture(picture);
         request.strategy = self.strategy.strategy;
         request.jobs = self.jobs.jobs;

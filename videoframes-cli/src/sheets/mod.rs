@@ -1,7 +1,7 @@
-//! `vf storyboard` and `vf sheet`.
+//! `vf storyboard`, `vf sheet` and `vf preview`.
 
 mod output;
 mod report;
 mod run;
 
-pub(crate) use self::run::{contact_sheet, storyboard};
+pub(crate) use self::run::{contact_sheet, preview, storyboard};

@@ -1,9 +1,10 @@
-//! The outputs of `vf storyboard` and `vf sheet`, as given by `-o`.
+//! The outputs of `vf storyboard`, `vf sheet` and `vf preview`, as given by `-o`.
 
 use std::path::{Path, PathBuf};
 
 use videoframes_console::{Failure, exit};
 use videoframes_core::extract::{PictureFormat, Quality};
+use videoframes_core::pipeline::PreviewFormat;
 
 use crate::args::ArchiveType;
 use crate::input::VideoInput;
@@ -54,17 +55,49 @@ pub(super) fn of_sheet(
     let implied = extension.parse::<PictureFormat>().ok();
     let implied = implied.filter(|format| !format.is_uncompressed());
     let implied = implied.ok_or_else(|| unsupported(&path, kinds))?;
-    match format {
-        Some(format) if format != implied => {
-            let text = format!(
-                "--format {} contradicts -o {}",
-                format.extension(),
-                path.display()
-            );
-            Err(Failure::new(exit::USAGE, text).hint("omit --format, or change the extension"))
-        }
-        _ => Ok(Output::Picture(path, implied)),
+    check_format(&path, format, implied, PictureFormat::extension)?;
+    Ok(Output::Picture(path, implied))
+}
+
+/// Returns the output and the format of a preview. `format` is the requested format.
+///
+/// # Errors
+/// Fails if the type of the output is unknown, or contradicts `format`.
+pub(super) fn of_preview(
+    path: Option<&Path>,
+    file: &VideoInput,
+    format: Option<PreviewFormat>,
+) -> Result<(Output, PreviewFormat), Failure> {
+    let wanted = format.unwrap_or_default();
+    let path = path.map_or_else(
+        || default(file, &format!(".preview.{}", wanted.extension())),
+        Path::to_owned,
+    );
+    if path.as_os_str() == "-" {
+        return Ok((Output::StdoutPicture, wanted));
     }
+    if let Some(output) = archive(&path)? {
+        return Ok((output, wanted));
+    }
+    let kinds = "-o takes an animated picture (.webp, .gif), a folder (name/), a .zip or .tar file, or -";
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let implied = extension.parse().map_err(|_| unsupported(&path, kinds))?;
+    check_format(&path, format, implied, PreviewFormat::extension)?;
+    Ok((Output::Preview(path), implied))
+}
+
+/// Fails if the requested format is not that of the extension of the output.
+fn check_format<F: Copy + PartialEq>(
+    path: &Path,
+    format: Option<F>,
+    implied: F,
+    name: impl Fn(F) -> &'static str,
+) -> Result<(), Failure> {
+    let Some(format) = format.filter(|format| *format != implied) else {
+        return Ok(());
+    };
+    let text = format!("--format {} contradicts -o {}", name(format), path.display());
+    Err(Failure::new(exit::USAGE, text).hint("omit --format, or change the extension"))
 }
 
 /// Fails if a quality is given for a lossless format.
@@ -77,6 +110,15 @@ pub(super) fn check_quality(quality: Option<Quality>, format: PictureFormat) -> 
         format.extension()
     );
     Err(Failure::new(exit::USAGE, text).hint("omit --quality, or use --format jpg or webp"))
+}
+
+/// Fails if a quality is given for GIF.
+pub(super) fn check_preview_quality(quality: Option<Quality>, format: PreviewFormat) -> Result<(), Failure> {
+    if quality.is_none() || format.is_lossy() {
+        return Ok(());
+    }
+    let text = format!("--quality has no effect on {}", format.extension());
+    Err(Failure::new(exit::USAGE, text).hint("omit --quality, or use --format webp"))
 }
 
 /// Returns the default output, in the current folder.

@@ -1,4 +1,4 @@
-//! Reports on written sheets.
+//! Reports on written sheets and previews.
 
 use std::collections::HashSet;
 
@@ -10,9 +10,11 @@ use videoframes_core::text::printable;
 use crate::output::Output;
 use crate::report;
 
-/// Sheets that are written.
+/// Sheets or a preview that are written.
 pub(super) struct Finished<'a> {
     pub(super) output: &'a Output,
+    /// Whether the result is a preview.
+    pub(super) is_preview: bool,
     pub(super) summary: &'a Summary,
     /// Duration of the run in seconds.
     pub(super) seconds: f64,
@@ -33,11 +35,9 @@ impl Finished<'_> {
 
     fn json(&self) -> serde_json::Value {
         let summary = self.summary;
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "status": if summary.damage.is_some() { "partial" } else { "complete" },
             "output": self.output.name(),
-            "tiles": summary.manifest.frames.len(),
-            "sheets": self.sheets(),
             "bytes": summary.bytes,
             "duration_s": summary.manifest.source.duration_s,
             "elapsed_s": self.seconds,
@@ -47,7 +47,23 @@ impl Finished<'_> {
             "bytes_read": summary.work.bytes_read,
             "source_bytes": summary.manifest.source.size,
             "warnings": summary.warnings,
-        })
+        });
+        let frames = summary.manifest.frames.len();
+        if self.is_preview {
+            json["frames"] = frames.into();
+            json["displayed_s"] = self.displayed_seconds().into();
+        } else {
+            json["tiles"] = frames.into();
+            json["sheets"] = self.sheets().into();
+        }
+        json
+    }
+
+    /// Returns the duration of a preview that is played once.
+    fn displayed_seconds(&self) -> f64 {
+        let frames = self.summary.manifest.frames.iter();
+        let milliseconds = frames.filter_map(|frame| frame.displayed_ms).map(f64::from);
+        milliseconds.sum::<f64>() / 1000.0
     }
 
     fn line(&self) -> String {
@@ -60,9 +76,12 @@ impl Finished<'_> {
             1 => format!("1 {thing}"),
             number => format!("{number} {thing}s"),
         };
-        let tiles = count(self.summary.manifest.frames.len(), "tile");
-        let sheets = count(self.sheets(), "sheet");
+        let frames = self.summary.manifest.frames.len();
         let size = indicatif::HumanBytes(self.summary.bytes);
-        format!("{place}: {tiles} on {sheets}, {size}, {:.1} s", self.seconds)
+        let content = match self.is_preview {
+            true => format!("{} of {:.1} s", count(frames, "frame"), self.displayed_seconds()),
+            false => format!("{} on {}", count(frames, "tile"), count(self.sheets(), "sheet")),
+        };
+        format!("{place}: {content}, {size}, {:.1} s", self.seconds)
     }
 }

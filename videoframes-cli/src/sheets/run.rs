@@ -1,4 +1,4 @@
-//! Runs of `vf storyboard` and `vf sheet`.
+//! Runs of `vf storyboard`, `vf sheet` and `vf preview`.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,13 +9,13 @@ use std::time::Instant;
 use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::Error;
 use videoframes_core::ffmpeg::FfmpegExtractor;
-use videoframes_core::pipeline::{ContactSheetRequest, Pipeline, StoryboardRequest};
+use videoframes_core::pipeline::{ContactSheetRequest, Pipeline, PreviewRequest, StoryboardRequest};
 use videoframes_core::select::SelectError;
 use videoframes_core::sheet::Font;
 
-use super::output::{check_quality, of_sheet, of_storyboard};
+use super::output::{check_preview_quality, check_quality, of_preview, of_sheet, of_storyboard};
 use super::report::Finished;
-use crate::args::{RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs, addresses};
+use crate::args::{PreviewArgs, RunArgs, SheetArgs, SheetOutputArgs, StoryboardArgs, addresses};
 use crate::extract::PATIENCE;
 use crate::failure;
 use crate::input::VideoInput;
@@ -25,10 +25,11 @@ use crate::progress::Reporter;
 /// Maximum size of a font file in bytes.
 const FONT_BYTES: u64 = 64 << 20;
 
-/// A request of either kind.
+/// A request of any kind.
 enum Wanted {
     Storyboard(StoryboardRequest),
     Sheet(ContactSheetRequest),
+    Preview(PreviewRequest),
 }
 
 pub(crate) async fn storyboard(args: StoryboardArgs) -> Result<u8, Failure> {
@@ -62,7 +63,20 @@ pub(crate) async fn contact_sheet(args: SheetArgs) -> Result<u8, Failure> {
     run.make(Wanted::Sheet(request)).await
 }
 
-/// A run of either command.
+pub(crate) async fn preview(args: PreviewArgs) -> Result<u8, Failure> {
+    let animation = &args.animation;
+    let (output, format) = of_preview(args.output.as_deref(), &args.video.file, animation.format)?;
+    check_preview_quality(animation.quality, format)?;
+    let run = Run {
+        file: &args.video.file,
+        args: &args.run,
+        to: &args.report,
+        output: &output,
+    };
+    run.make(Wanted::Preview(args.request(format))).await
+}
+
+/// A run of one command.
 struct Run<'a> {
     file: &'a VideoInput,
     args: &'a RunArgs,
@@ -71,7 +85,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Makes and reports the sheets.
+    /// Makes and reports the result.
     async fn make(&self, wanted: Wanted) -> Result<u8, Failure> {
         let started = Instant::now();
         let (mut limits, report) = (self.args.limits(), self.to.report);
@@ -95,13 +109,15 @@ impl Run<'_> {
         let outcome = match &wanted {
             Wanted::Storyboard(request) => pipeline.storyboard(source, request, destination).await,
             Wanted::Sheet(request) => pipeline.contact_sheet(source, request, destination).await,
+            Wanted::Preview(request) => pipeline.preview(source, request, destination).await,
         };
         reporter.done();
         let summary = outcome.map_err(|error| match cancel.is_cancelled() {
             true => failure::cancelled(),
-            false => self.failed(&error),
+            false => self.failed(&error, &wanted),
         })?;
         let finished = Finished {
+            is_preview: matches!(wanted, Wanted::Preview(_)),
             output: self.output,
             summary: &summary,
             seconds: started.elapsed().as_secs_f64(),
@@ -113,8 +129,12 @@ impl Run<'_> {
         })
     }
 
-    fn failed(&self, error: &Error) -> Failure {
+    fn failed(&self, error: &Error, wanted: &Wanted) -> Failure {
         match error {
+            Error::Select(SelectError::TooManyFrames { .. }) if matches!(wanted, Wanted::Preview(_)) => {
+                failure::about(exit::LIMIT, self.file, error)
+                    .hint("select fewer frames, with -n, a lower --fps, or a shorter range (-s, -t)")
+            }
             Error::Select(SelectError::TooManyFrames { .. }) => failure::about(exit::LIMIT, self.file, error)
                 .hint("select fewer tiles, with a longer --every or a smaller -n"),
             // A stream cannot be restarted; a file can.

@@ -77,7 +77,7 @@ pub struct RequestInfo {
     pub start: Option<String>,
     /// End of the range, if one was given; `+D` for a duration.
     pub end: Option<String>,
-    /// `jpg`, `png`, `webp`, `raw` or `npy`.
+    /// `jpg`, `png`, `webp`, `raw`, `npy`, or `gif` for a preview.
     pub format: String,
     /// 1 to 100; absent for lossless formats.
     pub quality: Option<u8>,
@@ -100,6 +100,12 @@ pub struct RequestInfo {
     /// Maximum number of rows of a sheet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u32>,
+    /// Constant display time of the frames of a preview in seconds, an exact rational.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
+    /// Number of times that a preview is played, 0 for no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plays: Option<u16>,
 }
 
 /// A picture, or a tile of a sheet.
@@ -133,6 +139,9 @@ pub struct FrameInfo {
     /// Top edge of the tile in its sheet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<u32>,
+    /// Milliseconds for which a preview displays the frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub displayed_ms: Option<u32>,
     /// Width of the picture or tile.
     pub width: u32,
     /// Height of the picture or tile.

@@ -35,8 +35,8 @@ pub use job::{
 pub use memory::MemoryJobRepo;
 pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules};
 pub use options::{
-    ContactSheetOptions, InvalidOptions, JobOptions, JobOutputs, OutputFrames, RequestedLimits,
-    StoryboardOptions,
+    ContactSheetOptions, InvalidOptions, JobOptions, JobOutputs, OutputFrames, PreviewOptions,
+    RequestedLimits, StoryboardOptions,
 };
 pub use outbox::{Backlog, OutboxDestination, OutboxMessage};
 pub use outputs::{OutputKind, OutputResult};

@@ -13,6 +13,8 @@ pub enum OutputKind {
     Storyboard,
     /// A picture with a grid of frames and their times.
     Sheet,
+    /// An animated picture.
+    Preview,
 }
 
 impl OutputKind {
@@ -22,6 +24,7 @@ impl OutputKind {
         match self {
             Self::Storyboard => "storyboard",
             Self::Sheet => "sheet",
+            Self::Preview => "preview",
         }
     }
 }

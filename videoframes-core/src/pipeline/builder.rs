@@ -11,6 +11,7 @@ use super::error::Error;
 use super::frames::{FrameIter, FrameStream, FramesRequest};
 use super::outline::{self, Outline};
 use super::outputs::{self, AdditionalOutputs};
+use super::preview::{self, PreviewRequest};
 use super::probe::{self, Probe};
 use super::request::{CompressJob, Request};
 use super::scratch::Scratch;
@@ -192,8 +193,8 @@ impl Pipeline {
         FrameIter::open(self.context.clone(), source, request)
     }
 
-    /// Extracts pictures, and makes additional outputs of the same source: compressed videos, storyboards and contact
-    /// sheets. The container is read once, a copy of the source is made at most once, and renditions share the decode of
+    /// Extracts pictures, and makes additional outputs of the same source: compressed videos, storyboards, contact sheets
+    /// and previews. The container is read once, a copy of the source is made at most once, and renditions share the decode of
     /// the pictures where possible. Each composition decodes the samples that its own frames need.
     ///
     /// All additional outputs are stored before the archive is completed: an existing archive implies them.
@@ -260,6 +261,41 @@ impl Pipeline {
         destination: &dyn Destination,
     ) -> Result<Summary, Error> {
         self.sheets(source, request.sheets(), destination).await
+    }
+
+    /// Makes a preview of a video: one animated picture of its frames, and a manifest.
+    ///
+    /// Each frame is the frame displayed at its requested time, and is displayed until the time of the next frame.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use videoframes_core::Pipeline;
+    /// use videoframes_core::archive::PictureFile;
+    /// use videoframes_core::ffmpeg::FfmpegExtractor;
+    /// use videoframes_core::pipeline::PreviewRequest;
+    /// use videoframes_core::source::FileSource;
+    ///
+    /// let pipeline = Pipeline::new(FfmpegExtractor::default());
+    /// let source = FileSource::open("video.mp4")?;
+    /// let destination = PictureFile::new("preview.webp");
+    /// pipeline.preview(source, &PreviewRequest::default(), &destination).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn preview(
+        &self,
+        source: impl Source + 'static,
+        request: &PreviewRequest,
+        destination: &dyn Destination,
+    ) -> Result<Summary, Error> {
+        let session = Session::new(&self.context, source);
+        let progress = self.context.on_progress.as_ref();
+        session
+            .bounded(preview::make(&session, request, destination, None, progress))
+            .await
     }
 
     async fn sheets(

@@ -74,11 +74,6 @@ impl Known {
         let probe = inspect(session, request.stream).await?;
         Ok(Self { probe, facts: None })
     }
-
-    /// Adds the findings of an extraction.
-    pub(super) fn learn<T>(&mut self, extraction: &Extraction<'_, T>) {
-        self.facts = Some(extraction.facts.clone());
-    }
 }
 
 /// Extracts the pictures of `request`, and makes `renditions`. Reads the container unless it is `known`.
@@ -102,6 +97,25 @@ pub(super) async fn extract(
     extraction.finish(completed).await
 }
 
+/// Delivers the pictures of `request` to `target`. Reads the container unless the video is `known`, and adds the findings to
+/// `known`.
+pub(super) async fn deliver<'a, T: PictureTarget>(
+    session: &'a Session<'a>,
+    request: &'a Request,
+    target: &'a T,
+    known: Option<&mut Known>,
+) -> Result<Completed<'a, T::Writer>, Error> {
+    let mut extraction = match &known {
+        Some(known) => Extraction::of_known(session, request, &[], target, Known::clone(known))?,
+        None => Extraction::open(session, request, &[], target).await?,
+    };
+    let completed = extraction.run().await?;
+    if let Some(known) = known {
+        known.facts = Some(extraction.facts);
+    }
+    Ok(completed)
+}
+
 impl<'a, T: PictureTarget> Extraction<'a, T> {
     /// Probes the source.
     pub(super) async fn open(
@@ -122,7 +136,7 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
     }
 
     /// Returns an extraction from a known video.
-    pub(super) fn of_known(
+    fn of_known(
         session: &'a Session<'a>,
         request: &'a Request,
         renditions: &'a [Rendition],

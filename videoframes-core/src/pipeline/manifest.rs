@@ -34,6 +34,7 @@ pub(super) fn frame(
         duration_s: approximate_seconds(timeline.frame_duration(pick.frame)),
         x: None,
         y: None,
+        displayed_ms: None,
         width,
         height,
         bytes: 0,
@@ -113,5 +114,7 @@ fn canonical(request: &Request) -> RequestInfo {
         tonemap: picture.tonemap.to_string(),
         columns: None,
         rows: None,
+        delay: None,
+        plays: None,
     }
 }

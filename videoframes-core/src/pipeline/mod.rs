@@ -6,6 +6,7 @@
 //!                             └──── Facts::learn ◀────┘ surprise
 //! frames:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ FrameStream
 //! sheets:   Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ tiles ─▶ sheets ─▶ archive ─▶ Summary
+//! preview:  Session ─probe─▶ Facts ─Pass::choose─▶ perform ─▶ animated picture ─▶ archive ─▶ Summary
 //! compress: Session ─probe─▶ Subject ─▶ compressor ─▶ verified draft ─▶ target ─▶ Compressed
 //! ```
 
@@ -29,6 +30,7 @@ mod outputs;
 mod pass;
 mod passed;
 mod perform;
+mod preview;
 mod probe;
 mod renditions;
 mod request;
@@ -46,9 +48,11 @@ pub use self::error::Error;
 pub use self::frames::{Frame, FrameIter, FrameStream, FramesRequest, FramesSummary};
 pub use self::outline::Outline;
 pub use self::outputs::{AdditionalOutputs, Composition, CompositionRequest};
+pub use self::preview::PreviewRequest;
 pub use self::probe::Probe;
 pub use self::renditions::{Rendition, RenditionOutcome};
 pub use self::request::{CompressJob, OnDamage, Request};
 pub use self::scratch::Scratch;
 pub use self::sheets::{ContactSheetRequest, STORYBOARD_WEBVTT, StoryboardRequest};
 pub use self::summary::{Progress, Summary, Work};
+pub use crate::preview::PreviewFormat;

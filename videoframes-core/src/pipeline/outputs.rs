@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::extract::{Known, extract};
+use super::preview::{self, PreviewRequest};
 use super::renditions::Rendition;
 use super::request::Request;
 use super::session::Session;
@@ -46,6 +47,8 @@ pub enum CompositionRequest {
     Storyboard(StoryboardRequest),
     /// A contact sheet.
     ContactSheet(ContactSheetRequest),
+    /// A preview.
+    Preview(PreviewRequest),
 }
 
 impl From<StoryboardRequest> for CompositionRequest {
@@ -57,6 +60,12 @@ impl From<StoryboardRequest> for CompositionRequest {
 impl From<ContactSheetRequest> for CompositionRequest {
     fn from(request: ContactSheetRequest) -> Self {
         Self::ContactSheet(request)
+    }
+}
+
+impl From<PreviewRequest> for CompositionRequest {
+    fn from(request: PreviewRequest) -> Self {
+        Self::Preview(request)
     }
 }
 
@@ -90,11 +99,15 @@ impl Composition {
     async fn make(&self, session: &Session<'_>, known: &mut Known) -> Result<Summary, Error> {
         // Progress counts the pictures of the archive.
         let progress = |_| {};
+        let (destination, known) = (self.destination.as_ref(), Some(known));
         let sheets = match &self.request {
             CompositionRequest::Storyboard(request) => request.sheets(),
             CompositionRequest::ContactSheet(request) => request.sheets(),
+            CompositionRequest::Preview(request) => {
+                return preview::make(session, request, destination, known, &progress).await;
+            }
         };
-        sheets::make(session, sheets, self.destination.as_ref(), Some(known), &progress).await
+        sheets::make(session, sheets, destination, known, &progress).await
     }
 }
 

@@ -179,7 +179,7 @@ async fn find(
     }
     let main = match kind {
         OutputKind::Storyboard => Some(STORYBOARD_WEBVTT),
-        OutputKind::Sheet => manifest.frames.first().map(|frame| frame.file.as_str()),
+        OutputKind::Sheet | OutputKind::Preview => manifest.frames.first().map(|frame| frame.file.as_str()),
     };
     let main = main.ok_or_else(|| Unusable::damaged(&manifest_key, "the manifest has no frame"))?;
     let key = object_key(&format!("{folder}/{main}"))?;
@@ -234,6 +234,7 @@ fn media_type(name: &str) -> &'static str {
         Some("vtt") => "text/vtt",
         Some("png") => "image/png",
         Some("webp") => "image/webp",
+        Some("gif") => "image/gif",
         _ => "image/jpeg",
     }
 }

@@ -108,7 +108,7 @@ impl Work {
             return lacks("renditions");
         }
         if self.parts.encoder.is_none() && !options.outputs.kinds().is_empty() {
-            return lacks("storyboards and contact sheets");
+            return lacks("storyboards, contact sheets and previews");
         }
         Ok(())
     }

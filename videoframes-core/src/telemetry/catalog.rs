@@ -102,9 +102,9 @@ pub const METRICS: &[Metric] = &[
     ])),
     counter(
         "videoframes_outputs_total",
-        "Storyboards and contact sheets of completed jobs.",
+        "Storyboards, contact sheets and previews of completed jobs.",
     )
-    .labels(Labels::Product(&[("kind", &["storyboard", "sheet"])])),
+    .labels(Labels::Product(&[("kind", &["storyboard", "sheet", "preview"])])),
     counter(
         "videoframes_results_reused_total",
         "Jobs completed with the result of an earlier job with the same source and options.",

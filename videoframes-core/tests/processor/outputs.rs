@@ -54,6 +54,7 @@ async fn outputs_of_a_job_are_those_of_the_library() {
         "archive": false,
         "storyboard": {"selection": {"every": 1}, "columns": 2, "rows": 1},
         "sheet": {"selection": {"count": 4}, "picture": {"format": "png"}},
+        "preview": {"selection": {"fps": 5}, "format": "gif"},
     });
     setup.ask(&message(&outputs, None)).await;
     setup.run(Until::Idle).await;
@@ -62,7 +63,7 @@ async fn outputs_of_a_job_are_those_of_the_library() {
     let result = job.result.unwrap();
     assert_eq!(result.frames, 0, "the archive has its manifest alone");
 
-    let [storyboard, sheet] = &result.outputs[..] else {
+    let [storyboard, sheet, preview] = &result.outputs[..] else {
         panic!("{:?}", result.outputs);
     };
     let folder = format!("results/{}/1.storyboard/", job.id);
@@ -106,6 +107,12 @@ async fn outputs_of_a_job_are_those_of_the_library() {
     let sheet = objects(setup.storage.as_ref(), &format!("results/{}/1.sheet/", job.id)).await;
     let manifest: Manifest = serde_json::from_slice(&sheet[MANIFEST_NAME]).unwrap();
     assert_eq!(manifest.frames.len(), 4);
+    assert_eq!(
+        (preview.kind, preview.media_type.as_str()),
+        (OutputKind::Preview, "image/gif")
+    );
+    assert_eq!(preview.key, format!("results/{}/1.preview/preview.gif", job.id));
+    assert_eq!((preview.frames, preview.files), (15, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::place::{EVERYWHERE, Kind, Place};
 use super::video;
 
-const BOTH: &[&str] = &[
+const ALL: &[&str] = &[
     "--fps",
     "5",
     "--storyboard=every=1s,columns=2,rows=2,width=80",
     "--sheet=count=4,format=png",
+    "--preview=fps=5,format=gif",
 ];
 
 fn output(job: &Value, index: usize) -> &str {
@@ -22,7 +23,7 @@ fn output(job: &Value, index: usize) -> &str {
 fn outputs_are_written_and_fetched() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
-        let id = place.submit(video::short(), BOTH);
+        let id = place.submit(video::short(), ALL);
         place.finish();
         // `check` compares the reported values.
         let job = place.check(1).remove(0);
@@ -45,11 +46,14 @@ fn outputs_are_written_and_fetched() {
         let picture = place.folder.path().join("sheet.png");
         place.stdout(&["result", &id, "--sheet", "-o", picture.to_str().unwrap()]);
         assert_eq!(std::fs::read(picture).unwrap(), place.get(&sheet).unwrap());
+        let animated = place.folder.path().join("preview.gif");
+        place.stdout(&["result", &id, "--preview", "-o", animated.to_str().unwrap()]);
+        assert!(std::fs::read(animated).unwrap().starts_with(b"GIF89a"));
         let text = place.stdout(&["job", &id]);
         assert!(text.contains("storyboard.vtt: 3 frames, 4 files, "), "{text}");
 
         // The same work has the same outputs.
-        let again = place.submit(video::short(), BOTH);
+        let again = place.submit(video::short(), ALL);
         place.finish();
         let jobs = place.check(2);
         let again = jobs.iter().find(|job| job["id"] == again.as_str()).unwrap();
@@ -60,7 +64,7 @@ fn outputs_are_written_and_fetched() {
 fn killed_at(kind: Kind, point: &str, chosen: bool) {
     let Some(place) = Place::of(kind) else { return };
     let chosen_key = ["--output-key", "chosen/a.zip"];
-    let options = [BOTH, if chosen { &chosen_key } else { &[] }].concat();
+    let options = [ALL, if chosen { &chosen_key } else { &[] }].concat();
     let id = place.submit(video::short(), &options);
     let fault = format!("{point}=kill");
     let mut worker = place.worker(&[("VF_FAULT", &fault)], &[]);
@@ -80,6 +84,7 @@ fn killed_at(kind: Kind, point: &str, chosen: bool) {
         "{point}"
     );
     assert_eq!(output(&job, 1), format!("{stem}.sheet/sheet.png"), "{point}");
+    assert_eq!(output(&job, 2), format!("{stem}.preview/preview.gif"), "{point}");
 }
 
 #[test]

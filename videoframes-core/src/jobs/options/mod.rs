@@ -9,5 +9,5 @@ mod value;
 
 pub use self::limits::RequestedLimits;
 pub use self::options::JobOptions;
-pub use self::outputs::{ContactSheetOptions, JobOutputs, OutputFrames, StoryboardOptions};
+pub use self::outputs::{ContactSheetOptions, JobOutputs, OutputFrames, PreviewOptions, StoryboardOptions};
 pub use self::value::InvalidOptions;

@@ -226,6 +226,7 @@ mod tests {
             json!({"selection": {"best_of": "1m"}, "range": {"start": 5}, "filters": {"dedupe": "4"}}),
             json!({"selection": {"thumbnail": true}, "filters": {}}),
             json!({"outputs": {"storyboard": {}, "sheet": {"columns": 6, "background": "#fff", "header": false}}}),
+            json!({"outputs": {"preview": {"selection": {"every": "2s"}, "delay": 0.5, "plays": 1, "format": "gif"}}}),
             json!({"outputs": {"archive": false, "storyboard": {"selection": {"count": 9}, "rows": 2,
                 "range": {"end": "1m"}, "picture": {"format": "webp", "max_width": 320}}}}),
         ] {
@@ -328,6 +329,14 @@ mod tests {
                 "outputs.storyboard.range",
             ),
             (json!({"outputs": {"storyboard": 5}}), "outputs.storyboard"),
+            (
+                json!({"outputs": {"preview": {"delay": 0}}}),
+                "outputs.preview.delay",
+            ),
+            (
+                json!({"outputs": {"preview": {"format": "png"}}}),
+                "outputs.preview.format",
+            ),
         ] {
             let message = JobOptions::from_json(&value).unwrap_err().to_string();
             assert!(message.contains(word), "{value}: {message}");

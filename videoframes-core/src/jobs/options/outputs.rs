@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::picture::PictureForm;
 use super::selection::{RangeForm, SelectionForm};
-use super::value::{InvalidOptions, invalid};
-use crate::extract::{PictureFormat, PictureOptions};
+use super::value::{InvalidOptions, Text, invalid, side};
+use crate::extract::{PictureFormat, PictureOptions, Quality};
 use crate::jobs::outputs::OutputKind;
 use crate::jobs::renditions::RenditionForm;
-use crate::pipeline::{CompositionRequest, ContactSheetRequest, OnDamage, Request, StoryboardRequest};
+use crate::pipeline::{
+    CompositionRequest, ContactSheetRequest, OnDamage, PreviewFormat, PreviewRequest, Request,
+    StoryboardRequest,
+};
 use crate::select::{End, Position, Range, Selection};
 use crate::sheet::{Colour, ContactStyle};
 use crate::units::{FrameRate, Rational};
@@ -35,6 +38,8 @@ pub struct JobOutputs {
     pub storyboard: Option<StoryboardOptions>,
     /// Contact sheet, if any.
     pub sheet: Option<ContactSheetOptions>,
+    /// Animated preview, if any.
+    pub preview: Option<PreviewOptions>,
 }
 
 impl Default for JobOutputs {
@@ -43,6 +48,7 @@ impl Default for JobOutputs {
             pictures: true,
             storyboard: None,
             sheet: None,
+            preview: None,
         }
     }
 }
@@ -93,12 +99,35 @@ pub struct ContactSheetOptions {
     pub timestamps: bool,
 }
 
+/// An animated preview.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PreviewOptions {
+    /// Selection of the frames; ten a second, for five seconds, if `None`.
+    pub selection: Option<Selection>,
+    /// Range of the video.
+    pub range: Range,
+    /// Format.
+    pub format: PreviewFormat,
+    /// Quality of a WebP.
+    pub quality: Quality,
+    /// Maximum width in pixels; 320 by default.
+    pub max_width: Option<u32>,
+    /// Maximum height in pixels.
+    pub max_height: Option<u32>,
+    /// Display time of every frame in seconds; until the time of the next frame if `None`.
+    pub delay: Option<Rational>,
+    /// Number of times that the preview is played; 0 for no end.
+    pub plays: u16,
+}
+
 impl JobOutputs {
     /// Returns the outputs that are composed of frames.
     pub(crate) fn kinds(&self) -> Vec<OutputKind> {
         let storyboard = self.storyboard.as_ref().map(|_| OutputKind::Storyboard);
         let sheet = self.sheet.as_ref().map(|_| OutputKind::Sheet);
-        [storyboard, sheet].into_iter().flatten().collect()
+        let preview = self.preview.as_ref().map(|_| OutputKind::Preview);
+        [storyboard, sheet, preview].into_iter().flatten().collect()
     }
 
     /// Returns the request for an output of the stream, if the job has the output.
@@ -119,6 +148,10 @@ impl JobOutputs {
                 .as_ref()
                 .map(|options| options.request(of_job).into()),
             OutputKind::Sheet => self.sheet.as_ref().map(|options| options.request(of_job).into()),
+            OutputKind::Preview => self
+                .preview
+                .as_ref()
+                .map(|options| options.request(of_job).into()),
         }
     }
 }
@@ -163,6 +196,27 @@ impl ContactSheetOptions {
     }
 }
 
+impl PreviewOptions {
+    fn request(&self, of_job: impl Fn(Request) -> Request) -> PreviewRequest {
+        let mut picture = PictureOptions::default().quality(self.quality);
+        picture.max_width = self.max_width;
+        picture.max_height = self.max_height;
+        let selection = self.selection.clone();
+        let selection = selection.unwrap_or_else(PreviewRequest::default_selection);
+        let request = of_job(Request::new(selection).range(self.range).picture(picture));
+        let mut request = PreviewRequest::from(request)
+            .format(self.format)
+            .plays(self.plays);
+        if self.selection.is_none() {
+            request = request.with_default_range();
+        }
+        match self.delay {
+            Some(delay) => request.delay(delay),
+            None => request,
+        }
+    }
+}
+
 /// The outputs as JSON. Unknown fields are ignored, since newer clients may send them.
 #[derive(Serialize, Deserialize, PartialEq)]
 #[serde(default)]
@@ -172,6 +226,8 @@ pub(super) struct OutputsForm {
     storyboard: Option<StoryboardForm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<SheetForm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<PreviewForm>,
     /// Another place for the field `renditions` of the message.
     #[serde(skip_serializing)]
     pub(super) renditions: Vec<RenditionForm>,
@@ -193,6 +249,7 @@ impl OutputsForm {
             archive: outputs.pictures,
             storyboard: outputs.storyboard.as_ref().map(StoryboardForm::new),
             sheet: outputs.sheet.as_ref().map(SheetForm::new),
+            preview: outputs.preview.as_ref().map(PreviewForm::new),
             renditions: Vec::new(),
         }
     }
@@ -203,10 +260,12 @@ impl OutputsForm {
         }
         let storyboard = self.storyboard.map(|form| named("storyboard", form.read()));
         let sheet = self.sheet.map(|form| named("sheet", form.read()));
+        let preview = self.preview.map(|form| named("preview", form.read()));
         Ok(JobOutputs {
             pictures: self.archive,
             storyboard: storyboard.transpose()?,
             sheet: sheet.transpose()?,
+            preview: preview.transpose()?,
         })
     }
 }
@@ -234,11 +293,7 @@ impl FramesForm {
     }
 
     fn read(self) -> Result<OutputFrames, InvalidOptions> {
-        let selection = self.selection.map(SelectionForm::read).transpose()?;
-        let range = self.range.read()?;
-        if selection.as_ref().is_some_and(Selection::is_absolute) && range != Range::default() {
-            return Err(invalid("range", "does not apply to 'at' and 'frames'"));
-        }
+        let (selection, range) = selected(self.selection, &self.range)?;
         let picture = self.picture.read()?;
         match picture.format {
             PictureFormat::Raw | PictureFormat::Npy => {
@@ -250,6 +305,19 @@ impl FramesForm {
                 picture,
             }),
         }
+    }
+}
+
+/// Reads a selection and its range.
+fn selected(
+    selection: Option<SelectionForm>,
+    range: &RangeForm,
+) -> Result<(Option<Selection>, Range), InvalidOptions> {
+    let selection = selection.map(SelectionForm::read).transpose()?;
+    let range = range.read()?;
+    match selection.as_ref().is_some_and(Selection::is_absolute) && range != Range::default() {
+        true => Err(invalid("range", "does not apply to 'at' and 'frames'")),
+        false => Ok((selection, range)),
     }
 }
 
@@ -356,6 +424,73 @@ impl SheetForm {
             foreground: colour("foreground", &self.foreground)?,
             header: self.header,
             timestamps: self.timestamps,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(default)]
+struct PreviewForm {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<SelectionForm>,
+    #[serde(skip_serializing_if = "RangeForm::is_empty")]
+    range: RangeForm,
+    format: String,
+    quality: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<Text>,
+    plays: u16,
+}
+
+impl Default for PreviewForm {
+    fn default() -> Self {
+        Self {
+            selection: None,
+            range: RangeForm::default(),
+            format: PreviewFormat::default().extension().to_owned(),
+            quality: PreviewRequest::default_quality().get(),
+            max_width: None,
+            max_height: None,
+            delay: None,
+            plays: 0,
+        }
+    }
+}
+
+impl PreviewForm {
+    fn new(options: &PreviewOptions) -> Self {
+        Self {
+            selection: options
+                .selection
+                .as_ref()
+                .map(|selection| SelectionForm::new(Some(selection))),
+            range: RangeForm::new(&options.range),
+            format: options.format.extension().to_owned(),
+            quality: options.quality.get(),
+            max_width: options.max_width,
+            max_height: options.max_height,
+            delay: options.delay.map(|delay| Text(delay.to_string())),
+            plays: options.plays,
+        }
+    }
+
+    fn read(self) -> Result<PreviewOptions, InvalidOptions> {
+        let (selection, range) = selected(self.selection, &self.range)?;
+        let quality = Quality::new(self.quality);
+        let delay = self.delay.as_ref().map(|delay| delay.length("delay"));
+        Ok(PreviewOptions {
+            selection,
+            range,
+            format: self.format.parse().map_err(|e| invalid("format", e))?,
+            quality: quality.ok_or_else(|| invalid("quality", "must be from 1 to 100"))?,
+            max_width: side("max_width", self.max_width)?,
+            max_height: side("max_height", self.max_height)?,
+            delay: delay.transpose()?,
+            plays: self.plays,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{InvalidOptions, invalid};
+use super::value::{InvalidOptions, invalid, side};
 use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -53,12 +53,6 @@ impl PictureForm {
     }
 
     pub(super) fn read(&self) -> Result<PictureOptions, InvalidOptions> {
-        let side = |name, side: Option<u32>| match side {
-            Some(side) if !(1..=65_535).contains(&side) => {
-                Err(invalid(name, format!("must be from 1 to 65535, not {side}")))
-            }
-            side => Ok(side),
-        };
         let format: PictureFormat = self.format.parse().map_err(|e| invalid("picture.format", e))?;
         let quality = Quality::new(self.quality);
         let pixels: Option<PixelFormat> = self

@@ -16,6 +16,16 @@ pub(super) fn invalid(field: &str, error: impl std::fmt::Display) -> InvalidOpti
     InvalidOptions(format!("{field}: {error}"))
 }
 
+/// Checks a maximum width or height in pixels.
+pub(super) fn side(field: &str, side: Option<u32>) -> Result<Option<u32>, InvalidOptions> {
+    match side {
+        Some(side) if !(1..=65_535).contains(&side) => {
+            Err(invalid(field, format!("must be from 1 to 65535, not {side}")))
+        }
+        side => Ok(side),
+    }
+}
+
 /// A number or a string, the two ways in which clients write times and rates.
 #[derive(Serialize, Clone, PartialEq)]
 #[serde(transparent)]

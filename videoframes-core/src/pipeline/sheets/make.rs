@@ -4,7 +4,7 @@ use super::request::Sheets;
 use super::target::SheetTarget;
 use crate::archive::Destination;
 use crate::pipeline::error::Error;
-use crate::pipeline::extract::{Extraction, Known};
+use crate::pipeline::extract::{Known, deliver};
 use crate::pipeline::session::Session;
 use crate::pipeline::summary::{Progress, Summary};
 
@@ -26,13 +26,6 @@ pub(in crate::pipeline) async fn make(
         progress,
     };
     let tiles = sheets.tiles();
-    let mut extraction = match &known {
-        Some(known) => Extraction::of_known(session, &tiles, &[], &target, (**known).clone())?,
-        None => Extraction::open(session, &tiles, &[], &target).await?,
-    };
-    let completed = extraction.run().await?;
-    if let Some(known) = known {
-        known.learn(&extraction);
-    }
+    let completed = deliver(session, &tiles, &target, known).await?;
     completed.writer.finish(completed.report, completed.work).await
 }

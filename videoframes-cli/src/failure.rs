@@ -65,6 +65,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::Select(SelectError::BeyondEnd { .. } | SelectError::BeforeStart { .. }) => {
             "'vf probe' shows the duration of the video"
         }
+        Error::OutsidePicture { .. } => "'vf probe' shows the size of the pictures",
         Error::NotPlannable(_) => "--strategy auto selects a strategy that is possible",
         Error::Damaged(_) => "--on-error partial keeps the frames that decode",
         Error::Compress(CompressError::StatisticsTooLarge(_)) => "use --quality instead of --max-size",

@@ -18,7 +18,7 @@ pub enum ErrorKind {
     NoVideoStream,
     /// The video is damaged.
     Damaged,
-    /// The selection lies outside of the video.
+    /// The selection lies outside of the video, or the rectangle to keep outside of its pictures.
     SelectionOutOfRange,
     /// A limit was exceeded.
     LimitExceeded,

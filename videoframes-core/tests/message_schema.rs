@@ -48,6 +48,8 @@ fn schema_and_parser_accept_the_same_messages() {
             json!({"format": "JPEG", "quality": 1, "max_width": 65535, "rotate": false}),
         ),
         with("picture", json!({"format": "Raw", "pixels": "RGB48"})),
+        with("picture", json!({"crop": "640x360+0+20"})),
+        with("picture", json!({"crop": "16:9"})),
         with("picture", json!({"format": "npy", "pixels": null})),
         with(
             "picture",
@@ -110,6 +112,8 @@ fn schema_and_parser_refuse_the_same_messages() {
         with("picture", json!({"format": "raw", "pixels": "rgba"})),
         with("picture", json!({"quality": 101})),
         with("picture", json!({"max_width": 0})),
+        with("picture", json!({"crop": "0x5+1+1"})),
+        with("picture", json!({"crop": "left"})),
         with("picture", json!({"deinterlace": "maybe"})),
         with("on_damage", json!("ignore")),
         with("limits", json!({"frames": 0})),

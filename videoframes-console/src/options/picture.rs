@@ -1,7 +1,9 @@
 //! Options for format, size and processing of pictures.
 
 use clap::Args;
-use videoframes_core::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
+use videoframes_core::extract::{
+    Crop, Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
+};
 
 use super::{Choice, choice};
 use crate::Failure;
@@ -59,6 +61,9 @@ pub struct PictureArgs {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Pictures")]
 pub struct AppearanceArgs {
+    /// Keep a rectangle of the upright picture: WxH+X+Y in pixels, WxH in the centre, or an aspect ratio such as 16:9
+    #[arg(long, value_name = "RECT")]
+    pub crop: Option<Crop>,
     /// Do not apply the rotation of the video
     #[arg(long)]
     pub no_rotate: bool,
@@ -82,10 +87,12 @@ impl AppearanceArgs {
     /// Returns `default` with this processing.
     #[must_use]
     pub fn over(&self, default: PictureOptions) -> PictureOptions {
-        default
+        let mut options = default
             .rotate(!self.no_rotate)
             .deinterlace(self.deinterlace.deinterlace)
-            .tonemap(self.tonemap)
+            .tonemap(self.tonemap);
+        options.crop = self.crop;
+        options
     }
 }
 

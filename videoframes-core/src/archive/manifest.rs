@@ -84,6 +84,9 @@ pub struct RequestInfo {
     /// Pixel format of raw and npy, such as `rgb24`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<String>,
+    /// Rectangle of the displayed picture, such as `640x360+10+20`, `640x360` or `16:9`; absent for the whole picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<String>,
     /// Width of the box that pictures must fit.
     pub max_width: Option<u32>,
     /// Height of the box that pictures must fit.

@@ -1,5 +1,6 @@
 //! The port for decoders: pictures of single frames out of a video.
 
+mod crop;
 mod encoder;
 mod error;
 mod extractor;
@@ -8,6 +9,8 @@ mod picture;
 mod pixels;
 mod request;
 
+pub use crop::Crop;
+pub(crate) use crop::Region;
 pub use encoder::{EncodeRequest, PictureEncoder};
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use super::PixelFormat;
+use super::{Crop, PixelFormat};
 use crate::units::ParseUnitError;
 
 /// A picture in the requested format.
@@ -189,6 +189,8 @@ pub struct PictureOptions {
     pub quality: Quality,
     /// Pixel format of uncompressed pictures.
     pub pixels: PixelFormat,
+    /// The rectangle of the displayed picture to keep; the whole picture if `None`.
+    pub crop: Option<Crop>,
     /// Maximum width in pixels. Pictures are never enlarged.
     pub max_width: Option<u32>,
     /// Maximum height in pixels.
@@ -207,6 +209,7 @@ impl Default for PictureOptions {
             format: PictureFormat::default(),
             quality: Quality::default(),
             pixels: PixelFormat::default(),
+            crop: None,
             max_width: None,
             max_height: None,
             rotate: true,
@@ -218,9 +221,11 @@ impl Default for PictureOptions {
 
 impl PictureOptions {
     /// Returns the size of the pictures of a video displayed at `width` × `height`: the largest size with the
-    /// same aspect ratio that neither exceeds the maximum nor the size of the video.
+    /// aspect ratio of the kept rectangle that neither exceeds the maximum nor the size of the rectangle.
     #[must_use]
     pub fn fit(&self, width: u32, height: u32) -> (u32, u32) {
+        let region = self.crop.and_then(|crop| crop.region((width, height)));
+        let (width, height) = region.map_or((width, height), |region| (region.width, region.height));
         let (w, h) = (u64::from(width.max(1)), u64::from(height.max(1)));
         let box_w = self.max_width.map_or(w, |m| u64::from(m).min(w)).max(1);
         let box_h = self.max_height.map_or(h, |m| u64::from(m).min(h)).max(1);
@@ -252,6 +257,13 @@ impl PictureOptions {
     #[must_use]
     pub fn pixels(mut self, pixels: PixelFormat) -> Self {
         self.pixels = pixels;
+        self
+    }
+
+    /// Sets the rectangle of the displayed picture to keep.
+    #[must_use]
+    pub fn crop(mut self, crop: Crop) -> Self {
+        self.crop = Some(crop);
         self
     }
 
@@ -310,5 +322,8 @@ mod tests {
         assert_eq!(fit(Some(640), None), (640, 360));
         assert_eq!(fit(None, Some(360)), (640, 360));
         assert_eq!(fit(Some(640), Some(100)), (178, 100));
+        let square = Crop::Aspect { width: 1, height: 1 };
+        let square = PictureOptions::default().max_width(640).crop(square);
+        assert_eq!(square.fit(1920, 1080), (640, 640));
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn begins_late(video: &VideoInfo) -> Option<String> {
     video.first_keyframe.map(|_| warning.to_owned())
 }
 
-/// Fails if pictures would exceed the limit or the maximum size of their format. A sample aspect ratio can make
+/// Fails if a rectangle does not lie inside the displayed picture, and if pictures would exceed the limit or the maximum
+/// size of their format. A sample aspect ratio can make
 /// pictures 16 times as wide as the stored frames.
 pub(super) fn check_picture_size(
     video: &VideoInfo,
@@ -23,11 +24,19 @@ pub(super) fn check_picture_size(
     limits: &Limits,
 ) -> Result<(), Error> {
     let display = video.display_size(picture.rotate);
+    if let Some(crop) = picture.crop
+        && crop.region(display).is_none()
+    {
+        let (width, height) = display;
+        return Err(Error::OutsidePicture { crop, width, height });
+    }
     let (width, height) = picture.fit(display.0, display.1);
-    if u64::from(width) * u64::from(height) > limits.pixels {
+    // A rectangle may be cut out of a displayed picture of full size.
+    let decoded = picture.crop.map_or((width, height), |_| display);
+    if u64::from(decoded.0) * u64::from(decoded.1) > limits.pixels {
         return Err(Error::LimitExceeded(format!(
-            "pictures would be {width}×{height}, the limit is {} pixels",
-            limits.pixels
+            "pictures would be {}×{}, the limit is {} pixels",
+            decoded.0, decoded.1, limits.pixels
         )));
     }
     if picture.format.is_uncompressed() && picture.pixels.picture_bytes(width, height) > PICTURE_BYTES {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::archive::ArchiveError;
 use crate::compress::CompressError;
 use crate::error::ErrorKind;
-use crate::extract::{ExtractError, Surprise};
+use crate::extract::{Crop, ExtractError, Surprise};
 use crate::plan::NotPlannable;
 use crate::select::SelectError;
 use crate::storage::StorageError;
@@ -32,6 +32,16 @@ pub enum Error {
     /// The selection does not fit the video.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The rectangle to keep does not lie inside the picture.
+    #[error("the rectangle {crop} does not lie inside the picture, which has {width}×{height} pixels")]
+    OutsidePicture {
+        /// The requested rectangle.
+        crop: Crop,
+        /// Width of the displayed picture in pixels.
+        width: u32,
+        /// Height of the displayed picture in pixels.
+        height: u32,
+    },
     /// Error of the decoder.
     #[error(transparent)]
     Extract(#[from] ExtractError),
@@ -72,6 +82,7 @@ impl Error {
             Self::Copy { .. } => ErrorKind::NoSpace,
             Self::Empty => ErrorKind::EmptySource,
             Self::Select(error) => error.kind(),
+            Self::OutsidePicture { .. } => ErrorKind::SelectionOutOfRange,
             Self::Extract(error) => error.kind(),
             Self::Archive(error) => error.kind(),
             Self::Video(error) => error.kind(),

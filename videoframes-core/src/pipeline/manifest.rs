@@ -107,6 +107,7 @@ fn canonical(request: &Request) -> RequestInfo {
             .format
             .is_uncompressed()
             .then(|| picture.pixels.to_string()),
+        crop: picture.crop.map(|crop| crop.to_string()),
         max_width: picture.max_width,
         max_height: picture.max_height,
         rotate: picture.rotate,

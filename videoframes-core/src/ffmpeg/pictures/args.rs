@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 
 use super::colours::{colours, direct_colours, from_rgb, is_flattened, is_gray, on_white, opaque};
+use super::cropping::Cropping;
 use crate::extract::{EncodeRequest, ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, rotation, tonemap_chain};
@@ -299,7 +300,9 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
     };
     let display = video.display_size(picture.rotate);
     let size = picture.fit(display.0, display.1);
-    let (scale, pad) = filters::fit(stored, size, Rational::from_integer(1));
+    let cropping = Cropping::new(video, picture, stored);
+    let (before, stored) = cropping.before(stored);
+    let (scale, pad) = filters::fit(stored, cropping.converted, Rational::from_integer(1));
     let (matrix, range) = if tonemap {
         ("bt709", "tv")
     } else {
@@ -322,11 +325,13 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         let refused = video.colour.transfer.as_deref().is_some_and(logarithmic);
         filters.extend(refused.then(|| "setparams=color_trc=unknown".to_owned()));
     }
+    filters.extend(before);
+    let is_direct = direct.is_some();
     filters.push(match direct {
         Some(colours) => format!("{scale}:flags=bicubic+accurate_rnd,{colours},setsar=1"),
         None => {
             // Older padding filters do not support packed RGB with 16 bits.
-            let format = target.format.replace("rgb48le", "gbrp16le");
+            let format = cropping.format(target.format).replace("rgb48le", "gbrp16le");
             let options = &target.options;
             format!(
                 "{scale}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp\
@@ -335,6 +340,7 @@ fn picture_filters(request: &ExtractRequest) -> Vec<String> {
         }
     });
     filters.extend(pad);
+    filters.extend(cropping.after(size, &target, is_direct));
     if alpha && is_flattened(picture.format) {
         let flattened = colours(video, picture, (matrix, range), false);
         filters.push(on_white(target.format, &flattened));

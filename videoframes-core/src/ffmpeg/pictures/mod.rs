@@ -3,6 +3,7 @@
 mod args;
 pub(crate) mod capable;
 mod colours;
+mod cropping;
 pub(crate) mod deliver;
 mod encode;
 mod extractor;

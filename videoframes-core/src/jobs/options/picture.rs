@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::value::{InvalidOptions, invalid, side};
-use crate::extract::{Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
+use crate::extract::{Crop, Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
 
 #[derive(Serialize, Deserialize, PartialEq)]
 #[serde(default)]
@@ -13,6 +13,9 @@ pub(super) struct PictureForm {
     /// Pixel format of uncompressed formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pixels: Option<String>,
+    /// Rectangle of the displayed picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_width: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +40,7 @@ impl PictureForm {
                 .format
                 .is_uncompressed()
                 .then(|| options.pixels.to_string()),
+            crop: options.crop.map(|crop| crop.to_string()),
             max_width: options.max_width,
             max_height: options.max_height,
             rotate: options.rotate,
@@ -61,10 +65,17 @@ impl PictureForm {
             .map(|pixels| pixels.parse())
             .transpose()
             .map_err(|e| invalid("picture.pixels", e))?;
+        let crop: Option<Crop> = self
+            .crop
+            .as_ref()
+            .map(|crop| crop.parse())
+            .transpose()
+            .map_err(|e| invalid("picture.crop", e))?;
         Ok(PictureOptions {
             format,
             quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,
             pixels: pixels.unwrap_or_default(),
+            crop,
             max_width: side("picture.max_width", self.max_width)?,
             max_height: side("picture.max_height", self.max_height)?,
             rotate: self.rotate,

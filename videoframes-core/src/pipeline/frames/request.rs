@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::extract::{Deinterlace, PictureFormat, PixelFormat, Tonemap};
+use crate::extract::{Crop, Deinterlace, PictureFormat, PixelFormat, Tonemap};
 use crate::pipeline::{OnDamage, Request};
 use crate::plan::Strategy;
 use crate::select::{Filters, Range, Selection};
@@ -55,6 +55,13 @@ impl FramesRequest {
     #[must_use]
     pub fn pixels(mut self, pixels: PixelFormat) -> Self {
         self.request.picture.pixels = pixels;
+        self
+    }
+
+    /// Sets the rectangle of the displayed frame to keep.
+    #[must_use]
+    pub fn crop(mut self, crop: Crop) -> Self {
+        self.request.picture.crop = Some(crop);
         self
     }
 

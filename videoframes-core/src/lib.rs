@@ -85,6 +85,7 @@ pub mod fleet;
 pub mod jobs;
 pub mod limits;
 mod measure;
+mod metadata;
 pub mod pipeline;
 pub mod plan;
 mod preview;

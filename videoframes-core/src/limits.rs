@@ -123,6 +123,8 @@ pub(crate) const LINE_BYTES: usize = 4096;
 pub(crate) const PROBE_JSON_BYTES: u64 = 16 << 20;
 /// Maximum size of an encoded picture.
 pub(crate) const PICTURE_BYTES: usize = 512 << 20;
+/// Maximum length of a text about the recording of a video.
+pub(crate) const RECORDING_TEXT_BYTES: usize = 256;
 /// Maximum number of samples in an index (36 bytes each while it is read, 32 afterwards).
 pub(crate) const INDEX_SAMPLES: usize = 6_000_000;
 /// Maximum size of a sample that is read into memory.

@@ -150,7 +150,7 @@ pub(crate) struct JobOptionArgs {
     pub(crate) idempotency_key: Option<String>,
     /// JSON to include in notifications
     #[arg(long, value_name = "JSON", value_parser = json)]
-    pub(crate) metadata: Option<serde_json::Value>,
+    pub(crate) client_metadata: Option<serde_json::Value>,
     /// Maximum time from submission to completion of the job: 3600, 1h
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     pub(crate) deadline: Option<Duration>,

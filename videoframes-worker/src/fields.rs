@@ -26,6 +26,7 @@ const TILES: &Places = &[
     ("quality", &["picture", "quality"]),
     ("width", &["picture", "max_width"]),
     ("height", &["picture", "max_height"]),
+    ("crop", &["picture", "crop"]),
 ];
 const PREVIEW_FRAMES: &Places = &[
     ("fps", &["selection", "fps"]),
@@ -153,9 +154,9 @@ mod tests {
     fn fields_of_composed_outputs_have_their_places_in_the_message() {
         assert_eq!(storyboard(""), Ok(json!({})));
         assert_eq!(
-            storyboard("every=10s,width=320,format=webp,columns=5"),
+            storyboard("every=10s,width=320,format=webp,crop=16:9,columns=5"),
             Ok(
-                json!({"selection": {"every": "10s"}, "picture": {"max_width": 320, "format": "webp"}, "columns": 5})
+                json!({"selection": {"every": "10s"}, "picture": {"max_width": 320, "format": "webp", "crop": "16:9"}, "columns": 5})
             )
         );
         assert_eq!(

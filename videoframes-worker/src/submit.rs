@@ -278,7 +278,7 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
         "idempotency_key",
         job.idempotency_key.as_ref().map(|key| json!(key)),
     );
-    set("client_metadata", job.metadata.clone());
+    set("client_metadata", job.client_metadata.clone());
     Ok(fields)
 }
 

@@ -1,4 +1,4 @@
-//! Options of pictures: rectangles.
+//! Options of pictures: rectangles and metadata.
 //!
 //! Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
@@ -6,6 +6,7 @@
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod crop;
+mod metadata;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

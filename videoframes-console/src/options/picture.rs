@@ -2,9 +2,10 @@
 
 use clap::Args;
 use videoframes_core::extract::{
-    Crop, Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
+    Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
 };
 
+use super::select::optional;
 use super::{Choice, choice};
 use crate::Failure;
 use crate::exit::USAGE;
@@ -52,6 +53,9 @@ pub struct PictureArgs {
     /// Maximum width and height
     #[arg(long, value_name = "PX", conflicts_with_all = ["width", "height"], value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub max_dimension: Option<u32>,
+    /// Embed source, position, time of recording and camera as Exif and XMP (basic), or also the location of the camera (gps)
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "basic", value_parser = metadata)]
+    pub metadata: Option<EmbeddedMetadata>,
     /// Options for the processing.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
@@ -83,6 +87,10 @@ pub struct DeinterlaceArgs {
     pub deinterlace: Deinterlace,
 }
 
+fn metadata(text: &str) -> Result<EmbeddedMetadata, String> {
+    optional("--metadata", text)
+}
+
 impl AppearanceArgs {
     /// Returns `default` with this processing.
     #[must_use]
@@ -100,7 +108,8 @@ impl PictureArgs {
     /// Returns the picture options. The format is that of `--format`, else `implied`, else the default.
     ///
     /// # Errors
-    /// Fails if a quality is given for a lossless format, or a pixel format for an encoded format.
+    /// Fails if a quality is given for a lossless format, a pixel format for an encoded format, or metadata for a format
+    /// without.
     pub fn options(&self, implied: Option<PictureFormat>) -> Result<PictureOptions, Failure> {
         let format = self.format.or(implied).unwrap_or_default();
         let name = format.extension();
@@ -112,11 +121,16 @@ impl PictureArgs {
             let text = format!("--pixels has no effect on {name}, which is encoded");
             return Err(Failure::new(USAGE, text).hint("omit --pixels, or use --format raw or npy"));
         }
+        if self.metadata.is_some() && !format.holds_metadata() {
+            let text = format!("--metadata has no effect on {name}, which has no Exif or XMP");
+            return Err(Failure::new(USAGE, text).hint("omit --metadata, or use --format jpg, png or webp"));
+        }
         let mut options = self.appearance.over(
             PictureOptions::default()
                 .format(format)
                 .quality(self.quality.unwrap_or_default())
-                .pixels(self.pixels.unwrap_or_default()),
+                .pixels(self.pixels.unwrap_or_default())
+                .metadata(self.metadata.unwrap_or_default()),
         );
         options.max_width = self.width.or(self.max_dimension);
         options.max_height = self.height.or(self.max_dimension);

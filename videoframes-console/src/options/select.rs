@@ -118,7 +118,7 @@ impl FilterArgs {
 }
 
 /// Parses the value of an option that may stand without one, so that the next argument may be the video.
-fn optional<T: FromStr<Err: Display>>(option: &str, text: &str) -> Result<T, String> {
+pub(super) fn optional<T: FromStr<Err: Display>>(option: &str, text: &str) -> Result<T, String> {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     text.trim().parse().map_err(|error: T::Err| match is_number {
         true => error.to_string(),

@@ -97,6 +97,9 @@ pub struct RequestInfo {
     pub deinterlace: String,
     /// `auto` or `off`.
     pub tonemap: String,
+    /// `basic` or `gps`, if metadata is embedded in pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
     /// Number of columns of a sheet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<u32>,

@@ -48,6 +48,7 @@ mod tests {
         VideoInfo {
             stream: 0,
             first_keyframe: None,
+            recording: crate::video::Recording::default(),
             alpha: false,
             container: "mov,mp4".to_owned(),
             codec: codec.to_owned(),

@@ -15,6 +15,6 @@ pub use encoder::{EncodeRequest, PictureEncoder};
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;
 pub use outcome::{Decoded, ExtractReport, Scan, Surprise};
-pub use picture::{Deinterlace, Picture, PictureFormat, PictureOptions, Quality, Tonemap};
+pub use picture::{Deinterlace, EmbeddedMetadata, Picture, PictureFormat, PictureOptions, Quality, Tonemap};
 pub use pixels::{PixelFormat, Plane};
 pub use request::{ExtractRequest, Input, PlannedInput};

@@ -61,6 +61,11 @@ impl PictureFormat {
         }
     }
 
+    /// Returns whether [`EmbeddedMetadata`] can be embedded in pictures of the format.
+    pub fn holds_metadata(self) -> bool {
+        matches!(self, Self::Jpg | Self::Png | Self::Webp)
+    }
+
     /// Returns whether the format has a quality.
     pub fn is_lossy(self) -> bool {
         matches!(self, Self::Jpg | Self::Webp)
@@ -136,6 +141,45 @@ impl FromStr for Quality {
     }
 }
 
+/// Metadata inside of pictures, as Exif and XMP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EmbeddedMetadata {
+    /// Embeds nothing.
+    #[default]
+    None,
+    /// Embeds the name of the source, the position of the frame, the time of recording, and the camera.
+    Basic,
+    /// Embeds also the location of the camera.
+    Gps,
+}
+
+impl fmt::Display for EmbeddedMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Basic => "basic",
+            Self::Gps => "gps",
+        })
+    }
+}
+
+impl FromStr for EmbeddedMetadata {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "none" => Ok(Self::None),
+            "basic" => Ok(Self::Basic),
+            "gps" => Ok(Self::Gps),
+            _ => Err(ParseUnitError::new(
+                text,
+                "a kind of metadata: none, basic or gps",
+            )),
+        }
+    }
+}
+
 /// Which frames are deinterlaced before they are picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -201,6 +245,8 @@ pub struct PictureOptions {
     pub deinterlace: Deinterlace,
     /// Whether HDR is converted to SDR.
     pub tonemap: Tonemap,
+    /// Metadata inside of JPEG, PNG and WebP pictures. Other formats have none.
+    pub metadata: EmbeddedMetadata,
 }
 
 impl Default for PictureOptions {
@@ -215,6 +261,7 @@ impl Default for PictureOptions {
             rotate: true,
             deinterlace: Deinterlace::default(),
             tonemap: Tonemap::default(),
+            metadata: EmbeddedMetadata::default(),
         }
     }
 }
@@ -299,6 +346,13 @@ impl PictureOptions {
     #[must_use]
     pub fn tonemap(mut self, tonemap: Tonemap) -> Self {
         self.tonemap = tonemap;
+        self
+    }
+
+    /// Sets the metadata inside of pictures.
+    #[must_use]
+    pub fn metadata(mut self, metadata: EmbeddedMetadata) -> Self {
+        self.metadata = metadata;
         self
     }
 }

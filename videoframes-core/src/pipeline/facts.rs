@@ -171,6 +171,7 @@ mod tests {
         let video = VideoInfo {
             stream: 0,
             first_keyframe: None,
+            recording: crate::video::Recording::default(),
             alpha: false,
             container: "matroska,webm".to_owned(),
             codec: "h264".to_owned(),

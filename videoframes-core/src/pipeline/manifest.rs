@@ -7,7 +7,7 @@ use super::error::Error;
 use super::request::Request;
 use super::target::Selected;
 use crate::archive::manifest::{FrameInfo, Generator, Manifest, RequestInfo, SCHEMA_VERSION, SourceInfo};
-use crate::extract::ExtractReport;
+use crate::extract::{EmbeddedMetadata, ExtractReport};
 use crate::select::{End, Pick};
 use crate::source::Source;
 use crate::storage::StorageError;
@@ -113,6 +113,7 @@ fn canonical(request: &Request) -> RequestInfo {
         rotate: picture.rotate,
         deinterlace: picture.deinterlace.to_string(),
         tonemap: picture.tonemap.to_string(),
+        metadata: (picture.metadata != EmbeddedMetadata::None).then(|| picture.metadata.to_string()),
         columns: None,
         rows: None,
         delay: None,

@@ -10,14 +10,16 @@ use super::target::{PictureTarget, PictureWriter, Selected};
 use super::{Progress, Request, Summary, Work, manifest};
 use crate::archive::manifest::FrameInfo;
 use crate::archive::{
-    Archive, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows, sample_key,
+    Archive, ArchiveError, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows,
+    sample_key,
 };
 use crate::digest;
-use crate::extract::{ExtractReport, Picture};
+use crate::extract::{EmbeddedMetadata, ExtractReport, Picture, PictureFormat};
+use crate::metadata::{FrameMetadata, embed};
 use crate::select::{Pick, notes};
 use crate::source::Source;
 use crate::units::Rational;
-use crate::video::VideoInfo;
+use crate::video::{Recording, VideoInfo};
 
 /// An archive as the target of an extraction.
 pub(super) struct ArchiveTarget<'a> {
@@ -37,10 +39,11 @@ impl<'a> PictureTarget for ArchiveTarget<'a> {
         false
     }
 
-    async fn start(&self, _: &VideoInfo, selected: Selected) -> Result<Writer<'a>, Error> {
+    async fn start(&self, video: &VideoInfo, selected: Selected) -> Result<Writer<'a>, Error> {
         Ok(Writer {
             archive: self.destination.start().await?,
             source: self.session.source.as_ref(),
+            recording: video.recording.clone(),
             request: self.request,
             max_bytes: self.session.limits().output_bytes,
             progress: self.session.context.on_progress.as_ref(),
@@ -55,6 +58,7 @@ impl<'a> PictureTarget for ArchiveTarget<'a> {
 pub(super) struct Writer<'a> {
     archive: Box<dyn Archive>,
     source: &'a dyn Source,
+    recording: Recording,
     request: &'a Request,
     selected: Selected,
     /// Maximum size of the result in bytes.
@@ -74,6 +78,7 @@ impl PictureWriter for Writer<'_> {
     }
 
     async fn add(&mut self, mut picture: Picture) -> Result<(), Error> {
+        self.embed_metadata(&mut picture)?;
         let sha256 = digest::sha256(&picture.bytes);
         let mut repeated = false;
         let picks = Arc::clone(&self.selected.picks);
@@ -133,6 +138,33 @@ impl Writer<'_> {
             sha256: sha256.to_owned(),
             ..info
         }
+    }
+
+    /// Embeds the requested metadata in a picture.
+    fn embed_metadata(&self, picture: &mut Picture) -> Result<(), Error> {
+        let options = &self.request.picture;
+        if options.metadata == EmbeddedMetadata::None {
+            return Ok(());
+        }
+        let (timeline, frame) = (&self.selected.timeline, picture.frame);
+        let time_base = timeline.time_base();
+        let duration = time_base.whole_ticks(timeline.frame_duration(frame));
+        let metadata = FrameMetadata {
+            source: self.source.name(),
+            recording: &self.recording,
+            location: options.metadata == EmbeddedMetadata::Gps,
+            frame: self.selected.has_frame_numbers.then_some(frame as u64),
+            ticks: timeline.pts()[frame].abs_diff(timeline.pts()[0]),
+            duration: duration.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(0),
+            time_base,
+            jpeg: (options.format == PictureFormat::Jpg).then_some((picture.width, picture.height)),
+        };
+        let bytes = std::mem::take(&mut picture.bytes);
+        picture.bytes = embed(bytes, options.format, &metadata).map_err(|error| ArchiveError::Format {
+            name: format!("frame {frame}"),
+            source: Box::new(error),
+        })?;
+        Ok(())
     }
 
     async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {

@@ -12,6 +12,7 @@ pub mod nal;
 #[doc(hidden)] // public for the fuzz target only
 pub mod packets;
 mod parameter_sets;
+mod recording;
 #[doc(hidden)] // public for the fuzz target only
 pub mod references;
 pub(crate) mod streams;
@@ -22,6 +23,7 @@ pub use mp4::IndexReader;
 pub(crate) use mp4::{starts_like_mp4, write};
 pub(crate) use mpegts::Seams;
 pub use packets::{Packet, PacketList};
+pub use recording::{Location, Recording, RecordingTime};
 pub use streams::{Described, StreamChoice, VideoStream};
 pub use timeline::Timeline;
 pub(crate) use timeline::TimelineBuilder;
@@ -63,6 +65,8 @@ pub struct VideoInfo {
     /// Timestamp of the first keyframe, if the stream begins with frames that refer to earlier frames. These
     /// frames cannot be decoded and are not presented. Known after packets or frames have been read.
     pub first_keyframe: Option<i64>,
+    /// What the container says about the recording; not verified.
+    pub recording: Recording,
 }
 
 impl VideoInfo {
@@ -90,6 +94,7 @@ impl VideoInfo {
             duration: None,
             time_base,
             first_keyframe: None,
+            recording: Recording::default(),
         }
     }
 

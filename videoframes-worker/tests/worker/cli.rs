@@ -79,7 +79,7 @@ fn invalid_arguments_are_rejected_before_anything_is_created() {
         &["submit", video, "--output-key", "../x.zip"],
         &["submit", video, "--max-frames", "0"],
         &["submit", video, "--fps", "1", "-n", "2"],
-        &["submit", video, "--metadata", "{"],
+        &["submit", video, "--client-metadata", "{"],
         &["jobs", "--status", "done"],
         &["job", "7"],
     ] {

@@ -24,7 +24,7 @@ fn jobs_are_filtered_in_every_database() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let Some(place) = Place::of(kind) else { continue };
         submit(&place, &["-n", "1", "--idempotency-key", "100%_a"]);
-        submit(&place, &["--at", "1h", "--metadata", r#"{"user": "ü"}"#]);
+        submit(&place, &["--at", "1h", "--client-metadata", r#"{"user": "ü"}"#]);
         place.finish();
         submit(&place, &["-n", "1"]);
         for (filter, expected) in [

@@ -59,6 +59,10 @@ fn submit_takes_the_arguments_of_extract() {
         "webp",
         "--deadline",
         "1h",
+        "--crop",
+        "16:9",
+        "--metadata",
+        "gps",
     ];
     let id = place.submit(video::short(), &[&args[..], &["-v", "-v"]].concat());
     let options = &place.job(&id)["options"];
@@ -67,6 +71,10 @@ fn submit_takes_the_arguments_of_extract() {
     assert_eq!(
         (&picture["max_width"], &picture["max_height"]),
         (&64.into(), &64.into())
+    );
+    assert_eq!(
+        (&picture["crop"], &picture["metadata"]),
+        (&"16:9".into(), &"gps".into())
     );
     assert_eq!(
         (&picture["format"], &options["limits"]["deadline_s"]),
@@ -167,7 +175,7 @@ fn format_characters_of_a_key_reach_no_terminal_and_keep_their_value_in_json() {
     let named = place.folder.path().join(NAME);
     std::fs::copy(video::short(), &named).unwrap();
     let metadata = "\"\u{9b}31m\u{202e}\"";
-    let id = place.submit(&named, &["-n", "1", "--metadata", metadata]);
+    let id = place.submit(&named, &["-n", "1", "--client-metadata", metadata]);
     let mut worker = place.worker(&[("VF_LOG", "debug")], &["--until-idle"]);
     assert!(worker.wait().success(), "{}", worker.log());
     assert!(is_clean(&worker.log()), "{:?}", worker.log());

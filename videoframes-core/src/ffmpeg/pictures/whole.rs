@@ -375,6 +375,7 @@ mod tests {
                 duration: None,
                 time_base,
                 first_keyframe: None,
+                recording: crate::video::Recording::default(),
             },
             timeline: Timeline::new(time_base, (0..5).collect(), Some(1)).unwrap(),
             frames: frames.to_vec(),

@@ -216,7 +216,8 @@ mod tests {
             json!({"stream": "0x101"}),
             json!({"selection": {"fps": 29.97}, "picture": {"format": "webp", "quality": 70, "max_width": 640}}),
             json!({"picture": {"format": "npy", "pixels": "gray16", "crop": "640X360+1+20"}}),
-            json!({"picture": {"crop": "16:9"}}),
+            json!({"picture": {"crop": "16:9", "metadata": "GPS"}}),
+            json!({"picture": {"metadata": "none"}}),
             json!({"selection": {"every": "10s"}, "range": {"start": "25%", "duration": "1m"}}),
             json!({"selection": {"at": [1.5, "00:01:10.123", "50%"]}, "names": "{stem}_{index}"}),
             json!({"selection": {"count": 10}, "range": {"end": 9}, "on_damage": "partial"}),
@@ -292,6 +293,7 @@ mod tests {
             ),
             (json!({"picture": {"max_width": 0}}), "picture.max_width"),
             (json!({"picture": {"crop": "0x9+1+1"}}), "picture.crop"),
+            (json!({"picture": {"metadata": "all"}}), "picture.metadata"),
             (json!({"picture": {"deinterlace": "maybe"}}), "maybe"),
             (json!({"names": "../{index}"}), "names"),
             (json!({"on_damage": "ignore"}), "ignore"),
@@ -329,6 +331,10 @@ mod tests {
             (
                 json!({"outputs": {"storyboard": {"selection": {"at": [1]}, "range": {"end": 2}}}}),
                 "outputs.storyboard.range",
+            ),
+            (
+                json!({"outputs": {"sheet": {"picture": {"metadata": "gps"}}}}),
+                "outputs.sheet.picture.metadata",
             ),
             (json!({"outputs": {"storyboard": 5}}), "outputs.storyboard"),
             (

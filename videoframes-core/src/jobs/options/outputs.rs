@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::picture::PictureForm;
 use super::selection::{RangeForm, SelectionForm};
 use super::value::{InvalidOptions, Text, invalid, side};
-use crate::extract::{PictureFormat, PictureOptions, Quality};
+use crate::extract::{EmbeddedMetadata, PictureFormat, PictureOptions, Quality};
 use crate::jobs::outputs::OutputKind;
 use crate::jobs::renditions::RenditionForm;
 use crate::pipeline::{
@@ -298,6 +298,9 @@ impl FramesForm {
         match picture.format {
             PictureFormat::Raw | PictureFormat::Npy => {
                 Err(invalid("picture.format", "must be jpg, png or webp"))
+            }
+            _ if picture.metadata != EmbeddedMetadata::None => {
+                Err(invalid("picture.metadata", "does not apply to sheets of tiles"))
             }
             _ => Ok(OutputFrames {
                 selection,

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::value::{InvalidOptions, invalid, side};
-use crate::extract::{Crop, Deinterlace, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap};
+use crate::extract::{
+    Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
+};
 
 #[derive(Serialize, Deserialize, PartialEq)]
 #[serde(default)]
@@ -23,6 +25,9 @@ pub(super) struct PictureForm {
     rotate: bool,
     deinterlace: DeinterlaceForm,
     tonemap: TonemapForm,
+    /// Metadata inside of pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
 }
 
 impl Default for PictureForm {
@@ -53,6 +58,7 @@ impl PictureForm {
                 Tonemap::Auto => TonemapForm::Auto,
                 Tonemap::Off => TonemapForm::Off,
             },
+            metadata: (options.metadata != EmbeddedMetadata::None).then(|| options.metadata.to_string()),
         }
     }
 
@@ -71,6 +77,12 @@ impl PictureForm {
             .map(|crop| crop.parse())
             .transpose()
             .map_err(|e| invalid("picture.crop", e))?;
+        let metadata: Option<EmbeddedMetadata> = self
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.parse())
+            .transpose()
+            .map_err(|e| invalid("picture.metadata", e))?;
         Ok(PictureOptions {
             format,
             quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,
@@ -88,6 +100,7 @@ impl PictureForm {
                 TonemapForm::Auto => Tonemap::Auto,
                 TonemapForm::Off => Tonemap::Off,
             },
+            metadata: metadata.unwrap_or_default(),
         })
     }
 }

@@ -9,6 +9,7 @@ pub(super) mod entry;
 mod fragments;
 mod media;
 mod movie;
+mod recording;
 pub(super) mod sample_description;
 mod tables;
 pub(crate) mod write;

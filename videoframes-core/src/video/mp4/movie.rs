@@ -5,13 +5,14 @@ use mp4_atom::{Elst, Matrix, Mdhd, Mvhd, Tkhd, Trex};
 
 use super::super::parameter_sets::SequenceParameters;
 use super::super::{
-    Coding, Colour, NoIndex, Orientation, Packaging, StreamChoice, Track, VideoIndex, VideoInfo, VideoStream,
-    colour_names, streams,
+    Coding, Colour, NoIndex, Orientation, Packaging, Recording, StreamChoice, Track, VideoIndex, VideoInfo,
+    VideoStream, colour_names, streams,
 };
 use super::boxes::{Box, find, need};
 use super::entry::{self, ColourBox, SampleEntry};
 use super::fragments::Fragments;
 use super::media::{Edit, Media};
+use super::recording;
 use super::tables;
 use crate::units::{Rational, TimeBase};
 
@@ -30,6 +31,7 @@ pub(super) struct Movie {
     edits: Option<Elst>,
     entry: SampleEntry,
     sample_description: Bytes,
+    recording: Recording,
     media: Media,
     /// Defaults of samples in fragments; `None` for files without fragments.
     pub(super) defaults: Option<Trex>,
@@ -82,10 +84,12 @@ impl Movie {
                 Some(ours.ok_or_else(|| NoIndex::new("the box 'trex' is missing"))?)
             }
         };
+        let header = need(&children, b"mvhd")?.decode()?;
         Ok(Self {
             stream: chosen,
             streams,
-            header: need(&children, b"mvhd")?.decode()?,
+            recording: recording::read(&children, &header),
+            header,
             track_header,
             time_base,
             edits,
@@ -133,6 +137,7 @@ impl Movie {
         let (coding, not_plannable) = self.entry.planning(parameters.as_ref(), &presentation.samples);
         let description = Description {
             header: &self.header,
+            recording: &self.recording,
             stream: self.stream,
             track_header: &self.track_header,
             entry: &self.entry,
@@ -294,6 +299,7 @@ fn edit_of_fragments(
 struct Description<'a> {
     stream: u32,
     header: &'a Mvhd,
+    recording: &'a Recording,
     track_header: &'a Tkhd,
     entry: &'a SampleEntry,
     time_base: TimeBase,
@@ -330,6 +336,7 @@ impl Description<'_> {
                 .map(|scale| scale.seconds(self.header.duration.into())),
             time_base: self.time_base,
             first_keyframe: None,
+            recording: self.recording.clone(),
         })
     }
 

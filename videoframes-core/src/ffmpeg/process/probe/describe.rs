@@ -1,6 +1,6 @@
 //! Description of a container by ffprobe, validated and converted to the types of this crate.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use num_rational::Ratio;
 use serde::Deserialize;
@@ -13,7 +13,8 @@ use crate::ffmpeg::process::invocation::Invocation;
 use crate::ffmpeg::process::limit::{is_too_many_pixels, too_many_pixels};
 use crate::units::{Rational, TimeBase};
 use crate::video::{
-    Colour, Described, Orientation, StreamChoice, VideoInfo, VideoStream, believable_aspect, streams,
+    Colour, Described, Orientation, Recording, StreamChoice, VideoInfo, VideoStream, believable_aspect,
+    streams,
 };
 
 /// ffprobe's description of a container.
@@ -29,6 +30,8 @@ pub(super) struct Document {
 struct Format {
     format_name: Option<String>,
     duration: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +152,8 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
         .duration
         .as_deref()
         .and_then(|d| crate::units::parse_rational(d).ok());
+    let tags = document.format.tags.iter();
+    let tags = tags.map(|(name, value)| (name.as_str(), value.as_str()));
     let codec = stream.codec_name.unwrap_or_default();
     let pixel_format = stream.pix_fmt.unwrap_or_default();
     Ok(VideoInfo {
@@ -182,6 +187,7 @@ fn video_info(document: Document, index: u32) -> Result<VideoInfo, ExtractError>
         duration,
         time_base,
         first_keyframe: None,
+        recording: Recording::from_tags(tags),
     })
 }
 

@@ -315,6 +315,15 @@ mod tests {
             (json!({"renditions": [{"audio": "mp3"}]}), "renditions[0].audio"),
             (json!({"renditions": [{"max_bytes": 0}]}), "renditions[0]"),
             (json!({"renditions": vec![json!({}); 9]}), "renditions"),
+        ] {
+            let message = JobOptions::from_json(&value).unwrap_err().to_string();
+            assert!(message.contains(word), "{value}: {message}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_invalid_field_of_an_output() {
+        for (value, word) in [
             (json!({"outputs": {"archive": false}}), "another output"),
             (
                 json!({"outputs": {"sheet": {"columns": 0}}}),

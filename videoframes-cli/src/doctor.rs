@@ -168,7 +168,12 @@ struct Feature {
 
 /// Returns the optional features in the order of the report.
 fn features() -> Vec<Feature> {
-    let pictures = [("jpg", "mjpeg"), ("png", "png"), ("webp", "libwebp")];
+    let pictures = [
+        ("jpg", "mjpeg"),
+        ("png", "png"),
+        ("webp", "libwebp"),
+        ("avif", "libaom-av1"),
+    ];
     let videos = Codec::ALL.map(|codec| (codec.as_str(), codec.encoder()));
     let encoders = pictures.into_iter().chain(videos);
     let encoders = encoders.map(|(name, encoder)| (name, Component::Encoder, vec![encoder], FULL));

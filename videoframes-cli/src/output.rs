@@ -43,7 +43,7 @@ pub(crate) enum Output {
 }
 
 const KINDS: &str =
-    "-o takes a .zip or .tar file, a picture (.jpg, .png, .webp, .raw, .npy), a folder (name/), or -";
+    "-o takes a .zip or .tar file, a picture (.jpg, .png, .webp, .avif, .raw, .npy), a folder (name/), or -";
 
 impl Output {
     /// Creates the output for `input` that the arguments describe.

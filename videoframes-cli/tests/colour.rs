@@ -283,7 +283,7 @@ fn far(a: [i32; 3], b: [i32; 3]) -> bool {
 fn failures(flat: &Flat, ffmpeg: Option<&Path>) -> Vec<String> {
     let mut failures = Vec::new();
     let mut formats = Vec::new();
-    for format in ["png", "jpg", "webp"] {
+    for format in ["png", "jpg", "webp", "avif"] {
         match flat.extracted(format, ffmpeg) {
             Ok(colours) => formats.push((format, colours)),
             Err(e) => failures.push(format!("{} as {format}: {e}", flat.name)),

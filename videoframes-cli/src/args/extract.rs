@@ -48,12 +48,12 @@ Examples:
 
 const OUTPUT_HELP: &str = match cfg!(feature = "s3") {
     true => {
-        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout; \
+        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .avif, .raw, .npy), s3://BUCKET/KEY.zip, or - for stdout; \
          for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
          [default: NAME.frames.zip]"
     }
     false => {
-        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .raw, .npy), or - for stdout; \
+        "A .zip or .tar file, a folder, a picture (.jpg, .png, .webp, .avif, .raw, .npy), or - for stdout; \
          for several videos, a folder or a template with {stem}, {name}, {folder} or {index:06} \
          [default: NAME.frames.zip]"
     }

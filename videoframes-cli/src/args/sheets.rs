@@ -46,11 +46,11 @@ const STORYBOARD_OUTPUT: &str = match cfg!(feature = "s3") {
 };
 const SHEET_OUTPUT: &str = match cfg!(feature = "s3") {
     true => {
-        "A picture (.jpg, .png, .webp), a folder, a .zip or .tar file, s3://BUCKET/KEY.zip, or - for a picture on stdout \
+        "A picture (.jpg, .png, .webp, .avif), a folder, a .zip or .tar file, s3://BUCKET/KEY.zip, or - for a picture on stdout \
          [default: NAME.sheet.jpg]"
     }
     false => {
-        "A picture (.jpg, .png, .webp), a folder, a .zip or .tar file, or - for a picture on stdout \
+        "A picture (.jpg, .png, .webp, .avif), a folder, a .zip or .tar file, or - for a picture on stdout \
          [default: NAME.sheet.jpg]"
     }
 };
@@ -59,6 +59,7 @@ const FORMATS: &[Choice<PictureFormat>] = &[
     ("jpg", &["jpeg"], PictureFormat::Jpg),
     ("png", &[], PictureFormat::Png),
     ("webp", &[], PictureFormat::Webp),
+    ("avif", &[], PictureFormat::Avif),
 ];
 
 /// Maximum number of columns or rows, and maximum width of a margin.
@@ -213,7 +214,7 @@ pub(crate) struct SheetPictureArgs {
     /// Picture format [default: the extension of -o, else jpg]
     #[arg(short, long, value_name = "FORMAT", value_parser = choice(FORMATS), ignore_case = true)]
     pub(crate) format: Option<PictureFormat>,
-    /// Quality of jpg and webp, 1 to 100 [default: 90]
+    /// Quality of jpg, webp and avif, 1 to 100 [default: 90]
     #[arg(short, long, value_name = "Q")]
     pub(crate) quality: Option<Quality>,
     #[command(flatten)]

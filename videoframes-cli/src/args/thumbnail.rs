@@ -46,7 +46,7 @@ pub(crate) struct ThumbnailArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 struct ThumbnailOutputArgs {
-    /// A picture (.jpg, .png, .webp, .raw, .npy), or - for stdout [default: NAME.thumb.jpg]
+    /// A picture (.jpg, .png, .webp, .avif, .raw, .npy), or - for stdout [default: NAME.thumb.jpg]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     #[command(flatten)]

@@ -50,7 +50,7 @@ pub(super) fn of_sheet(
     if let Some(output) = archive(&path)? {
         return Ok(output);
     }
-    let kinds = "-o takes a picture (.jpg, .png, .webp), a folder (name/), a .zip or .tar file, or -";
+    let kinds = "-o takes a picture (.jpg, .png, .webp, .avif), a folder (name/), a .zip or .tar file, or -";
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let implied = extension.parse::<PictureFormat>().ok();
     let implied = implied.filter(|format| !format.is_uncompressed());
@@ -109,7 +109,7 @@ pub(super) fn check_quality(quality: Option<Quality>, format: PictureFormat) -> 
         "--quality has no effect on {}, which is lossless",
         format.extension()
     );
-    Err(Failure::new(exit::USAGE, text).hint("omit --quality, or use --format jpg or webp"))
+    Err(Failure::new(exit::USAGE, text).hint("omit --quality, or use --format jpg, webp or avif"))
 }
 
 /// Fails if a quality is given for GIF.

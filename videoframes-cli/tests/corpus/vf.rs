@@ -15,7 +15,23 @@ pub struct Picture {
 
 impl Picture {
     pub fn decode(&self) -> Result<image::DynamicImage, String> {
+        if self.name.ends_with(".avif") {
+            return self.decode_avif();
+        }
         image::load_from_memory(&self.bytes).map_err(|e| format!("{}: {e}", self.name))
+    }
+
+    /// Decodes the picture with ffmpeg.
+    fn decode_avif(&self) -> Result<image::DynamicImage, String> {
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let path = folder.path().join("picture.avif");
+        std::fs::write(&path, &self.bytes).map_err(|e| e.to_string())?;
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-i"]).arg(&path);
+        ffmpeg.args(["-vf", "scale=flags=accurate_rnd+full_chroma_int,format=rgb24"]);
+        ffmpeg.args(["-c:v", "png", "-f", "image2pipe", "-"]);
+        let png = cache::run(&mut ffmpeg, &[])?.stdout;
+        image::load_from_memory(&png).map_err(|e| format!("{}: {e}", self.name))
     }
 }
 

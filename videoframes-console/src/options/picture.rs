@@ -14,6 +14,7 @@ const FORMATS: &[Choice<PictureFormat>] = &[
     ("jpg", &["jpeg"], PictureFormat::Jpg),
     ("png", &[], PictureFormat::Png),
     ("webp", &[], PictureFormat::Webp),
+    ("avif", &[], PictureFormat::Avif),
     ("raw", &[], PictureFormat::Raw),
     ("npy", &[], PictureFormat::Npy),
 ];
@@ -38,7 +39,7 @@ pub struct PictureArgs {
     /// Picture format [default: the extension of -o, else jpg]
     #[arg(short, long, value_name = "FORMAT", value_parser = choice(FORMATS), ignore_case = true)]
     pub format: Option<PictureFormat>,
-    /// Quality of jpg and webp, 1 to 100 [default: 90]
+    /// Quality of jpg, webp and avif, 1 to 100 [default: 90]
     #[arg(short, long, value_name = "Q")]
     pub quality: Option<Quality>,
     /// Pixel format of raw and npy, which are not encoded [default: rgb24]
@@ -115,7 +116,7 @@ impl PictureArgs {
         let name = format.extension();
         if self.quality.is_some() && !format.is_lossy() {
             let text = format!("--quality has no effect on {name}, which is lossless");
-            return Err(Failure::new(USAGE, text).hint("omit --quality, or use --format jpg or webp"));
+            return Err(Failure::new(USAGE, text).hint("omit --quality, or use --format jpg, webp or avif"));
         }
         if self.pixels.is_some() && !format.is_uncompressed() {
             let text = format!("--pixels has no effect on {name}, which is encoded");

@@ -77,7 +77,7 @@ pub struct RequestInfo {
     pub start: Option<String>,
     /// End of the range, if one was given; `+D` for a duration.
     pub end: Option<String>,
-    /// `jpg`, `png`, `webp`, `raw`, `npy`, or `gif` for a preview.
+    /// `jpg`, `png`, `webp`, `avif`, `raw`, `npy`, or `gif` for a preview.
     pub format: String,
     /// 1 to 100; absent for lossless formats.
     pub quality: Option<u8>,

@@ -45,6 +45,8 @@ pub enum PictureFormat {
     Png,
     /// Lossy WebP.
     Webp,
+    /// AVIF, 8-bit 4:2:0 in full range.
+    Avif,
     /// The bytes of [`PictureOptions::pixels`] without a header.
     Raw,
     /// The same bytes after a header of NumPy's format.
@@ -58,6 +60,8 @@ impl PictureFormat {
             Self::Jpg => Some(65_500),
             Self::Png | Self::Raw | Self::Npy => None,
             Self::Webp => Some(16_383),
+            // The advanced profile of AVIF: level 6 of AV1.
+            Self::Avif => Some(16_384),
         }
     }
 
@@ -68,7 +72,7 @@ impl PictureFormat {
 
     /// Returns whether the format has a quality.
     pub fn is_lossy(self) -> bool {
-        matches!(self, Self::Jpg | Self::Webp)
+        matches!(self, Self::Jpg | Self::Webp | Self::Avif)
     }
 
     /// Returns whether pictures are not encoded and have a [`PixelFormat`].
@@ -82,6 +86,7 @@ impl PictureFormat {
             Self::Jpg => "jpg",
             Self::Png => "png",
             Self::Webp => "webp",
+            Self::Avif => "avif",
             Self::Raw => "raw",
             Self::Npy => "npy",
         }
@@ -96,11 +101,12 @@ impl FromStr for PictureFormat {
             "jpg" | "jpeg" => Ok(Self::Jpg),
             "png" => Ok(Self::Png),
             "webp" => Ok(Self::Webp),
+            "avif" => Ok(Self::Avif),
             "raw" => Ok(Self::Raw),
             "npy" => Ok(Self::Npy),
             _ => Err(ParseUnitError::new(
                 text,
-                "a picture format: jpg, png, webp, raw or npy",
+                "a picture format: jpg, png, webp, avif, raw or npy",
             )),
         }
     }

@@ -235,6 +235,7 @@ fn media_type(name: &str) -> &'static str {
         Some("png") => "image/png",
         Some("webp") => "image/webp",
         Some("gif") => "image/gif",
+        Some("avif") => "image/avif",
         _ => "image/jpeg",
     }
 }

@@ -69,6 +69,9 @@ pub(super) fn scan_copied(pixels: u64) -> Vec<OsString> {
 /// Maximum length of a filter graph on the command line. Linux allows twice as much.
 pub(super) const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
+/// Encoder of AVIF pictures.
+pub(super) const AVIF_ENCODER: &str = "libaom-av1";
+
 /// How ffmpeg receives a filter graph.
 pub(super) enum Graph<'a> {
     /// On the command line.
@@ -219,12 +222,15 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
         ]
         .map(str::to_owned)
         .into(),
+        PictureFormat::Avif => avif(quality),
         PictureFormat::Raw | PictureFormat::Npy => ["-c:v", "rawvideo"].map(str::to_owned).into(),
     };
     args.extend(encoder.into_iter().map(OsString::from));
-    let muxer = match picture.format.is_uncompressed() {
-        true => "rawvideo",
-        false => "image2pipe",
+    let muxer = match picture.format {
+        format if format.is_uncompressed() => "rawvideo",
+        // The muxer of AVIF needs a seekable output, and writes one picture.
+        PictureFormat::Avif => "ivf",
+        _ => "image2pipe",
     };
     let output = [
         "-flags:v",
@@ -239,6 +245,40 @@ fn output(picture: &PictureOptions) -> Vec<OsString> {
     ];
     args.extend(output.map(OsString::from));
     args
+}
+
+/// Returns the options of the AV1 encoder. Every frame is a keyframe, whose bytes do not depend on other frames.
+fn avif(quality: u8) -> Vec<String> {
+    // The mapping of libavif.
+    let quantiser = ((100 - u32::from(quality)) * 63 + 50) / 100;
+    let quantiser = quantiser.to_string();
+    // At higher speeds, a frame depends on the frames before, even among keyframes.
+    let encoder = [
+        "-c:v",
+        AVIF_ENCODER,
+        "-usage",
+        "allintra",
+        "-g",
+        "0",
+        "-cpu-used",
+        "6",
+    ];
+    let rate = ["-crf", &quantiser, "-b:v", "0"];
+    // Several threads divide large frames, which changes their bytes.
+    let threads = ["-threads:v", "1", "-row-mt", "0"];
+    // The tags in the stream, which the container repeats only if they differ from its defaults.
+    let colours = [
+        "-color_range:v",
+        "pc",
+        "-colorspace:v",
+        "smpte170m",
+        "-color_primaries:v",
+        "bt709",
+        "-color_trc:v",
+        "iec61966-2-1",
+    ];
+    let args = encoder.iter().chain(&rate).chain(&threads).chain(&colours);
+    args.map(|&arg| arg.to_owned()).collect()
 }
 
 /// Maps a quality to ffmpeg's inverted scale of 1–31: from 98 on 1 (best), from 90 on 2 (visually lossless), at 1

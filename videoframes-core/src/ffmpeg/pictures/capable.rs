@@ -67,17 +67,19 @@ pub(super) async fn check_encoder(
     format: PictureFormat,
     cancel: &CancellationToken,
 ) -> Result<(), ExtractError> {
-    if format != PictureFormat::Webp {
-        return Ok(());
-    }
+    let (name, encoder) = match format {
+        PictureFormat::Webp => ("WebP", "libwebp"),
+        PictureFormat::Avif => ("AVIF", args::AVIF_ENCODER),
+        _ => return Ok(()),
+    };
     let capabilities = &programs.capabilities;
     let missing = capabilities
-        .missing(Component::Encoder, &["libwebp"], cancel)
+        .missing(Component::Encoder, &[encoder], cancel)
         .await?;
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(ExtractError::Unsupported(
-            "the WebP encoder (libwebp) is missing".to_owned(),
-        )),
+        false => Err(ExtractError::Unsupported(format!(
+            "the {name} encoder ({encoder}) is missing"
+        ))),
     }
 }

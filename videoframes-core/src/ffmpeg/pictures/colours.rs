@@ -14,7 +14,7 @@ pub(super) struct Colours {
 pub(super) fn is_flattened(format: PictureFormat) -> bool {
     matches!(
         format,
-        PictureFormat::Jpg | PictureFormat::Raw | PictureFormat::Npy
+        PictureFormat::Jpg | PictureFormat::Avif | PictureFormat::Raw | PictureFormat::Npy
     )
 }
 
@@ -44,7 +44,7 @@ pub(super) fn colours(
         (format, true) if is_flattened(format) => {
             (String::new(), if is_deep { "gbrap16le" } else { "gbrap" })
         }
-        (PictureFormat::Jpg, _) | (PictureFormat::Webp | PictureFormat::Png, false) => {
+        (PictureFormat::Jpg | PictureFormat::Avif, _) | (PictureFormat::Webp | PictureFormat::Png, false) => {
             return opaque(picture.format);
         }
         (PictureFormat::Webp, true) => (in_yuv("bt601", "tv"), "yuva420p"),
@@ -64,6 +64,7 @@ pub(super) fn colours(
 pub(super) fn opaque(format: PictureFormat) -> Colours {
     let (options, format) = match format {
         PictureFormat::Jpg => (in_yuv("bt601", "pc"), "yuvj420p"),
+        PictureFormat::Avif => (in_yuv("bt601", "pc"), "yuv420p"),
         PictureFormat::Webp => (in_yuv("bt601", "tv"), "yuv420p"),
         PictureFormat::Png | PictureFormat::Raw | PictureFormat::Npy => (String::new(), "rgb24"),
     };
@@ -88,7 +89,7 @@ pub(super) fn from_rgb(target: &Colours) -> String {
     format!("scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{options},format={format}")
 }
 
-/// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG or WebP, directly from
+/// Returns a filter that converts limited-range 4:2:0 video to the colour format of JPEG, AVIF or WebP, directly from
 /// YUV to YUV. The filter preserves chroma sharpness and takes about a fifth of the time of `scale`, which converts
 /// via RGB. Returns `None` where the filter does not support the conversion.
 pub(super) fn direct_colours(
@@ -106,7 +107,7 @@ pub(super) fn direct_colours(
         _ => return None,
     };
     let output = match picture.format {
-        PictureFormat::Jpg => "pc",
+        PictureFormat::Jpg | PictureFormat::Avif => "pc",
         PictureFormat::Webp => "tv",
         PictureFormat::Png | PictureFormat::Raw | PictureFormat::Npy => return None,
     };

@@ -7,6 +7,7 @@ pub(crate) mod damage;
 pub(crate) mod decode;
 pub(crate) mod interruption;
 pub(crate) mod invocation;
+mod ivf;
 pub(crate) mod left_out;
 pub(crate) mod limit;
 mod log;

@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
+use super::ivf;
 use crate::extract::{ExtractRequest, PictureFormat};
 use crate::limits::PICTURE_BYTES;
 
@@ -16,6 +17,8 @@ pub(crate) enum Framing {
     Png,
     /// By the structure of WebP.
     Webp,
+    /// By the container IVF. The reader makes an AVIF file of each frame.
+    Ivf,
     /// By a fixed number of bytes. The reader adds the header to each picture.
     Fixed {
         header: Vec<u8>,
@@ -52,6 +55,7 @@ impl Framing {
             PictureFormat::Jpg => Some(Self::Jpeg),
             PictureFormat::Png => Some(Self::Png),
             PictureFormat::Webp => Some(Self::Webp),
+            PictureFormat::Avif => Some(Self::Ivf),
             PictureFormat::Raw | PictureFormat::Npy => None,
         }
     }
@@ -65,7 +69,7 @@ impl Framing {
         const UNCOMPRESSED: usize = 32 << 20;
         match self {
             Self::Fixed { bytes, .. } => bytes.saturating_mul(4).clamp(ENCODED, UNCOMPRESSED),
-            Self::Jpeg | Self::Png | Self::Webp => ENCODED,
+            Self::Jpeg | Self::Png | Self::Webp | Self::Ivf => ENCODED,
         }
     }
 }
@@ -76,6 +80,8 @@ pub(crate) struct PictureReader<R> {
     framing: Framing,
     buffer: BytesMut,
     ended: bool,
+    /// Width and height in the header of an IVF stream.
+    ivf_size: Option<(u32, u32)>,
 }
 
 impl<R: Read> PictureReader<R> {
@@ -85,6 +91,7 @@ impl<R: Read> PictureReader<R> {
             framing,
             buffer: BytesMut::new(),
             ended: false,
+            ivf_size: None,
         }
     }
 
@@ -101,20 +108,26 @@ impl<R: Read> PictureReader<R> {
     /// # Errors
     /// Fails if the stream ends inside a picture or contains data of another format.
     pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, u32, u32)>> {
+        if self.framing == Framing::Ivf && self.ivf_size.is_none() {
+            self.read_ivf_header()?;
+        }
         let mut scan = Scan::default();
         loop {
             let end = match self.framing {
                 Framing::Jpeg => scan.jpeg(&self.buffer)?,
                 Framing::Png => scan.png(&self.buffer)?,
                 Framing::Webp => scan.webp(&self.buffer)?,
+                Framing::Ivf => Scan::ivf(&self.buffer)?,
                 Framing::Fixed { .. } => return self.next_fixed(),
             };
             if let Some(end) = end {
-                return Ok(Some((
-                    self.buffer.split_to(end).freeze(),
-                    scan.width,
-                    scan.height,
-                )));
+                let picture = self.buffer.split_to(end).freeze();
+                let (width, height) = self.ivf_size.unwrap_or((scan.width, scan.height));
+                let picture = match self.framing {
+                    Framing::Ivf => ivf::avif(&picture, (width, height))?,
+                    _ => picture,
+                };
+                return Ok(Some((picture, width, height)));
             }
             if self.ended {
                 return if self.buffer.is_empty() {
@@ -157,6 +170,19 @@ impl<R: Read> PictureReader<R> {
         Ok(Some((picture.into(), *width, *height)))
     }
 
+    /// Reads width and height from the header of an IVF stream. A stream may end before its header.
+    fn read_ivf_header(&mut self) -> io::Result<()> {
+        while self.buffer.len() < ivf::HEADER && !self.ended {
+            self.fill()?;
+        }
+        if !self.buffer.is_empty() {
+            let size = ivf::size(&self.buffer).ok_or_else(|| invalid("not an IVF stream"))?;
+            self.ivf_size = Some(size);
+            self.buffer.advance(ivf::HEADER);
+        }
+        Ok(())
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         let start = self.buffer.len();
         self.buffer.resize(start + (1 << 16), 0);
@@ -196,6 +222,14 @@ fn be32(data: &[u8], at: usize) -> Option<usize> {
 }
 
 impl Scan {
+    /// IVF: each frame has a header with its length.
+    fn ivf(data: &[u8]) -> io::Result<Option<usize>> {
+        match ivf::frame_end(data) {
+            Some(end) if end > PICTURE_BYTES => Err(invalid("invalid IVF")),
+            end => Ok(end.filter(|end| data.len() >= *end)),
+        }
+    }
+
     /// ITU-T T.81, annex B: segments with lengths, then entropy-coded data up to a marker.
     fn jpeg(&mut self, data: &[u8]) -> io::Result<Option<usize>> {
         if self.at == 0 {
@@ -366,6 +400,37 @@ mod tests {
             assert_eq!(reader.next().unwrap().unwrap().0, &large[..150_000]);
         }
         assert!(reader.is_at_end().unwrap());
+    }
+
+    #[test]
+    fn frames_of_ivf_become_avif_files() {
+        let mut stream = b"DKIF\0\0\x20\0AV01".to_vec();
+        stream.extend([64, 1, 180, 0]);
+        stream.resize(ivf::HEADER, 0);
+        assert!(
+            PictureReader::new(&stream[..], Framing::Ivf)
+                .next()
+                .unwrap()
+                .is_none()
+        );
+        for frame in [&[0x12, 0, 1, 2, 3][..], &[4, 5]] {
+            stream.extend((frame.len() as u32).to_le_bytes());
+            stream.extend([0; 8]);
+            stream.extend(frame);
+        }
+        let mut reader = PictureReader::new(&stream[..], Framing::Ivf);
+        for frame in [&[1, 2, 3][..], &[4, 5]] {
+            let (file, width, height) = reader.next().unwrap().unwrap();
+            assert_eq!((width, height), (320, 180));
+            assert!(
+                file[4..].starts_with(b"ftypavif") && file.ends_with(frame),
+                "{file:?}"
+            );
+        }
+        assert!(reader.next().unwrap().is_none());
+        let mut truncated = PictureReader::new(&stream[..stream.len() - 1], Framing::Ivf);
+        assert!(truncated.next().is_ok() && truncated.next().is_err());
+        assert!(PictureReader::new(JPEG, Framing::Ivf).next().is_err());
     }
 
     #[test]

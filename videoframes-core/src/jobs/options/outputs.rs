@@ -297,7 +297,7 @@ impl FramesForm {
         let picture = self.picture.read()?;
         match picture.format {
             PictureFormat::Raw | PictureFormat::Npy => {
-                Err(invalid("picture.format", "must be jpg, png or webp"))
+                Err(invalid("picture.format", "must be jpg, png, webp or avif"))
             }
             _ if picture.metadata != EmbeddedMetadata::None => {
                 Err(invalid("picture.metadata", "does not apply to sheets of tiles"))

@@ -49,7 +49,8 @@ pub(crate) async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result
     let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
     let shown = Arc::clone(&reporter);
     let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
-    let pipeline = Pipeline::new(extractor)
+    let pipeline = Pipeline::new(extractor.clone())
+        .encoder(extractor)
         .cancel(cancel.clone())
         .on_progress(move |progress| shown.extracting(&progress));
     let video = Video {

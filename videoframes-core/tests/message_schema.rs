@@ -49,6 +49,7 @@ fn schema_and_parser_accept_the_same_messages() {
         ),
         with("picture", json!({"format": "Raw", "pixels": "RGB48"})),
         with("picture", json!({"format": "npy", "pixels": null})),
+        with("picture", json!({"burn_in": "time"})),
         with(
             "picture",
             json!({"deinterlace": "on", "tonemap": "off", "crop": "64x36+0+2", "metadata": "basic"}),
@@ -107,6 +108,7 @@ fn schema_and_parser_refuse_the_same_messages() {
         with("selection", json!({"best": 3})),
         with("range", json!({"end": 1, "duration": 1})),
         with("picture", json!({"format": "bmp"})),
+        with("picture", json!({"burn_in": "date"})),
         with("picture", json!({"format": "raw", "pixels": "rgba"})),
         with("picture", json!({"quality": 101})),
         with("picture", json!({"max_width": 0})),

@@ -256,6 +256,7 @@ impl Shared {
         request.jobs = NonZeroUsize::new(decoders);
         let reporter = Arc::clone(&self.reporter);
         let pipeline = Pipeline::new(self.extractor.clone().with_threads(share.threads))
+            .encoder(self.extractor.clone())
             .cancel(self.cancel.clone())
             .on_progress(move |progress| reporter.show(index, progress.frames, progress.total));
         let video = Video {

@@ -3,6 +3,7 @@
 //! Set `VF_TEST_FFMPEG` to run everything with a second ffmpeg as well.
 #![allow(clippy::unwrap_used)]
 
+mod burn_in;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod crop;

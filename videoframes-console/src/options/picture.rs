@@ -2,7 +2,7 @@
 
 use clap::Args;
 use videoframes_core::extract::{
-    Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
+    BurnIn, Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
 };
 
 use super::select::optional;
@@ -30,6 +30,7 @@ const DEINTERLACE: &[Choice<Deinterlace>] = &[
     ("on", &[], Deinterlace::On),
     ("off", &[], Deinterlace::Off),
 ];
+const BURN_IN: &[Choice<BurnIn>] = &[("time", &[], BurnIn::Time)];
 const TONEMAP: &[Choice<Tonemap>] = &[("auto", &[], Tonemap::Auto), ("off", &[], Tonemap::Off)];
 
 /// Options for pictures.
@@ -57,6 +58,9 @@ pub struct PictureArgs {
     /// Embed source, position, time of recording and camera as Exif and XMP (basic), or also the location of the camera (gps)
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "basic", value_parser = metadata)]
     pub metadata: Option<EmbeddedMetadata>,
+    /// Draw the time of the frame into the lower left corner of the picture
+    #[arg(long, value_name = "WHAT", value_parser = choice(BURN_IN), ignore_case = true)]
+    pub burn_in: Option<BurnIn>,
     /// Options for the processing.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
@@ -122,6 +126,12 @@ impl PictureArgs {
             let text = format!("--pixels has no effect on {name}, which is encoded");
             return Err(Failure::new(USAGE, text).hint("omit --pixels, or use --format raw or npy"));
         }
+        if self.burn_in.is_some() && format.is_uncompressed() {
+            let text = format!("--burn-in has no effect on {name}, which is not encoded");
+            return Err(
+                Failure::new(USAGE, text).hint("omit --burn-in, or use --format jpg, png, webp or avif")
+            );
+        }
         if self.metadata.is_some() && !format.holds_metadata() {
             let text = format!("--metadata has no effect on {name}, which has no Exif or XMP");
             return Err(Failure::new(USAGE, text).hint("omit --metadata, or use --format jpg, png or webp"));
@@ -135,6 +145,7 @@ impl PictureArgs {
         );
         options.max_width = self.width.or(self.max_dimension);
         options.max_height = self.height.or(self.max_dimension);
+        options.burn_in = self.burn_in;
         Ok(options)
     }
 }

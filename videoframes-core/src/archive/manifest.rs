@@ -100,6 +100,9 @@ pub struct RequestInfo {
     /// `basic` or `gps`, if metadata is embedded in pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// What is drawn into the pictures: `time`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn_in: Option<String>,
     /// Number of columns of a sheet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<u32>,

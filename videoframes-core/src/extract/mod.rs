@@ -11,10 +11,12 @@ mod request;
 
 pub use crop::Crop;
 pub(crate) use crop::Region;
-pub use encoder::{EncodeRequest, PictureEncoder};
+pub use encoder::{EncodeRequest, EncodeStream, PictureEncoder};
 pub use error::ExtractError;
 pub use extractor::FrameExtractor;
 pub use outcome::{Decoded, ExtractReport, Scan, Surprise};
-pub use picture::{Deinterlace, EmbeddedMetadata, Picture, PictureFormat, PictureOptions, Quality, Tonemap};
+pub use picture::{
+    BurnIn, Deinterlace, EmbeddedMetadata, Picture, PictureFormat, PictureOptions, Quality, Tonemap,
+};
 pub use pixels::{PixelFormat, Plane};
 pub use request::{ExtractRequest, Input, PlannedInput};

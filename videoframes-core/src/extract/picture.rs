@@ -186,6 +186,33 @@ impl FromStr for EmbeddedMetadata {
     }
 }
 
+/// What is drawn into pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BurnIn {
+    /// The time of the frame, in the lower left corner.
+    Time,
+}
+
+impl fmt::Display for BurnIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "time",
+        })
+    }
+}
+
+impl FromStr for BurnIn {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "time" => Ok(Self::Time),
+            _ => Err(ParseUnitError::new(text, "what can be burned in: time")),
+        }
+    }
+}
+
 /// Which frames are deinterlaced before they are picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -253,6 +280,9 @@ pub struct PictureOptions {
     pub tonemap: Tonemap,
     /// Metadata inside of JPEG, PNG and WebP pictures. Other formats have none.
     pub metadata: EmbeddedMetadata,
+    /// What is drawn into encoded pictures, which are then 8-bit RGB without alpha channel before they are encoded. Raw and
+    /// npy pictures have nothing drawn.
+    pub burn_in: Option<BurnIn>,
 }
 
 impl Default for PictureOptions {
@@ -268,6 +298,7 @@ impl Default for PictureOptions {
             deinterlace: Deinterlace::default(),
             tonemap: Tonemap::default(),
             metadata: EmbeddedMetadata::default(),
+            burn_in: None,
         }
     }
 }
@@ -359,6 +390,13 @@ impl PictureOptions {
     #[must_use]
     pub fn metadata(mut self, metadata: EmbeddedMetadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Sets what is drawn into encoded pictures.
+    #[must_use]
+    pub fn burn_in(mut self, burn_in: BurnIn) -> Self {
+        self.burn_in = Some(burn_in);
         self
     }
 }

@@ -65,7 +65,8 @@ impl Pipeline {
         }
     }
 
-    /// Sets the encoder of composed pictures, which [`Pipeline::storyboard`] and [`Pipeline::contact_sheet`] need.
+    /// Sets the encoder of composed pictures, which [`Pipeline::storyboard`], [`Pipeline::contact_sheet`] and pictures with
+    /// [`BurnIn`](crate::extract::BurnIn) need.
     pub fn encoder(mut self, encoder: impl PictureEncoder) -> Self {
         self.context.encoder = Some(Arc::new(encoder));
         self

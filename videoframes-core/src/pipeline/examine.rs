@@ -67,6 +67,7 @@ pub(super) fn measured_pictures(requested: &PictureOptions) -> PictureOptions {
         pixels: PixelFormat::Rgb24,
         max_width: Some(SIDE),
         max_height: Some(SIDE),
+        burn_in: None,
         ..*requested
     }
 }

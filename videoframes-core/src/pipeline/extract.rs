@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::burn_in::{Burner, decoded};
 use super::checks::{begins_late, check_picture_size, choose, distinct};
 use super::chosen::Choice;
 use super::compress::Subject;
@@ -181,6 +182,7 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             index,
         } = probe;
         check_picture_size(&video, &self.request.picture, self.session.limits())?;
+        check_picture_size(&video, &decoded(&self.request.picture), self.session.limits())?;
         self.stream_note = note(&streams, &video, self.request.stream);
         // Extraction checks every frame of a packet timeline. A target that cannot be started again takes only
         // timelines of containers whose packets are their frames.
@@ -256,8 +258,13 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
         // An archive is started once nothing but the decode is left to fail.
         let input = self.input(&pass).await?;
         let job = self.job(&selected, task, target.is_immediate());
+        let burner = Burner::new(&task.picture, &selected.timeline);
+        if burner.is_some() {
+            let encoder = self.session.encoder()?;
+            encoder.check(task.picture.format, self.session.cancel()).await?;
+        }
         let writer = target.start(&self.facts.video, selected).await?;
-        let performed = perform(self.session, &input, job, (writer, &combined)).await;
+        let performed = perform(self.session, &input, job, (writer, &combined, burner)).await;
         let (writer, outcome) = (performed.writer, performed.outcome);
         let finding = match outcome {
             Err(finding) => {
@@ -357,7 +364,7 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             video: self.facts.video.clone(),
             frames: distinct(&selected.picks),
             timeline: selected.timeline.as_ref().clone(),
-            picture: task.picture,
+            picture: decoded(&task.picture),
             deinterlace: self.facts.deinterlace(self.request.picture.deinterlace),
             on_demand: is_immediate,
             stop_at_damage: is_immediate && self.request.on_damage == OnDamage::Fail,

@@ -114,6 +114,10 @@ fn canonical(request: &Request) -> RequestInfo {
         deinterlace: picture.deinterlace.to_string(),
         tonemap: picture.tonemap.to_string(),
         metadata: (picture.metadata != EmbeddedMetadata::None).then(|| picture.metadata.to_string()),
+        burn_in: picture
+            .burn_in
+            .filter(|_| !picture.format.is_uncompressed())
+            .map(|burn_in| burn_in.to_string()),
         columns: None,
         rows: None,
         delay: None,

@@ -11,6 +11,7 @@
 //! ```
 
 mod builder;
+mod burn_in;
 mod checks;
 mod choice;
 mod chosen;

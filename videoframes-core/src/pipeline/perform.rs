@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+use super::burn_in::Burner;
 use super::error::Error;
 use super::facts::Finding;
 use super::renditions::SharedDecode;
@@ -23,18 +24,31 @@ pub(super) struct Written<W> {
     pub(super) outcome: Result<Performed, Finding>,
 }
 
-/// Decodes `input` and writes the pictures as they arrive.
+/// Decodes `input`, draws into the frames if requested, and writes the pictures as they arrive.
 pub(super) async fn perform<W: PictureWriter>(
     session: &Session<'_>,
     input: &Input,
     job: ExtractRequest,
-    (mut writer, combined): (W, &Option<SharedDecode>),
+    (mut writer, combined, burner): (W, &Option<SharedDecode>, Option<Burner>),
 ) -> Written<W> {
     let (sender, mut receiver) = mpsc::channel(1);
+    let (sender, burning) = match burner {
+        None => (sender, None),
+        Some(burner) => {
+            let (frames, decoded) = mpsc::channel(1);
+            (frames, Some((burner, decoded, sender)))
+        }
+    };
     let decoding = async {
         match combined {
             Some(shared) => decode_combined(session, shared, job, sender).await,
             None => decode(session, input, job, sender).await,
+        }
+    };
+    let burning = async {
+        match burning {
+            Some((burner, decoded, encoded)) => burner.burn(session, decoded, encoded).await,
+            None => Ok(()),
         }
     };
     let writing = async {
@@ -47,8 +61,8 @@ pub(super) async fn perform<W: PictureWriter>(
         }
         Ok(())
     };
-    let (decoded, written) = tokio::join!(decoding, writing);
-    let outcome = match (written, decoded) {
+    let (decoded, burned, written) = tokio::join!(decoding, burning, writing);
+    let outcome = match (written.and(burned), decoded) {
         (Err(error), _) | (Ok(()), Err(error)) => Err(Finding::Failed(error)),
         (Ok(()), Ok(Decoded::Surprise(surprise))) => Err(Finding::Surprise(surprise)),
         (Ok(()), Ok(Decoded::Complete(performed))) => Ok(performed),

@@ -16,6 +16,7 @@ use crate::video::VideoInfo;
 pub(super) fn candidate_pictures(requested: &PictureOptions) -> PictureOptions {
     PictureOptions {
         format: PictureFormat::Jpg,
+        burn_in: None,
         ..*requested
     }
 }

@@ -30,6 +30,16 @@ impl Canvas {
         }
     }
 
+    /// Returns a canvas with these RGB pixels, or `None` if their number differs from the size.
+    pub(crate) fn of_pixels((width, height): (u32, u32), pixels: Bytes) -> Option<Self> {
+        let count = width as usize * height as usize;
+        (pixels.len() == count * PIXEL).then(|| Self {
+            width,
+            height,
+            pixels: pixels.into(),
+        })
+    }
+
     /// Returns width and height.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.width, self.height)

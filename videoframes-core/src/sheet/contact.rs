@@ -1,6 +1,7 @@
 //! Contact sheets: a grid of frames with their times, and a header that describes the video.
 
 use super::clock::Milliseconds;
+use super::label::{Corner, Label};
 use super::{Canvas, Colour, Font, Grid, Line, Place};
 use crate::text::printable;
 use crate::units::{Rational, approximate_seconds};
@@ -11,8 +12,6 @@ const MIN_WIDTH: u32 = 320;
 const NAME_LINES: usize = 3;
 /// Height of a line in relation to the text.
 const LEADING: f32 = 1.25;
-/// Opacity of the background of a time.
-const LABEL_OPACITY: f32 = 0.6;
 
 /// Appearance of a contact sheet.
 #[derive(Debug, Clone)]
@@ -216,28 +215,15 @@ impl<'a> ContactSheet<'a> {
         if !self.style.timestamps {
             return;
         }
-        let (width, height) = self.grid.tile;
-        let text = (width as f32 / 14.0).round().clamp(12.0, 48.0);
-        let pad = (text / 5.0).round();
-        let font = &self.style.font;
-        let fits = |label: &String| font.width(label, text) + 4.0 * pad <= width as f32;
-        let label = Milliseconds::floor(time).forms().into_iter().find(fits);
-        let Some(label) = label.filter(|_| 2.0 * text <= height as f32) else {
-            return;
+        let (width, _) = self.grid.tile;
+        let label = Label {
+            font: &self.style.font,
+            text: (width as f32 / 14.0).round().clamp(12.0, 48.0),
+            position: (place.x, place.y),
+            size: self.grid.tile,
+            corner: Corner::Right,
         };
-        // All values are positive and smaller than the tile.
-        let box_width = (font.width(&label, text) + 2.0 * pad).ceil() as u32;
-        let box_height = (text + pad).ceil() as u32;
-        let x = place.x + width - box_width - pad as u32;
-        let y = place.y + height - box_height - pad as u32;
-        canvas.fill((x, y), (box_width, box_height), Colour::BLACK, LABEL_OPACITY);
-        let at = (x as f32 + pad, y as f32 + pad / 2.0);
-        let line = Line {
-            text: &label,
-            height: text,
-            colour: Colour::WHITE,
-        };
-        font.draw(canvas, at, &line);
+        label.draw(canvas, time);
     }
 }
 

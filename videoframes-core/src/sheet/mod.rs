@@ -7,6 +7,7 @@ mod contact;
 mod cues;
 mod font;
 mod grid;
+mod label;
 
 pub(crate) use self::canvas::Canvas;
 pub use self::colour::Colour;
@@ -16,3 +17,4 @@ pub(crate) use self::cues::{TileList, cues, webvtt};
 pub(crate) use self::font::Line;
 pub use self::font::{Font, InvalidFont};
 pub(crate) use self::grid::{Grid, Place};
+pub(crate) use self::label::Label;

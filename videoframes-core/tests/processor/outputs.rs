@@ -54,7 +54,7 @@ async fn outputs_of_a_job_are_those_of_the_library() {
         "archive": false,
         "storyboard": {"selection": {"every": 1}, "columns": 2, "rows": 1},
         "sheet": {"selection": {"count": 4}, "picture": {"format": "png"}},
-        "preview": {"selection": {"fps": 5}, "format": "gif"},
+        "preview": {"selection": {"fps": 5}, "max_width": 80},
     });
     setup.ask(&message(&outputs, None)).await;
     setup.run(Until::Idle).await;
@@ -109,9 +109,9 @@ async fn outputs_of_a_job_are_those_of_the_library() {
     assert_eq!(manifest.frames.len(), 4);
     assert_eq!(
         (preview.kind, preview.media_type.as_str()),
-        (OutputKind::Preview, "image/gif")
+        (OutputKind::Preview, "image/webp")
     );
-    assert_eq!(preview.key, format!("results/{}/1.preview/preview.gif", job.id));
+    assert_eq!(preview.key, format!("results/{}/1.preview/preview.webp", job.id));
     assert_eq!((preview.frames, preview.files), (15, 2));
 }
 

@@ -12,7 +12,7 @@ const ALL: &[&str] = &[
     "5",
     "--storyboard=every=1s,columns=2,rows=2,width=80",
     "--sheet=count=4,format=png",
-    "--preview=fps=5,format=gif",
+    "--preview=fps=5,width=80",
 ];
 
 fn output(job: &Value, index: usize) -> &str {
@@ -46,9 +46,9 @@ fn outputs_are_written_and_fetched() {
         let picture = place.folder.path().join("sheet.png");
         place.stdout(&["result", &id, "--sheet", "-o", picture.to_str().unwrap()]);
         assert_eq!(std::fs::read(picture).unwrap(), place.get(&sheet).unwrap());
-        let animated = place.folder.path().join("preview.gif");
+        let animated = place.folder.path().join("preview.webp");
         place.stdout(&["result", &id, "--preview", "-o", animated.to_str().unwrap()]);
-        assert!(std::fs::read(animated).unwrap().starts_with(b"GIF89a"));
+        assert!(std::fs::read(animated).unwrap().starts_with(b"RIFF"));
         let text = place.stdout(&["job", &id]);
         assert!(text.contains("storyboard.vtt: 3 frames, 4 files, "), "{text}");
 
@@ -84,7 +84,7 @@ fn killed_at(kind: Kind, point: &str, chosen: bool) {
         "{point}"
     );
     assert_eq!(output(&job, 1), format!("{stem}.sheet/sheet.png"), "{point}");
-    assert_eq!(output(&job, 2), format!("{stem}.preview/preview.gif"), "{point}");
+    assert_eq!(output(&job, 2), format!("{stem}.preview/preview.webp"), "{point}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::colours::{colours, direct_colours, from_rgb, is_flattened, is_gray, on_white, opaque};
 use super::cropping::Cropping;
-use crate::extract::{EncodeRequest, ExtractRequest, PictureFormat, PictureOptions, Tonemap};
+use crate::extract::{EncodeStream, ExtractRequest, PictureFormat, PictureOptions, Tonemap};
 use crate::ffmpeg::args::{DECODED, Opened, PICKED, STEADY, bounds, decode, head};
 use crate::ffmpeg::filters::{self, input_matrix, input_range, rotation, tonemap_chain};
 use crate::limits::{HEAD_BYTES, HEAD_PACKETS};
@@ -167,8 +167,8 @@ pub(super) fn extract_planned(request: &ExtractRequest, threads: usize, pixels: 
     args
 }
 
-/// Returns the arguments that encode one RGB picture from stdin to stdout.
-pub(super) fn encode(request: &EncodeRequest) -> Vec<OsString> {
+/// Returns the arguments that encode RGB pictures from stdin to stdout.
+pub(super) fn encode(request: &EncodeStream) -> Vec<OsString> {
     let pixels = u64::from(request.width) * u64::from(request.height);
     let size = format!("{}x{}", request.width, request.height);
     let mut source: Vec<OsString> = bounds(pixels).into();

@@ -1,4 +1,6 @@
-//! Encoding of composed pictures: pixels on stdin, a picture on stdout.
+//! Encoding of composed pictures: pixels on stdin, pictures on stdout.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use super::capable::check_encoder;
 use super::extractor::FfmpegExtractor;
-use crate::extract::{EncodeRequest, ExtractError, PictureEncoder, PictureFormat, PixelFormat};
+use crate::extract::{EncodeRequest, EncodeStream, ExtractError, PictureEncoder, PictureFormat, PixelFormat};
 use crate::ffmpeg::process::blocking::blocking;
 use crate::ffmpeg::process::child::Stdin;
 use crate::ffmpeg::process::decode::{Decode, DecodeCommand, Event};
@@ -38,6 +40,24 @@ impl PictureEncoder for FfmpegExtractor {
         })
         .await
     }
+
+    async fn encode_stream(
+        &self,
+        request: EncodeStream,
+        pixels: mpsc::Receiver<Bytes>,
+        pictures: mpsc::Sender<Bytes>,
+        cancel: &CancellationToken,
+    ) -> Result<(), ExtractError> {
+        self.check(request.format, cancel).await?;
+        let programs = std::sync::Arc::clone(&self.programs);
+        blocking(cancel, move |cancel| {
+            // The encoder waits for the decoder, which has its own limit.
+            let pixels = (pixels, request.limits.wall_time);
+            let take = |bytes| pictures.blocking_send(bytes).is_ok();
+            run(&programs, &request, pixels, cancel, take).map_err(|error| programs.explain(error, cancel))
+        })
+        .await
+    }
 }
 
 /// Encodes a picture. Blocks its thread.
@@ -46,28 +66,53 @@ fn encode(
     request: EncodeRequest,
     cancel: &CancellationToken,
 ) -> Result<Bytes, ExtractError> {
-    let failed = |why: &str| ExtractError::DecoderFailed(format!("failed to encode a picture: {why}"));
     let EncodeRequest { width, height, .. } = request;
     if request.pixels.len() != PixelFormat::Rgb24.picture_bytes(width, height) {
         return Err(failed("the number of pixels differs from its size"));
     }
-    let memory = Workload::picture(width, height).memory(&request.limits);
-    let (sender, parts) = mpsc::channel(1);
-    let command = DecodeCommand {
-        stdin: Stdin::Parts(parts),
-        pictures: Framing::encoded(request.format),
-        ..DecodeCommand::new(args::encode(&request))
-    };
+    let mut stream = EncodeStream::new(width, height);
+    stream.format = request.format;
+    stream.quality = request.quality;
+    stream.limits = request.limits;
+    let (sender, pixels) = mpsc::channel(1);
     // The channel has capacity for the picture.
     let _ = sender.try_send(request.pixels);
     drop(sender);
-    let program = programs.ffmpeg.with_memory(memory);
-    let mut encoder = Decode::start(&program, command, request.limits.stall, cancel)?;
     let mut picture = None;
+    let stall = request.limits.stall;
+    run(programs, &stream, (pixels, stall), cancel, |bytes| {
+        picture = Some(bytes);
+        true
+    })?;
+    picture.ok_or_else(|| failed("ffmpeg wrote no picture"))
+}
+
+/// Encodes pictures until `take` returns `false`. Blocks its thread.
+fn run(
+    programs: &Programs,
+    stream: &EncodeStream,
+    (pixels, stall): (mpsc::Receiver<Bytes>, Duration),
+    cancel: &CancellationToken,
+    mut take: impl FnMut(Bytes) -> bool,
+) -> Result<(), ExtractError> {
+    let memory = Workload::picture(stream.width, stream.height).memory(&stream.limits);
+    let command = DecodeCommand {
+        stdin: Stdin::Parts(pixels),
+        pictures: Framing::encoded(stream.format),
+        ..DecodeCommand::new(args::encode(stream))
+    };
+    let program = programs.ffmpeg.with_memory(memory);
+    let mut encoder = Decode::start(&program, command, stall, cancel)?;
     while let Some(event) = encoder.next()? {
-        if let Event::Picture { bytes, .. } = event {
-            picture = Some(bytes);
+        if let Event::Picture { bytes, .. } = event
+            && !take(bytes)
+        {
+            break;
         }
     }
-    picture.ok_or_else(|| failed("ffmpeg wrote no picture"))
+    Ok(())
+}
+
+fn failed(why: &str) -> ExtractError {
+    ExtractError::DecoderFailed(format!("failed to encode a picture: {why}"))
 }

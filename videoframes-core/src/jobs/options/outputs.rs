@@ -299,6 +299,9 @@ impl FramesForm {
             PictureFormat::Raw | PictureFormat::Npy => {
                 Err(invalid("picture.format", "must be jpg, png, webp or avif"))
             }
+            _ if picture.burn_in.is_some() => {
+                Err(invalid("picture.burn_in", "does not apply to sheets of tiles"))
+            }
             _ if picture.metadata != EmbeddedMetadata::None => {
                 Err(invalid("picture.metadata", "does not apply to sheets of tiles"))
             }

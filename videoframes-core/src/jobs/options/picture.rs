@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{InvalidOptions, invalid, side};
 use crate::extract::{
-    Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
+    BurnIn, Crop, Deinterlace, EmbeddedMetadata, PictureFormat, PictureOptions, PixelFormat, Quality, Tonemap,
 };
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -22,6 +22,8 @@ pub(super) struct PictureForm {
     max_width: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    burn_in: Option<String>,
     rotate: bool,
     deinterlace: DeinterlaceForm,
     tonemap: TonemapForm,
@@ -58,6 +60,7 @@ impl PictureForm {
                 Tonemap::Auto => TonemapForm::Auto,
                 Tonemap::Off => TonemapForm::Off,
             },
+            burn_in: options.burn_in.map(|burn_in| burn_in.to_string()),
             metadata: (options.metadata != EmbeddedMetadata::None).then(|| options.metadata.to_string()),
         }
     }
@@ -77,6 +80,15 @@ impl PictureForm {
             .map(|crop| crop.parse())
             .transpose()
             .map_err(|e| invalid("picture.crop", e))?;
+        let burn_in: Option<BurnIn> = self
+            .burn_in
+            .as_ref()
+            .map(|burn_in| burn_in.parse())
+            .transpose()
+            .map_err(|e| invalid("picture.burn_in", e))?;
+        if burn_in.is_some() && format.is_uncompressed() {
+            return Err(invalid("picture.burn_in", "does not apply to raw and npy"));
+        }
         let metadata: Option<EmbeddedMetadata> = self
             .metadata
             .as_ref()
@@ -101,6 +113,7 @@ impl PictureForm {
                 TonemapForm::Off => Tonemap::Off,
             },
             metadata: metadata.unwrap_or_default(),
+            burn_in,
         })
     }
 }

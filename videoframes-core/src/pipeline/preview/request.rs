@@ -130,6 +130,7 @@ impl PreviewRequest {
             PreviewFormat::Gif => PictureFormat::Raw,
         };
         request.picture.pixels = PixelFormat::Rgb24;
+        request.picture.burn_in = None;
         request
     }
 

@@ -170,7 +170,8 @@ mod tests {
             ("new", DROP.compatible_since, "ready", 0),
         ] {
             db.execute_unprepared(&format!(
-                "INSERT INTO {WORKERS} VALUES ('{name}', NULL, '1', '{newest}', '{state}', 0, 0, 0, 0, {now} - {age})"
+                "INSERT INTO {WORKERS} (worker, version, schema_migration, state, completed, failed, faults, started_at, seen_at) \
+                 VALUES ('{name}', '1', '{newest}', '{state}', 0, 0, 0, 0, {now} - {age})"
             ))
             .await?;
         }

@@ -13,6 +13,7 @@ use super::video::settings::Settings;
 use super::video::verify;
 use crate::compress::{CombinedReport, CompressError, CompressProgress, CompressRequest};
 use crate::extract::{ExtractError, Surprise};
+use crate::units::Rational;
 
 /// Pictures and compressed videos of one decode, resolved for the installed ffmpeg.
 pub(super) struct Combined {
@@ -30,6 +31,11 @@ pub(super) fn extract_and_compress(
     let autorotate = videos.iter().any(|(_, settings)| settings.autorotate);
     if autorotate && !combined.pictures.request.picture.rotate {
         let reason = "the pictures must not be rotated";
+        return Err(Interruption::Surprise(Surprise::SeparateDecodes(reason)));
+    }
+    let video = &combined.pictures.request.video;
+    if autorotate && video.orientation.swaps_sides() && video.sample_aspect != Rational::from_integer(1) {
+        let reason = "the samples of the rotated video are not square";
         return Err(Interruption::Surprise(Surprise::SeparateDecodes(reason)));
     }
     let progress = watch::Sender::new(CompressProgress::default());

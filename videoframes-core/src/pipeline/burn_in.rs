@@ -83,7 +83,10 @@ impl Burner {
             Ok::<_, Error>(())
         };
         let forwarding = async move {
-            while let (Some(bytes), Some(frame)) = (made.recv().await, order.recv().await) {
+            while let Some(bytes) = made.recv().await {
+                let Some(frame) = order.recv().await else {
+                    return Err(failed("the encoder returned too many pictures"));
+                };
                 let picture = Picture {
                     frame,
                     bytes,
@@ -94,9 +97,9 @@ impl Burner {
                     return Ok(());
                 }
             }
-            match order.try_recv() {
-                Ok(_) => Err(failed("the encoder returned too few pictures")),
-                Err(_) => Ok(()),
+            match order.recv().await {
+                Some(_) => Err(failed("the encoder returned too few pictures")),
+                None => Ok(()),
             }
         };
         let (encoding, feeding, forwarding) = tokio::join!(encoding, feeding, forwarding);

@@ -1,9 +1,8 @@
 //! Encoding of composed pictures: pixels on stdin, pictures on stdout.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -51,9 +50,7 @@ impl PictureEncoder for FfmpegExtractor {
         self.check(request.format, cancel).await?;
         let programs = std::sync::Arc::clone(&self.programs);
         blocking(cancel, move |cancel| {
-            // The encoder waits for the decoder, which has its own limit.
-            let pixels = (pixels, request.limits.wall_time);
-            let take = |bytes| pictures.blocking_send(bytes).is_ok();
+            let take = |bytes| send(&pictures, bytes, cancel);
             run(&programs, &request, pixels, cancel, take).map_err(|error| programs.explain(error, cancel))
         })
         .await
@@ -79,10 +76,9 @@ fn encode(
     let _ = sender.try_send(request.pixels);
     drop(sender);
     let mut picture = None;
-    let stall = request.limits.stall;
-    run(programs, &stream, (pixels, stall), cancel, |bytes| {
+    run(programs, &stream, pixels, cancel, |bytes| {
         picture = Some(bytes);
-        true
+        Ok(true)
     })?;
     picture.ok_or_else(|| failed("ffmpeg wrote no picture"))
 }
@@ -91,9 +87,9 @@ fn encode(
 fn run(
     programs: &Programs,
     stream: &EncodeStream,
-    (pixels, stall): (mpsc::Receiver<Bytes>, Duration),
+    pixels: mpsc::Receiver<Bytes>,
     cancel: &CancellationToken,
-    mut take: impl FnMut(Bytes) -> bool,
+    mut take: impl FnMut(Bytes) -> Result<bool, ExtractError>,
 ) -> Result<(), ExtractError> {
     let memory = Workload::picture(stream.width, stream.height).memory(&stream.limits);
     let command = DecodeCommand {
@@ -102,15 +98,31 @@ fn run(
         ..DecodeCommand::new(args::encode(stream))
     };
     let program = programs.ffmpeg.with_memory(memory);
-    let mut encoder = Decode::start(&program, command, stall, cancel)?;
+    let mut encoder = Decode::start(&program, command, stream.limits.stall, cancel)?;
     while let Some(event) = encoder.next()? {
         if let Event::Picture { bytes, .. } = event
-            && !take(bytes)
+            && !take(bytes)?
         {
             break;
         }
     }
     Ok(())
+}
+
+/// Sends a picture. Returns `false` for a closed channel. Fails on cancellation, since a receiver may stop reading without
+/// closing the channel.
+fn send(
+    pictures: &mpsc::Sender<Bytes>,
+    picture: Bytes,
+    cancel: &CancellationToken,
+) -> Result<bool, ExtractError> {
+    Handle::current().block_on(async {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(ExtractError::Cancelled),
+            sent = pictures.send(picture) => Ok(sent.is_ok()),
+        }
+    })
 }
 
 fn failed(why: &str) -> ExtractError {

@@ -234,6 +234,8 @@ pub(crate) const PREVIEW_FRAMES: u64 = 10_000;
 pub(crate) const PREVIEW_PIXELS: u64 = 640 * 360 * PREVIEW_FRAMES;
 /// Maximum size of a preview, which is composed in memory.
 pub(crate) const PREVIEW_BYTES: u64 = 256 << 20;
+/// Maximum number of sheets of one result, each of which may be an object.
+pub(crate) const SHEETS: usize = 2_000;
 /// Maximum number of tiles of one result: 48 hours with a tile each second.
 pub(crate) const SHEET_TILES: u64 = 48 * 3600;
 /// Maximum size of a manifest in bytes.

@@ -170,6 +170,9 @@ pub enum SelectError {
     /// No frame of the video is marked as a keyframe.
     #[error("no frame of the video is marked as a keyframe")]
     NoKeyframes,
+    /// The range has no frame of the selection.
+    #[error("the range has no frame of the selection")]
+    NoFrames,
     /// The range has fewer frames than are requested.
     #[error("the selection requests {count} different frames, but the range has {frames}")]
     TooFewFrames {

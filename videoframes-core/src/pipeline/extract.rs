@@ -75,6 +75,14 @@ impl Known {
         let probe = inspect(session, request.stream).await?;
         Ok(Self { probe, facts: None })
     }
+
+    /// Fails if the selection of `request` is invalid for the video, as far as the container tells.
+    pub(super) fn check(&self, session: &Session<'_>, request: &Request) -> Result<(), Error> {
+        match &self.probe.timeline {
+            Some(timeline) => choose(timeline, request, session.limits()).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Extracts the pictures of `request`, and makes `renditions`. Reads the container unless it is `known`.

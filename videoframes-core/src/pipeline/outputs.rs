@@ -10,8 +10,9 @@ use super::renditions::Rendition;
 use super::request::Request;
 use super::session::Session;
 use super::sheets::{self, ContactSheetRequest, StoryboardRequest};
-use super::summary::Summary;
+use super::summary::{Progress, Summary};
 use crate::archive::Destination;
+use crate::select::Selection;
 
 /// Outputs of an extraction in addition to its pictures.
 #[derive(Debug, Clone, Default)]
@@ -96,18 +97,21 @@ impl Composition {
         }
     }
 
-    async fn make(&self, session: &Session<'_>, known: &mut Known) -> Result<Summary, Error> {
-        // Progress counts the pictures of the archive.
-        let progress = |_| {};
+    async fn make(
+        &self,
+        session: &Session<'_>,
+        known: &mut Known,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Summary, Error> {
         let (destination, known) = (self.destination.as_ref(), Some(known));
         let sheets = match &self.request {
             CompositionRequest::Storyboard(request) => request.sheets(),
             CompositionRequest::ContactSheet(request) => request.sheets(),
             CompositionRequest::Preview(request) => {
-                return preview::make(session, request, destination, known, &progress).await;
+                return preview::make(session, request, destination, known, progress).await;
             }
         };
-        sheets::make(session, sheets, destination, known, &progress).await
+        sheets::make(session, sheets, destination, known, progress).await
     }
 }
 
@@ -126,10 +130,19 @@ pub(super) async fn extract_with(
         true => None,
         false => Some(Known::read(session, request).await?),
     };
+    if let Some(known) = &known {
+        known.check(session, request)?;
+    }
+    // Progress counts the pictures of the archive, if there are any.
+    let is_empty = matches!(&request.selection, Selection::Frames(numbers) if numbers.is_empty());
+    let progress: &(dyn Fn(Progress) + Send + Sync) = match is_empty {
+        true => session.context.on_progress.as_ref(),
+        false => &|_| {},
+    };
     let mut compositions = Vec::with_capacity(outputs.compositions.len());
     for composition in &outputs.compositions {
         if let Some(known) = &mut known {
-            compositions.push(composition.make(session, known).await?);
+            compositions.push(composition.make(session, known, progress).await?);
         }
     }
     let summary = extract(session, request, &outputs.renditions, destination, known).await?;

@@ -105,7 +105,7 @@ pub(super) async fn read(
         size: found.size,
         sha256: written.sha256,
         frames: manifest.frames.len() as u64,
-        partial: manifest.partial,
+        partial: manifest.partial || outputs.iter().any(|output| output.partial),
         renditions,
         outputs,
     })

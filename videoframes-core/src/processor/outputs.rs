@@ -12,7 +12,7 @@ use crate::jobs::{ErrorCode, JobOptions, OutputKind, OutputResult, VideoJob};
 use crate::limits::MANIFEST_BYTES;
 use crate::pipeline::{Composition, STORYBOARD_WEBVTT};
 use crate::source::Source;
-use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, PutOptions, StorageError, Stores};
+use crate::storage::{IfExists, ObjectInfo, ObjectKey, ObjectVersion, PutOptions, StorageError, Stores};
 
 /// Number of objects per list request.
 const PAGE: usize = 1000;
@@ -58,7 +58,7 @@ impl OutputSet {
         for (kind, request) in options.compositions() {
             let folder = folder(archive, kind)?;
             let found = match job.output_key.is_some() {
-                true => find(stores, job, kind, &folder).await?,
+                true => existing(stores, job, kind, &folder).await?,
                 false => None,
             };
             match found {
@@ -76,7 +76,8 @@ impl OutputSet {
     /// Returns the keys of the objects with these manifests of the missing outputs.
     pub(super) fn keys<'a>(&self, manifests: impl Iterator<Item = &'a Manifest>) -> Vec<ObjectKey> {
         let made = self.folders.iter().zip(manifests);
-        made.flat_map(|((_, folder), manifest)| keys(folder, manifest))
+        made.filter_map(|((_, folder), manifest)| keys(folder, manifest))
+            .flatten()
             .collect()
     }
 
@@ -89,6 +90,22 @@ impl OutputSet {
         }
         results.sort_by_key(|result| result.kind);
         Ok(results)
+    }
+}
+
+/// Returns the complete output of an earlier attempt in a folder. An incomplete one is made again.
+async fn existing(
+    stores: &Stores,
+    job: &VideoJob,
+    kind: OutputKind,
+    folder: &ObjectKey,
+) -> Result<Option<OutputResult>, Verdict> {
+    match find(stores, job, kind, folder).await {
+        Err(Unusable::Object(verdict)) if verdict.retryable => {
+            tracing::warn!(%folder, reason = verdict.error.message, "making an incomplete output again");
+            Ok(None)
+        }
+        found => Ok(found?),
     }
 }
 
@@ -112,17 +129,20 @@ pub(super) async fn of_archive(
 }
 
 fn missing(folder: &ObjectKey) -> Unusable {
-    Unusable::damaged(folder, "the manifest no longer exists")
+    Unusable::damaged(folder, "the folder has no manifest")
 }
 
-/// Returns whether the outputs of a result still exist.
+/// Returns whether the outputs of a result at its own keys still exist.
 pub(super) async fn still_exist(stores: &Stores, results: &[OutputResult]) -> bool {
-    for key in results.iter().flat_map(|result| [&result.key, &result.manifest]) {
-        let Ok(key) = key.parse::<ObjectKey>() else {
+    for result in results {
+        let folder = result.manifest.rsplit_once('/').map(|(folder, _)| folder.parse());
+        let Some(Ok(folder)) = folder else {
             return false;
         };
-        let found = stores.results().head(&key, &ObjectVersion::CURRENT).await;
-        if found.is_err() {
+        let Ok(objects) = list(stores, &folder).await else {
+            return false;
+        };
+        if objects.len() as u64 != result.files || objects.values().sum::<u64>() != result.size {
             return false;
         }
     }
@@ -170,7 +190,7 @@ async fn find(
     }
     let manifest = manifest(&manifest_key, opened.source.as_ref()).await?;
     let objects = list(stores, folder).await.map_err(Unusable::Store)?;
-    let keys = keys(folder, &manifest);
+    let keys = keys(folder, &manifest).ok_or_else(|| invalid_names(&manifest_key))?;
     let mut size = 0;
     for key in &keys {
         size += objects
@@ -182,7 +202,8 @@ async fn find(
         OutputKind::Sheet | OutputKind::Preview => manifest.frames.first().map(|frame| frame.file.as_str()),
     };
     let main = main.ok_or_else(|| Unusable::damaged(&manifest_key, "the manifest has no frame"))?;
-    let key = object_key(&format!("{folder}/{main}"))?;
+    let key = format!("{folder}/{main}").parse();
+    let key: ObjectKey = key.map_err(|_| invalid_names(&manifest_key))?;
     let opened = stores.results().open(&key, &ObjectVersion::CURRENT).await;
     let source = opened.map_err(Unusable::of_request)?.source;
     let written = digest::of_source(source.as_ref())
@@ -221,12 +242,18 @@ async fn manifest(key: &ObjectKey, source: &dyn Source) -> Result<Manifest, Unus
 }
 
 /// Returns the keys of all objects that a manifest names, and of the manifest.
-fn keys(folder: &ObjectKey, manifest: &Manifest) -> Vec<ObjectKey> {
+///
+/// Returns `None` for a name that is part of no key.
+fn keys(folder: &ObjectKey, manifest: &Manifest) -> Option<Vec<ObjectKey>> {
     let frames = manifest.frames.iter().map(|frame| frame.file.as_str());
     let files = manifest.files.iter().map(String::as_str);
     let names: BTreeSet<&str> = frames.chain(files).chain([MANIFEST_NAME]).collect();
     let keys = names.into_iter().map(|name| format!("{folder}/{name}").parse());
-    keys.filter_map(Result::ok).collect()
+    keys.collect::<Result<_, _>>().ok()
+}
+
+fn invalid_names(manifest: &ObjectKey) -> Unusable {
+    Unusable::damaged(manifest, "the manifest has invalid names")
 }
 
 fn media_type(name: &str) -> &'static str {
@@ -244,11 +271,12 @@ fn destination(stores: &Stores, job: &VideoJob, kind: OutputKind, folder: &Objec
     let mut metadata = ownership::tag(job);
     metadata.insert(OUTPUT.to_owned(), kind.to_string());
     let options = PutOptions::default().metadata(metadata);
-    let objects = ObjectFolder::new(Arc::clone(stores.results()), folder.clone(), options);
-    // Attempts share a key that the client chose.
+    let objects = |options| ObjectFolder::new(Arc::clone(stores.results()), folder.clone(), options);
     match job.output_key.is_some() {
-        true => objects.shared(),
-        false => objects,
+        // Attempts share a key that the client chose.
+        true => objects(options).shared(),
+        // Only this claim writes here: an object is of an earlier pass whose deletion failed.
+        false => objects(options.if_exists(IfExists::Replace)),
     }
 }
 

@@ -121,8 +121,8 @@ impl Parts {
         }
     }
 
-    /// Adds an encoder of composed pictures. Without an encoder, jobs with storyboards, contact sheets or previews are
-    /// left to other workers.
+    /// Adds an encoder of composed pictures. Without an encoder, jobs with storyboards, contact sheets, previews or
+    /// times in pictures are left to other workers.
     pub fn with_encoder(self, encoder: Arc<dyn PictureEncoder>) -> Self {
         Self {
             encoder: Some(encoder),

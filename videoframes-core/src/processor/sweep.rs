@@ -61,6 +61,8 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Keep,
+    /// Kept, like all objects of the same archive.
+    Result,
     Delete,
     /// Kept, although no row names it: the database may have lost the row or a retry of the job.
     Unknown,
@@ -70,6 +72,8 @@ enum Fate {
 pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
     let mut after: Option<ObjectKey> = None;
     let mut unknown = 0_u64;
+    // Objects of one result follow each other.
+    let mut result: Option<String> = None;
     loop {
         let prefix = format!("{RESULTS}/");
         let page = match parts.stores.results().list(&prefix, after.as_ref(), PAGE).await {
@@ -84,6 +88,9 @@ pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
         };
         after = Some(last.key.clone());
         for object in page {
+            if result.is_some() && result == archive_of(&object.key) {
+                continue;
+            }
             match fate(parts, &object, timing).await {
                 Ok(Fate::Delete) => {
                     tracing::info!(key = %object.key, "deleting an orphaned result");
@@ -93,6 +100,9 @@ pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
                 }
                 Ok(Fate::Unknown) => unknown += 1,
                 Ok(Fate::Keep) => {}
+                Ok(Fate::Result) => result = archive_of(&object.key),
+                // A newer worker reads the row, and sweeps its objects.
+                Err(JobRepoError::Unreadable(_)) => {}
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "failed to find the job of a result");
                     return;
@@ -132,7 +142,10 @@ async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fa
     let Some(archive) = archive_of(&object.key).filter(|_| !unfinished) else {
         return Ok(Fate::Keep);
     };
-    if parts.repo.is_result(&archive).await? || !parts.is_current().await? {
+    if parts.repo.is_result(&archive).await? {
+        return Ok(Fate::Result);
+    }
+    if !parts.is_current().await? {
         return Ok(Fate::Keep);
     }
     // Only a young result may be of a lost change: a row outlives the result of its job.

@@ -40,7 +40,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Runs the work. An unfinished attempt leaves no objects behind.
+    /// Runs the work. An unfinished attempt leaves no archive behind, and other outputs only at keys that a sweep
+    /// or the next attempt handles.
     pub(super) async fn run(self) -> Result<Done, Verdict> {
         let source = self.job.source.get().map_err(Verdict::invalid)?;
         let storage = self.parts.stores.source(source.bucket.as_deref());
@@ -107,8 +108,9 @@ impl Work {
         if self.parts.compressor.is_none() && !options.renditions.is_empty() {
             return lacks("renditions");
         }
-        if self.parts.encoder.is_none() && !options.outputs.kinds().is_empty() {
-            return lacks("storyboards, contact sheets and previews");
+        let is_composed = !options.outputs.kinds().is_empty() || options.picture.burn_in.is_some();
+        if self.parts.encoder.is_none() && is_composed {
+            return lacks("storyboards, contact sheets, previews and times in pictures");
         }
         Ok(())
     }
@@ -141,7 +143,7 @@ impl Work {
             size: written.size,
             sha256: written.sha256,
             frames: summary.manifest.frames.len() as u64,
-            partial: summary.manifest.partial,
+            partial: summary.manifest.partial || outputs.iter().any(|output| output.partial),
             renditions,
             outputs,
         })
@@ -197,7 +199,10 @@ impl Work {
         // An object under a key that a client chose belongs to that client.
         let is_own = result.key.starts_with(&format!("{RESULTS}/"));
         let limits = options.limits.within(&self.config.limits);
-        if !is_own || result.frames > limits.frames || result.size > limits.output_bytes {
+        let outputs = result.outputs.iter().map(|output| (output.frames, output.size));
+        let mut sizes = outputs.chain([(result.frames, result.size)]);
+        let exceeds = sizes.any(|(frames, size)| frames > limits.frames || size > limits.output_bytes);
+        if !is_own || exceeds {
             return None;
         }
         let stores = &self.parts.stores;

@@ -138,14 +138,14 @@ async fn a_failed_job_leaves_no_outputs_at_requested_keys() {
     );
 
     // The outputs are complete when the archive fails.
-    let request = json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"at": [99]},
+    let request = json!({"version": 1, "source": {"key": "v.mp4"}, "renditions": [{"max_bytes": 1}],
         "outputs": both, "output": {"key": "out/b.zip"}});
     setup.ask(&request.to_string()).await;
     setup.run(Until::Idle).await;
     let failed = latest(&setup).await;
     assert_eq!(
         failed.error_code.as_deref(),
-        Some("SELECTION_OUT_OF_RANGE"),
+        Some("RENDITION_FAILED"),
         "{failed:?}"
     );
     assert_eq!(keys(&setup, "out/b").await, [] as [&str; 0]);
@@ -207,4 +207,24 @@ async fn an_archive_without_its_outputs_is_not_adopted() {
     let result = setup.only_job().await.result.unwrap();
     assert_eq!(result.key, format!("results/{}/2.zip", job.id));
     assert_eq!(result.outputs.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_without_frames_fails_the_job_before_anything_is_written() {
+    for outputs in [
+        json!({"sheet": {"selection": {"keyframes": true}}}),
+        json!({"preview": {"selection": {"keyframes": true}, "range": {"start": 1}}}),
+    ] {
+        let setup = Setup::new().await;
+        setup.ask(&message(&outputs, None)).await;
+        setup.run(Until::Idle).await;
+        let job = setup.only_job().await;
+        assert_eq!(
+            job.error_code.as_deref(),
+            Some("SELECTION_OUT_OF_RANGE"),
+            "{job:?}"
+        );
+        assert_eq!(job.attempts, 1);
+        assert_eq!(keys(&setup, "results/").await, [] as [&str; 0]);
+    }
 }

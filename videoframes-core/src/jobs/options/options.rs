@@ -56,7 +56,7 @@ impl JobOptions {
             if !form.renditions.is_empty() {
                 return Err(invalid(
                     "outputs.renditions",
-                    "and 'renditions' exclude each other",
+                    "must be absent if 'renditions' is given",
                 ));
             }
             form.renditions = renditions;

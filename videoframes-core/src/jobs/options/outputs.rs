@@ -228,7 +228,7 @@ pub(super) struct OutputsForm {
     sheet: Option<SheetForm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     preview: Option<PreviewForm>,
-    /// Another place for the field `renditions` of the message.
+    /// Alternative to the field `renditions` of the message.
     #[serde(skip_serializing)]
     pub(super) renditions: Vec<RenditionForm>,
 }

@@ -95,6 +95,9 @@ impl PictureForm {
             .map(|metadata| metadata.parse())
             .transpose()
             .map_err(|e| invalid("picture.metadata", e))?;
+        if metadata.is_some_and(|metadata| metadata != EmbeddedMetadata::None) && !format.holds_metadata() {
+            return Err(invalid("picture.metadata", "applies to jpg, png and webp only"));
+        }
         Ok(PictureOptions {
             format,
             quality: quality.ok_or_else(|| invalid("picture.quality", "must be from 1 to 100"))?,

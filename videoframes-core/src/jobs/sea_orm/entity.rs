@@ -166,8 +166,11 @@ impl TryFrom<video_job::Model> for VideoJob {
 impl video_job::Model {
     pub(super) fn result(&self) -> Result<Option<JobResult>, DbErr> {
         let renditions = self.result_renditions.as_deref().map(json).transpose()?;
-        let outputs = self.result_outputs.as_deref().map(json).transpose()?;
-        Ok(self.result_with(renditions.unwrap_or_default(), outputs.unwrap_or_default()))
+        let outputs: Option<Vec<Value>> = self.result_outputs.as_deref().map(json).transpose()?;
+        // A newer worker may have made an output of an unknown kind.
+        let outputs = outputs.into_iter().flatten();
+        let outputs = outputs.filter_map(|output| serde_json::from_value(output).ok());
+        Ok(self.result_with(renditions.unwrap_or_default(), outputs.collect()))
     }
 
     fn result_with(&self, renditions: Vec<RenditionResult>, outputs: Vec<OutputResult>) -> Option<JobResult> {

@@ -47,6 +47,9 @@ impl<'a> PictureTarget for PreviewTarget<'a> {
             }
             .into());
         }
+        if selected.picks.is_empty() {
+            return Err(SelectError::NoFrames.into());
+        }
         let size = self.size(video, selected.picks.len())?;
         let times = self.display_times(&selected)?;
         let (format, plays) = self.request.animation();
@@ -60,6 +63,7 @@ impl<'a> PictureTarget for PreviewTarget<'a> {
             frames: Vec::with_capacity(selected.picks.len()),
             selected,
             times,
+            size,
             animation: Some(animation),
             bytes: 0,
         })
@@ -123,6 +127,8 @@ pub(super) struct PreviewWriter<'a> {
     selected: Selected,
     /// Display time of each pick in ticks of the format.
     times: Vec<u32>,
+    /// Width and height of the frames.
+    size: (u32, u32),
     /// The animated picture, except while a frame is appended.
     animation: Option<Animation>,
     /// Entries of the frames so far, without size and checksum.
@@ -141,6 +147,9 @@ impl PictureWriter for PreviewWriter<'_> {
     }
 
     async fn add(&mut self, picture: Picture) -> Result<(), Error> {
+        if (picture.width, picture.height) != self.size {
+            return Err(failed(AnimationError::InvalidFrame("of another size")));
+        }
         let picks = Arc::clone(&self.selected.picks);
         let mut repeated = false;
         while let Some(pick) = picks

@@ -9,7 +9,7 @@ use crate::archive::manifest::FrameInfo;
 use crate::archive::{Archive, Destination, MANIFEST_NAME};
 use crate::digest;
 use crate::extract::{EncodeRequest, ExtractReport, Picture};
-use crate::limits::{SHEET_PIXELS, SHEET_TILES};
+use crate::limits::{SHEET_PIXELS, SHEET_TILES, SHEETS};
 use crate::pipeline::error::Error;
 use crate::pipeline::manifest;
 use crate::pipeline::session::Session;
@@ -47,7 +47,15 @@ impl<'a> PictureTarget for SheetTarget<'a> {
         if selected.picks.len() as u64 > SHEET_TILES {
             return Err(SelectError::TooManyFrames { limit: SHEET_TILES }.into());
         }
+        if selected.picks.is_empty() && matches!(self.sheets.kind, Kind::Contact(_)) {
+            return Err(SelectError::NoFrames.into());
+        }
         let layout = self.layout(video, &selected)?;
+        if layout.grid().sheets() > SHEETS {
+            return Err(Error::LimitExceeded(format!(
+                "a storyboard would have more than {SHEETS} sheets"
+            )));
+        }
         let archive = self.destination.start().await?;
         Ok(SheetWriter {
             session: self.session,

@@ -174,7 +174,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FIELDS", value_parser = fields::rendition)]
     pub(crate) rendition: Vec<serde_json::Value>,
     /// Storyboard in addition to the archive, as in every=10s,width=320 with the fields every, count, start, end,
-    /// width, height, format, quality, columns and rows
+    /// width, height, crop, format, quality, columns and rows
     #[arg(long, value_name = "FIELDS", value_parser = fields::storyboard, num_args = 0..=1, require_equals = true,
         default_missing_value = "")]
     pub(crate) storyboard: Option<serde_json::Value>,
@@ -201,7 +201,7 @@ pub(crate) struct ResultArgs {
     #[arg(long, value_name = "N")]
     pub(crate) rendition: Option<NonZeroUsize>,
     /// The storyboard, into a folder, instead of the archive
-    #[arg(long, conflicts_with = "rendition")]
+    #[arg(long, conflicts_with_all = ["rendition", "url"])]
     pub(crate) storyboard: bool,
     /// The contact sheet instead of the archive
     #[arg(long, conflicts_with_all = ["rendition", "storyboard"])]
@@ -209,8 +209,8 @@ pub(crate) struct ResultArgs {
     /// The preview instead of the archive
     #[arg(long, conflicts_with_all = ["rendition", "storyboard", "sheet"])]
     pub(crate) preview: bool,
-    /// Output file, or - for stdout
-    #[arg(short, long, value_name = "FILE", required_unless_present = "url")]
+    /// Output file, - for stdout, or a folder for a storyboard
+    #[arg(short, long, value_name = "OUT", required_unless_present = "url")]
     pub(crate) output: Option<PathBuf>,
     /// Print a presigned URL, valid for one hour; only for a result in a bucket
     #[arg(long, conflicts_with_all = ["output", "yes"])]

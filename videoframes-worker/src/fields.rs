@@ -14,10 +14,10 @@ const RENDITION: &[&str] = &[
     "keep_metadata",
     "optional",
 ];
-/// Fields of the frames of an output, with their places in a job message.
-type Places = [(&'static str, &'static [&'static str])];
+/// Fields of the frames of an output, with their paths in a job message.
+type Fields = [(&'static str, &'static [&'static str])];
 
-const TILES: &Places = &[
+const TILES: &Fields = &[
     ("every", &["selection", "every"]),
     ("count", &["selection", "count"]),
     ("start", &["range", "start"]),
@@ -28,7 +28,7 @@ const TILES: &Places = &[
     ("height", &["picture", "max_height"]),
     ("crop", &["picture", "crop"]),
 ];
-const PREVIEW_FRAMES: &Places = &[
+const PREVIEW_FRAMES: &Fields = &[
     ("fps", &["selection", "fps"]),
     ("every", &["selection", "every"]),
     ("count", &["selection", "count"]),
@@ -86,7 +86,7 @@ pub(crate) fn preview(text: &str) -> Result<Value, String> {
 }
 
 /// Parses fields of the frames of an output, and the `own` fields of the output.
-fn composed(text: &str, output: &str, places: &Places, own: &[&str]) -> Result<Value, String> {
+fn composed(text: &str, output: &str, frames: &Fields, own: &[&str]) -> Result<Value, String> {
     let mut object = json!({});
     for field in pairs(text) {
         let (name, value) = field?;
@@ -97,15 +97,12 @@ fn composed(text: &str, output: &str, places: &Places, own: &[&str]) -> Result<V
             object[name] = if is_text { value.to_string().into() } else { value };
             continue;
         }
-        let Some((_, place)) = places.iter().find(|(frames, _)| *frames == name) else {
-            let known = places
-                .iter()
-                .map(|(frames, _)| *frames)
-                .chain(own.iter().copied());
+        let Some((_, path)) = frames.iter().find(|(field, _)| *field == name) else {
+            let known = frames.iter().map(|(field, _)| *field).chain(own.iter().copied());
             return Err(unknown(name, output, known));
         };
-        let slot = place.iter().fold(&mut object, |object, name| &mut object[*name]);
-        *slot = value;
+        let field = path.iter().fold(&mut object, |object, name| &mut object[*name]);
+        *field = value;
     }
     Ok(object)
 }
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_composed_outputs_have_their_places_in_the_message() {
+    fn fields_of_composed_outputs_have_their_paths_in_the_message() {
         assert_eq!(storyboard(""), Ok(json!({})));
         assert_eq!(
             storyboard("every=10s,width=320,format=webp,crop=16:9,columns=5"),

@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &ResultArgs) -> Result<ExitCode, 
     };
     let storage = connections.storage();
     if args.storyboard {
-        return folder(storage.as_ref(), &key, path, args.replace.if_exists()).await;
+        return folder(storage.as_ref(), (&key, &wanted), path, args.replace.if_exists()).await;
     }
     let object = open(storage.as_ref(), &key).await?;
     if path == Path::new("-") {
@@ -73,10 +73,10 @@ async fn open(storage: &dyn Storage, key: &ObjectKey) -> Result<Arc<dyn Source>,
     }
 }
 
-/// Writes a folder of objects to a local folder. `key` is the key of one of the objects.
+/// Writes a folder of objects to a local folder. `key` is the key of the main file.
 async fn folder(
     storage: &dyn Storage,
-    key: &ObjectKey,
+    (key, wanted): (&ObjectKey, &Wanted<'_>),
     path: &Path,
     if_exists: IfExists,
 ) -> Result<ExitCode, Failure> {
@@ -106,6 +106,7 @@ async fn folder(
     })?;
     let mut names: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     names.extend(manifest.files.iter().map(|name| (name.as_str(), None)));
+    names.insert(key.name(), Some(wanted.sha256));
     names.extend(
         manifest
             .frames
@@ -162,7 +163,11 @@ fn composed(result: &JobResult, kind: OutputKind) -> Result<Wanted<'_>, Failure>
         key: &output.key,
         sha256: &output.sha256,
     });
-    found.ok_or_else(|| Failure::new(exit::USAGE, format!("the job has no {kind}")))
+    let name = match kind {
+        OutputKind::Sheet => "contact sheet",
+        kind => kind.as_str(),
+    };
+    found.ok_or_else(|| Failure::new(exit::USAGE, format!("the job has no {name}")))
 }
 
 /// Returns the rendition with the given number, counted from 1.

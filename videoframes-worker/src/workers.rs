@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use videoframes_console::options::JsonArgs;
-use videoframes_console::{Failure, to_json};
+use videoframes_console::{Failure, to_json, warn};
 use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
 use videoframes_core::fleet::{EndedAttempts, FleetRegistry, FleetWorker, SeaOrmFleet};
 use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobStatus, Stage, VideoJob};
@@ -26,9 +26,12 @@ pub(crate) async fn run(config: &Config, args: JsonArgs) -> Result<ExitCode, Fai
         Some(connections) => {
             let filter = JobFilter::default().statuses([JobStatus::Processing]);
             let jobs = connections.repo.list(&filter).await;
-            let jobs = jobs.map_err(|error| unavailable(&error))?.jobs;
+            let page = jobs.map_err(|error| unavailable(&error))?;
+            for job in &page.unreadable {
+                warn(&format!("failed to read job {}: {}", job.id, job.reason));
+            }
             let workers = SeaOrmFleet::new(connections.database).workers().await;
-            (workers.map_err(|error| fleet::failure(&error))?, jobs)
+            (workers.map_err(|error| fleet::failure(&error))?, page.jobs)
         }
     };
     let list = WorkerList::new(&workers, &jobs, config.processor.timing.lease);

@@ -93,7 +93,7 @@ impl Run<'_> {
         let if_exists = self.to.replace.if_exists();
         let destination = self.output.open_for(self.file, if_exists, report.json).await?;
         let destination =
-            destination.ok_or_else(|| Failure::new(exit::USAGE, "sheets are no stream of frames"))?;
+            destination.ok_or_else(|| Failure::new(exit::USAGE, "the output is no stream of frames"))?;
         destination.check().map_err(|error| Failure::of_archive(&error))?;
         let network = addresses(self.args.network);
         let opened = self.file.open(&mut limits, network, &cancel).await?;
@@ -104,7 +104,7 @@ impl Run<'_> {
             .encoder(ffmpeg)
             .limits(limits)
             .cancel(cancel.clone())
-            .on_progress(move |progress| shown.show(progress.frames, progress.total, Some(progress.bytes)));
+            .on_progress(move |progress| shown.extracting(&progress));
         let (source, destination) = (opened.source(), destination.as_ref());
         let outcome = match &wanted {
             Wanted::Storyboard(request) => pipeline.storyboard(source, request, destination).await,

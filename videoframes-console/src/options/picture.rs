@@ -113,8 +113,8 @@ impl PictureArgs {
     /// Returns the picture options. The format is that of `--format`, else `implied`, else the default.
     ///
     /// # Errors
-    /// Fails if a quality is given for a lossless format, a pixel format for an encoded format, or metadata for a format
-    /// without.
+    /// Fails for a quality of a lossless format, a pixel format of an encoded format, a burned-in time in an uncompressed
+    /// format, and metadata in a format that holds none.
     pub fn options(&self, implied: Option<PictureFormat>) -> Result<PictureOptions, Failure> {
         let format = self.format.or(implied).unwrap_or_default();
         let name = format.extension();

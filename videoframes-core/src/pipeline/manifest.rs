@@ -113,7 +113,9 @@ fn canonical(request: &Request) -> RequestInfo {
         rotate: picture.rotate,
         deinterlace: picture.deinterlace.to_string(),
         tonemap: picture.tonemap.to_string(),
-        metadata: (picture.metadata != EmbeddedMetadata::None).then(|| picture.metadata.to_string()),
+        metadata: Some(picture.metadata)
+            .filter(|&metadata| metadata != EmbeddedMetadata::None && picture.format.holds_metadata())
+            .map(|metadata| metadata.to_string()),
         burn_in: picture
             .burn_in
             .filter(|_| !picture.format.is_uncompressed())

@@ -10,11 +10,10 @@ use super::target::{PictureTarget, PictureWriter, Selected};
 use super::{Progress, Request, Summary, Work, manifest};
 use crate::archive::manifest::FrameInfo;
 use crate::archive::{
-    Archive, ArchiveError, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows,
-    sample_key,
+    Archive, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows, sample_key,
 };
 use crate::digest;
-use crate::extract::{EmbeddedMetadata, ExtractReport, Picture, PictureFormat};
+use crate::extract::{EmbeddedMetadata, ExtractError, ExtractReport, Picture, PictureFormat};
 use crate::metadata::{FrameMetadata, embed};
 use crate::select::{Pick, notes};
 use crate::source::Source;
@@ -160,9 +159,8 @@ impl Writer<'_> {
             jpeg: (options.format == PictureFormat::Jpg).then_some((picture.width, picture.height)),
         };
         let bytes = std::mem::take(&mut picture.bytes);
-        picture.bytes = embed(bytes, options.format, &metadata).map_err(|error| ArchiveError::Format {
-            name: format!("frame {frame}"),
-            source: Box::new(error),
+        picture.bytes = embed(bytes, options.format, &metadata).map_err(|error| {
+            ExtractError::DecoderFailed(format!("failed to embed metadata in frame {frame}: {error}"))
         })?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Requests for previews.
 
-use crate::extract::{PictureFormat, PixelFormat, Quality};
+use crate::extract::{EmbeddedMetadata, PictureFormat, PixelFormat, Quality};
 use crate::pipeline::request::Request;
 use crate::preview::{PreviewFormat, Timing};
 use crate::select::{End, Position, Range, Selection};
@@ -24,7 +24,7 @@ const SECONDS: i128 = 5;
 /// (WebP) or hundredths of a second (GIF) without drift, and are at least 11 ms (WebP) or 20 ms (GIF).
 ///
 /// A [`Request`] converts to a preview of the same frames as WebP. The options of its pictures apply to the frames; its
-/// format, names and layout do not apply.
+/// format, names, layout, metadata and burned-in times do not apply.
 #[derive(Debug, Clone)]
 pub struct PreviewRequest {
     request: Request,
@@ -38,6 +38,8 @@ pub struct PreviewRequest {
 impl From<Request> for PreviewRequest {
     fn from(mut request: Request) -> Self {
         let picture = &mut request.picture;
+        picture.burn_in = None;
+        picture.metadata = EmbeddedMetadata::None;
         if picture.max_width.is_none() && picture.max_height.is_none() {
             picture.max_width = Some(WIDTH);
         }
@@ -130,7 +132,6 @@ impl PreviewRequest {
             PreviewFormat::Gif => PictureFormat::Raw,
         };
         request.picture.pixels = PixelFormat::Rgb24;
-        request.picture.burn_in = None;
         request
     }
 

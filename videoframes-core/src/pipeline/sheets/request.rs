@@ -1,6 +1,6 @@
 //! Requests for storyboards and contact sheets.
 
-use crate::extract::PictureFormat;
+use crate::extract::{EmbeddedMetadata, PictureFormat};
 use crate::pipeline::request::Request;
 use crate::select::Selection;
 use crate::sheet::ContactStyle;
@@ -13,7 +13,7 @@ const CONTACT_TILE: u32 = 360;
 /// Request for the storyboard of one video.
 ///
 /// A [`Request`] converts to a storyboard of the same frames. The options of its pictures apply to the tiles and to the
-/// format of the sheets; its names do not apply.
+/// format of the sheets; its names, metadata and burned-in times do not apply.
 #[derive(Debug, Clone)]
 pub struct StoryboardRequest {
     request: Request,
@@ -70,7 +70,7 @@ impl StoryboardRequest {
 /// Request for the contact sheet of one video.
 ///
 /// A [`Request`] converts to a contact sheet of the same frames. The options of its pictures apply to the tiles and to
-/// the format of the sheet; its names do not apply.
+/// the format of the sheet; its names, metadata and burned-in times do not apply.
 #[derive(Debug, Clone)]
 pub struct ContactSheetRequest {
     request: Request,
@@ -108,9 +108,12 @@ impl ContactSheetRequest {
     }
 }
 
-/// Returns the request with this width of tiles, unless a size is requested.
+/// Returns the request with this width of tiles, unless a size is requested. Tiles have neither metadata nor a burned-in
+/// time.
 fn with_tiles(mut request: Request, width: u32) -> Request {
     let picture = &mut request.picture;
+    picture.burn_in = None;
+    picture.metadata = EmbeddedMetadata::None;
     if picture.max_width.is_none() && picture.max_height.is_none() {
         picture.max_width = Some(width);
     }

@@ -228,3 +228,82 @@ async fn an_output_without_frames_fails_the_job_before_anything_is_written() {
         assert_eq!(keys(&setup, "results/").await, [] as [&str; 0]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_output_at_a_requested_key_is_made_again() {
+    let setup = Setup::new().await;
+    let message = message(&json!({"storyboard": {}}), Some("out/a.zip"));
+    let JobMessage::Asked(request) = JobMessage::parse(&message).unwrap() else {
+        panic!("the message requests a job");
+    };
+    let job = request.into_job(None, Duration::MAX);
+    setup
+        .repo
+        .submit(std::slice::from_ref(&job), Enqueue::ThroughOutbox)
+        .await
+        .unwrap();
+    // An earlier attempt completed the storyboard, of which a sheet was lost.
+    let metadata = [
+        ("vf-job", job.id.to_string()),
+        ("vf-payload", job.payload_hash.clone()),
+        ("vf-output", "storyboard".to_owned()),
+    ];
+    let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
+    let options = PutOptions::default().metadata(metadata);
+    let folder = "out/a.storyboard".parse().unwrap();
+    let target = ObjectFolder::new(setup.storage.clone(), folder, options);
+    let source = setup
+        .storage
+        .open(&"v.mp4".parse().unwrap(), &ObjectVersion::CURRENT)
+        .await;
+    let ffmpeg = FfmpegExtractor::default();
+    let request = StoryboardRequest::new(Selection::Count(2));
+    let pipeline = Pipeline::new(ffmpeg.clone()).encoder(ffmpeg);
+    pipeline
+        .storyboard(source.unwrap().source, &request, &target)
+        .await
+        .unwrap();
+    let sheet = "out/a.storyboard/sheet-000.jpg".parse().unwrap();
+    setup.storage.delete(&sheet).await.unwrap();
+
+    setup.run(Until::Idle).await;
+    let job = setup.only_job().await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1), "{job:?}");
+    assert_eq!(
+        job.result.unwrap().outputs[0].frames,
+        1,
+        "a tile every five seconds"
+    );
+    assert!(setup.storage.head(&sheet, &ObjectVersion::CURRENT).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_reused_only_with_complete_outputs_and_within_the_limits() {
+    let setup = Setup::new().await;
+    let request = |frames: u64| {
+        let outputs = json!({"archive": false, "storyboard": {"selection": {"every": 1}}});
+        json!({"version": 1, "source": {"key": "v.mp4"}, "outputs": outputs, "limits": {"frames": frames},
+            "idempotency_key": frames.to_string()})
+        .to_string()
+    };
+    setup.ask(&request(3)).await;
+    setup.run(Until::Idle).await;
+    let first = latest(&setup).await.result.unwrap();
+    setup.ask(&request(2)).await;
+    setup.run(Until::Idle).await;
+    let limited = latest(&setup).await;
+    assert_eq!(
+        limited.error_code.as_deref(),
+        Some("LIMIT_EXCEEDED"),
+        "{limited:?}"
+    );
+
+    setup.ask(&request(4)).await;
+    setup.run(Until::Idle).await;
+    assert_eq!(latest(&setup).await.result.unwrap(), first);
+    let sheet = first.outputs[0].key.replace("storyboard.vtt", "sheet-000.jpg");
+    setup.storage.delete(&sheet.parse().unwrap()).await.unwrap();
+    setup.ask(&request(5)).await;
+    setup.run(Until::Idle).await;
+    assert_ne!(latest(&setup).await.result.unwrap().key, first.key);
+}

@@ -121,3 +121,28 @@ impl Burner {
 fn failed(why: &str) -> Error {
     ExtractError::DecoderFailed(why.to_owned()).into()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::sheet::Colour;
+    use crate::units::{Rational, TimeBase};
+
+    #[test]
+    fn the_time_is_that_of_the_frame_from_the_first_frame_on() {
+        let size = (160, 90);
+        let timeline = Timeline::new(TimeBase::new(1, 10).unwrap(), vec![7, 8, 19], Some(1)).unwrap();
+        let options = PictureOptions::default().burn_in(BurnIn::Time);
+        let burner = Burner::new(&options, &Arc::new(timeline)).unwrap();
+        let black = || Canvas::new(size, Colour::BLACK);
+        let frame = Picture::new(2, black().into_bytes(), size.0, size.1);
+        let mut expected = black();
+        let time = Rational::new(12, 10);
+        Label::of_picture(&Font::default(), size).draw(&mut expected, time);
+        assert!(expected != black());
+        assert_eq!(burner.draw(frame, size).unwrap(), expected.into_bytes());
+        let other = Picture::new(2, black().into_bytes(), size.0, size.1);
+        assert!(burner.draw(other, (80, 180)).is_err(), "a frame of another size");
+    }
+}

@@ -10,6 +10,7 @@
 //! compress: Session ─probe─▶ Subject ─▶ compressor ─▶ verified draft ─▶ target ─▶ Compressed
 //! ```
 
+mod bounded;
 mod builder;
 mod burn_in;
 mod checks;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::bounded::BoundedArchive;
 use super::error::Error;
 use super::session::Session;
 use super::target::{PictureTarget, PictureWriter, Selected};
 use super::{Progress, Request, Summary, Work, manifest};
 use crate::archive::manifest::FrameInfo;
 use crate::archive::{
-    Archive, Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows, sample_key,
+    Destination, Layout, METADATA_NAME, Manifest, ManifestFormat, NameFields, rows, sample_key,
 };
 use crate::digest;
 use crate::extract::{EmbeddedMetadata, ExtractError, ExtractReport, Picture, PictureFormat};
@@ -40,36 +39,31 @@ impl<'a> PictureTarget for ArchiveTarget<'a> {
 
     async fn start(&self, video: &VideoInfo, selected: Selected) -> Result<Writer<'a>, Error> {
         Ok(Writer {
-            archive: self.destination.start().await?,
+            archive: BoundedArchive::start(self.destination, self.session.limits().output_bytes).await?,
             source: self.session.source.as_ref(),
             recording: video.recording.clone(),
             request: self.request,
-            max_bytes: self.session.limits().output_bytes,
             progress: self.session.context.on_progress.as_ref(),
             frames: Vec::with_capacity(selected.picks.len()),
             selected,
-            bytes: 0,
         })
     }
 }
 
 /// Writes the pictures of the picks as they arrive.
 pub(super) struct Writer<'a> {
-    archive: Box<dyn Archive>,
+    archive: BoundedArchive,
     source: &'a dyn Source,
     recording: Recording,
     request: &'a Request,
     selected: Selected,
-    /// Maximum size of the result in bytes.
-    max_bytes: u64,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     frames: Vec<FrameInfo>,
-    bytes: u64,
 }
 
 impl PictureWriter for Writer<'_> {
     fn is_untouched(&self) -> bool {
-        self.bytes == 0
+        self.archive.bytes() == 0
     }
 
     async fn abort(self) {
@@ -93,7 +87,7 @@ impl PictureWriter for Writer<'_> {
             } else {
                 std::mem::take(&mut picture.bytes)
             };
-            self.put(&info.file, content).await?;
+            self.archive.add(&info.file, content).await?;
             if self.request.layout == Layout::WebDataset {
                 self.put_sample(&info).await?;
             }
@@ -103,7 +97,7 @@ impl PictureWriter for Writer<'_> {
             (self.progress)(Progress {
                 frames: self.frames.len() as u64,
                 total: picks.len() as u64,
-                bytes: self.bytes,
+                bytes: self.archive.bytes(),
                 examining: false,
             });
         }
@@ -165,17 +159,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
-        let limit = self.max_bytes;
-        if self.bytes.saturating_add(content.len() as u64) > limit {
-            return Err(Error::LimitExceeded(format!(
-                "the result is larger than {limit} bytes"
-            )));
-        }
-        self.bytes += self.archive.add(name, content).await?;
-        Ok(())
-    }
-
     /// Writes the metadata of a picture next to the picture.
     async fn put_sample(&mut self, info: &FrameInfo) -> Result<(), Error> {
         let key = info
@@ -184,7 +167,7 @@ impl Writer<'_> {
             .map_or(info.file.as_str(), |(key, _)| key);
         let name = format!("{key}.json");
         let json = rows::sample(info, self.source.name()).map_err(|e| manifest::failed(&name, e))?;
-        self.put(&name, json.into()).await
+        self.archive.add(&name, json.into()).await
     }
 
     /// Writes the metadata of all pictures, and lists its additional files in the manifest.
@@ -199,7 +182,7 @@ impl Writer<'_> {
         if self.request.layout == Layout::ImageFolder {
             let lines = rows::image_folder(&manifest.frames);
             let lines = lines.map_err(|e| manifest::failed(METADATA_NAME, e))?;
-            self.put(METADATA_NAME, lines.into()).await?;
+            self.archive.add(METADATA_NAME, lines.into()).await?;
             manifest.files.push(METADATA_NAME.to_owned());
         }
         for format in self.request.manifest_formats() {
@@ -211,7 +194,7 @@ impl Writer<'_> {
                 ManifestFormat::Csv => rows::csv(&manifest.frames).into(),
                 ManifestFormat::Json => manifest::json(manifest, name)?,
             };
-            self.put(name, content).await?;
+            self.archive.add(name, content).await?;
             if format != ManifestFormat::Json {
                 manifest.files.push(name.to_owned());
             }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::request::PreviewRequest;
 use crate::archive::manifest::FrameInfo;
-use crate::archive::{Archive, Destination, MANIFEST_NAME, Manifest};
+use crate::archive::{Destination, MANIFEST_NAME, Manifest};
 use crate::digest;
 use crate::extract::{ExtractError, ExtractReport, Picture};
 use crate::limits::{PREVIEW_BYTES, PREVIEW_FRAMES, PREVIEW_PIXELS};
+use crate::pipeline::bounded::{BoundedArchive, check_bytes};
 use crate::pipeline::error::Error;
 use crate::pipeline::manifest;
 use crate::pipeline::session::Session;
@@ -58,14 +59,13 @@ impl<'a> PictureTarget for PreviewTarget<'a> {
             session: self.session,
             request: self.request,
             progress: self.progress,
-            archive: self.destination.start().await?,
+            archive: BoundedArchive::start(self.destination, self.session.limits().output_bytes).await?,
             video: video.clone(),
             frames: Vec::with_capacity(selected.picks.len()),
             selected,
             times,
             size,
             animation: Some(animation),
-            bytes: 0,
         })
     }
 }
@@ -122,7 +122,7 @@ pub(super) struct PreviewWriter<'a> {
     session: &'a Session<'a>,
     request: &'a PreviewRequest,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
-    archive: Box<dyn Archive>,
+    archive: BoundedArchive,
     video: VideoInfo,
     selected: Selected,
     /// Display time of each pick in ticks of the format.
@@ -133,13 +133,12 @@ pub(super) struct PreviewWriter<'a> {
     animation: Option<Animation>,
     /// Entries of the frames so far, without size and checksum.
     frames: Vec<FrameInfo>,
-    bytes: u64,
 }
 
 impl PictureWriter for PreviewWriter<'_> {
     fn is_untouched(&self) -> bool {
         // The archive is written at the end.
-        self.bytes == 0
+        self.archive.bytes() == 0
     }
 
     async fn abort(self) {
@@ -197,16 +196,7 @@ impl PreviewWriter<'_> {
         let animation = animation.map_err(failed)?;
         // The file is composed in memory.
         let limit = self.session.limits().output_bytes.min(PREVIEW_BYTES);
-        check_size(self.animation.insert(animation).len() as u64, limit)
-    }
-
-    async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
-        check_size(
-            self.bytes.saturating_add(content.len() as u64),
-            self.session.limits().output_bytes,
-        )?;
-        self.bytes += self.archive.add(name, content).await?;
-        Ok(())
+        check_bytes(self.animation.insert(animation).len() as u64, limit)
     }
 
     /// Writes the files and completes the archive.
@@ -246,7 +236,7 @@ impl PreviewWriter<'_> {
                 frame.bytes = content.len() as u64;
                 frame.sha256.clone_from(&sha256);
             }
-            self.put(&self.file(), content).await?;
+            self.archive.add(&self.file(), content).await?;
         }
         let source = self.session.source.as_ref();
         let facts = (
@@ -260,18 +250,9 @@ impl PreviewWriter<'_> {
         manifest.request.pixels = None;
         manifest.request.delay = self.request.constant_delay().map(|delay| delay.to_string());
         manifest.request.plays = Some(plays);
-        self.put(MANIFEST_NAME, manifest::json(&manifest, MANIFEST_NAME)?)
+        self.archive
+            .add(MANIFEST_NAME, manifest::json(&manifest, MANIFEST_NAME)?)
             .await?;
         Ok(manifest)
-    }
-}
-
-/// Fails if a result of this size exceeds the limit.
-fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
-    match bytes > limit {
-        true => Err(Error::LimitExceeded(format!(
-            "the result is larger than {limit} bytes"
-        ))),
-        false => Ok(()),
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::request::{Kind, Sheets};
 use crate::archive::manifest::FrameInfo;
-use crate::archive::{Archive, Destination, MANIFEST_NAME};
+use crate::archive::{Destination, MANIFEST_NAME, Manifest};
 use crate::digest;
 use crate::extract::{EncodeRequest, ExtractReport, Picture};
 use crate::limits::{SHEET_PIXELS, SHEET_TILES, SHEETS};
+use crate::pipeline::bounded::BoundedArchive;
 use crate::pipeline::error::Error;
 use crate::pipeline::manifest;
 use crate::pipeline::session::Session;
@@ -56,7 +55,8 @@ impl<'a> PictureTarget for SheetTarget<'a> {
                 "a storyboard would have more than {SHEETS} sheets"
             )));
         }
-        let archive = self.destination.start().await?;
+        let limit = self.session.limits().output_bytes;
+        let archive = BoundedArchive::start(self.destination, limit).await?;
         Ok(SheetWriter {
             session: self.session,
             sheets: self.sheets,
@@ -68,7 +68,6 @@ impl<'a> PictureTarget for SheetTarget<'a> {
             layout,
             canvas: None,
             files: Vec::new(),
-            bytes: 0,
         })
     }
 }
@@ -144,7 +143,7 @@ impl Layout<'_> {
 pub(super) struct SheetWriter<'a> {
     session: &'a Session<'a>,
     sheets: Sheets<'a>,
-    archive: Box<dyn Archive>,
+    archive: BoundedArchive,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     video: VideoInfo,
     selected: Selected,
@@ -155,12 +154,11 @@ pub(super) struct SheetWriter<'a> {
     frames: Vec<FrameInfo>,
     /// Names of additional entries.
     files: Vec<String>,
-    bytes: u64,
 }
 
 impl PictureWriter for SheetWriter<'_> {
     fn is_untouched(&self) -> bool {
-        self.bytes == 0
+        self.archive.bytes() == 0
     }
 
     async fn abort(self) {
@@ -198,7 +196,7 @@ impl PictureWriter for SheetWriter<'_> {
                 examining: false,
                 frames: self.frames.len() as u64,
                 total: picks.len() as u64,
-                bytes: self.bytes,
+                bytes: self.archive.bytes(),
             });
         }
         Ok(())
@@ -223,18 +221,7 @@ impl SheetWriter<'_> {
             frame.bytes = bytes;
             frame.sha256.clone_from(&sha256);
         }
-        self.put(&self.sheets.file(sheet), content).await
-    }
-
-    async fn put(&mut self, name: &str, content: Bytes) -> Result<(), Error> {
-        let limit = self.session.limits().output_bytes;
-        if self.bytes.saturating_add(content.len() as u64) > limit {
-            return Err(Error::LimitExceeded(format!(
-                "the result is larger than {limit} bytes"
-            )));
-        }
-        self.bytes += self.archive.add(name, content).await?;
-        Ok(())
+        self.archive.add(&self.sheets.file(sheet), content).await
     }
 
     /// Writes the WebVTT file and the tile lists of a storyboard.
@@ -249,11 +236,11 @@ impl SheetWriter<'_> {
             let tiles = &cues[grid.tiles_of(sheet)];
             let list = TileList::new(self.sheets.file(sheet), grid.tile, tiles, duration);
             let name = format!("{}.json", self.sheets.name(sheet));
-            self.put(&name, manifest::json(&list, &name)?).await?;
+            self.archive.add(&name, manifest::json(&list, &name)?).await?;
             self.files.push(name);
         }
         let text = webvtt(&cues, grid.tile, |sheet| self.sheets.file(sheet));
-        self.put(STORYBOARD_WEBVTT, text.into()).await?;
+        self.archive.add(STORYBOARD_WEBVTT, text.into()).await?;
         self.files.push(STORYBOARD_WEBVTT.to_owned());
         Ok(())
     }
@@ -284,7 +271,7 @@ impl SheetWriter<'_> {
         }
     }
 
-    async fn write_rest(&mut self, report: &ExtractReport) -> Result<crate::archive::Manifest, Error> {
+    async fn write_rest(&mut self, report: &ExtractReport) -> Result<Manifest, Error> {
         self.write_cues().await?;
         let frames = std::mem::take(&mut self.frames);
         let source = self.session.source.as_ref();
@@ -300,7 +287,8 @@ impl SheetWriter<'_> {
         if let Layout::Storyboard(grid) = &self.layout {
             manifest.request.rows = Some(grid.rows);
         }
-        self.put(MANIFEST_NAME, manifest::json(&manifest, MANIFEST_NAME)?)
+        self.archive
+            .add(MANIFEST_NAME, manifest::json(&manifest, MANIFEST_NAME)?)
             .await?;
         Ok(manifest)
     }

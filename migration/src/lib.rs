@@ -17,6 +17,7 @@ mod m20261128_000007_legal_hold;
 mod m20261129_000008_fleet;
 mod m20261129_000009_outputs;
 mod m20261129_000010_slots;
+mod m20261130_000011_tokens;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000008_fleet::Migration),
             Box::new(m20261129_000009_outputs::Migration),
             Box::new(m20261129_000010_slots::Migration),
+            Box::new(m20261130_000011_tokens::Migration),
         ]
     }
 
@@ -106,7 +108,7 @@ pub struct MigrationState {
 /// Returns the name of the newest migration that this program knows.
 #[must_use]
 pub fn newest() -> &'static str {
-    m20261129_000010_slots::NAME
+    m20261130_000011_tokens::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.

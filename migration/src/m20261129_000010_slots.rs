@@ -5,9 +5,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::integer_null;
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261129_000010_slots";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -65,6 +65,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "jobs")]
+pub mod access;
 pub mod archive;
 #[cfg(any(feature = "s3", feature = "sqs"))]
 pub mod aws;

@@ -98,6 +98,8 @@ pub(crate) enum Command {
     RestoreObjects(crate::restore_objects::RestoreObjectsArgs),
     /// Read and change which revision of the workers receives messages
     Fleet(crate::fleet::FleetArgs),
+    /// Create, list and revoke the access tokens of the HTTP API
+    Token(crate::tokens::TokenArgs),
     /// Apply, revert or list the migrations of the database schema
     Migrate(MigrateArgs),
     /// Bring a restored database into line with the objects, and let workers continue

@@ -11,6 +11,7 @@ mod dlq;
 mod error_tracking;
 mod fields;
 mod fleet;
+mod http;
 mod jobs;
 mod logs;
 mod migrate;
@@ -31,6 +32,7 @@ mod stdout;
 mod submit;
 mod sweeper;
 mod terminal;
+mod tokens;
 mod traces;
 mod workers;
 mod workspace;
@@ -118,6 +120,7 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Backup(args) => backup::back_up(&config()?, &args).await,
         Command::Restore(args) => backup::restore(&config()?, &args).await,
         Command::Fleet(args) => fleet::run(&config()?, &args).await,
+        Command::Token(args) => tokens::run(&config()?, &args).await,
         Command::Migrate(args) => migrate::run(&config()?, &args).await,
     }
 }

@@ -11,9 +11,9 @@ use crate::start::Unready;
 
 /// Minimum age at which an unlocked temporary file is abandoned: a new file is unlocked for a moment.
 const UNLOCKED_AGE: Duration = Duration::from_secs(10);
-/// Prefixes that only workers and `submit` write to. Uploads to other keys are left to the lifecycle rules of the
+/// Prefixes that only workers, `submit` and the HTTP API write to. Uploads to other keys are left to the lifecycle rules of the
 /// bucket, since they may belong to other programs.
-const OWN_PREFIXES: [&str; 2] = ["results/", "sources/"];
+const OWN_PREFIXES: [&str; 3] = ["results/", "sources/", "uploads/"];
 
 /// The store of the objects.
 #[derive(Clone)]

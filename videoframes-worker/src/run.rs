@@ -8,20 +8,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_process::Collector;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
 use videoframes_core::database::Database;
 use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
 use videoframes_core::fleet::SeaOrmFleet;
 use videoframes_core::pipeline::Scratch;
-use videoframes_core::processor::{FleetMember, Monitor, Parts, Processor, Queues, Until};
+use videoframes_core::processor::{
+    FleetMember, Monitor, Parts, Processor, ProcessorConfig, Queues as MessageQueues, Until,
+};
 
 use crate::args::RunArgs;
-use crate::config::{Config, MetricsFormat};
-use crate::connections::open;
+use crate::config::{Config, HttpSettings, MetricsFormat};
+use crate::connections::{Connections, open};
+use crate::dlq::DeadLetters;
 use crate::fleet::Protection;
+use crate::http::{ApiParts, HttpPort};
 use crate::logs::LogFilter;
+use crate::objects::Objects;
 use crate::ops::{self, Control, MAX_BLOCKED, Observer, Ops, OpsParts, PULSE, Resources};
+use crate::queues::Queues;
 use crate::service;
 use crate::start::with_retries;
 use crate::sweeper::Sweeper;
@@ -32,6 +39,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
     let machine = Machine::open(&config, log_filter).await?;
     let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse(machine.monitor.clone())));
+    let http = bind_http(&config, args)?;
     let place = open(&config).await?;
     let member = member(&config, &place.database, args.standby).await?;
     let ready = with_retries(&stop, async || {
@@ -46,11 +54,15 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         return Ok(ExitCode::SUCCESS);
     };
     machine.ops.complete_startup();
+    let http = match http {
+        Some(port) => Some(serve_http(port, &config, &place, &queues, &stop).await?),
+        None => None,
+    };
     let workspace = &machine.workspace;
     let extractor = Arc::new(machine.extractor.with_registry(workspace.children()));
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
-        Queues {
+        MessageQueues {
             input: queues.input.queue(),
             notifier: queues.notifier.queue(),
         },
@@ -78,18 +90,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         database: place.database.clone(),
     };
     let _observer = AbortOnDropHandle::new(tokio::spawn(observer.run()));
-    let sweeper = Sweeper {
-        workspace: Arc::clone(workspace),
-        objects: place.objects,
-        queues: [queues.notifier, queues.dead_letter_queue],
-        retention: config.processor.timing.retention,
-        pause: config.processor.timing.sweep,
-        max_upload: config
-            .processor
-            .timing
-            .orphan
-            .max(config.processor.limits.wall_time),
-    };
+    let sweeper = sweeper(&config.processor, workspace, place.objects, queues);
     let sweeper = tokio::spawn(sweeper.run());
     let until = match args.until_idle {
         true => Until::Idle,
@@ -105,8 +106,65 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         let _ = protection.await;
     }
     sweeper.abort();
+    if let Some(http) = http {
+        // Open requests end within a short time.
+        let _ = http.await;
+    }
     place.database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn sweeper(
+    config: &ProcessorConfig,
+    workspace: &Arc<Workspace>,
+    objects: Objects,
+    queues: Queues,
+) -> Sweeper {
+    Sweeper {
+        workspace: Arc::clone(workspace),
+        objects,
+        queues: [queues.notifier, queues.dead_letter_queue],
+        retention: config.timing.retention,
+        pause: config.timing.sweep,
+        max_upload: config.timing.orphan.max(config.limits.wall_time),
+    }
+}
+
+/// Binds the HTTP port, if it is on. A worker that stops when idle has no jobs page unless it is requested.
+fn bind_http(config: &Config, args: &RunArgs) -> Result<Option<HttpPort>, Failure> {
+    let requested = |settings: &&HttpSettings| !(settings.is_default && args.until_idle);
+    let Some(settings) = config.http.as_ref().filter(requested) else {
+        return Ok(None);
+    };
+    HttpPort::bind(settings.clone()).map_err(|error| {
+        let text = format!("failed to open the HTTP port on {}: {error}", settings.listen);
+        Failure::new(exit::UNAVAILABLE, text).hint("VF_HTTP_LISTEN sets another IP:PORT, or off")
+    })
+}
+
+/// Starts to answer HTTP requests, until `stop`.
+async fn serve_http(
+    port: HttpPort,
+    config: &Config,
+    place: &Connections,
+    queues: &Queues,
+    stop: &CancellationToken,
+) -> Result<AbortOnDropHandle<()>, Failure> {
+    let processor = &config.processor;
+    let parts = ApiParts {
+        repo: Arc::clone(&place.repo) as _,
+        database: place.database.clone(),
+        objects: place.objects.clone(),
+        stores: place.stores.clone(),
+        queues: queues.clone(),
+        dead_letters: DeadLetters::open(&config.places, queues).await?,
+        max_upload: processor.limits.input_bytes,
+        deadline: processor.deadline,
+        lease: processor.timing.lease,
+        relay_hold: processor.timing.relay_hold,
+        connections: config.connections,
+    };
+    port.serve(parts, stop).map_err(|error| Failure::internal(&error))
 }
 
 /// Returns the configuration with the options of the command line and the instance of the service manager.

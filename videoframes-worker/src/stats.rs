@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use videoframes_console::options::JsonArgs;
 use videoframes_console::{Failure, exit, to_json};
-use videoframes_core::jobs::{Backlog, EndedJobs, JobRepo, JobStats};
+use videoframes_core::jobs::{Backlog, EndedJobs, JobRepo, JobRepoError, JobStats};
 use videoframes_core::processor::worker_of;
 use videoframes_core::queue::{Depth, QueueError};
 
@@ -28,18 +28,11 @@ pub(crate) async fn run(config: &Config, args: JsonArgs) -> Result<ExitCode, Fai
         let (jobs, outbox) = (JobStats::default(), Backlog::default());
         return report(&Stats::new(&jobs, outbox, Some(Depth::default())), args);
     };
-    let windows = WINDOWS.map(|(_, window)| window);
-    let repo = &connections.repo;
-    let jobs = repo.stats(&windows).await.map_err(|e| unavailable(&e))?;
-    let outbox = repo.outbox_backlog().await.map_err(|e| unavailable(&e))?;
-    match depth(config, &connections).await {
-        Ok(depth) => report(&Stats::new(&jobs, outbox, Some(depth)), args),
-        // The numbers of the database are useful without the queue.
-        Err(failure) => {
-            report(&Stats::new(&jobs, outbox, None), args)?;
-            Err(failure)
-        }
-    }
+    let depth = depth(config, &connections).await;
+    let stats = Stats::read(connections.repo.as_ref(), depth.as_ref().ok().copied()).await;
+    // The numbers of the database are useful without the queue.
+    report(&stats.map_err(|e| unavailable(&e))?, args)?;
+    depth.map(|_| ExitCode::SUCCESS)
 }
 
 async fn depth(config: &Config, connections: &Connections) -> Result<Depth, Failure> {
@@ -57,7 +50,7 @@ fn report(stats: &Stats, args: JsonArgs) -> Result<ExitCode, Failure> {
 
 /// The statistics as printed.
 #[derive(Debug, Serialize)]
-struct Stats {
+pub(crate) struct Stats {
     /// Messages of the input queue, if the queue answers.
     queue: Option<Messages>,
     /// Number of all these messages.
@@ -100,6 +93,14 @@ struct Ended {
 }
 
 impl Stats {
+    /// Reads the numbers of the database, and adds the number of messages if the queue answered.
+    pub(crate) async fn read(repo: &dyn JobRepo, depth: Option<Depth>) -> Result<Self, JobRepoError> {
+        let windows = WINDOWS.map(|(_, window)| window);
+        let jobs = repo.stats(&windows).await?;
+        let outbox = repo.outbox_backlog().await?;
+        Ok(Self::new(&jobs, outbox, depth))
+    }
+
     fn new(jobs: &JobStats, outbox: Backlog, depth: Option<Depth>) -> Self {
         let workers: BTreeSet<&str> = jobs.lease_owners.iter().map(|owner| worker_of(owner)).collect();
         let workers = workers.len() as u64;

@@ -44,7 +44,7 @@ pub(crate) async fn run(config: &Config, args: JsonArgs) -> Result<ExitCode, Fai
 /// The workers of the last day, oldest first.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct WorkerList<'a> {
+pub(crate) struct WorkerList<'a> {
     workers: Vec<PrintedWorker<'a>>,
 }
 
@@ -78,7 +78,7 @@ struct PrintedJob<'a> {
 
 impl<'a> WorkerList<'a> {
     /// Lists workers and their jobs. Workers count as lost after `timeout` without a report.
-    fn new(workers: &'a [FleetWorker], jobs: &'a [VideoJob], timeout: Duration) -> Self {
+    pub(crate) fn new(workers: &'a [FleetWorker], jobs: &'a [VideoJob], timeout: Duration) -> Self {
         let mut of_workers: BTreeMap<&str, Vec<PrintedJob<'a>>> = BTreeMap::new();
         for job in jobs {
             let Some(owner) = job.lease_owner.as_deref() else {

@@ -18,6 +18,9 @@ pub enum OutputKind {
 }
 
 impl OutputKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Storyboard, Self::Sheet, Self::Preview];
+
     /// Returns the name of the kind in messages and keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,17 +1,15 @@
 //! Adopts archives of earlier attempts: a complete archive is a result.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::keys::{is_archive, latest_claim_first, result_folder};
 use super::ownership;
 use super::subject::Operation;
 use super::verdict::{Unusable, Verdict};
 use super::{outputs, renditions};
-use crate::archive::{MANIFEST_NAME, Manifest};
+use crate::archive::{ArchiveReader, Manifest, ReadArchiveError};
 use crate::digest::{self, ReadError};
 use crate::jobs::{ErrorCode, JobResult, VideoJob};
-use crate::limits::MANIFEST_BYTES;
 use crate::source::Source;
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError, Stores};
 
@@ -113,61 +111,9 @@ pub(super) async fn read(
 
 /// Returns the manifest of a complete archive.
 async fn manifest(key: &ObjectKey, source: Arc<dyn Source>) -> Result<Manifest, Unusable> {
-    let failed: Arc<Mutex<Option<io::Error>>> = Arc::default();
-    let reader = Reader {
-        source,
-        runtime: tokio::runtime::Handle::current(),
-        offset: 0,
-        failed: Arc::clone(&failed),
-    };
-    let read = move || {
-        let mut archive = zip::ZipArchive::new(io::BufReader::new(reader))?;
-        let entry = archive.by_name(MANIFEST_NAME)?;
-        serde_json::from_reader(io::Read::take(entry, MANIFEST_BYTES)).map_err(io::Error::from)
-    };
-    let manifest = tokio::task::spawn_blocking(read).await;
-    // The parsers hide errors of the store in their own errors.
-    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match (manifest.map_err(io::Error::other).flatten(), failed) {
-        (Ok(manifest), _) => Ok(manifest),
-        (Err(_), Some(error)) => Err(Unusable::of_read(key, error)),
-        (Err(error), None) => Err(Unusable::damaged(key, error)),
-    }
-}
-
-/// A [`Source`] for blocking readers, on a thread that may block.
-struct Reader {
-    source: Arc<dyn Source>,
-    runtime: tokio::runtime::Handle,
-    offset: u64,
-    /// The error of the source, if a read failed.
-    failed: Arc<Mutex<Option<io::Error>>>,
-}
-
-impl io::Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read_at(self.offset, buffer.len());
-        let bytes = match self.runtime.block_on(read) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                return Err(io::Error::other("the store failed"));
-            }
-        };
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        self.offset += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-}
-
-impl io::Seek for Reader {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            io::SeekFrom::Start(offset) => Some(offset),
-            io::SeekFrom::End(change) => self.source.len().checked_add_signed(change),
-            io::SeekFrom::Current(change) => self.offset.checked_add_signed(change),
-        };
-        self.offset = target.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.offset)
-    }
+    let manifest = async { ArchiveReader::open(source).await?.manifest().await };
+    manifest.await.map_err(|error| match error {
+        ReadArchiveError::Source(error) => Unusable::of_read(key, error),
+        ReadArchiveError::Damaged(error) => Unusable::damaged(key, error),
+    })
 }

@@ -21,7 +21,7 @@ pub use self::memory::MemoryStorage;
 pub use self::object::{ObjectEntry, ObjectInfo, ObjectVersion, Opened};
 pub use self::options::{IfExists, METADATA_BYTES, PutOptions};
 #[cfg(feature = "s3")]
-pub use self::s3::{S3Checksum, S3Encryption, S3Options, S3Storage};
+pub use self::s3::{PresignedUpload, S3Checksum, S3Encryption, S3Options, S3Storage};
 pub use self::sink::Sink;
 pub use self::storage::Storage;
 pub use self::stores::{Stores, UnknownBucket};

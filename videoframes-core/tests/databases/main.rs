@@ -11,6 +11,7 @@ mod pooler;
 mod queues;
 #[path = "../resources/mod.rs"]
 mod resources;
+mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod address;
 mod database;
+mod http;
 mod logging;
 mod places;
 mod values;
@@ -18,6 +19,7 @@ use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 
 pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
 pub(crate) use self::database::{DatabaseAuth, DatabaseSettings};
+pub(crate) use self::http::{HttpAuth, HttpSettings, TlsFiles};
 pub(crate) use self::logging::LogConfig;
 pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
 pub(crate) use self::values::{Reader, count, on_off, time};
@@ -78,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) ffmpeg: Option<PathBuf>,
     /// Address of the operations port; `None` if off.
     pub(crate) ops_listen: Option<SocketAddr>,
+    /// Settings of the HTTP port; `None` if off.
+    pub(crate) http: Option<HttpSettings>,
     pub(crate) metrics: MetricsFormat,
     /// File with the times of the last backup and restore test, if any.
     pub(crate) backup_metrics: Option<PathBuf>,
@@ -108,6 +112,7 @@ impl Config {
                 true => None,
                 false => read.get("VF_OPS_LISTEN", ops_listen),
             },
+            http: HttpSettings::read(location.local.is_some(), &mut read),
             metrics: read.get("VF_METRICS", metrics_format),
             backup_metrics: read
                 .optional("VF_BACKUP_METRICS", |text| Ok(PathBuf::from(text)))

@@ -217,6 +217,41 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "IP:PORT of /livez, /readyz, /metrics and /version, or off; off with --local unless set",
     ),
     (
+        "VF_HTTP_LISTEN",
+        "",
+        "IP:PORT of the HTTP API and the jobs page, or off [default: off; 127.0.0.1:9465 with --local]",
+    ),
+    (
+        "VF_HTTP_AUTH",
+        "",
+        "tokens ('vf-worker token'), or open to this machine [default: tokens; open with --local]",
+    ),
+    (
+        "VF_HTTP_HOSTS",
+        "",
+        "host names by which clients reach the HTTP API, separated by commas",
+    ),
+    (
+        "VF_HTTP_TLS_CERT_FILE",
+        "",
+        "PEM file of the certificate of the HTTP API, with its chain",
+    ),
+    (
+        "VF_HTTP_TLS_KEY_FILE",
+        "",
+        "PEM file of the key of the certificate",
+    ),
+    (
+        "VF_HTTP_BEHIND_PROXY",
+        "off",
+        "on if clients reach the HTTP API only through a proxy that terminates TLS",
+    ),
+    (
+        "VF_HTTP_RATE",
+        "50",
+        "maximum number of HTTP requests per second and client",
+    ),
+    (
         "VF_METRICS",
         "prometheus",
         "metrics: prometheus (at the operations port), emf (CloudWatch lines on stdout) or off",

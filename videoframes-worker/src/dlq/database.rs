@@ -16,7 +16,7 @@ const VISIBILITY: Duration = Duration::from_secs(120);
 const PAGE: u32 = 500;
 
 /// The queue of dead-letter messages in the database.
-pub(super) struct DatabaseDeadLetterQueue(pub(super) DatabaseQueue);
+pub(crate) struct DatabaseDeadLetterQueue(pub(super) DatabaseQueue);
 
 fn unavailable(error: &QueueError) -> Failure {
     Failure::because(exit::UNAVAILABLE, error)

@@ -12,7 +12,7 @@ const BODY_WIDTH: usize = 60;
 const REASON: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct DeadLetterMessage {
+pub(crate) struct DeadLetterMessage {
     pub(super) id: String,
     /// The reason for dead-lettering, if known: SQS gives no reason for the messages that it moves.
     pub(super) reason: Option<String>,

@@ -1,5 +1,6 @@
 //! `vf-worker dlq`: lists, redrives and deletes dead-letter messages.
 
+mod access;
 mod args;
 mod database;
 mod message;
@@ -13,9 +14,11 @@ use videoframes_console::{Failure, exit, to_json};
 use videoframes_core::queue::{DatabaseQueue, Queue};
 use videoframes_core::text::printable;
 
+pub(crate) use self::access::{DeadLetters, Redriven};
 use self::args::DlqAction;
 pub(crate) use self::args::DlqArgs;
 use self::database::DatabaseDeadLetterQueue;
+pub(crate) use self::message::DeadLetterMessage;
 use self::message::table;
 use self::queue::{DeadLetterQueue, Which, redrive};
 use self::sqs::SqsDeadLetterQueue;

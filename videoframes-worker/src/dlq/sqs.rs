@@ -19,14 +19,14 @@ const VISIBILITY: i32 = 120;
 const WAIT: i32 = 1;
 
 /// The queue of dead-letter messages in SQS.
-pub(super) struct SqsDeadLetterQueue {
+pub(crate) struct SqsDeadLetterQueue {
     client: Client,
     name: String,
     url: String,
 }
 
 /// The destination of redriven messages.
-pub(super) struct SqsDestination {
+pub(crate) struct SqsDestination {
     name: String,
     url: String,
     fifo: bool,

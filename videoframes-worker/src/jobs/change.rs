@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::clock::{Clock, SystemClock};
-use videoframes_core::jobs::{JobFilter, JobId, JobIdPrefix, JobRepo, JobRepoError, VideoJob};
+use videoframes_core::jobs::{JobFilter, JobIdPrefix, JobRepo, JobRepoError, VideoJob};
 
 use super::args::ChangeArgs;
+use super::bulk::{change_job, change_jobs, count_jobs};
 use super::failure::{missing, unavailable};
 use super::lookup;
 use super::table::Table;
@@ -18,8 +18,6 @@ use crate::connections::open_existing;
 use crate::stdout::print;
 use crate::terminal::{ProgressLine, columns};
 
-/// Number of jobs per page.
-const PAGE: u32 = 500;
 /// Number of jobs that a dry run prints.
 const SHOWN: usize = 10;
 
@@ -30,7 +28,7 @@ pub(crate) async fn run(config: &Config, args: &ChangeArgs, change: Change) -> R
             Failure::new(exit::USAGE, text).hint("without --yes, filters and --all only print the jobs")
         );
     }
-    let filter = args.filter.filter(&change.statuses())?.limit(PAGE);
+    let filter = args.filter.filter(&change.statuses())?;
     let connections = open_existing(config).await?;
     if let Some(first) = args.ids.first() {
         let connections = connections.ok_or_else(|| missing(first))?;
@@ -49,13 +47,6 @@ pub(crate) async fn run(config: &Config, args: &ChangeArgs, change: Change) -> R
     }
 }
 
-async fn apply(repo: &dyn JobRepo, job: JobId, change: Change) -> Result<Option<VideoJob>, JobRepoError> {
-    match change {
-        Change::Cancel => repo.cancel(job).await,
-        Change::Retry => repo.retry(job).await,
-    }
-}
-
 /// Changes single jobs. Changes none if an id names no job or several jobs.
 async fn each(repo: &dyn JobRepo, ids: &[JobIdPrefix], change: Change) -> Result<ExitCode, Failure> {
     let mut jobs = Vec::with_capacity(ids.len());
@@ -64,7 +55,7 @@ async fn each(repo: &dyn JobRepo, ids: &[JobIdPrefix], change: Change) -> Result
     }
     let mut refused = Vec::new();
     for (id, job) in jobs {
-        match apply(repo, job, change).await {
+        match change_job(repo, job, change).await {
             Ok(Some(job)) => eprintln!("{}", effect(&job, change)),
             Ok(None) => return Err(missing(id)),
             Err(JobRepoError::WrongState(status)) => {
@@ -90,20 +81,14 @@ fn effect(job: &VideoJob, change: Change) -> String {
 /// Prints the number of jobs that would be changed, and the newest of them.
 async fn dry_run(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Result<ExitCode, Failure> {
     let (mut tally, mut first) = (Tally::default(), Vec::new());
-    let mut pages = Pages::new(repo, filter);
-    while let Some(jobs) = pages.next(&mut tally).await.map_err(|e| unavailable(&e))? {
-        for job in jobs {
-            match change.obstacle(&job, SystemClock.now()) {
-                Some(reason) => tally.skipped(reason),
-                None => {
-                    tally.changeable();
-                    if first.len() < SHOWN {
-                        first.push(job);
-                    }
-                }
-            }
+    let collect = |job, _: &Tally| {
+        if first.len() < SHOWN {
+            first.push(job);
         }
-    }
+        true
+    };
+    let counted = count_jobs(repo, filter, change, &mut tally, collect).await;
+    counted.map_err(|error| unavailable(&error))?;
     let mut text = String::new();
     if !first.is_empty() {
         let (table, now) = (Table::new(columns(std::io::stdout())), SystemClock.now());
@@ -117,11 +102,18 @@ async fn dry_run(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Resul
     print(&format!("{text}{}\n", tally.plan(change)))
 }
 
-/// Changes jobs page by page, each by a separate call. Stops after the current job on a signal.
+/// Changes jobs page by page. Stops after the current job on a signal.
 async fn all(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Result<ExitCode, Failure> {
     let stop = cancelled_by_signals(Duration::ZERO).map_err(|e| Failure::internal(&e))?;
-    let mut tally = Tally::default();
-    let ended = change_pages(&mut Pages::new(repo, filter), change, &mut tally, &stop).await;
+    let (mut tally, mut line) = (Tally::default(), ProgressLine::new());
+    let go_on = |tally: &Tally| {
+        if tally.total() > 0 {
+            line.show(&tally.summary(change));
+        }
+        !stop.is_cancelled()
+    };
+    let ended = change_jobs(repo, filter, change, &mut tally, go_on).await;
+    drop(line);
     // The summary also describes an operation that failed in the middle.
     print(&format!("{}\n", tally.summary(change)))?;
     ended.map_err(|error| unavailable(&error).hint("repeat the command for the remaining jobs"))?;
@@ -130,64 +122,4 @@ async fn all(repo: &dyn JobRepo, filter: JobFilter, change: Change) -> Result<Ex
         return Ok(ExitCode::from(exit::CANCELLED));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn change_pages(
-    pages: &mut Pages<'_>,
-    change: Change,
-    tally: &mut Tally,
-    stop: &CancellationToken,
-) -> Result<(), JobRepoError> {
-    let mut line = ProgressLine::new();
-    while let Some(jobs) = pages.next(tally).await? {
-        for job in jobs {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            if let Some(reason) = change.obstacle(&job, SystemClock.now()) {
-                tally.skipped(reason);
-                continue;
-            }
-            match apply(pages.repo, job.id, change).await {
-                Ok(Some(job)) => tally.changed(&job),
-                Ok(None) => tally.skipped("deleted meanwhile"),
-                Err(JobRepoError::WrongState(status)) => tally.skipped(status.to_string()),
-                Err(JobRepoError::Unreadable(_)) => tally.skipped("unreadable"),
-                Err(error) => return Err(error),
-            }
-            line.show(&tally.summary(change));
-        }
-    }
-    Ok(())
-}
-
-/// The pages of a list.
-struct Pages<'a> {
-    repo: &'a dyn JobRepo,
-    filter: JobFilter,
-    is_last: bool,
-}
-
-impl<'a> Pages<'a> {
-    fn new(repo: &'a dyn JobRepo, filter: JobFilter) -> Self {
-        Self {
-            repo,
-            filter,
-            is_last: false,
-        }
-    }
-
-    /// Returns the next page, or `None` after the last page. Counts unreadable jobs as skipped.
-    async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<VideoJob>>, JobRepoError> {
-        if self.is_last {
-            return Ok(None);
-        }
-        let page = self.repo.list(&self.filter).await?;
-        for _ in &page.unreadable {
-            tally.skipped("unreadable");
-        }
-        self.is_last = page.next.is_none();
-        self.filter.after = page.next;
-        Ok(Some(page.jobs))
-    }
 }

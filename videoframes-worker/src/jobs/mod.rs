@@ -1,6 +1,7 @@
 //! Commands for jobs: `jobs`, `job`, `watch`, `cancel`, `retry`, `keep` and `release`.
 
 mod args;
+mod bulk;
 mod change;
 mod details;
 mod failure;
@@ -15,6 +16,7 @@ mod tally;
 mod watch;
 
 pub(crate) use self::args::{ChangeArgs, HoldArgs, JobArgs, JobsArgs, WatchArgs};
+pub(crate) use self::bulk::{change_job, change_jobs, count_jobs};
 pub(crate) use self::change::run as change;
 pub(crate) use self::details::show;
 pub(crate) use self::failure::{missing, unavailable};
@@ -24,5 +26,5 @@ pub(crate) use self::list::list;
 pub(crate) use self::lookup::existing;
 pub(crate) use self::progress::{human, short as short_progress};
 pub(crate) use self::table::video;
-pub(crate) use self::tally::Change;
+pub(crate) use self::tally::{Change, Tally};
 pub(crate) use self::watch::watch;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{JobEvent, JobStatus, VideoJob};
 
@@ -29,7 +30,7 @@ impl Change {
     }
 
     /// Returns the statuses of the jobs that can be changed.
-    pub(super) fn statuses(self) -> Vec<JobStatus> {
+    pub(crate) fn statuses(self) -> Vec<JobStatus> {
         let statuses = JobStatus::ALL.into_iter();
         statuses.filter(|status| self.applies_to(*status)).collect()
     }
@@ -51,8 +52,8 @@ impl Change {
 }
 
 /// The number of changed and skipped jobs.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
     changed: u64,
     /// Jobs whose worker was requested to stop.
     requested: u64,
@@ -79,7 +80,7 @@ impl Tally {
     }
 
     /// Returns the number of changed jobs.
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.changed + self.requested
     }
 
@@ -101,7 +102,7 @@ impl Tally {
     }
 
     /// Returns the summary of an operation.
-    pub(super) fn summary(&self, change: Change) -> String {
+    pub(crate) fn summary(&self, change: Change) -> String {
         let requested = match self.requested {
             0 => String::new(),
             count => format!(", the workers of {} were requested to stop", jobs(count)),

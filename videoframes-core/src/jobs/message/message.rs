@@ -57,18 +57,28 @@ impl JobMessage {
                 None => Err(Poison::UnknownVersion(shown(&version))),
             };
         }
-        // The trace context is no part of the request.
-        for name in [TraceContext::TRACEPARENT, TraceContext::TRACESTATE] {
-            fields.remove(name);
-        }
         if let Some(id) = fields.get("job_id").and_then(Value::as_str) {
             let id = id.parse().map_err(|_| Poison::NoSource)?;
             return Ok(Self::Known(id, copy(&mut fields).map(Box::new)));
         }
-        let Some(source) = fields.remove("source").filter(|source| source["key"].is_string()) else {
-            return Err(Poison::NoSource);
-        };
-        Ok(Self::Asked(Box::new(JobRequest::read(source, fields))))
+        asked(fields).map(|request| Self::Asked(Box::new(request)))
+    }
+
+    /// Parses the request in a message of the crate's own format, in which `version` is optional.
+    ///
+    /// # Errors
+    /// Returns [`Poison`] for a text that cannot become a job. Invalid values are a
+    /// [rejection](JobRequest::rejection) of the request.
+    pub fn parse_request(body: &str) -> Result<JobRequest, Poison> {
+        if body.len() > MESSAGE_BYTES {
+            return Err(Poison::TooLarge { bytes: body.len() });
+        }
+        let mut fields = object(body)?;
+        let version = fields.entry("version").or_insert(MESSAGE_VERSION.into());
+        match version.as_u64() == Some(MESSAGE_VERSION) {
+            true => asked(fields),
+            false => Err(Poison::UnknownVersion(shown(version))),
+        }
     }
 
     /// Returns the body of a message that names an existing job, with a copy of its request if there is space.
@@ -82,6 +92,18 @@ impl JobMessage {
             None => json!({"version": MESSAGE_VERSION, "job_id": id}).to_string(),
         }
     }
+}
+
+/// Reads the fields of a request.
+fn asked(mut fields: Map<String, Value>) -> Result<JobRequest, Poison> {
+    // The trace context is no part of the request.
+    for name in [TraceContext::TRACEPARENT, TraceContext::TRACESTATE] {
+        fields.remove(name);
+    }
+    let source = fields.remove("source").filter(|source| source["key"].is_string());
+    source
+        .map(|source| JobRequest::read(source, fields))
+        .ok_or(Poison::NoSource)
 }
 
 /// Returns the copy of the request in a message that names a job; `None` if the copy is missing or invalid.
@@ -129,6 +151,24 @@ mod tests {
         ] {
             let message = JobMessage::parse(body).unwrap_err().to_string();
             assert!(message.contains(expected), "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_request_needs_no_version() {
+        let parse = |body: &str| JobMessage::parse_request(body).map_err(|poison| poison.to_string());
+        let plain = parse(r#"{"source": {"key": "v.mp4"}, "selection": {"fps": 2}}"#).unwrap();
+        let whole =
+            r#"{"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 2}, "traceparent": "x"}"#;
+        assert_eq!(parse(whole), Ok(plain.clone()));
+        assert_eq!(JobMessage::parse(whole), Ok(JobMessage::Asked(Box::new(plain))));
+        for (body, expected) in [
+            (r#"{"version": 2, "source": {"key": "v.mp4"}}"#, "version 2"),
+            (r#"{"job_id": "0192d5f2-7c1e-7cc2-8f5e-000000000000"}"#, "neither"),
+            ("[]", "not a JSON object"),
+        ] {
+            let error = parse(body).unwrap_err();
+            assert!(error.contains(expected), "{body}: {error}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::digest;
 use crate::jobs::source::KEY_BYTES;
@@ -174,6 +175,7 @@ pub(super) fn is_job_folder(folder: &str, name: &str) -> bool {
     match folder {
         "results" => name.parse::<JobId>().is_ok() || name == RESTORE_MARK,
         "sources" => name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "uploads" => Uuid::try_parse(name).is_ok(),
         _ => false,
     }
 }

@@ -236,6 +236,7 @@ mod tests {
         for own in [
             "results/0192d5f2-7c1e-7cc2-8f5e-000000000000/1.zip".to_owned(),
             format!("sources/{hash}/v.mp4"),
+            "uploads/0192d5f2-7c1e-7cc2-8f5e-000000000000/v.mp4".to_owned(),
             format!("below/a/prefix/sources/{hash}/v.mp4"),
         ] {
             assert_eq!(rules.request(&event("b", &own)), None, "{own}");

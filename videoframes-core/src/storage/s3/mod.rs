@@ -13,4 +13,4 @@ mod storage;
 mod upload;
 
 pub use self::options::{S3Checksum, S3Encryption, S3Options};
-pub use self::storage::S3Storage;
+pub use self::storage::{PresignedUpload, S3Storage};

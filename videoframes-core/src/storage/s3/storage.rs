@@ -1,5 +1,7 @@
 //! A store in a bucket.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,6 +52,26 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone)]
 pub struct S3Storage {
     bucket: Arc<Bucket>,
+}
+
+/// A request that writes an object with the permissions of the signer.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresignedUpload {
+    /// Method of the request.
+    pub method: String,
+    /// URL of the request.
+    pub url: String,
+    /// Headers that the request must have.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for PresignedUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresignedUpload")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
 }
 
 impl S3Storage {
@@ -136,6 +158,45 @@ impl S3Storage {
             Ok(request) => Ok(request.uri().to_owned()),
             Err(error) => Err(self.bucket.refusal(error).into_failure("presign", key.as_str())),
         }
+    }
+
+    /// Returns a presigned request with which anyone can write an object of exactly `size` bytes under the key, once.
+    ///
+    /// The request is a secret. An existing object is not replaced.
+    ///
+    /// # Errors
+    /// Returns [`StorageError::Invalid`] for more than a week, and [`StorageError::Io`] without credentials.
+    pub async fn presign_upload(
+        &self,
+        key: &ObjectKey,
+        size: u64,
+        expires: Duration,
+    ) -> Result<PresignedUpload, StorageError> {
+        let config = PresigningConfig::expires_in(expires)
+            .map_err(|_| StorageError::invalid(key.as_str(), "cannot be presigned for that long"))?;
+        let (encryption, kms_key) = self.bucket.encryption();
+        let request = self
+            .bucket
+            .client
+            .put_object()
+            .bucket(self.bucket.name())
+            .key(self.bucket.key(key)?)
+            .content_length(i64::try_from(size).unwrap_or(i64::MAX))
+            .if_none_match("*")
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .presigned(config);
+        let request = request
+            .await
+            .map_err(|error| self.bucket.refusal(error).into_failure("presign", key.as_str()))?;
+        Ok(PresignedUpload {
+            method: request.method().to_owned(),
+            url: request.uri().to_owned(),
+            headers: request
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        })
     }
 
     fn sink(&self, key: &ObjectKey, options: &PutOptions) -> Result<Box<S3Sink>, StorageError> {

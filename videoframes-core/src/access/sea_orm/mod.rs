@@ -1,0 +1,6 @@
+//! Tokens in a database.
+
+mod entity;
+mod registry;
+
+pub use self::registry::SeaOrmTokens;

@@ -1,0 +1,170 @@
+//! Changes of jobs by operators: cancel, retry, keep and release.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use videoframes_core::jobs::{Hold, JobFilter, JobId, VideoJob};
+
+use super::Api;
+use super::extract::{JobInPath, JsonBody};
+use super::filter::FilterFields;
+use crate::http::identity::Actor;
+use crate::http::problem::Problem;
+use crate::jobs::{Change, Tally, change_job, change_jobs, count_jobs};
+
+/// Maximum number of jobs that one request names or changes.
+const MAX_CHANGES: usize = 1000;
+/// Maximum number of jobs that a dry run counts.
+const MAX_COUNTED: u64 = 10_000;
+
+pub(crate) async fn cancel(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JobInPath(id): JobInPath,
+) -> Result<Json<VideoJob>, Problem> {
+    api.change_one(&actor, id, Change::Cancel).await
+}
+
+pub(crate) async fn retry(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JobInPath(id): JobInPath,
+) -> Result<Json<VideoJob>, Problem> {
+    api.change_one(&actor, id, Change::Retry).await
+}
+
+pub(crate) async fn keep(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JobInPath(id): JobInPath,
+) -> Result<Json<VideoJob>, Problem> {
+    api.hold(&actor, id, Hold::Keep).await
+}
+
+pub(crate) async fn release(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JobInPath(id): JobInPath,
+) -> Result<Json<VideoJob>, Problem> {
+    api.hold(&actor, id, Hold::Release).await
+}
+
+/// Which jobs to change: either by identifiers or by a filter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeMany {
+    ids: Option<Vec<JobId>>,
+    filter: Option<Map<String, Value>>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangedMany {
+    #[serde(flatten)]
+    tally: Tally,
+    /// Whether a repetition of the request would change further jobs.
+    more: bool,
+}
+
+pub(crate) async fn cancel_all(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JsonBody(request): JsonBody<ChangeMany>,
+) -> Result<Json<ChangedMany>, Problem> {
+    api.change_many(&actor, request, Change::Cancel).await
+}
+
+pub(crate) async fn retry_all(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JsonBody(request): JsonBody<ChangeMany>,
+) -> Result<Json<ChangedMany>, Problem> {
+    api.change_many(&actor, request, Change::Retry).await
+}
+
+impl ChangeMany {
+    /// Returns the filter, whose default statuses are those that the change applies to.
+    fn filter(self, change: Change) -> Result<JobFilter, Problem> {
+        match (self.ids, self.filter) {
+            (Some(ids), None) if !ids.is_empty() && ids.len() <= MAX_CHANGES => {
+                Ok(JobFilter::default().ids(ids))
+            }
+            (Some(_), None) => Err(Problem::bad_request(format!(
+                "ids: must have 1 to {MAX_CHANGES} ids"
+            ))),
+            (None, Some(fields)) => {
+                let filter = FilterFields::from_json(fields)?.filter()?;
+                Ok(match filter.statuses.is_empty() {
+                    true => filter.statuses(change.statuses()),
+                    false => filter,
+                })
+            }
+            _ => Err(Problem::bad_request("the body must have either ids or a filter")),
+        }
+    }
+}
+
+impl Api {
+    async fn change_one(&self, actor: &Actor, id: JobId, change: Change) -> Result<Json<VideoJob>, Problem> {
+        let job = change_job(&*self.repo().await?, id, change).await?;
+        let job = job.ok_or_else(|| Problem::no_job(id))?;
+        actor.changed_job(name(change), id);
+        if change == Change::Retry {
+            self.relay();
+        }
+        Ok(Json(job))
+    }
+
+    async fn hold(&self, actor: &Actor, id: JobId, hold: Hold) -> Result<Json<VideoJob>, Problem> {
+        let job = self.repo().await?.hold(id, hold).await?;
+        let job = job.ok_or_else(|| Problem::no_job(id))?;
+        let action = match hold {
+            Hold::Keep => "keep",
+            Hold::Release => "release",
+        };
+        actor.changed_job(action, id);
+        Ok(Json(job))
+    }
+
+    async fn change_many(
+        &self,
+        actor: &Actor,
+        request: ChangeMany,
+        change: Change,
+    ) -> Result<Json<ChangedMany>, Problem> {
+        let dry_run = request.dry_run;
+        let filter = request.filter(change)?;
+        let mut tally = Tally::default();
+        let repo = self.repo().await?;
+        if dry_run {
+            let go_on = |_, tally: &Tally| tally.total() < MAX_COUNTED;
+            let complete = count_jobs(&*repo, filter, change, &mut tally, go_on).await?;
+            return Ok(Json(ChangedMany {
+                tally,
+                more: !complete,
+            }));
+        }
+        let go_on = |tally: &Tally| tally.total() < MAX_CHANGES as u64;
+        let ended = change_jobs(&*repo, filter, change, &mut tally, go_on).await;
+        drop(repo);
+        // Also after an error in the middle.
+        if tally.total() > 0 {
+            actor.changed(name(change), &tally.summary(change));
+            if change == Change::Retry {
+                self.relay();
+            }
+        }
+        Ok(Json(ChangedMany { more: !ended?, tally }))
+    }
+}
+
+fn name(change: Change) -> &'static str {
+    match change {
+        Change::Cancel => "cancel",
+        Change::Retry => "retry",
+    }
+}

@@ -1,0 +1,248 @@
+//! Uploads of videos, streamed to the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
+use videoframes_core::digest::Checksum;
+use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Sink};
+
+use super::Api;
+use super::extract::{JsonBody, Params};
+use crate::http::identity::Actor;
+use crate::http::problem::Problem;
+use crate::objects::Objects;
+
+/// Maximum time in which a client sends nothing.
+const STALL: Duration = Duration::from_secs(60);
+/// Validity of a presigned upload.
+const PRESIGNED: Duration = Duration::from_secs(3600);
+/// Header with the expected checksum of the body (RFC 9530).
+const CONTENT_DIGEST: &str = "content-digest";
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct UploadParams {
+    name: String,
+}
+
+/// A source, as the request for a job names it.
+#[derive(Debug, Serialize)]
+struct UploadedSource {
+    key: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Uploaded {
+    source: UploadedSource,
+    size: u64,
+    sha256: String,
+}
+
+pub(crate) async fn upload(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    Params(UploadParams { name }): Params<UploadParams>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Uploaded>), Problem> {
+    let key = key(&name)?;
+    let expected = content_digest(&headers)?;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = length.and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > api.max_upload) {
+        return Err(too_large(api.max_upload));
+    }
+    let Ok(_slot) = api.uploads.try_acquire() else {
+        return Err(Problem::unavailable("too many uploads are in progress"));
+    };
+    let options = PutOptions::from(IfExists::Refuse);
+    let mut sink = api.stores.results().create(&key, &options).await?;
+    // A dropped sink, of a client that disconnected, leaves nothing behind.
+    let copied = copy(body.into_data_stream(), sink.as_mut(), api.max_upload).await;
+    let checked = copied.and_then(|copied| check(copied, expected.as_deref()));
+    let (size, sha256) = match checked {
+        Ok(copied) => copied,
+        Err(problem) => {
+            sink.abort().await;
+            return Err(problem);
+        }
+    };
+    sink.finish().await?;
+    actor.changed("upload", key.as_str());
+    let source = UploadedSource { key: key.to_string() };
+    Ok((StatusCode::CREATED, Json(Uploaded { source, size, sha256 })))
+}
+
+/// Returns a new key for an upload. Nobody can choose the key of another upload.
+fn key(name: &str) -> Result<ObjectKey, Problem> {
+    let invalid = "name: must be the name of a file, without '/', '\\' and control characters";
+    if name.contains(['/', '\\']) {
+        return Err(Problem::bad_request(invalid));
+    }
+    let key = format!("uploads/{}/{name}", Uuid::now_v7()).parse();
+    key.map_err(|_| Problem::bad_request(invalid))
+}
+
+fn too_large(max: u64) -> Problem {
+    let detail = format!("an upload has at most {max} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+}
+
+/// Returns the SHA-256 of the header in hexadecimal, if the header has one.
+fn content_digest(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let invalid = || Problem::bad_request("Content-Digest: must be sha-256=:BASE64:");
+    let Some(value) = headers.get(CONTENT_DIGEST) else {
+        return Ok(None);
+    };
+    let mut digests = value.to_str().map_err(|_| invalid())?.split(',');
+    // Other algorithms are ignored (RFC 9530).
+    let Some(digest) = digests.find_map(|digest| digest.trim().strip_prefix("sha-256=")) else {
+        return Ok(None);
+    };
+    let encoded = digest
+        .strip_prefix(':')
+        .and_then(|digest| digest.strip_suffix(':'));
+    let bytes = BASE64_STANDARD.decode(encoded.ok_or_else(invalid)?);
+    let bytes = bytes.ok().filter(|bytes| bytes.len() == 32).ok_or_else(invalid)?;
+    Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// Copies the body, and returns its size and SHA-256.
+async fn copy(mut body: BodyDataStream, sink: &mut dyn Sink, max: u64) -> Result<(u64, String), Problem> {
+    let mut checksum = Checksum::default();
+    let mut size = 0;
+    loop {
+        let next = tokio::time::timeout(STALL, body.next()).await;
+        let stalled = |_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "stalled",
+                "the client sent nothing for 60 s",
+            )
+        };
+        let Some(chunk) = next.map_err(stalled)? else {
+            return Ok((size, checksum.finish().sha256));
+        };
+        let chunk = chunk.map_err(|_| Problem::bad_request("the body ended early"))?;
+        size += chunk.len() as u64;
+        if size > max {
+            return Err(too_large(max));
+        }
+        checksum.update(&chunk);
+        sink.write(chunk).await?;
+    }
+}
+
+fn check((size, sha256): (u64, String), expected: Option<&str>) -> Result<(u64, String), Problem> {
+    if size == 0 {
+        return Err(Problem::bad_request("the body is empty"));
+    }
+    match expected {
+        Some(expected) if expected != sha256 => {
+            let detail = "the body differs from its Content-Digest";
+            Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "checksum_mismatch",
+                detail,
+            ))
+        }
+        _ => Ok((size, sha256)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PresignRequest {
+    name: String,
+    /// Size of the video in bytes.
+    size: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Presigned {
+    source: UploadedSource,
+    method: String,
+    url: String,
+    headers: BTreeMap<String, String>,
+    expires_at: UnixMillis,
+}
+
+pub(crate) async fn presign(
+    State(api): State<Arc<Api>>,
+    actor: Actor,
+    JsonBody(request): JsonBody<PresignRequest>,
+) -> Result<(StatusCode, Json<Presigned>), Problem> {
+    let key = key(&request.name)?;
+    if request.size == 0 {
+        return Err(Problem::bad_request("size: must be at least 1"));
+    }
+    if request.size > api.max_upload {
+        return Err(too_large(api.max_upload));
+    }
+    let Objects::Bucket(bucket) = &api.objects else {
+        let detail = "the store is a folder: use POST /api/v1/uploads";
+        return Err(Problem::new(StatusCode::CONFLICT, "no_bucket", detail));
+    };
+    let expires_at = SystemClock.now().after(PRESIGNED);
+    let upload = bucket.presign_upload(&key, request.size, PRESIGNED).await?;
+    actor.changed("presign", key.as_str());
+    let presigned = Presigned {
+        source: UploadedSource { key: key.to_string() },
+        method: upload.method,
+        url: upload.url,
+        headers: upload.headers,
+        expires_at,
+    };
+    Ok((StatusCode::CREATED, Json(presigned)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_the_folder_of_their_upload() {
+        for name in ["v.mp4", "a b ü.mp4", "...", "<img src=x>.mp4"] {
+            let key = key(name).unwrap();
+            assert!(
+                key.as_str().starts_with("uploads/") && key.name() == name,
+                "{key}"
+            );
+        }
+        for name in ["", ".", "..", "a/b", "../x", "a\\b", "a\nb", &"x".repeat(1000)] {
+            assert!(key(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_from_its_header() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_DIGEST, value.parse().unwrap());
+            content_digest(&headers).map_err(|_| ())
+        };
+        let encoded = BASE64_STANDARD.encode([7; 32]);
+        assert_eq!(of(&format!("sha-256=:{encoded}:")), Ok(Some("07".repeat(32))));
+        assert_eq!(
+            of(&format!("md5=:eA==:, sha-256=:{encoded}:")),
+            Ok(Some("07".repeat(32)))
+        );
+        assert_eq!(of("md5=:eA==:"), Ok(None));
+        for invalid in ["sha-256=abc", "sha-256=:eA==:", "sha-256=::"] {
+            assert_eq!(of(invalid), Err(()), "{invalid}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Authentication by access tokens.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use videoframes_core::access::{AccessToken, SeaOrmTokens, TokenHash, TokenRegistry, TokenSecret};
+
+use super::identity::{Identity, Mode};
+use super::problem::Problem;
+use super::rate::RateLimit;
+
+/// Time for which a verified token is not verified again. A revoked token may be valid for this long.
+const VERIFIED: Duration = Duration::from_secs(5);
+/// Maximum number of remembered tokens.
+const REMEMBERED: usize = 1000;
+/// Maximum number of verifications of unknown tokens per second and client.
+const UNKNOWN_PER_SECOND: u32 = 5;
+/// Name of the cookie of a session, without and with the prefix that requires TLS.
+const COOKIES: [&str; 2] = ["vf_session", "__Host-vf_session"];
+
+/// Finds the sender of a request.
+#[derive(Debug)]
+pub(super) enum Authenticator {
+    /// Every request is allowed.
+    Open,
+    Tokens(TokenAuthenticator),
+}
+
+impl Authenticator {
+    pub(super) fn mode(&self) -> Mode {
+        match self {
+            Self::Open => Mode::Open,
+            Self::Tokens(_) => Mode::Tokens,
+        }
+    }
+
+    /// Returns the sender of a request with these headers.
+    pub(super) async fn identify(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Identity, Problem> {
+        let tokens = match self {
+            Self::Open => return Ok(Identity::open()),
+            Self::Tokens(tokens) => tokens,
+        };
+        let presented = presented(headers).ok_or_else(|| {
+            Problem::unauthorized("an access token is required: Authorization: Bearer vft_…")
+        })?;
+        tokens.verify(presented, peer).await
+    }
+
+    /// Returns the holder of a secret, if the port uses tokens.
+    pub(super) async fn verify(&self, secret: &str, peer: IpAddr) -> Result<Identity, Problem> {
+        match self {
+            Self::Open => Ok(Identity::open()),
+            Self::Tokens(tokens) => tokens.verify(secret, peer).await,
+        }
+    }
+}
+
+/// Verifies tokens against the registry.
+#[derive(Debug)]
+pub(super) struct TokenAuthenticator {
+    registry: SeaOrmTokens,
+    verified: Mutex<HashMap<TokenHash, (AccessToken, Instant)>>,
+    /// Limit for tokens that are not remembered: each costs a query.
+    unknown: RateLimit,
+}
+
+impl TokenAuthenticator {
+    pub(super) fn new(registry: SeaOrmTokens) -> Self {
+        Self {
+            registry,
+            verified: Mutex::default(),
+            unknown: RateLimit::new(UNKNOWN_PER_SECOND.try_into().unwrap_or(std::num::NonZeroU32::MIN)),
+        }
+    }
+
+    async fn verify(&self, secret: &str, peer: IpAddr) -> Result<Identity, Problem> {
+        let invalid = || Problem::unauthorized("the access token is unknown, revoked or expired");
+        let secret: TokenSecret = secret.parse().map_err(|_| invalid())?;
+        let hash = secret.hash();
+        if let Some(token) = self.remembered(&hash) {
+            return Ok(token.into());
+        }
+        self.unknown.check(peer)?;
+        let token = self.registry.verify(&hash).await?.ok_or_else(invalid)?;
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.retain(|_, (_, at)| at.elapsed() < VERIFIED);
+        if verified.len() < REMEMBERED {
+            verified.insert(hash, (token.clone(), Instant::now()));
+        }
+        Ok(token.into())
+    }
+
+    fn remembered(&self, hash: &TokenHash) -> Option<AccessToken> {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let (token, at) = verified.get(hash)?;
+        (at.elapsed() < VERIFIED).then(|| token.clone())
+    }
+}
+
+impl From<AccessToken> for Identity {
+    fn from(token: AccessToken) -> Self {
+        Self {
+            name: Some(token.name),
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+        }
+    }
+}
+
+/// Returns the secret in the headers of a request: of the bearer token, else of the cookie.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+    }
+    let cookies = headers.get_all(header::COOKIE).iter();
+    let mut pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs.find_map(|(name, value)| COOKIES.contains(&name).then_some(value))
+}
+
+/// Returns the cookie of a session: inaccessible to scripts, and never sent by other sites.
+///
+/// The value is empty at the end of a session. `is_secure` tells whether clients connect by TLS.
+pub(super) fn cookie(secret: Option<&TokenSecret>, is_secure: bool) -> Option<HeaderValue> {
+    let (name, secure) = match is_secure {
+        true => (COOKIES[1], "; Secure"),
+        false => (COOKIES[0], ""),
+    };
+    let (value, age) = match secret {
+        Some(secret) => (secret.reveal(), ""),
+        None => ("", "; Max-Age=0"),
+    };
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
+    let mut value = HeaderValue::from_str(&cookie).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_bearer_token_or_a_cookie() {
+        for (name, value, expected) in [
+            ("authorization", "Bearer vft_a", Some("vft_a")),
+            ("authorization", "bearer  vft_a ", Some("vft_a")),
+            ("authorization", "Basic dXNlcjpw", None),
+            ("authorization", "vft_a", None),
+            ("cookie", "a=b; vf_session=vft_a; c=d", Some("vft_a")),
+            ("cookie", "__Host-vf_session=vft_a", Some("vft_a")),
+            ("cookie", "xvf_session=vft_a", None),
+            ("cookie", "", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(presented(&headers), expected, "{name}: {value}");
+        }
+        let mut both = HeaderMap::new();
+        both.insert("authorization", "Basic x".parse().unwrap());
+        both.insert("cookie", "vf_session=vft_a".parse().unwrap());
+        assert_eq!(presented(&both), None, "the header has precedence");
+    }
+
+    #[test]
+    fn cookies_are_inaccessible_to_scripts_and_other_sites() {
+        let secret = TokenSecret::generate().unwrap();
+        let plain = cookie(Some(&secret), false).unwrap();
+        let plain = plain.to_str().unwrap();
+        assert!(plain.contains("; HttpOnly; SameSite=Strict"), "{plain}");
+        assert!(!plain.contains("Secure"), "{plain}");
+        let secure = cookie(Some(&secret), true).unwrap();
+        let secure = secure.to_str().unwrap();
+        assert!(secure.starts_with("__Host-vf_session=vft_"), "{secure}");
+        assert!(
+            secure.contains("; Path=/;") && secure.contains("; Secure"),
+            "{secure}"
+        );
+        let ended = cookie(None, true).unwrap();
+        assert!(ended.to_str().unwrap().ends_with("Max-Age=0"), "{ended:?}");
+    }
+}

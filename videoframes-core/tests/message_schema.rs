@@ -3,7 +3,7 @@
 #![cfg(feature = "jobs")]
 
 use serde_json::{Value, json};
-use videoframes_core::jobs::JobMessage;
+use videoframes_core::jobs::{JobMessage, MESSAGE_SCHEMA};
 
 /// Returns whether the parser accepts a message.
 fn is_accepted(message: &Value) -> bool {
@@ -14,7 +14,7 @@ fn is_accepted(message: &Value) -> bool {
 }
 
 fn schema() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(include_str!("../schema/job-message.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(MESSAGE_SCHEMA).unwrap();
     jsonschema::validator_for(&schema).unwrap()
 }
 

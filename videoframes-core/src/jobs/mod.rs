@@ -33,7 +33,9 @@ pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
 };
 pub use memory::MemoryJobRepo;
-pub use message::{Events, JobMessage, JobRequest, MESSAGE_VERSION, ObjectEvent, Poison, Rules};
+pub use message::{
+    Events, JobMessage, JobRequest, MESSAGE_SCHEMA, MESSAGE_VERSION, ObjectEvent, Poison, Rules,
+};
 pub use options::{
     ContactSheetOptions, InvalidOptions, JobOptions, JobOutputs, OutputFrames, PreviewOptions,
     RequestedLimits, StoryboardOptions,

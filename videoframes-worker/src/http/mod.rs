@@ -7,6 +7,7 @@ mod api;
 mod authenticate;
 mod guard;
 mod identity;
+mod openapi;
 mod page;
 mod problem;
 mod rate;

@@ -1,18 +1,17 @@
-//! The jobs page and the description of the API, which are part of the program.
+//! The jobs page and the OpenAPI document, which are part of the program.
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use videoframes_core::digest;
 
+use super::openapi;
 use super::problem::Problem;
 
 /// The document of the page.
 const INDEX: &str = include_str!("page/index.html");
 /// The other files of the page, by name.
 const ASSETS: &[(&str, &str)] = &[];
-/// The OpenAPI document.
-const OPENAPI: &str = include_str!("openapi.json");
 
 pub(super) async fn index(headers: HeaderMap) -> Response {
     file("index.html", INDEX, &headers)
@@ -25,7 +24,7 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Resul
 }
 
 pub(super) async fn openapi(headers: HeaderMap) -> Response {
-    file("openapi.json", OPENAPI, &headers)
+    file("openapi.json", openapi::document(), &headers)
 }
 
 /// Returns a file, or 304 if the client has it. The files change with the program only.

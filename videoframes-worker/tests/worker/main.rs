@@ -15,6 +15,7 @@ mod error_tracking;
 mod events;
 mod faults;
 mod fleet;
+mod http;
 mod jobs;
 mod kills;
 mod log;

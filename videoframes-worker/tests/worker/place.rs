@@ -36,6 +36,7 @@ const TIMING: &[(&str, &str)] = &[
     ("VF_GRACE", "20s"),
     ("VF_LOG", "info"),
     ("VF_OPS_LISTEN", "127.0.0.1:0"),
+    ("VF_HTTP_LISTEN", "off"),
     // A worker with less than 5 % of its quota free is not ready; the default quota is larger than many disks.
     ("VF_SCRATCH_QUOTA", "2GiB"),
 ];

@@ -14,6 +14,9 @@ use crate::trace::TraceContext;
 /// Maximum size of the copy of a request: queues may have lower limits than this crate.
 const COPY_BYTES: usize = 32 << 10;
 
+/// JSON schema of a job message, version 1.
+pub const MESSAGE_SCHEMA: &str = include_str!("../../../schema/job-message.schema.json");
+
 /// A message to the workers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ mod rules;
 mod strict;
 
 pub use self::events::{Events, ObjectEvent};
-pub use self::message::JobMessage;
+pub use self::message::{JobMessage, MESSAGE_SCHEMA};
 pub use self::poison::{MESSAGE_VERSION, Poison};
 pub use self::request::JobRequest;
 pub(super) use self::request::is_allowed_output;

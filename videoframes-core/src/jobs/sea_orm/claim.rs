@@ -6,7 +6,7 @@ use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::finish::End;
 use super::restore::Checked;
-use super::row;
+use super::{attempts, row};
 use crate::database::{Database, Session, text};
 use crate::fleet::admits;
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
@@ -90,12 +90,13 @@ async fn take(
         .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
     // The row is locked: only a bug can make this fail.
-    let job = row::apply(transaction, &change)
+    let claimed = row::apply(transaction, &change)
         .await?
         .ok_or(JobRepoError::LeaseLost)?;
+    attempts::begin(transaction, job, &claimed).await?;
     let lease = Lease {
-        job: job.id,
-        epoch: job.lease_epoch,
+        job: claimed.id,
+        epoch: claimed.lease_epoch,
     };
-    Ok(Claim::Claimed(lease, job))
+    Ok(Claim::Claimed(lease, claimed))
 }

@@ -36,7 +36,7 @@ pub(super) fn table(history: &[Attempt], now: UnixMillis) -> String {
     let Some(last) = history.last() else {
         return String::new();
     };
-    let workers = history.iter().map(|attempt| worker(attempt)).collect::<Vec<_>>();
+    let workers = history.iter().map(worker).collect::<Vec<_>>();
     let width = workers.iter().map(|worker| width_of(worker)).max();
     let width = width.unwrap_or_default().max("worker".len());
     let mut text = format!(
@@ -55,7 +55,7 @@ pub(super) fn table(history: &[Attempt], now: UnixMillis) -> String {
             started
                 .get(..19)
                 .map_or(started.clone(), |seconds| format!("{seconds}Z")),
-            duration(attempt, now).map_or_else(|| "-".to_owned(), progress::human),
+            duration(attempt, now).map_or_else(|| "-".to_owned(), short),
             "",
             printable(error.as_deref().unwrap_or("-")),
             padding = width - width_of(worker),
@@ -64,11 +64,19 @@ pub(super) fn table(history: &[Attempt], now: UnixMillis) -> String {
     if !last.stages.is_empty() {
         let stages = last.stages.iter().map(|stage| {
             let duration = Duration::from_millis(stage.duration_ms);
-            format!("{} {}", stage.stage.as_str(), progress::human(duration))
+            format!("{} {}", stage.stage.as_str(), short(duration))
         });
         let _ = writeln!(text, "\nlast attempt  {}", stages.collect::<Vec<_>>().join(", "));
     }
     text
+}
+
+/// Returns a duration in at most six characters, exact to the millisecond below a second.
+fn short(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis @ 0..1000 => format!("{millis}ms"),
+        _ => progress::human(duration),
+    }
 }
 
 fn worker(attempt: &Attempt) -> String {

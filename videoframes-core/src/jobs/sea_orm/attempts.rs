@@ -1,7 +1,12 @@
 //! The history of the attempts at a job.
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, FromQueryResult, Iterable};
+use sea_orm::sea_query::{
+    CommonTableExpression, Expr, ExprTrait, InsertStatement, OnConflict, Order, Query, SubQueryStatement,
+    UpdateStatement,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, FromQueryResult, Iterable, QueryResult, StatementBuilder,
+};
 
 use super::call_error::CallError;
 use super::entity::attempt::{Column, Entity, Model};
@@ -19,17 +24,40 @@ const STATUS: &str = "job_status";
 const EPOCH: &str = "job_epoch";
 
 /// The end of an attempt.
-#[derive(Debug, Clone, Copy)]
 pub(super) struct Ended<'a> {
     pub(super) outcome: AttemptOutcome,
     pub(super) error: Option<&'a JobError>,
-    pub(super) at: UnixMillis,
+    /// Time of the end.
+    pub(super) at: Expr,
 }
 
-/// Adds the attempt of a claim, after which the job is `claimed`. `before` is the locked job before the claim.
-pub(super) async fn begin(transaction: &Session, before: &VideoJob, claimed: &VideoJob) -> Result<(), DbErr> {
-    lose(transaction, before).await?;
-    let insert = Query::insert()
+/// Runs a change of the history and then another statement, and returns the first row of the latter.
+///
+/// Postgres runs both as one statement, which saves a round trip per claim and per end.
+pub(super) async fn first<H, S>(
+    transaction: &Session,
+    history: H,
+    statement: S,
+) -> Result<Option<QueryResult>, DbErr>
+where
+    H: StatementBuilder + Into<SubQueryStatement> + Sync,
+    S: StatementBuilder + Into<SubQueryStatement> + Sync,
+{
+    if transaction.get_database_backend() != DbBackend::Postgres {
+        transaction.execute(&history).await?;
+        return transaction.query_one(&statement).await;
+    }
+    let history = CommonTableExpression::new()
+        .table_name("history")
+        .query(history)
+        .to_owned();
+    let both = Query::with().cte(history).to_owned().query(statement);
+    transaction.query_one(&both).await
+}
+
+/// Builds the row of a new attempt at a job.
+pub(super) fn begin(job: &VideoJob, epoch: LeaseEpoch, owner: &str, now: UnixMillis) -> InsertStatement {
+    Query::insert()
         .into_table(Entity)
         .columns([
             Column::JobId,
@@ -39,73 +67,70 @@ pub(super) async fn begin(transaction: &Session, before: &VideoJob, claimed: &Vi
             Column::StartedAt,
         ])
         .values_panic([
-            claimed.id.0.into(),
-            claimed.lease_epoch.0.into(),
-            row::small(claimed.generation).into(),
-            claimed.lease_owner.clone().unwrap_or_default().into(),
-            claimed.updated_at.0.into(),
+            job.id.0.into(),
+            epoch.0.into(),
+            row::small(job.generation).into(),
+            text(owner).into(),
+            now.0.into(),
         ])
         // The history must never prevent a claim, even if only a part of the tables was restored.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .to_owned();
-    transaction.execute(&insert).await?;
-    // Every attempt has another epoch, so fewer epochs mean fewer attempts.
-    if usize::try_from(before.lease_epoch.0).is_ok_and(|claims| claims >= MAX_ATTEMPTS) {
-        forget(transaction, claimed.id).await?;
-    }
-    Ok(())
+        .to_owned()
 }
 
-/// Deletes the attempts of a job except the latest ones.
-async fn forget(transaction: &Session, job: JobId) -> Result<(), DbErr> {
+/// Deletes the attempts of a job except the latest ones, after a claim. `before` is the job before the claim.
+pub(super) async fn forget(transaction: &Session, before: &VideoJob) -> Result<(), DbErr> {
+    // Every attempt has another epoch, so few epochs mean few attempts.
+    if usize::try_from(before.lease_epoch.0).is_ok_and(|claims| claims < MAX_ATTEMPTS) {
+        return Ok(());
+    }
     let latest_forgotten = Query::select()
         .column(Column::Epoch)
         .from(Entity)
-        .and_where(Column::JobId.eq(job.0))
+        .and_where(Column::JobId.eq(before.id.0))
         .order_by(Column::Epoch, Order::Desc)
         .limit(1)
         .offset(MAX_ATTEMPTS as u64)
         .to_owned();
     let delete = Query::delete()
         .from_table(Entity)
-        .and_where(Column::JobId.eq(job.0))
+        .and_where(Column::JobId.eq(before.id.0))
         .and_where(Expr::col(Column::Epoch).lte(Expr::SubQuery(None, Box::new(latest_forgotten.into()))))
         .to_owned();
     transaction.execute(&delete).await?;
     Ok(())
 }
 
-/// Ends the attempt of a lease. Changes nothing if a worker of an older version claimed the job.
-pub(super) async fn end(transaction: &Session, lease: &Lease, ended: Ended<'_>) -> Result<(), DbErr> {
+/// Builds the end of the attempt of a lease. Changes nothing if a worker of an older version claimed the job.
+pub(super) fn end(lease: &Lease, ended: Ended<'_>) -> UpdateStatement {
     let part = |part: fn(&JobError) -> &str| ended.error.map(|error| text(part(error)));
-    let update = Query::update()
+    Query::update()
         .table(Entity)
-        .value(Column::EndedAt, ended.at.0)
+        .value(Column::EndedAt, ended.at)
         .value(Column::Outcome, ended.outcome.as_str())
         .value(Column::ErrorCode, part(|error| &error.code))
         .value(Column::ErrorMessage, part(|error| &error.message))
         .and_where(Column::JobId.eq(lease.job.0))
         .and_where(Column::Epoch.eq(lease.epoch.0))
-        .to_owned();
-    transaction.execute(&update).await?;
-    Ok(())
+        .to_owned()
 }
 
-/// Ends the attempt of a worker whose lease has expired, if the job has one.
-pub(super) async fn lose(transaction: &Session, job: &VideoJob) -> Result<(), DbErr> {
+/// Builds the end of the attempt of a worker whose lease has expired, if the job has one.
+pub(super) fn lost(job: &VideoJob) -> Option<UpdateStatement> {
     if job.status != JobStatus::Processing || job.lease_epoch.0 == 0 {
-        return Ok(());
+        return None;
     }
     let lease = Lease {
         job: job.id,
         epoch: job.lease_epoch,
     };
+    let at = job.lease_expires_at.unwrap_or(job.updated_at);
     let ended = Ended {
         outcome: AttemptOutcome::Lost,
         error: None,
-        at: job.lease_expires_at.unwrap_or(job.updated_at),
+        at: at.0.into(),
     };
-    end(transaction, &lease, ended).await
+    Some(end(&lease, ended))
 }
 
 pub(super) async fn list(database: &Database, job: JobId) -> Result<Vec<Attempt>, CallError> {

@@ -1,5 +1,6 @@
 //! Claims of jobs.
 
+use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait};
 
 use super::call_error::CallError;
@@ -89,11 +90,15 @@ async fn take(
         .value(Column::LeaseOwner, text(params.owner))
         .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
+    if let Some(lost) = attempts::lost(job) {
+        transaction.execute(&lost).await?;
+    }
+    let attempt = attempts::begin(job, params.epoch, params.owner, facts.now);
+    let claimed = attempts::first(transaction, attempt, change).await?;
     // The row is locked: only a bug can make this fail.
-    let claimed = row::apply(transaction, &change)
-        .await?
-        .ok_or(JobRepoError::LeaseLost)?;
-    attempts::begin(transaction, job, &claimed).await?;
+    let claimed = claimed.ok_or(JobRepoError::LeaseLost)?;
+    let claimed = row::job(&claimed)?;
+    attempts::forget(transaction, job).await?;
     let lease = Lease {
         job: claimed.id,
         epoch: claimed.lease_epoch,

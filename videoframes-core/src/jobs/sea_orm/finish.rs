@@ -1,6 +1,7 @@
 //! Makes jobs terminal, each with its notification.
 
-use sea_orm::sea_query::{Cond, Expr};
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::{Cond, Expr, UpdateStatement};
 use serde::Serialize;
 
 use super::attempts::{self, Ended};
@@ -39,6 +40,23 @@ enum LastAttempt<'a> {
     Held(&'a Lease),
     /// The attempt of a worker whose lease has expired, if the job has one.
     Lost(&'a VideoJob),
+}
+
+impl LastAttempt<'_> {
+    /// Builds the end of the attempt, if there is one, with a job that ends at `now`.
+    fn end(&self, outcome: &Outcome, now: UnixMillis) -> Option<UpdateStatement> {
+        match self {
+            Self::Held(lease) => {
+                let ended = Ended {
+                    outcome: outcome.of_attempt(),
+                    error: outcome.error(),
+                    at: now.0.into(),
+                };
+                Some(attempts::end(lease, ended))
+            }
+            Self::Lost(before) => attempts::lost(before),
+        }
+    }
 }
 
 /// The end of a job.
@@ -124,18 +142,15 @@ impl<'a> End<'a> {
         let job = row::apply(transaction, &change)
             .await?
             .ok_or(JobRepoError::LeaseLost)?;
-        match attempt {
-            LastAttempt::Held(lease) => {
-                let ended = Ended {
-                    outcome: outcome.of_attempt(),
-                    error,
-                    at: job.updated_at,
-                };
-                attempts::end(transaction, lease, ended).await?;
+        let message = outbox::insert(database, &[OutboxMessage::notification(&job)]);
+        match attempt.end(outcome, job.updated_at) {
+            Some(history) => {
+                attempts::first(transaction, history, message).await?;
             }
-            LastAttempt::Lost(before) => attempts::lose(transaction, before).await?,
+            None => {
+                transaction.execute(&message).await?;
+            }
         }
-        outbox::add(database, transaction, &[OutboxMessage::notification(&job)]).await?;
         Ok(job)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 
 use super::attempts::{self, Ended};
@@ -10,7 +9,6 @@ use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use super::restore::Checked;
 use super::row;
-use crate::clock::UnixMillis;
 use crate::database::{Database, text};
 use crate::jobs::{AttemptOutcome, JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
 
@@ -44,7 +42,7 @@ pub(super) async fn retry_later(
     delay: Duration,
 ) -> Result<(), CallError> {
     let change = wait(&checked.database, lease, error, delay);
-    give_up(checked, lease, &change, AttemptOutcome::Retried, Some(error)).await
+    give_up(checked, lease, change, AttemptOutcome::Retried, Some(error)).await
 }
 
 pub(super) async fn defer(
@@ -55,7 +53,7 @@ pub(super) async fn defer(
 ) -> Result<(), CallError> {
     let mut change = wait(&checked.database, lease, error, delay);
     change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    give_up(checked, lease, &change, AttemptOutcome::Deferred, Some(error)).await
+    give_up(checked, lease, change, AttemptOutcome::Deferred, Some(error)).await
 }
 
 /// Builds the change after which a job waits for its next attempt.
@@ -74,22 +72,23 @@ pub(super) async fn release(checked: &Checked, lease: &Lease) -> Result<(), Call
     row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::Pending.as_str())
         .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    give_up(checked, lease, &change, AttemptOutcome::Released, None).await
+    give_up(checked, lease, change, AttemptOutcome::Released, None).await
 }
 
 /// Applies a change that gives up the lease, and ends the attempt.
 async fn give_up(
     checked: &Checked,
     lease: &Lease,
-    change: &UpdateStatement,
+    change: UpdateStatement,
     outcome: AttemptOutcome,
     error: Option<&JobError>,
 ) -> Result<(), CallError> {
     let (transaction, _) = checked.begin().await?;
-    let changed = transaction.query_one(change).await?;
-    let changed = changed.ok_or(JobRepoError::LeaseLost)?;
-    let at = UnixMillis(changed.try_get("", "updated_at")?);
-    attempts::end(&transaction, lease, Ended { outcome, error, at }).await?;
+    let at = checked.database.now();
+    let history = attempts::end(lease, Ended { outcome, error, at });
+    if attempts::first(&transaction, history, change).await?.is_none() {
+        return Err(JobRepoError::LeaseLost.into());
+    }
     transaction.commit().await?;
     Ok(())
 }

@@ -101,38 +101,7 @@ async fn another_program_is_watched() {
         assert_eq!(kept.jobs.len(), 1);
     })
     .await;
-    let windows = [Duration::from_secs(60), Duration::from_secs(4500)];
-    let statistics = plans(&database, "statistics", async || {
-        let failures = repo.stats(&windows).await.unwrap().failures;
-        assert_eq!(failures, [], "the jobs have no error code");
-    });
-    let statistics = statistics.await;
-    let failures = statistics.iter().find(|plan| plan.contains("GROUP BY"));
-    let failures = failures.expect("a statement counts failures by code");
-    assert!(failures.contains("video_jobs_finished_at"), "{failures}");
-    assert_eq!(
-        failures.lines().find(|line| reads_a_backlog(line, FEW)),
-        None,
-        "{failures}"
-    );
-    check(&database, "claims of a job with a long history", async || {
-        let jobs = [job("again")];
-        repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
-        let terms = ClaimTerms {
-            lease: Duration::from_secs(60),
-            crashes: 3,
-            revision: None,
-        };
-        for _ in 0..102 {
-            let claim = repo.claim(jobs[0].id, "worker", &terms).await.unwrap();
-            let Claim::Claimed(lease, _) = claim else {
-                panic!("failed to claim the job: {claim:?}");
-            };
-            repo.release(&lease).await.unwrap();
-        }
-        assert_eq!(repo.attempts(jobs[0].id).await.unwrap().len(), 100);
-    })
-    .await;
+    check_history(&database, &repo).await;
     check(&database, "submit and claim", async || {
         let jobs = [job("a"), job("b")];
         repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
@@ -166,6 +135,41 @@ async fn another_program_is_watched() {
             assert_eq!(swept.enqueued, 1000);
         },
     )
+    .await;
+}
+
+async fn check_history(database: &Database, repo: &SeaOrmJobRepo) {
+    let windows = [Duration::from_secs(60), Duration::from_secs(4500)];
+    let statistics = plans(database, "statistics", async || {
+        let failures = repo.stats(&windows).await.unwrap().failures;
+        assert_eq!(failures, [], "the jobs have no error code");
+    });
+    let statistics = statistics.await;
+    let failures = statistics.iter().find(|plan| plan.contains("GROUP BY"));
+    let failures = failures.expect("a statement counts failures by code");
+    assert!(failures.contains("video_jobs_finished_at"), "{failures}");
+    assert_eq!(
+        failures.lines().find(|line| reads_a_backlog(line, FEW)),
+        None,
+        "{failures}"
+    );
+    check(database, "claims of a job with a long history", async || {
+        let jobs = [job("again")];
+        repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+        let terms = ClaimTerms {
+            lease: Duration::from_secs(60),
+            crashes: 3,
+            revision: None,
+        };
+        for _ in 0..102 {
+            let claim = repo.claim(jobs[0].id, "worker", &terms).await.unwrap();
+            let Claim::Claimed(lease, _) = claim else {
+                panic!("failed to claim the job: {claim:?}");
+            };
+            repo.release(&lease).await.unwrap();
+        }
+        assert_eq!(repo.attempts(jobs[0].id).await.unwrap().len(), 100);
+    })
     .await;
 }
 

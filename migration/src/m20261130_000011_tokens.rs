@@ -5,9 +5,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, text};
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261130_000011_tokens";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -185,6 +185,12 @@ pub const MESSAGE_BYTES: usize = 256 << 10;
 /// Upper limit of the deadline that a client may set.
 #[cfg(feature = "jobs")]
 pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// Maximum number of attempts in the history of a job.
+#[cfg(feature = "jobs")]
+pub(crate) const MAX_ATTEMPTS: usize = 100;
+/// Maximum number of stages that an attempt records.
+#[cfg(feature = "jobs")]
+pub(crate) const MAX_STAGES: usize = 32;
 /// Maximum number of corrupt packets per stream that are tracked individually.
 pub(crate) const MARKED_PACKETS: usize = 1 << 20;
 /// Maximum number of streams whose corrupt packets are tracked individually.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use videoframes_console::options::JsonArgs;
 use videoframes_console::{Failure, exit, to_json};
-use videoframes_core::jobs::{Backlog, EndedJobs, JobRepo, JobRepoError, JobStats};
+use videoframes_core::jobs::{Backlog, EndedJobs, FailureCount, JobRepo, JobRepoError, JobStats};
 use videoframes_core::processor::worker_of;
 use videoframes_core::queue::{Depth, QueueError};
+use videoframes_core::text::printable;
 
 use crate::config::Config;
 use crate::connections::{Connections, open_existing};
@@ -63,6 +64,8 @@ pub(crate) struct Stats {
     oldest_wait_seconds: Option<f64>,
     outbox: Outbox,
     ended: BTreeMap<&'static str, Ended>,
+    /// Failed jobs of the longest window by error code, most frequent code first.
+    failures: Vec<FailureCount>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +137,7 @@ impl Stats {
                 refused: outbox.refused,
             },
             ended: WINDOWS.into_iter().map(ended).collect(),
+            failures: jobs.failures.clone(),
         }
     }
 
@@ -186,6 +190,12 @@ impl Stats {
                 ended.failed_per_minute,
                 ratio.unwrap_or_else(|| "-".to_owned())
             );
+        }
+        if !self.failures.is_empty() {
+            text += &format!("\n{:<23} {:>9}\n", "failed within 24h", "jobs");
+        }
+        for failure in &self.failures {
+            text += &format!("{:<23} {:>9}\n", printable(&failure.code), failure.count);
         }
         text
     }

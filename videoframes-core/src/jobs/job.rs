@@ -251,7 +251,7 @@ pub struct JobResult {
 }
 
 /// The reason why a job or an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobError {
     /// Name of an [`ErrorCode`].
     pub code: String,

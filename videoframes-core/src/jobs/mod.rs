@@ -4,6 +4,7 @@
 //! change by the worker. A worker that lost its lease can change nothing any more. Messages about a change go
 //! into the outbox in the same transaction as the change.
 
+mod attempt;
 mod event;
 mod filter;
 mod job;
@@ -28,6 +29,7 @@ mod status;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sea_orm::SeaOrmJobRepo;
+pub use attempt::{Attempt, AttemptOutcome, StageTime};
 pub use filter::{JobCursor, JobFilter};
 pub use job::{
     ErrorCode, JobError, JobId, JobResult, Lease, LeaseEpoch, NewJob, ParseJobIdError, VideoJob, WorkHash,
@@ -53,5 +55,5 @@ pub use repo::{
 pub(crate) use restore::RESTORE_MARK;
 pub use restore::{RestoreMark, RestoreRow, RestoreState};
 pub use source::SourceRef;
-pub use stats::{EndedJobs, JobStats, Unfinished};
+pub use stats::{EndedJobs, FailureCount, JobStats, Unfinished};
 pub use status::{JobEvent, JobStatus, Stage, UnknownStatus};

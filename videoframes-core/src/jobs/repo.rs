@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Backlog, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobIdPrefix, JobRecord, JobResult, JobStats,
-    JobStatus, Lease, NewJob, OutboxMessage, RestoreMark, RestoreRow, Stage, Unfinished, VideoJob, WorkHash,
+    Attempt, AttemptOutcome, Backlog, ErrorCode, JobCursor, JobError, JobFilter, JobId, JobIdPrefix,
+    JobRecord, JobResult, JobStats, JobStatus, Lease, NewJob, OutboxMessage, RestoreMark, RestoreRow, Stage,
+    StageTime, Unfinished, VideoJob, WorkHash,
 };
 use crate::clock::UnixMillis;
 use crate::fleet::Revision;
@@ -89,6 +90,25 @@ pub enum Outcome {
     Failed(JobError),
     /// The job was cancelled.
     Cancelled(JobError),
+}
+
+impl Outcome {
+    /// Returns the error of a job without a result.
+    pub(crate) fn error(&self) -> Option<&JobError> {
+        match self {
+            Self::Completed(..) => None,
+            Self::Failed(error) | Self::Cancelled(error) => Some(error),
+        }
+    }
+
+    /// Returns the outcome of the attempt that ends the job.
+    pub(crate) fn of_attempt(&self) -> AttemptOutcome {
+        match self {
+            Self::Completed(..) => AttemptOutcome::Completed,
+            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::Cancelled(_) => AttemptOutcome::Cancelled,
+        }
+    }
 }
 
 /// One page of a list of jobs.
@@ -218,7 +238,9 @@ impl JobRepoError {
 /// - every change is atomic;
 /// - the clock is the repository's own;
 /// - a terminal job has exactly one notification per generation in the outbox, written with the change that
-///   made the job terminal.
+///   made the job terminal;
+/// - every claim that takes a job adds an attempt to its history, and every change that ends the lease ends the attempt:
+///   see [`JobRepo::attempts`].
 ///
 /// Implementers guard every change by [`JobStatus::after`]. Implementers guard every change that needs a [`Lease`] by
 /// its epoch and by the status [`JobStatus::Processing`]. Identifiers of notifications are those of
@@ -302,6 +324,18 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns a job, or `None` if it does not exist.
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
 
+    /// Returns the latest 100 attempts at a job, oldest first; none if the job does not exist.
+    ///
+    /// The call of the lease holder that ends an attempt sets its outcome and error. A change by anybody else ends the
+    /// attempt as [`AttemptOutcome::Lost`], at the end of its lease. The history lacks attempts of workers of older
+    /// versions. Attempts that such workers ended without a record are listed as lost, without a time of the end.
+    async fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, JobRepoError>;
+
+    /// Records the stages of an attempt, for [`JobRepo::attempts`] only.
+    ///
+    /// Needs no valid lease, and ignores unknown attempts. Idempotent.
+    async fn record_stages(&self, lease: &Lease, stages: &[StageTime]) -> Result<(), JobRepoError>;
+
     /// Returns up to `limit` identifiers of jobs that start with `prefix`, in ascending order.
     async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError>;
 
@@ -356,7 +390,8 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns the number of jobs that are not terminal.
     async fn unfinished(&self) -> Result<Unfinished, JobRepoError>;
 
-    /// Returns statistics of the jobs, with the jobs that ended within each of `windows`.
+    /// Returns statistics of the jobs, with the jobs that ended within each of `windows`, and the failures within the
+    /// longest of these.
     async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError>;
 
     /// Takes up to `limit` messages from the outbox, oldest first, except those taken within `hold`.
@@ -380,7 +415,7 @@ pub trait JobRepo: Send + Sync + 'static {
     /// Returns the number of unsent messages in the outbox and the age of the oldest, whether or not messages were taken.
     async fn outbox_backlog(&self) -> Result<Backlog, JobRepoError>;
 
-    /// Finds abandoned jobs, and deletes jobs past their retention.
+    /// Finds abandoned jobs, and deletes jobs past their retention, with their attempts.
     ///
     /// Enqueues jobs whose message to the workers was lost, and ends jobs that [`JobRepo::claim`] would end.
     /// Idempotent; safe to run concurrently. Reads none of the jobs that only wait.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::JobStatus;
 
 /// Statistics of jobs at one moment, by the clock of the repository.
@@ -19,6 +21,29 @@ pub struct JobStats {
     pub lease_owners: Vec<String>,
     /// Jobs that became terminal within each requested window, in the order of the request.
     pub ended: Vec<EndedJobs>,
+    /// Failed jobs that ended within the longest requested window, by their error code. The most frequent code comes
+    /// first, codes of equal frequency in alphabetical order.
+    pub failures: Vec<FailureCount>,
+}
+
+/// The number of failed jobs with one error code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FailureCount {
+    /// Code of the error.
+    pub code: String,
+    /// Number of failed jobs.
+    pub count: u64,
+}
+
+impl FailureCount {
+    /// Returns the counts of codes that occur, in the order of [`JobStats::failures`].
+    pub(crate) fn sorted(counts: impl IntoIterator<Item = (String, u64)>) -> Vec<Self> {
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+        let mut counts: Vec<Self> = counts.map(|(code, count)| Self { code, count }).collect();
+        counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.code.cmp(&b.code)));
+        counts
+    }
 }
 
 /// The number of jobs that became terminal within a window before now.

@@ -16,6 +16,7 @@ use super::orphans;
 use super::parts::Parts;
 use super::receipt::Receipt;
 use super::retry::Backoff;
+use super::stages::EndedStages;
 use super::stop::{Reason, Stop};
 use super::subject::{Operation, StoreUse};
 use super::telemetry;
@@ -93,8 +94,8 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Processes the job and records the outcome, holding the lease until then. An early end, even by a
-    /// panic, also ends heartbeat and work.
-    pub(super) async fn run(self) -> MessageAction {
+    /// panic, also ends heartbeat and work. The caller records the stages after the action.
+    pub(super) async fn run(self) -> (MessageAction, EndedStages) {
         fault::reached(Point::Claimed);
         let _counted = telemetry::InFlight::new();
         let began = Instant::now();
@@ -118,11 +119,12 @@ impl Attempt {
         state.enter(Stage::Commit);
         let ending = self.ending(outcome, outage);
         let action = self.write(&ending, began).await;
+        let stages = EndedStages::new(self.lease.clone(), &state);
         fault::reached(Point::Committed);
         // Waits for a renewal in flight, so that nothing changes the message after the end of the attempt.
         done.cancel();
         let _ = heartbeat.await;
-        action
+        (action, stages)
     }
 
     fn bucket(&self) -> Option<&str> {

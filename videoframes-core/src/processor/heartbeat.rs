@@ -12,7 +12,8 @@ use super::monitor::LoopGuard;
 use super::receipt::Receipt;
 use super::stop::{Reason, Stop};
 use super::telemetry;
-use crate::jobs::{JobProgress, JobRepo, JobRepoError, Lease, Stage};
+use crate::jobs::{JobProgress, JobRepo, JobRepoError, Lease, Stage, StageTime};
+use crate::limits::MAX_STAGES;
 
 /// State of an attempt, written by the work and read by the heartbeat.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Inner {
     progress: JobProgress,
     /// Start of the current stage.
     entered: Instant,
+    /// Durations of the earlier stages. A stage that was entered twice is listed twice.
+    left: Vec<StageTime>,
     /// Open while the stage lasts; not entered, since several threads work on a stage.
     _span: Span,
 }
@@ -42,6 +45,7 @@ impl State {
                     frames_total: 0,
                 },
                 entered: Instant::now(),
+                left: Vec::new(),
                 _span: stage_span(&attempt, Stage::Prepare),
             }),
             attempt,
@@ -62,10 +66,21 @@ impl State {
             return;
         }
         telemetry::stage_took(inner.progress.stage.as_str(), inner.entered.elapsed());
+        let left = inner.stage_time();
+        if inner.left.len() < MAX_STAGES {
+            inner.left.push(left);
+        }
         inner.progress.stage = stage;
         inner.entered = Instant::now();
         inner._span = stage_span(&self.attempt, stage);
         tracing::debug!(stage = stage.as_str(), "entered stage");
+    }
+
+    /// Returns the durations of the stages so far, in the order in which they were entered.
+    pub(super) fn stages(&self) -> Vec<StageTime> {
+        let inner = self.inner();
+        let current = inner.stage_time();
+        inner.left.iter().copied().chain([current]).collect()
     }
 
     /// Records the frames of the current stage.
@@ -73,6 +88,14 @@ impl State {
         let mut inner = self.inner();
         inner.progress.frames_done = done;
         inner.progress.frames_total = total;
+    }
+}
+
+impl Inner {
+    /// Returns the duration of the current stage so far.
+    fn stage_time(&self) -> StageTime {
+        let millis = self.entered.elapsed().as_millis();
+        StageTime::new(self.progress.stage, u64::try_from(millis).unwrap_or(u64::MAX))
     }
 }
 

@@ -42,6 +42,7 @@ mod restore;
 mod retry;
 mod shared;
 mod slot;
+mod stages;
 mod stop;
 mod subject;
 mod sweep;

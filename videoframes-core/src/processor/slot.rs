@@ -19,6 +19,7 @@ use super::receipt::Receipt;
 use super::report::SLICE;
 use super::retry::Backoff;
 use super::shared::Shared;
+use super::stages::EndedStages;
 use super::stop::{Reason, Stop};
 use super::subject::{Operation, StoreUse, Subject};
 use super::telemetry;
@@ -216,7 +217,8 @@ impl Slot {
 
     async fn handle(&self, receipt: &Receipt) {
         fault::reached(Point::Received);
-        let action = match self.process(receipt).await {
+        let mut ended = None;
+        let action = match self.process(receipt, &mut ended).await {
             Ok(action) => action,
             Err(error @ JobRepoError::Unreadable(_)) => {
                 self.refund_job();
@@ -247,6 +249,9 @@ impl Slot {
             MessageAction::Redeliver(pause) => receipt.extend_visibility(pause.min(MAX_PAUSE)).await,
             MessageAction::Leave => {}
         }
+        if let Some(stages) = ended {
+            stages.record(&self.shared.parts).await;
+        }
     }
 
     /// Returns a pause that grows with every receipt, so that an outage does not exhaust the maximum receive
@@ -256,14 +261,19 @@ impl Slot {
         Duration::from_secs(1 << doublings).min(MAX_PAUSE)
     }
 
-    async fn process(&self, receipt: &Receipt) -> Result<MessageAction, JobRepoError> {
+    /// Processes a message. Sets `ended` to the stages of the attempt, if there was one.
+    async fn process(
+        &self,
+        receipt: &Receipt,
+        ended: &mut Option<EndedStages>,
+    ) -> Result<MessageAction, JobRepoError> {
         let accepted = self
             .shared
             .parts
             .accept(receipt, self.shared.config.deadline)
             .await?;
         match accepted {
-            Accepted::Job(job, copy) => self.claim(job, copy.as_deref(), receipt).await,
+            Accepted::Job(job, copy) => self.claim(job, copy.as_deref(), receipt, ended).await,
             Accepted::Done => {
                 self.refund_job();
                 Ok(MessageAction::Delete)
@@ -286,6 +296,7 @@ impl Slot {
         job: JobId,
         copy: Option<&JobCopy>,
         receipt: &Receipt,
+        ended: &mut Option<EndedStages>,
     ) -> Result<MessageAction, JobRepoError> {
         let config = &self.shared.config;
         let claimed = Instant::now();
@@ -312,9 +323,10 @@ impl Slot {
                     receipt: receipt.clone(),
                     stop: stop.clone(),
                 };
-                self.run_until_release(attempt.run(), &stop)
-                    .instrument(span)
-                    .await
+                let attempt = self.run_until_release(attempt.run(), &stop);
+                let (action, stages) = attempt.instrument(span).await;
+                *ended = Some(stages);
+                action
             }
             Claim::Held(left) => {
                 telemetry::duplicate("held");
@@ -423,14 +435,10 @@ impl Slot {
     }
 
     /// Stops the attempt when its job has to be released.
-    async fn run_until_release(
-        &self,
-        attempt: impl Future<Output = MessageAction>,
-        stop: &Stop,
-    ) -> MessageAction {
+    async fn run_until_release<T>(&self, attempt: impl Future<Output = T>, stop: &Stop) -> T {
         tokio::pin!(attempt);
         tokio::select! {
-            action = &mut attempt => return action,
+            ended = &mut attempt => return ended,
             () = self.shared.release.cancelled() => stop.request(Reason::Shutdown),
         }
         attempt.await

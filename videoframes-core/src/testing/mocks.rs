@@ -124,10 +124,10 @@ mod jobs {
 
     use crate::clock::UnixMillis;
     use crate::jobs::{
-        Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
+        Attempt, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
         JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage,
-        Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Submitted, SweepTerms, Swept, Unfinished,
-        VideoJob, WorkHash,
+        Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, StageTime, Submitted, SweepTerms, Swept,
+        Unfinished, VideoJob, WorkHash,
     };
     use crate::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
@@ -194,6 +194,8 @@ mod jobs {
             async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError>;
             async fn release(&self, lease: &Lease) -> Result<(), JobRepoError>;
             async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;
+            async fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, JobRepoError>;
+            async fn record_stages(&self, lease: &Lease, stages: &[StageTime]) -> Result<(), JobRepoError>;
             async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError>;
             async fn list(&self, filter: &JobFilter) -> Result<JobPage, JobRepoError>;
             async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError>;

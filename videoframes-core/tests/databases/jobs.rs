@@ -36,7 +36,7 @@ struct InDatabase {
 #[async_trait]
 impl JobRepoHarness for InDatabase {
     async fn fresh(&self) -> Arc<dyn JobRepo> {
-        for table in ["video_jobs", "outbox"] {
+        for table in ["videoframes_attempts", "video_jobs", "outbox"] {
             let empty = format!("DELETE FROM {table}");
             self.database
                 .connection()

@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     "m20261129_000008_fleet",
     "m20261129_000009_outputs",
     "m20261129_000010_slots",
+    "m20261130_000011_tokens",
+    "m20261130_000012_attempts",
 ];
 
 #[tokio::test]

@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
-    JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob, OutboxMessage,
-    Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Submitted, SweepTerms, Swept, Unfinished,
-    VideoJob, WorkHash,
+    Attempt, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
+    JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, MemoryJobRepo, NewJob,
+    OutboxMessage, Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, StageTime, Submitted,
+    SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 use videoframes_core::storage::{
@@ -191,6 +191,16 @@ impl JobRepo for FaultyRepo {
 
     async fn hold(&self, job: JobId, hold: Hold) -> Result<Option<VideoJob>, JobRepoError> {
         self.inner.hold(job, hold).await
+    }
+
+    async fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, JobRepoError> {
+        self.inner.attempts(job).await
+    }
+
+    async fn record_stages(&self, lease: &Lease, stages: &[StageTime]) -> Result<(), JobRepoError> {
+        self.faults
+            .around("record_stages", self.inner.record_stages(lease, stages))
+            .await
     }
 
     async fn find_result(&self, work: &WorkHash) -> Result<Option<JobResult>, JobRepoError> {

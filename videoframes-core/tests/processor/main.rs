@@ -14,7 +14,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use setup::{Setup, short_timing};
-use videoframes_core::jobs::{Claim, ClaimTerms, JobRepo, JobRepoError, JobResult, JobStatus, Outcome};
+use videoframes_core::jobs::{
+    AttemptOutcome, Claim, ClaimTerms, JobRepo, JobRepoError, JobResult, JobStatus, Outcome, Stage,
+};
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Until};
 use videoframes_core::queue::{Queue, QueueError};
 use videoframes_core::storage::{Storage, StorageError};
@@ -61,6 +63,25 @@ async fn a_message_becomes_a_result_and_a_notification() {
         Default::default(),
         "the message is deleted"
     );
+    let history = setup.repo.attempts(job.id).await.unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].outcome, Some(AttemptOutcome::Completed));
+    let stages: Vec<Stage> = history[0].stages.iter().map(|stage| stage.stage).collect();
+    assert_eq!(stages, [Stage::Prepare, Stage::Extract, Stage::Commit]);
+    assert!(history[0].stages[1].duration_ms > 0, "{history:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stages_that_cannot_be_recorded_do_not_affect_the_job() {
+    let setup = Setup::new().await;
+    setup.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    setup.repo.fail("record_stages", usize::MAX, unavailable);
+    setup.run(Until::Idle).await;
+    let job = setup.only_job().await;
+    assert_eq!((job.status, job.attempts), (JobStatus::Completed, 1));
+    assert_eq!(setup.input.depth().await.unwrap(), Default::default());
+    assert_eq!(setup.repo.calls("record_stages"), 1, "one call per attempt");
+    assert_eq!(setup.repo.attempts(job.id).await.unwrap()[0].stages, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `vf-worker job`: prints one job.
+//! `vf-worker job`: prints one job and the attempts at it.
 
 use std::process::ExitCode;
 
@@ -9,18 +9,18 @@ use videoframes_core::text::printable;
 
 use super::args::JobArgs;
 use super::failure::missing;
-use super::{lookup, progress, table};
+use super::{JobDetails, history, progress, table};
 use crate::config::Config;
 use crate::connections::open_existing;
 use crate::stdout::print;
 
 pub(crate) async fn show(config: &Config, args: &JobArgs) -> Result<ExitCode, Failure> {
     let connections = open_existing(config).await?.ok_or_else(|| missing(&args.id))?;
-    let job = lookup::existing(connections.repo.as_ref(), &args.id).await?;
-    print(&if args.json.json {
-        to_json(&job)?
-    } else {
-        details(&job, SystemClock.now())
+    let job = JobDetails::read(connections.repo.as_ref(), &args.id).await?;
+    let now = SystemClock.now();
+    print(&match args.json.json {
+        true => to_json(&job)?,
+        false => details(&job.job, now) + &history::table(&job.history, now),
     })
 }
 

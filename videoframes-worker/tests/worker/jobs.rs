@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
@@ -375,12 +375,15 @@ fn statistics_describe_every_deployment() {
             assert_eq!(counts, [1, 1, 1], "{kind:?}: {after}");
             assert_eq!(ended["failure_ratio"], 0.5);
         }
+        let failures = json!([{"code": "SELECTION_OUT_OF_RANGE", "count": 1}]);
+        assert_eq!(after["failures"], failures, "{kind:?}: {after}");
         assert_eq!(
             (&after["backlog"], &after["oldest_wait_seconds"]),
             (&0.into(), &Value::Null)
         );
         let text = place.stdout(&["stats"]);
         assert!(text.contains("backlog       0, 0.0 per worker"), "{text}");
+        assert!(text.ends_with("\nSELECTION_OUT_OF_RANGE          1\n"), "{text}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use serde_json::Value;
+
 use super::place::{EVERYWHERE, Kind, Place, wait};
 use super::video;
 
@@ -17,6 +19,17 @@ pub(crate) const POINTS: &[&str] = &[
     "relaytaken",
     "relaysent",
 ];
+
+/// Returns the outcomes of the attempts at a job, oldest first.
+fn outcomes(place: &Place, id: &str) -> Vec<Value> {
+    let job = place.job(id);
+    let history = job["history"].as_array().unwrap();
+    assert!(
+        history.iter().all(|attempt| attempt["ended_at"].is_string()),
+        "{job}"
+    );
+    history.iter().map(|attempt| attempt["outcome"].clone()).collect()
+}
 
 fn killed_at(kind: Kind, point: &str, video: &std::path::Path, options: &[&str]) {
     let Some(place) = Place::of(kind) else { return };
@@ -34,6 +47,12 @@ fn killed_at(kind: Kind, point: &str, video: &std::path::Path, options: &[&str])
     let rows = place.check(1);
     assert_eq!(rows[0]["id"], id.as_str());
     assert_eq!(rows[0]["status"], "completed", "{point}: {}", rows[0]);
+    let in_attempt = ["claimed", "prepared", "extracting", "uploaded", "heartbeat"];
+    let expected: &[&str] = match in_attempt.contains(&point) {
+        true => &["lost", "completed"],
+        false => &["completed"],
+    };
+    assert_eq!(outcomes(&place, &id), expected, "{point}");
     if point == "uploaded" {
         assert_eq!(
             rows[0]["result"]["key"],
@@ -93,7 +112,7 @@ fn a_worker_killed_with_a_message_for_a_new_job_loses_nothing() {
 #[test]
 fn a_job_that_kills_its_workers_fails_eventually() {
     let place = Place::sqlite();
-    place.submit(video::short(), &[]);
+    let id = place.submit(video::short(), &[]);
     for _ in 0..3 {
         let mut worker = place.worker(&[("VF_FAULT", "extracting=kill")], &[]);
         assert_eq!(worker.wait().signal(), Some(9));
@@ -102,6 +121,7 @@ fn a_job_that_kills_its_workers_fails_eventually() {
     let rows = place.check(1);
     assert_eq!(rows[0]["status"], "failed");
     assert_eq!(rows[0]["error_code"], "WORKER_CRASH_LOOP");
+    assert_eq!(outcomes(&place, &id), ["lost"; 3]);
     assert_eq!(place.archives(), Vec::<String>::new());
 }
 
@@ -121,6 +141,21 @@ fn a_panic_costs_one_attempt_and_the_worker_continues() {
         worker.log().contains("an internal error of the worker"),
         "{}",
         worker.log()
+    );
+    assert_eq!(outcomes(&place, &id), ["retried", "completed"]);
+    let text = place.stdout(&["job", &id]);
+    let (_, history) = text.split_once("\n\n").unwrap();
+    let lines: Vec<&str> = history.lines().collect();
+    assert!(lines[0].starts_with("attempt  outcome    started "), "{text}");
+    assert!(
+        lines[1].contains("  INTERNAL: an internal error of the worker"),
+        "{text}"
+    );
+    assert!(lines[2].starts_with("      2  completed  2"), "{text}");
+    let stages = lines[4].strip_prefix("last attempt  prepare ").unwrap();
+    assert!(
+        stages.contains("s, extract ") && stages.contains("s, commit "),
+        "{text}"
     );
 }
 

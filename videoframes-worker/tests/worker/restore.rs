@@ -10,7 +10,13 @@ use super::place::{EVERYWHERE, Kind, Place, RESTORE_MARK, wait};
 use super::process::Worker;
 use super::video;
 
-const TABLES: [&str; 4] = ["video_jobs", "outbox", "queue_messages", "videoframes_restore"];
+const TABLES: [&str; 5] = [
+    "video_jobs",
+    "videoframes_attempts",
+    "outbox",
+    "queue_messages",
+    "videoframes_restore",
+];
 
 impl Place {
     /// Saves the database, as a backup of this moment.

@@ -65,7 +65,7 @@ fn redacted(value: Value) -> Value {
 
 fn redacted_field(name: &str, value: Value) -> Value {
     let varies = [
-        "id", "subject", "key", "version", "etag", "owner", "hash", "sha256", "done", "total",
+        "id", "worker", "subject", "key", "version", "etag", "owner", "hash", "sha256", "done", "total",
     ]
     .iter()
     .any(|part| name == *part || name.ends_with(&format!("_{part}")))

@@ -28,6 +28,7 @@ impl State {
             work: None,
             event: EventOrder::from_job(&record.to_new_job(id)),
             message: None,
+            attempts: Vec::new(),
         };
         let job = &mut self.rows.entry(id).or_insert(row).job;
         if let Some((result, finished_at)) = result {

@@ -13,11 +13,12 @@ use crate::clock::{Clock, UnixMillis};
 use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
 use crate::jobs::restore::{Raise, next_epoch};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent, JobFilter, JobId, JobIdPrefix,
-    JobPage, JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, JobStatus, Lease, NewJob,
-    OutboxMessage, Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Stage, Submitted, SweepTerms,
-    Swept, Unfinished, VideoJob, WorkHash,
+    Attempt, AttemptOutcome, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent,
+    JobFilter, JobId, JobIdPrefix, JobPage, JobProgress, JobRecord, JobRepo, JobRepoError, JobResult,
+    JobStats, JobStatus, Lease, NewJob, OutboxMessage, Outcome, RefusedMessage, Renewal, RestoreMark,
+    RestoreRow, Stage, StageTime, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
+use crate::limits::MAX_STAGES;
 
 /// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
 pub struct MemoryJobRepo {
@@ -69,10 +70,10 @@ impl JobRepo for MemoryJobRepo {
         let (mut state, now) = self.begin();
         let generation = state.restore.check(now)?.mark.generation;
         let facts = state.facts(id, now);
-        let job = state.rows.get_mut(&id).map(|row| &mut row.job);
-        let (Some(facts), Some(job)) = (facts, job) else {
+        let (Some(facts), Some(row)) = (facts, state.rows.get_mut(&id)) else {
             return Ok(Claim::Missing);
         };
+        let job = &mut row.job;
         Ok(match decide_claim(&facts, owner, terms.crashes) {
             Decision::Terminal => Claim::Terminal(job.clone()),
             Decision::Again => {
@@ -86,6 +87,8 @@ impl JobRepo for MemoryJobRepo {
                 Claim::Ended(state.conclude(id, &outcome, now)?)
             }
             Decision::Take { crash_count } => {
+                row.lose_attempt();
+                let job = &mut row.job;
                 job.enter(JobEvent::Claim, now)?;
                 job.stage = Some(Stage::Prepare);
                 (job.frames_done, job.frames_total) = (0, 0);
@@ -97,7 +100,9 @@ impl JobRepo for MemoryJobRepo {
                 job.lease_owner = Some(owner.to_owned());
                 job.lease_expires_at = Some(now.after(terms.lease));
                 let epoch = job.lease_epoch;
-                Claim::Claimed(Lease { job: id, epoch }, job.clone())
+                let claimed = job.clone();
+                row.begin_attempt(owner, now);
+                Claim::Claimed(Lease { job: id, epoch }, claimed)
             }
         })
     }
@@ -109,7 +114,7 @@ impl JobRepo for MemoryJobRepo {
         progress: JobProgress,
     ) -> Result<Renewal, JobRepoError> {
         let (mut state, now) = self.begin();
-        let job = state.held(lease)?;
+        let job = &mut state.held(lease)?.job;
         job.lease_expires_at = Some(now.after(duration));
         job.stage = Some(progress.stage);
         job.frames_done = progress.frames_done;
@@ -123,7 +128,8 @@ impl JobRepo for MemoryJobRepo {
     async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<VideoJob, JobRepoError> {
         let (mut state, now) = self.begin();
         state.restore.check(now)?;
-        state.held(lease)?;
+        let row = state.held(lease)?;
+        row.end_attempt(outcome.of_attempt(), outcome.error(), now);
         state.conclude(lease.job, outcome, now)
     }
 
@@ -135,7 +141,9 @@ impl JobRepo for MemoryJobRepo {
     ) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
         state.restore.check(now)?;
-        let job = state.held(lease)?;
+        let row = state.held(lease)?;
+        row.end_attempt(AttemptOutcome::Retried, Some(error), now);
+        let job = &mut row.job;
         job.enter(JobEvent::RetryLater, now)?;
         job.next_attempt_at = Some(now.after(delay));
         job.set_error(Some(error));
@@ -145,7 +153,9 @@ impl JobRepo for MemoryJobRepo {
     async fn defer(&self, lease: &Lease, error: &JobError, delay: Duration) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
         state.restore.check(now)?;
-        let job = state.held(lease)?;
+        let row = state.held(lease)?;
+        row.end_attempt(AttemptOutcome::Deferred, Some(error), now);
+        let job = &mut row.job;
         job.enter(JobEvent::RetryLater, now)?;
         job.attempts = job.attempts.saturating_sub(1);
         job.next_attempt_at = Some(now.after(delay));
@@ -156,7 +166,9 @@ impl JobRepo for MemoryJobRepo {
     async fn release(&self, lease: &Lease) -> Result<(), JobRepoError> {
         let (mut state, now) = self.begin();
         state.restore.check(now)?;
-        let job = state.held(lease)?;
+        let row = state.held(lease)?;
+        row.end_attempt(AttemptOutcome::Released, None, now);
+        let job = &mut row.job;
         job.enter(JobEvent::Release, now)?;
         job.attempts = job.attempts.saturating_sub(1);
         Ok(())
@@ -165,6 +177,26 @@ impl JobRepo for MemoryJobRepo {
     async fn get(&self, id: JobId) -> Result<Option<VideoJob>, JobRepoError> {
         let (state, _) = self.begin();
         Ok(state.rows.get(&id).map(|row| row.job.clone()))
+    }
+
+    async fn attempts(&self, id: JobId) -> Result<Vec<Attempt>, JobRepoError> {
+        let (state, _) = self.begin();
+        let Some(row) = state.rows.get(&id) else {
+            return Ok(Vec::new());
+        };
+        let held = (row.job.status == JobStatus::Processing).then_some(row.job.lease_epoch);
+        let attempts = row.attempts.iter().cloned();
+        Ok(attempts.map(|attempt| attempt.listed(held)).collect())
+    }
+
+    async fn record_stages(&self, lease: &Lease, stages: &[StageTime]) -> Result<(), JobRepoError> {
+        let (mut state, _) = self.begin();
+        let attempts = state.rows.get_mut(&lease.job).map(|row| &mut row.attempts);
+        let mut attempts = attempts.into_iter().flatten();
+        if let Some(attempt) = attempts.find(|attempt| attempt.epoch == lease.epoch) {
+            attempt.stages = stages.iter().copied().take(MAX_STAGES).collect();
+        }
+        Ok(())
     }
 
     async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError> {

@@ -2,7 +2,8 @@
 
 use crate::clock::UnixMillis;
 use crate::jobs::event::EventOrder;
-use crate::jobs::{JobError, JobEvent, JobRepoError, VideoJob, WorkHash};
+use crate::jobs::{Attempt, AttemptOutcome, JobError, JobEvent, JobRepoError, JobStatus, VideoJob, WorkHash};
+use crate::limits::MAX_ATTEMPTS;
 
 pub(super) struct Row {
     pub(super) job: VideoJob,
@@ -11,9 +12,36 @@ pub(super) struct Row {
     pub(super) work: Option<WorkHash>,
     pub(super) event: Option<EventOrder>,
     pub(super) message: Option<String>,
+    /// The latest attempts, oldest first.
+    pub(super) attempts: Vec<Attempt>,
 }
 
 impl Row {
+    /// Adds the attempt of a claim.
+    pub(super) fn begin_attempt(&mut self, owner: &str, now: UnixMillis) {
+        let job = &self.job;
+        let attempt = Attempt::new(job.lease_epoch, job.generation, owner, now);
+        self.attempts.push(attempt);
+        let extra = self.attempts.len().saturating_sub(MAX_ATTEMPTS);
+        self.attempts.drain(..extra);
+    }
+
+    /// Ends the attempt of the lease holder.
+    pub(super) fn end_attempt(&mut self, outcome: AttemptOutcome, error: Option<&JobError>, now: UnixMillis) {
+        let open = self.attempts.last_mut();
+        if let Some(open) = open.filter(|attempt| attempt.ended_at.is_none()) {
+            open.end(outcome, error, now);
+        }
+    }
+
+    /// Ends the attempt of a worker whose lease has expired, if there is one.
+    pub(super) fn lose_attempt(&mut self) {
+        if self.job.status == JobStatus::Processing {
+            let end = self.job.lease_expires_at.unwrap_or(self.job.updated_at);
+            self.end_attempt(AttemptOutcome::Lost, None, end);
+        }
+    }
+
     /// Sets the values at the beginning of a generation.
     pub(super) fn begin_generation(&mut self, generation: u32, now: UnixMillis) {
         let job = &mut self.job;

@@ -58,7 +58,7 @@ impl State {
         Ok(Some(outcome))
     }
 
-    /// Makes a job terminal and writes its notification.
+    /// Makes a job terminal and writes its notification. An attempt that the caller has not ended is lost.
     pub(super) fn conclude(
         &mut self,
         id: JobId,
@@ -66,6 +66,7 @@ impl State {
         now: UnixMillis,
     ) -> Result<VideoJob, JobRepoError> {
         let row = self.rows.get_mut(&id).ok_or(JobRepoError::LeaseLost)?;
+        row.lose_attempt();
         let job = &mut row.job;
         match outcome {
             Outcome::Completed(result, work) => {
@@ -101,10 +102,10 @@ impl State {
         Some(job)
     }
 
-    /// Returns the job of a lease that is still the latest.
-    pub(super) fn held(&mut self, lease: &Lease) -> Result<&mut VideoJob, JobRepoError> {
-        let job = self.rows.get_mut(&lease.job).map(|row| &mut row.job);
-        job.filter(|job| job.status == JobStatus::Processing && job.lease_epoch == lease.epoch)
-            .ok_or(JobRepoError::LeaseLost)
+    /// Returns the row of a lease that is still the latest.
+    pub(super) fn held(&mut self, lease: &Lease) -> Result<&mut Row, JobRepoError> {
+        let held = |job: &VideoJob| job.status == JobStatus::Processing && job.lease_epoch == lease.epoch;
+        let row = self.rows.get_mut(&lease.job).filter(|row| held(&row.job));
+        row.ok_or(JobRepoError::LeaseLost)
     }
 }

@@ -52,6 +52,7 @@ impl State {
             work: None,
             event: EventOrder::from_job(new),
             message,
+            attempts: Vec::new(),
         };
         self.rows.insert(new.id, row);
         self.keys.insert(new.idempotency_key.clone(), new.id);

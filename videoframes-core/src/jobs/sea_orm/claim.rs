@@ -1,12 +1,13 @@
 //! Claims of jobs.
 
+use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait};
 
 use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::finish::End;
 use super::restore::Checked;
-use super::row;
+use super::{attempts, row};
 use crate::database::{Database, Session, text};
 use crate::fleet::admits;
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
@@ -89,13 +90,18 @@ async fn take(
         .value(Column::LeaseOwner, text(params.owner))
         .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
+    if let Some(lost) = attempts::lost(job) {
+        transaction.execute(&lost).await?;
+    }
+    let attempt = attempts::begin(job, params.epoch, params.owner, facts.now);
+    let claimed = attempts::first(transaction, attempt, change).await?;
     // The row is locked: only a bug can make this fail.
-    let job = row::apply(transaction, &change)
-        .await?
-        .ok_or(JobRepoError::LeaseLost)?;
+    let claimed = claimed.ok_or(JobRepoError::LeaseLost)?;
+    let claimed = row::job(&claimed)?;
+    attempts::forget(transaction, job).await?;
     let lease = Lease {
-        job: job.id,
-        epoch: job.lease_epoch,
+        job: claimed.id,
+        epoch: claimed.lease_epoch,
     };
-    Ok(Claim::Claimed(lease, job))
+    Ok(Claim::Claimed(lease, claimed))
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::clock::UnixMillis;
 use crate::jobs::{
-    JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage, OutputResult, RenditionResult,
-    UnknownStatus, VideoJob,
+    Attempt, AttemptOutcome, JobError, JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage,
+    OutputResult, RenditionResult, UnknownStatus, VideoJob,
 };
 use crate::trace::TraceContext;
 
@@ -90,6 +90,32 @@ pub(super) mod outbox {
         pub refused_at: Option<i64>,
         pub refused_because: Option<String>,
         pub trace_context: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod attempt {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "videoframes_attempts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub job_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub epoch: i64,
+        pub generation: i32,
+        pub worker: String,
+        pub started_at: i64,
+        pub ended_at: Option<i64>,
+        pub outcome: Option<String>,
+        pub error_code: Option<String>,
+        pub error_message: Option<String>,
+        pub stages: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -201,6 +227,28 @@ impl TryFrom<outbox::Model> for OutboxMessage {
             body: row.body,
             trace: trace(row.trace_context.as_deref()),
         })
+    }
+}
+
+impl From<attempt::Model> for Attempt {
+    /// Converts what this version knows: a newer worker may have recorded unknown outcomes and stages.
+    fn from(row: attempt::Model) -> Self {
+        let epoch = LeaseEpoch(row.epoch);
+        let started_at = UnixMillis(row.started_at);
+        let stages = row.stages.as_deref().map(json::<Vec<Value>>);
+        let stages = stages.and_then(Result::ok).into_iter().flatten();
+        Self {
+            ended_at: row.ended_at.map(UnixMillis),
+            outcome: row.outcome.as_deref().and_then(AttemptOutcome::from_name),
+            error: row.error_code.map(|code| JobError {
+                code,
+                message: row.error_message.unwrap_or_default(),
+            }),
+            stages: stages
+                .filter_map(|stage| serde_json::from_value(stage).ok())
+                .collect(),
+            ..Self::new(epoch, small_count(row.generation), &row.worker, started_at)
+        }
     }
 }
 

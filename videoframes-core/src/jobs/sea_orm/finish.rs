@@ -1,8 +1,10 @@
 //! Makes jobs terminal, each with its notification.
 
-use sea_orm::sea_query::{Cond, Expr};
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::{Cond, Expr, UpdateStatement};
 use serde::Serialize;
 
+use super::attempts::{self, Ended};
 use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::restore::Checked;
@@ -22,6 +24,7 @@ pub(super) async fn finish(
     let (transaction, _) = checked.begin().await?;
     let end = End {
         guard: row::held_by(lease),
+        attempt: LastAttempt::Held(lease),
         outcome,
         crash_count: None,
         finished_at: None,
@@ -31,10 +34,36 @@ pub(super) async fn finish(
     Ok(job)
 }
 
+/// The attempt that ends with a job.
+enum LastAttempt<'a> {
+    /// The attempt of the lease holder, which ends the job.
+    Held(&'a Lease),
+    /// The attempt of a worker whose lease has expired, if the job has one.
+    Lost(&'a VideoJob),
+}
+
+impl LastAttempt<'_> {
+    /// Builds the end of the attempt, if there is one, with a job that ends at `now`.
+    fn end(&self, outcome: &Outcome, now: UnixMillis) -> Option<UpdateStatement> {
+        match self {
+            Self::Held(lease) => {
+                let ended = Ended {
+                    outcome: outcome.of_attempt(),
+                    error: outcome.error(),
+                    at: now.0.into(),
+                };
+                Some(attempts::end(lease, ended))
+            }
+            Self::Lost(before) => attempts::lost(before),
+        }
+    }
+}
+
 /// The end of a job.
 pub(super) struct End<'a> {
     /// Selects the row, if the job may end like this.
     guard: Cond,
+    attempt: LastAttempt<'a>,
     outcome: &'a Outcome,
     /// New number of crashes, if it changes.
     crash_count: Option<u32>,
@@ -44,7 +73,7 @@ pub(super) struct End<'a> {
 
 impl<'a> End<'a> {
     /// Returns the end of a locked job that no worker holds.
-    pub(super) fn of(job: &VideoJob, outcome: &'a Outcome, crash_count: u32) -> Self {
+    pub(super) fn of(job: &'a VideoJob, outcome: &'a Outcome, crash_count: u32) -> Self {
         let event = match outcome {
             Outcome::Completed(..) => JobEvent::Complete,
             Outcome::Failed(_) => JobEvent::Fail,
@@ -52,6 +81,7 @@ impl<'a> End<'a> {
         };
         Self {
             guard: row::unchanged(job, event),
+            attempt: LastAttempt::Lost(job),
             outcome,
             crash_count: Some(crash_count),
             finished_at: None,
@@ -74,16 +104,18 @@ impl<'a> End<'a> {
     ) -> Result<VideoJob, CallError> {
         let Self {
             guard,
+            attempt,
             outcome,
             crash_count,
             finished_at,
         } = self;
         let finished_at = finished_at.map_or_else(|| database.now(), |time| Expr::val(time.0));
-        let (status, error) = match outcome {
-            Outcome::Completed(..) => (JobStatus::Completed, None),
-            Outcome::Failed(error) => (JobStatus::Failed, Some(error)),
-            Outcome::Cancelled(error) => (JobStatus::Cancelled, Some(error)),
+        let status = match outcome {
+            Outcome::Completed(..) => JobStatus::Completed,
+            Outcome::Failed(_) => JobStatus::Failed,
+            Outcome::Cancelled(_) => JobStatus::Cancelled,
         };
+        let error = outcome.error();
         let part = |part: fn(&JobError) -> &str| error.map(|error| text(part(error)));
         let mut change = row::change(database, guard);
         row::clear_lease(&mut change)
@@ -110,7 +142,15 @@ impl<'a> End<'a> {
         let job = row::apply(transaction, &change)
             .await?
             .ok_or(JobRepoError::LeaseLost)?;
-        outbox::add(database, transaction, &[OutboxMessage::notification(&job)]).await?;
+        let message = outbox::insert(database, &[OutboxMessage::notification(&job)]);
+        match attempt.end(outcome, job.updated_at) {
+            Some(history) => {
+                attempts::first(transaction, history, message).await?;
+            }
+            None => {
+                transaction.execute(&message).await?;
+            }
+        }
         Ok(job)
     }
 }

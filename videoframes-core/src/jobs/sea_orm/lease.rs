@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 
+use super::attempts::{self, Ended};
 use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use super::restore::Checked;
 use super::row;
 use crate::database::{Database, text};
-use crate::jobs::{JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
+use crate::jobs::{AttemptOutcome, JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
 
 pub(super) async fn renew(
     database: &Database,
@@ -41,7 +41,8 @@ pub(super) async fn retry_later(
     error: &JobError,
     delay: Duration,
 ) -> Result<(), CallError> {
-    apply_silently(checked, &wait(&checked.database, lease, error, delay)).await
+    let change = wait(&checked.database, lease, error, delay);
+    give_up(checked, lease, change, AttemptOutcome::Retried, Some(error)).await
 }
 
 pub(super) async fn defer(
@@ -52,7 +53,7 @@ pub(super) async fn defer(
 ) -> Result<(), CallError> {
     let mut change = wait(&checked.database, lease, error, delay);
     change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    apply_silently(checked, &change).await
+    give_up(checked, lease, change, AttemptOutcome::Deferred, Some(error)).await
 }
 
 /// Builds the change after which a job waits for its next attempt.
@@ -71,13 +72,21 @@ pub(super) async fn release(checked: &Checked, lease: &Lease) -> Result<(), Call
     row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::Pending.as_str())
         .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
-    apply_silently(checked, &change).await
+    give_up(checked, lease, change, AttemptOutcome::Released, None).await
 }
 
-/// Applies a change without a message.
-async fn apply_silently(checked: &Checked, change: &UpdateStatement) -> Result<(), CallError> {
+/// Applies a change that gives up the lease, and ends the attempt.
+async fn give_up(
+    checked: &Checked,
+    lease: &Lease,
+    change: UpdateStatement,
+    outcome: AttemptOutcome,
+    error: Option<&JobError>,
+) -> Result<(), CallError> {
     let (transaction, _) = checked.begin().await?;
-    if transaction.query_one(change).await?.is_none() {
+    let at = checked.database.now();
+    let history = attempts::end(lease, Ended { outcome, error, at });
+    if attempts::first(&transaction, history, change).await?.is_none() {
         return Err(JobRepoError::LeaseLost.into());
     }
     transaction.commit().await?;

@@ -3,6 +3,7 @@
 //! Every change is one short transaction, with a guard on the row. Where the decision needs more than a
 //! guard, the transaction locks the row, applies the pure rules of `lease.rs`, and makes the guarded change.
 
+mod attempts;
 mod call_error;
 mod claim;
 mod entity;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::{
-    CommonTableExpression, Cond, Expr, ExprTrait, LockBehavior, LockType, OnConflict, Order, Query,
-    SelectStatement, WithClause,
+    CommonTableExpression, Cond, Expr, ExprTrait, InsertStatement, LockBehavior, LockType, OnConflict, Order,
+    Query, SelectStatement, WithClause,
 };
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Iterable, QueryResult};
 use uuid::Uuid;
@@ -23,32 +23,37 @@ pub(super) async fn add(
     messages: &[OutboxMessage],
 ) -> Result<(), DbErr> {
     for messages in messages.chunks(CHUNK) {
-        let mut insert = Query::insert()
-            .into_table(Entity)
-            .columns([
-                Column::Id,
-                Column::Destination,
-                Column::JobId,
-                Column::Body,
-                Column::CreatedAt,
-                Column::TraceContext,
-            ])
-            // An event with this identifier has been sent or will be.
-            .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
-            .to_owned();
-        for message in messages {
-            insert.values_panic([
-                message.id.into(),
-                message.destination.as_str().into(),
-                message.job.0.into(),
-                message.body.as_str().into(),
-                database.now(),
-                message.trace.as_ref().map(ToString::to_string).into(),
-            ]);
-        }
-        transaction.execute(&insert).await?;
+        transaction.execute(&insert(database, messages)).await?;
     }
     Ok(())
+}
+
+/// Builds the rows of a few messages.
+pub(super) fn insert(database: &Database, messages: &[OutboxMessage]) -> InsertStatement {
+    let mut insert = Query::insert()
+        .into_table(Entity)
+        .columns([
+            Column::Id,
+            Column::Destination,
+            Column::JobId,
+            Column::Body,
+            Column::CreatedAt,
+            Column::TraceContext,
+        ])
+        // An event with this identifier has been sent or will be.
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .to_owned();
+    for message in messages {
+        insert.values_panic([
+            message.id.into(),
+            message.destination.as_str().into(),
+            message.job.0.into(),
+            message.body.as_str().into(),
+            database.now(),
+            message.trace.as_ref().map(ToString::to_string).into(),
+        ]);
+    }
+    insert
 }
 
 pub(super) async fn take(

@@ -88,7 +88,8 @@ pub(super) async fn rebuild(
     };
     if let Some((result, finished_at)) = result {
         let outcome = Outcome::Completed(result.clone(), None);
-        let end = End::of(&row::job(&inserted)?, &outcome, 0);
+        let job = row::job(&inserted)?;
+        let end = End::of(&job, &outcome, 0);
         end.at(*finished_at).write(database, &transaction).await?;
     }
     transaction.commit().await?;

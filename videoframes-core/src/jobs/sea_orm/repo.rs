@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::call_error::CallError;
 use super::restore::Checked;
-use super::{claim, finish, lease, list, operator, outbox, read, rebuild, stats, submit, sweep};
+use super::{attempts, claim, finish, lease, list, operator, outbox, read, rebuild, stats, submit, sweep};
 use crate::clock::UnixMillis;
 use crate::database::{Database, within};
 use crate::jobs::{
-    Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage, JobProgress,
-    JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage, Outcome,
-    RefusedMessage, Renewal, RestoreMark, RestoreRow, Submitted, SweepTerms, Swept, Unfinished, VideoJob,
-    WorkHash,
+    Attempt, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
+    JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage,
+    Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, StageTime, Submitted, SweepTerms, Swept,
+    Unfinished, VideoJob, WorkHash,
 };
 
 /// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
@@ -98,6 +98,16 @@ impl JobRepo for SeaOrmJobRepo {
     async fn get(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
         self.call("read the job", read::get(&self.checked.database, job))
             .await
+    }
+
+    async fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, JobRepoError> {
+        let work = attempts::list(&self.checked.database, job);
+        self.call("read the attempts at the job", work).await
+    }
+
+    async fn record_stages(&self, lease: &Lease, stages: &[StageTime]) -> Result<(), JobRepoError> {
+        let work = attempts::record_stages(&self.checked.database, lease, stages);
+        self.call("record the stages of the attempt", work).await
     }
 
     async fn find(&self, prefix: &JobIdPrefix, limit: u32) -> Result<Vec<JobId>, JobRepoError> {

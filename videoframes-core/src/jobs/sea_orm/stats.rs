@@ -11,7 +11,7 @@ use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use crate::clock::UnixMillis;
 use crate::database::Database;
-use crate::jobs::{EndedJobs, JobStats, JobStatus, Unfinished};
+use crate::jobs::{EndedJobs, FailureCount, JobStats, JobStatus, Unfinished};
 
 pub(super) async fn unfinished(database: &Database) -> Result<Unfinished, CallError> {
     Ok(unfinished_and_wait(database).await?.0)
@@ -24,6 +24,7 @@ pub(super) async fn stats(database: &Database, windows: &[Duration]) -> Result<J
         oldest_wait,
         lease_owners: lease_owners(database).await?,
         ended: ended(database, windows).await?,
+        failures: failures(database, windows).await?,
     })
 }
 
@@ -116,4 +117,28 @@ async fn ended(database: &Database, windows: &[Duration]) -> Result<Vec<EndedJob
         }
     }
     Ok(ended)
+}
+
+/// Counts the failed jobs of the longest window by error code. The only condition is on the time, so that the query
+/// reads no more rows than [`ended`], whatever the planner knows about statuses.
+async fn failures(database: &Database, windows: &[Duration]) -> Result<Vec<FailureCount>, DbErr> {
+    let Some(longest) = windows.iter().max() else {
+        return Ok(Vec::new());
+    };
+    let counts = Query::select()
+        .column(Column::ErrorCode)
+        .expr_as(count(is(JobStatus::Failed)), "failed")
+        .from(Entity)
+        .and_where(col(Column::FinishedAt).gte(database.earlier(*longest)))
+        .group_by_col(Column::ErrorCode)
+        .to_owned();
+    let rows = database.reader().await?.query_all(&counts).await?;
+    let mut counts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // Completed jobs have no code.
+        if let Some(code) = row.try_get::<Option<String>>("", "error_code")? {
+            counts.push((code, number(row, "failed")?));
+        }
+    }
+    Ok(FailureCount::sorted(counts))
 }

@@ -1,5 +1,6 @@
 //! Conformance suite for [`JobRepo`](crate::jobs::JobRepo).
 
+mod attempts;
 mod claim;
 mod events;
 mod finish;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, about, cancelled, completed, failed, new_job,
 };
-use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStats};
+use crate::jobs::{Claim, ErrorCode, JobError, JobId, JobStats, Outcome};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     ended_jobs_are_counted_by_window(harness).await;
+    failures_are_counted_by_code(harness).await;
     unexpired_leases_are_counted(harness).await;
     the_oldest_wait_is_that_of_an_unclaimed_job(harness).await;
 }
@@ -48,6 +49,49 @@ async fn ended_jobs_are_counted_by_window(harness: &dyn JobRepoHarness) {
     on.advance(HOUR * 24).await;
     assert_eq!(counts().await, [(0, 0, 0); 3]);
     assert_eq!(stats(&on, &[]).await.ended, []);
+}
+
+async fn failures_are_counted_by_code(harness: &dyn JobRepoHarness) {
+    use ErrorCode::{DamagedVideo, EmptySource, NoSpace};
+    let on = Subject::fresh(harness).await;
+    let failures = async |windows: &[Duration]| {
+        let failures = stats(&on, windows).await.failures.into_iter();
+        failures
+            .map(|failure| (failure.code, failure.count))
+            .collect::<Vec<_>>()
+    };
+    let fail = async |key: &str, code| {
+        let (id, lease) = on.claimed(key).await;
+        on.finish(&lease, &Outcome::Failed(JobError::new(code, "ü")))
+            .await;
+        id
+    };
+    fail("old", NoSpace).await;
+    on.advance(HOUR * 2).await;
+    for (key, code) in [
+        ("a", NoSpace),
+        ("b", DamagedVideo),
+        ("c", EmptySource),
+        ("d", EmptySource),
+    ] {
+        fail(key, code).await;
+    }
+    let retried = fail("retried", DamagedVideo).await;
+    on.finish(&on.claimed("done").await.1, &completed("a.zip")).await;
+    on.finish(&on.claimed("gone").await.1, &cancelled()).await;
+    let (_, lease) = on.claimed("waits").await;
+    let given = on
+        .repo
+        .retry_later(&lease, &JobError::new(NoSpace, "full"), HOUR)
+        .await;
+    assert!(given.is_ok(), "{given:?}");
+    let count = |code: ErrorCode, count| (code.as_str().to_owned(), count);
+    let all = [count(DamagedVideo, 2), count(EmptySource, 2), count(NoSpace, 1)];
+    assert_eq!(failures(&[MINUTE, HOUR]).await, all);
+    on.repo.retry(retried).await.expect("retrying");
+    let day = [count(EmptySource, 2), count(NoSpace, 2), count(DamagedVideo, 1)];
+    assert_eq!(failures(&[HOUR * 24, HOUR]).await, day);
+    assert_eq!(failures(&[]).await, []);
 }
 
 async fn unexpired_leases_are_counted(harness: &dyn JobRepoHarness) {

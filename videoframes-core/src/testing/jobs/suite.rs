@@ -2,7 +2,7 @@
 
 use super::harness::JobRepoHarness;
 use super::{
-    claim, events, finish, lease, list, operator, outbox, restore, stats, submit, sweep, sweep_ends,
+    attempts, claim, events, finish, lease, list, operator, outbox, restore, stats, submit, sweep, sweep_ends,
 };
 
 /// Checks the contract of [`JobRepo`](crate::jobs::JobRepo). Needs a multi-threaded runtime, for real concurrency.
@@ -15,6 +15,7 @@ pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     claim::check(harness).await;
     lease::check(harness).await;
     finish::check(harness).await;
+    attempts::check(harness).await;
     operator::check(harness).await;
     list::check(harness).await;
     stats::check(harness).await;

@@ -143,7 +143,7 @@ export function job({ signal, id, setTitle }) {
     source.addEventListener("end", () => {
       source.close();
       if (stream === source) stream = null;
-      load().catch(gone);
+      load().catch((failure) => failure.status === 404 && gone(failure));
     });
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED || stream !== source) return;

@@ -70,6 +70,7 @@ export function jobs({ signal, query }) {
   let shown = [];
   let list;
   let generation = 0;
+  let drawn = 0;
   let searching = new AbortController();
 
   const all = selectable ? el("input", { type: "checkbox", "aria-label": "Select all shown jobs", onchange: () => {
@@ -160,20 +161,20 @@ export function jobs({ signal, query }) {
 
   async function load() {
     const mine = generation;
+    const fresh = drawn !== mine;
     try {
       await list.refresh();
+      if (fresh && list.sorted().length === 0 && list.hasMore()) {
+        setText(empty, "Searching older jobs…");
+        await list.more(searching.signal);
+      }
     } catch (error) {
+      // The filter has changed meanwhile: the next load has its own result.
       if (mine !== generation) return;
       throw error;
     }
     if (mine !== generation) return;
-    const fresh = empty.dataset.loaded !== String(mine);
-    if (fresh && list.sorted().length === 0 && list.hasMore()) {
-      setText(empty, "Searching older jobs…");
-      await list.more(searching.signal);
-      if (mine !== generation) return;
-    }
-    empty.dataset.loaded = String(mine);
+    drawn = mine;
     draw();
     if (fresh) setText(spoken, summary.textContent);
   }

@@ -101,12 +101,11 @@ export function submit({ signal }) {
   function add(files) {
     const room = MAX_FILES - lines.length;
     if (files.length > room) toast(`At most ${count(MAX_FILES)} files at a time.`, "bad");
-    for (const file of [...files].slice(0, room)) lines.push(fileLine(file, draw));
+    lines = [...lines, ...[...files].slice(0, room).map((file) => fileLine(file, draw))];
     draw();
   }
 
   function draw() {
-    // A line reports its first phase before `add` has appended it.
     for (const line of lines.filter((each) => each.state.phase === "removed")) line.node.remove();
     lines = lines.filter((each) => each.state.phase !== "removed");
     for (const line of lines) if (line.node.parentNode !== list) list.append(line.node);

@@ -25,9 +25,10 @@ export function filterForm(apply) {
   let filter = {};
   let timer = null;
   const change = (key, value) => {
-    filter = { ...filter, [key]: value };
-    if (!value) delete filter[key];
-    apply(filter);
+    clearTimeout(timer);
+    // Includes a text whose typing has not ended yet.
+    filter = { ...filter, text: text.value.trim(), source_prefix: prefix.value.trim(), [key]: value };
+    apply(Object.fromEntries(Object.entries(filter).filter(([, each]) => each)));
   };
   const later = (key, node) => {
     clearTimeout(timer);
@@ -59,8 +60,9 @@ export function filterForm(apply) {
     filter = { ...next };
     const chosen = new Set((next.status ?? "").split(","));
     for (const { box } of statuses) set(box, "checked", chosen.has(box.value));
-    if (document.activeElement !== text || !next.text) set(text, "value", next.text ?? "");
-    if (document.activeElement !== prefix || !next.source_prefix) set(prefix, "value", next.source_prefix ?? "");
+    // A space at the end of a text that is being typed stays.
+    if (text.value.trim() !== (next.text ?? "")) text.value = next.text ?? "";
+    if (prefix.value.trim() !== (next.source_prefix ?? "")) prefix.value = next.source_prefix ?? "";
     choose(code, next.error_code ?? "");
     choose(newer, next.newer_than ?? "");
     choose(older, next.older_than ?? "");

@@ -19,6 +19,7 @@ export function job({ signal, id, setTitle }) {
   let stream = null;
   let fallback = null;
   let seen = "";
+  let version = 0;
 
   const title = el("h1", { tabindex: "-1" }, "Job");
   const status = el("span", { class: "status-line" });
@@ -91,11 +92,11 @@ export function job({ signal, id, setTitle }) {
     attempts.tick();
   }
 
-  // Accepts a job from any source. An answer that was overtaken by a newer event is dropped.
+  // Shows a job from any source.
   function accept(next) {
     if (!next || typeof next !== "object") return;
-    if (current && String(next.updated_at) < String(current.updated_at)) return;
     current = next;
+    version += 1;
     if (content !== node.lastChild || !content.contains(layout)) replace(content, layout);
     const name = videoName(next.source);
     if (title.textContent !== plain(name)) replace(title, outside(name));
@@ -117,7 +118,11 @@ export function job({ signal, id, setTitle }) {
   }
 
   async function load() {
-    accept(await api.get(["jobs", id], { signal }));
+    const before = version;
+    const answer = await api.get(["jobs", id], { signal });
+    if (version === before) accept(answer);
+    // An event overtook the answer: the event is newer, and only the history is used.
+    else if (Array.isArray(answer?.history)) attempts.update(answer.history);
   }
 
   function unfollow() {

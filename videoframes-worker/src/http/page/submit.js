@@ -6,7 +6,7 @@ import { bytes, count, percent, plural } from "./format.js";
 import { showProblem, toast } from "./notice.js";
 import { messageOf, requestForm } from "./request.js";
 import { session } from "./session.js";
-import { jobLink } from "./terms.js";
+import { encode, jobLink } from "./terms.js";
 
 const CONCURRENT = 2;
 const MAX_FILES = 500;
@@ -61,8 +61,8 @@ function fileLine(file, onchange) {
         }
         phase("submitting", "submitting…");
         const job = await api.post(["jobs"], { ...message, source: state.source }, { headers: key ? { "Idempotency-Key": key } : {} });
-        phase("submitted", "submitted as");
-        replace(link, jobLink(job.id, job.source), " ");
+        phase("submitted", "submitted");
+        replace(link, el("a", { href: `#/jobs/${encode(job.id)}`, "aria-label": `View the job of ${plain(file.name)}` }, "View job"));
       } catch (error) {
         if (error.name === "AbortError") phase("waiting", `${bytes(file.size)}, upload cancelled`);
         else phase("failed", plain(error.message), "error-text");

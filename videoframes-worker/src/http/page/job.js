@@ -144,6 +144,11 @@ export function job({ signal, id, setTitle }) {
       } catch {
         // The next event has the whole job again.
       }
+      // The server ends the stream too; without this, a proxy that drops the last event would cause endless reconnections.
+      if (current && !isActive(current)) {
+        source.close();
+        if (stream === source) stream = null;
+      }
     });
     source.addEventListener("end", () => {
       source.close();

@@ -97,7 +97,7 @@ pub const CODES: &[Code] = &[
     code(JOB, WORKER, "job failed, or is in the wrong state"),
     code(UNAVAILABLE, WORKER, "database, store or queue unavailable"),
     code(SCHEMA, WORKER, "database schema of another version"),
-    code(CONFLICT, WORKER, "idempotency key of another request"),
+    code(CONFLICT, WORKER, "idempotency key or token name is taken"),
     code(DIFFERS, WORKER, "a check found differences"),
     code(CANCELLED, BOTH, "cancelled"),
 ];

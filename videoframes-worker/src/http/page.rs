@@ -11,7 +11,35 @@ use super::problem::Problem;
 /// The document of the page.
 const INDEX: &str = include_str!("page/index.html");
 /// The other files of the page, by name.
-const ASSETS: &[(&str, &str)] = &[];
+const ASSETS: &[(&str, &str)] = &[
+    ("api.js", include_str!("page/api.js")),
+    ("app.css", include_str!("page/app.css")),
+    ("app.js", include_str!("page/app.js")),
+    ("attempts.js", include_str!("page/attempts.js")),
+    ("bulk.js", include_str!("page/bulk.js")),
+    ("dead-letters.js", include_str!("page/dead-letters.js")),
+    ("dom.js", include_str!("page/dom.js")),
+    ("facts.js", include_str!("page/facts.js")),
+    ("favicon.svg", include_str!("page/favicon.svg")),
+    ("filters.js", include_str!("page/filters.js")),
+    ("format.js", include_str!("page/format.js")),
+    ("frames.js", include_str!("page/frames.js")),
+    ("job.js", include_str!("page/job.js")),
+    ("jobs.js", include_str!("page/jobs.js")),
+    ("listing.js", include_str!("page/listing.js")),
+    ("notice.js", include_str!("page/notice.js")),
+    ("overview.js", include_str!("page/overview.js")),
+    ("poll.js", include_str!("page/poll.js")),
+    ("progress.js", include_str!("page/progress.js")),
+    ("request.js", include_str!("page/request.js")),
+    ("results.js", include_str!("page/results.js")),
+    ("router.js", include_str!("page/router.js")),
+    ("session.js", include_str!("page/session.js")),
+    ("storyboard.js", include_str!("page/storyboard.js")),
+    ("submit.js", include_str!("page/submit.js")),
+    ("terms.js", include_str!("page/terms.js")),
+    ("theme.js", include_str!("page/theme.js")),
+];
 
 pub(super) async fn index(headers: HeaderMap) -> Response {
     file("index.html", INDEX, &headers)
@@ -34,8 +62,7 @@ fn file(name: &str, content: &'static str, headers: &HeaderMap) -> Response {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
-        Some("json") => "application/json",
-        _ => "application/octet-stream",
+        _ => "application/json",
     };
     let etag = format!("\"{}\"", &digest::sha256(content.as_bytes())[..16]);
     let is_known = headers
@@ -52,4 +79,30 @@ fn file(name: &str, content: &'static str, headers: &HeaderMap) -> Response {
         headers.insert(header::ETAG, etag);
     }
     response
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "index.html")
+            .collect();
+        files.sort();
+        let served: Vec<&str> = ASSETS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(files, served);
+        for (name, content) in ASSETS {
+            assert!(
+                !content.contains("innerHTML") && !content.contains("eval("),
+                "{name}"
+            );
+        }
+        assert!(!INDEX.contains("<script>") && !INDEX.contains("style="));
+    }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn list(
         let messages = letters.list(limit).await?;
         Ok(List { messages, depth })
     };
-    api.with_dead_letters(read).await.map(Json)
+    api.on_dead_letter_messages(read).await.map(Json)
 }
 
 pub(crate) async fn redrive(
@@ -67,16 +67,16 @@ pub(crate) async fn redrive(
     }
     let subject = format!("{} dead-letter messages", request.ids.len());
     let redrive = async move |letters: &DeadLetters| letters.redrive(request.ids).await;
-    let redriven = api.with_dead_letters(redrive).await?;
+    let redriven = api.on_dead_letter_messages(redrive).await?;
     actor.changed("redrive", &subject);
     Ok(Json(redriven))
 }
 
 impl Api {
-    /// Works on the dead-letter messages, one request at a time.
+    /// Calls `work` with the queue of dead-letter messages, for one request at a time.
     ///
     /// The futures of these rare operations cannot move between threads.
-    async fn with_dead_letters<T: Send + 'static>(
+    async fn on_dead_letter_messages<T: Send + 'static>(
         &self,
         work: impl AsyncFnOnce(&DeadLetters) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Problem> {

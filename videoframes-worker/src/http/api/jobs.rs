@@ -12,6 +12,7 @@ use super::Api;
 use super::extract::{JobInPath, Params};
 use super::filter::{FilterFields, Position};
 use crate::http::problem::Problem;
+use crate::jobs::JobDetails;
 
 /// Default and maximum number of jobs of a list.
 const LIMITS: [u32; 2] = [50, 200];
@@ -80,8 +81,10 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(api): State<Arc<Api>>,
     JobInPath(id): JobInPath,
-) -> Result<Json<VideoJob>, Problem> {
-    api.job(id).await.map(Json)
+) -> Result<Json<JobDetails>, Problem> {
+    let job = api.job(id).await?;
+    let history = api.repo().await?.attempts(id).await?;
+    Ok(Json(JobDetails { job, history }))
 }
 
 impl Api {

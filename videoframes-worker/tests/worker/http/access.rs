@@ -101,7 +101,7 @@ fn tokens_end_by_revocation_and_expiry() {
         "{table}"
     );
     let taken = place.output(&["token", "create", "--name", "ci"]);
-    assert_eq!(taken.status.code(), Some(9), "{taken:?}");
+    assert_eq!(taken.status.code(), Some(23), "{taken:?}");
     place.stdout(&["token", "revoke", "ci"]);
     wait("the token is revoked", || {
         bearer.get("/session").status == StatusCode::UNAUTHORIZED

@@ -65,13 +65,17 @@ fn a_client_is_limited_in_its_requests_per_second() {
 #[test]
 fn a_stopped_worker_ends_its_connections() {
     let place = Place::sqlite();
+    let (mut worker, client) = open(&place, &[]);
+    place.stdout(&["pause"]);
     let id = place.submit(video::short(), &[]);
-    let (mut worker, client) = open(&place, &[("VF_FAULT", "extracting=block"), ("VF_GRACE", "2s")]);
     let follower = {
         let (client, id) = (client.clone(), id.clone());
         std::thread::spawn(move || client.events(&id))
     };
-    place.wait_for(&id, |job| job["stage"] == "extract");
+    let opened = std::time::Instant::now();
+    wait("the follower is connected", || {
+        opened.elapsed() > Duration::from_millis(500)
+    });
     worker.signal("TERM");
     assert!(worker.wait().success());
     let events = follower.join().unwrap();

@@ -90,9 +90,14 @@ fn failed_jobs_are_found_and_retried_together() {
 #[test]
 fn a_job_in_progress_is_cancelled_and_retried() {
     let place = Place::sqlite();
-    place.put("v.mp4", &std::fs::read(crate::video::short()).unwrap());
-    let (worker, client) = open(&place, &[("VF_FAULT", "extracting=block")]);
-    let id = submit(&client, "v.mp4", ["one".to_owned()].into_iter()).remove(0);
+    place.put("v.mp4", &std::fs::read(crate::video::long()).unwrap());
+    let (worker, client) = open(&place, &[]);
+    let request =
+        json!({"source": {"key": "v.mp4"}, "selection": {"all": true}, "picture": {"format": "png"}});
+    let id = client.post("/jobs", &request).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = format!("/jobs/{id}");
     wait("the job is in progress", || {
         client.get(&path).json()["stage"] == "extract"
@@ -272,6 +277,7 @@ fn invalid_bodies_name_the_mistake() {
 fn dead_letter_messages_are_listed_and_redriven() {
     for kind in EVERYWHERE {
         let Some(place) = Place::of(kind) else { continue };
+        place.stdout(&["migrate", "up"]);
         place.send("<script>alert(1)</script>");
         let (_worker, client) = open(&place, &[]);
         let mut listed = Value::Null;

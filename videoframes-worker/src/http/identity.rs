@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use serde::Serialize;
 use videoframes_core::access::{Scope, Scopes, TokenName};
@@ -11,9 +12,22 @@ use videoframes_core::jobs::JobId;
 
 use super::problem::Problem;
 
-/// The address of the peer of a connection.
+/// Header in which proxies name their clients.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The address of a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(super) IpAddr);
+
+impl Peer {
+    /// Returns the client of a trusted proxy: the last address that the proxy added to `X-Forwarded-For`. Earlier
+    /// addresses come from the client.
+    pub(super) fn forwarded(headers: &HeaderMap) -> Option<Self> {
+        let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+        let address = last.rsplit(',').next()?.trim();
+        address.parse().ok().map(Self)
+    }
+}
 
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,5 +108,29 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Self>().copied();
         peer.ok_or_else(|| Problem::bad_request("the request has no peer"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_forge_its_address() {
+        for (values, expected) in [
+            (&["192.0.2.1"][..], Some("192.0.2.1")),
+            (&["198.51.100.7, 192.0.2.1"], Some("192.0.2.1")),
+            (&["198.51.100.7", "2001:db8::1"], Some("2001:db8::1")),
+            (&["192.0.2.1, unknown"], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(FORWARDED_FOR, value.parse().unwrap());
+            }
+            let found = Peer::forwarded(&headers).map(|Peer(address)| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{values:?}");
+        }
     }
 }

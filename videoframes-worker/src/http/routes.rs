@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use videoframes_core::access::Scope;
 
@@ -132,18 +132,22 @@ async fn never_cached(request: Request, next: Next) -> Response {
 }
 
 /// Checks the site and the rate of every request.
-async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let checked = api
-        .guard
-        .check(request.method(), request.uri(), request.headers())
-        .and_then(|()| match request.extensions().get::<Peer>() {
-            Some(Peer(peer)) => api.rate.check(*peer),
-            None => Err(Problem::bad_request("the request has no peer")),
-        });
-    match checked {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
+async fn check(
+    State(api): State<Arc<Api>>,
+    Peer(peer): Peer,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    api.guard
+        .check(request.method(), request.uri(), request.headers())?;
+    let forwarded = match api.behind_proxy {
+        true => Peer::forwarded(request.headers()),
+        false => None,
+    };
+    let Peer(client) = forwarded.unwrap_or(Peer(peer));
+    api.rate.check(client)?;
+    request.extensions_mut().insert(Peer(client));
+    Ok(next.run(request).await)
 }
 
 /// Authenticates the sender, and requires the scope.

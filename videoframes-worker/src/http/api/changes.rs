@@ -112,6 +112,7 @@ impl Api {
     async fn change_one(&self, actor: &Actor, id: JobId, change: Change) -> Result<Json<VideoJob>, Problem> {
         let job = change_job(&*self.repo().await?, id, change).await?;
         let job = job.ok_or_else(|| Problem::no_job(id))?;
+        self.lists.forget();
         actor.changed_job(name(change), id);
         if change == Change::Retry {
             self.relay();
@@ -122,6 +123,7 @@ impl Api {
     async fn hold(&self, actor: &Actor, id: JobId, hold: Hold) -> Result<Json<VideoJob>, Problem> {
         let job = self.repo().await?.hold(id, hold).await?;
         let job = job.ok_or_else(|| Problem::no_job(id))?;
+        self.lists.forget();
         let action = match hold {
             Hold::Keep => "keep",
             Hold::Release => "release",
@@ -153,6 +155,7 @@ impl Api {
         drop(repo);
         // Also after an error in the middle.
         if tally.total() > 0 {
+            self.lists.forget();
             actor.changed(name(change), &tally.summary(change));
             if change == Change::Retry {
                 self.relay();

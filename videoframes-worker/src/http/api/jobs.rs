@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use videoframes_core::jobs::{JobId, VideoJob};
+use videoframes_core::jobs::{JobId, JobPage, VideoJob};
 
 use super::Api;
 use super::extract::{JobInPath, Params};
@@ -29,7 +31,7 @@ pub(crate) struct PageParams {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct JobList {
+struct JobList {
     jobs: Vec<VideoJob>,
     unreadable: Vec<Unreadable>,
     /// Position of the next list.
@@ -44,10 +46,11 @@ struct Unreadable {
 
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
+    uri: Uri,
     Params(fields): Params<FilterFields>,
     Params(page): Params<PageParams>,
     Params(all): Params<BTreeMap<String, String>>,
-) -> Result<Json<JobList>, Problem> {
+) -> Result<Response, Problem> {
     let is_known =
         |name: &String| FilterFields::NAMES.contains(&name.as_str()) || PAGE_PARAMS.contains(&name.as_str());
     if let Some(unknown) = all.keys().find(|name| !is_known(name)) {
@@ -63,19 +66,22 @@ pub(crate) async fn list(
     let after = after.map(str::parse::<Position>).transpose()?;
     let mut filter = fields.filter()?.limit(limit);
     filter.after = after.map(|Position(cursor)| cursor);
-    let page = api.repo().await?.list(&filter).await?;
-    Ok(Json(JobList {
-        jobs: page.jobs,
-        unreadable: page
-            .unreadable
-            .into_iter()
-            .map(|job| Unreadable {
-                id: job.id,
-                reason: job.reason,
-            })
-            .collect(),
-        next: page.next.map(|cursor| Position(cursor).to_string()),
-    }))
+    let read = async { Ok(JobList::from(api.repo().await?.list(&filter).await?)) };
+    api.lists.get(uri.query().unwrap_or_default(), read).await
+}
+
+impl From<JobPage> for JobList {
+    fn from(page: JobPage) -> Self {
+        let unreadable = page.unreadable.into_iter().map(|job| Unreadable {
+            id: job.id,
+            reason: job.reason,
+        });
+        Self {
+            jobs: page.jobs,
+            unreadable: unreadable.collect(),
+            next: page.next.map(|cursor| Position(cursor).to_string()),
+        }
+    }
 }
 
 pub(crate) async fn show(

@@ -1,5 +1,6 @@
 //! The handlers of the API.
 
+mod cached;
 pub(super) mod changes;
 pub(super) mod dead_letters;
 pub(super) mod events;
@@ -27,9 +28,9 @@ use videoframes_core::fleet::SeaOrmFleet;
 use videoframes_core::jobs::JobRepo;
 use videoframes_core::storage::Stores;
 
+use self::cached::Answers;
 use self::feed::JobFeed;
 use self::results::Archives;
-use self::statistics::Statistics;
 use super::authenticate::{Authenticator, TokenAuthenticator};
 use super::guard::Guard;
 use super::problem::Problem;
@@ -43,6 +44,10 @@ use crate::queues::Queues;
 const QUERIES: usize = 3;
 /// Maximum time that a request waits for its query to start.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
+/// Time for which clients share a list.
+const LIST_FRESH: Duration = Duration::from_secs(1);
+/// Time for which clients share statistics, which cost more.
+const STATISTICS_FRESH: Duration = Duration::from_secs(3);
 /// Maximum number of uploads at once, each of which buffers parts in memory.
 const UPLOADS: usize = 4;
 
@@ -71,6 +76,8 @@ pub(crate) struct Api {
     pub(super) authenticator: Authenticator,
     pub(super) guard: Guard,
     pub(super) rate: RateLimit,
+    /// Whether all clients connect through a proxy that is trusted.
+    pub(super) behind_proxy: bool,
     /// Whether clients connect by TLS.
     is_secure: bool,
     repo: Arc<dyn JobRepo>,
@@ -82,7 +89,8 @@ pub(crate) struct Api {
     queues: Queues,
     dead_letters: Arc<Mutex<DeadLetters>>,
     archives: Archives,
-    statistics: Statistics,
+    lists: Answers,
+    statistics: Answers,
     feed: JobFeed,
     max_upload: u64,
     deadline: Duration,
@@ -109,6 +117,7 @@ impl Api {
             },
             authenticator,
             rate: RateLimit::new(settings.rate),
+            behind_proxy: settings.behind_proxy,
             is_secure: settings.tls.is_some() || settings.behind_proxy,
             feed: JobFeed::new(Arc::clone(&parts.repo), Arc::clone(&queries), stop.clone()),
             queries,
@@ -120,7 +129,8 @@ impl Api {
             queues: parts.queues,
             dead_letters: Arc::new(Mutex::new(parts.dead_letters)),
             archives: Archives::default(),
-            statistics: Statistics::default(),
+            lists: Answers::new(LIST_FRESH),
+            statistics: Answers::new(STATISTICS_FRESH),
             max_upload: parts.max_upload,
             deadline: parts.deadline,
             lease: parts.lease,

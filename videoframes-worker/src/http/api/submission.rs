@@ -59,6 +59,7 @@ pub(crate) async fn submit(
     };
     let submitted = submitted.instrument(span).await?;
     if submitted.created {
+        api.lists.forget();
         actor.changed_job("submit", submitted.id);
         api.relay();
     }

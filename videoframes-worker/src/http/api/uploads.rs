@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,6 +26,8 @@ use crate::objects::Objects;
 
 /// Maximum time in which a client sends nothing.
 const STALL: Duration = Duration::from_secs(60);
+/// Number of bytes per write to the store.
+const WRITE: usize = 1 << 20;
 /// Validity of a presigned upload.
 const PRESIGNED: Duration = Duration::from_secs(3600);
 /// Header with the expected checksum of the body (RFC 9530).
@@ -122,17 +125,15 @@ fn content_digest(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Copies the body, and returns its size and SHA-256.
 async fn copy(mut body: BodyDataStream, sink: &mut dyn Sink, max: u64) -> Result<(u64, String), Problem> {
     let mut checksum = Checksum::default();
-    let mut size = 0;
+    let (mut size, mut buffer) = (0, BytesMut::new());
     loop {
         let next = tokio::time::timeout(STALL, body.next()).await;
         let stalled = |_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "stalled",
-                "the client sent nothing for 60 s",
-            )
+            let detail = "the client sent nothing for 60 s";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "stalled", detail)
         };
         let Some(chunk) = next.map_err(stalled)? else {
+            sink.write(buffer.freeze()).await?;
             return Ok((size, checksum.finish().sha256));
         };
         let chunk = chunk.map_err(|_| Problem::bad_request("the body ended early"))?;
@@ -141,7 +142,10 @@ async fn copy(mut body: BodyDataStream, sink: &mut dyn Sink, max: u64) -> Result
             return Err(too_large(max));
         }
         checksum.update(&chunk);
-        sink.write(chunk).await?;
+        buffer.extend_from_slice(&chunk);
+        if buffer.len() >= WRITE {
+            sink.write(buffer.split().freeze()).await?;
+        }
     }
 }
 

@@ -54,8 +54,9 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         return Ok(ExitCode::SUCCESS);
     };
     machine.ops.complete_startup();
+    let serving = stop.child_token();
     let http = match http {
-        Some(port) => Some(serve_http(port, &config, &place, &queues, &stop).await?),
+        Some(port) => Some(serve_http(port, &config, &place, &queues, &serving).await?),
         None => None,
     };
     let workspace = &machine.workspace;
@@ -101,6 +102,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         .map(|protection| tokio::spawn(protection.run(machine.monitor, protected.clone())));
     Processor::new(parts, config.processor).run(until, &stop).await;
     protected.cancel();
+    serving.cancel();
     if let Some(protection) = protection {
         // Its requests have a timeout.
         let _ = protection.await;

@@ -1,14 +1,13 @@
 //! Authentication by access tokens.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use tokio::sync::Mutex;
 use videoframes_core::access::{AccessToken, SeaOrmTokens, TokenHash, TokenRegistry, TokenSecret};
 
-use super::identity::{Identity, Mode};
+use super::identity::{Identity, Mode, Peer};
 use super::problem::Problem;
 use super::rate::RateLimit;
 
@@ -38,19 +37,19 @@ impl Authenticator {
     }
 
     /// Returns the sender of a request with these headers.
-    pub(super) async fn identify(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Identity, Problem> {
+    pub(super) async fn identify(&self, headers: &HeaderMap, peer: Peer) -> Result<Identity, Problem> {
         let tokens = match self {
             Self::Open => return Ok(Identity::open()),
             Self::Tokens(tokens) => tokens,
         };
-        let presented = presented(headers).ok_or_else(|| {
+        let presented = presented(headers, tokens.cookie).ok_or_else(|| {
             Problem::unauthorized("an access token is required: Authorization: Bearer vft_…")
         })?;
         tokens.verify(presented, peer).await
     }
 
     /// Returns the holder of a secret, if the port uses tokens.
-    pub(super) async fn verify(&self, secret: &str, peer: IpAddr) -> Result<Identity, Problem> {
+    pub(super) async fn verify(&self, secret: &str, peer: Peer) -> Result<Identity, Problem> {
         match self {
             Self::Open => Ok(Identity::open()),
             Self::Tokens(tokens) => tokens.verify(secret, peer).await,
@@ -62,41 +61,43 @@ impl Authenticator {
 #[derive(Debug)]
 pub(super) struct TokenAuthenticator {
     registry: SeaOrmTokens,
-    verified: Mutex<HashMap<TokenHash, (AccessToken, Instant)>>,
-    /// Limit for tokens that are not remembered: each costs a query.
+    /// Name of the cookie of a session.
+    cookie: &'static str,
+    /// Tokens that were valid, with the time of their last verification. One query at a time verifies a token.
+    known: Mutex<HashMap<TokenHash, (AccessToken, Instant)>>,
+    /// Limit for tokens that were never valid: each costs a query.
     unknown: RateLimit,
 }
 
 impl TokenAuthenticator {
-    pub(super) fn new(registry: SeaOrmTokens) -> Self {
+    pub(super) fn new(registry: SeaOrmTokens, is_secure: bool) -> Self {
         Self {
             registry,
-            verified: Mutex::default(),
+            cookie: COOKIES[usize::from(is_secure)],
+            known: Mutex::default(),
             unknown: RateLimit::new(UNKNOWN_PER_SECOND.try_into().unwrap_or(std::num::NonZeroU32::MIN)),
         }
     }
 
-    async fn verify(&self, secret: &str, peer: IpAddr) -> Result<Identity, Problem> {
+    async fn verify(&self, secret: &str, peer: Peer) -> Result<Identity, Problem> {
         let invalid = || Problem::unauthorized("the access token is unknown, revoked or expired");
         let secret: TokenSecret = secret.parse().map_err(|_| invalid())?;
         let hash = secret.hash();
-        if let Some(token) = self.remembered(&hash) {
-            return Ok(token.into());
+        let mut known = self.known.lock().await;
+        match known.get(&hash) {
+            Some((token, at)) if at.elapsed() < VERIFIED => return Ok(token.clone().into()),
+            Some(_) => {}
+            None => self.unknown.check(peer)?,
         }
-        self.unknown.check(peer)?;
-        let token = self.registry.verify(&hash).await?.ok_or_else(invalid)?;
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.retain(|_, (_, at)| at.elapsed() < VERIFIED);
-        if verified.len() < REMEMBERED {
-            verified.insert(hash, (token.clone(), Instant::now()));
+        let Some(token) = self.registry.verify(&hash).await? else {
+            known.remove(&hash);
+            return Err(invalid());
+        };
+        if known.len() >= REMEMBERED && !known.contains_key(&hash) {
+            known.clear();
         }
+        known.insert(hash, (token.clone(), Instant::now()));
         Ok(token.into())
-    }
-
-    fn remembered(&self, hash: &TokenHash) -> Option<AccessToken> {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        let (token, at) = verified.get(hash)?;
-        (at.elapsed() < VERIFIED).then(|| token.clone())
     }
 }
 
@@ -111,7 +112,7 @@ impl From<AccessToken> for Identity {
 }
 
 /// Returns the secret in the headers of a request: of the bearer token, else of the cookie.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
@@ -121,17 +122,15 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    pairs.find_map(|(name, value)| COOKIES.contains(&name).then_some(value))
+    pairs.find_map(|(name, value)| (name == cookie).then_some(value))
 }
 
 /// Returns the cookie of a session: inaccessible to scripts, and never sent by other sites.
 ///
 /// The value is empty at the end of a session. `is_secure` tells whether clients connect by TLS.
 pub(super) fn cookie(secret: Option<&TokenSecret>, is_secure: bool) -> Option<HeaderValue> {
-    let (name, secure) = match is_secure {
-        true => (COOKIES[1], "; Secure"),
-        false => (COOKIES[0], ""),
-    };
+    let name = COOKIES[usize::from(is_secure)];
+    let secure = if is_secure { "; Secure" } else { "" };
     let (value, age) = match secret {
         Some(secret) => (secret.reveal(), ""),
         None => ("", "; Max-Age=0"),
@@ -155,18 +154,18 @@ mod tests {
             ("authorization", "Basic dXNlcjpw", None),
             ("authorization", "vft_a", None),
             ("cookie", "a=b; vf_session=vft_a; c=d", Some("vft_a")),
-            ("cookie", "__Host-vf_session=vft_a", Some("vft_a")),
+            ("cookie", "__Host-vf_session=vft_a", None),
             ("cookie", "xvf_session=vft_a", None),
             ("cookie", "", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            assert_eq!(presented(&headers), expected, "{name}: {value}");
+            assert_eq!(presented(&headers, COOKIES[0]), expected, "{name}: {value}");
         }
         let mut both = HeaderMap::new();
         both.insert("authorization", "Basic x".parse().unwrap());
         both.insert("cookie", "vf_session=vft_a".parse().unwrap());
-        assert_eq!(presented(&both), None, "the header has precedence");
+        assert_eq!(presented(&both, COOKIES[0]), None, "the header has precedence");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who sent a request, and what the sender may do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -20,12 +20,22 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(crate) struct Peer(pub(super) IpAddr);
 
 impl Peer {
+    /// Returns the network of the client, for limits: a host with IPv6 usually has a whole /64.
+    pub(super) fn network(self) -> IpAddr {
+        match self.0.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        }
+    }
+
     /// Returns the client of a trusted proxy: the last address that the proxy added to `X-Forwarded-For`. Earlier
     /// addresses come from the client.
     pub(super) fn forwarded(headers: &HeaderMap) -> Option<Self> {
         let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
         let address = last.rsplit(',').next()?.trim();
-        address.parse().ok().map(Self)
+        // Some proxies add the port.
+        let with_port = || address.parse::<SocketAddr>().ok().map(|address| address.ip());
+        address.parse().ok().or_else(with_port).map(Self)
     }
 }
 
@@ -117,11 +127,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_are_per_network() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(
+                Peer(address.parse().unwrap()).network(),
+                expected.parse::<IpAddr>().unwrap()
+            );
+        }
+    }
+
+    #[test]
     fn a_client_cannot_forge_its_address() {
         for (values, expected) in [
             (&["192.0.2.1"][..], Some("192.0.2.1")),
             (&["198.51.100.7, 192.0.2.1"], Some("192.0.2.1")),
             (&["198.51.100.7", "2001:db8::1"], Some("2001:db8::1")),
+            (&["198.51.100.7, 192.0.2.1:5678"], Some("192.0.2.1")),
+            (&["[2001:db8::1]:5678"], Some("2001:db8::1")),
             (&["192.0.2.1, unknown"], None),
             (&[], None),
         ] {

@@ -67,6 +67,11 @@ impl Problem {
         Self::not_found(format!("job {id} does not exist"))
     }
 
+    /// A client that sends its body too slowly.
+    pub(super) fn stalled(detail: &'static str) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "stalled", detail)
+    }
+
     pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
@@ -162,9 +167,11 @@ impl From<ReadArchiveError> for Problem {
     }
 }
 
+/// The client is not authenticated yet, and learns nothing about the database.
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
-        Self::outage(&error)
+        tracing::warn!(error = &error as &dyn Error, "failed to verify an access token");
+        Self::unavailable("failed to verify the access token")
     }
 }
 

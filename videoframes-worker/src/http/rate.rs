@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
+use super::identity::Peer;
 use super::problem::Problem;
 
 /// Factor by which a burst exceeds the requests of a second.
@@ -32,7 +33,7 @@ impl RateLimit {
     }
 
     /// Counts a request of a client; fails if the client exceeds the limit.
-    pub(super) fn check(&self, client: IpAddr) -> Result<(), Problem> {
+    pub(super) fn check(&self, client: Peer) -> Result<(), Problem> {
         if self
             .requests
             .fetch_add(1, Ordering::Relaxed)
@@ -40,7 +41,7 @@ impl RateLimit {
         {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&client).map_err(|refused| {
+        self.limiter.check_key(&client.network()).map_err(|refused| {
             let wait = refused.wait_time_from(DefaultClock::default().now());
             let seconds = u32::try_from(wait.as_secs())
                 .unwrap_or(u32::MAX)
@@ -59,7 +60,7 @@ mod tests {
     #[test]
     fn each_client_has_its_own_limit() {
         let limit = RateLimit::new(NonZeroU32::MIN);
-        let [one, other]: [IpAddr; 2] = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+        let [one, other] = ["192.0.2.1", "2001:db8::1"].map(|ip| Peer(ip.parse().unwrap()));
         for _ in 0..BURST {
             assert!(limit.check(one).is_ok());
         }

@@ -134,7 +134,7 @@ async fn never_cached(request: Request, next: Next) -> Response {
 /// Checks the site and the rate of every request.
 async fn check(
     State(api): State<Arc<Api>>,
-    Peer(peer): Peer,
+    peer: Peer,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -144,16 +144,16 @@ async fn check(
         true => Peer::forwarded(request.headers()),
         false => None,
     };
-    let Peer(client) = forwarded.unwrap_or(Peer(peer));
+    let client = forwarded.unwrap_or(peer);
     api.rate.check(client)?;
-    request.extensions_mut().insert(Peer(client));
+    request.extensions_mut().insert(client);
     Ok(next.run(request).await)
 }
 
 /// Authenticates the sender, and requires the scope.
 async fn allow(
     State((api, scope)): State<(Arc<Api>, Scope)>,
-    Peer(peer): Peer,
+    peer: Peer,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {

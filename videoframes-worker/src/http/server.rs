@@ -135,7 +135,7 @@ impl Server {
     async fn answer(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _slot: OwnedSemaphorePermit) {
         let _counted = match &self.addresses {
             None => None,
-            Some(addresses) => match addresses.count(peer.ip()) {
+            Some(addresses) => match addresses.count(Peer(peer.ip()).network()) {
                 Some(counted) => Some(counted),
                 None => return,
             },

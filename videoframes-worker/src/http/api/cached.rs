@@ -26,6 +26,13 @@ pub(super) struct Answers {
 #[derive(Debug, Default)]
 struct Entry(tokio::sync::Mutex<Option<(Instant, Bytes)>>);
 
+impl Entry {
+    fn is_fresh(&self, fresh: Duration) -> bool {
+        let answer = self.0.try_lock();
+        answer.is_ok_and(|answer| answer.as_ref().is_some_and(|(at, _)| at.elapsed() < fresh))
+    }
+}
+
 impl Answers {
     pub(super) fn new(fresh: Duration) -> Self {
         Self {
@@ -62,6 +69,8 @@ impl Answers {
 
     fn entry(&self, request: &str) -> Arc<Entry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Answers that are read right now are locked.
+        entries.retain(|_, entry| entry.0.try_lock().is_err() || entry.is_fresh(self.fresh));
         if entries.len() >= ENTRIES && !entries.contains_key(request) {
             entries.clear();
         }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use videoframes_core::jobs::{Hold, JobFilter, JobId, VideoJob};
 
-use super::Api;
 use super::extract::{JobInPath, JsonBody};
 use super::filter::FilterFields;
+use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
 use crate::jobs::{Change, Tally, change_job, change_jobs, count_jobs};
@@ -25,7 +25,7 @@ pub(crate) async fn cancel(
     actor: Actor,
     JobInPath(id): JobInPath,
 ) -> Result<Json<VideoJob>, Problem> {
-    api.change_one(&actor, id, Change::Cancel).await
+    to_the_end(api.change_one(actor, id, Change::Cancel)).await
 }
 
 pub(crate) async fn retry(
@@ -33,7 +33,7 @@ pub(crate) async fn retry(
     actor: Actor,
     JobInPath(id): JobInPath,
 ) -> Result<Json<VideoJob>, Problem> {
-    api.change_one(&actor, id, Change::Retry).await
+    to_the_end(api.change_one(actor, id, Change::Retry)).await
 }
 
 pub(crate) async fn keep(
@@ -41,7 +41,7 @@ pub(crate) async fn keep(
     actor: Actor,
     JobInPath(id): JobInPath,
 ) -> Result<Json<VideoJob>, Problem> {
-    api.hold(&actor, id, Hold::Keep).await
+    to_the_end(api.hold(actor, id, Hold::Keep)).await
 }
 
 pub(crate) async fn release(
@@ -49,7 +49,7 @@ pub(crate) async fn release(
     actor: Actor,
     JobInPath(id): JobInPath,
 ) -> Result<Json<VideoJob>, Problem> {
-    api.hold(&actor, id, Hold::Release).await
+    to_the_end(api.hold(actor, id, Hold::Release)).await
 }
 
 /// Which jobs to change: either by identifiers or by a filter.
@@ -75,7 +75,7 @@ pub(crate) async fn cancel_all(
     actor: Actor,
     JsonBody(request): JsonBody<ChangeMany>,
 ) -> Result<Json<ChangedMany>, Problem> {
-    api.change_many(&actor, request, Change::Cancel).await
+    to_the_end(api.change_many(actor, request, Change::Cancel)).await
 }
 
 pub(crate) async fn retry_all(
@@ -83,7 +83,7 @@ pub(crate) async fn retry_all(
     actor: Actor,
     JsonBody(request): JsonBody<ChangeMany>,
 ) -> Result<Json<ChangedMany>, Problem> {
-    api.change_many(&actor, request, Change::Retry).await
+    to_the_end(api.change_many(actor, request, Change::Retry)).await
 }
 
 impl ChangeMany {
@@ -98,10 +98,16 @@ impl ChangeMany {
             ))),
             (None, Some(fields)) => {
                 let filter = FilterFields::from_json(fields)?.filter()?;
-                Ok(match filter.statuses.is_empty() {
-                    true => filter.statuses(change.statuses()),
-                    false => filter,
-                })
+                let applicable = change.statuses();
+                let statuses = match filter.statuses.is_empty() {
+                    true => applicable,
+                    false => {
+                        // Jobs with other statuses may be many, and none of them can be changed.
+                        let requested = filter.statuses.iter().copied();
+                        requested.filter(|status| applicable.contains(status)).collect()
+                    }
+                };
+                Ok(filter.statuses(statuses))
             }
             _ => Err(Problem::bad_request("the body must have either ids or a filter")),
         }
@@ -109,7 +115,12 @@ impl ChangeMany {
 }
 
 impl Api {
-    async fn change_one(&self, actor: &Actor, id: JobId, change: Change) -> Result<Json<VideoJob>, Problem> {
+    async fn change_one(
+        self: Arc<Self>,
+        actor: Actor,
+        id: JobId,
+        change: Change,
+    ) -> Result<Json<VideoJob>, Problem> {
         let job = change_job(&*self.repo().await?, id, change).await?;
         let job = job.ok_or_else(|| Problem::no_job(id))?;
         self.lists.forget();
@@ -120,7 +131,7 @@ impl Api {
         Ok(Json(job))
     }
 
-    async fn hold(&self, actor: &Actor, id: JobId, hold: Hold) -> Result<Json<VideoJob>, Problem> {
+    async fn hold(self: Arc<Self>, actor: Actor, id: JobId, hold: Hold) -> Result<Json<VideoJob>, Problem> {
         let job = self.repo().await?.hold(id, hold).await?;
         let job = job.ok_or_else(|| Problem::no_job(id))?;
         self.lists.forget();
@@ -133,26 +144,31 @@ impl Api {
     }
 
     async fn change_many(
-        &self,
-        actor: &Actor,
+        self: Arc<Self>,
+        actor: Actor,
         request: ChangeMany,
         change: Change,
     ) -> Result<Json<ChangedMany>, Problem> {
         let dry_run = request.dry_run;
         let filter = request.filter(change)?;
         let mut tally = Tally::default();
-        let repo = self.repo().await?;
+        if filter.ids.is_empty() && filter.statuses.is_empty() {
+            // No job has a status to which the change applies.
+            return Ok(Json(ChangedMany { tally, more: false }));
+        }
+        let busy = |_| Problem::unavailable("another operation on many jobs is in progress");
+        let _turn = self.bulk.try_acquire().map_err(busy)?;
+        let repo = self.repo.as_ref();
         if dry_run {
             let go_on = |_, tally: &Tally| tally.total() < MAX_COUNTED;
-            let complete = count_jobs(&*repo, filter, change, &mut tally, go_on).await?;
+            let complete = count_jobs(repo, filter, change, &mut tally, go_on).await?;
             return Ok(Json(ChangedMany {
                 tally,
                 more: !complete,
             }));
         }
         let go_on = |tally: &Tally| tally.total() < MAX_CHANGES as u64;
-        let ended = change_jobs(&*repo, filter, change, &mut tally, go_on).await;
-        drop(repo);
+        let ended = change_jobs(repo, filter, change, &mut tally, go_on).await;
         // Also after an error in the middle.
         if tally.total() > 0 {
             self.lists.forget();

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use videoframes_console::Failure;
 
-use super::Api;
 use super::extract::{JsonBody, Params};
+use super::{Api, to_the_end};
 use crate::dlq::{DeadLetterMessage, DeadLetters, Redriven};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
@@ -67,9 +67,12 @@ pub(crate) async fn redrive(
     }
     let subject = format!("{} dead-letter messages", request.ids.len());
     let redrive = async move |letters: &DeadLetters| letters.redrive(request.ids).await;
-    let redriven = api.on_dead_letter_messages(redrive).await?;
-    actor.changed("redrive", &subject);
-    Ok(Json(redriven))
+    to_the_end(async move {
+        let redriven = api.on_dead_letter_messages(redrive).await?;
+        actor.changed("redrive", &subject);
+        Ok(Json(redriven))
+    })
+    .await
 }
 
 impl Api {

@@ -9,7 +9,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::Api;
 use super::extract::JobInPath;
@@ -18,6 +18,9 @@ use crate::http::problem::Problem;
 
 /// Interval of comments that keep the connection open, and show a lost client.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Maximum duration of a response: clients reconnect, with a token that may be revoked since.
+const MAX_DURATION: Duration = Duration::from_secs(300);
 
 /// What to send next.
 enum Next {
@@ -36,19 +39,21 @@ pub(crate) async fn follow(
     api.job(id).await?;
     let states = api.feed.follow(id);
     let stop = api.stop.clone();
-    let events = stream::unfold((Next::State(states), stop), async |(next, stop)| {
-        let (event, next) = event(next, &stop).await?;
-        Some((Ok(event), (next, stop)))
+    let end = Instant::now() + MAX_DURATION;
+    let events = stream::unfold((Next::State(states), stop, end), async |(next, stop, end)| {
+        let next = tokio::time::timeout_at(end, stop.run_until_cancelled(event(next)));
+        let (event, next) = next.await.ok()???;
+        Some((Ok(event), (next, stop, end)))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// Returns the next event of a job. The last event is `end`, when the job is terminal or deleted.
-async fn event(next: Next, stop: &CancellationToken) -> Option<(Event, Next)> {
+async fn event(next: Next) -> Option<(Event, Next)> {
     let mut states = match next {
         Next::State(states) => states,
         Next::Change(mut states) => {
-            stop.run_until_cancelled(states.changed()).await?.ok()?;
+            states.changed().await.ok()?;
             states
         }
         Next::End => return Some((Event::default().event("end").data(""), Next::Nothing)),
@@ -66,7 +71,7 @@ async fn event(next: Next, stop: &CancellationToken) -> Option<(Event, Next)> {
                 return Some((event, next));
             }
             Followed::Deleted => return Some((Event::default().event("end").data(""), Next::Nothing)),
-            Followed::Unread => stop.run_until_cancelled(states.changed()).await?.ok()?,
+            Followed::Unread => states.changed().await.ok()?,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Extractors whose rejections are problem details.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -8,6 +10,9 @@ use serde::de::DeserializeOwned;
 use videoframes_core::jobs::JobId;
 
 use crate::http::problem::Problem;
+
+/// Maximum time until a JSON body has arrived.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Parameters of the query.
 #[derive(Debug)]
@@ -81,14 +86,14 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
                 detail,
             ));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|error| {
-            match error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                true => {
-                    let detail = "a JSON body has at most 256 KiB";
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-                }
-                false => Problem::bad_request("failed to read the body"),
+        let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| Problem::stalled("the body did not arrive within 30 s"))?;
+        let body = body.map_err(|error| match error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            true => {
+                let detail = "a JSON body has at most 256 KiB";
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
+            false => Problem::bad_request("failed to read the body"),
         })?;
         String::from_utf8(body.into())
             .map(Self)

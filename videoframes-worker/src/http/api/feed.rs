@@ -59,6 +59,10 @@ impl JobFeed {
         let sender = followed
             .entry(job)
             .or_insert_with(|| watch::Sender::new(Followed::Unread));
+        if sender.receiver_count() == 0 {
+            // The state is from before, and may be terminal although the job was retried since.
+            sender.send_replace(Followed::Unread);
+        }
         let receiver = sender.subscribe();
         drop(followed);
         self.shared.begun.notify_one();

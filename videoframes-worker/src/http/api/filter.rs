@@ -69,6 +69,10 @@ impl FilterFields {
                 "filter: has the unknown field '{unknown}'"
             )));
         }
+        let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);
+        if let Some((name, _)) = fields.iter().find(|(_, value)| is_empty(value)) {
+            return Err(Problem::bad_request(format!("filter.{name}: must not be empty")));
+        }
         serde_json::from_value(Value::Object(fields))
             .map_err(|error| Problem::bad_request(format!("filter: {error}")))
     }
@@ -161,6 +165,12 @@ mod tests {
             unreachable!()
         };
         assert!(FilterFields::from_json(unknown).is_err());
+        for empty in [json!({"source_prefix": ""}), json!({"text": null})] {
+            let Value::Object(empty) = empty else {
+                unreachable!()
+            };
+            assert!(FilterFields::from_json(empty).is_err());
+        }
         for invalid in [
             json!({"status": "done"}),
             json!({"error_code": "nothing"}),

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use videoframes_core::access::SeaOrmTokens;
 use videoframes_core::database::Database;
 use videoframes_core::fleet::SeaOrmFleet;
@@ -44,6 +45,8 @@ use crate::queues::Queues;
 const QUERIES: usize = 3;
 /// Maximum time that a request waits for its query to start.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
+/// Maximum number of pictures and manifests in memory at once.
+const CONTENTS: usize = 8;
 /// Time for which clients share a list.
 const LIST_FRESH: Duration = Duration::from_secs(1);
 /// Time for which clients share statistics, which cost more.
@@ -83,6 +86,12 @@ pub(crate) struct Api {
     repo: Arc<dyn JobRepo>,
     queries: Arc<Semaphore>,
     uploads: Semaphore,
+    /// One operation on many jobs at a time, which may take long.
+    bulk: Semaphore,
+    /// One run through the outbox at a time.
+    relaying: Arc<Semaphore>,
+    /// Content that is in memory as a whole.
+    contents: Arc<Semaphore>,
     fleet: SeaOrmFleet,
     objects: Objects,
     stores: Stores,
@@ -101,11 +110,12 @@ pub(crate) struct Api {
 
 impl Api {
     pub(super) fn new(parts: ApiParts, settings: HttpSettings, stop: CancellationToken) -> Self {
+        let is_secure = settings.tls.is_some() || settings.behind_proxy;
         let authenticator = match settings.auth {
             HttpAuth::Open => Authenticator::Open,
             HttpAuth::Tokens => {
                 let registry = SeaOrmTokens::new(parts.database.clone());
-                Authenticator::Tokens(TokenAuthenticator::new(registry))
+                Authenticator::Tokens(TokenAuthenticator::new(registry, is_secure))
             }
         };
         let connections = usize::try_from(parts.connections).unwrap_or(usize::MAX);
@@ -118,10 +128,13 @@ impl Api {
             authenticator,
             rate: RateLimit::new(settings.rate),
             behind_proxy: settings.behind_proxy,
-            is_secure: settings.tls.is_some() || settings.behind_proxy,
+            is_secure,
             feed: JobFeed::new(Arc::clone(&parts.repo), Arc::clone(&queries), stop.clone()),
             queries,
             uploads: Semaphore::new(UPLOADS),
+            bulk: Semaphore::new(1),
+            relaying: Arc::new(Semaphore::new(1)),
+            contents: Arc::new(Semaphore::new(CONTENTS)),
             repo: parts.repo,
             fleet: SeaOrmFleet::new(parts.database),
             objects: parts.objects,
@@ -149,6 +162,14 @@ impl Api {
             _ => Err(Problem::unavailable("the database is busy")),
         }
     }
+}
+
+/// Runs a change to its end, with its log line, even if the client disconnects meanwhile.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(change.in_current_span()).await;
+    done.map_err(|error| Problem::internal(&error))?
 }
 
 /// The repository, for one query at a time.

@@ -1,17 +1,22 @@
 //! Content with ranges (RFC 9110), streamed from a source.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use tokio::sync::OwnedSemaphorePermit;
 use videoframes_core::source::Source;
 
 use crate::http::problem::Problem;
 
 /// Number of bytes per read, which one download holds in memory.
 const CHUNK: u64 = 1 << 20;
+
+/// Number of bytes that content in memory hands over at once.
+const PART: usize = 64 << 10;
 
 /// The part of the content that a request selects.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,6 +129,23 @@ fn part(source: Arc<dyn Source>, start: u64, end: u64) -> Response {
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, (end - start).into());
+    response
+}
+
+/// Returns content that is in memory. The permit for its space ends with the last part.
+pub(super) fn whole(content: Bytes, permit: OwnedSemaphorePermit) -> Response {
+    let length = content.len();
+    let parts = stream::unfold((content, permit), async |(mut rest, permit)| {
+        if rest.is_empty() {
+            return None;
+        }
+        let part = rest.split_to(rest.len().min(PART));
+        Some((Ok::<_, Infallible>(part), (rest, permit)))
+    });
+    let mut response = Body::from_stream(parts).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
     response
 }
 

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use videoframes_core::archive::{ArchiveReader, Manifest};
 use videoframes_core::jobs::{JobResult, OutputKind, OutputResult, RenditionResult, VideoJob};
 use videoframes_core::source::Source;
@@ -25,10 +26,12 @@ use crate::objects::Objects;
 const PRESIGNED: Duration = Duration::from_secs(3600);
 /// Maximum number of entries of an archive that is browsed: the directory of the archive is in memory.
 const MAX_ENTRIES: u64 = 20_000;
-/// Maximum size of a picture in bytes.
-const MAX_PICTURE: u64 = 256 << 20;
+/// Maximum size of a picture in bytes, which is in memory as a whole.
+const MAX_PICTURE: u64 = 32 << 20;
 /// Maximum size of the manifest of an output in bytes.
 const MAX_MANIFEST: u64 = 16 << 20;
+/// Maximum time that a request waits for space in memory.
+const CONTENT_WAIT: Duration = Duration::from_secs(10);
 /// Number of archives whose directories stay in memory.
 const OPEN_ARCHIVES: usize = 8;
 
@@ -127,6 +130,7 @@ pub(crate) async fn file(
     let job = api.job(job_id(&id)?).await?;
     let output = composed(&job, &kind)?;
     let manifest: Manifest = {
+        let _permit = api.content().await?;
         let source = api.open(&output.manifest).await?;
         let text = read(source.as_ref(), MAX_MANIFEST).await?;
         serde_json::from_slice(&text).map_err(|error| Problem::internal(&error))?
@@ -153,6 +157,7 @@ pub(crate) async fn manifest(
     JobInPath(id): JobInPath,
 ) -> Result<Json<Manifest>, Problem> {
     let job = api.job(id).await?;
+    let _permit = api.content().await?;
     Ok(Json(api.reader(result(&job)?).await?.manifest().await?))
 }
 
@@ -162,9 +167,10 @@ pub(crate) async fn frame(
 ) -> Result<Response, Problem> {
     let job = api.job(job_id(&id)?).await?;
     let reader = api.reader(result(&job)?).await?;
+    let permit = api.content().await?;
     let picture = reader.entry(&file, MAX_PICTURE).await?;
     let picture = picture.ok_or_else(|| Problem::not_found("the archive has no such file"))?;
-    let mut response = picture.into_response();
+    let mut response = ranges::whole(picture, permit);
     let name = file.rsplit('/').next().unwrap_or(&file);
     describe(&mut response, name, media_type(name));
     let cached = HeaderValue::from_static("private, max-age=3600");
@@ -264,6 +270,15 @@ impl Api {
         let mut response = ranges::content(source, object.sha256, headers);
         describe(&mut response, &object.name, object.media_type);
         Ok(response)
+    }
+
+    /// Waits for space for a picture or a manifest in memory.
+    async fn content(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.contents).acquire_owned();
+        match tokio::time::timeout(CONTENT_WAIT, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Problem::unavailable("too many pictures are being read")),
+        }
     }
 
     /// Returns a reader of the entries of an archive.

@@ -38,7 +38,7 @@ pub(crate) struct NewSession {
 
 pub(crate) async fn show(
     State(api): State<Arc<Api>>,
-    Peer(peer): Peer,
+    peer: Peer,
     headers: HeaderMap,
 ) -> Result<Json<Session>, Problem> {
     let identity = api.authenticator.identify(&headers, peer).await?;
@@ -47,13 +47,13 @@ pub(crate) async fn show(
 
 pub(crate) async fn begin(
     State(api): State<Arc<Api>>,
-    Peer(peer): Peer,
+    peer: Peer,
     JsonBody(new): JsonBody<NewSession>,
 ) -> Result<Response, Problem> {
     let identity = api.authenticator.verify(&new.token, peer).await?;
     let secret = new.token.parse().ok();
     let name = identity.name.as_ref().map(TokenName::as_str);
-    tracing::info!(user.name = name, client.address = %peer, "session began");
+    tracing::info!(user.name = name, client.address = %peer.0, "session began");
     let mut response = Json(api.session(identity)).into_response();
     if let Some(cookie) = secret.and_then(|secret| cookie(Some(&secret), api.is_secure)) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);

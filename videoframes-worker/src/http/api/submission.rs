@@ -8,18 +8,20 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use videoframes_core::error::chain;
-use videoframes_core::jobs::{Enqueue, JobMessage, SourceRef};
+use videoframes_core::jobs::{Enqueue, JobFilter, JobMessage, NewJob, SourceRef, VideoJob};
 use videoframes_core::processor::relay;
 use videoframes_core::storage::StorageError;
 use videoframes_core::trace::{self, TraceContext};
 
-use super::Api;
 use super::extract::JsonText;
+use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
 
 /// Header with a key that makes repetitions of a request the same job.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Maximum number of jobs that are searched for an idempotency key.
+const RECENT: u32 = 100;
 /// Maximum length of an idempotency key in bytes.
 const KEY_BYTES: usize = 1024;
 
@@ -36,7 +38,16 @@ pub(crate) async fn submit(
     let Some(source) = request.source() else {
         return Err(invalid(request.rejection().unwrap_or("the request is invalid")));
     };
-    let etag = api.etag(source).await?;
+    let etag = match (api.etag(source).await, &key) {
+        (Ok(etag), _) => etag,
+        // The source of an existing job may be deleted meanwhile.
+        (Err(problem), Some(key)) => {
+            let repeated = request.into_job(None, api.deadline);
+            let existing = api.existing(key, &repeated.payload_hash).await?;
+            return existing.map(|job| response(StatusCode::OK, job)).ok_or(problem);
+        }
+        (Err(problem), None) => return Err(problem),
+    };
     let mut job = request.into_job(Some(etag), api.deadline);
     if let Some(key) = key {
         job.idempotency_key = key;
@@ -50,29 +61,16 @@ pub(crate) async fn submit(
         trace::set_parent(&span, parent);
     }
     job.trace = trace::context_of(&span).or(parent);
-    let submitted = async {
-        let jobs = [job];
-        let repo = api.repo().await?;
-        let submitted = repo.submit(&jobs, Enqueue::ThroughOutbox).await?;
-        let submitted = submitted.into_iter().next();
-        submitted.ok_or_else(|| Problem::unavailable("the database returned no job for the submission"))
-    };
-    let submitted = submitted.instrument(span).await?;
-    if submitted.created {
-        api.lists.forget();
-        actor.changed_job("submit", submitted.id);
-        api.relay();
-    }
-    let job = api.job(submitted.id).await?;
-    let status = match submitted.created {
-        true => StatusCode::CREATED,
-        false => StatusCode::OK,
-    };
+    to_the_end(api.submit(actor, job).instrument(span)).await
+}
+
+fn response(status: StatusCode, job: VideoJob) -> Response {
+    let location = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id));
     let mut response = (status, Json(job)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", submitted.id)) {
+    if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -103,6 +101,37 @@ fn parent(headers: &HeaderMap) -> Option<TraceContext> {
 }
 
 impl Api {
+    async fn submit(self: Arc<Self>, actor: Actor, job: NewJob) -> Result<Response, Problem> {
+        let repo = self.repo().await?;
+        let submitted = repo.submit(&[job], Enqueue::ThroughOutbox).await?;
+        let submitted = submitted.into_iter().next();
+        let submitted = submitted
+            .ok_or_else(|| Problem::unavailable("the database returned no job for the submission"))?;
+        if submitted.created {
+            self.lists.forget();
+            actor.changed_job("submit", submitted.id);
+            self.relay();
+        }
+        let job = repo.get(submitted.id).await?;
+        let status = match submitted.created {
+            true => StatusCode::CREATED,
+            false => StatusCode::OK,
+        };
+        Ok(response(
+            status,
+            job.ok_or_else(|| Problem::no_job(submitted.id))?,
+        ))
+    }
+
+    /// Returns a recent job with this idempotency key and hash.
+    async fn existing(&self, key: &str, payload_hash: &str) -> Result<Option<VideoJob>, Problem> {
+        let mut filter = JobFilter::default().limit(RECENT);
+        filter.text = Some(key.to_owned());
+        let page = self.repo().await?.list(&filter).await?;
+        let is_same = |job: &VideoJob| job.idempotency_key == key && job.payload_hash == payload_hash;
+        Ok(page.jobs.into_iter().find(is_same))
+    }
+
     /// Returns the current ETag of a source.
     async fn etag(&self, source: &SourceRef) -> Result<String, Problem> {
         let invalid =
@@ -123,8 +152,13 @@ impl Api {
     /// Sends messages of the outbox. Workers would send them at their next poll; sending here avoids the delay.
     pub(super) fn relay(&self) {
         let (repo, hold) = (Arc::clone(&self.repo), self.relay_hold);
+        // Messages behind this run are left to the workers.
+        let Ok(turn) = Arc::clone(&self.relaying).try_acquire_owned() else {
+            return;
+        };
         let (input, notifier) = (self.queues.input.queue(), self.queues.notifier.queue());
         tokio::spawn(async move {
+            let _turn = turn;
             if let Err(error) = relay(repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,

@@ -13,19 +13,22 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
 use videoframes_core::digest::Checksum;
 use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Sink};
 
-use super::Api;
 use super::extract::{JsonBody, Params};
+use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
 use crate::objects::Objects;
 
-/// Maximum time in which a client sends nothing.
+/// Maximum time in which a client sends fewer than [`MIN_BYTES`].
 const STALL: Duration = Duration::from_secs(60);
+/// Number of bytes that show that a client still sends.
+const MIN_BYTES: usize = 64 << 10;
 /// Number of bytes per write to the store.
 const WRITE: usize = 1 << 20;
 /// Validity of a presigned upload.
@@ -82,9 +85,13 @@ pub(crate) async fn upload(
             return Err(problem);
         }
     };
-    sink.finish().await?;
-    actor.changed("upload", key.as_str());
     let source = UploadedSource { key: key.to_string() };
+    to_the_end(async move {
+        sink.finish().await?;
+        actor.changed("upload", key.as_str());
+        Ok(())
+    })
+    .await?;
     Ok((StatusCode::CREATED, Json(Uploaded { source, size, sha256 })))
 }
 
@@ -126,12 +133,10 @@ fn content_digest(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 async fn copy(mut body: BodyDataStream, sink: &mut dyn Sink, max: u64) -> Result<(u64, String), Problem> {
     let mut checksum = Checksum::default();
     let (mut size, mut buffer) = (0, BytesMut::new());
+    let (mut deadline, mut until_extension) = (Instant::now() + STALL, MIN_BYTES);
     loop {
-        let next = tokio::time::timeout(STALL, body.next()).await;
-        let stalled = |_| {
-            let detail = "the client sent nothing for 60 s";
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "stalled", detail)
-        };
+        let next = tokio::time::timeout_at(deadline, body.next()).await;
+        let stalled = |_| Problem::stalled("the client sent less than 64 KiB within 60 s");
         let Some(chunk) = next.map_err(stalled)? else {
             sink.write(buffer.freeze()).await?;
             return Ok((size, checksum.finish().sha256));
@@ -140,6 +145,10 @@ async fn copy(mut body: BodyDataStream, sink: &mut dyn Sink, max: u64) -> Result
         size += chunk.len() as u64;
         if size > max {
             return Err(too_large(max));
+        }
+        until_extension = until_extension.saturating_sub(chunk.len());
+        if until_extension == 0 {
+            (deadline, until_extension) = (Instant::now() + STALL, MIN_BYTES);
         }
         checksum.update(&chunk);
         buffer.extend_from_slice(&chunk);

@@ -85,6 +85,19 @@ fn tokens_end_by_revocation_and_expiry() {
         (&session["name"], &session["scopes"]),
         (&json!("ci"), &json!(["read", "submit"]))
     );
+    let answers = std::thread::scope(|scope| {
+        let requests: Vec<_> = (0..40)
+            .map(|_| scope.spawn(|| bearer.get("/session").status))
+            .collect();
+        requests
+            .into_iter()
+            .map(|request| request.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(
+        answers.iter().all(|status| *status == StatusCode::OK),
+        "{answers:?}"
+    );
     wait("the token expires", || {
         expiring.get("/session").status == StatusCode::UNAUTHORIZED
     });

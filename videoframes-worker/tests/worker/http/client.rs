@@ -112,6 +112,22 @@ impl Client {
         })
     }
 
+    /// Returns the job of the first event.
+    pub(crate) fn first_event(&self, id: &str) -> Value {
+        let url = format!("{}/api/v1/jobs/{id}/events", self.url);
+        let text = runtime().block_on(async {
+            let request = reqwest::Client::new().get(url).headers(self.headers.clone());
+            let mut response = request.send().await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"\n\n") {
+                text.extend(response.chunk().await.unwrap().unwrap());
+            }
+            String::from_utf8(text).unwrap()
+        });
+        let data = text.lines().find_map(|line| line.strip_prefix("data:")).unwrap();
+        serde_json::from_str(data).unwrap()
+    }
+
     /// Follows a job until the end of its events; returns the names and data of the events.
     pub(crate) fn events(&self, id: &str) -> Vec<(String, Value)> {
         let url = format!("{}/api/v1/jobs/{id}/events", self.url);

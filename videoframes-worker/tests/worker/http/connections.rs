@@ -32,10 +32,11 @@ fn idle_connections_block_neither_jobs_nor_other_clients() {
     let mut last = idle.pop().unwrap();
     last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut byte = [0];
-    assert!(
-        !matches!(last.read(&mut byte), Ok(1..)),
-        "the connection is closed"
-    );
+    let closed = match last.read(&mut byte) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    assert!(closed, "the connection is closed at once");
     drop(idle);
     wait("the port answers again", || {
         TcpStream::connect(&address).is_ok_and(|mut stream| {
@@ -79,5 +80,39 @@ fn a_stopped_worker_ends_its_connections() {
     worker.signal("TERM");
     assert!(worker.wait().success());
     let events = follower.join().unwrap();
+    assert!(!events.is_empty(), "{events:?}");
     assert!(events.iter().all(|(name, _)| name == "job"), "{events:?}");
+}
+
+#[test]
+fn a_worker_that_stops_when_idle_closes_its_port() {
+    let place = Place::sqlite();
+    place.submit(video::short(), &[]);
+    place.finish_with(&[("VF_HTTP_LISTEN", "127.0.0.1:0")]);
+    place.check(1);
+}
+
+#[test]
+fn a_change_is_complete_and_logged_although_its_client_disconnects() {
+    let place = Place::sqlite();
+    place.stdout(&["migrate", "up"]);
+    let (worker, client) = open(&place, &[]);
+    place.stdout(&["pause"]);
+    for _ in 0..30 {
+        place.submit(video::short(), &[]);
+    }
+    let mut stream = TcpStream::connect(client.url.strip_prefix("http://").unwrap()).unwrap();
+    let body = r#"{"filter": {}}"#;
+    let head = "POST /api/v1/jobs/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    wait("the change begins", || {
+        place.jobs().iter().any(|job| job["status"] == "cancelled")
+    });
+    drop(stream);
+    wait("the change is logged", || {
+        let log = worker.log();
+        log.lines()
+            .any(|line| line.contains("change by HTTP request") && line.contains("30 jobs cancelled"))
+    });
+    assert!(place.jobs().iter().all(|job| job["status"] == "cancelled"));
 }

@@ -122,9 +122,16 @@ fn a_job_in_progress_is_cancelled_and_retried() {
         client.post(&format!("{path}/release"), &json!({})).json()["kept_at"],
         Value::Null
     );
+    assert_eq!(client.events(&id).last().unwrap().0, "end");
+    place.stdout(&["pause"]);
     assert_eq!(
         client.post(&format!("{path}/retry"), &json!({})).json()["status"],
         "pending"
+    );
+    let first = client.first_event(&id);
+    assert_eq!(
+        first["status"], "pending",
+        "followers see no earlier state: {first}"
     );
     let log = worker.log();
     for action in ["submit", "cancel", "keep", "release", "retry"] {
@@ -265,6 +272,15 @@ fn invalid_bodies_name_the_mistake() {
         );
     }
     submit(&client, "v.mp4", ["taken".to_owned()].into_iter());
+    std::fs::remove_file(place.objects().join("v.mp4")).unwrap();
+    let same = json!({"source": {"key": "v.mp4"}, "client_metadata": {"name": "taken"}});
+    let repeated = client.with("idempotency-key", "taken").post("/jobs", &same);
+    assert_eq!(
+        repeated.status,
+        StatusCode::OK,
+        "the source is not needed: {repeated:?}"
+    );
+    place.put("v.mp4", b"x");
     let other = json!({"source": {"key": "v.mp4"}, "selection": {"fps": 3}});
     let conflict = client.with("idempotency-key", "taken").post("/jobs", &other);
     assert_eq!(

@@ -55,7 +55,7 @@ function rendition(id, item, number) {
     .filter(Boolean)
     .map(plain)
     .join(" · ");
-  const made = item.status === "made" || (!item.status && item.key);
+  const made = item.status === "made";
   return el(
     "li",
     { class: "rendition" },
@@ -78,13 +78,7 @@ function rendition(id, item, number) {
       el("span", { class: "grow" }),
       made && downloadLink("Download", parts),
     ),
-    item.reason || item.error
-      ? el(
-          "p",
-          { class: "attempt-error" },
-          outside(typeof item.error === "object" ? JSON.stringify(item.error) : (item.reason ?? item.error)),
-        )
-      : null,
+    item.message && el("p", { class: "attempt-error" }, outside(item.message)),
     digest(item.sha256),
   );
 }

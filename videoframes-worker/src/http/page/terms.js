@@ -63,14 +63,13 @@ const OUTCOMES = {
   lost: ["Lost: the worker crashed", "bad", "warning"],
 };
 
-const WORKER_TONES = {
-  starting: "neutral",
-  running: "good",
-  paused: "warn",
-  standby: "quiet",
-  draining: "warn",
-  stopped: "quiet",
-  lost: "bad",
+const WORKER_STATES = {
+  starting: ["Starting", "neutral", "pending", "has not connected yet"],
+  ready: ["Ready", "good", "completed", "receives jobs"],
+  not_ready: ["Not ready", "warn", "retry_wait", "is paused, or a dependency has an outage"],
+  stopping: ["Stopping", "quiet", "cancelled", "starts no more jobs"],
+  stopped: ["Stopped", "quiet", "cancelled", "has stopped"],
+  lost: ["Lost", "bad", "warning", "has not reported, and has not stopped"],
 };
 
 const lookup = (terms, name) => (typeof name === "string" && Object.hasOwn(terms, name) ? terms[name] : null);
@@ -95,13 +94,8 @@ export function outcomeBadge(outcome) {
 }
 
 export function workerBadge(state) {
-  const image = { lost: "warning", running: "completed", paused: "retry_wait", stopped: "cancelled" };
-  const name = plain(state) || "unknown";
-  return badge(
-    name[0].toUpperCase() + name.slice(1),
-    lookup(WORKER_TONES, state) ?? "neutral",
-    lookup(image, state) ?? "pending",
-  );
+  const term = lookup(WORKER_STATES, state);
+  return badge(term?.[0] ?? (plain(state) || "Unknown"), term?.[1] ?? "neutral", term?.[2] ?? "unknown", term?.[3]);
 }
 
 export function badge(label, tone, image, title) {

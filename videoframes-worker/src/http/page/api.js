@@ -23,9 +23,15 @@ export class Problem extends Error {
 }
 
 const TITLES = {
-  401: "A token is required.", 403: "The token lacks the scope for this action.", 404: "Not found.", 409: "Not possible in this state.",
-  413: "The upload is too large.", 415: "This type of content is not accepted.", 429: "Too many requests.",
-  503: "The server is temporarily unavailable.", 507: "The server has no space left.",
+  401: "A token is required.",
+  403: "The token lacks the scope for this action.",
+  404: "Not found.",
+  409: "Not possible in this state.",
+  413: "The upload is too large.",
+  415: "This type of content is not accepted.",
+  429: "Too many requests.",
+  503: "The server is temporarily unavailable.",
+  507: "The server has no space left.",
 };
 
 // Returns the problem of an answer.
@@ -38,14 +44,20 @@ export function problem(status, text, retryAfter) {
   }
   const detail = [body?.detail, body?.title].find((part) => typeof part === "string" && part);
   const seconds = Number.parseFloat(retryAfter ?? "");
-  return new Problem(status, detail ?? TITLES[status] ?? `The server answered with status ${status}.`,
-    typeof body?.code === "string" ? body.code : null, Number.isFinite(seconds) ? seconds : null);
+  return new Problem(
+    status,
+    detail ?? TITLES[status] ?? `The server answered with status ${status}.`,
+    typeof body?.code === "string" ? body.code : null,
+    Number.isFinite(seconds) ? seconds : null,
+  );
 }
 
 // Returns the address of an endpoint. Every part is encoded.
 export function address(parts, query) {
   const path = [BASE, ...parts.map(encode)].join("/");
-  const search = new URLSearchParams(Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  const search = new URLSearchParams(
+    Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== ""),
+  );
   return search.size ? `${path}?${search}` : path;
 }
 
@@ -55,15 +67,26 @@ async function send(method, url, { body, headers = {}, signal, login = false } =
   let text;
   try {
     answer = await fetch(url, {
-      method, signal: AbortSignal.any(signals), credentials: "same-origin", redirect: "follow", cache: "no-store",
-      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+      method,
+      signal: AbortSignal.any(signals),
+      credentials: "same-origin",
+      redirect: "follow",
+      cache: "no-store",
+      headers: {
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     learnClock(answer.headers.get("Date"));
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Problem(0, error.name === "TimeoutError" ? "The server did not answer within 30 seconds." : "The server cannot be reached.");
+    throw new Problem(
+      0,
+      error.name === "TimeoutError" ? "The server did not answer within 30 seconds." : "The server cannot be reached.",
+    );
   }
   if (answer.ok) return text;
   const failure = problem(answer.status, text, answer.headers.get("Retry-After"));

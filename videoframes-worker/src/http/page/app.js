@@ -46,19 +46,40 @@ function render() {
   for (const link of nav.children) set(link, "aria-current", link.dataset.path === place?.path ? "page" : null);
   const controller = new AbortController();
   const isJob = place?.path === "jobs" && parts.length > 1;
-  const context = { signal: controller.signal, query, id: parts[1], setTitle: (title) => current?.controller === controller && (document.title = `${title} · videoframes`) };
+  const context = {
+    signal: controller.signal,
+    query,
+    id: parts[1],
+    setTitle: (title) => current?.controller === controller && (document.title = `${title} · videoframes`),
+  };
   current = { key, controller, view: {} };
   if (!place || (parts.length > 1 && !isJob)) {
-    show(el("div", { class: "panel empty" }, el("h1", { tabindex: "-1" }, "This page does not exist"), el("a", { href: "#/" }, "Overview")), "Not found");
+    show(
+      el(
+        "div",
+        { class: "panel empty" },
+        el("h1", { tabindex: "-1" }, "This page does not exist"),
+        el("a", { href: "#/" }, "Overview"),
+      ),
+      "Not found",
+    );
   } else if (place.scope && !can(place.scope)) {
-    show(el("div", { class: "panel empty" }, el("h1", { tabindex: "-1" }, place.label),
-      el("p", null, `This view needs a token with the scope “${place.scope}”.`)), place.label);
+    show(
+      el(
+        "div",
+        { class: "panel empty" },
+        el("h1", { tabindex: "-1" }, place.label),
+        el("p", null, `This view needs a token with the scope “${place.scope}”.`),
+      ),
+      place.label,
+    );
   } else {
     current.view = isJob ? job(context) : place.view(context);
     show(current.view.node, current.view.title ?? place.label);
   }
   window.scrollTo(0, 0);
-  // The first view keeps the focus of the browser; later views move it to their heading, for keyboards and screen readers.
+  // The first view keeps the focus of the browser. Later views move the focus to their heading, for keyboards and
+  // screen readers.
   if (!first) main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
@@ -73,43 +94,86 @@ function login(expired) {
 }
 
 function themeButton() {
-  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const dark = () =>
+    (document.documentElement.dataset.theme ??
+      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const label = () => (dark() ? "Use the light theme" : "Use the dark theme");
-  const node = button("", () => {
-    const theme = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
-    try {
-      localStorage.setItem("theme", theme);
-    } catch {
-      // Without storage, the choice lasts until the page is closed.
-    }
-    node.replaceWith(themeButton());
-    document.querySelector(".theme").focus();
-  }, { kind: "quiet icon-only theme", image: dark() ? "sun" : "moon", "aria-label": label(), title: label() });
+  const node = button(
+    "",
+    () => {
+      const theme = dark() ? "light" : "dark";
+      document.documentElement.dataset.theme = theme;
+      try {
+        localStorage.setItem("theme", theme);
+      } catch {
+        // Without storage, the choice lasts until the page is closed.
+      }
+      node.replaceWith(themeButton());
+      document.querySelector(".theme").focus();
+    },
+    { kind: "quiet icon-only theme", image: dark() ? "sun" : "moon", "aria-label": label(), title: label() },
+  );
   return node;
 }
 
 function start() {
   loggedIn = true;
   nav.hidden = false;
-  replace(nav, VIEWS.filter((each) => !each.scope || can(each.scope)).map((each) =>
-    el("a", { href: `#/${each.path}`, "data-path": each.path }, each.label)));
-  replace(document.getElementById("account"), account(async () => {
-    try {
-      await logout();
-      login(false);
-    } catch (error) {
-      showProblem(error, "Log out");
-    }
-  }), button("", help, { kind: "quiet icon-only help", image: "help", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)" }), themeButton());
+  replace(
+    nav,
+    VIEWS.filter((each) => !each.scope || can(each.scope)).map((each) =>
+      el("a", { href: `#/${each.path}`, "data-path": each.path }, each.label),
+    ),
+  );
+  replace(
+    document.getElementById("account"),
+    account(async () => {
+      try {
+        await logout();
+        login(false);
+      } catch (error) {
+        showProblem(error, "Log out");
+      }
+    }),
+    button("", help, {
+      kind: "quiet icon-only help",
+      image: "help",
+      "aria-label": "Keyboard shortcuts",
+      title: "Keyboard shortcuts (?)",
+    }),
+    themeButton(),
+  );
   render();
 }
 
 function help() {
-  const keys = [["/", "Text filter of the jobs"], ["g then o", "Overview"], ["g then j", "Jobs"], ["g then s", "Submit"], ["← →", "Previous and next frame"],
-    ["Shift + click", "Select a range of jobs"], ["Esc", "Close a dialog, or leave a filter"], ["?", "This list"]];
-  dialog("Keyboard shortcuts", (close) => el("div", null, el("dl", { class: "keys" }, keys.map(([key, text]) => el("div", null, el("dt", null, el("kbd", null, key)), el("dd", null, text)))),
-    el("p", { class: "hint" }, `vf-worker ${session.version ?? ""}`), el("div", { class: "actions end" }, button("Close", () => close(), { autofocus: true }))));
+  const keys = [
+    ["/", "Text filter of the jobs"],
+    ["g then o", "Overview"],
+    ["g then j", "Jobs"],
+    ["g then s", "Submit"],
+    ["← →", "Previous and next frame"],
+    ["Shift + click", "Select a range of jobs"],
+    ["Esc", "Close a dialog, or leave a filter"],
+    ["?", "This list"],
+  ];
+  dialog("Keyboard shortcuts", (close) =>
+    el(
+      "div",
+      null,
+      el(
+        "dl",
+        { class: "keys" },
+        keys.map(([key, text]) => el("div", null, el("dt", null, el("kbd", null, key)), el("dd", null, text))),
+      ),
+      el("p", { class: "hint" }, `vf-worker ${session.version ?? ""}`),
+      el(
+        "div",
+        { class: "actions end" },
+        button("Close", () => close(), { autofocus: true }),
+      ),
+    ),
+  );
 }
 
 async function begin() {

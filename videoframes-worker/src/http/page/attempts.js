@@ -20,36 +20,93 @@ function stageBar(stages) {
   if (known.length === 0) return null;
   const total = known.reduce((sum, each) => sum + each.duration_ms, 0) || 1;
   const colour = (stage) => `s${STAGES.indexOf(stage) + 1}`;
-  return el("div", { class: "stages" },
-    el("div", { class: "stage-bar", "aria-hidden": "true" }, known.map((each) =>
-      el("i", { class: colour(each.stage), style: { "flex-grow": String(Math.max(each.duration_ms / total, 0.004)) } }))),
-    el("ul", null, known.map((each) => el("li", null, el("i", { class: colour(each.stage), "aria-hidden": "true" }), outside(each.stage), " ",
-      el("span", { class: "muted" }, duration(each.duration_ms / 1000))))));
+  return el(
+    "div",
+    { class: "stages" },
+    el(
+      "div",
+      { class: "stage-bar", "aria-hidden": "true" },
+      known.map((each) =>
+        el("i", {
+          class: colour(each.stage),
+          style: { "flex-grow": String(Math.max(each.duration_ms / total, 0.004)) },
+        }),
+      ),
+    ),
+    el(
+      "ul",
+      null,
+      known.map((each) =>
+        el(
+          "li",
+          null,
+          el("i", { class: colour(each.stage), "aria-hidden": "true" }),
+          outside(each.stage),
+          " ",
+          el("span", { class: "muted" }, duration(each.duration_ms / 1000)),
+        ),
+      ),
+    ),
+  );
 }
 
 function attemptItem(attempt, number, retried) {
   const took = el("span", { class: "muted" });
   const error = attempt.error;
-  const node = el("li", { class: "attempt" },
-    el("div", { class: "attempt-head" }, el("h3", null, `Attempt ${number}`), outcomeBadge(attempt.outcome),
+  const node = el(
+    "li",
+    { class: "attempt" },
+    el(
+      "div",
+      { class: "attempt-head" },
+      el("h3", null, `Attempt ${number}`),
+      outcomeBadge(attempt.outcome),
       retried && el("span", { class: "tag" }, "after a retry by an operator"),
       el("span", { class: "muted" }, outside(attempt.worker ?? "unknown worker", { class: "mono" })),
-      el("time", { class: "muted", title: absolute(attempt.started_at) }, ago(attempt.started_at)), took),
-    error && el("p", { class: "attempt-error", title: meaning(error.code) }, outside(error.code, { class: "code" }), " ", outside(error.message)),
-    stageBar(Array.isArray(attempt.stages) ? attempt.stages : []));
+      el("time", { class: "muted", title: absolute(attempt.started_at) }, ago(attempt.started_at)),
+      took,
+    ),
+    error &&
+      el(
+        "p",
+        { class: "attempt-error", title: meaning(error.code) },
+        outside(error.code, { class: "code" }),
+        " ",
+        outside(error.message),
+      ),
+    stageBar(Array.isArray(attempt.stages) ? attempt.stages : []),
+  );
   return { node, tick: () => setText(took, duration(seconds(attempt))) };
 }
 
 export function attemptList() {
   const list = el("ol", { class: "attempts", reversed: true });
   const more = el("p", { class: "hint" });
-  const node = el("section", { class: "panel", "aria-labelledby": "h-attempts" }, el("h2", { id: "h-attempts" }, "Attempts"), list, more);
+  const node = el(
+    "section",
+    { class: "panel", "aria-labelledby": "h-attempts" },
+    el("h2", { id: "h-attempts" }, "Attempts"),
+    list,
+    more,
+  );
   let items = [];
   const draw = changed((history) => {
-    items = history.map((attempt, index) => attemptItem(attempt ?? {}, index + 1, index > 0 && attempt?.generation !== history[index - 1]?.generation))
-      .reverse().slice(0, MAX_ATTEMPTS);
-    replace(list, items.length ? items.map((item) => item.node) : el("li", { class: "empty" }, "No attempt has started."));
-    setText(more, history.length > MAX_ATTEMPTS ? `The page shows the last ${MAX_ATTEMPTS} of ${plain(history.length)} attempts.` : "");
+    items = history
+      .map((attempt, index) =>
+        attemptItem(attempt ?? {}, index + 1, index > 0 && attempt?.generation !== history[index - 1]?.generation),
+      )
+      .reverse()
+      .slice(0, MAX_ATTEMPTS);
+    replace(
+      list,
+      items.length ? items.map((item) => item.node) : el("li", { class: "empty" }, "No attempt has started."),
+    );
+    setText(
+      more,
+      history.length > MAX_ATTEMPTS
+        ? `The page shows the last ${MAX_ATTEMPTS} of ${plain(history.length)} attempts.`
+        : "",
+    );
     tick();
   });
   const tick = () => items.forEach((item) => item.tick());

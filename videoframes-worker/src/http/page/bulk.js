@@ -15,10 +15,17 @@ const VERBS = {
 const skippedOf = (answer) => Object.entries(answer?.skipped ?? {}).filter(([, number]) => number > 0);
 
 function numbers(verb, answer) {
-  const items = [`${plural(answer.changed ?? 0, "job")} ${verb.done}${answer.more ? ", and further jobs after these" : ""}.`];
+  const items = [
+    `${plural(answer.changed ?? 0, "job")} ${verb.done}${answer.more ? ", and further jobs after these" : ""}.`,
+  ];
   if (answer.requested) items.push(`For ${plural(answer.requested, "running job")}, the worker will be asked to stop.`);
-  for (const [status, number] of skippedOf(answer)) items.push(`${plural(number, "job")} skipped: ${statusLabel(status).toLowerCase()}.`);
-  return el("ul", { class: "numbers" }, items.map((item) => el("li", null, plain(item))));
+  for (const [status, number] of skippedOf(answer))
+    items.push(`${plural(number, "job")} skipped: ${statusLabel(status).toLowerCase()}.`);
+  return el(
+    "ul",
+    { class: "numbers" },
+    items.map((item) => el("li", null, plain(item))),
+  );
 }
 
 // Performs the change in parts of 1,000 jobs until no more remain. Returns the totals.
@@ -45,9 +52,19 @@ async function run(action, target, what, done) {
       try {
         const answer = await api.post(["jobs", action], { ...target, dry_run: true }, { signal: stop.signal });
         const some = (answer?.changed ?? 0) + (answer?.requested ?? 0) > 0;
-        replace(text, numbers(verb, answer ?? {}), action === "cancel" && some && el("p", { class: "hint" }, "A cancelled job can be retried later."));
+        replace(
+          text,
+          numbers(verb, answer ?? {}),
+          action === "cancel" && some && el("p", { class: "hint" }, "A cancelled job can be retried later."),
+        );
         start.disabled = !some;
-        if (some) setText(start.lastChild, answer.more ? `${verb.name} all` : `${verb.name} ${plural((answer.changed ?? 0) + (answer.requested ?? 0), "job")}`);
+        if (some)
+          setText(
+            start.lastChild,
+            answer.more
+              ? `${verb.name} all`
+              : `${verb.name} ${plural((answer.changed ?? 0) + (answer.requested ?? 0), "job")}`,
+          );
         if (some) start.focus();
       } catch (error) {
         if (!stop.signal.aborted) replace(text, el("p", { class: "error-text" }, plain(error.message)));
@@ -59,11 +76,20 @@ async function run(action, target, what, done) {
       const progress = el("p", null, "Started…");
       replace(text, progress);
       try {
-        close(await repeat(action, target, stop.signal, (total) => setText(progress, `${plural(total.changed + total.requested, "job")} so far…`)));
+        close(
+          await repeat(action, target, stop.signal, (total) =>
+            setText(progress, `${plural(total.changed + total.requested, "job")} so far…`),
+          ),
+        );
       } catch (error) {
         if (stop.signal.aborted) return;
         setText(leave.lastChild, "Close");
-        replace(text, progress, el("p", { class: "error-text" }, plain(error.message)), el("p", null, "Repeat the action for the remaining jobs."));
+        replace(
+          text,
+          progress,
+          el("p", { class: "error-text" }, plain(error.message)),
+          el("p", null, "Repeat the action for the remaining jobs."),
+        );
       }
     }
     preview();
@@ -84,15 +110,29 @@ export function bulkBar({ filter, selected, signal, done }) {
   const act = async (action) => {
     const ids = [...selected];
     try {
-      await run(action, ids.length ? { ids } : { filter: bodyOf(filter()) }, ids.length ? plural(ids.length, "selected job") : Object.keys(filter()).length ? "all jobs of the filter" : "all jobs",
-        () => signal.aborted || done());
+      await run(
+        action,
+        ids.length ? { ids } : { filter: bodyOf(filter()) },
+        ids.length
+          ? plural(ids.length, "selected job")
+          : Object.keys(filter()).length
+            ? "all jobs of the filter"
+            : "all jobs",
+        () => signal.aborted || done(),
+      );
     } catch (error) {
       showProblem(error);
     }
   };
   const clear = button("Clear selection", () => done(), { kind: "quiet" });
-  const node = el("div", { class: "bulk", role: "group", "aria-label": "Actions for many jobs" }, label,
-    button("Retry…", () => act("retry"), { image: "retry" }), button("Cancel…", () => act("cancel"), { image: "cancelled" }), clear);
+  const node = el(
+    "div",
+    { class: "bulk", role: "group", "aria-label": "Actions for many jobs" },
+    label,
+    button("Retry…", () => act("retry"), { image: "retry" }),
+    button("Cancel…", () => act("cancel"), { image: "cancelled" }),
+    clear,
+  );
   return {
     node,
     update(shown) {
@@ -100,7 +140,10 @@ export function bulkBar({ filter, selected, signal, done }) {
       node.classList.toggle("has-selection", number > 0);
       node.hidden = shown === 0;
       clear.hidden = number === 0;
-      setText(label, number ? `${count(number)} selected` : Object.keys(filter()).length ? "All jobs of the filter" : "All jobs");
+      setText(
+        label,
+        number ? `${count(number)} selected` : Object.keys(filter()).length ? "All jobs of the filter" : "All jobs",
+      );
     },
   };
 }

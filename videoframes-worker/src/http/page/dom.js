@@ -26,7 +26,8 @@ export function set(node, key, value) {
   } else {
     const text = value === true ? "" : String(value);
     // Addresses of this page and its server only: data can never become `javascript:` or another site.
-    if ((key === "href" || key === "src") && !/^(#|\/(?!\/))/.test(text)) throw new Error(`not an address of this server: ${text}`);
+    if ((key === "href" || key === "src") && !/^(#|\/(?!\/))/.test(text))
+      throw new Error(`not an address of this server: ${text}`);
     if (node.getAttribute(key) !== text) node.setAttribute(key, text);
   }
 }
@@ -49,7 +50,9 @@ export function plain(value) {
 
 // Like `plain`, but keeps line feeds and tabs.
 export function plainLines(value) {
-  return String(value ?? "").replace(CONTROLS, (character) => (character === "\n" || character === "\t" ? character : "\ufffd"));
+  return String(value ?? "").replace(CONTROLS, (character) =>
+    character === "\n" || character === "\t" ? character : "\ufffd",
+  );
 }
 
 // Creates an element for text from outside, isolated from the direction of the text around it.
@@ -109,7 +112,9 @@ const ICONS = {
   download: "M8 2.500v7.500M4.800 7.200L8 10.400l3.200-3.200M3 13.500h10",
   upload: "M8 11V3M4.800 6L8 2.800L11.200 6M3 13.500h10",
   copy: "M5.500 5.500h8v8h-8zM10.500 5.500v-3h-8v8h3",
-  sun: "M8 5.200a2.800 2.800 0 1 0 0 5.600a2.800 2.800 0 1 0 0-5.600M8 1.200v1.600M8 13.200v1.600M1.200 8h1.600M13.200 8h1.600M3.200 3.200l1.100 1.100M11.700 11.700l1.100 1.100M12.800 3.200l-1.100 1.100M4.300 11.700l-1.100 1.100",
+  sun:
+    "M8 5.200a2.800 2.800 0 1 0 0 5.600a2.800 2.800 0 1 0 0-5.600M8 1.200v1.600M8 13.200v1.600M1.200 8h1.600M13.200 8h1.600" +
+    "M3.200 3.200l1.100 1.100M11.700 11.700l1.100 1.100M12.800 3.200l-1.100 1.100M4.300 11.700l-1.100 1.100",
   moon: "M13.500 9.500A6 6 0 1 1 6.500 2.500a4.800 4.800 0 0 0 7 7z",
   close: "M4 4l8 8M12 4l-8 8",
   previous: "M10 3L5 8l5 5",
@@ -134,22 +139,48 @@ export function icon(name) {
 
 // Creates a button. `kind` is "primary", "danger" or "quiet".
 export function button(label, onclick, { kind = "", image = null, ...attributes } = {}) {
-  return el("button", { type: "button", class: `button ${kind}`.trim(), onclick, ...attributes }, image && icon(image), label && el("span", null, label));
+  return el(
+    "button",
+    { type: "button", class: `button ${kind}`.trim(), onclick, ...attributes },
+    image && icon(image),
+    label && el("span", null, label),
+  );
 }
 
 // Creates a field with its label.
 export function field(label, control, hint) {
   const id = (control.id ||= `f-${(field.count = (field.count ?? 0) + 1)}`);
   if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
-  return el("div", { class: "field" }, el("label", { for: id }, label), control, hint && el("p", { class: "hint", id: `${id}-hint` }, hint));
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { for: id }, label),
+    control,
+    hint && el("p", { class: "hint", id: `${id}-hint` }, hint),
+  );
 }
 
-// Creates a table in a container that scrolls sideways. Roles are explicit since the style of phones changes the display.
+// Creates a table in a container that scrolls sideways. Roles are explicit since the style of phones changes the
+// display.
 export function table(caption, headings, attributes = {}) {
   const body = el("tbody", { role: "rowgroup" });
-  const head = el("tr", { role: "row" }, headings.map((heading) =>
-    typeof heading === "string" ? el("th", { scope: "col", role: "columnheader" }, heading) : heading));
-  const node = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", { role: "table", ...attributes }, el("caption", { class: "sr" }, caption), el("thead", { role: "rowgroup" }, head), body));
+  const head = el(
+    "tr",
+    { role: "row" },
+    headings.map((heading) =>
+      typeof heading === "string" ? el("th", { scope: "col", role: "columnheader" }, heading) : heading,
+    ),
+  );
+  const node = el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    el(
+      "table",
+      { role: "table", ...attributes },
+      el("caption", { class: "sr" }, caption),
+      el("thead", { role: "rowgroup" }, head),
+      body,
+    ),
+  );
   return { node, body };
 }

@@ -36,24 +36,71 @@ export function filterForm(apply) {
   };
 
   const statuses = STATUS_NAMES.map((status) => {
-    const box = el("input", { type: "checkbox", value: status, class: "sr", onchange: () => change("status", statuses.filter((each) => each.box.checked).map((each) => each.box.value).join(",")) });
-    return { box, node: el("label", { class: "chip", "data-status": status }, box, icon(status), statusLabel(status)) };
+    const box = el("input", {
+      type: "checkbox",
+      value: status,
+      class: "sr",
+      onchange: () =>
+        change(
+          "status",
+          statuses
+            .filter((each) => each.box.checked)
+            .map((each) => each.box.value)
+            .join(","),
+        ),
+    });
+    return {
+      box,
+      node: el("label", { class: "chip", "data-status": status }, box, icon(status), statusLabel(status)),
+    };
   });
-  const text = el("input", { type: "search", id: "text-filter", placeholder: "Error, source, key, metadata", autocomplete: "off", spellcheck: "false", oninput: () => later("text", text) });
-  const prefix = el("input", { type: "search", placeholder: "talks/ or s3://bucket/", autocomplete: "off", spellcheck: "false", oninput: () => later("source_prefix", prefix) });
+  const text = el("input", {
+    type: "search",
+    id: "text-filter",
+    placeholder: "Error, source, key, metadata",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => later("text", text),
+  });
+  const prefix = el("input", {
+    type: "search",
+    placeholder: "talks/ or s3://bucket/",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => later("source_prefix", prefix),
+  });
   const select = (key, empty, values) => {
-    const node = el("select", { onchange: () => change(key, node.value) }, el("option", { value: "" }, empty), values.map((value) => el("option", { value }, value)));
+    const node = el(
+      "select",
+      { onchange: () => change(key, node.value) },
+      el("option", { value: "" }, empty),
+      values.map((value) => el("option", { value }, value)),
+    );
     return node;
   };
   const code = select("error_code", "Any", CODE_NAMES);
   const newer = select("newer_than", "Any time", AGES);
   const older = select("older_than", "Any time", AGES);
   const kept = el("input", { type: "checkbox", onchange: () => change("kept", kept.checked ? "true" : "") });
-  const clear = el("button", { type: "button", class: "button quiet", onclick: () => { clearTimeout(timer); apply({}); fill({}); text.focus(); } }, "Clear filters");
+  const clear = el(
+    "button",
+    {
+      type: "button",
+      class: "button quiet",
+      onclick: () => {
+        clearTimeout(timer);
+        apply({});
+        fill({});
+        text.focus();
+      },
+    },
+    "Clear filters",
+  );
 
   // A link can have a value that the list lacks, such as several codes.
   const choose = (node, value) => {
-    if (value && ![...node.options].some((option) => option.value === value)) node.append(el("option", { value }, value));
+    if (value && ![...node.options].some((option) => option.value === value))
+      node.append(el("option", { value }, value));
     set(node, "value", value);
   };
   function fill(next) {
@@ -69,13 +116,46 @@ export function filterForm(apply) {
     set(kept, "checked", next.kept === "true");
     clear.hidden = Object.keys(next).length === 0;
   }
-  const fields = el("div", { class: "filter-fields", id: "filter-fields" }, field("Text", text), field("Source prefix", prefix), field("Error code", code),
-    field("Newer than", newer), field("Older than", older), el("label", { class: "check" }, kept, "Kept"), clear);
+  const fields = el(
+    "div",
+    { class: "filter-fields", id: "filter-fields" },
+    field("Text", text),
+    field("Source prefix", prefix),
+    field("Error code", code),
+    field("Newer than", newer),
+    field("Older than", older),
+    el("label", { class: "check" }, kept, "Kept"),
+    clear,
+  );
   // Phones show the text alone until the button is pressed.
-  const expand = el("button", { type: "button", class: "button quiet expand", "aria-expanded": "false", "aria-controls": "filter-fields", onclick: () =>
-    set(expand, "aria-expanded", String(fields.classList.toggle("expanded"))) }, icon("filter"), "More filters");
-  const node = el("form", { class: "filters", role: "search", "aria-label": "Filter of the jobs", onsubmit: (event) => event.preventDefault() },
-    el("fieldset", { class: "chips" }, el("legend", { class: "sr" }, "Status"), statuses.map((each) => each.node)),
-    fields, expand);
+  const expand = el(
+    "button",
+    {
+      type: "button",
+      class: "button quiet expand",
+      "aria-expanded": "false",
+      "aria-controls": "filter-fields",
+      onclick: () => set(expand, "aria-expanded", String(fields.classList.toggle("expanded"))),
+    },
+    icon("filter"),
+    "More filters",
+  );
+  const node = el(
+    "form",
+    {
+      class: "filters",
+      role: "search",
+      "aria-label": "Filter of the jobs",
+      onsubmit: (event) => event.preventDefault(),
+    },
+    el(
+      "fieldset",
+      { class: "chips" },
+      el("legend", { class: "sr" }, "Status"),
+      statuses.map((each) => each.node),
+    ),
+    fields,
+    expand,
+  );
   return { node, fill, focusText: () => text.focus() };
 }

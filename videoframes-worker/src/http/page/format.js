@@ -4,6 +4,7 @@ export const NONE = "–";
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const hundredths = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 const percentage = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -19,7 +20,7 @@ export function learnClock(header) {
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const count = (value) => (isNumber(value) ? whole.format(value) : NONE);
-export const rate = (value) => (isNumber(value) ? short.format(value) : NONE);
+export const rate = (value) => (isNumber(value) ? hundredths.format(value) : NONE);
 export const percent = (value) => (isNumber(value) ? percentage.format(value) : NONE);
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 

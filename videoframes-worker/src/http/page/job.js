@@ -34,11 +34,37 @@ export function job({ signal, id, setTitle }) {
   const details = facts();
   const output = results({ id, signal });
   const content = el("div", { class: "stack" }, el("p", { class: "empty" }, "Loading…"));
-  const layout = el("div", { class: "columns" }, el("div", { class: "stack" }, live, error, output.node, attempts.node), details.node);
-  const node = el("div", { class: "view" },
-    el("nav", { class: "crumbs", "aria-label": "Breadcrumb" }, el("a", { href: "#/jobs" }, "Jobs"), el("span", { "aria-hidden": "true" }, "/"),
-      outside(id, { class: "mono" }), button("", copy, { kind: "quiet icon-only", image: "copy", "aria-label": "Copy the ID of the job", title: "Copy the ID" })),
-    el("div", { class: "job-head" }, el("div", { class: "job-title" }, title, el("p", { class: "job-status" }, status, times)), actions), spoken, content);
+  const layout = el(
+    "div",
+    { class: "columns" },
+    el("div", { class: "stack" }, live, error, output.node, attempts.node),
+    details.node,
+  );
+  const node = el(
+    "div",
+    { class: "view" },
+    el(
+      "nav",
+      { class: "crumbs", "aria-label": "Breadcrumb" },
+      el("a", { href: "#/jobs" }, "Jobs"),
+      el("span", { "aria-hidden": "true" }, "/"),
+      outside(id, { class: "mono" }),
+      button("", copy, {
+        kind: "quiet icon-only",
+        image: "copy",
+        "aria-label": "Copy the ID of the job",
+        title: "Copy the ID",
+      }),
+    ),
+    el(
+      "div",
+      { class: "job-head" },
+      el("div", { class: "job-title" }, title, el("p", { class: "job-status" }, status, times)),
+      actions,
+    ),
+    spoken,
+    content,
+  );
 
   async function copy() {
     try {
@@ -50,45 +76,97 @@ export function job({ signal, id, setTitle }) {
   }
 
   const act = (name, label, { ask = null, ...style } = {}) => {
-    const node_ = button(label, async () => {
-      if (ask && !(await confirm(label, ask, label, "danger"))) return;
-      const changedJob = await busy(node_, () => api.post(["jobs", id, name], undefined, { signal }), label);
-      if (changedJob) accept(changedJob);
-      load().catch(() => {});
-      if (!stream && !signal.aborted) follow();
-    }, style);
+    const node_ = button(
+      label,
+      async () => {
+        if (ask && !(await confirm(label, ask, label, "danger"))) return;
+        const changedJob = await busy(node_, () => api.post(["jobs", id, name], undefined, { signal }), label);
+        if (changedJob) accept(changedJob);
+        load().catch(() => {});
+        if (!stream && !signal.aborted) follow();
+      },
+      style,
+    );
     return node_;
   };
   const drawActions = changed(([state, requested, kept, hasResult]) => {
     const focused = actions.contains(document.activeElement);
     const operate = can("operate");
-    replace(actions,
-      hasResult && el("a", { class: "button primary", href: api.address(["jobs", id, "result"]), download: "" }, icon("download"), el("span", null, "Archive")),
+    replace(
+      actions,
+      hasResult &&
+        el(
+          "a",
+          { class: "button primary", href: api.address(["jobs", id, "result"]), download: "" },
+          icon("download"),
+          el("span", null, "Archive"),
+        ),
       operate && canRetry({ status: state }) && act("retry", "Retry", { kind: "primary", image: "retry" }),
-      operate && isActive({ status: state }) && !requested && act("cancel", "Cancel job", { image: "cancelled", ask: "The worker stops the job. A cancelled job can be retried later." }),
-      operate && (kept ? act("release", "Release", { image: "kept", title: "The job expires after the retention time again" })
-        : act("keep", "Keep", { image: "kept", title: "Excludes the job from expiry (legal hold)" })));
+      operate &&
+        isActive({ status: state }) &&
+        !requested &&
+        act("cancel", "Cancel job", {
+          image: "cancelled",
+          ask: "The worker stops the job. A cancelled job can be retried later.",
+        }),
+      operate &&
+        (kept
+          ? act("release", "Release", {
+              image: "kept",
+              title: "The job expires after the retention time again",
+            })
+          : act("keep", "Keep", { image: "kept", title: "Excludes the job from expiry (legal hold)" })),
+    );
     if (focused) (actions.querySelector("button, a") ?? title).focus();
   });
   const drawStatus = changed(([state, requested, kept]) => {
-    replace(status, statusBadge(state), requested && isActive({ status: state }) && el("span", { class: "tag" }, "cancel requested"),
-      kept && el("span", { class: "tag", title: `Kept since ${absolute(kept)}` }, icon("kept"), "kept"));
+    replace(
+      status,
+      statusBadge(state),
+      requested && isActive({ status: state }) && el("span", { class: "tag" }, "cancel requested"),
+      kept && el("span", { class: "tag", title: `Kept since ${absolute(kept)}` }, icon("kept"), "kept"),
+    );
     setText(spoken, `Status: ${statusLabel(state)}`);
   });
   const drawError = changed(([code, message, state]) => {
     error.hidden = !code;
     error.classList.toggle("warn", isActive({ status: state }));
-    replace(error, el("h2", { id: "h-error" }, icon("warning"), isActive({ status: state }) ? "Last error: " : "", outside(code, { class: "code" })),
-      message && el("p", { class: "message" }, outside(message)), code && explanation(code));
+    replace(
+      error,
+      el(
+        "h2",
+        { id: "h-error" },
+        icon("warning"),
+        isActive({ status: state }) ? "Last error: " : "",
+        outside(code, { class: "code" }),
+      ),
+      message && el("p", { class: "message" }, outside(message)),
+      code && explanation(code),
+    );
   });
 
   function drawTimes() {
     if (!current) return;
     const took = jobSeconds(current);
-    setText(times, [`created ${ago(current.created_at)}`, took === null ? null : `${isActive(current) ? "running for" : "took"} ${duration(took)}`,
-      current.result ? bytes(current.result.size) : null].filter(Boolean).join(" · "));
+    setText(
+      times,
+      [
+        `created ${ago(current.created_at)}`,
+        took === null ? null : `${isActive(current) ? "running for" : "took"} ${duration(took)}`,
+        current.result ? bytes(current.result.size) : null,
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     set(times, "title", absolute(current.created_at));
-    setText(waiting, current.status === "pending" ? "Waits for a worker." : current.status === "retry_wait" ? `Next attempt ${ago(current.next_attempt_at)}.` : "");
+    setText(
+      waiting,
+      current.status === "pending"
+        ? "Waits for a worker."
+        : current.status === "retry_wait"
+          ? `Next attempt ${ago(current.next_attempt_at)}.`
+          : "",
+    );
     attempts.tick();
   }
 
@@ -144,7 +222,8 @@ export function job({ signal, id, setTitle }) {
       } catch {
         // The next event has the whole job again.
       }
-      // The server ends the stream too; without this, a proxy that drops the last event would cause endless reconnections.
+      // The server ends the stream too. Without this, a proxy that drops the last event would cause endless
+      // reconnections.
       if (current && !isActive(current)) {
         source.close();
         if (stream === source) stream = null;
@@ -160,10 +239,15 @@ export function job({ signal, id, setTitle }) {
       stream = null;
       fallback = new AbortController();
       const stop = fallback;
-      poll(async () => {
-        await load().catch(gone);
-        if (!isActive(current ?? {})) stop.abort();
-      }, { pause: POLL_MS, signal: stop.signal });
+      poll(
+        async () => {
+          await load().catch(gone);
+          if (isActive(current ?? {})) return;
+          stop.abort();
+          if (fallback === stop) fallback = null;
+        },
+        { pause: POLL_MS, signal: stop.signal },
+      );
     });
   }
 
@@ -195,7 +279,11 @@ export function job({ signal, id, setTitle }) {
     unfollow();
     document.removeEventListener("visibilitychange", visible);
   });
-  tick(drawTimes, signal);
+  tick(() => {
+    drawTimes();
+    // A retry by another operator continues a job whose events have ended.
+    if (current && isActive(current) && !stream && !fallback) follow();
+  }, signal);
   begin();
   return { node, title: "Job", update() {} };
 }

@@ -19,27 +19,63 @@ const POLL_MS = 2000;
 function jobRow(selectable, onselect) {
   return (first) => {
     const id = first.id;
-    const box = selectable ? el("input", { type: "checkbox", "aria-label": `Select ${plain(videoName(first.source))}`, onclick: (event) => onselect(id, box.checked, event.shiftKey) }) : null;
+    const box = selectable
+      ? el("input", {
+          type: "checkbox",
+          "aria-label": `Select ${plain(videoName(first.source))}`,
+          onclick: (event) => onselect(id, box.checked, event.shiftKey),
+        })
+      : null;
     const status = el("td", { role: "cell", class: "c-status" });
-    const drawStatus = changed(([value, requested]) => replace(status, statusBadge(value), requested && value === "processing" && el("span", { class: "tag" }, "cancelling")));
+    const drawStatus = changed(([value, requested]) =>
+      replace(
+        status,
+        statusBadge(value),
+        requested && value === "processing" && el("span", { class: "tag" }, "cancelling"),
+      ),
+    );
     const link = el("a", { href: `#/jobs/${encode(id)}` });
     const drawVideo = changed(([source]) => {
       replace(link, outside(videoName(source)));
       set(link, "title", plain(sourceText(source)));
     });
-    const hold = el("span", { class: "hold", title: "Kept under a legal hold", hidden: true }, icon("kept"), el("span", { class: "sr" }, "kept"));
+    const hold = el(
+      "span",
+      { class: "hold", title: "Kept under a legal hold", hidden: true },
+      icon("kept"),
+      el("span", { class: "sr" }, "kept"),
+    );
     const progress = progressBar(`Progress of ${plain(videoName(first.source))}`);
     const result = el("span", { class: "muted" });
     const attempts = el("td", { role: "cell", class: "number c-attempts", "data-label": "Attempts" });
     const created = el("time");
     const took = el("td", { role: "cell", class: "number c-duration", "data-label": "Duration" });
     const error = el("td", { role: "cell", class: "c-error" });
-    const drawError = changed(([code, message]) => replace(error, code && el("span", { title: plain(`${code}: ${message ?? ""}\n${meaning(code)} ${causeText(code) ?? ""}`) },
-      outside(code, { class: "code" }), " ", outside(message ?? "", { class: "muted" }))));
-    const node = el("tr", { role: "row", "data-id": id }, box && el("td", { role: "cell", class: "c-select" }, box), status,
+    const drawError = changed(([code, message]) =>
+      replace(
+        error,
+        code &&
+          el(
+            "span",
+            { title: plain(`${code}: ${message ?? ""}\n${meaning(code)} ${causeText(code) ?? ""}`) },
+            outside(code, { class: "code" }),
+            " ",
+            outside(message ?? "", { class: "muted" }),
+          ),
+      ),
+    );
+    const node = el(
+      "tr",
+      { role: "row", "data-id": id },
+      box && el("td", { role: "cell", class: "c-select" }, box),
+      status,
       el("td", { role: "cell", class: "c-video" }, el("span", { class: "video" }, link, hold)),
-      el("td", { role: "cell", class: "c-progress" }, progress.node, result), attempts,
-      el("td", { role: "cell", class: "c-created", "data-label": "Created" }, created), took, error);
+      el("td", { role: "cell", class: "c-progress" }, progress.node, result),
+      attempts,
+      el("td", { role: "cell", class: "c-created", "data-label": "Created" }, created),
+      took,
+      error,
+    );
     return {
       node,
       box,
@@ -49,7 +85,14 @@ function jobRow(selectable, onselect) {
         hold.hidden = !job.kept_at;
         progress.node.hidden = job.status !== "processing";
         if (job.status === "processing") progress.update(job);
-        setText(result, job.status === "completed" ? resultText(job) : job.status === "retry_wait" && job.next_attempt_at ? `next attempt ${ago(job.next_attempt_at)}` : "");
+        setText(
+          result,
+          job.status === "completed"
+            ? resultText(job)
+            : job.status === "retry_wait" && job.next_attempt_at
+              ? `next attempt ${ago(job.next_attempt_at)}`
+              : "",
+        );
         setText(attempts, count(job.attempts));
         setText(created, ago(job.created_at));
         set(created, "title", absolute(job.created_at));
@@ -73,41 +116,80 @@ export function jobs({ signal, query }) {
   let drawn = 0;
   let searching = new AbortController();
 
-  const all = selectable ? el("input", { type: "checkbox", "aria-label": "Select all shown jobs", onchange: () => {
-    for (const job of shown) selected[all.checked ? "add" : "delete"](job.id);
-    drawSelection();
-  } }) : null;
-  const headings = [all && el("th", { scope: "col", role: "columnheader", class: "c-select" }, all), "Status", "Video", "Progress",
-    el("th", { scope: "col", role: "columnheader", class: "number" }, "Attempts"), "Created",
-    el("th", { scope: "col", role: "columnheader", class: "number" }, "Duration"), "Error"].filter(Boolean);
+  const all = selectable
+    ? el("input", {
+        type: "checkbox",
+        "aria-label": "Select all shown jobs",
+        onchange: () => {
+          for (const job of shown) selected[all.checked ? "add" : "delete"](job.id);
+          drawSelection();
+        },
+      })
+    : null;
+  const headings = [
+    all && el("th", { scope: "col", role: "columnheader", class: "c-select" }, all),
+    "Status",
+    "Video",
+    "Progress",
+    el("th", { scope: "col", role: "columnheader", class: "number" }, "Attempts"),
+    "Created",
+    el("th", { scope: "col", role: "columnheader", class: "number" }, "Duration"),
+    "Error",
+  ].filter(Boolean);
   const { node: frame, body } = table("Jobs, newest first", headings, { class: "jobs" });
   const createRow = jobRow(selectable, select);
-  const update = keyed(body, (job) => job.id, (job) => {
-    const row = createRow(job);
-    if (row.box) boxes.set(job.id, row.box);
-    return row;
-  });
+  const update = keyed(
+    body,
+    (job) => job.id,
+    (job) => {
+      const row = createRow(job);
+      if (row.box) boxes.set(job.id, row.box);
+      return row;
+    },
+  );
 
   const summary = el("p", { class: "muted summary" });
   const spoken = el("p", { class: "sr", role: "status" });
   const empty = el("div", { class: "empty" }, "Loading…");
-  const more = button("Load more", () => busy(more, async () => {
-    await list.more(searching.signal);
-    draw();
-  }, "Load more"));
+  const more = button("Load more", () =>
+    busy(
+      more,
+      async () => {
+        await list.more(searching.signal);
+        draw();
+      },
+      "Load more",
+    ),
+  );
   const end = el("p", { class: "hint" });
   const unreadable = el("details", { class: "panel notice", hidden: true });
   const drawUnreadable = changed((items) => {
     unreadable.hidden = items.length === 0;
-    replace(unreadable, el("summary", null, icon("warning"), `${plural(items.length, "job")} cannot be read`),
-      el("ul", null, items.slice(0, 100).map((each) => el("li", null, outside(each?.id, { class: "mono" }), " ", outside(each?.reason)))));
+    replace(
+      unreadable,
+      el("summary", null, icon("warning"), `${plural(items.length, "job")} cannot be read`),
+      el(
+        "ul",
+        null,
+        items
+          .slice(0, 100)
+          .map((each) => el("li", null, outside(each?.id, { class: "mono" }), " ", outside(each?.reason))),
+      ),
+    );
   });
   const form = filterForm(apply);
-  const bulk = selectable ? bulkBar({ filter: () => filter, selected, signal, done: () => {
-    selected.clear();
-    drawSelection();
-    refresh();
-  } }) : null;
+  const bulk = selectable
+    ? bulkBar({
+        filter: () => filter,
+        selected,
+        signal,
+        done: () => {
+          selected.clear();
+          drawSelection();
+          refresh();
+        },
+      })
+    : null;
 
   function select(id, on, range) {
     const ids = shown.map((job) => job.id);
@@ -139,9 +221,20 @@ export function jobs({ signal, query }) {
     const filtered = Object.keys(filter).length > 0;
     empty.hidden = shown.length > 0;
     frame.hidden = shown.length === 0;
-    setText(empty, list.hasMore() ? "No match among the newest jobs yet." : filtered ? "No job matches the filter." : "There are no jobs yet.");
+    setText(
+      empty,
+      list.hasMore()
+        ? "No match among the newest jobs yet."
+        : filtered
+          ? "No job matches the filter."
+          : "There are no jobs yet.",
+    );
     const active = shown.filter(isActive).length;
-    setText(summary, `${plural(shown.length, "job")} shown${list.hasMore() ? ", more exist" : ""}${active ? ` · ${count(active)} unfinished` : ""}`);
+    setText(
+      summary,
+      `${plural(shown.length, "job")} shown${list.hasMore() ? ", more exist" : ""}` +
+        (active ? ` · ${count(active)} unfinished` : ""),
+    );
     more.hidden = !list.hasMore() || list.isFull();
     setText(more.lastChild, shown.length === 0 ? "Search older jobs" : "Load more");
     setText(end, list.isFull() ? `The page shows at most ${count(MAX_ROWS)} jobs. Use a filter for older jobs.` : "");
@@ -191,12 +284,24 @@ export function jobs({ signal, query }) {
 
   restart();
   form.fill(filter);
-  const node = el("div", { class: "view" },
-    el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Jobs"), summary, spoken), form.node, unreadable, bulk?.node,
-    el("div", { class: "panel flush" }, frame, empty), el("div", { class: "center" }, more, end));
+  const node = el(
+    "div",
+    { class: "view" },
+    el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Jobs"), summary, spoken),
+    form.node,
+    unreadable,
+    bulk?.node,
+    el("div", { class: "panel flush" }, frame, empty),
+    el("div", { class: "center" }, more, end),
+  );
   const refresh = poll(load, { pause: POLL_MS, signal });
   signal.addEventListener("abort", () => searching.abort());
-  const focus = (parameters) => parameters.get("focus") === "text" && queueMicrotask(() => { replaceQuery("jobs", filter); form.focusText(); });
+  const focus = (parameters) =>
+    parameters.get("focus") === "text" &&
+    queueMicrotask(() => {
+      replaceQuery("jobs", filter);
+      form.focusText();
+    });
   setTimeout(() => focus(query));
   return {
     node,

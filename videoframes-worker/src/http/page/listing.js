@@ -1,11 +1,12 @@
-// The loaded part of the list of jobs, refreshed page by page. A page is a range of the order, newest job first, so that a
-// refresh also finds the jobs that left the filter.
+// The loaded part of the list of jobs, refreshed page by page. A page is a range of the order, newest job first,
+// so that a refresh also finds the jobs that left the filter.
 
 export const MAX_ROWS = 1000;
 const FIRST_PAGE = 50;
 const NEXT_PAGE = 100;
 
-// Compares two jobs by the order of the list: newest first. Times have one format, so that their texts have the same order.
+// Compares two jobs by the order of the list: newest first. Times have one format, so that their texts have the same
+// order.
 export function compare(a, b) {
   const [x, y] = [String(a.created_at), String(b.created_at)];
   if (x !== y) return x < y ? 1 : -1;
@@ -71,7 +72,11 @@ export function listing(load) {
     // Loads the next page. With a filter by text a page can be empty: continues until jobs were found.
     async more(signal) {
       const before = jobs.size;
-      for (let tries = 0; tries < 20 && jobs.size === before && pages.at(-1).next !== null && !signal.aborted; tries += 1) {
+      for (
+        let tries = 0;
+        tries < 20 && jobs.size === before && pages.at(-1).next !== null && !signal.aborted;
+        tries += 1
+      ) {
         pages.push({ after: pages.at(-1).next, next: pages.at(-1).next, last: null, loaded: false });
         try {
           await refresh(pages.length - 1);

@@ -7,8 +7,13 @@ const TOAST_MS = 6000;
 // Shows a message that screen readers announce. Errors stay until they are closed.
 export function toast(message, tone = "good") {
   const box = document.getElementById("toasts");
-  const node = el("div", { class: `toast ${tone}` }, icon(tone === "bad" ? "warning" : "completed"), el("bdi", null, plain(message)),
-    button("", () => node.remove(), { kind: "quiet icon-only", image: "close", "aria-label": "Close message" }));
+  const node = el(
+    "div",
+    { class: `toast ${tone}` },
+    icon(tone === "bad" ? "warning" : "completed"),
+    el("bdi", null, plain(message)),
+    button("", () => node.remove(), { kind: "quiet icon-only", image: "close", "aria-label": "Close message" }),
+  );
   while (box.childElementCount >= 3) box.firstElementChild.remove();
   box.append(node);
   if (tone !== "bad") setTimeout(() => node.remove(), TOAST_MS);
@@ -30,7 +35,8 @@ export function dialog(title, fill, attributes = {}) {
     };
     const heading = el("h2", { id: "dialog-title" }, title);
     const node = el("dialog", {
-      "aria-labelledby": "dialog-title", ...attributes,
+      "aria-labelledby": "dialog-title",
+      ...attributes,
       onclose: () => {
         node.remove();
         resolve(result);
@@ -47,14 +53,32 @@ export function dialog(title, fill, attributes = {}) {
 
 // Asks for a confirmation.
 export async function confirm(title, text, action, kind = "primary") {
-  return (await dialog(title, (close) => el("div", null, el("p", null, text),
-    el("div", { class: "actions end" }, button("Close", () => close(null)), button(action, () => close(true), { kind, autofocus: true }))))) === true;
+  return (
+    (await dialog(title, (close) =>
+      el(
+        "div",
+        null,
+        el("p", null, text),
+        el(
+          "div",
+          { class: "actions end" },
+          button("Close", () => close(null)),
+          button(action, () => close(true), { kind, autofocus: true }),
+        ),
+      ),
+    )) === true
+  );
 }
 
 // Creates a panel that explains why a view has no content.
 export function failurePanel(error, retry) {
-  return el("div", { class: "panel empty", role: "alert" }, icon("warning"), el("p", null, plain(error.message)),
-    retry && button("Try now", retry));
+  return el(
+    "div",
+    { class: "panel empty", role: "alert" },
+    icon("warning"),
+    el("p", null, plain(error.message)),
+    retry && button("Try now", retry),
+  );
 }
 
 // Runs an action of a button: disables the button meanwhile, and shows failures.

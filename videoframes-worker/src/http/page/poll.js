@@ -64,8 +64,17 @@ export function tick(draw, signal) {
 const line = () => document.getElementById("connection");
 
 function disconnected(error, wait, retry) {
-  replace(line(), el("p", null, el("strong", null, "No current data. "), plain(error.message),
-    ` Next attempt in ${age(wait / 1000)}. `), button("Try now", retry, { kind: "quiet" }));
+  replace(
+    line(),
+    el(
+      "p",
+      null,
+      el("strong", null, "No current data. "),
+      plain(error.message),
+      ` Next attempt in ${age(wait / 1000)}. `,
+    ),
+    button("Try now", retry, { kind: "quiet" }),
+  );
 }
 
 function connected() {

@@ -3,7 +3,8 @@
 import { el, plain, set, setText } from "./dom.js";
 import { bytes, count, percent, plural } from "./format.js";
 
-const fraction = (job) => (job.frames_total > 0 ? Math.min(1, Math.max(0, (job.frames_done ?? 0) / job.frames_total)) : null);
+const fraction = (job) =>
+  job.frames_total > 0 ? Math.min(1, Math.max(0, (job.frames_done ?? 0) / job.frames_total)) : null;
 
 // Returns a text such as "extract, 120 of 300".
 export function progressText(job) {
@@ -23,7 +24,11 @@ export function resultText(job) {
 // Creates the bar. `update(job)` changes it in place.
 export function progressBar(label, { withPercent = false } = {}) {
   const fill = el("span");
-  const bar = el("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" }, fill);
+  const bar = el(
+    "div",
+    { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" },
+    fill,
+  );
   const text = el("span", { class: "progress-text" });
   const node = el("div", { class: "progress-box" }, bar, text);
   return {

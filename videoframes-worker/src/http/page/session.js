@@ -26,15 +26,29 @@ export function account(onlogout) {
   const rights = can("operate") ? null : can("submit") ? "read and submit" : "read only";
   return [
     rights && el("span", { class: "tag", title: `Scopes: ${session.scopes.map(plain).join(", ") || "none"}` }, rights),
-    session.name && el("span", { class: "who", title: `Token ${plain(session.name)}, scopes: ${session.scopes.map(plain).join(", ")}` },
-      outside(session.name)),
+    session.name &&
+      el(
+        "span",
+        {
+          class: "who",
+          title: `Token ${plain(session.name)}, scopes: ${session.scopes.map(plain).join(", ")}`,
+        },
+        outside(session.name),
+      ),
     session.mode === "tokens" && button("Log out", onlogout, { kind: "quiet" }),
   ];
 }
 
 // Creates the login form. Calls `done` after a login.
 export function loginView(done, expired) {
-  const token = el("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false", autofocus: true });
+  const token = el("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "current-password",
+    required: true,
+    spellcheck: "false",
+    autofocus: true,
+  });
   const message = el("p", { class: "error-text", role: "alert" });
   const send = el("button", { type: "submit", class: "button primary" }, "Log in");
   const submit = async (event) => {
@@ -52,9 +66,20 @@ export function loginView(done, expired) {
       send.disabled = false;
     }
   };
-  return el("form", { class: "panel login", onsubmit: submit },
+  return el(
+    "form",
+    { class: "panel login", onsubmit: submit },
     el("h1", { tabindex: "-1" }, "Log in"),
-    el("p", null, expired ? "The session has ended. " : "", "This server needs a token. An operator makes one with ",
-      el("code", null, "vf-worker token create"), "."),
-    field("Token", token, "Starts with vft_. The page does not store it."), message, send);
+    el(
+      "p",
+      null,
+      expired ? "The session has ended. " : "",
+      "This server needs a token. An operator makes one with ",
+      el("code", null, "vf-worker token create"),
+      ".",
+    ),
+    field("Token", token, "Starts with vft_. The page does not store it."),
+    message,
+    send,
+  );
 }

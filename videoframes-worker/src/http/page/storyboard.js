@@ -19,7 +19,8 @@ export function parseCues(text) {
     const tile = times && /^([^#]+)#xywh=(?:pixel:)?(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})\s*$/.exec(lines[index + 1]);
     if (!tile) continue;
     const [x, y, width, height] = tile.slice(2).map(Number);
-    if (width > 0 && height > 0) cues.push({ start: seconds(times[1]), end: seconds(times[2]), file: tile[1], x, y, width, height });
+    if (width > 0 && height > 0)
+      cues.push({ start: seconds(times[1]), end: seconds(times[2]), file: tile[1], x, y, width, height });
   }
   return cues;
 }
@@ -38,7 +39,14 @@ function draw(node, id, cue) {
 function scrubber(id, cues) {
   const large = el("div", { class: "tile-image large" });
   const time = el("output", { class: "muted" });
-  const range = el("input", { type: "range", min: 0, max: cues.length - 1, step: 1, "aria-label": "Position in the storyboard", oninput: () => show(Number(range.value)) });
+  const range = el("input", {
+    type: "range",
+    min: 0,
+    max: cues.length - 1,
+    step: 1,
+    "aria-label": "Position in the storyboard",
+    oninput: () => show(Number(range.value)),
+  });
   const strip = el("ul", { class: "strip" });
   function show(index) {
     const cue = cues[index];
@@ -51,7 +59,12 @@ function scrubber(id, cues) {
   const step = Math.max(1, cues.length / STRIP);
   for (let at = 0; at < cues.length; at += step) {
     const index = Math.floor(at);
-    const tile = el("button", { type: "button", class: "tile-image", "aria-label": `Tile at ${position(cues[index].start)}`, onclick: () => show(index) });
+    const tile = el("button", {
+      type: "button",
+      class: "tile-image",
+      "aria-label": `Tile at ${position(cues[index].start)}`,
+      onclick: () => show(index),
+    });
     draw(tile, id, cues[index]);
     strip.append(el("li", null, tile));
   }
@@ -63,7 +76,9 @@ export function storyboard(id, signal) {
   const box = el("div", null, el("p", { class: "muted" }, "Loading…"));
   async function load() {
     try {
-      const cues = parseCues(await api.getText(["jobs", id, "outputs", "storyboard"], { query: { stream: "true" }, signal }));
+      const cues = parseCues(
+        await api.getText(["jobs", id, "outputs", "storyboard"], { query: { stream: "true" }, signal }),
+      );
       replace(box, cues.length ? scrubber(id, cues) : el("p", { class: "muted" }, "The storyboard has no tiles."));
     } catch (error) {
       if (!signal.aborted && error.status !== 401) replace(box, failurePanel(error, load));

@@ -16,13 +16,41 @@ function fileLine(file, onchange) {
   const state = { phase: "waiting", source: null, stop: new AbortController() };
   const text = el("span", { class: "muted" });
   const fill = el("span");
-  const bar = el("div", { class: "progress", role: "progressbar", "aria-label": `Upload of ${plain(file.name)}`, "aria-valuemin": "0", "aria-valuemax": "100", hidden: true }, fill);
+  const bar = el(
+    "div",
+    {
+      class: "progress",
+      role: "progressbar",
+      "aria-label": `Upload of ${plain(file.name)}`,
+      "aria-valuemin": "0",
+      "aria-valuemax": "100",
+      hidden: true,
+    },
+    fill,
+  );
   const link = el("span");
-  const cancel = button("", () => {
-    if (state.phase === "uploading") state.stop.abort();
-    else remove();
-  }, { kind: "quiet icon-only", image: "close", "aria-label": `Remove ${plain(file.name)}` });
-  const node = el("li", { class: "file" }, el("div", { class: "file-line" }, el("span", { class: "file-name", title: plain(file.name) }, outside(file.name)), text, link, el("span", { class: "grow" }), cancel), bar);
+  const cancel = button(
+    "",
+    () => {
+      if (state.phase === "uploading") state.stop.abort();
+      else remove();
+    },
+    { kind: "quiet icon-only", image: "close", "aria-label": `Remove ${plain(file.name)}` },
+  );
+  const node = el(
+    "li",
+    { class: "file" },
+    el(
+      "div",
+      { class: "file-line" },
+      el("span", { class: "file-name", title: plain(file.name) }, outside(file.name)),
+      text,
+      link,
+      el("span", { class: "grow" }),
+      cancel,
+    ),
+    bar,
+  );
   const remove = () => {
     state.phase = "removed";
     onchange();
@@ -44,11 +72,14 @@ function fileLine(file, onchange) {
   };
   const limit = session.max_upload_bytes;
   if (file.size === 0) phase("refused", "This file is empty.", "error-text");
-  else if (typeof limit === "number" && file.size > limit) phase("refused", `Too large: ${bytes(file.size)}, the limit is ${bytes(limit)}.`, "error-text");
+  else if (typeof limit === "number" && file.size > limit)
+    phase("refused", `Too large: ${bytes(file.size)}, the limit is ${bytes(limit)}.`, "error-text");
   else phase("waiting", bytes(file.size));
 
   return {
-    node, state, remove,
+    node,
+    state,
+    remove,
     ready: () => state.phase === "waiting" || state.phase === "failed",
     async run(message, key) {
       try {
@@ -60,9 +91,20 @@ function fileLine(file, onchange) {
           state.source = answer?.source;
         }
         phase("submitting", "submitting…");
-        const job = await api.post(["jobs"], { ...message, source: state.source }, { headers: key ? { "Idempotency-Key": key } : {} });
+        const job = await api.post(
+          ["jobs"],
+          { ...message, source: state.source },
+          { headers: key ? { "Idempotency-Key": key } : {} },
+        );
         phase("submitted", "submitted");
-        replace(link, el("a", { href: `#/jobs/${encode(job.id)}`, "aria-label": `View the job of ${plain(file.name)}` }, "View job"));
+        replace(
+          link,
+          el(
+            "a",
+            { href: `#/jobs/${encode(job.id)}`, "aria-label": `View the job of ${plain(file.name)}` },
+            "View job",
+          ),
+        );
       } catch (error) {
         if (error.name === "AbortError") phase("waiting", `${bytes(file.size)}, upload cancelled`);
         else phase("failed", plain(error.message), "error-text");
@@ -77,25 +119,72 @@ export function submit({ signal }) {
   let running = false;
 
   const list = el("ul", { class: "files" });
-  const picker = el("input", { type: "file", multiple: true, accept: "video/*,.mkv,.ts,.mts,.mxf,.avi,.flv,.wmv,.vob,.y4m", class: "sr", id: "file-input", onchange: () => {
-    add(picker.files);
-    picker.value = "";
-  } });
-  const drop = el("label", { class: "drop", for: "file-input" }, picker, icon("upload"), el("span", { class: "drop-title" }, "Drop videos here, or choose files"),
-    el("span", { class: "muted" }, typeof session.max_upload_bytes === "number" ? `At most ${bytes(session.max_upload_bytes)} each` : ""));
-  const objectKey = el("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "talks/2026/opening.mp4", oninput: draw });
-  const bucket = el("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "bucket of the results" });
+  const picker = el("input", {
+    type: "file",
+    multiple: true,
+    accept: "video/*,.mkv,.ts,.mts,.mxf,.avi,.flv,.wmv,.vob,.y4m",
+    class: "sr",
+    id: "file-input",
+    onchange: () => {
+      add(picker.files);
+      picker.value = "";
+    },
+  });
+  const drop = el(
+    "label",
+    { class: "drop", for: "file-input" },
+    picker,
+    icon("upload"),
+    el("span", { class: "drop-title" }, "Drop videos here, or choose files"),
+    el(
+      "span",
+      { class: "muted" },
+      typeof session.max_upload_bytes === "number" ? `At most ${bytes(session.max_upload_bytes)} each` : "",
+    ),
+  );
+  const objectKey = el("input", {
+    type: "text",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "talks/2026/opening.mp4",
+    oninput: draw,
+  });
+  const bucket = el("input", {
+    type: "text",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "bucket of the results",
+  });
   const idempotency = el("input", { type: "text", autocomplete: "off", spellcheck: "false", maxlength: 256 });
-  const keyField = field("Idempotency key", idempotency, "For one video: submissions with the same key are the same job.");
+  const keyField = field(
+    "Idempotency key",
+    idempotency,
+    "For one video: submissions with the same key are the same job.",
+  );
   const message = el("p", { class: "error-text", role: "alert" });
   const send = el("button", { type: "submit", class: "button primary large" }, "Submit");
   const objectResult = el("p", { class: "submitted", role: "status" });
-  const sources = [["files", "Upload files"], ["object", "Object in the store"]].map(([value, label], index) => {
-    const box = el("input", { type: "radio", name: "source", value, class: "sr", checked: index === 0, onchange: draw });
+  const sources = [
+    ["files", "Upload files"],
+    ["object", "Object in the store"],
+  ].map(([value, label], index) => {
+    const box = el("input", {
+      type: "radio",
+      name: "source",
+      value,
+      class: "sr",
+      checked: index === 0,
+      onchange: draw,
+    });
     return { box, node: el("label", { class: "chip" }, box, label) };
   });
   const filesBox = el("div", { class: "stack" }, drop, list);
-  const objectBox = el("div", { class: "stack" }, el("div", { class: "fields two" }, field("Key", objectKey), field("Bucket", bucket)), objectResult);
+  const objectBox = el(
+    "div",
+    { class: "stack" },
+    el("div", { class: "fields two" }, field("Key", objectKey), field("Bucket", bucket)),
+    objectResult,
+  );
   const isObject = () => sources[1].box.checked;
 
   function add(files) {
@@ -120,7 +209,8 @@ export function submit({ signal }) {
   async function submitFiles(body, key) {
     const waiting = lines.filter((each) => each.ready());
     const work = async () => {
-      for (let line = waiting.shift(); line && !signal.aborted; line = waiting.shift()) if (line.ready()) await line.run(body, key);
+      for (let line = waiting.shift(); line && !signal.aborted; line = waiting.shift())
+        if (line.ready()) await line.run(body, key);
     };
     await Promise.all(Array.from({ length: CONCURRENT }, work));
     const done = lines.filter((each) => each.state.phase === "submitted").length;
@@ -129,7 +219,11 @@ export function submit({ signal }) {
 
   async function submitObject(body, key) {
     const source = { key: objectKey.value.trim(), ...(bucket.value.trim() && { bucket: bucket.value.trim() }) };
-    const job = await api.post(["jobs"], { ...body, source }, { signal, headers: key ? { "Idempotency-Key": key } : {} });
+    const job = await api.post(
+      ["jobs"],
+      { ...body, source },
+      { signal, headers: key ? { "Idempotency-Key": key } : {} },
+    );
     replace(objectResult, icon("completed"), " Submitted as ", jobLink(job.id, job.source));
   }
 
@@ -180,14 +274,42 @@ export function submit({ signal }) {
   window.addEventListener("beforeunload", warn, { signal });
   signal.addEventListener("abort", () => lines.forEach((each) => each.state.stop.abort()));
 
-  const node = el("form", { class: "view", onsubmit: perform, novalidate: true },
+  const node = el(
+    "form",
+    { class: "view", onsubmit: perform, novalidate: true },
     el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Submit")),
-    el("div", { class: "columns submit-columns" },
-      el("section", { class: "panel stack", "aria-labelledby": "h-source" },
-        el("div", { class: "panel-head" }, el("h2", { id: "h-source" }, "Videos"), el("span", { class: "grow" }),
-          el("fieldset", { class: "chips" }, el("legend", { class: "sr" }, "Source"), sources.map((each) => each.node))),
-        filesBox, objectBox, keyField, message, el("div", { class: "actions" }, send)),
-      el("section", { class: "panel", "aria-labelledby": "h-request" }, el("h2", { id: "h-request" }, "Request"), request.node)));
+    el(
+      "div",
+      { class: "columns submit-columns" },
+      el(
+        "section",
+        { class: "panel stack", "aria-labelledby": "h-source" },
+        el(
+          "div",
+          { class: "panel-head" },
+          el("h2", { id: "h-source" }, "Videos"),
+          el("span", { class: "grow" }),
+          el(
+            "fieldset",
+            { class: "chips" },
+            el("legend", { class: "sr" }, "Source"),
+            sources.map((each) => each.node),
+          ),
+        ),
+        filesBox,
+        objectBox,
+        keyField,
+        message,
+        el("div", { class: "actions" }, send),
+      ),
+      el(
+        "section",
+        { class: "panel", "aria-labelledby": "h-request" },
+        el("h2", { id: "h-request" }, "Request"),
+        request.node,
+      ),
+    ),
+  );
   draw();
   return { node, update() {} };
 }

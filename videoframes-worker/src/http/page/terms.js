@@ -17,13 +17,21 @@ const ACTIVE = new Set(["pending", "processing", "retry_wait"]);
 const CODES = {
   INVALID_REQUEST: ["A value of the request is invalid, or a key is not allowed.", false, "client"],
   SOURCE_NOT_FOUND: ["The object does not exist.", false, "client"],
-  SOURCE_REFUSED: ["The store refuses to read the object: access is denied, or the request is invalid.", true, "client"],
+  SOURCE_REFUSED: [
+    "The store refuses to read the object: access is denied, or the request is invalid.",
+    true,
+    "client",
+  ],
   SOURCE_UNAVAILABLE: ["The object is temporarily unreadable.", true, "system"],
   INPUT_CHANGED: ["The object is not the requested version, or was replaced while it was read.", false, "client"],
   EMPTY_SOURCE: ["The object is empty.", false, "client"],
   NOT_A_VIDEO: ["The object is not a video in a supported format.", false, "client"],
   NO_VIDEO_STREAM: ["The object has audio, but no video.", false, "client"],
-  DAMAGED_VIDEO: ["The video is damaged, ends too early, or no frame can be decoded. on_damage: partial keeps the frames that decode.", false, "client"],
+  DAMAGED_VIDEO: [
+    "The video is damaged, ends too early, or no frame can be decoded. on_damage: partial keeps the frames that decode.",
+    false,
+    "client",
+  ],
   SELECTION_OUT_OF_RANGE: ["The selected times are outside the video.", false, "client"],
   UNSUPPORTED: ["The ffmpeg of the worker lacks a component. vf doctor lists the components.", true, "system"],
   LIMIT_EXCEEDED: ["A limit of the request or of the worker was reached.", false, "client"],
@@ -34,7 +42,11 @@ const CODES = {
   DECODER_FAILED: ["ffmpeg failed. The video may be the trigger.", true, "system"],
   DECODER_STALLED: ["ffmpeg made no progress. The disk may be slow, or the machine overloaded.", true, "system"],
   DEADLINE_EXCEEDED: ["The deadline of the job has passed: the job waited or ran for too long.", false, "system"],
-  WORKER_CRASH_LOOP: ["The workers of the job crashed repeatedly. Check the memory of the workers before a retry.", false, "system"],
+  WORKER_CRASH_LOOP: [
+    "The workers of the job crashed repeatedly. Check the memory of the workers before a retry.",
+    false,
+    "system",
+  ],
   INTERNAL: ["A defect of the worker ended the attempt. Report it to the developers.", true, "system"],
   CANCELLED: ["The job was cancelled.", false, "none"],
   SUPERSEDED: ["A newer event of the same object superseded the job.", false, "none"],
@@ -51,8 +63,13 @@ const OUTCOMES = {
   lost: ["Lost: the worker crashed", "bad", "warning"],
 };
 
-const WORKER_TONES = {
-  starting: "neutral", running: "good", paused: "warn", standby: "quiet", draining: "warn", stopped: "quiet", lost: "bad",
+const WORKER_STATES = {
+  starting: ["Starting", "neutral", "pending", "has not connected yet"],
+  ready: ["Ready", "good", "completed", "receives jobs"],
+  not_ready: ["Not ready", "warn", "retry_wait", "is paused, or a dependency has an outage"],
+  stopping: ["Stopping", "quiet", "cancelled", "starts no more jobs"],
+  stopped: ["Stopped", "quiet", "cancelled", "has stopped"],
+  lost: ["Lost", "bad", "warning", "has not reported, and has not stopped"],
 };
 
 const lookup = (terms, name) => (typeof name === "string" && Object.hasOwn(terms, name) ? terms[name] : null);
@@ -77,9 +94,8 @@ export function outcomeBadge(outcome) {
 }
 
 export function workerBadge(state) {
-  const image = { lost: "warning", running: "completed", paused: "retry_wait", stopped: "cancelled" };
-  const name = plain(state) || "unknown";
-  return badge(name[0].toUpperCase() + name.slice(1), lookup(WORKER_TONES, state) ?? "neutral", lookup(image, state) ?? "pending");
+  const term = lookup(WORKER_STATES, state);
+  return badge(term?.[0] ?? (plain(state) || "Unknown"), term?.[1] ?? "neutral", term?.[2] ?? "unknown", term?.[3]);
 }
 
 export function badge(label, tone, image, title) {
@@ -101,8 +117,17 @@ export function causeText(code) {
 // Creates the explanation of an error code.
 export function explanation(code) {
   const cause = causeText(code);
-  return el("p", { class: "explanation" }, meaning(code), cause && ` ${cause}`,
-    " See ", el("span", { class: "nowrap" }, "“Causes of failed jobs”"), " in ", el("code", null, "docs/runbook.md"), ".");
+  return el(
+    "p",
+    { class: "explanation" },
+    meaning(code),
+    cause && ` ${cause}`,
+    " See ",
+    el("span", { class: "nowrap" }, "“Causes of failed jobs”"),
+    " in ",
+    el("code", null, "docs/runbook.md"),
+    ".",
+  );
 }
 
 // Returns the last part of a source key.
@@ -121,7 +146,11 @@ export function sourceText(source) {
 
 // Creates a link to a job, with the name of its video.
 export function jobLink(id, source, attributes) {
-  return el("a", { href: `#/jobs/${encode(id)}`, title: plain(sourceText(source)), ...attributes }, outside(videoName(source)));
+  return el(
+    "a",
+    { href: `#/jobs/${encode(id)}`, title: plain(sourceText(source)), ...attributes },
+    outside(videoName(source)),
+  );
 }
 
 // Encodes a part of an address. Lone surrogates would make encodeURIComponent fail.

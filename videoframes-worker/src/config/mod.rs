@@ -117,7 +117,7 @@ impl Config {
             backup_metrics: read
                 .optional("VF_BACKUP_METRICS", |text| Ok(PathBuf::from(text)))
                 .or_else(|| places.sqlite_file().map(|file| backup_metrics(&file))),
-            processor: processor(&mut read, &places),
+            processor: processor(&mut read, &places, location.local.is_some()),
             places,
         };
         if read.is_fine() {
@@ -128,10 +128,10 @@ impl Config {
     }
 }
 
-fn processor(read: &mut Reader, places: &Places) -> ProcessorConfig {
+fn processor(read: &mut Reader, places: &Places, is_local: bool) -> ProcessorConfig {
     let mut config = ProcessorConfig::default();
     config.concurrency = read.get("VF_CONCURRENCY", count::<usize>);
-    config.timing = timing(read, places);
+    config.timing = timing(read, places, is_local);
     config.retry = RetryPolicy::default()
         .attempts(read.get("VF_ATTEMPTS", count))
         .first(read.get("VF_RETRY_FIRST", time))
@@ -145,15 +145,20 @@ fn processor(read: &mut Reader, places: &Places) -> ProcessorConfig {
     config
 }
 
-fn timing(read: &mut Reader, places: &Places) -> Timing {
+fn timing(read: &mut Reader, places: &Places, is_local: bool) -> Timing {
     // Each receive from SQS costs money, but a long poll delays the shutdown.
     let long_poll = match places.input {
         QueuePlace::Sqs(_) => Duration::from_secs(10),
         QueuePlace::Database(_) => Duration::from_secs(1),
     };
+    // In one folder, a renewal costs little, and a user watches the progress.
+    let heartbeat = match is_local {
+        true => Duration::from_secs(2),
+        false => Timing::default().heartbeat,
+    };
     let grace = read.get("VF_GRACE", time);
     Timing::default()
-        .heartbeat(read.get("VF_HEARTBEAT", time))
+        .heartbeat(read.optional("VF_HEARTBEAT", time).unwrap_or(heartbeat))
         .lease(read.get("VF_LEASE", time))
         .visibility_margin(read.get("VF_VISIBILITY_MARGIN", time))
         .fence_margin(read.get("VF_FENCE_MARGIN", time))
@@ -220,8 +225,8 @@ mod tests {
     fn defaults_match_the_library() {
         let config = of(Some("data"), &[]).unwrap().processor;
         let library = ProcessorConfig::default();
-        let long_poll = library.timing.long_poll;
-        assert_eq!(config.timing.long_poll(long_poll), library.timing);
+        let timing = config.timing.heartbeat(library.timing.heartbeat);
+        assert_eq!(timing.long_poll(library.timing.long_poll), library.timing);
         assert_eq!(
             (config.retry, config.crashes, config.limits),
             (library.retry, library.crashes, library.limits)

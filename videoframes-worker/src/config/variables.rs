@@ -95,7 +95,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "",
         "maximum bytes of videos read per second, on average",
     ),
-    ("VF_HEARTBEAT", "20s", "interval between renewals of a lease"),
+    (
+        "VF_HEARTBEAT",
+        "",
+        "interval between renewals of a lease, and between updates of the progress [default: 20s; 2s with --local]",
+    ),
     ("VF_LEASE", "90s", "duration of a lease"),
     (
         "VF_VISIBILITY_MARGIN",

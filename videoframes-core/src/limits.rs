@@ -245,5 +245,4 @@ pub(crate) const SHEETS: usize = 2_000;
 /// Maximum number of tiles of one result: 48 hours with a tile each second.
 pub(crate) const SHEET_TILES: u64 = 48 * 3600;
 /// Maximum size of a manifest in bytes.
-#[cfg(feature = "jobs")]
 pub(crate) const MANIFEST_BYTES: u64 = 1 << 30;

@@ -46,6 +46,7 @@ pub(crate) struct LocalCopy {
 }
 
 impl LocalCopy {
+    #[cfg(feature = "http")]
     pub(crate) fn source(&self) -> &FileSource {
         &self.source
     }

@@ -67,7 +67,8 @@ impl State {
         }
         telemetry::stage_took(inner.progress.stage.as_str(), inner.entered.elapsed());
         let left = inner.stage_time();
-        if inner.left.len() < MAX_STAGES {
+        // The current stage is listed too.
+        if inner.left.len() < MAX_STAGES - 1 {
             inner.left.push(left);
         }
         inner.progress.stage = stage;

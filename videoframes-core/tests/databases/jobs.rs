@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use videoframes_core::database::Database;
@@ -99,6 +100,67 @@ pub(crate) fn job(key: &str) -> NewJob {
 async fn submitted(repo: &SeaOrmJobRepo, key: &str) -> JobId {
     let submitted = repo.submit(&[job(key)], Enqueue::AlreadyQueued).await.unwrap();
     submitted[0].id
+}
+
+/// Returns the number of rows of the history of a job, and their first epoch.
+async fn history(database: &Database, job: JobId) -> (i64, Option<i64>) {
+    let rows = Query::select()
+        .expr_as(Expr::val(1_i64).count(), "number")
+        .expr_as(Expr::col("epoch").min(), "first")
+        .from("videoframes_attempts")
+        .and_where(Expr::col("job_id").eq(job.uuid()))
+        .to_owned();
+    let row = database.connection().query_one(&rows).await.unwrap().unwrap();
+    (
+        row.try_get("", "number").unwrap(),
+        row.try_get("", "first").unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn the_history_is_bounded_and_ends_with_the_job() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let repo = SeaOrmJobRepo::new(database.clone());
+        let (many, other) = (submitted(&repo, "many").await, submitted(&repo, "other").await);
+        let claim = async |job: JobId, owner: &str| {
+            let Claim::Claimed(lease, _) = repo.claim(job, owner, &TERMS).await.unwrap() else {
+                panic!("failed to claim the job");
+            };
+            repo.release(&lease).await.unwrap();
+        };
+        claim(other, "worker").await;
+        for number in 0..103 {
+            claim(many, &format!("worker {number}")).await;
+        }
+        assert_eq!(history(&database, many).await, (100, Some(4)));
+        assert_eq!(history(&database, other).await, (1, Some(1)));
+        // As a worker of an older version deletes a job.
+        let delete = Query::delete()
+            .from_table("video_jobs")
+            .and_where(Expr::col("id").eq(many.uuid()))
+            .to_owned();
+        database.connection().execute(&delete).await.unwrap();
+        assert_eq!(history(&database, many).await, (0, None));
+        assert_eq!(history(&database, other).await, (1, Some(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_release_after_a_reset_of_the_attempts_counts_none() {
+    for own in Own::each().await {
+        let repo = SeaOrmJobRepo::new(own.migrated().await);
+        let id = submitted(&repo, "a").await;
+        let Claim::Claimed(lease, _) = repo.claim(id, "worker", &TERMS).await.unwrap() else {
+            panic!("failed to claim the job");
+        };
+        repo.raise(id, 1).await.unwrap();
+        repo.release(&lease).await.unwrap();
+        let Claim::Claimed(_, job) = repo.claim(id, "other", &TERMS).await.unwrap() else {
+            panic!("failed to claim the job again");
+        };
+        assert_eq!(job.attempts, 1);
+    }
 }
 
 #[tokio::test]

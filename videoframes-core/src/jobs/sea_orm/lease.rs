@@ -52,7 +52,7 @@ pub(super) async fn defer(
     delay: Duration,
 ) -> Result<(), CallError> {
     let mut change = wait(&checked.database, lease, error, delay);
-    change.value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
+    change.value(Column::Attempts, uncounted());
     give_up(checked, lease, change, AttemptOutcome::Deferred, Some(error)).await
 }
 
@@ -71,8 +71,14 @@ pub(super) async fn release(checked: &Checked, lease: &Lease) -> Result<(), Call
     let mut change = row::change(&checked.database, row::held_by(lease));
     row::clear_lease(&mut change)
         .value(Column::Status, JobStatus::Pending.as_str())
-        .value(Column::Attempts, Expr::col(Column::Attempts).sub(1));
+        .value(Column::Attempts, uncounted());
     give_up(checked, lease, change, AttemptOutcome::Released, None).await
+}
+
+/// Returns the number of attempts without this one. An operator may have reset the number meanwhile.
+fn uncounted() -> Expr {
+    let attempts = || Expr::col(Column::Attempts);
+    Expr::case(attempts().gt(0), attempts().sub(1)).finally(0).into()
 }
 
 /// Applies a change that gives up the lease, and ends the attempt.

@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, Iden, QueryOrder, QueryResult
 use uuid::Uuid;
 
 use super::call_error::CallError;
+use super::entity::attempt::{Column as History, Entity as Attempts};
 use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::finish::End;
@@ -309,6 +310,9 @@ async fn delete_jobs(checked: &Checked, terms: &SweepTerms, limit: u64) -> Resul
     if !jobs.is_empty() {
         let messages = delete(Outbox, Expr::col(Message::JobId).is_in(jobs.iter().copied()));
         transaction.execute(&messages).await?;
+        // The foreign key is missing after a restore of only a part of the tables.
+        let history = delete(Attempts, History::JobId.is_in(jobs.iter().copied()));
+        transaction.execute(&history).await?;
         let rows = delete(Entity, Column::Id.is_in(jobs.iter().copied()));
         transaction.execute(&rows).await?;
         transaction.commit().await?;

@@ -181,3 +181,23 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_limited_number_of_connections() {
+        let addresses = Arc::<Addresses>::default();
+        let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let mut counted: Vec<Counted> = (0..PER_ADDRESS).map(|_| addresses.count(one).unwrap()).collect();
+        assert!(addresses.count(one).is_none());
+        assert!(addresses.count(other).is_some());
+        counted.pop();
+        let again = addresses.count(one);
+        assert!(again.is_some() && addresses.count(one).is_none());
+        drop((counted, again));
+        assert!(addresses.0.lock().unwrap().is_empty(), "no address is remembered");
+    }
+}

@@ -89,12 +89,12 @@ impl Actor {
 
     /// Logs a change of a job.
     pub(super) fn changed_job(&self, action: &'static str, job: JobId) {
-        tracing::info!(user.name = self.name(), client.address = %self.peer, action, job.id = %job, "job changed by HTTP request");
+        tracing::info!(user.name = self.name(), client.address = %self.peer, action, job.id = %job, "HTTP request changed a job");
     }
 
     /// Logs a change that concerns no job or several jobs.
     pub(super) fn changed(&self, action: &'static str, subject: &str) {
-        tracing::info!(user.name = self.name(), client.address = %self.peer, action, subject, "change by HTTP request");
+        tracing::info!(user.name = self.name(), client.address = %self.peer, action, subject, "HTTP request made a change");
     }
 }
 

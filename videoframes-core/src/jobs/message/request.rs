@@ -92,6 +92,11 @@ impl JobRequest {
         content.is_ok_and(|content| content.output_key.is_some() && has_outputs(&content.options))
     }
 
+    /// Returns the idempotency key of the client, if there is one.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
     /// Returns the reason why the request is invalid, if it is.
     pub fn rejection(&self) -> Option<&str> {
         self.content.as_ref().err().map(String::as_str)

@@ -23,7 +23,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Maximum number of jobs that are searched for an idempotency key.
 const RECENT: u32 = 100;
 /// Maximum length of an idempotency key in bytes.
-const KEY_BYTES: usize = 1024;
+const KEY_BYTES: usize = 256;
 
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
@@ -31,9 +31,10 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
+    let header = idempotency_key(&headers)?;
     let request =
         JobMessage::parse_request(&body).map_err(|poison| Problem::bad_request(poison.to_string()))?;
+    let key = header.or_else(|| request.idempotency_key().map(str::to_owned));
     let invalid = |reason: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", reason);
     let Some(source) = request.source() else {
         return Err(invalid(request.rejection().unwrap_or("the request is invalid")));
@@ -49,12 +50,8 @@ pub(crate) async fn submit(
         (Err(problem), None) => return Err(problem),
     };
     let mut job = request.into_job(Some(etag), api.deadline);
-    if let Some(key) = key {
-        job.idempotency_key = key;
-    } else if !has_key(&body) {
-        // Without a key, every submission is a separate job.
-        job.idempotency_key = job.id.to_string();
-    }
+    // Without a key, every submission is a separate job.
+    job.idempotency_key = key.unwrap_or_else(|| job.id.to_string());
     let span = tracing::info_span!("submit", otel.kind = "producer", job.id = %job.id);
     let parent = parent(&headers);
     if let Some(parent) = &parent {
@@ -87,12 +84,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         ))
     };
     text.map(|text| Some(text.to_owned())).ok_or_else(invalid)
-}
-
-/// Returns whether the request has an idempotency key.
-fn has_key(body: &str) -> bool {
-    let body: Result<serde_json::Value, _> = serde_json::from_str(body);
-    body.is_ok_and(|body| body["idempotency_key"].is_string())
 }
 
 fn parent(headers: &HeaderMap) -> Option<TraceContext> {

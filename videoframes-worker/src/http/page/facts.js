@@ -5,6 +5,29 @@ import { absolute, count, duration } from "./format.js";
 
 const MAX_VALUES = 200;
 
+/** Fields of a job that this part of the view shows. */
+const SHOWN = [
+  "source",
+  "options",
+  "client_metadata",
+  "created_at",
+  "begun_at",
+  "finished_at",
+  "next_attempt_at",
+  "deadline_at",
+  "time_limit_ms",
+  "work_limit_ms",
+  "kept_at",
+  "idempotency_key",
+  "sequencer",
+  "output_key",
+  "lease_owner",
+  "lease_epoch",
+  "crash_count",
+  "generation",
+  "payload_hash",
+];
+
 // Flattens options such as {picture: {format: "jpg"}} to [["picture.format", "jpg"]].
 export function flatten(value, prefix = "") {
   if (value === null || value === undefined) return [];
@@ -101,48 +124,8 @@ export function facts() {
   return {
     node,
     // Progress changes every second and is not shown here: a selection of text must survive.
-    update({
-      source,
-      options,
-      client_metadata,
-      created_at,
-      begun_at,
-      finished_at,
-      next_attempt_at,
-      deadline_at,
-      time_limit_ms,
-      work_limit_ms,
-      kept_at,
-      idempotency_key,
-      sequencer,
-      output_key,
-      lease_owner,
-      lease_epoch,
-      crash_count,
-      generation,
-      payload_hash,
-    }) {
-      draw({
-        source,
-        options,
-        client_metadata,
-        created_at,
-        begun_at,
-        finished_at,
-        next_attempt_at,
-        deadline_at,
-        time_limit_ms,
-        work_limit_ms,
-        kept_at,
-        idempotency_key,
-        sequencer,
-        output_key,
-        lease_owner,
-        lease_epoch,
-        crash_count,
-        generation,
-        payload_hash,
-      });
+    update(job) {
+      draw(Object.fromEntries(SHOWN.map((name) => [name, job[name]])));
     },
   };
 }

@@ -102,7 +102,7 @@ fn a_change_is_complete_and_logged_although_its_client_disconnects() {
     wait("the change is logged", || {
         let log = worker.log();
         log.lines()
-            .any(|line| line.contains("change by HTTP request") && line.contains("30 jobs cancelled"))
+            .any(|line| line.contains("HTTP request made a change") && line.contains("30 jobs cancelled"))
     });
     assert!(place.jobs().iter().all(|job| job["status"] == "cancelled"));
 }

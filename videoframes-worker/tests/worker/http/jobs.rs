@@ -136,7 +136,7 @@ fn a_job_in_progress_is_cancelled_and_retried() {
     let log = worker.log();
     for action in ["submit", "cancel", "keep", "release", "retry"] {
         let line = |line: &&str| {
-            line.contains("job changed by HTTP request") && line.contains(&format!("\"action\":\"{action}\""))
+            line.contains("HTTP request changed a job") && line.contains(&format!("\"action\":\"{action}\""))
         };
         assert!(
             log.lines().any(|text| line(&text) && text.contains(&id)),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, S3Uri, cancelled_by_signals, exit};
 use videoframes_core::compress::{Compressed, Container, Origin, VideoTarget};
-use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
+use videoframes_core::ffmpeg::FfmpegCompressor;
 use videoframes_core::pipeline::Pipeline;
 use videoframes_core::storage::IfExists;
 use videoframes_core::text::printable;
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
         .file
         .open(&mut limits, addresses(args.network), &cancel)
         .await?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
+    let extractor = args.ffmpeg.extractor();
     let compressor = FfmpegCompressor::new(&extractor);
     let report = args.output.report;
     let reporter = Arc::new(Reporter::new(report.progress, report.quiet));

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit, print, print_json};
 use videoframes_core::compress::Codec;
+use videoframes_core::error::chain;
 use videoframes_core::extract::ExtractError;
-use videoframes_core::ffmpeg::{Component, FfmpegExtractor};
+use videoframes_core::ffmpeg::{Component, FfmpegExtractor, SandboxMode, SandboxStatus};
 use videoframes_core::text::printable;
 
 use crate::args::DoctorArgs;
@@ -20,7 +21,7 @@ const SLOW_START: Duration = Duration::from_millis(40);
 const HDR: &str = "install an ffmpeg built with libzimg, which tone mapping of HDR videos requires";
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
-    let report = Report::new(&FfmpegExtractor::new(args.ffmpeg)).await;
+    let report = Report::new(&args.ffmpeg.extractor()).await;
     let code = match report.usable {
         true => exit::SUCCESS,
         false => exit::FFMPEG,
@@ -38,6 +39,8 @@ struct Report {
     /// Whether vf can work on this machine.
     usable: bool,
     checks: Vec<Check>,
+    #[serde(skip)]
+    sandbox: SandboxStatus,
 }
 
 #[derive(Serialize)]
@@ -65,10 +68,11 @@ impl Report {
         let mut report = Self {
             usable: true,
             checks: Vec::new(),
+            sandbox: extractor.sandbox(),
         };
         let (ffmpeg, ffprobe) = extractor.programs();
         match extractor.ffmpeg_version().await {
-            Err(error) => report.missing("ffmpeg", error.to_string()),
+            Err(error) => report.missing("ffmpeg", chain(&error)),
             Ok(version) => {
                 report.good("ffmpeg", format!("{} ({})", version.text, ffmpeg.display()));
                 report.start_time(extractor.start_time().await);
@@ -81,6 +85,7 @@ impl Report {
             true => report.good("ffprobe", ffprobe.display().to_string()),
             false => report.missing("ffprobe", format!("failed to run '{}'", ffprobe.display())),
         }
+        report.add_sandbox();
         report.space("free here", Path::new("."));
         report.space("free for copies", &std::env::temp_dir());
         report
@@ -100,6 +105,36 @@ impl Report {
             status,
             detail,
             hint,
+        });
+    }
+
+    /// Reports the sandbox of ffmpeg.
+    fn add_sandbox(&mut self) {
+        let sandbox = &self.sandbox;
+        let detail = match sandbox.missing() {
+            Some(missing) if sandbox.mode != SandboxMode::Off => format!("{sandbox} ({missing})"),
+            _ => sandbox.to_string(),
+        };
+        if sandbox.is_complete() {
+            return self.good("sandbox", detail);
+        }
+        let (status, hint) = match sandbox.mode {
+            SandboxMode::Off => (Status::Lacking, "--sandbox auto confines ffmpeg"),
+            SandboxMode::Require => (
+                Status::Missing,
+                "use a kernel with Landlock and seccomp, or --sandbox auto",
+            ),
+            _ => (
+                Status::Lacking,
+                "a kernel with Landlock and seccomp confines ffmpeg completely",
+            ),
+        };
+        self.usable &= status != Status::Missing;
+        self.checks.push(Check {
+            name: "sandbox",
+            status,
+            detail,
+            hint: Some(hint),
         });
     }
 
@@ -129,12 +164,14 @@ impl Report {
     }
 
     fn missing(&mut self, name: &'static str, detail: String) {
+        let is_confined = self.sandbox.mode != SandboxMode::Require || self.sandbox.is_complete();
         self.usable = false;
         self.checks.push(Check {
             name,
             status: Status::Missing,
             detail,
-            hint: Some(INSTALL_FFMPEG),
+            // Without the sandbox that it requires, no program starts.
+            hint: is_confined.then_some(INSTALL_FFMPEG),
         });
     }
 

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use videoframes_console::options::ReportArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::Error;
-use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Pipeline, Request, Summary, Work};
 use videoframes_core::plan::Strategy;
 use videoframes_core::select::SelectError;
@@ -40,7 +39,7 @@ pub(crate) async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result
             request,
             limits,
             network: args.network,
-            ffmpeg: args.ffmpeg.ffmpeg.clone(),
+            extractor: args.ffmpeg.extractor(),
         };
         return plan::show(input, question, json).await;
     }
@@ -48,7 +47,7 @@ pub(crate) async fn run_single(args: &ExtractArgs, input: &VideoInput) -> Result
     let report = args.output.report;
     let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
     let shown = Arc::clone(&reporter);
-    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
+    let extractor = args.ffmpeg.extractor();
     let pipeline = Pipeline::new(extractor.clone())
         .encoder(extractor)
         .cancel(cancel.clone())

@@ -1,6 +1,7 @@
 //! Conversion of core errors to messages, hints and exit codes.
 
 use std::error::Error as StdError;
+use std::io;
 
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
 use videoframes_core::Error;
@@ -73,6 +74,11 @@ fn hint(error: &Error) -> Option<String> {
             "give a larger --max-size, a --max-height, or --audio none"
         }
         Error::Compress(CompressError::NotHeld(_)) => "give another -o, --codec or --audio",
+        Error::Extract(ExtractError::DecoderMissing { source, .. })
+            if source.kind() == io::ErrorKind::Unsupported =>
+        {
+            "use a kernel with Landlock and seccomp, or --sandbox auto"
+        }
         Error::Extract(ExtractError::DecoderMissing { .. }) => {
             return Some(format!("{INSTALL_FFMPEG}, or give --ffmpeg PATH"));
         }

@@ -1,7 +1,6 @@
 //! `vf plan` and `vf extract --dry-run`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use videoframes_console::options::NetworkArgs;
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json, warn};
@@ -19,7 +18,7 @@ pub(crate) async fn run(args: PlanArgs) -> Result<u8, Failure> {
         request: args.request(),
         limits: args.limits(),
         network: args.network,
-        ffmpeg: args.ffmpeg.ffmpeg,
+        extractor: args.ffmpeg.extractor(),
     };
     show(&args.file, question, args.json.json).await
 }
@@ -29,7 +28,7 @@ pub(crate) struct Question {
     pub(crate) request: Request,
     pub(crate) limits: Limits,
     pub(crate) network: NetworkArgs,
-    pub(crate) ffmpeg: Option<PathBuf>,
+    pub(crate) extractor: FfmpegExtractor,
 }
 
 /// Prints the plan of `request`.
@@ -38,11 +37,11 @@ pub(crate) async fn show(file: &VideoInput, question: Question, as_json: bool) -
         request,
         mut limits,
         network,
-        ffmpeg,
+        extractor,
     } = question;
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
     let opened = file.open(&mut limits, addresses(network), &cancel).await?;
-    let outline = Pipeline::new(FfmpegExtractor::new(ffmpeg))
+    let outline = Pipeline::new(extractor)
         .limits(limits)
         .cancel(cancel)
         .plan(opened.source(), &request)

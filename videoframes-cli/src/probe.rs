@@ -1,7 +1,6 @@
 //! `vf probe`.
 
 use videoframes_console::{Failure, cancelled_by_signals, exit, print, print_json};
-use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::limits::Limits;
 use videoframes_core::pipeline::{Pipeline, Probe};
 use videoframes_core::text::printable;
@@ -20,7 +19,7 @@ pub(crate) async fn run(args: ProbeArgs) -> Result<u8, Failure> {
         .open(&mut limits, addresses(args.network), &cancel)
         .await?
         .source();
-    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg);
+    let extractor = args.ffmpeg.extractor();
     let size = source.len();
     let probe = Pipeline::new(extractor)
         .limits(limits)

@@ -228,6 +228,8 @@ pub(crate) const PIXEL_MEMORY: [u64; 2] = [40, 64];
 pub(crate) const ENCODER_MEMORY: u64 = 4 << 30;
 /// Address space per pixel of an encoded frame. SVT-AV1 took 400 bytes in 1080p, x264 290.
 pub(crate) const ENCODER_PIXEL_MEMORY: u64 = 512;
+/// Maximum CPU time of a child that only lists its version or its components.
+pub(crate) const CHILD_CPU_SECONDS: u64 = 60;
 /// Maximum size of a file written by a child that has no output file, such as the log of a wrapper script.
 pub(crate) const CHILD_FILE_BYTES: u64 = 1 << 20;
 /// Maximum number of open files of a child.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use videoframes_console::{Failure, INSTALL_FFMPEG, cancelled_by_signals, exit};
 use videoframes_core::database::Database;
-use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor};
+use videoframes_core::ffmpeg::{FfmpegCompressor, FfmpegExtractor, SandboxMode, SandboxStatus};
 use videoframes_core::fleet::SeaOrmFleet;
 use videoframes_core::pipeline::Scratch;
 use videoframes_core::processor::{
@@ -72,7 +72,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         Arc::<FfmpegExtractor>::clone(&extractor),
     )
     .with_compressor(Arc::new(compressor))
-    .with_encoder(extractor)
+    .with_encoder(Arc::<FfmpegExtractor>::clone(&extractor))
     .with_stores(place.stores)
     .with_rules(config.rules)
     .with_restore_mark()
@@ -82,6 +82,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         ffmpeg = machine.ffmpeg_version,
+        sandbox = %extractor.sandbox(),
         "worker started"
     );
     let observer = Observer {
@@ -204,6 +205,28 @@ fn decoder_threads(slots: usize) -> NonZeroUsize {
     NonZeroUsize::new(cores / slots.max(1)).unwrap_or(NonZeroUsize::MIN)
 }
 
+/// Fails without a required sandbox, and reports an incomplete sandbox.
+fn check_sandbox(sandbox: &SandboxStatus) -> Result<(), Failure> {
+    match (sandbox.mode, sandbox.missing()) {
+        (SandboxMode::Require, Some(missing)) => {
+            let failure = Failure::new(
+                exit::FFMPEG,
+                format!("the sandbox of ffmpeg is incomplete: {missing}"),
+            );
+            Err(failure.hint("use a kernel with Landlock and seccomp, or set VF_SANDBOX=auto"))
+        }
+        (SandboxMode::Off, _) => {
+            tracing::warn!("ffmpeg runs without a sandbox");
+            Ok(())
+        }
+        (_, Some(missing)) => {
+            tracing::warn!(missing, "ffmpeg runs in an incomplete sandbox");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The resources of a worker on its machine, before any connection.
 struct Machine {
     workspace: Arc<Workspace>,
@@ -217,7 +240,10 @@ impl Machine {
     /// Finds ffmpeg, creates the folder for temporary files, and opens the operations port and the control socket.
     async fn open(config: &Config, log_filter: LogFilter) -> Result<Self, Failure> {
         let threads = decoder_threads(config.processor.concurrency);
-        let extractor = FfmpegExtractor::new(config.ffmpeg.clone()).with_threads(threads);
+        let extractor = FfmpegExtractor::new(config.ffmpeg.clone())
+            .with_sandbox(config.sandbox)
+            .with_threads(threads);
+        check_sandbox(&extractor.sandbox())?;
         let version = extractor.ffmpeg_version().await.map_err(|error| {
             Failure::because(exit::FFMPEG, &error).hint(format!("{INSTALL_FFMPEG}, or set VF_FFMPEG"))
         })?;
@@ -231,7 +257,7 @@ impl Machine {
         })?;
         let metrics = match config.metrics {
             MetricsFormat::Off => None,
-            _ => Some(ops::install(&version.text).map_err(|e| Failure::internal(&e))?),
+            _ => Some(ops::install(&version.text, &extractor.sandbox()).map_err(|e| Failure::internal(&e))?),
         };
         let monitor = Monitor::default();
         let parts = OpsParts {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use videoframes_console::options::{Choice, InputLimitArgs, NetworkArgs, choice, positive_size, wall_time};
+use videoframes_core::ffmpeg::{FfmpegExtractor, SandboxMode};
 use videoframes_core::limits::Limits;
 use videoframes_core::plan::Strategy;
 use videoframes_core::source::http::Addresses;
@@ -15,6 +16,12 @@ pub(super) const VIDEO_HELP: &str = match cfg!(feature = "s3") {
     true => "Video: a file, a URL (http://, https://, s3://BUCKET/KEY), or - for stdin",
     false => "Video: a file, a URL (http://, https://), or - for stdin",
 };
+
+const SANDBOXES: &[Choice<SandboxMode>] = &[
+    ("auto", &[], SandboxMode::Auto),
+    ("require", &[], SandboxMode::Require),
+    ("off", &[], SandboxMode::Off),
+];
 
 const STRATEGIES: &[Choice<Strategy>] = &[
     ("auto", &[], Strategy::Auto),
@@ -31,12 +38,23 @@ pub(crate) struct StrategyArgs {
     pub(super) strategy: Strategy,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Execution (does not change the result)")]
 pub(crate) struct FfmpegArgs {
     /// Path of ffmpeg; ffprobe is expected in the same folder
     #[arg(long, value_name = "PATH")]
-    pub(crate) ffmpeg: Option<PathBuf>,
+    ffmpeg: Option<PathBuf>,
+    /// Run ffmpeg in a sandbox: require fails without the complete sandbox, and auto uses what the system offers
+    #[arg(long, env = "VF_SANDBOX", default_value = "auto", value_name = "MODE", hide_env_values = true,
+          value_parser = choice(SANDBOXES), ignore_case = true)]
+    sandbox: SandboxMode,
+}
+
+impl FfmpegArgs {
+    /// Returns the extractor that runs this ffmpeg.
+    pub(crate) fn extractor(&self) -> FfmpegExtractor {
+        FfmpegExtractor::new(self.ffmpeg.clone()).with_sandbox(self.sandbox)
+    }
 }
 
 /// Limits on the input and on the ffmpeg processes.

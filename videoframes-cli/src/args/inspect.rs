@@ -1,7 +1,5 @@
 //! Arguments of `vf probe` and `vf doctor`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use videoframes_console::options::{JsonArgs, NetworkArgs, StreamArgs};
 
@@ -26,9 +24,8 @@ pub(crate) struct ProbeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Path of ffmpeg; ffprobe is expected in the same folder
-    #[arg(long, value_name = "PATH")]
-    pub(crate) ffmpeg: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ffmpeg: FfmpegArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: ExtractArgs) -> Result<u8, Failure> {
         return print_outputs(&jobs, &args).await;
     }
     let cancel = cancelled_by_signals(PATIENCE).map_err(|error| Failure::internal(&error))?;
-    let extractor = FfmpegExtractor::new(args.ffmpeg.ffmpeg.clone());
+    let extractor = args.ffmpeg.extractor();
     if let Some(job) = jobs.first() {
         // Wrong options and a missing ffmpeg are errors of the run, not of each video.
         job.output.request(&args)?;

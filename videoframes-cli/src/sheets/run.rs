@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use videoframes_console::{Failure, cancelled_by_signals, exit};
 use videoframes_core::Error;
-use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{ContactSheetRequest, Pipeline, PreviewRequest, StoryboardRequest};
 use videoframes_core::select::SelectError;
 use videoframes_core::sheet::Font;
@@ -97,7 +96,7 @@ impl Run<'_> {
         destination.check().map_err(|error| Failure::of_archive(&error))?;
         let network = addresses(self.args.network);
         let opened = self.file.open(&mut limits, network, &cancel).await?;
-        let ffmpeg = FfmpegExtractor::new(self.args.ffmpeg.ffmpeg.clone());
+        let ffmpeg = self.args.ffmpeg.extractor();
         let reporter = Arc::new(Reporter::new(report.progress, report.quiet));
         let shown = Arc::clone(&reporter);
         let pipeline = Pipeline::new(ffmpeg.clone())

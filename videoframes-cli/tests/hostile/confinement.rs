@@ -44,7 +44,18 @@ fn place(before: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn extract(vf: &Path, folder: &Path) -> Command {
     let mut command = Command::new(vf);
-    command.args(["extract", "--at", "0", "-y", "--strategy", "plain", "-o"]);
+    // In the sandbox, the wrappers could not write their logs.
+    command.args([
+        "extract",
+        "--sandbox",
+        "off",
+        "--at",
+        "0",
+        "-y",
+        "--strategy",
+        "plain",
+        "-o",
+    ]);
     command
         .arg(folder.join("out.zip"))
         .arg("--ffmpeg")

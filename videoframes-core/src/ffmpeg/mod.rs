@@ -15,6 +15,7 @@ mod video;
 pub use self::pictures::FfmpegExtractor;
 pub use self::process::capabilities::Component;
 pub use self::process::registry::sweep_children;
+pub use self::process::sandbox::{SandboxMode, SandboxStatus, UnknownSandboxMode};
 pub use self::process::spawn::protect_secrets;
 pub use self::process::version::{OLDEST_SUPPORTED, Version};
 pub use self::video::FfmpegCompressor;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use videoframes_console::{Failure, exit};
+use videoframes_core::ffmpeg::{SandboxMode, UnknownSandboxMode};
 use videoframes_core::jobs::Rules;
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
@@ -78,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) revision: Option<RevisionSource>,
     pub(crate) outage: Duration,
     pub(crate) ffmpeg: Option<PathBuf>,
+    /// Sandbox of ffmpeg.
+    pub(crate) sandbox: SandboxMode,
     /// Address of the operations port; `None` if off.
     pub(crate) ops_listen: Option<SocketAddr>,
     /// Settings of the HTTP port; `None` if off.
@@ -108,6 +111,9 @@ impl Config {
             revision: read.optional("VF_REVISION", revision),
             outage: read.get("VF_OUTAGE_TIMEOUT", time),
             ffmpeg: read.optional("VF_FFMPEG", |text| Ok(PathBuf::from(text))),
+            sandbox: read.get("VF_SANDBOX", |text| {
+                text.parse().map_err(|e: UnknownSandboxMode| e.to_string())
+            }),
             ops_listen: match location.local.is_some() && !read.is_set("VF_OPS_LISTEN") {
                 true => None,
                 false => read.get("VF_OPS_LISTEN", ops_listen),

@@ -211,6 +211,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "path of ffmpeg; ffprobe is expected in the same folder",
     ),
     (
+        "VF_SANDBOX",
+        "auto",
+        "sandbox of ffmpeg: require (fail without the complete sandbox), auto or off",
+    ),
+    (
         "VF_LOG",
         "info",
         "log level (error, warn, info, debug) or a filter such as videoframes_core=debug",

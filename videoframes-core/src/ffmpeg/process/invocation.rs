@@ -32,8 +32,10 @@ impl<'a> Invocation<'a> {
     /// Returns ffmpeg with the memory limit for a decode of `video`.
     pub(crate) fn decoder(&self, video: &VideoInfo) -> Program {
         let workload = Workload::opening(self.input).decoding(video);
-        self.programs.ffmpeg.with_memory(workload.memory(self.limits))
+        let ffmpeg = self.programs.ffmpeg.with_memory(workload.memory(self.limits));
+        ffmpeg.with_cpu_of(self.limits)
     }
+
     /// Replaces a failure by its cause where the cause is known. Blocks its thread, which must not be a thread
     /// of the runtime.
     pub(crate) fn explain(&self, error: ExtractError) -> ExtractError {

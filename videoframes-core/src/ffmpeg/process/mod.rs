@@ -16,6 +16,7 @@ pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod programs;
 pub(crate) mod registry;
+pub(crate) mod sandbox;
 pub(crate) mod space;
 pub(crate) mod spawn;
 pub(crate) mod split;

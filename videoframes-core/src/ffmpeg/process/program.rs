@@ -1,17 +1,22 @@
 //! An installed program with the limits of its processes.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sandbox::{Sandbox, SandboxMode, SandboxStatus};
 use super::spawn::Bounds;
-use crate::limits::{CHILD_FILE_BYTES, MEMORY};
+use crate::limits::{CHILD_CPU_SECONDS, CHILD_FILE_BYTES, Limits, MEMORY};
 
-/// A program with the registry and resource limits of its processes.
+/// A program with the registry, resource limits and sandbox of its processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) registry: Option<Arc<Path>>,
     pub(crate) bounds: Bounds,
+    pub(super) sandbox: Sandbox,
+    /// Folders in which the process may write.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 impl From<PathBuf> for Program {
@@ -22,7 +27,10 @@ impl From<PathBuf> for Program {
             bounds: Bounds {
                 memory: 2 * MEMORY,
                 file: CHILD_FILE_BYTES,
+                cpu: CHILD_CPU_SECONDS,
             },
+            sandbox: Sandbox::new(SandboxMode::default()),
+            folders: Vec::new(),
         }
     }
 }
@@ -32,6 +40,34 @@ impl Program {
     pub(crate) fn with_memory(&self, bytes: u64) -> Self {
         let mut program = self.clone();
         program.bounds.memory = bytes;
+        program
+    }
+
+    /// Returns the program in this sandbox.
+    pub(super) fn with_sandbox(&self, mode: SandboxMode) -> Self {
+        Self {
+            sandbox: Sandbox::new(mode),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the sandbox on this system.
+    pub(crate) fn sandbox_status(&self) -> SandboxStatus {
+        self.sandbox.status()
+    }
+
+    /// Returns the program with the limit for the CPU time of a call.
+    pub(crate) fn with_cpu_of(&self, limits: &Limits) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+        let mut program = self.clone();
+        program.bounds.cpu = limits.wall_time.as_secs().max(1).saturating_mul(cores);
+        program
+    }
+
+    /// Returns the program with a folder in which its process may write.
+    pub(crate) fn with_folder(&self, folder: &Path) -> Self {
+        let mut program = self.clone();
+        program.folders.push(folder.to_owned());
         program
     }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::capabilities::Capabilities;
 use super::limit::{is_no_memory, no_memory};
 use super::program::Program;
+use super::sandbox::SandboxMode;
 use super::version::Version;
 use crate::extract::ExtractError;
 
@@ -71,6 +72,12 @@ impl Programs {
             ..program.clone()
         };
         Self::new(registered(&self.ffmpeg), registered(&self.ffprobe)).with_threads(self.threads)
+    }
+
+    /// Returns the programs in this sandbox.
+    pub(crate) fn sandboxed(&self, mode: SandboxMode) -> Self {
+        let sandboxed = |program: &Program| program.with_sandbox(mode);
+        Self::new(sandboxed(&self.ffmpeg), sandboxed(&self.ffprobe)).with_threads(self.threads)
     }
 
     /// Returns the version of ffmpeg. Blocks its thread, which must not be a thread of the runtime.

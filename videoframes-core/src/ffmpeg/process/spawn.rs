@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::sandbox::Confinement;
 use crate::limits::CHILD_FILES;
 
 /// Environment variables that children inherit: search paths of programs and libraries, and the folder for
@@ -30,18 +31,24 @@ const SET: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "2"),
 ];
 
-/// Resource limits of a child, in bytes.
+/// Resource limits of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// Address space. Enforced on Linux only.
+    /// Address space in bytes. Enforced on Linux only.
     pub(crate) memory: u64,
-    /// Size of each file that the child writes.
+    /// Size of each file that the child writes, in bytes.
     pub(crate) file: u64,
+    /// CPU time of all threads together, in seconds.
+    pub(crate) cpu: u64,
 }
 
-/// Spawns `command`, confined, as the leader of a separate process group. On Linux the kernel kills the child when
+/// Spawns `command` with limits and in a sandbox, as the leader of a separate process group. On Linux the kernel kills the child when
 /// this process dies, even by SIGKILL. On other systems only the owner of the child kills it.
-pub(crate) fn spawn(mut command: Command, bounds: Bounds) -> io::Result<Child> {
+pub(crate) fn spawn(
+    mut command: Command,
+    bounds: Bounds,
+    confinement: Option<Confinement>,
+) -> io::Result<Child> {
     command.process_group(0).env_clear();
     for name in INHERITED {
         if let Some(value) = std::env::var_os(name) {
@@ -49,7 +56,9 @@ pub(crate) fn spawn(mut command: Command, bounds: Bounds) -> io::Result<Child> {
         }
     }
     command.envs(SET);
-    confine(&mut command, bounds);
+    // First, since the sandbox keeps the child from changing this.
+    bound::die_with_this_process(&mut command);
+    confine(&mut command, bounds, confinement);
     bound::spawn(command)
 }
 
@@ -65,9 +74,9 @@ pub fn protect_secrets() -> io::Result<()> {
     Ok(())
 }
 
-/// Limits the resources of `command` and denies new privileges.
+/// Limits the resources of `command`, denies new privileges, and restricts its access.
 #[allow(unsafe_code)]
-fn confine(command: &mut Command, bounds: Bounds) {
+fn confine(command: &mut Command, bounds: Bounds, mut confinement: Option<Confinement>) {
     let confine = move || {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
@@ -75,11 +84,14 @@ fn confine(command: &mut Command, bounds: Bounds) {
             lower(Resource::As, bounds.memory)?;
         }
         lower(Resource::Fsize, bounds.file)?;
+        lower(Resource::Cpu, bounds.cpu)?;
         lower(Resource::Core, 0)?;
-        lower(Resource::Nofile, CHILD_FILES)
+        lower(Resource::Nofile, CHILD_FILES)?;
+        // Last, since the sandbox refuses some calls.
+        confinement.as_mut().map_or(Ok(()), Confinement::apply)
     };
-    // SAFETY: between fork and exec, the closure only makes async-signal-safe system calls, compares numbers, and
-    // creates errors from numbers. The closure neither allocates nor locks.
+    // SAFETY: between fork and exec, the closure only makes async-signal-safe system calls, compares numbers, closes a
+    // file, and creates errors from numbers. The closure neither allocates nor locks.
     unsafe { command.pre_exec(confine) };
 }
 
@@ -109,7 +121,7 @@ mod bound {
     use std::sync::{Mutex, PoisonError};
 
     use rustix::io::Errno;
-    use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
     type Order = (Command, SyncSender<io::Result<Child>>);
 
@@ -117,8 +129,7 @@ mod bound {
     /// exits, not when the process exits. Threads of a pool come and go; the spawner thread stays.
     static SPAWNER: Mutex<Option<Sender<Order>>> = Mutex::new(None);
 
-    pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
-        die_with(&mut command, getpid());
+    pub(crate) fn spawn(command: Command) -> io::Result<Child> {
         let (reply, outcome) = sync_channel(1);
         order((command, reply))?;
         outcome.recv().map_err(io::Error::other)?
@@ -147,9 +158,10 @@ mod bound {
         Ok(sender)
     }
 
-    /// Makes the kernel kill the child when `parent` dies.
+    /// Makes the kernel kill the child when this process dies.
     #[allow(unsafe_code)]
-    fn die_with(command: &mut Command, parent: Pid) {
+    pub(crate) fn die_with_this_process(command: &mut Command) {
+        let parent = getpid();
         let bind = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
             // If the parent died before the previous call, no signal will follow.
@@ -173,6 +185,7 @@ mod bound {
         fn a_child_outlives_the_thread_that_spawned_it() {
             let ask = || {
                 let mut command = Command::new("cat");
+                super::die_with_this_process(&mut command);
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());
                 let child = super::spawn(command).unwrap();
                 (child, std::fs::read_link("/proc/thread-self").unwrap())
@@ -202,6 +215,8 @@ mod bound {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod bound {
+    pub(crate) fn die_with_this_process(_command: &mut super::Command) {}
+
     pub(crate) fn spawn(mut command: super::Command) -> super::io::Result<super::Child> {
         command.spawn()
     }

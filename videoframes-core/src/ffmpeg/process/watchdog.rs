@@ -165,13 +165,15 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+    use crate::ffmpeg::SandboxMode;
     use crate::ffmpeg::process::program::Program;
 
     const SHORT: Duration = Duration::from_millis(300);
 
     /// Starts a shell with `script`.
     fn shell(script: &str) -> ChildGroup {
-        let program = Program::from(PathBuf::from("/bin/sh"));
+        // In the sandbox, a shell could start no other program.
+        let program = Program::from(PathBuf::from("/bin/sh")).with_sandbox(SandboxMode::Off);
         ChildGroup::ffprobe(&program, vec!["-c".into(), script.into()]).unwrap()
     }
 

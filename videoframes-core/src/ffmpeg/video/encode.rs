@@ -178,7 +178,9 @@ impl Run<'_> {
         let ffmpeg = &self.invocation.programs.ffmpeg;
         let ffmpeg = ffmpeg
             .with_memory(workload.memory(self.invocation.limits))
-            .with_files(self.file_bytes());
+            .with_cpu_of(self.invocation.limits)
+            .with_files(self.file_bytes())
+            .with_folder(&self.request.workspace);
         let stall = self.invocation.limits.stall;
         let mut decode = Decode::start(&ffmpeg, DecodeCommand::new(args), stall, self.invocation.cancel)?;
         decode.watch_file(&self.request.output);

@@ -41,7 +41,7 @@ impl<'a> Ffprobe<'a> {
     /// Uses the memory limit that programs have by default.
     pub(crate) fn new(invocation: Invocation<'a>) -> Self {
         Self {
-            program: invocation.programs.ffprobe.clone(),
+            program: invocation.programs.ffprobe.with_cpu_of(invocation.limits),
             limits: invocation.limits,
             cancel: invocation.cancel,
         }

@@ -1,0 +1,363 @@
+//! System calls that a child may not make, by seccomp.
+//!
+//! The list denies known calls instead of allowing known calls: builds of ffmpeg, C libraries and drivers use different
+//! calls, and newer versions use newer ones.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::LazyLock;
+
+use libc::{c_long, *};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// What a child may do in addition to decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Freedom {
+    /// Writes to pipes only.
+    Pipes,
+    /// Writes files.
+    Files,
+    /// Writes files, and starts other programs.
+    Programs,
+}
+
+/// The filters of a child, or the reason why there are none.
+pub(super) struct Filters {
+    /// Refuses calls. One filter for each freedom.
+    refused: [BpfProgram; 3],
+    /// Hides calls, so that the C library uses older ones whose arguments can be examined.
+    hidden: BpfProgram,
+}
+
+static FILTERS: LazyLock<Result<Filters, String>> =
+    LazyLock::new(|| Filters::new().map_err(|error| error.to_string()));
+
+/// Returns the filters of a child with this freedom, in the order of their installation.
+///
+/// # Errors
+/// Fails if there are no filters for this processor.
+pub(super) fn filters(freedom: Freedom) -> Result<Vec<&'static BpfProgram>, String> {
+    let filters = FILTERS.as_ref().map_err(Clone::clone)?;
+    let refused = &filters.refused[freedom as usize];
+    Ok(match freedom {
+        Freedom::Programs => vec![refused],
+        Freedom::Pipes | Freedom::Files => vec![&filters.hidden, refused],
+    })
+}
+
+/// Installs filters for the calling thread. Neither allocates nor locks.
+pub(super) fn install(filters: &[&'static BpfProgram]) -> io::Result<()> {
+    for filter in filters {
+        seccompiler::apply_filter(filter).map_err(|error| match error {
+            seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
+            _ => io::ErrorKind::InvalidInput.into(),
+        })?;
+    }
+    Ok(())
+}
+
+impl Filters {
+    fn new() -> Result<Self, seccompiler::BackendError> {
+        let refused = |freedom| program(refused(freedom)?, EPERM);
+        Ok(Self {
+            refused: [
+                refused(Freedom::Pipes)?,
+                refused(Freedom::Files)?,
+                refused(Freedom::Programs)?,
+            ],
+            hidden: program(always(HIDDEN), ENOSYS)?,
+        })
+    }
+}
+
+type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
+
+fn program(mut rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendError> {
+    // The x32 interface of x86-64 has the same calls under other numbers.
+    if cfg!(target_arch = "x86_64") {
+        let x32: Rules = rules
+            .iter()
+            .map(|(call, rules)| (call | X32, rules.clone()))
+            .collect();
+        rules.extend(x32);
+        rules.extend(always(X32_ONLY));
+    }
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let refuse = SeccompAction::Errno(errno.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()
+}
+
+/// Returns rules for every use of `calls`.
+fn always(calls: &[c_long]) -> Rules {
+    calls.iter().map(|call| (*call, Vec::new())).collect()
+}
+
+fn refused(freedom: Freedom) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules = always(NETWORK);
+    rules.extend(always(PROCESSES));
+    rules.extend(always(KERNEL));
+    rules.extend(always(IPC));
+    rules.extend(always(ATTRIBUTES));
+    // The first argument of prctl is a number of 32 bits, as are the flags of open.
+    rules.insert(
+        SYS_prctl,
+        vec![only(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            PR_SET_PDEATHSIG as u64,
+        )?],
+    );
+    // Limits of other processes.
+    rules.insert(
+        SYS_prlimit64,
+        vec![only(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?],
+    );
+    if freedom < Freedom::Programs {
+        rules.extend(always(FORKS));
+        // A process without this flag is not a thread.
+        let thread = CLONE_THREAD as u64;
+        rules.insert(
+            SYS_clone,
+            vec![only(
+                0,
+                SeccompCmpArgLen::Qword,
+                SeccompCmpOp::MaskedEq(thread),
+                0,
+            )?],
+        );
+    }
+    if freedom == Freedom::Pipes {
+        rules.extend(always(FILES));
+        rules.insert(SYS_openat, writes(2)?);
+        #[cfg(target_arch = "x86_64")]
+        rules.insert(SYS_open, writes(1)?);
+    }
+    Ok(rules)
+}
+
+/// Returns a rule for one argument.
+fn only(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![SeccompCondition::new(argument, length, operator, value)?])
+}
+
+/// Returns rules for flags of open that write, create or truncate a file.
+fn writes(argument: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    [O_WRONLY, O_RDWR, O_CREAT, O_TRUNC]
+        .into_iter()
+        .map(|flag| {
+            let flag = u64::from(flag.unsigned_abs());
+            only(
+                argument,
+                SeccompCmpArgLen::Dword,
+                SeccompCmpOp::MaskedEq(flag),
+                flag,
+            )
+        })
+        .collect()
+}
+
+/// Bit of the numbers of the x32 interface.
+const X32: c_long = 0x4000_0000;
+
+/// Refused calls that have other numbers in the x32 interface.
+const X32_ONLY: &[c_long] = &[
+    X32 | 517, // recvfrom
+    X32 | 518, // sendmsg
+    X32 | 519, // recvmsg
+    X32 | 521, // ptrace
+    X32 | 524, // rt_sigqueueinfo
+    X32 | 528, // kexec_load
+    X32 | 532, // vmsplice
+    X32 | 536, // rt_tgsigqueueinfo
+    X32 | 537, // recvmmsg
+    X32 | 538, // sendmmsg
+    X32 | 539, // process_vm_readv
+    X32 | 540, // process_vm_writev
+    X32 | 541, // setsockopt
+    X32 | 543, // io_setup
+    X32 | 544, // io_submit
+    X32 | 545, // execveat
+];
+
+/// Calls whose arguments are in memory, which a filter cannot read.
+const HIDDEN: &[c_long] = &[SYS_clone3, SYS_openat2];
+
+const NETWORK: &[c_long] = &[
+    SYS_socket,
+    SYS_socketpair,
+    SYS_bind,
+    SYS_connect,
+    SYS_listen,
+    SYS_accept,
+    SYS_accept4,
+    SYS_sendto,
+    SYS_sendmsg,
+    SYS_sendmmsg,
+    SYS_recvfrom,
+    SYS_recvmsg,
+    SYS_recvmmsg,
+    SYS_setsockopt,
+];
+
+/// Access to other processes, and groups of processes.
+const PROCESSES: &[c_long] = &[
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_kcmp,
+    SYS_kill,
+    SYS_tkill,
+    SYS_tgkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+    SYS_pidfd_open,
+    SYS_pidfd_getfd,
+    SYS_pidfd_send_signal,
+    SYS_setsid,
+    SYS_setpgid,
+    SYS_execveat,
+];
+
+/// Services of the kernel that no decoder needs.
+const KERNEL: &[c_long] = &[
+    SYS_acct,
+    SYS_add_key,
+    SYS_adjtimex,
+    SYS_bpf,
+    SYS_chroot,
+    SYS_clock_adjtime,
+    SYS_clock_settime,
+    SYS_delete_module,
+    SYS_fanotify_init,
+    SYS_finit_module,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fsopen,
+    SYS_fspick,
+    SYS_init_module,
+    SYS_io_setup,
+    SYS_io_submit,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    SYS_io_uring_setup,
+    SYS_kexec_load,
+    SYS_keyctl,
+    SYS_lookup_dcookie,
+    SYS_mount,
+    SYS_mount_setattr,
+    SYS_move_mount,
+    SYS_name_to_handle_at,
+    SYS_open_by_handle_at,
+    SYS_open_tree,
+    SYS_perf_event_open,
+    SYS_personality,
+    SYS_pivot_root,
+    SYS_quotactl,
+    SYS_reboot,
+    SYS_request_key,
+    SYS_setdomainname,
+    SYS_sethostname,
+    SYS_setns,
+    SYS_settimeofday,
+    SYS_swapoff,
+    SYS_swapon,
+    SYS_syslog,
+    SYS_umount2,
+    SYS_unshare,
+    SYS_userfaultfd,
+    SYS_vhangup,
+    #[cfg(target_arch = "x86_64")]
+    SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    SYS_modify_ldt,
+];
+
+/// Communication between processes, and files in memory, which could be executed.
+const IPC: &[c_long] = &[
+    SYS_memfd_create,
+    SYS_memfd_secret,
+    SYS_mq_open,
+    SYS_mq_unlink,
+    SYS_msgget,
+    SYS_semget,
+    SYS_shmget,
+    SYS_shmat,
+    SYS_vmsplice,
+];
+
+/// Changes of attributes of files, which Landlock does not restrict.
+const ATTRIBUTES: &[c_long] = &[
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_fchmodat2,
+    SYS_fchown,
+    SYS_fchownat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_fsetxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_fremovexattr,
+    SYS_utimensat,
+    SYS_truncate,
+    #[cfg(target_arch = "x86_64")]
+    SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
+    SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    SYS_futimesat,
+];
+
+/// New processes. Threads are made by clone.
+const FORKS: &[c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    SYS_vfork,
+];
+
+/// New, renamed and removed files. Kernels without Landlock have no other protection.
+const FILES: &[c_long] = &[
+    SYS_linkat,
+    SYS_mkdirat,
+    SYS_mknodat,
+    SYS_renameat2,
+    SYS_symlinkat,
+    SYS_unlinkat,
+    #[cfg(not(target_arch = "riscv64"))]
+    SYS_renameat,
+    #[cfg(target_arch = "x86_64")]
+    SYS_creat,
+    #[cfg(target_arch = "x86_64")]
+    SYS_link,
+    #[cfg(target_arch = "x86_64")]
+    SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    SYS_mknod,
+    #[cfg(target_arch = "x86_64")]
+    SYS_rename,
+    #[cfg(target_arch = "x86_64")]
+    SYS_rmdir,
+    #[cfg(target_arch = "x86_64")]
+    SYS_symlink,
+    #[cfg(target_arch = "x86_64")]
+    SYS_unlink,
+];

@@ -3,7 +3,6 @@
 use std::io;
 
 use super::{Access, SandboxMode, SandboxStatus};
-use crate::ffmpeg::process::program::Program;
 
 /// The sandbox of a program.
 #[derive(Debug, Clone)]

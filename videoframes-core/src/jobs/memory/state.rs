@@ -1,6 +1,6 @@
 //! All rows, and the changes that end a job.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::outbox::Outbox;
 use super::restore::Restore;
@@ -12,7 +12,8 @@ use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, Lease, OutboxMessage
 /// All rows and messages of a repository.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) rows: HashMap<JobId, Row>,
+    /// In the order of their submission, so that equal calls have equal effects.
+    pub(super) rows: BTreeMap<JobId, Row>,
     pub(super) keys: HashMap<String, JobId>,
     /// Jobs by the identifier of the message that requested them.
     pub(super) messages: HashMap<String, JobId>,

@@ -32,6 +32,8 @@ pub enum ReadArchiveError {
 #[derive(Clone)]
 pub struct ArchiveReader {
     archive: zip::ZipArchive<BufferedSource>,
+    /// Whether the whole archive is in memory, so that a read cannot block.
+    is_whole: bool,
 }
 
 impl fmt::Debug for ArchiveReader {
@@ -49,12 +51,19 @@ impl ArchiveReader {
     /// # Errors
     /// Returns [`ReadArchiveError`] for a damaged archive or a source that fails.
     pub async fn open(source: Arc<dyn Source>) -> Result<Self, ReadArchiveError> {
-        let source = BufferedSource::new(source);
-        let failed = Arc::clone(&source.failed);
+        let mut source = BufferedSource::new(source);
+        source.buffer_small().await.map_err(ReadArchiveError::Source)?;
+        let (is_whole, failed) = (source.is_whole(), Arc::clone(&source.failed));
         let open = move || zip::ZipArchive::new(source).map_err(io::Error::from);
-        let opened = tokio::task::spawn_blocking(open).await;
-        let archive = result(opened.map_err(io::Error::other).flatten(), &failed)?;
-        Ok(Self { archive })
+        let opened = match is_whole {
+            true => open(),
+            false => tokio::task::spawn_blocking(open)
+                .await
+                .map_err(io::Error::other)
+                .flatten(),
+        };
+        let archive = result(opened, &failed)?;
+        Ok(Self { archive, is_whole })
     }
 
     /// Returns the manifest.
@@ -83,7 +92,7 @@ impl ArchiveReader {
         self.read(name, max, content).await
     }
 
-    /// Reads an entry of at most `max` bytes on a thread that may block.
+    /// Reads an entry of at most `max` bytes, on a thread that may block unless archive and entry are small.
     async fn read<T: Send + 'static>(
         &self,
         name: &str,
@@ -91,10 +100,18 @@ impl ArchiveReader {
         content: impl FnOnce(&mut dyn Read) -> io::Result<T> + Send + 'static,
     ) -> Result<Option<T>, ReadArchiveError> {
         let (mut archive, name) = (self.archive.clone(), name.to_owned());
+        let is_small = self.is_whole && {
+            let size = archive.by_name(&name).map(|entry| entry.size());
+            size.is_ok_and(|size| size <= BUFFER as u64)
+        };
+        let max = if is_small { max.min(BUFFER as u64) } else { max };
         let read = move || {
             let read = read_entry(&mut archive, &name, max, content);
             result(read, &archive.into_inner().failed)
         };
+        if is_small {
+            return read();
+        }
         let read = tokio::task::spawn_blocking(read).await;
         read.map_err(|panic| ReadArchiveError::Damaged(io::Error::other(panic)))?
     }
@@ -153,6 +170,19 @@ impl BufferedSource {
         }
     }
 
+    /// Reads the whole source into the buffer if it is small: a thread would cost more than its parsing.
+    async fn buffer_small(&mut self) -> io::Result<()> {
+        if self.source.len() <= BUFFER as u64 {
+            self.buffer = self.source.read_at(0, BUFFER).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the buffer has the whole source.
+    fn is_whole(&self) -> bool {
+        self.buffer.len() as u64 == self.source.len()
+    }
+
     /// Returns the buffered bytes at the current offset.
     fn buffered(&self) -> &[u8] {
         let skipped = self.offset.checked_sub(self.buffered_from);
@@ -179,7 +209,7 @@ impl Clone for BufferedSource {
 
 impl Read for BufferedSource {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.buffered().is_empty() {
+        if self.buffered().is_empty() && self.offset < self.source.len() {
             let read = self.source.read_at(self.offset, into.len().max(BUFFER));
             self.buffer = self.runtime.block_on(read).map_err(|error| {
                 *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

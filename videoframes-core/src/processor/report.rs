@@ -90,6 +90,7 @@ impl Shared {
                 false => interval.min(ROLE_CHECK),
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = member.changed.notified() => {}
                 () = self.parts.monitor.restore_changed() => {}

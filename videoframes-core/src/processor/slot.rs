@@ -99,6 +99,7 @@ impl Slot {
         let shared = &self.shared;
         if shared.parts.monitor.is_paused() {
             tokio::select! {
+                biased;
                 () = shared.parts.monitor.resumed() => {}
                 // Reports progress.
                 () = tokio::time::sleep(PAUSE_CHECK) => {}
@@ -126,6 +127,7 @@ impl Slot {
                 }
                 Admission::Probe => {
                     tokio::select! {
+                        biased;
                         _ = shared.parts.probe_circuit(&used) => {}
                         () = shared.stopping.cancelled() => {}
                     }
@@ -136,6 +138,7 @@ impl Slot {
         if !shared.parts.monitor.may_change_jobs() {
             // After the circuits, which only slots probe.
             tokio::select! {
+                biased;
                 () = shared.parts.monitor.current() => {}
                 // Reports progress.
                 () = tokio::time::sleep(PAUSE_CHECK) => {}
@@ -145,6 +148,7 @@ impl Slot {
         }
         if !shared.is_turn(Instant::now()) {
             tokio::select! {
+                biased;
                 () = shared.parts.monitor.role_changed() => {}
                 // A canary waits for a time slice.
                 () = tokio::time::sleep(SLICE) => {}
@@ -174,6 +178,7 @@ impl Slot {
 
     async fn wait_until(&self, moment: Instant) {
         tokio::select! {
+            biased;
             () = tokio::time::sleep_until(moment) => {}
             () = self.shared.stopping.cancelled() => {}
         }
@@ -428,6 +433,7 @@ impl Slot {
                 return Err(error);
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(next) => {}
                 () = self.shared.release.cancelled() => return Err(error),
             }
@@ -438,6 +444,7 @@ impl Slot {
     async fn run_until_release<T>(&self, attempt: impl Future<Output = T>, stop: &Stop) -> T {
         tokio::pin!(attempt);
         tokio::select! {
+            biased;
             ended = &mut attempt => return ended,
             () = self.shared.release.cancelled() => stop.request(Reason::Shutdown),
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::accept::Accepted;
@@ -82,7 +83,8 @@ impl Slot {
             // A panic while a message is handled does not end the slot.
             let slot = Self::new(Arc::clone(&self.shared));
             let handling = async move { slot.handle(&receipt).await };
-            if let Err(error) = tokio::spawn(handling.instrument(span)).await {
+            let handling = AbortOnDropHandle::new(tokio::spawn(handling.instrument(span)));
+            if let Err(error) = handling.await {
                 tracing::error!(%error, "message handler panicked; the message will be redelivered");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
@@ -11,6 +12,7 @@ use super::keys;
 use super::member::FleetMember;
 use super::monitor::Monitor;
 use super::rate::Rates;
+use crate::clock::{Clock, SystemClock};
 use crate::compress::Compressor;
 use crate::extract::{FrameExtractor, PictureEncoder};
 use crate::jobs::{JobRepo, Rules};
@@ -65,6 +67,8 @@ pub struct Parts {
     pub(super) keeps_mark: bool,
     /// Membership in a fleet, if any.
     pub(super) member: Option<FleetMember>,
+    /// Clock of the worker, with which ages of objects are measured.
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Parts {
@@ -105,6 +109,7 @@ impl Parts {
             drained: Drained::default(),
             keeps_mark: false,
             member: None,
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -162,6 +167,18 @@ impl Parts {
             member: Some(member),
             ..self
         }
+    }
+
+    /// Replaces the clock of the worker, for tests. Ages of objects are measured with this clock; the times of jobs and
+    /// messages are those of their repository and queue.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Returns the age of an object according to the clock of the worker; zero for a time in the future.
+    pub(super) fn age(&self, modified: SystemTime) -> Duration {
+        let now = Duration::from_millis(u64::try_from(self.clock.now().get()).unwrap_or(0));
+        (UNIX_EPOCH + now).duration_since(modified).unwrap_or_default()
     }
 
     /// Replaces the rules for new objects. Without rules, new objects create no jobs.

@@ -1,7 +1,5 @@
 //! Finds abandoned jobs, and deletes orphaned results.
 
-use std::time::SystemTime;
-
 use super::config::{ProcessorConfig, Timing};
 use super::fault::{self, Point};
 use super::keys::{RESULTS, archive_of, is_probe};
@@ -120,9 +118,7 @@ pub(super) async fn sweep_results(parts: &Parts, timing: &Timing) {
 }
 
 async fn fate(parts: &Parts, object: &ObjectEntry, timing: &Timing) -> Result<Fate, JobRepoError> {
-    let age = SystemTime::now()
-        .duration_since(object.modified)
-        .unwrap_or_default();
+    let age = parts.age(object.modified);
     if age < timing.orphan {
         return Ok(Fate::Keep);
     }

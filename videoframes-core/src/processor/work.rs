@@ -221,7 +221,7 @@ impl Work {
             .ok()?;
         // A result near the end of its retention may be deleted before this job completes.
         let kept = self.config.timing.retention.mul_f64(0.9);
-        let young = info.modified.elapsed().unwrap_or_default() < kept;
+        let young = self.parts.age(info.modified) < kept;
         let usable = young && info.size == result.size;
         if usable {
             tracing::info!(

@@ -9,10 +9,11 @@ use videoframes_core::jobs::{Enqueue, Hold, JobFilter, JobId, JobMessage, JobRep
 use videoframes_core::queue::Outgoing;
 
 use crate::faults::{Actor, Millis};
+use crate::life::Life;
 use crate::plan::{Request, Route};
 use crate::queue::{Which, shared};
 use crate::repo::SimulatedRepo;
-use crate::world::{Life, World, now, until};
+use crate::world::{World, now, until};
 
 /// Pause before a request is repeated.
 const PAUSE: Duration = Duration::from_secs(2);

@@ -14,8 +14,8 @@ use videoframes_core::units::TimeBase;
 use videoframes_core::video::{Described, PacketList, StreamChoice, Timeline, VideoInfo};
 
 use crate::faults::Op;
+use crate::life::Life;
 use crate::plan::BROKEN;
-use crate::world::Life;
 
 /// Number of frames of every video, one a second.
 const FRAMES: i64 = 4;

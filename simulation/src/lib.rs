@@ -7,6 +7,7 @@ mod checker;
 mod client;
 mod extractor;
 mod faults;
+mod life;
 mod plan;
 mod queue;
 mod random;

@@ -132,9 +132,6 @@ fn minimize(seed: u64) -> ExitCode {
     );
     let _ = replay(seed, Some(&kept));
     let kept: Vec<String> = kept.iter().map(usize::to_string).collect();
-    println!(
-        "replay: cargo run -p videoframes-simulation -- --seed {seed} --only {}",
-        kept.join(",")
-    );
+    println!("replay: scripts/simulate --seed {seed} --only {}", kept.join(","));
     ExitCode::FAILURE
 }

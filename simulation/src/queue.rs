@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use videoframes_core::queue::{Depth, Message, Outgoing, Queue, QueueError, ReceiptHandle};
 
 use crate::faults::Op;
-use crate::world::{Life, World, now};
+use crate::life::Life;
+use crate::world::{World, now};
 
 /// Which queue of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ impl Queue for SimulatedQueue {
         let subject = format!("{} {reason}", subject(&message.body));
         let effect = move || {
             let world = &own.life.world;
-            world.count("event: dead letter");
+            world.count("event: dead-letter message");
             now(own.of(world).dead_letter(&message, &reason)).unwrap_or_else(|| Err(unavailable()))
         };
         self.life.call(Op::DeadLetter, subject, unavailable, effect).await

@@ -13,7 +13,8 @@ use videoframes_core::jobs::{
 };
 
 use crate::faults::Op;
-use crate::world::{Life, World, now};
+use crate::life::Life;
+use crate::world::{World, now};
 
 /// The connection of a participant to the repository.
 #[derive(Debug, Clone)]

@@ -16,8 +16,9 @@ use videoframes_core::storage::{
 };
 
 use crate::faults::Op;
+use crate::life::Life;
 use crate::plan::{BROKEN, SOURCES};
-use crate::world::{Life, World, now};
+use crate::world::{World, now};
 
 /// The connection of a worker to the store.
 #[derive(Debug, Clone)]

@@ -9,10 +9,11 @@ use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Tim
 
 use crate::extractor::SimulatedExtractor;
 use crate::faults::Actor;
+use crate::life::Life;
 use crate::queue::{Which, shared};
 use crate::repo::SimulatedRepo;
 use crate::storage::SimulatedStorage;
-use crate::world::{Life, World};
+use crate::world::World;
 
 /// Age of orphaned results before their deletion.
 pub(crate) const ORPHAN: Duration = Duration::from_secs(300);

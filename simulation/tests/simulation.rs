@@ -17,7 +17,7 @@ const COVERED: &[&str] = &[
     "event: cancelled at once",
     "event: claim after a crash",
     "event: crash loop",
-    "event: dead letter",
+    "event: dead-letter message",
     "event: deferral",
     "event: deleted orphan",
     "event: ended by a claim",
@@ -74,7 +74,7 @@ fn the_invariant_holds_under_every_kind_of_fault() {
     for (seed, report) in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
         assert_eq!(
             report.violation, None,
-            "run `cargo run -p videoframes-simulation -- --from {seed} --seeds 1` for the shortest trace"
+            "run `scripts/simulate --from {seed} --seeds 1` for the shortest trace"
         );
         for (what, count) in report.coverage {
             *coverage.entry(what).or_default() += count;

@@ -302,7 +302,7 @@ impl Incident {
     pub(crate) fn random(random: &mut Random, workers: u8) -> Self {
         let worker = u8::try_from(random.between(0, u64::from(workers) - 1)).unwrap_or(0);
         let down = random.between(100, 120_000);
-        match random.between(0, 11) {
+        match random.between(0, 13) {
             0 | 1 => Self::Crash { worker, down },
             2 | 3 => Self::Drain { worker, down },
             4..=6 => Self::Outage {
@@ -311,12 +311,12 @@ impl Incident {
                 cut: random.pick(&[Cut::Refuse, Cut::Hang]),
                 time: random.between(1_000, 200_000),
             },
-            7 | 8 => Self::Stall {
+            7..=10 => Self::Stall {
                 worker,
-                time: random.between(1_000, 200_000),
+                time: random.between(10_000, 300_000),
             },
-            9 => Self::LoseMessages,
-            10 => Self::Skew {
+            11 => Self::LoseMessages,
+            12 => Self::Skew {
                 worker,
                 seconds: random.pick(&[-3600, -60, 60, 3600]),
             },

@@ -79,6 +79,18 @@ impl Life {
         self.live().await;
     }
 
+    /// Waits while a dependency hangs; returns `false` if it refuses the call.
+    async fn connects(&self, op: Op) -> bool {
+        while let Some((cut, until)) = self.world.outage(self.actor, op.dependency()) {
+            if cut == Cut::Refuse {
+                return false;
+            }
+            let now = self.world.clock.elapsed();
+            self.wait(until.saturating_sub(now).max(1)).await;
+        }
+        true
+    }
+
     /// Performs a call with its faults.
     pub(crate) async fn call<T: Send, E: Send>(
         &self,
@@ -91,14 +103,8 @@ impl Life {
         self.live().await;
         let (fault, latency) = world.decide(self.actor, op);
         self.wait(latency).await;
-        while let Some((cut, until)) = world.outage(self.actor, op.dependency()) {
-            match cut {
-                Cut::Refuse => return Err(failure()),
-                Cut::Hang => {
-                    let now = world.clock.elapsed();
-                    self.wait(until.saturating_sub(now).max(1)).await;
-                }
-            }
+        if !self.connects(op).await {
+            return Err(failure());
         }
         let subject = subject.into();
         let request = Request {

@@ -7,14 +7,17 @@ use uuid::Uuid;
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::jobs::{
     Attempt, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobError, JobFilter, JobId, JobIdPrefix, JobPage,
-    JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, NewJob, OutboxMessage,
-    Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, StageTime, Submitted, SweepTerms, Swept,
-    Unfinished, VideoJob, WorkHash,
+    JobProgress, JobRecord, JobRepo, JobRepoError, JobResult, JobStats, Lease, LeaseEpoch, NewJob,
+    OutboxMessage, Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, Stage, StageTime, Submitted,
+    SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 
 use crate::faults::Op;
 use crate::life::Life;
 use crate::world::{World, now};
+
+/// Time after a claim at which a renewal of the previous lease arrives.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The connection of a participant to the repository.
 #[derive(Debug, Clone)]
@@ -45,6 +48,30 @@ impl SimulatedRepo {
         self.life
             .call(op, subject, unavailable, move || effect(&world))
             .await
+    }
+
+    /// Lets a renewal of the previous lease arrive after a claim: its holder may have sent the request before.
+    fn renew_late(&self, lease: &Lease) {
+        let Some(epoch) = Some(lease.epoch.get() - 1).filter(|epoch| *epoch > 0) else {
+            return;
+        };
+        let world = self.life.world.clone();
+        let previous = Lease {
+            job: lease.job,
+            epoch: LeaseEpoch::new(epoch),
+        };
+        tokio::spawn(async move {
+            tokio::time::sleep(LATE).await;
+            let progress = JobProgress {
+                stage: Stage::Prepare,
+                frames_done: 0,
+                frames_total: 0,
+            };
+            world.count("event: late renewal");
+            if ready(world.repo.renew(&previous, LATE, progress)).is_ok() {
+                world.changed_by(&previous);
+            }
+        });
     }
 
     /// Performs a call of a lease holder.
@@ -110,7 +137,11 @@ impl JobRepo for SimulatedRepo {
             world.rows_changed();
             Ok(claim)
         };
-        self.call(Op::Claim, job.to_string(), effect).await
+        let claim = self.call(Op::Claim, job.to_string(), effect).await?;
+        if let Claim::Claimed(lease, _) = &claim {
+            self.renew_late(lease);
+        }
+        Ok(claim)
     }
 
     async fn renew(

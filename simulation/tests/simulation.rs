@@ -24,6 +24,7 @@ const COVERED: &[&str] = &[
     "event: failed by a sweep",
     "event: held elsewhere",
     "event: idempotency conflict",
+    "event: late renewal",
     "event: lost lease",
     "event: new generation",
     "event: not due",

@@ -1,7 +1,7 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check bench simulate image image-test install uninstall stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check chaos bench simulate image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ test: setup-test ## run every check and every test
 
 deploy-check: setup-test ## check the templates, images, units and workflows of a deployment, with the slow checks
 	@scripts/test deploy
+
+chaos: setup-test ## inject faults under load for three minutes, and check from outside the outcome of every job
+	@scripts/chaos
 
 stack: ## start an S3 store, an SQS and a Postgres on this machine for vf-worker
 	@scripts/stack up

@@ -1,9 +1,10 @@
-//! Test support: mocks of the traits, one conformance suite per trait, and a proxy that injects network
+//! Test support: mocks of the traits, one conformance suite per trait, and proxies that inject network
 //! faults.
 
 mod extractor;
 #[cfg(feature = "jobs")]
 mod jobs;
+mod link;
 mod mocks;
 mod proxy;
 #[cfg(feature = "jobs")]
@@ -14,6 +15,7 @@ mod storage;
 pub use extractor::frame_extractor_conformance;
 #[cfg(feature = "jobs")]
 pub use jobs::{JobRepoHarness, job_repo_conformance};
+pub use link::{Condition, Link, Upstream};
 pub use mocks::{MockFrameExtractor, MockSink, MockSource, MockStorage};
 #[cfg(feature = "jobs")]
 pub use mocks::{MockJobRepo, MockQueue};

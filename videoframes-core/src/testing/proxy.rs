@@ -151,6 +151,11 @@ impl Proxy {
         self.held.add_permits(Semaphore::MAX_PERMITS);
     }
 
+    /// Forgets the requests so far, which a proxy of a long run would collect without end.
+    pub fn forget(&self) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Returns the number of requests that match `kind`.
     pub fn count(&self, kind: impl Fn(&ProxiedRequest) -> bool) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

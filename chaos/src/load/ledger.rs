@@ -1,0 +1,107 @@
+//! The ledger: every job that the servers accepted, and what must become of it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+/// The outcome of a completed job. Other outcomes are error codes.
+pub(crate) const COMPLETED: &str = "completed";
+
+/// An accepted request for jobs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Accepted {
+    pub(crate) ticket: usize,
+    pub(crate) kind: String,
+    /// Key of the source, which no other request has.
+    pub(crate) source: String,
+    /// Number of jobs.
+    pub(crate) jobs: usize,
+    /// Permitted outcomes.
+    pub(crate) outcomes: Vec<&'static str>,
+    /// Outcome that at least one of the jobs has, if any.
+    pub(crate) one_of: Option<&'static str>,
+    /// Permitted numbers of frames of a completed job; any number if empty.
+    pub(crate) frames: Vec<u64>,
+    /// Whether the only trace of the request may have been a message that was removed from the queue.
+    pub(crate) may_vanish: bool,
+    /// Whether an operator has retried the job.
+    pub(crate) retried: bool,
+}
+
+impl Accepted {
+    pub(crate) fn new(ticket: usize, kind: String, source: &str, outcomes: &[&'static str]) -> Self {
+        Self {
+            ticket,
+            kind,
+            source: source.to_owned(),
+            jobs: 1,
+            outcomes: outcomes.to_vec(),
+            one_of: None,
+            frames: Vec::new(),
+            may_vanish: false,
+            retried: false,
+        }
+    }
+
+    pub(crate) fn frames(mut self, frames: &[u64]) -> Self {
+        self.frames = frames.to_vec();
+        self
+    }
+}
+
+/// A message that must be dead-lettered.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Letter {
+    pub(crate) ticket: usize,
+    /// Text that no other message has.
+    pub(crate) text: String,
+    pub(crate) may_vanish: bool,
+}
+
+/// An object that no worker may change.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreign {
+    pub(crate) key: String,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Everything that was accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    pub(crate) accepted: Vec<Accepted>,
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) foreign: Vec<Foreign>,
+    /// Requests that failed, so that nothing is known about their jobs.
+    pub(crate) refused: u64,
+    /// Messages about jobs that had ended.
+    pub(crate) redelivered: u64,
+    /// Sources of odd keys.
+    pub(crate) odd: Vec<String>,
+}
+
+/// The ledger of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: Mutex<Entries>,
+}
+
+impl Ledger {
+    pub(crate) fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks the requests without a job whose messages were removed from the queue.
+    pub(crate) fn lose_messages(&self, known: impl Fn(&str) -> bool) -> usize {
+        let entries = &mut *self.entries();
+        let unknown = entries
+            .accepted
+            .iter_mut()
+            .filter(|accepted| !known(&accepted.source));
+        let lost = unknown.map(|accepted| accepted.may_vanish = true).count();
+        entries
+            .letters
+            .iter_mut()
+            .for_each(|letter| letter.may_vanish = true);
+        lost
+    }
+}

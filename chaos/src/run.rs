@@ -1,0 +1,296 @@
+//! A run: servers and workers start, faults are injected under load, everything settles, and the checker decides.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::args::{Args, Damage};
+use crate::checker::collect::{self, Notifications};
+use crate::checker::invariant::{orphans, violations};
+use crate::checker::observed::{Observed, Violation};
+use crate::checker::watch::Watch;
+use crate::damage;
+use crate::evidence::Evidence;
+use crate::harvest;
+use crate::journal::Journal;
+use crate::load::client::Client;
+use crate::load::clips::Clips;
+use crate::load::ledger::Ledger;
+use crate::load::plan::plan;
+use crate::perform::Performer;
+use crate::report::{Report, reclaim, recovery};
+use crate::schedule::schedule;
+use crate::servers::Servers;
+use crate::servers::network::Network;
+use crate::wait::{until, within};
+use crate::workers::environment::Files;
+use crate::workers::fleet::{Fleet, Programs};
+use crate::workers::metrics::{Metrics, sum};
+use crate::workers::processes;
+
+/// Time of a run that is needed for the start, for the end of all jobs, and for the check.
+const OVERHEAD: Duration = Duration::from_secs(60);
+/// Maximum time until all jobs have ended after the last injection.
+const SETTLED: Duration = Duration::from_secs(300);
+
+/// Everything of a run.
+struct Run {
+    fleet: Arc<Fleet>,
+    evidence: Arc<Evidence>,
+    journal: Arc<Journal>,
+    ledger: Arc<Ledger>,
+    notifications: Arc<Notifications>,
+    watch: Arc<Watch>,
+}
+
+/// Runs until the end, and returns the report.
+pub(crate) async fn run(args: &Args, seed: u64, root: &Path, programs: Programs) -> anyhow::Result<Report> {
+    let since = Instant::now();
+    let files = Files {
+        root: root.to_owned(),
+    };
+    files.write()?;
+    let clips = Clips::generate(root);
+    let (servers, clips) = tokio::join!(Servers::start(root), clips);
+    let (servers, clips) = (Arc::new(servers?), clips?);
+    let network = Arc::new(Network::start(&servers).await);
+    let fleet = Arc::new(Fleet::new(files, servers, network, programs));
+    // The tables exist before the first worker starts, so that the checker can read them.
+    fleet
+        .command(&["migrate", "up"])
+        .await
+        .context("failed to create the tables")?;
+    let run = Run {
+        fleet: Arc::clone(&fleet),
+        evidence: Arc::default(),
+        journal: Arc::new(Journal::new()),
+        ledger: Arc::default(),
+        notifications: Arc::default(),
+        watch: Arc::default(),
+    };
+    fleet.scale(args.workers);
+    let supervised = tokio::select! {
+        report = run.under_supervision(args, seed, clips, since) => report,
+        () = run.supervise() => unreachable!("the supervision never ends"),
+    };
+    fleet.kill();
+    supervised
+}
+
+impl Run {
+    /// Keeps workers running, and observes them, rows and notifications.
+    async fn supervise(&self) {
+        let servers = &self.fleet.servers;
+        tokio::join!(
+            self.fleet.supervise(),
+            self.fleet.observe(|worker, metrics| self.seen(worker, metrics)),
+            self.watch.run(&servers.postgres),
+            self.notifications.run(&servers.cloud),
+        );
+    }
+
+    /// Counts what only a scrape during the run shows.
+    fn seen(&self, worker: &str, metrics: &Metrics) {
+        let circuit = sum(metrics, "videoframes_circuit_state", &["dependency=\"database\""]);
+        self.evidence
+            .add("metric circuit_state database open", u64::from(circuit > 0.0));
+        // Such a worker has one connection.
+        let used = sum(
+            metrics,
+            "videoframes_database_pool_connections",
+            &["state=\"used\""],
+        );
+        let is_exhausted = worker.starts_with("few-connections") && used >= 1.0;
+        self.evidence.add(
+            "connection pool without an idle connection",
+            u64::from(is_exhausted),
+        );
+    }
+
+    async fn under_supervision(
+        &self,
+        args: &Args,
+        seed: u64,
+        clips: Clips,
+        since: Instant,
+    ) -> anyhow::Result<Report> {
+        let duration = args
+            .duration()
+            .saturating_sub(OVERHEAD)
+            .max(Duration::from_secs(60));
+        eprintln!(
+            "servers are ready after {:.0} s; injecting faults for {duration:?}",
+            since.elapsed().as_secs_f64()
+        );
+        let (fleet, ledger) = (Arc::clone(&self.fleet), Arc::clone(&self.ledger));
+        let client = Arc::new(Client { fleet, clips, ledger });
+        let performer = Arc::new(Performer::new(
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.evidence),
+            Arc::clone(&self.journal),
+            Arc::clone(&client),
+        ));
+        let damage = async {
+            tokio::time::sleep(duration / 2).await;
+            if let Some(damage) = args.damage {
+                damage::during(&self.fleet.servers, damage).await?;
+                eprintln!(
+                    "damaged on purpose at {:.1} s: {damage:?}",
+                    self.journal.elapsed().as_secs_f64()
+                );
+            }
+            anyhow::Ok(())
+        };
+        let ((), (), damaged) = tokio::join!(
+            client.run(plan(seed, duration)),
+            Arc::clone(&performer).run(schedule(seed, duration)),
+            damage
+        );
+        damaged?;
+        eprintln!(
+            "the last injection ended at {:.0} s; waiting for all jobs",
+            since.elapsed().as_secs_f64()
+        );
+        self.fleet.network.heal().await;
+        self.fleet.scale(args.workers);
+        let mut found = self.settle().await?;
+        found.extend(
+            performer
+                .violations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .drain(..),
+        );
+        eprintln!(
+            "all jobs have ended after {:.0} s; checking",
+            since.elapsed().as_secs_f64()
+        );
+        if args.damage == Some(Damage::Upload) {
+            damage::upload(&self.fleet.servers).await?;
+        }
+        self.check(found, seed, args, since).await
+    }
+
+    /// Waits until all jobs have ended and a sweep has removed what dead workers left, then ends the workers. Returns
+    /// what did not happen in time.
+    async fn settle(&self) -> anyhow::Result<Vec<Violation>> {
+        let servers = &self.fleet.servers;
+        let mut found = Vec::new();
+        let mut late = |waited: anyhow::Result<()>| {
+            found.extend(
+                waited
+                    .err()
+                    .map(|error| Violation::new("settling", format!("{error:#}"))),
+            );
+        };
+        let have_ended = async || {
+            let waiting = servers.cloud.depth(&servers.cloud.input).await?;
+            let unsent = collect::unsent(servers).await?;
+            let rows = collect::rows(servers).await?;
+            Ok(waiting == 0 && unsent == 0 && rows.iter().all(|row| row.is_terminal()))
+        };
+        late(within(SETTLED, "all jobs have ended and were reported", have_ended).await);
+        let is_swept = async || {
+            let rows = collect::rows(servers).await?;
+            let results = servers.cloud.keys("results/").await?;
+            let uploads = servers.cloud.uploads().await?;
+            Ok(orphans(&rows, &results).is_empty() && uploads.is_empty() && self.dead_folders().is_empty())
+        };
+        late(until("orphaned objects, uploads and folders are removed", is_swept).await);
+        self.fleet.terminate().await?;
+        let decoders = processes::decoders(&self.fleet.files.root);
+        if !decoders.is_empty() {
+            found.push(Violation::new(
+                "decoders",
+                format!("{decoders:?} outlived their workers"),
+            ));
+        }
+        let scratch = self.scratch();
+        if !scratch.is_empty() {
+            found.push(Violation::new("scratch", format!("{scratch:?} are left")));
+        }
+        Ok(found)
+    }
+
+    fn scratch(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.fleet.files.scratch());
+        entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect()
+    }
+
+    /// Returns the scratch folders beyond one per running worker.
+    fn dead_folders(&self) -> Vec<PathBuf> {
+        self.scratch()
+            .into_iter()
+            .skip(self.fleet.names().len())
+            .collect()
+    }
+
+    async fn check(
+        &self,
+        mut found: Vec<Violation>,
+        seed: u64,
+        args: &Args,
+        since: Instant,
+    ) -> anyhow::Result<Report> {
+        let servers = &self.fleet.servers;
+        let foreign = self.ledger.entries().foreign.clone();
+        let observed: Observed = collect::observe(servers, &self.notifications, &foreign).await?;
+        let attempts = collect::attempts(servers).await?;
+        let ended = self.fleet.take_ended();
+        for worker in ended.iter().filter(|worker| worker.at >= since) {
+            // The last workers were terminated in peace.
+            if worker.name.starts_with("slot-0") && !worker.status.success() {
+                found.push(Violation::new(
+                    &worker.name,
+                    format!("ended with {}", worker.status),
+                ));
+            }
+        }
+        let entries = self.ledger.entries();
+        found.extend(violations(&entries, &observed));
+        found.extend(self.watch.violations());
+        found.extend(harvest::violations_of_workers(&ended));
+        found.extend(harvest::violations_of_metrics(&ended, &observed.rows));
+        found.sort();
+        found.dedup();
+        harvest::of_workers(&ended, &self.evidence);
+        harvest::of_state(&entries, &observed, &attempts, &self.evidence);
+        let injections = self.journal.entries();
+        Ok(Report {
+            seed,
+            replay: replay(seed, args),
+            duration_s: since.elapsed().as_secs_f64(),
+            faults: self.evidence.faults(),
+            counters: self.evidence.counters(),
+            requests: entries.accepted.len() as u64,
+            lost_with_the_queue: entries
+                .accepted
+                .iter()
+                .filter(|accepted| accepted.may_vanish)
+                .count() as u64,
+            jobs: harvest::outcomes(&observed.rows),
+            notifications: self.notifications.number() as u64,
+            workers_started: ended.len() as u64,
+            recovery: recovery(&injections, &observed.rows),
+            reclaim: reclaim(&attempts),
+            injections,
+            violations: found,
+        })
+    }
+}
+
+/// Returns the command that repeats a run.
+fn replay(seed: u64, args: &Args) -> String {
+    let duration = match args.hours {
+        Some(hours) => format!("--hours {hours}"),
+        None => format!("--minutes {}", args.minutes),
+    };
+    format!("scripts/chaos {duration} --replay {seed}")
+}

@@ -1,0 +1,97 @@
+//! Processes of this machine, read from `/proc`.
+
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Returns the field after the name in `/proc/PID/stat`, counted from the state.
+fn stat(process: i32, field: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name may contain spaces and parentheses.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(field).map(str::to_owned)
+}
+
+fn all() -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let ids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.collect()
+}
+
+/// Returns the processes whose parent is `parent`.
+pub(crate) fn children(parent: i32) -> Vec<i32> {
+    let parent = parent.to_string();
+    let is_child = |process: &i32| stat(*process, 1).as_ref() == Some(&parent);
+    all().into_iter().filter(is_child).collect()
+}
+
+/// Returns whether a signal has stopped the process.
+pub(crate) fn is_stopped(process: i32) -> bool {
+    stat(process, 0).as_deref() == Some("T")
+}
+
+/// Returns the processes with `TMPDIR=root` in their environment, with their names: workers and decoders of this run.
+/// A zombie has no environment.
+pub(crate) fn of_run(root: &Path) -> Vec<(i32, String)> {
+    let mark = format!("TMPDIR={}", root.display());
+    let named = all().into_iter().filter_map(|process| {
+        let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
+        let ours = environment
+            .split(|byte| *byte == 0)
+            .any(|line| line == mark.as_bytes());
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+        ours.then(|| (process, name.trim().to_owned()))
+    });
+    named.collect()
+}
+
+/// Kills all processes of this run.
+pub(crate) fn kill_all(root: &Path) {
+    for (process, _) in of_run(root) {
+        if let Some(process) = Pid::from_raw(process) {
+            // Fails only for a process that has ended.
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
+/// Returns the running decoders of this run.
+pub(crate) fn decoders(root: &Path) -> Vec<i32> {
+    let processes = of_run(root).into_iter();
+    processes
+        .filter(|(_, name)| name.starts_with("ff"))
+        .map(|(process, _)| process)
+        .collect()
+}
+
+/// Resources of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resources {
+    /// Seconds since the start of the process.
+    pub(crate) age: u64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) open_files: u64,
+}
+
+/// Returns a size in bytes from `/proc/PID/status`.
+pub(crate) fn memory(process: i32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Returns the resources of a process, if it runs.
+pub(crate) fn resources(process: i32, age: u64) -> Option<Resources> {
+    Some(Resources {
+        age,
+        resident_bytes: memory(process, "VmRSS")?,
+        open_files: std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64,
+    })
+}

@@ -1,9 +1,10 @@
 //! Reads return the opened bytes or fail, whatever faults occur.
 
+use std::collections::HashSet;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use videoframes_core::Error;
 use videoframes_core::archive::ZipFile;
@@ -48,6 +49,33 @@ async fn truncated_responses_are_retried() {
         );
         assert_eq!(proxy.count(ProxiedRequest::is_read), 3, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn silent_connections_delay_reads_only_by_the_stall_time() {
+    let Some(own) = Own::new().await else { return };
+    let (key, bytes) = (key("object"), content(1000));
+    write(&own.storage(), &key, IfExists::Refuse, &bytes)
+        .await
+        .unwrap();
+    // The first request of each kind is never answered.
+    let seen = Mutex::new(HashSet::new());
+    let rule = move |request: &ProxiedRequest| {
+        let kind = (request.method.clone(), request.target.contains("list-type"));
+        match seen.lock().unwrap().insert(kind) {
+            true => Fault::Silence,
+            false => Fault::None,
+        }
+    };
+    let options = own.options().stall(Duration::from_millis(500));
+    let timeout = options.attempt_timeout;
+    let (proxy, storage) = own.behind_with(options, rule).await;
+    let since = Instant::now();
+    let source = storage.open(&key, &ObjectVersion::CURRENT).await.unwrap().source;
+    assert!(source.read_at(0, bytes.len()).await.unwrap() == bytes);
+    assert_eq!(storage.list("", None, 10).await.unwrap().len(), 1);
+    assert_eq!(proxy.count(|_| true), 6, "each request was repeated once");
+    assert!(since.elapsed() < timeout / 2, "{:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -89,6 +89,14 @@ impl Bucket {
         Refusal::from_sdk(error, self.name())
     }
 
+    /// Returns the configuration of a request without a body. Its response begins soon, whereas the request with a part of an
+    /// upload takes long: the timeout for those would let a silent connection delay a read for minutes.
+    pub(super) fn of_read(&self) -> Builder {
+        let timeout = self.options.stall.min(self.options.attempt_timeout);
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout);
+        Builder::new().timeout_config(timeouts.build())
+    }
+
     /// Returns the encryption to request, and its key.
     pub(super) fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         match &self.options.encryption {
@@ -107,6 +115,8 @@ impl Bucket {
             .key(key)
             .set_version_id(id.map(str::to_owned))
             .checksum_mode(ChecksumMode::Enabled)
+            .customize()
+            .config_override(self.of_read())
             .send();
         let head = head.await.map_err(|e| self.refusal(e))?;
         Ok(self.head_of(head))
@@ -142,6 +152,8 @@ impl Bucket {
             .key(key)
             .set_version_id(id.map(str::to_owned))
             .range("bytes=0-0")
+            .customize()
+            .config_override(self.of_read())
             .send();
         match byte.await {
             Ok(_) => refusal,
@@ -157,6 +169,8 @@ impl Bucket {
             .bucket(self.name())
             .prefix(&self.options.prefix)
             .max_keys(1)
+            .customize()
+            .config_override(self.of_read())
             .send();
         match list.await {
             Ok(_) => Ok(()),

@@ -28,6 +28,8 @@ impl Bucket {
                 .prefix(format!("{own}{prefix}"))
                 .set_start_after(after)
                 .max_keys(i32::try_from(page_limit).unwrap_or(i32::MAX))
+                .customize()
+                .config_override(self.of_read())
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list", self.name()))?;
@@ -69,6 +71,8 @@ impl Bucket {
                 .prefix(format!("{}{below}", self.options.prefix))
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker)
+                .customize()
+                .config_override(self.of_read())
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list the uploads of", self.name()))?;

@@ -21,7 +21,7 @@ pub struct S3Options {
     pub attempt_timeout: Duration,
     /// Maximum time of all attempts at a request.
     pub operation_timeout: Duration,
-    /// Maximum time without progress during a transfer.
+    /// Maximum time without progress during a transfer, and until the response to a request without a body begins.
     pub stall: Duration,
     /// Size of a part of an upload in bytes. S3 requires at least 5 MiB; later parts are larger. A smaller
     /// object is written in a single request.
@@ -113,7 +113,7 @@ impl S3Options {
         self
     }
 
-    /// Sets the maximum time without progress during a transfer.
+    /// Sets the maximum time without progress during a transfer, and until the response to a request without a body begins.
     #[must_use]
     pub fn stall(mut self, stall: Duration) -> Self {
         self.stall = stall;

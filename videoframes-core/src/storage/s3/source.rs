@@ -102,6 +102,8 @@ impl S3Source {
             .set_version_id(self.id.clone())
             .if_match(format!("\"{}\"", self.etag))
             .range(format!("bytes={}-{}", range.start, range.end - 1))
+            .customize()
+            .config_override(self.bucket.of_read())
             .send();
         let answer = sent.await.map_err(|error| {
             let refusal = self.bucket.refusal(error);

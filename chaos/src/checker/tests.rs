@@ -151,10 +151,10 @@ const DAMAGES: &[(&str, Damage)] = &[
         seen.letters.push("{\"version\":1}".to_owned())
     }),
     ("an object without a job", |_, seen| {
-        drop(seen.results.insert("results/bad/1.zip".to_owned()))
+        _ = seen.results.insert("results/bad/1.zip".to_owned())
     }),
     ("an incomplete upload", |_, seen| {
-        drop(seen.uploads.insert("results/x/1.zip".to_owned()))
+        _ = seen.uploads.insert("results/x/1.zip".to_owned())
     }),
     ("another program", |_, seen| {
         seen.changed.push("out/1.zip".to_owned())

@@ -12,7 +12,7 @@ use super::plan::Hostile;
 pub(crate) struct Clips {
     /// Three seconds, 30 frames.
     pub(crate) short: Vec<u8>,
-    /// Ten seconds, 250 frames.
+    /// Six seconds, 150 frames.
     pub(crate) long: Vec<u8>,
     /// Eight frames of noise, which no format compresses.
     pub(crate) noise: Vec<u8>,
@@ -24,7 +24,7 @@ pub(crate) struct Clips {
 
 /// Number of frames of the clips.
 pub(crate) const SHORT_FRAMES: u64 = 30;
-pub(crate) const LONG_FRAMES: u64 = 250;
+pub(crate) const LONG_FRAMES: u64 = 150;
 pub(crate) const NOISE_FRAMES: u64 = 8;
 
 impl Clips {
@@ -48,7 +48,7 @@ impl Clips {
         let noise = "testsrc2=s=1280x720:r=4:d=2,noise=alls=100:allf=t";
         Ok(Self {
             short: make("short.mp4", "testsrc2=s=160x90:r=10:d=3", &video).await?,
-            long: make("long.mp4", "testsrc2=s=640x360:r=25:d=10", &video).await?,
+            long: make("long.mp4", "testsrc2=s=640x360:r=25:d=6", &video).await?,
             noise: make("noise.mp4", noise, &[&video[..], &["-crf", "30"]].concat()).await?,
             audio: make("audio.m4a", "sine=d=1", &["-c:a", "aac"]).await?,
             huge: make("huge.mp4", "color=s=2560x1600:r=1:d=1", &video).await?,

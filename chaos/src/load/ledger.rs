@@ -90,6 +90,15 @@ impl Ledger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the requests for the jobs of a source.
+    pub(crate) fn change(&self, source: &str, change: impl Fn(&mut Accepted)) {
+        let accepted = &mut self.entries().accepted;
+        accepted
+            .iter_mut()
+            .filter(|accepted| accepted.source == source)
+            .for_each(change);
+    }
+
     /// Marks the requests without a job whose messages were removed from the queue.
     pub(crate) fn lose_messages(&self, known: impl Fn(&str) -> bool) -> usize {
         let entries = &mut *self.entries();

@@ -1,16 +1,31 @@
 //! Messages of clients and of the store.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::plan::Poison;
 use crate::servers::cloud::BUCKET;
 
 /// Returns a native message.
-pub(crate) fn native(source: &str, selection: Value, more: Value) -> String {
-    let mut message = json!({"version": 1, "source": {"key": source}, "selection": selection});
-    if let (Some(message), Some(more)) = (message.as_object_mut(), more.as_object()) {
-        message.extend(more.clone());
+pub(crate) fn native(source: &str, selection: Value, mut more: Map<String, Value>) -> String {
+    more.insert("version".to_owned(), json!(1));
+    more.insert("source".to_owned(), json!({"key": source}));
+    more.insert("selection".to_owned(), selection);
+    Value::from(more).to_string()
+}
+
+/// Returns the test event of a store.
+pub(crate) fn test_event() -> String {
+    json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}).to_string()
+}
+
+/// Returns a message that cannot become a job, with a text that identifies it.
+pub(crate) fn poison(kind: Poison, text: &str) -> String {
+    match kind {
+        Poison::NotJson => format!("{{{text} is no JSON"),
+        Poison::UnknownVersion => json!({"a": text, "version": 99, "source": {"key": "x"}}).to_string(),
+        Poison::NoSource => json!({"a": text, "version": 1}).to_string(),
+        Poison::Oversized => json!({"a": text, "version": 1, "padding": "x".repeat(300 << 10)}).to_string(),
     }
-    message.to_string()
 }
 
 fn record(key: &str, etag: &str, sequencer: &str) -> Value {

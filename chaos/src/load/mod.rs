@@ -4,4 +4,6 @@ pub(crate) mod client;
 pub(crate) mod clips;
 pub(crate) mod ledger;
 pub(crate) mod messages;
+mod operator;
 pub(crate) mod plan;
+mod request;

@@ -68,7 +68,7 @@ impl Performer {
     pub(super) async fn full_disk(&self, pick: u32) -> Outcome {
         let folder = self.fleet.files.root.join(format!("{DISK}{pick}"));
         std::fs::create_dir_all(&folder)?;
-        mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), Some(c"size=16m"))
+        mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), Some(c"size=256m"))
             .context("no right to mount a small file system")?;
         let done = self.fill(&folder, pick).await;
         // The worker may have kept a file open when it was killed.
@@ -80,7 +80,7 @@ impl Performer {
     async fn fill(&self, folder: &Path, pick: u32) -> Outcome {
         let start = Start::default()
             .with("VF_SCRATCH", folder.display().to_string())
-            .with("VF_SCRATCH_QUOTA", "16MiB")
+            .with("VF_SCRATCH_QUOTA", "200MiB")
             .with("VF_CONCURRENCY", "4")
             .with("VF_FAULT", "claimed=stop");
         let worker = self.fleet.start("full-disk", start).await?;
@@ -96,8 +96,12 @@ impl Performer {
         let filler = folder.join("filler");
         let mut file = std::fs::File::create(&filler)?;
         let mut written = 0;
-        while file.write_all(&[0; 4096]).is_ok() {
-            written += 4096;
+        // Large blocks first, then what is left.
+        for block in [1 << 20, 4096] {
+            let block = vec![0; block];
+            while file.write_all(&block).is_ok() {
+                written += block.len();
+            }
         }
         self.fleet.with(&worker, |worker| worker.signal(Signal::CONT));
         tokio::time::sleep(seconds(5)).await;

@@ -41,12 +41,18 @@ impl Performer {
 
     pub(super) async fn all_links(&self, dependency: Dependency, condition: Condition) -> Outcome {
         let network = &self.fleet.network;
-        let before = network.set_all(dependency, condition);
+        let before = network.hits(dependency);
+        // Links of workers that end meanwhile are not counted.
+        let hits = || network.hits(dependency).saturating_sub(before);
+        let since = Instant::now();
+        network.set_all(dependency, condition);
         tokio::time::sleep(duration(condition)).await;
-        // Links of workers that have ended meanwhile are not counted.
-        let hits = network
-            .set_all(dependency, Condition::Open)
-            .saturating_sub(before);
+        // No transaction may have been committed meanwhile.
+        while hits() == 0 && since.elapsed() < MET {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        network.set_all(dependency, Condition::Open);
+        let hits = hits();
         let kind = match condition {
             Condition::Slow(_) => "Slow",
             Condition::LoseAnswerTo(_) => "LoseAnswerTo(COMMIT)",

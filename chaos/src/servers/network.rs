@@ -1,5 +1,6 @@
 //! The network between workers and servers: each worker has its own link to each dependency.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -92,14 +93,16 @@ impl Network {
         links.iter().for_each(|links| apply(links));
     }
 
-    /// Sets the condition of all links to a dependency; returns how often it has affected the links so far.
-    pub(crate) fn set_all(&self, dependency: Dependency, condition: Condition) -> u64 {
+    /// Sets the condition of all links to a dependency.
+    pub(crate) fn set_all(&self, dependency: Dependency, condition: Condition) {
         self.state().conditions[dependency as usize] = condition;
-        let hits = std::cell::Cell::new(0);
-        self.each(|links| {
-            links.to(dependency).set(condition);
-            hits.set(hits.get() + links.to(dependency).hits());
-        });
+        self.each(|links| links.to(dependency).set(condition));
+    }
+
+    /// Returns how often links of running workers to a dependency were affected by their conditions.
+    pub(crate) fn hits(&self, dependency: Dependency) -> u64 {
+        let hits = Cell::new(0);
+        self.each(|links| hits.set(hits.get() + links.to(dependency).hits()));
         hits.get()
     }
 

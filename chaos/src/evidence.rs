@@ -103,7 +103,7 @@ const FAULTS: [(u8, &str, &[&str]); 34] = [
     (
         10,
         "connection pool exhausted",
-        &["connection pool without an idle connection"],
+        &["job completed with one connection and four slots"],
     ),
     (
         11,

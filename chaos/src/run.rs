@@ -1,6 +1,7 @@
 //! A run: servers and workers start, faults are injected under load, everything settles, and the checker decides.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,28 +86,17 @@ impl Run {
         let servers = &self.fleet.servers;
         tokio::join!(
             self.fleet.supervise(),
-            self.fleet.observe(|worker, metrics| self.seen(worker, metrics)),
+            self.fleet.observe(|metrics| self.seen(metrics)),
             self.watch.run(&servers.postgres),
             self.notifications.run(&servers.cloud),
         );
     }
 
     /// Counts what only a scrape during the run shows.
-    fn seen(&self, worker: &str, metrics: &Metrics) {
+    fn seen(&self, metrics: &Metrics) {
         let circuit = sum(metrics, "videoframes_circuit_state", &["dependency=\"database\""]);
         self.evidence
             .add("metric circuit_state database open", u64::from(circuit > 0.0));
-        // Such a worker has one connection.
-        let used = sum(
-            metrics,
-            "videoframes_database_pool_connections",
-            &["state=\"used\""],
-        );
-        let is_exhausted = worker.starts_with("few-connections") && used >= 1.0;
-        self.evidence.add(
-            "connection pool without an idle connection",
-            u64::from(is_exhausted),
-        );
     }
 
     async fn under_supervision(
@@ -125,7 +115,12 @@ impl Run {
             since.elapsed().as_secs_f64()
         );
         let (fleet, ledger) = (Arc::clone(&self.fleet), Arc::clone(&self.ledger));
-        let client = Arc::new(Client { fleet, clips, ledger });
+        let client = Arc::new(Client {
+            fleet,
+            clips,
+            ledger,
+            additional: AtomicUsize::new(0),
+        });
         let performer = Arc::new(Performer::new(
             Arc::clone(&self.fleet),
             Arc::clone(&self.evidence),
@@ -199,7 +194,15 @@ impl Run {
             Ok(orphans(&rows, &results).is_empty() && uploads.is_empty() && self.dead_folders().is_empty())
         };
         late(until("orphaned objects, uploads and folders are removed", is_swept).await);
-        self.fleet.terminate().await?;
+        // Workers that are terminated in peace succeed.
+        for (worker, status) in self.fleet.terminate().await? {
+            if !status.success() {
+                found.push(Violation::new(
+                    worker,
+                    format!("ended with {status} after SIGTERM"),
+                ));
+            }
+        }
         let decoders = processes::decoders(&self.fleet.files.root);
         if !decoders.is_empty() {
             found.push(Violation::new(
@@ -244,15 +247,6 @@ impl Run {
         let observed: Observed = collect::observe(servers, &self.notifications, &foreign).await?;
         let attempts = collect::attempts(servers).await?;
         let ended = self.fleet.take_ended();
-        for worker in ended.iter().filter(|worker| worker.at >= since) {
-            // The last workers were terminated in peace.
-            if worker.name.starts_with("slot-0") && !worker.status.success() {
-                found.push(Violation::new(
-                    &worker.name,
-                    format!("ended with {}", worker.status),
-                ));
-            }
-        }
         let entries = self.ledger.entries();
         found.extend(violations(&entries, &observed));
         found.extend(self.watch.violations());

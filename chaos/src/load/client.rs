@@ -1,6 +1,7 @@
 //! The client: submits the planned jobs, and records in the ledger what was accepted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -13,12 +14,17 @@ use super::request::Request;
 use crate::servers::cloud::{BUCKET, Cloud};
 use crate::workers::fleet::Fleet;
 
+/// First number of tickets in addition to the plan, which has lower numbers.
+const ADDITIONAL: usize = 1_000_000;
+
 /// The client.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) clips: Clips,
     pub(crate) ledger: Arc<Ledger>,
+    /// Number of tickets in addition to the plan.
+    pub(crate) additional: AtomicUsize,
 }
 
 impl Client {
@@ -78,10 +84,11 @@ impl Client {
         Ok(())
     }
 
-    /// Submits jobs that copy their sources, in addition to the plan.
-    pub(crate) async fn submit_copied(&self, numbers: std::ops::Range<usize>) -> anyhow::Result<()> {
-        for number in numbers {
-            let (at, kind) = (Duration::ZERO, Kind::Copied);
+    /// Submits jobs in addition to the plan.
+    pub(crate) async fn submit_also(&self, kind: Kind, count: usize) -> anyhow::Result<()> {
+        for _ in 0..count {
+            let number = ADDITIONAL + self.additional.fetch_add(1, Ordering::Relaxed);
+            let at = Duration::ZERO;
             self.submit(Ticket { number, at, kind }).await?;
         }
         Ok(())

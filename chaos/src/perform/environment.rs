@@ -9,6 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use super::{Outcome, Performer};
+use crate::load::plan::Kind;
 use crate::wait::{until, within};
 use crate::workers::metrics::get;
 use crate::workers::processes;
@@ -62,7 +63,11 @@ impl Performer {
         let worker = self.additional("few-connections", start).await?;
         tokio::time::sleep(seconds(8)).await;
         self.dismiss(&worker).await?;
-        Ok(worker)
+        let log = std::fs::read_to_string(self.fleet.files.logs().join(&worker))?;
+        let completed = log.matches("\"job completed\"").count() as u64;
+        self.evidence
+            .add("job completed with one connection and four slots", completed);
+        Ok(format!("{worker}: {completed} jobs"))
     }
 
     pub(super) async fn full_disk(&self, pick: u32) -> Outcome {
@@ -70,23 +75,21 @@ impl Performer {
         std::fs::create_dir_all(&folder)?;
         mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), Some(c"size=256m"))
             .context("no right to mount a small file system")?;
-        let done = self.fill(&folder, pick).await;
+        let done = self.fill(&folder).await;
         // The worker may have kept a file open when it was killed.
         let _ = unmount(&folder, UnmountFlags::DETACH);
         std::fs::remove_dir(&folder)?;
         done
     }
 
-    async fn fill(&self, folder: &Path, pick: u32) -> Outcome {
+    async fn fill(&self, folder: &Path) -> Outcome {
         let start = Start::default()
             .with("VF_SCRATCH", folder.display().to_string())
             .with("VF_SCRATCH_QUOTA", "200MiB")
             .with("VF_CONCURRENCY", "4")
             .with("VF_FAULT", "claimed=stop");
         let worker = self.fleet.start("full-disk", start).await?;
-        // Tickets of the plan have lower numbers.
-        let number = 1_000_000 + pick as usize;
-        self.client.submit_copied(number..number + 8).await?;
+        self.client.submit_also(Kind::Copied, 8).await?;
         self.fleet.with(&worker, |worker| worker.doomed = true);
         let has_claimed = async || {
             let process = self.fleet.with(&worker, |worker| worker.process);

@@ -7,6 +7,7 @@ use videoframes_core::testing::Condition;
 
 use super::{Outcome, PAST_LEASE, Performer};
 use crate::injection::{Dependency, HttpFault};
+use crate::load::plan::Kind;
 
 /// Maximum time until a fault of a response meets requests.
 const MET: Duration = Duration::from_secs(12);
@@ -41,9 +42,7 @@ impl Performer {
 
     pub(super) async fn all_links(&self, dependency: Dependency, condition: Condition) -> Outcome {
         let network = &self.fleet.network;
-        let before = network.hits(dependency);
-        // Links of workers that end meanwhile are not counted.
-        let hits = || network.hits(dependency).saturating_sub(before);
+        let hits = network.count(dependency);
         let since = Instant::now();
         network.set_all(dependency, condition);
         tokio::time::sleep(duration(condition)).await;
@@ -68,11 +67,17 @@ impl Performer {
         let before = faults.hits(fault);
         let hits = || faults.hits(fault) - before;
         faults.start(fault);
+        if matches!(
+            fault,
+            HttpFault::FailedPart | HttpFault::LostComplete | HttpFault::ErrorInSuccess
+        ) {
+            // Few jobs of the plan upload their archives in parts.
+            self.client.submit_also(Kind::Large, 1).await?;
+        }
         let since = Instant::now();
         // A fault that affects all workers is short.
         let (enough, longest) = match fault {
             HttpFault::Busy => (u64::MAX, Duration::from_secs(2)),
-            // Few jobs upload their archives in parts.
             HttpFault::FailedPart | HttpFault::LostComplete | HttpFault::ErrorInSuccess => (2, MET * 2),
             HttpFault::FailedExtension => (6, MET),
             _ => (2, MET),

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Outcome, PAST_LEASE, Performer};
 use crate::injection::Action;
+use crate::load::plan::Kind;
 use crate::wait::{until, within};
 use crate::workers::processes;
 use crate::workers::worker::Start;
@@ -82,7 +83,7 @@ impl Performer {
         };
         let since = Instant::now();
         while since.elapsed() < DECODING {
-            let decoders = processes::decoders(&self.fleet.files.root);
+            let decoders = processes::decoding(&self.fleet.files.root);
             let index = (pick as usize).checked_rem(decoders.len());
             let chosen = index.and_then(|index| Pid::from_raw(decoders[index]));
             if let Some(decoder) = chosen
@@ -102,6 +103,10 @@ impl Performer {
             .with("VF_FAULT", format!("{point}={}", action.name()))
             // More slots than the other workers, so that the point is reached soon.
             .with("VF_CONCURRENCY", "4");
+        if ["compressed", "beside"].contains(&point) {
+            // Few jobs of the plan have renditions.
+            self.client.submit_also(Kind::Rendition, 4).await?;
+        }
         let since = Instant::now();
         let worker = loop {
             let worker = self

@@ -1,6 +1,7 @@
 //! The network between workers and servers: each worker has its own link to each dependency.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -99,11 +100,24 @@ impl Network {
         self.each(|links| links.to(dependency).set(condition));
     }
 
-    /// Returns how often links of running workers to a dependency were affected by their conditions.
-    pub(crate) fn hits(&self, dependency: Dependency) -> u64 {
-        let hits = Cell::new(0);
-        self.each(|links| hits.set(hits.get() + links.to(dependency).hits()));
-        hits.get()
+    /// Returns how often the links of running workers to a dependency were affected by their conditions, by port.
+    fn hits(&self, dependency: Dependency) -> BTreeMap<u16, u64> {
+        let hits = RefCell::new(BTreeMap::new());
+        self.each(|links| {
+            let link = links.to(dependency);
+            hits.borrow_mut().insert(link.address.port(), link.hits());
+        });
+        hits.into_inner()
+    }
+
+    /// Starts to count how often links to a dependency are affected. Links of workers that end meanwhile are not counted.
+    pub(crate) fn count(&self, dependency: Dependency) -> impl Fn() -> u64 {
+        let before = self.hits(dependency);
+        move || {
+            let now = self.hits(dependency).into_iter();
+            now.map(|(port, hits)| hits - before.get(&port).copied().unwrap_or_default())
+                .sum()
+        }
     }
 
     /// Closes all connections, since half-open connections never recover, and opens all links.

@@ -1,8 +1,9 @@
 //! The workers of a run: a number of permanent slots, and workers for single injections.
 
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -200,7 +201,6 @@ impl Fleet {
                 name: worker.name,
                 status,
                 doomed: worker.doomed,
-                at: Instant::now(),
                 log: worker.log,
                 metrics: worker.metrics,
                 samples: worker.samples,
@@ -247,7 +247,7 @@ impl Fleet {
     }
 
     /// Scrapes the metrics and samples the resources of all workers, until it is dropped.
-    pub(crate) async fn observe(&self, seen: impl Fn(&str, &metrics::Metrics)) {
+    pub(crate) async fn observe(&self, seen: impl Fn(&metrics::Metrics)) {
         loop {
             let targets: Vec<_> = {
                 let state = self.state();
@@ -260,7 +260,7 @@ impl Fleet {
                 let Ok(scraped) = metrics::scrape(address).await else {
                     continue;
                 };
-                seen(&name, &scraped);
+                seen(&scraped);
                 self.with(&name, |worker| {
                     worker.metrics = scraped;
                     worker.sample();
@@ -280,18 +280,25 @@ impl Fleet {
             .collect()
     }
 
-    /// Terminates all workers and waits for their ends.
-    pub(crate) async fn terminate(&self) -> anyhow::Result<()> {
+    /// Terminates all workers, and returns how they ended.
+    pub(crate) async fn terminate(&self) -> anyhow::Result<Vec<(String, ExitStatus)>> {
         self.scale(0);
-        for name in self.names() {
-            self.with(&name, |worker| worker.signal(Signal::CONT));
-            self.end(&name, Signal::TERM);
+        let names = self.names();
+        for name in &names {
+            let name = name.as_str();
+            self.with(name, |worker| worker.signal(Signal::CONT));
+            self.end(name, Signal::TERM);
         }
         crate::wait::until("all workers end", async || {
             self.reap();
             Ok(self.state().workers.is_empty())
         })
-        .await
+        .await?;
+        let ended = names.into_iter().filter_map(|name| {
+            let status = self.status(&name)?;
+            Some((name, status))
+        });
+        Ok(ended.collect())
     }
 
     /// Kills all workers and decoders.

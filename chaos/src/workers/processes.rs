@@ -59,6 +59,19 @@ pub(crate) fn kill_all(root: &Path) {
     }
 }
 
+/// Returns the processes of this run that decode or probe a video. A worker that starts asks ffmpeg for its version, and ends if
+/// that fails.
+pub(crate) fn decoding(root: &Path) -> Vec<i32> {
+    let mut decoders = decoders(root);
+    decoders.retain(|process| {
+        let arguments = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == b"-i")
+    });
+    decoders
+}
+
 /// Returns the running decoders of this run.
 pub(crate) fn decoders(root: &Path) -> Vec<i32> {
     let processes = of_run(root).into_iter();

@@ -115,7 +115,6 @@ pub(crate) struct Ended {
     pub(crate) name: String,
     pub(crate) status: ExitStatus,
     pub(crate) doomed: bool,
-    pub(crate) at: Instant,
     pub(crate) log: PathBuf,
     pub(crate) metrics: Metrics,
     pub(crate) samples: Vec<Resources>,

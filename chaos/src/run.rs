@@ -32,7 +32,7 @@ use crate::workers::metrics::{Metrics, sum};
 use crate::workers::processes;
 
 /// Time of a run that is needed for the start, for the end of all jobs, and for the check.
-const OVERHEAD: Duration = Duration::from_secs(60);
+const OVERHEAD: Duration = Duration::from_secs(85);
 /// Maximum time until all jobs have ended after the last injection.
 const SETTLED: Duration = Duration::from_secs(300);
 

@@ -27,6 +27,7 @@ use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::jobs::{
     Claim, ClaimTerms, Enqueue, JobFilter, JobId, JobRepo, JobStatus, NewJob, SeaOrmJobRepo, SweepTerms,
 };
+use videoframes_core::tenant::{Priority, Tenant};
 
 const RUNS: usize = 10;
 /// Maximum database time of a call in milliseconds, in the median.
@@ -286,6 +287,8 @@ fn job(n: usize) -> NewJob {
         work_limit: Some(Duration::from_secs(86400)),
         rejection: None,
         trace: None,
+        tenant: Tenant::default(),
+        priority: Priority::default(),
     }
 }
 

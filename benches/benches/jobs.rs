@@ -26,6 +26,7 @@ use videoframes_core::processor::relay;
 use videoframes_core::queue::{DatabaseQueue, Queue};
 use videoframes_core::select::Selection;
 use videoframes_core::storage::{LocalStorage, ObjectVersion, PutOptions, Storage};
+use videoframes_core::tenant::Tenants;
 
 use self::servers::{Servers, worker};
 
@@ -211,9 +212,15 @@ async fn submit(repo: &SeaOrmJobRepo, parts: &Parts, video: &Path, jobs: usize) 
     let all: Vec<_> = (0..jobs).map(new).collect();
     repo.submit(&all, Enqueue::ThroughOutbox).await.unwrap();
     let (input, notifier) = (parts.input.as_ref(), parts.notifier.as_ref());
-    relay(repo, input, notifier, Duration::from_secs(60))
-        .await
-        .unwrap();
+    relay(
+        repo,
+        input,
+        notifier,
+        &Tenants::default(),
+        Duration::from_secs(60),
+    )
+    .await
+    .unwrap();
 }
 
 /// Creates a database in the cluster of the server.

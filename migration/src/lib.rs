@@ -19,6 +19,7 @@ mod m20261129_000009_outputs;
 mod m20261129_000010_slots;
 mod m20261130_000011_tokens;
 mod m20261130_000012_attempts;
+mod m20261130_000013_tenants;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000010_slots::Migration),
             Box::new(m20261130_000011_tokens::Migration),
             Box::new(m20261130_000012_attempts::Migration),
+            Box::new(m20261130_000013_tenants::Migration),
         ]
     }
 
@@ -110,7 +112,7 @@ pub struct MigrationState {
 /// Returns the name of the newest migration that this program knows.
 #[must_use]
 pub fn newest() -> &'static str {
-    m20261130_000012_attempts::NAME
+    m20261130_000013_tenants::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.

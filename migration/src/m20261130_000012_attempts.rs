@@ -6,9 +6,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, integer, text, text_null, uuid};
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261130_000012_attempts";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -102,6 +102,8 @@ mod stale;
 pub mod storage;
 #[cfg(feature = "jobs")]
 pub mod telemetry;
+#[cfg(feature = "jobs")]
+pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

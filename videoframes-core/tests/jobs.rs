@@ -10,6 +10,7 @@ use videoframes_core::clock::{Clock, ManualClock};
 use videoframes_core::jobs::{Enqueue, Hold, JobError, JobId, JobRepo, MemoryJobRepo, NewJob, SweepTerms};
 use videoframes_core::processor::{Relayed, relay};
 use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
+use videoframes_core::tenant::{Priority, Tenant, Tenants};
 use videoframes_core::testing::{
     JobRepoHarness, QueueAbilities, QueueHarness, job_repo_conformance, queue_conformance,
 };
@@ -47,6 +48,7 @@ impl QueueHarness for InMemory {
 
     fn abilities(&self) -> QueueAbilities {
         QueueAbilities {
+            fair: true,
             deduplicates: true,
             keeps_order: false,
             delays: true,
@@ -151,12 +153,16 @@ async fn a_permanently_rejected_message_does_not_block_others() {
             whole,
         };
         let hold = Duration::from_secs(30);
-        let relayed = relay(&repo, &input, &notifier, hold).await.unwrap();
+        let relayed = relay(&repo, &input, &notifier, &Tenants::default(), hold)
+            .await
+            .unwrap();
         assert_eq!((relayed.sent, relayed.failed, relayed.refused), (2, 0, 1));
         assert_eq!(input.depth().await.unwrap().visible, 2);
         for _ in 0..3 {
             setup.clock.advance(hold * 2);
-            let relayed = relay(&repo, &input, &notifier, hold).await.unwrap();
+            let relayed = relay(&repo, &input, &notifier, &Tenants::default(), hold)
+                .await
+                .unwrap();
             assert_eq!(relayed, Relayed::default(), "the message is not retried");
         }
         let refused = repo.refused(10).await.unwrap();
@@ -168,7 +174,9 @@ async fn a_permanently_rejected_message_does_not_block_others() {
         assert_eq!(repo.outbox_backlog().await.unwrap().refused, 1);
         // The queue is reconfigured.
         repo.resend_refused().await.unwrap();
-        let relayed = relay(&repo, &input.inner, &notifier, hold).await.unwrap();
+        let relayed = relay(&repo, &input.inner, &notifier, &Tenants::default(), hold)
+            .await
+            .unwrap();
         assert_eq!((relayed.sent, relayed.refused), (1, 0));
     }
 }
@@ -228,5 +236,7 @@ fn new_job(key: &str) -> NewJob {
         work_limit: None,
         rejection: None,
         trace: None,
+        tenant: Tenant::default(),
+        priority: Priority::default(),
     }
 }

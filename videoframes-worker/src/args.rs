@@ -11,6 +11,7 @@ use videoframes_console::options::{
 };
 use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
 use videoframes_core::jobs::JobIdPrefix;
+use videoframes_core::tenant::{Priority, Tenant};
 
 use crate::fields;
 
@@ -153,6 +154,12 @@ pub(crate) struct JobOptionArgs {
     /// JSON to include in notifications
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) client_metadata: Option<serde_json::Value>,
+    /// Tenant of the job: queues serve tenants in turn
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<Tenant>,
+    /// Priority among the waiting jobs: low, normal or high [default: normal]
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<Priority>,
     /// Maximum time from submission to completion of the job: 3600, 1h
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     pub(crate) deadline: Option<Duration>,

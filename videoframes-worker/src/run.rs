@@ -75,6 +75,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     .with_encoder(Arc::<FfmpegExtractor>::clone(&extractor))
     .with_stores(place.stores)
     .with_rules(config.rules)
+    .with_tenants(config.tenants)
     .with_restore_mark()
     .with_monitor(machine.monitor.clone())
     .with_fleet(member)
@@ -165,6 +166,7 @@ async fn serve_http(
         deadline: processor.deadline,
         lease: processor.timing.lease,
         relay_hold: processor.timing.relay_hold,
+        tenants: config.tenants.clone(),
         connections: config.connections,
     };
     port.serve(parts, stop).map_err(|error| Failure::internal(&error))

@@ -94,7 +94,14 @@ async fn send(config: &Config, connections: &Connections) -> Result<(), String> 
         .map_err(|failure| Failure::from(failure).to_string())?;
     let (input, notifier) = (queues.input.queue(), queues.notifier.queue());
     let hold = config.processor.timing.relay_hold;
-    let sent = relay(connections.repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await;
+    let sent = relay(
+        connections.repo.as_ref(),
+        input.as_ref(),
+        notifier.as_ref(),
+        &config.tenants,
+        hold,
+    )
+    .await;
     sent.map(drop).map_err(|error| chain(&error))
 }
 
@@ -279,6 +286,8 @@ fn fields(args: &SubmitArgs) -> Result<Map<String, Value>, Failure> {
         job.idempotency_key.as_ref().map(|key| json!(key)),
     );
     set("client_metadata", job.client_metadata.clone());
+    set("tenant", job.tenant.as_ref().map(|tenant| json!(tenant)));
+    set("priority", job.priority.map(|priority| json!(priority)));
     Ok(fields)
 }
 

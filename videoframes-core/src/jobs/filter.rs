@@ -25,6 +25,8 @@ pub struct JobFilter {
     pub source_bucket: Option<String>,
     /// Start of the key of the source.
     pub source_prefix: Option<String>,
+    /// Name of the tenant; empty for jobs without a tenant.
+    pub tenant: Option<String>,
     /// A part of the error, the source, the idempotency key, the client's metadata or the requested output key.
     pub text: Option<String>,
     /// Only jobs under a legal hold.
@@ -85,6 +87,13 @@ impl JobFilter {
         self
     }
 
+    /// Sets the name of the tenant; empty for jobs without a tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
     /// Sets the text.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {
@@ -136,6 +145,10 @@ impl JobFilter {
                 .source_prefix
                 .as_ref()
                 .is_none_or(|prefix| key.is_some_and(|key| key.starts_with(prefix)))
+            && self
+                .tenant
+                .as_ref()
+                .is_none_or(|name| name == job.tenant.as_str())
             && self.text.as_ref().is_none_or(|text| has_text(job, text))
     }
 }

@@ -13,6 +13,7 @@ use super::renditions::RenditionResult;
 use super::{JobOptions, JobStatus, Parsed, SourceRef, Stage};
 use crate::clock::UnixMillis;
 use crate::storage::ObjectKey;
+use crate::tenant::{Priority, Tenant};
 use crate::trace::TraceContext;
 
 /// Permanent identifier of a job.
@@ -139,6 +140,10 @@ pub struct NewJob {
     pub rejection: Option<JobError>,
     /// Trace context of the producer.
     pub trace: Option<TraceContext>,
+    /// Tenant of the job.
+    pub tenant: Tenant,
+    /// Priority of the job.
+    pub priority: Priority,
 }
 
 /// The current state of a job.
@@ -209,6 +214,10 @@ pub struct VideoJob {
     pub trace: Option<TraceContext>,
     /// Start of the legal hold, under which job and result are kept beyond their retention.
     pub kept_at: Option<UnixMillis>,
+    /// Tenant of the job.
+    pub tenant: Tenant,
+    /// Priority of the job.
+    pub priority: Priority,
 }
 
 impl VideoJob {

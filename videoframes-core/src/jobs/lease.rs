@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::jobs::{JobId, LeaseEpoch};
+    use crate::tenant::{Priority, Tenant};
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
     const EARLIER: Option<UnixMillis> = Some(UnixMillis(1_000_000));
@@ -186,6 +187,8 @@ mod tests {
             finished_at: None,
             trace: None,
             kept_at: None,
+            tenant: Tenant::default(),
+            priority: Priority::default(),
         }
     }
 

@@ -33,6 +33,8 @@ impl OutboxMessage {
                 "result": job.result,
                 "error": job.error().map(|error| json!({"code": error.code, "message": error.message})),
                 "client_metadata": job.client_metadata,
+                "tenant": job.tenant,
+                "priority": job.priority,
             },
         });
         if let Some(finished) = job.finished_at {
@@ -50,6 +52,8 @@ impl OutboxMessage {
             job: job.id,
             body: xml_safe(event.to_string()),
             trace: job.trace.clone(),
+            tenant: job.tenant.clone(),
+            priority: job.priority,
         }
     }
 
@@ -62,6 +66,8 @@ impl OutboxMessage {
             job: job.id,
             body: JobMessage::known(job, now),
             trace: job.trace.clone(),
+            tenant: job.tenant.clone(),
+            priority: job.priority,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::JobId;
+use crate::tenant::{Priority, Tenant};
 use crate::trace::TraceContext;
 
 /// The queue that a message is sent to.
@@ -39,6 +40,10 @@ pub struct OutboxMessage {
     pub body: String,
     /// Trace context of the job's producer.
     pub trace: Option<TraceContext>,
+    /// Tenant of the job.
+    pub tenant: Tenant,
+    /// Priority of the job.
+    pub priority: Priority,
 }
 
 /// The number of unsent messages in the outbox, and the age of the oldest.

@@ -9,6 +9,7 @@ use super::message::is_allowed_output;
 use super::{JobId, JobStatus, LeaseEpoch, NewJob, VideoJob};
 use crate::clock::UnixMillis;
 use crate::limits::MAX_DEADLINE;
+use crate::tenant::{Priority, Tenant};
 
 /// Latest time of a submission, in the year 9999.
 const MAX_CREATED_AT_MS: i64 = 253_402_300_799_999;
@@ -56,6 +57,12 @@ pub struct JobRecord {
     /// Trace context of the producer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// Tenant of the job.
+    #[serde(default, skip_serializing_if = "Tenant::is_unnamed")]
+    pub tenant: Tenant,
+    /// Priority of the job.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
 }
 
 /// A copy of the request of a job in a message to the workers.
@@ -94,6 +101,8 @@ impl JobRecord {
             generation: job.generation,
             created_at_ms: job.created_at.0,
             trace: job.trace.as_ref().map(ToString::to_string),
+            tenant: job.tenant.clone(),
+            priority: job.priority,
         })
     }
 
@@ -147,6 +156,8 @@ impl JobRecord {
             work_limit: self.work_limit_ms.map(Duration::from_millis),
             rejection: None,
             trace: self.trace.as_deref().and_then(|trace| trace.parse().ok()),
+            tenant: self.tenant.clone(),
+            priority: self.priority,
         }
     }
 
@@ -198,6 +209,8 @@ impl VideoJob {
             finished_at: None,
             kept_at: None,
             trace: new.trace.clone(),
+            tenant: new.tenant.clone(),
+            priority: new.priority,
         }
     }
 }
@@ -241,6 +254,8 @@ mod tests {
             trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1"
                 .parse()
                 .ok(),
+            tenant: "acme".parse().unwrap(),
+            priority: Priority::High,
         };
         VideoJob::new(&new, UnixMillis(1_700_000_000_000))
     }
@@ -279,6 +294,8 @@ mod tests {
             ("created_at_ms", json!(i64::MAX)),
             ("time_limit_ms", json!(i64::MAX)),
             ("generation", json!(u32::MAX)),
+            ("tenant", json!("a b")),
+            ("priority", json!("highest")),
         ] {
             let mut invalid = valid.clone();
             invalid[field] = value;

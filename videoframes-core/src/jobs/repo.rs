@@ -394,7 +394,11 @@ pub trait JobRepo: Send + Sync + 'static {
     /// longest of these.
     async fn stats(&self, windows: &[Duration]) -> Result<JobStats, JobRepoError>;
 
-    /// Takes up to `limit` messages from the outbox, oldest first, except those taken within `hold`.
+    /// Takes up to `limit` messages to each destination from the outbox, except those taken within `hold`.
+    ///
+    /// Notifications are taken oldest first. Messages to the workers are taken in turn by tenant and priority, in
+    /// proportion to their [`Share`](crate::tenant::Share) without weights, and oldest first within a tenant and
+    /// priority.
     async fn take_outbox(&self, limit: u32, hold: Duration) -> Result<Vec<OutboxMessage>, JobRepoError>;
 
     /// Marks messages as sent, whether or not they were taken. Idempotent; ignores unknown messages.

@@ -19,6 +19,7 @@ use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
 use crate::queue::Queue;
 use crate::storage::{ObjectKey, Storage, Stores};
+use crate::tenant::Tenants;
 
 /// The queues of a processor.
 pub struct Queues {
@@ -57,6 +58,8 @@ pub struct Parts {
     pub(super) scratch: Scratch,
     /// Rules for new objects.
     pub(super) rules: Rules,
+    /// Weights of tenants.
+    pub(super) tenants: Tenants,
     pub(super) outbox: Notify,
     pub(super) rates: Rates,
     pub(super) circuits: Circuits,
@@ -101,6 +104,7 @@ impl Parts {
             encoder: None,
             scratch: Scratch::default(),
             rules: Rules::default(),
+            tenants: Tenants::default(),
             outbox: Notify::new(),
             rates: Rates::default(),
             circuits: Circuits::default(),
@@ -179,6 +183,11 @@ impl Parts {
     pub(super) fn age(&self, modified: SystemTime) -> Duration {
         let now = Duration::from_millis(u64::try_from(self.clock.now().get()).unwrap_or(0));
         (UNIX_EPOCH + now).duration_since(modified).unwrap_or_default()
+    }
+
+    /// Replaces the weights of tenants.
+    pub fn with_tenants(self, tenants: Tenants) -> Self {
+        Self { tenants, ..self }
     }
 
     /// Replaces the rules for new objects. Without rules, new objects create no jobs.

@@ -11,6 +11,7 @@ use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};
 use crate::queue::{MESSAGE_BYTES, Outgoing, Queue, QueueError};
+use crate::tenant::Tenants;
 use crate::trace::{self, TraceContext};
 
 /// Number of messages per batch.
@@ -30,7 +31,7 @@ pub struct Relayed {
     pub refused: u64,
 }
 
-/// Sends messages from the outbox until none is left.
+/// Sends messages from the outbox until none is left, with the weights of `tenants`.
 ///
 /// A message is marked only after it was sent, so it may be sent twice with the same identifier. A message
 /// that its queue rejects permanently is not retried.
@@ -41,6 +42,7 @@ pub async fn relay(
     repo: &dyn JobRepo,
     input: &dyn Queue,
     notifier: &dyn Queue,
+    tenants: &Tenants,
     hold: Duration,
 ) -> Result<Relayed, JobRepoError> {
     let mut done = Relayed::default();
@@ -60,7 +62,7 @@ pub async fn relay(
                 .filter(|message| message.destination == destination);
             let batch: Vec<&OutboxMessage> = batch.collect();
             if !batch.is_empty() {
-                send(queue, &batch, &mut answers).await;
+                send(queue, &batch, tenants, &mut answers).await;
             }
         }
         fault::reached(Point::RelaySent);
@@ -96,11 +98,11 @@ struct Answers {
     failed: u64,
 }
 
-async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], answers: &mut Answers) {
+async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], tenants: &Tenants, answers: &mut Answers) {
     let spans: Vec<Span> = batch.iter().map(|message| span_of(message)).collect();
     let outgoing = batch.iter().zip(&spans);
     let outgoing: Vec<Outgoing> = outgoing
-        .map(|(message, span)| outgoing_of(message, span))
+        .map(|(message, span)| outgoing_of(message, tenants, span))
         .collect();
     match queue.send(&outgoing).await {
         Ok(each) => {
@@ -146,10 +148,11 @@ fn span_of(message: &OutboxMessage) -> Span {
     span
 }
 
-fn outgoing_of(message: &OutboxMessage, span: &Span) -> Outgoing {
+fn outgoing_of(message: &OutboxMessage, tenants: &Tenants, span: &Span) -> Outgoing {
     let mut outgoing = Outgoing::new(message.body.clone())
         .deduplication_id(message.id.to_string())
-        .group(message.job.to_string());
+        .group(message.job.to_string())
+        .share(tenants.share(&message.tenant, message.priority));
     if let Some(context) = trace::context_of(span).or_else(|| message.trace.clone()) {
         let mut attribute = |name: &str, value: &str| {
             outgoing.attributes.insert(name.to_owned(), value.to_owned());
@@ -193,6 +196,7 @@ impl Answers {
 impl Parts {
     pub(super) async fn relay(&self, hold: Duration) -> Result<Relayed, JobRepoError> {
         let repo = self.repo.as_ref();
-        relay(repo, self.input.as_ref(), self.notifier.as_ref(), hold).await
+        let (input, notifier) = (self.input.as_ref(), self.notifier.as_ref());
+        relay(repo, input, notifier, &self.tenants, hold).await
     }
 }

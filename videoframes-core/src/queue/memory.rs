@@ -1,5 +1,6 @@
 //! Messages in memory, for tests and small embedded uses.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::{
     ReceiptHandle,
 };
 use crate::clock::{Clock, UnixMillis};
+use crate::tenant::{next_rank, virtual_time};
 
 /// Maximum number of messages per receive.
 const MAX_RECEIVE: usize = 10;
@@ -22,7 +24,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A [`Queue`] in memory; clones share their messages.
 ///
-/// Redelivers, counts and delays messages as SQS does, with time from a [`Clock`]; only the wait in `receive`
+/// Serves tenants and priorities fairly. Redelivers, counts and delays messages as SQS does, with time from a [`Clock`]; only the wait in `receive`
 /// is real time. Limits visibility timeouts to [`MAX_VISIBILITY`]. Detects stale receipts. Of messages
 /// with the same deduplication id, the queue keeps the first until it is deleted.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ struct Shared {
 struct State {
     /// In order of arrival.
     entries: Vec<Entry>,
+    /// Last rank of each flow.
+    flows: HashMap<String, i64>,
     dead_letter_queue: Option<DeadLetterQueue>,
 }
 
@@ -58,6 +62,10 @@ struct Entry {
     receipt: Option<ReceiptHandle>,
     receive_count: u32,
     sent_at: UnixMillis,
+    /// Order among the messages that can be received.
+    rank: i64,
+    /// Whether the message has a rank and was not received since.
+    ready: bool,
 }
 
 impl MemoryQueue {
@@ -109,7 +117,10 @@ impl MemoryQueue {
             receipt: None,
             receive_count: 0,
             sent_at: now,
+            rank: 0,
+            ready: false,
         });
+        state.rank_due(now);
         drop(state);
         self.shared.changed.notify_waiters();
     }
@@ -119,8 +130,13 @@ impl MemoryQueue {
         let now = self.now();
         let mut state = self.state();
         state.dead_letter_exhausted(now);
-        let due = state.entries.iter_mut().filter(|entry| entry.due <= now);
+        state.rank_due(now);
+        let due = state.entries.iter_mut().filter(|entry| entry.ready);
+        let mut due: Vec<&mut Entry> = due.collect();
+        // Stable: the order of arrival within a rank.
+        due.sort_by_key(|entry| entry.rank);
         let taken = due
+            .into_iter()
             .take(max_messages.clamp(1, MAX_RECEIVE))
             .map(|entry| entry.receive(now.after(visibility.min(MAX_VISIBILITY))))
             .collect();
@@ -140,6 +156,33 @@ impl State {
     fn find(&mut self, receipt: &ReceiptHandle) -> Option<&mut Entry> {
         let mut entries = self.entries.iter_mut();
         entries.find(|entry| entry.receipt.as_ref() == Some(receipt))
+    }
+
+    /// Gives a rank to messages whose time has come, in the order of their times.
+    fn rank_due(&mut self, now: UnixMillis) {
+        let due = |entry: &(usize, &Entry)| !entry.1.ready && entry.1.due <= now;
+        let due = self.entries.iter().enumerate().filter(due);
+        let mut due: Vec<(UnixMillis, usize)> = due.map(|(n, entry)| (entry.due, n)).collect();
+        due.sort_unstable();
+        for (_, n) in due {
+            let (ready, other): (Vec<&Entry>, Vec<&Entry>) =
+                self.entries.iter().partition(|entry| entry.ready);
+            let first = ready.into_iter().min_by_key(|entry| entry.rank);
+            let virtual_time = virtual_time(
+                other.into_iter().map(|entry| entry.rank).max(),
+                first.map(|entry| entry.rank - entry.message.share.step()),
+                self.flows.values().max().copied(),
+            );
+            let entry = &mut self.entries[n];
+            let share = &entry.message.share;
+            let flow = match entry.receive_count {
+                0 => share.flow(),
+                _ => share.flow_of_redelivery(),
+            };
+            entry.rank = next_rank(self.flows.get(&flow).copied(), virtual_time, share.step());
+            entry.ready = true;
+            self.flows.insert(flow, entry.rank);
+        }
     }
 
     fn delete(&mut self, receipt: &ReceiptHandle) {
@@ -167,6 +210,7 @@ impl State {
 impl Entry {
     fn receive(&mut self, due: UnixMillis) -> Message {
         self.due = due;
+        self.ready = false;
         self.receive_count += 1;
         let receipt = ReceiptHandle(format!("{}/{}", self.id, self.receive_count));
         self.receipt = Some(receipt.clone());
@@ -250,7 +294,9 @@ impl Queue for MemoryQueue {
         let now = self.now();
         let mut state = self.state();
         let held = state.find(receipt).filter(|entry| entry.due > now);
-        held.ok_or(QueueError::ReceiptLost)?.due = now.after(duration.min(MAX_VISIBILITY));
+        let held = held.ok_or(QueueError::ReceiptLost)?;
+        held.due = now.after(duration.min(MAX_VISIBILITY));
+        held.ready = duration.is_zero();
         drop(state);
         self.shared.changed.notify_waiters();
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
+use crate::tenant::Share;
 
 /// Attribute with the reason why a message was dead-lettered.
 pub const DEAD_LETTER_REASON: &str = "reason";
@@ -23,6 +24,9 @@ pub struct Outgoing {
     pub deduplication_id: Option<String>,
     /// Message group: a queue that supports ordering preserves the order within a group.
     pub group: Option<String>,
+    /// Tenant and priority: a fair queue serves tenants in turn. SQS gets the name of the tenant as the message group
+    /// of a standard queue, whose fair delivery has no weights and no priorities.
+    pub share: Share,
 }
 
 impl Outgoing {
@@ -68,6 +72,13 @@ impl Outgoing {
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
+        self
+    }
+
+    /// Sets tenant and priority.
+    #[must_use]
+    pub fn share(mut self, share: Share) -> Self {
+        self.share = share;
         self
     }
 }

@@ -29,6 +29,11 @@ pub struct Depth {
 /// A sent message is redelivered until it is deleted with the handle of its latest receipt, each time after
 /// the visibility timeout. Callers may not rely on order or on exactly-once delivery.
 ///
+/// A fair queue serves tenants and priorities in proportion to their [`Share`](crate::tenant::Share): the messages of
+/// one tenant do not delay those of another, however many they are. Within a tenant and priority, it delivers messages
+/// in the order in which they were sent. A message that is returned with a visibility timeout of zero keeps its
+/// position. Other redelivered messages form a separate flow per tenant and priority.
+///
 /// Implementers count receipts. In any doubt about a handle they return [`QueueError::ReceiptLost`] or
 /// success, never another error. A queue with a limit on receipts moves a message to its dead-letter queue
 /// instead of exceeding the limit.

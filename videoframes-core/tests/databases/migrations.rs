@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261129_000010_slots",
     "m20261130_000011_tokens",
     "m20261130_000012_attempts",
+    "m20261130_000013_tenants",
 ];
 
 #[tokio::test]

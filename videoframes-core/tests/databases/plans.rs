@@ -15,6 +15,7 @@ use videoframes_core::database::Database;
 use videoframes_core::jobs::{
     Claim, ClaimTerms, Enqueue, Hold, JobFilter, JobId, JobRepo, JobStatus, NewJob, SeaOrmJobRepo, SweepTerms,
 };
+use videoframes_core::tenant::{Priority, Tenant};
 
 use crate::{OPTIONS, Own};
 
@@ -224,6 +225,8 @@ fn job(key: &str) -> NewJob {
         work_limit: None,
         rejection: None,
         trace: None,
+        tenant: Tenant::default(),
+        priority: Priority::default(),
     }
 }
 

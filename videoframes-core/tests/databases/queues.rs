@@ -43,6 +43,7 @@ impl QueueHarness for InDatabase {
 
     fn abilities(&self) -> QueueAbilities {
         QueueAbilities {
+            fair: true,
             deduplicates: true,
             keeps_order: false,
             delays: true,

@@ -36,6 +36,7 @@ impl QueueHarness for InSqs {
     /// Abilities of the server for tests. SQS itself guarantees less for counts and stale receipts.
     fn abilities(&self) -> QueueAbilities {
         QueueAbilities {
+            fair: false,
             deduplicates: self.fifo,
             keeps_order: self.fifo,
             delays: !self.fifo,

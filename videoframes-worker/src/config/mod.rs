@@ -17,6 +17,7 @@ use videoframes_core::ffmpeg::{SandboxMode, UnknownSandboxMode};
 use videoframes_core::jobs::Rules;
 use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
+use videoframes_core::tenant::Tenants;
 
 pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
 pub(crate) use self::database::{DatabaseAuth, DatabaseSettings};
@@ -70,6 +71,8 @@ fn ops_listen(text: &str) -> Result<Option<SocketAddr>, String> {
 pub(crate) struct Config {
     pub(crate) places: Places,
     pub(crate) rules: Rules,
+    /// Weights of tenants.
+    pub(crate) tenants: Tenants,
     pub(crate) database: DatabaseSettings,
     pub(crate) connections: u32,
     pub(crate) migrate: bool,
@@ -103,6 +106,7 @@ impl Config {
         let places = Places::read(location, &mut read);
         let config = Self {
             rules: read.optional("VF_RULES", rules).unwrap_or_default(),
+            tenants: read.optional("VF_TENANTS", tenants).unwrap_or_default(),
             database: DatabaseSettings::read(location, &mut read),
             connections: read.get("VF_DATABASE_CONNECTIONS", count),
             migrate: read.get("VF_MIGRATE", on_off),
@@ -183,6 +187,12 @@ fn timing(read: &mut Reader, places: &Places, is_local: bool) -> Timing {
 fn rules(path: &str) -> Result<Rules, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("a readable file: {error}"))?;
     Rules::from_json(&text).map_err(|error| format!("a valid file of rules: {error}"))
+}
+
+/// Reads the terms of tenants at startup.
+fn tenants(path: &str) -> Result<Tenants, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("a readable file: {error}"))?;
+    Tenants::from_json(&text).map_err(|error| format!("a valid file of tenants: {error}"))
 }
 
 fn limits(read: &mut Reader) -> Limits {

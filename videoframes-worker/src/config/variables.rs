@@ -65,6 +65,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ),
     ("VF_RULES", "", "file of rules for new objects (docs/worker.md)"),
     (
+        "VF_TENANTS",
+        "",
+        "file of weights and limits of tenants (docs/worker.md)",
+    ),
+    (
         "VF_S3_PATH_STYLE",
         "",
         "path-style bucket addresses: on or off [default: on if AWS_ENDPOINT_URL is set]",

@@ -7,6 +7,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use videoframes_console::options::{JsonArgs, wall_time};
 use videoframes_console::{Failure, exit};
 use videoframes_core::jobs::{ErrorCode, JobFilter, JobIdPrefix, JobStatus};
+use videoframes_core::tenant::Tenant;
 
 /// Filters of jobs.
 #[derive(Debug, Default, Args)]
@@ -29,6 +30,9 @@ pub(crate) struct FilterArgs {
     /// Only jobs whose source has a key that starts with this, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     source_prefix: Option<String>,
+    /// Only jobs of this tenant
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<Tenant>,
     /// Only jobs under a legal hold (keep)
     #[arg(long)]
     kept: bool,
@@ -68,6 +72,7 @@ impl FilterArgs {
         filter.newer_than = self.newer_than;
         filter.kept = self.kept;
         filter.text.clone_from(&self.text);
+        filter.tenant = self.tenant.as_ref().map(ToString::to_string);
         match self.source_prefix.as_deref().map(source) {
             None => Ok(filter),
             Some((None, prefix)) => Ok(filter.source_prefix(prefix)),

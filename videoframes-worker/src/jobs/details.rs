@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use videoframes_console::{Failure, to_json};
 use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
 use videoframes_core::jobs::{OutputResult, RenditionObject, RenditionResult, VideoJob};
+use videoframes_core::tenant::Priority;
 use videoframes_core::text::printable;
 
 use super::args::JobArgs;
@@ -36,6 +37,12 @@ fn details(job: &VideoJob, now: UnixMillis) -> String {
         ),
         ("created", job.created_at.to_string()),
     ];
+    if let Some(tenant) = job.tenant.name() {
+        lines.push(("tenant", tenant.to_owned()));
+    }
+    if job.priority != Priority::default() {
+        lines.push(("priority", job.priority.to_string()));
+    }
     if let Some(begun_at) = job.begun_at {
         lines.push(("started", begun_at.to_string()));
     }

@@ -68,6 +68,7 @@ pub(super) mod tests {
     use serde_json::json;
     use videoframes_core::clock::ManualClock;
     use videoframes_core::jobs::{Enqueue, JobId, JobRepo, MemoryJobRepo, NewJob};
+    use videoframes_core::tenant::{Priority, Tenant};
 
     use super::*;
 
@@ -87,6 +88,8 @@ pub(super) mod tests {
             work_limit: None,
             rejection: None,
             trace: None,
+            tenant: Tenant::default(),
+            priority: Priority::default(),
         };
         let repo = MemoryJobRepo::new(std::sync::Arc::new(ManualClock::default()));
         let runtime = tokio::runtime::Builder::new_current_thread().build();

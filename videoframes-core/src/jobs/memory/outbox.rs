@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixMillis;
 use crate::jobs::{Backlog, JobId, OutboxDestination, OutboxMessage, RefusedMessage};
+use crate::tenant::{Share, next_rank};
 
 /// Unsent and rejected messages, oldest first.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(super) struct Outbox {
 
 struct Entry {
     message: OutboxMessage,
+    /// Order among the messages to the workers.
+    rank: i64,
     since: UnixMillis,
     taken_at: Option<UnixMillis>,
     /// Reason why the queue rejected the message permanently.
@@ -30,12 +33,25 @@ impl Entry {
 
 impl Outbox {
     pub(super) fn add(&mut self, message: OutboxMessage, now: UnixMillis) {
+        let rank = self.next_rank(&message);
         self.entries.push(Entry {
             message,
+            rank,
             since: now,
             taken_at: None,
             refused: None,
         });
+    }
+
+    /// Returns the rank of a new message.
+    fn next_rank(&self, message: &OutboxMessage) -> i64 {
+        let share = |message: &OutboxMessage| Share::new(message.tenant.clone(), message.priority);
+        let new = share(message);
+        let waiting = || self.unsent_to_workers();
+        let same = waiting().filter(|entry| share(&entry.message).flow() == new.flow());
+        let last = same.map(|entry| entry.rank).max();
+        let first = waiting().map(|entry| entry.rank).min();
+        next_rank(last, first.unwrap_or(0), new.step())
     }
 
     fn unsent(&self) -> impl Iterator<Item = &Entry> {
@@ -68,17 +84,25 @@ impl Outbox {
     }
 
     pub(super) fn take(&mut self, limit: u32, hold: Duration, now: UnixMillis) -> Vec<OutboxMessage> {
-        let free = |entry: &&mut Entry| {
-            entry.is_unsent() && entry.taken_at.is_none_or(|taken| taken.after(hold) <= now)
-        };
-        let taken = self.entries.iter_mut().filter(free);
-        taken
-            .take(usize::try_from(limit).unwrap_or(usize::MAX))
-            .map(|entry| {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut taken = Vec::new();
+        for destination in [OutboxDestination::Notifier, OutboxDestination::Input] {
+            let free = |entry: &&mut Entry| {
+                entry.message.destination == destination
+                    && entry.is_unsent()
+                    && entry.taken_at.is_none_or(|taken| taken.after(hold) <= now)
+            };
+            let mut free: Vec<&mut Entry> = self.entries.iter_mut().filter(free).collect();
+            if destination == OutboxDestination::Input {
+                // Stable: the order of arrival within a rank.
+                free.sort_by_key(|entry| entry.rank);
+            }
+            taken.extend(free.into_iter().take(limit).map(|entry| {
                 entry.taken_at = Some(now);
                 entry.message.clone()
-            })
-            .collect()
+            }));
+        }
+        taken
     }
 
     pub(super) fn sent(&mut self, messages: &[Uuid]) {

@@ -4,7 +4,7 @@ use super::row::Row;
 use super::state::State;
 use crate::clock::UnixMillis;
 use crate::jobs::lease::{Delivery, abandoned_before, due_since};
-use crate::jobs::{JobId, JobRepoError, OutboxMessage, SweepTerms, Swept};
+use crate::jobs::{JobId, JobRepoError, JobStatus, OutboxMessage, SweepTerms, Swept, VideoJob};
 
 impl State {
     pub(super) fn end_all_without_claim(
@@ -24,32 +24,58 @@ impl State {
 
     /// Returns the state of the delivery of messages to the workers.
     fn delivery(&self, now: UnixMillis, terms: &SweepTerms) -> Delivery {
-        let in_work = self.rows.values().filter(|row| {
-            let held = row.job.lease_expires_at.is_some_and(|expiry| expiry > now);
-            held && row.message.is_none() && row.enqueued_at == row.job.created_at
-        });
         Delivery {
             now,
-            in_work: in_work.map(|row| row.job.created_at).min(),
+            in_work: self.in_work(now).map(|job| job.created_at).min(),
             drained: terms.drained,
             unsent: self.outbox.oldest_to_workers(),
         }
     }
 
+    /// Returns the jobs in work that were claimed by their first message.
+    fn in_work(&self, now: UnixMillis) -> impl Iterator<Item = &VideoJob> {
+        let rows = self.rows.values().filter(move |row| {
+            let held = row.job.lease_expires_at.is_some_and(|expiry| expiry > now);
+            held && row.message.is_none() && row.enqueued_at == row.job.created_at
+        });
+        rows.map(|row| &row.job)
+    }
+
+    /// Returns the time before which a job is abandoned.
+    fn abandoned_before(
+        &self,
+        job: &VideoJob,
+        delivery: &Delivery,
+        terms: &SweepTerms,
+    ) -> Option<UnixMillis> {
+        if job.status != JobStatus::Pending {
+            return abandoned_before(delivery, terms.overdue);
+        }
+        // A queue delivers the messages of a flow in order, and those of different flows in any order.
+        let of_flow = self.in_work(delivery.now);
+        let of_flow = of_flow.filter(|other| (&other.tenant, other.priority) == (&job.tenant, job.priority));
+        let delivery = Delivery {
+            in_work: of_flow.map(|other| other.created_at).min(),
+            ..*delivery
+        };
+        abandoned_before(&delivery, terms.overdue)
+    }
+
     /// Enqueues abandoned jobs, starting with those that have waited longest.
     pub(super) fn enqueue_abandoned(&mut self, now: UnixMillis, terms: &SweepTerms) -> u64 {
-        let Some(before) = abandoned_before(&self.delivery(now, terms), terms.overdue) else {
-            return 0;
-        };
+        let delivery = self.delivery(now, terms);
         let announced = self.outbox.jobs_to_workers();
         let backed_off = |row: &Row, since| now.since(row.enqueued_at) * 2 > now.since(since);
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
-            .filter(|row| row.enqueued_at < before && !announced.contains(&row.job.id))
-            .filter_map(|row| Some((row, due_since(&row.job)?)))
-            .filter(|(row, since)| *since < before && backed_off(row, *since))
-            .map(|(row, since)| (since, row.job.id))
+            .filter(|row| !announced.contains(&row.job.id))
+            .filter_map(|row| {
+                let before = self.abandoned_before(&row.job, &delivery, terms)?;
+                let since = due_since(&row.job)?;
+                let is_abandoned = row.enqueued_at < before && since < before && backed_off(row, since);
+                is_abandoned.then_some((since, row.job.id))
+            })
             .collect();
         due.sort_unstable();
         due.truncate(usize::try_from(terms.most).unwrap_or(usize::MAX));

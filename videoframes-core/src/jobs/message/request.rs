@@ -10,6 +10,7 @@ use crate::jobs::source::KEY_BYTES;
 use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob, Parsed, RESTORE_MARK, SourceRef};
 use crate::limits::MAX_DEADLINE;
 use crate::storage::ObjectKey;
+use crate::tenant::{InvalidTenant, Priority, Tenant, UnknownPriority};
 
 /// Maximum size of client metadata in bytes.
 const METADATA_BYTES: usize = 16 << 10;
@@ -24,6 +25,8 @@ pub struct JobRequest {
     idempotency_key: Option<String>,
     client_metadata: Option<Value>,
     sequencer: Option<String>,
+    tenant: Tenant,
+    priority: Priority,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +57,12 @@ impl JobRequest {
         };
         let idempotency_key = text(&mut fields, "idempotency_key");
         let sequencer = text(&mut fields, "sequencer");
+        let mut parsed = |name: &str| match fields.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(value),
+        };
+        let tenant = parsed("tenant").map(serde_json::from_value::<Tenant>);
+        let priority = parsed("priority").map(serde_json::from_value::<Priority>);
         let mut client_metadata = fields.remove("client_metadata").filter(|value| !value.is_null());
         if client_metadata
             .as_ref()
@@ -63,6 +72,12 @@ impl JobRequest {
             wrong = Some(format!(
                 "client_metadata: must have at most {METADATA_BYTES} bytes"
             ));
+        }
+        if matches!(tenant, Some(Err(_))) {
+            wrong = Some(format!("tenant: {InvalidTenant}"));
+        }
+        if matches!(priority, Some(Err(_))) {
+            wrong = Some(format!("priority: {UnknownPriority}"));
         }
         let content = match wrong {
             Some(wrong) => Err(wrong),
@@ -75,6 +90,8 @@ impl JobRequest {
             idempotency_key,
             client_metadata,
             sequencer,
+            tenant: tenant.and_then(Result::ok).unwrap_or_default(),
+            priority: priority.and_then(Result::ok).unwrap_or_default(),
         }
     }
 
@@ -115,6 +132,8 @@ impl JobRequest {
             idempotency_key,
             client_metadata,
             sequencer,
+            tenant,
+            priority,
         } = self;
         // The current version is not part of the request, so that the same message is the same request
         // whatever happens to the source.
@@ -134,12 +153,17 @@ impl JobRequest {
                 (Parsed::from(source), Value::Null.into(), None, Some(rejection))
             }
         };
-        let payload = json!({
+        let mut payload = json!({
             "source": requested_source,
             "options": options,
             "output": output_key.as_ref().map(ObjectKey::as_str),
             "rejected": rejection.as_ref().map(|_| raw),
         });
+        // Absent without a name: the hash of such a request is the same in all versions. The priority does not make
+        // another request of the same one.
+        if let Some(name) = tenant.name() {
+            payload["tenant"] = json!(name);
+        }
         let payload_hash = digest::of_json(&payload);
         let deadline = options.get().ok().and_then(|options| options.limits.deadline_s);
         let time_limit = deadline.map(|seconds| Duration::from_secs(seconds.get()).min(MAX_DEADLINE));
@@ -159,6 +183,8 @@ impl JobRequest {
             work_limit: Some(longest),
             rejection,
             trace: None,
+            tenant,
+            priority,
         }
     }
 }
@@ -237,6 +263,9 @@ mod tests {
             ),
             ("picture", json!({"format": "bmp"}), "picture.format"),
             ("idempotency_key", json!(7), "idempotency_key"),
+            ("tenant", json!("a b"), "tenant"),
+            ("tenant", json!(7), "tenant"),
+            ("priority", json!("highest"), "priority"),
             (
                 "client_metadata",
                 json!("x".repeat(METADATA_BYTES)),
@@ -276,6 +305,15 @@ mod tests {
         let same =
             json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 1.0}, "new_field": 1});
         let other = json!({"version": 1, "source": {"key": "v.mp4"}, "selection": {"fps": 2}});
+        let tenant = |name: &str, priority: &str| json!({"version": 1, "source": {"key": "v.mp4"}, "tenant": name, "priority": priority});
+        assert_ne!(key(plain.clone(), "a"), key(tenant("b", "low"), "a"));
+        assert_ne!(key(tenant("c", "low"), "a"), key(tenant("b", "low"), "a"));
+        assert_eq!(key(tenant("b", "high"), "a"), key(tenant("b", "low"), "a"));
+        // Earlier versions computed the same keys.
+        assert_eq!(
+            key(plain.clone(), "a"),
+            "b325cf1a528d44a8bdc8c3aa07c4169333229d2acfdeffd86b27770f6462910a"
+        );
         assert_eq!(key(plain.clone(), "a"), key(same, "a"));
         assert_ne!(key(plain.clone(), "a"), key(other, "a"));
         assert_ne!(key(plain.clone(), "a"), key(plain.clone(), "b"));

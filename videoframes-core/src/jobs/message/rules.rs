@@ -10,7 +10,7 @@ use crate::storage::ObjectKey;
 
 /// Fields that the request of a rule may have: those of the message format that are not specific to one
 /// video.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "selection",
     "filters",
     "range",
@@ -22,6 +22,8 @@ const FIELDS: [&str; 11] = [
     "client_metadata",
     "renditions",
     "outputs",
+    "tenant",
+    "priority",
 ];
 /// Placeholder for the key of the source in an output key.
 const KEY: &str = "{key}";

@@ -11,6 +11,7 @@ use crate::jobs::{
     Attempt, AttemptOutcome, JobError, JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage,
     OutputResult, RenditionResult, UnknownStatus, VideoJob,
 };
+use crate::tenant::{Priority, Tenant};
 use crate::trace::TraceContext;
 
 pub(super) mod video_job {
@@ -64,6 +65,9 @@ pub(super) mod video_job {
         pub trace_context: Option<String>,
         pub kept_at: Option<i64>,
         pub result_outputs: Option<String>,
+        pub tenant: String,
+        pub priority: i32,
+        pub parked_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -90,6 +94,8 @@ pub(super) mod outbox {
         pub refused_at: Option<i64>,
         pub refused_because: Option<String>,
         pub trace_context: Option<String>,
+        pub flow: String,
+        pub rank: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -185,6 +191,8 @@ impl TryFrom<video_job::Model> for VideoJob {
             updated_at: UnixMillis(row.updated_at),
             finished_at: row.finished_at.map(UnixMillis),
             trace: trace(row.trace_context.as_deref()),
+            tenant: Tenant::stored(&row.tenant),
+            priority: Priority::stored(row.priority),
         })
     }
 }
@@ -218,6 +226,7 @@ impl TryFrom<outbox::Model> for OutboxMessage {
 
     fn try_from(row: outbox::Model) -> Result<Self, DbErr> {
         let known = [OutboxDestination::Notifier, OutboxDestination::Input];
+        let (tenant, priority) = row.flow.split_once('/').unwrap_or_default();
         let destination = known.into_iter().find(|known| known.as_str() == row.destination);
         Ok(Self {
             id: row.id,
@@ -226,6 +235,8 @@ impl TryFrom<outbox::Model> for OutboxMessage {
             job: JobId(row.job_id),
             body: row.body,
             trace: trace(row.trace_context.as_deref()),
+            tenant: Tenant::stored(tenant),
+            priority: priority.parse().unwrap_or_default(),
         })
     }
 }

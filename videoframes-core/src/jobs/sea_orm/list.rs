@@ -62,7 +62,12 @@ fn cursor(row: &Model) -> JobCursor {
 
 /// Returns whether a filter has conditions that no index serves.
 fn is_search(filter: &JobFilter) -> bool {
-    let texts = [&filter.source_bucket, &filter.source_prefix, &filter.text];
+    let texts = [
+        &filter.source_bucket,
+        &filter.source_prefix,
+        &filter.tenant,
+        &filter.text,
+    ];
     let has_text = texts.into_iter().any(Option::is_some);
     // Identifiers and legal holds have indexes, and few jobs have them.
     (has_text || !filter.error_codes.is_empty()) && filter.ids.is_empty() && !filter.kept
@@ -184,6 +189,9 @@ fn search(database: &Database, filter: &JobFilter) -> Cond {
     if let Some(prefix) = &filter.source_prefix {
         let field = format!("\"key\":\"{}", in_json(prefix));
         condition = condition.add(contains(database, Column::Source, &field));
+    }
+    if let Some(tenant) = &filter.tenant {
+        condition = condition.add(Column::Tenant.eq(text(tenant)));
     }
     match &filter.text {
         Some(text) => condition.add(has_text(database, text)),

@@ -1,10 +1,11 @@
 //! The outbox: messages from their creation until the end of their retention.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::{
-    CommonTableExpression, Cond, Expr, ExprTrait, InsertStatement, LockBehavior, LockType, OnConflict, Order,
-    Query, SelectStatement, WithClause,
+    CommonTableExpression, Cond, Expr, ExprTrait, Func, InsertStatement, LockBehavior, LockType, OnConflict,
+    Order, Query, SelectStatement, UnionType,
 };
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Iterable, QueryResult};
 use uuid::Uuid;
@@ -12,10 +13,11 @@ use uuid::Uuid;
 use super::call_error::CallError;
 use super::entity::outbox::{Column, Entity, Model};
 use crate::database::{Database, Session, text};
-use crate::jobs::{Backlog, OutboxMessage, RefusedMessage};
+use crate::jobs::{Backlog, OutboxDestination, OutboxMessage, RefusedMessage};
+use crate::tenant::Share;
 
 /// Number of messages per statement, whose parameters are limited.
-const CHUNK: usize = 500;
+const CHUNK: usize = 100;
 
 pub(super) async fn add(
     database: &Database,
@@ -39,11 +41,24 @@ pub(super) fn insert(database: &Database, messages: &[OutboxMessage]) -> InsertS
             Column::Body,
             Column::CreatedAt,
             Column::TraceContext,
+            Column::Flow,
+            Column::Rank,
         ])
         // An event with this identifier has been sent or will be.
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .to_owned();
+    let mut steps = HashMap::new();
     for message in messages {
+        let share = Share::new(message.tenant.clone(), message.priority);
+        let flow = share.flow();
+        let rank = match message.destination {
+            OutboxDestination::Notifier => Expr::val(0_i64),
+            OutboxDestination::Input => {
+                let steps: &mut i64 = steps.entry(flow.clone()).or_default();
+                *steps += share.step();
+                rank(&flow, *steps)
+            }
+        };
         insert.values_panic([
             message.id.into(),
             message.destination.as_str().into(),
@@ -51,9 +66,43 @@ pub(super) fn insert(database: &Database, messages: &[OutboxMessage]) -> InsertS
             message.body.as_str().into(),
             database.now(),
             message.trace.as_ref().map(ToString::to_string).into(),
+            flow.into(),
+            rank,
         ]);
     }
     insert
+}
+
+/// Selects the messages to a destination that are neither sent nor rejected.
+fn unsent(destination: OutboxDestination) -> SelectStatement {
+    Query::select()
+        .from(Entity)
+        // A constant, since the planner estimates the number of messages by its value.
+        .and_where(Expr::col(Column::Destination).eq(Expr::cust(format!("'{}'", destination.as_str()))))
+        .and_where(Expr::col(Column::SentAt).is_null())
+        .and_where(Expr::col(Column::RefusedAt).is_null())
+        .to_owned()
+}
+
+/// Returns the rank of a message to the workers: see [`next_rank`](crate::tenant::next_rank). `steps` is the sum of the
+/// steps of this and all earlier messages of the flow in the statement.
+///
+/// Without a lock, which would serialize all submissions of a tenant: concurrent submissions may get the same rank. They
+/// gain the number of their connections at most, until the exact ranks of the queue apply.
+fn rank(flow: &str, steps: i64) -> Expr {
+    let ranked = |order| {
+        let mut select = unsent(OutboxDestination::Input);
+        select.column(Column::Rank).order_by(Column::Rank, order).limit(1);
+        select
+    };
+    let mut last = ranked(Order::Desc);
+    last.and_where(Expr::col(Column::Flow).eq(flow));
+    let first = ranked(Order::Asc);
+    let known = [last, first].map(|select| {
+        let rank = Expr::SubQuery(None, Box::new(select.into()));
+        Func::coalesce([rank, Expr::val(0_i64)]).into()
+    });
+    Expr::expr(Func::greatest(known)).add(steps)
 }
 
 pub(super) async fn take(
@@ -61,48 +110,56 @@ pub(super) async fn take(
     limit: u32,
     hold: Duration,
 ) -> Result<Vec<OutboxMessage>, CallError> {
-    let free = || {
-        Query::select()
-            .column(Column::Seq)
-            .from(Entity)
-            .and_where(Expr::col(Column::SentAt).is_null())
-            .and_where(Expr::col(Column::RefusedAt).is_null())
+    let free = |destination| {
+        let mut free = unsent(destination);
+        free.column(Column::Seq)
             .cond_where(
                 Cond::any()
                     .add(Expr::col(Column::TakenAt).is_null())
                     .add(Expr::col(Column::TakenAt).lte(database.earlier(hold))),
             )
-            .order_by(Column::Seq, Order::Asc)
-            .limit(limit.into())
-            .to_owned()
+            .limit(limit.into());
+        if destination == OutboxDestination::Input {
+            free.order_by(Column::Rank, Order::Asc);
+        }
+        free.order_by(Column::Seq, Order::Asc);
+        free
     };
-    if database.has_none(&free()).await? {
+    let [notifier, input] = [OutboxDestination::Notifier, OutboxDestination::Input];
+    if database.has_none(&free(notifier)).await? && database.has_none(&free(input)).await? {
         return Ok(Vec::new());
     }
-    let free = free()
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
+    let names = [(notifier, "notifications"), (input, "to_workers")];
+    let mut with = Query::with();
+    for (destination, name) in names {
+        let mut free = free(destination);
+        free.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        with.cte(once(name, free));
+    }
+    let [mut taken, other] = names.map(|(_, name)| Query::select().column(Column::Seq).from(name).to_owned());
+    taken.union(UnionType::All, other);
     let take = Query::update()
         .table(Entity)
         .value(Column::TakenAt, database.now())
-        .and_where(
-            Expr::col(Column::Seq).in_subquery(Query::select().column(Column::Seq).from("free").to_owned()),
-        )
+        .and_where(Expr::col(Column::Seq).in_subquery(taken))
         .returning_all()
         .to_owned()
-        .with(once("free", free));
+        .with(with.to_owned());
     let rows = database.run(&take).await?;
-    let mut rows: Vec<(i64, OutboxMessage)> = rows.iter().filter_map(message).collect();
-    rows.sort_by_key(|(seq, _)| *seq);
+    let mut rows: Vec<(Position, OutboxMessage)> = rows.iter().filter_map(message).collect();
+    rows.sort_by_key(|(position, _)| *position);
     Ok(rows.into_iter().map(|(_, message)| message).collect())
 }
+
+/// Rank and number of a message.
+type Position = (i64, i64);
 
 /// Returns a message and its position in the outbox.
 ///
 /// A message that this version cannot read, since a newer version may have written it, is skipped. The
 /// message stays taken for a while like any other, so that it does not block those behind it.
-fn message(row: &QueryResult) -> Option<(i64, OutboxMessage)> {
-    let read = Model::from_query_result(row, "").and_then(|row| Ok((row.seq, row.try_into()?)));
+fn message(row: &QueryResult) -> Option<(Position, OutboxMessage)> {
+    let read = Model::from_query_result(row, "").and_then(|row| Ok(((row.rank, row.seq), row.try_into()?)));
     match read {
         Ok(message) => Some(message),
         Err(error) => {
@@ -115,12 +172,11 @@ fn message(row: &QueryResult) -> Option<(i64, OutboxMessage)> {
 
 /// Wraps a query so that it runs once: Postgres may run a subquery again for every row, and then take more
 /// rows than the limit.
-fn once(name: &'static str, select: SelectStatement) -> WithClause {
-    let query = CommonTableExpression::new()
+fn once(name: &'static str, select: SelectStatement) -> CommonTableExpression {
+    CommonTableExpression::new()
         .table_name(name)
         .query(select)
-        .to_owned();
-    Query::with().cte(query).to_owned()
+        .to_owned()
 }
 
 pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), CallError> {

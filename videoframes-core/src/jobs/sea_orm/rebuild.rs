@@ -65,6 +65,8 @@ pub(super) async fn rebuild(
             Column::TraceContext,
             job.trace.as_ref().map(ToString::to_string).into(),
         ),
+        (Column::Tenant, job.tenant.as_str().into()),
+        (Column::Priority, job.priority.position().into()),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
     let insert = Query::insert()

@@ -136,6 +136,8 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             Column::MessageId,
             Column::WorkLimitMs,
             Column::TraceContext,
+            Column::Tenant,
+            Column::Priority,
         ])
         // Conflicts of the idempotency key and of the message.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
@@ -181,6 +183,8 @@ fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStateme
             known.new_message(job).into(),
             job.work_limit.map(millis).into(),
             job.trace.as_ref().map(ToString::to_string).into(),
+            job.tenant.as_str().into(),
+            job.priority.position().into(),
         ]);
     }
     insert

@@ -36,10 +36,8 @@ pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept
     for rows in [late(database), to_be_cancelled(), without_worker()] {
         sweep.each(&rows, Abandoned::No).await?;
     }
-    if let Some(before) = abandoned_before(&delivery(database, terms).await?, terms.overdue) {
-        for rows in abandoned(database, before) {
-            sweep.each(&rows, Abandoned::Yes).await?;
-        }
+    for rows in abandoned_rows(database, terms).await? {
+        sweep.each(&rows, Abandoned::Yes).await?;
     }
     let Sweep {
         mut swept,
@@ -106,45 +104,117 @@ fn without_worker() -> Rows {
     }
 }
 
-/// Selects jobs that have waited for a message since before a moment, by the reason for the wait.
-fn abandoned(database: &Database, before: UnixMillis) -> [Rows; 3] {
-    let waiting_since = |status, since, key| {
-        let col = |column| Expr::col((Entity, column));
-        // The job has waited longer since its last message than before that message.
-        let longer = col(Column::EnqueuedAt)
-            .sub(col(since))
-            .lt(database.now().sub(col(Column::EnqueuedAt)));
-        let waiting = messages_of_job()
-            .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
-            .to_owned();
-        Rows {
-            condition: Cond::all()
-                .add(has_status(status))
-                .add(Column::EnqueuedAt.lt(before.0))
-                .add(col(since).lt(before.0))
-                .add(longer)
-                .add(Expr::exists(waiting).not()),
-            key,
-        }
+/// Selects the abandoned jobs.
+async fn abandoned_rows(database: &Database, terms: &SweepTerms) -> Result<Vec<Rows>, CallError> {
+    let delivery = delivery(database, terms).await?;
+    let mut rows = Vec::new();
+    let drained = Delivery {
+        in_work: None,
+        ..delivery
     };
-    [
-        waiting_since(JobStatus::Pending, Column::UpdatedAt, Column::EnqueuedAt),
-        waiting_since(JobStatus::RetryWait, Column::NextAttemptAt, Column::NextAttemptAt),
-        waiting_since(JobStatus::Processing, Column::LeaseExpiresAt, Column::CreatedAt),
-    ]
+    if let Some(before) = abandoned_before(&drained, terms.overdue) {
+        rows.push(waiting_since(database, before, PENDING));
+    }
+    // A queue delivers the messages of a flow in order, and those of different flows in any order.
+    for flow in flows_in_work(database).await? {
+        let delivery = Delivery {
+            in_work: Some(flow.in_work),
+            drained: None,
+            ..delivery
+        };
+        if let Some(before) = abandoned_before(&delivery, terms.overdue) {
+            let pending = waiting_since(database, before, PENDING);
+            let condition = pending
+                .condition
+                .add(Expr::col((Entity, Column::Tenant)).eq(flow.tenant))
+                .add(Expr::col((Entity, Column::Priority)).eq(flow.priority));
+            rows.push(Rows { condition, ..pending });
+        }
+    }
+    // The order of redelivered messages is unknown. A job that is not abandoned may get one more message, which does
+    // not change its result.
+    if let Some(before) = abandoned_before(&delivery, terms.overdue) {
+        rows.push(waiting_since(database, before, RETRY_WAIT));
+        rows.push(waiting_since(database, before, LOST));
+    }
+    Ok(rows)
 }
 
-/// Returns the state of the delivery of messages to the workers.
-async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, CallError> {
+/// The status of waiting jobs, the column with the start of the wait, and the column in the order of an index.
+type Wait = (JobStatus, Column, Column);
+
+const PENDING: Wait = (JobStatus::Pending, Column::UpdatedAt, Column::EnqueuedAt);
+const RETRY_WAIT: Wait = (JobStatus::RetryWait, Column::NextAttemptAt, Column::NextAttemptAt);
+const LOST: Wait = (JobStatus::Processing, Column::LeaseExpiresAt, Column::CreatedAt);
+
+/// Selects jobs that have waited for a message since before a moment.
+fn waiting_since(database: &Database, before: UnixMillis, (status, since, key): Wait) -> Rows {
     let col = |column| Expr::col((Entity, column));
-    // Only jobs claimed by their first message: for other jobs, the time of their message is unknown.
-    let in_work = Query::select()
-        .column((Entity, Column::CreatedAt))
+    // The job has waited longer since its last message than before that message.
+    let longer = col(Column::EnqueuedAt)
+        .sub(col(since))
+        .lt(database.now().sub(col(Column::EnqueuedAt)));
+    let waiting = messages_of_job()
+        .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
+        .to_owned();
+    Rows {
+        condition: Cond::all()
+            .add(has_status(status))
+            .add(Column::EnqueuedAt.lt(before.0))
+            .add(col(since).lt(before.0))
+            .add(longer)
+            .add(Expr::exists(waiting).not()),
+        key,
+    }
+}
+
+/// Maximum number of flows whose abandoned jobs one sweep looks for.
+const FLOWS: u64 = 100;
+
+/// A tenant and priority of which jobs are in work.
+struct FlowInWork {
+    tenant: String,
+    priority: i32,
+    /// Submission time of the oldest job in work that was claimed by its first message.
+    in_work: UnixMillis,
+}
+
+/// Returns the flows with jobs in work that were claimed by their first message.
+async fn flows_in_work(database: &Database) -> Result<Vec<FlowInWork>, CallError> {
+    let oldest = Expr::col((Entity, Column::CreatedAt)).min();
+    let flows = in_work(database)
+        .columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
+        .expr_as(oldest, "in_work")
+        .group_by_columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
+        .limit(FLOWS)
+        .to_owned();
+    let rows = database.reader().await?.query_all(&flows).await?;
+    let flow = |row: &QueryResult| {
+        Ok(FlowInWork {
+            tenant: row.try_get("", "tenant")?,
+            priority: row.try_get("", "priority")?,
+            in_work: UnixMillis(row.try_get("", "in_work")?),
+        })
+    };
+    rows.iter().map(flow).collect()
+}
+
+/// Selects jobs in work that were claimed by their first message: for other jobs, the time of their message is unknown.
+fn in_work(database: &Database) -> SelectStatement {
+    let col = |column| Expr::col((Entity, column));
+    Query::select()
         .from(Entity)
         .and_where(has_status(JobStatus::Processing))
         .and_where(col(Column::LeaseExpiresAt).gt(database.now()))
         .and_where(col(Column::EnqueuedAt).eq(col(Column::CreatedAt)))
         .and_where(Column::MessageId.is_null())
+        .to_owned()
+}
+
+/// Returns the state of the delivery of messages to the workers.
+async fn delivery(database: &Database, terms: &SweepTerms) -> Result<Delivery, CallError> {
+    let in_work = in_work(database)
+        .column((Entity, Column::CreatedAt))
         .order_by((Entity, Column::CreatedAt), Order::Asc)
         .limit(1)
         .to_owned();

@@ -23,6 +23,30 @@ pub(super) mod row {
         pub sent_at: i64,
         pub visible_at: i64,
         pub receive_count: i32,
+        pub flow: String,
+        pub step: i64,
+        pub rank: i64,
+        pub ready: bool,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[allow(unreachable_pub)] // The derived items are pub.
+pub(super) mod flow {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "videoframes_flows")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub queue: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub flow: String,
+        pub rank: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

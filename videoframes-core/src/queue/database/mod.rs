@@ -2,7 +2,9 @@
 
 mod call_error;
 mod entity;
+mod flows;
 mod queue;
+mod ready;
 mod view;
 
 pub use self::queue::DatabaseQueue;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::call_error::CallError;
 use super::entity::Receipt;
 use super::entity::row::{Column, Entity, Model};
+use super::flows::{self, Maintained};
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session, text, within};
 use crate::queue::{
@@ -32,7 +33,7 @@ const POLL: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(5
 
 /// A [`Queue`] in a [`Database`] with an up-to-date schema; the messages of one name form a queue.
 ///
-/// Redelivers, counts and delays messages by the database's time. Detects stale receipts. Of messages with
+/// Serves tenants and priorities fairly. Redelivers, counts and delays messages by the database's time. Detects stale receipts. Of messages with
 /// the same deduplication id, the queue keeps one until it is deleted. A message from this process wakes its
 /// own waiting receives at once; they poll for messages from other processes.
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ pub struct DatabaseQueue {
     pub(super) name: String,
     dead_letter_queue: Option<DeadLetterQueue>,
     arrivals: Arc<Notify>,
+    pub(super) maintained: Arc<Maintained>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +60,7 @@ impl DatabaseQueue {
             database,
             name,
             dead_letter_queue: None,
+            maintained: Arc::default(),
         }
     }
 
@@ -90,7 +93,7 @@ impl DatabaseQueue {
     }
 
     /// Selects the messages of this queue.
-    fn own_messages(&self) -> Cond {
+    pub(super) fn own_messages(&self) -> Cond {
         Cond::all().add(Column::Queue.eq(self.name.as_str()))
     }
 
@@ -112,18 +115,21 @@ impl DatabaseQueue {
             .await?;
         let rows = rows.iter().map(|row| Model::from_query_result(row, ""));
         let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        rows.sort_by_key(|row| row.seq);
+        rows.sort_by_key(|row| (row.rank, row.seq));
         Ok(rows)
     }
 
-    /// Selects messages that are due, starting with those that have waited longest.
+    /// Selects messages that can be received, in the order of their ranks.
+    ///
+    /// A worker of an older version hides messages only by their time.
     fn due(&self, max_messages: usize) -> SelectStatement {
         Query::select()
             .column(Column::Seq)
             .from(Entity)
             .cond_where(self.own_messages())
+            .and_where(Expr::col(Column::Ready).eq(true))
             .and_where(Expr::col(Column::VisibleAt).lte(self.database.now()))
-            .order_by(Column::VisibleAt, Order::Asc)
+            .order_by(Column::Rank, Order::Asc)
             .order_by(Column::Seq, Order::Asc)
             .limit(max_messages.clamp(1, MAX_RECEIVE) as u64)
             .to_owned()
@@ -144,6 +150,7 @@ impl DatabaseQueue {
             .table(Entity)
             .value(Column::VisibleAt, self.database.later(hidden))
             .value(Column::ReceiveCount, Expr::col(Column::ReceiveCount).add(1))
+            .value(Column::Ready, false)
             .and_where(
                 Expr::col(Column::Seq)
                     .in_subquery(Query::select().column(Column::Seq).from("due").to_owned()),
@@ -219,10 +226,13 @@ impl DatabaseQueue {
         max_messages: usize,
         visibility: Duration,
     ) -> Result<Vec<Message>, QueueError> {
+        self.call("receive from", self.maintain()).await?;
         loop {
-            let taken = self
-                .call("receive from", self.take(max_messages, visibility))
-                .await?;
+            let take = |limit| self.call("receive from", self.take(limit, visibility));
+            let mut taken = take(max_messages).await?;
+            if taken.len() < max_messages && self.call("receive from", self.rank_due()).await? {
+                taken.extend(take(max_messages - taken.len()).await?);
+            }
             let sorted = async { Ok(self.dead_letter_exhausted(taken).await) };
             let (messages, moved) = self.call("receive from", sorted).await?;
             if !moved || !messages.is_empty() {
@@ -238,6 +248,10 @@ async fn insert(
     queue: &str,
     messages: &[&Outgoing],
 ) -> Result<(), DbErr> {
+    let flow = |message: &&Outgoing| (message.share.flow(), message.share.step());
+    let ready = messages.iter().filter(|message| message.delay.is_zero());
+    let ready: Vec<_> = ready.map(flow).collect();
+    let mut ranks = flows::ranks(transaction, queue, &ready).await?.into_iter();
     for messages in messages.chunks(CHUNK) {
         let mut insert = Query::insert()
             .into_table(Entity)
@@ -249,10 +263,15 @@ async fn insert(
                 Column::SentAt,
                 Column::VisibleAt,
                 Column::ReceiveCount,
+                Column::Flow,
+                Column::Step,
+                Column::Rank,
+                Column::Ready,
             ])
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .to_owned();
         for message in messages {
+            let rank = message.delay.is_zero().then(|| ranks.next()).flatten();
             insert.values_panic([
                 queue.into(),
                 text(&message.body).into(),
@@ -261,6 +280,10 @@ async fn insert(
                 database.now(),
                 database.later(message.delay.min(MAX_VISIBILITY)),
                 0.into(),
+                message.share.flow().into(),
+                message.share.step().into(),
+                rank.unwrap_or(0).into(),
+                rank.is_some().into(),
             ]);
         }
         transaction.execute(&insert).await?;
@@ -332,6 +355,8 @@ impl Queue for DatabaseQueue {
                 Column::VisibleAt,
                 self.database.later(timeout.min(MAX_VISIBILITY)),
             )
+            // With its last rank, so that a message that was not processed keeps its position.
+            .value(Column::Ready, timeout.is_zero())
             .cond_where(self.held(receipt))
             .returning_col(Column::Seq)
             .to_owned();

@@ -209,6 +209,9 @@ impl Calls {
             .message_body(&message.body)
             .set_message_attributes((!attributes.is_empty()).then_some(attributes));
         if !self.fifo {
+            // SQS serves the groups of a standard queue fairly.
+            let tenant = message.share.tenant.name().map(str::to_owned);
+            let entry = entry.set_message_group_id(tenant);
             return entry.delay_seconds(seconds(message.delay)).build();
         }
         let own = || Uuid::new_v4().to_string();

@@ -11,6 +11,7 @@ use super::harness::{
 use crate::jobs::{
     ErrorCode, JobError, JobProgress, JobRepoError, JobResult, JobStatus, NewJob, Outcome, Stage, WorkHash,
 };
+use crate::tenant::Priority;
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_completed_job_has_its_result(harness).await;
@@ -130,6 +131,8 @@ async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
     ] {
         let job = NewJob {
             client_metadata: Some(json!({"ticket": "ü"})),
+            tenant: "acme".parse().unwrap_or_default(),
+            priority: Priority::High,
             ..new_job(key)
         };
         let id = on.submit(job).await;
@@ -152,6 +155,8 @@ async fn the_notification_contains_the_outcome(harness: &dyn JobRepoHarness) {
                 "result": outcome_result,
                 "error": error,
                 "client_metadata": {"ticket": "ü"},
+                "tenant": "acme",
+                "priority": "high",
             },
         });
         assert_eq!(parsed(&message), expected);

@@ -11,6 +11,7 @@ use crate::jobs::{
     JobStatus, Lease, NewJob, OutboxDestination, OutboxMessage, Outcome, OutputKind, OutputResult,
     RenditionObject, RenditionResult, RenditionVideo, SweepTerms, Swept, VideoJob, WorkHash,
 };
+use crate::tenant::{Priority, Tenant};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -189,6 +190,8 @@ pub(super) fn new_job(key: &str) -> NewJob {
         work_limit: None,
         rejection: None,
         trace: None,
+        tenant: Tenant::default(),
+        priority: Priority::default(),
     }
 }
 

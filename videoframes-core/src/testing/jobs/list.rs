@@ -158,8 +158,13 @@ async fn jobs_are_filtered_by_source(harness: &dyn JobRepoHarness) {
     let submit = async |source: serde_json::Value| {
         on.advance(MINUTE).await;
         let key = source.to_string();
+        let tenant = match source["bucket"].as_str() {
+            Some("a_b") => "acme",
+            _ => "",
+        };
         on.submit(NewJob {
             source: source.into(),
+            tenant: tenant.parse().unwrap_or_default(),
             ..new_job(&key)
         })
         .await
@@ -176,6 +181,9 @@ async fn jobs_are_filtered_by_source(harness: &dyn JobRepoHarness) {
         (all().source_prefix("axb/\"Grö"), &[other]),
         (all().source_prefix("A_b/"), &[upper]),
         (all().source_prefix("b/"), &[]),
+        (all().tenant("acme"), &[upper]),
+        (all().tenant(""), &[invalid, other, literal]),
+        (all().tenant("acm"), &[]),
         (all().source_prefix("a_b/100%.mp4\",\"x"), &[]),
         (all().source_prefix(""), &[upper, other, literal]),
         (all().source_bucket("up-loads"), &[other]),

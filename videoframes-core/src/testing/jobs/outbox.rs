@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::harness::{HOUR, JobRepoHarness, MINUTE, Subject, about, new_job};
-use crate::jobs::{Backlog, Enqueue, JobId, OutboxMessage};
+use super::harness::{HOUR, JobRepoHarness, MINUTE, Subject, about, failed, new_job};
+use crate::jobs::{Backlog, Enqueue, JobId, NewJob, OutboxDestination, OutboxMessage};
+use crate::tenant::Priority;
 
 const HOLD: Duration = Duration::from_secs(600);
 
@@ -18,6 +19,83 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     the_backlog_has_the_age_of_the_oldest_message(harness).await;
     two_relays_never_take_the_same_message(harness).await;
     a_rejected_message_is_kept_and_not_taken(harness).await;
+    many_messages_of_a_tenant_do_not_delay_others(harness).await;
+    notifications_do_not_wait_behind_messages_to_workers(harness).await;
+}
+
+fn of_tenant(key: &str, tenant: &str, priority: Priority) -> NewJob {
+    NewJob {
+        tenant: tenant.parse().unwrap_or_default(),
+        priority,
+        ..new_job(key)
+    }
+}
+
+async fn many_messages_of_a_tenant_do_not_delay_others(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let submit = async |jobs: &[NewJob]| {
+        let submitted = on.repo.submit(jobs, Enqueue::ThroughOutbox).await;
+        assert!(submitted.is_ok(), "{submitted:?}");
+    };
+    let many: Vec<NewJob> = (0..150)
+        .map(|n| of_tenant(&format!("many {n:03}"), "many", Priority::Normal))
+        .collect();
+    submit(&many).await;
+    assert_eq!(take(&on, 10).await.len(), 10);
+    let others = [
+        of_tenant("one", "one", Priority::Normal),
+        of_tenant("urgent", "many", Priority::High),
+        of_tenant("unnamed", "", Priority::Normal),
+    ];
+    for job in &others {
+        submit(std::slice::from_ref(job)).await;
+    }
+    let mut next = Vec::new();
+    for _ in 0..3 {
+        next.extend(take(&on, 10).await);
+    }
+    let taken = jobs(&next);
+    for job in &others {
+        assert!(
+            taken.contains(&job.id),
+            "'{}' is among the next 30",
+            job.idempotency_key
+        );
+    }
+    let urgent = next.iter().find(|message| message.job == others[1].id);
+    let urgent = urgent.expect("the message is among the next 30");
+    assert_eq!(
+        (urgent.tenant.as_str(), urgent.priority),
+        ("many", Priority::High)
+    );
+    let rest = jobs(&on.drain().await);
+    let many: Vec<JobId> = many
+        .iter()
+        .map(|job| job.id)
+        .filter(|id| rest.contains(id))
+        .collect();
+    assert_eq!(rest, many, "messages of a tenant are taken in order");
+}
+
+async fn notifications_do_not_wait_behind_messages_to_workers(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    for n in 0..20 {
+        enqueue(&on, &n.to_string()).await;
+    }
+    let (id, lease) = on.claimed("ended").await;
+    on.finish(&lease, &failed()).await;
+    let taken = take(&on, 5).await;
+    let to_clients = |message: &&OutboxMessage| message.destination == OutboxDestination::Notifier;
+    let notifications: Vec<JobId> = taken
+        .iter()
+        .filter(to_clients)
+        .map(|message| message.job)
+        .collect();
+    assert_eq!(
+        (notifications, taken.len()),
+        (vec![id], 6),
+        "five messages to the workers, and the notification"
+    );
 }
 
 async fn a_rejected_message_is_kept_and_not_taken(harness: &dyn JobRepoHarness) {

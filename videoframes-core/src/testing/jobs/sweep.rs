@@ -6,6 +6,7 @@ use super::harness::{
     HOUR, JobRepoHarness, LEASE, MINUTE, SWEEP, Subject, completed, failed, limited, new_job,
 };
 use crate::jobs::{Enqueue, ErrorCode, JobError, JobProgress, JobStatus, NewJob, Stage, SweepTerms, Swept};
+use crate::tenant::Priority;
 
 const OVERDUE: std::time::Duration = SWEEP.overdue;
 const NOTHING: Swept = Swept {
@@ -31,6 +32,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_sweep_enqueues_a_limited_number(harness).await;
     a_waiting_job_is_not_enqueued(harness).await;
     a_job_overtaken_by_later_ones_is_enqueued(harness).await;
+    a_job_overtaken_by_other_tenants_only_waits(harness).await;
     concurrent_sweeps_do_the_work_of_one(harness).await;
 }
 
@@ -222,6 +224,27 @@ async fn a_waiting_job_is_not_enqueued(harness: &dyn JobRepoHarness) {
     assert_eq!(lately.enqueued, 5);
     on.enqueued(&waiting).await;
     assert_eq!(on.status(in_work).await, JobStatus::Processing);
+}
+
+async fn a_job_overtaken_by_other_tenants_only_waits(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let of = |key: &str, tenant: &str, priority| NewJob {
+        tenant: tenant.parse().unwrap_or_default(),
+        priority,
+        ..new_job(key)
+    };
+    let lost = on.submit(of("lost", "many", Priority::Normal)).await;
+    on.advance(OVERDUE * 2).await;
+    let other = on.submit(of("other", "one", Priority::Normal)).await;
+    let urgent = on.submit(of("urgent", "many", Priority::High)).await;
+    let later = on.submit(of("later", "many", Priority::Normal)).await;
+    for id in [other, urgent] {
+        on.claim(id).await;
+    }
+    assert_eq!(sweep_backlog(&on).await, NOTHING, "tenants are served in turn");
+    on.claim(later).await;
+    assert_eq!(sweep_backlog(&on).await, ONE_ENQUEUED);
+    on.enqueued(&[lost]).await;
 }
 
 async fn a_job_overtaken_by_later_ones_is_enqueued(harness: &dyn JobRepoHarness) {

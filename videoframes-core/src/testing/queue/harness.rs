@@ -24,6 +24,8 @@ pub struct QueueAbilities {
     pub detects_stale_receipts: bool,
     /// [`Queue::depth`] is exact and current.
     pub counts_exactly: bool,
+    /// The queue serves tenants and priorities in proportion to their shares.
+    pub fair: bool,
     /// Maximum number of deliveries before a message is dead-lettered; at least 3.
     pub max_receives: Option<u32>,
 }

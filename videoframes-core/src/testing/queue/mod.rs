@@ -4,6 +4,7 @@
 mod checks;
 mod dead_lettering;
 mod delivery;
+mod fairness;
 mod harness;
 mod receipts;
 mod suite;

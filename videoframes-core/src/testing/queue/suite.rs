@@ -1,7 +1,7 @@
 //! The list of all checks.
 
 use super::harness::QueueHarness;
-use super::{dead_lettering, delivery, receipts, waiting};
+use super::{dead_lettering, delivery, fairness, receipts, waiting};
 
 /// Checks the contract of [`Queue`](crate::queue::Queue).
 ///
@@ -13,6 +13,7 @@ pub async fn queue_conformance(harness: &dyn QueueHarness) {
         delivery::check,
         receipts::check,
         dead_lettering::check,
-        waiting::check
+        waiting::check,
+        fairness::check
     );
 }

@@ -22,6 +22,7 @@ pub(crate) struct FilterFields {
     pub(super) newer_than: Option<String>,
     pub(super) source_bucket: Option<String>,
     pub(super) source_prefix: Option<String>,
+    pub(super) tenant: Option<String>,
     pub(super) text: Option<String>,
     pub(super) kept: bool,
 }
@@ -51,13 +52,14 @@ impl<'de> Deserialize<'de> for Names {
 
 impl FilterFields {
     /// Names of the fields.
-    pub(super) const NAMES: [&str; 8] = [
+    pub(super) const NAMES: [&str; 9] = [
         "status",
         "error_code",
         "older_than",
         "newer_than",
         "source_bucket",
         "source_prefix",
+        "tenant",
         "text",
         "kept",
     ];
@@ -88,6 +90,7 @@ impl FilterFields {
         filter.newer_than = duration("newer_than", self.newer_than.as_deref())?;
         filter.source_bucket = some(self.source_bucket.as_ref());
         filter.source_prefix = some(self.source_prefix.as_ref());
+        filter.tenant = some(self.tenant.as_ref());
         filter.text = some(self.text.as_ref());
         filter.kept = self.kept;
         Ok(filter)

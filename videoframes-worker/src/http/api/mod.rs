@@ -28,6 +28,7 @@ use videoframes_core::database::Database;
 use videoframes_core::fleet::SeaOrmFleet;
 use videoframes_core::jobs::JobRepo;
 use videoframes_core::storage::Stores;
+use videoframes_core::tenant::Tenants;
 
 use self::cached::Answers;
 use self::feed::JobFeed;
@@ -70,6 +71,8 @@ pub(crate) struct ApiParts {
     pub(crate) lease: Duration,
     /// Time for which a message of the outbox is reserved.
     pub(crate) relay_hold: Duration,
+    /// Weights of tenants.
+    pub(crate) tenants: Tenants,
     /// Maximum number of database connections.
     pub(crate) connections: u32,
 }
@@ -105,6 +108,7 @@ pub(crate) struct Api {
     deadline: Duration,
     lease: Duration,
     relay_hold: Duration,
+    tenants: Tenants,
     stop: CancellationToken,
 }
 
@@ -148,6 +152,7 @@ impl Api {
             deadline: parts.deadline,
             lease: parts.lease,
             relay_hold: parts.relay_hold,
+            tenants: parts.tenants,
             stop,
         }
     }

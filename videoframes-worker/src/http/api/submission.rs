@@ -142,7 +142,7 @@ impl Api {
 
     /// Sends messages of the outbox. Workers would send them at their next poll; sending here avoids the delay.
     pub(super) fn relay(&self) {
-        let (repo, hold) = (Arc::clone(&self.repo), self.relay_hold);
+        let (repo, tenants, hold) = (Arc::clone(&self.repo), self.tenants.clone(), self.relay_hold);
         // Messages behind this run are left to the workers.
         let Ok(turn) = Arc::clone(&self.relaying).try_acquire_owned() else {
             return;
@@ -150,7 +150,8 @@ impl Api {
         let (input, notifier) = (self.queues.input.queue(), self.queues.notifier.queue());
         tokio::spawn(async move {
             let _turn = turn;
-            if let Err(error) = relay(repo.as_ref(), input.as_ref(), notifier.as_ref(), hold).await {
+            let (input, notifier) = (input.as_ref(), notifier.as_ref());
+            if let Err(error) = relay(repo.as_ref(), input, notifier, &tenants, hold).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "failed to send messages of the outbox"

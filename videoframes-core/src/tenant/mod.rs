@@ -1,0 +1,14 @@
+//! Tenants and priorities of jobs, and the order in which queues serve them.
+
+mod name;
+mod policy;
+mod priority;
+mod rank;
+
+pub use name::{InvalidTenant, Tenant};
+pub use policy::{TenantTerms, Tenants};
+pub use priority::{Priority, UnknownPriority};
+pub use rank::{Share, Weight};
+pub(crate) use rank::{next_rank, virtual_time};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use rank::{ranks, redelivered};

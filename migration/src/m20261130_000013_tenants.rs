@@ -131,11 +131,14 @@ fn indexes() -> [IndexCreateStatement; 8] {
     // Constants rather than parameters: a partial index serves only queries with the same condition.
     let is = |status: &'static str| Expr::col(VideoJobs::Status).eq(Expr::cust(format!("'{status}'")));
     [
+        // SQLite prefers the index on status alone to an index that does not start with status.
         of_jobs(JOB_INDEXES[0])
+            .col(VideoJobs::Status)
             .col(VideoJobs::Tenant)
             .and_where(is("processing"))
             .to_owned(),
         of_jobs(JOB_INDEXES[1])
+            .col(VideoJobs::Status)
             .col(VideoJobs::Tenant)
             .col(VideoJobs::Priority)
             .col(VideoJobs::CreatedAt)
@@ -144,6 +147,7 @@ fn indexes() -> [IndexCreateStatement; 8] {
             .and_where(Expr::col(VideoJobs::ParkedAt).is_not_null())
             .to_owned(),
         of_jobs(JOB_INDEXES[2])
+            .col(VideoJobs::Status)
             .col(VideoJobs::Tenant)
             .col(VideoJobs::Priority)
             .col(VideoJobs::EnqueuedAt)

@@ -65,6 +65,10 @@ impl JobRepoHarness for InMemory {
         Arc::new(MemoryJobRepo::new(self.clock()))
     }
 
+    async fn fresh_with(&self, tenants: Tenants) -> Arc<dyn JobRepo> {
+        Arc::new(MemoryJobRepo::new(self.clock()).with_tenants(tenants))
+    }
+
     async fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -86,7 +86,7 @@ pub(crate) async fn open(config: &Config) -> Result<Connections, Failure> {
     };
     let objects = Objects::new(&config.places.storage, &config.places.s3, aws.as_ref());
     Ok(Connections {
-        repo: Arc::new(SeaOrmJobRepo::new(database.clone())),
+        repo: Arc::new(SeaOrmJobRepo::new(database.clone()).with_tenants(config.tenants.clone())),
         stores: stores(config, &objects, aws.as_ref()),
         aws,
         objects,

@@ -95,14 +95,12 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     let _observer = AbortOnDropHandle::new(tokio::spawn(observer.run()));
     let sweeper = sweeper(&config.processor, workspace, place.objects, queues);
     let sweeper = tokio::spawn(sweeper.run());
-    let until = match args.until_idle {
-        true => Until::Idle,
-        false => Until::Stopped,
-    };
     let protected = stop.child_token();
     let protection = Protection::from_environment()
         .map(|protection| tokio::spawn(protection.run(machine.monitor, protected.clone())));
-    Processor::new(parts, config.processor).run(until, &stop).await;
+    Processor::new(parts, config.processor)
+        .run(until(args), &stop)
+        .await;
     protected.cancel();
     serving.cancel();
     if let Some(protection) = protection {
@@ -116,6 +114,13 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     }
     place.database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn until(args: &RunArgs) -> Until {
+    match args.until_idle {
+        true => Until::Idle,
+        false => Until::Stopped,
+    }
 }
 
 fn sweeper(

@@ -218,6 +218,8 @@ pub struct VideoJob {
     pub tenant: Tenant,
     /// Priority of the job.
     pub priority: Priority,
+    /// Time since which the job waits for the limit of its tenant, without a message to the workers.
+    pub parked_at: Option<UnixMillis>,
 }
 
 impl VideoJob {

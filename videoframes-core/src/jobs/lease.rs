@@ -94,11 +94,12 @@ pub(crate) fn cancelled() -> Outcome {
     ))
 }
 
-/// Returns the time from which a job can be claimed according to its row; `None` for a terminal job.
+/// Returns the time from which a job can be claimed according to its row; `None` for a terminal or parked job.
 ///
 /// The time lies in the future while a job is held or not due.
 pub(crate) fn due_since(job: &VideoJob) -> Option<UnixMillis> {
     match job.status {
+        JobStatus::Pending if job.parked_at.is_some() => None,
         JobStatus::Pending => Some(job.updated_at),
         JobStatus::RetryWait => Some(job.next_attempt_at.unwrap_or(job.updated_at)),
         JobStatus::Processing => Some(job.lease_expires_at.unwrap_or(job.updated_at)),
@@ -189,6 +190,7 @@ mod tests {
             kept_at: None,
             tenant: Tenant::default(),
             priority: Priority::default(),
+            parked_at: None,
         }
     }
 
@@ -337,6 +339,12 @@ mod tests {
             let decision = decided(&job(status), 3);
             assert_eq!(decision == Decision::Terminal, status.is_terminal(), "{status}");
             assert_eq!(due_since(&job(status)).is_none(), status.is_terminal());
+            let parked = VideoJob {
+                parked_at: EARLIER,
+                ..job(status)
+            };
+            let waits = status.is_terminal() || status == JobStatus::Pending;
+            assert_eq!(due_since(&parked).is_none(), waits, "{status}");
         }
     }
 

@@ -211,6 +211,7 @@ impl VideoJob {
             trace: new.trace.clone(),
             tenant: new.tenant.clone(),
             priority: new.priority,
+            parked_at: None,
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Claim {
     Missing,
     /// The revision of the worker stands by. Nothing was changed.
     Standby,
+    /// The tenant of the job has as many jobs in work as its limit allows. The job waits without a message.
+    Parked,
 }
 
 /// The progress of an attempt.
@@ -168,6 +170,8 @@ pub struct Swept {
     pub cancelled: u64,
     /// Number of jobs that were deleted after their retention.
     pub forgotten: u64,
+    /// Number of parked jobs that were enqueued, since their tenant may start further jobs.
+    pub unparked: u64,
 }
 
 impl Swept {
@@ -269,6 +273,12 @@ pub trait JobRepo: Send + Sync + 'static {
     /// - a job whose workers crashed too often, where an expired lease counts as a crash;
     /// - a job that a newer event superseded;
     /// - a job with a request to cancel and without a lease.
+    ///
+    /// A claim that would exceed the limit of the job's tenant parks the job and counts no attempt: see
+    /// [`TenantTerms::max_jobs`](crate::tenant::TenantTerms::max_jobs). A parked job is pending and has no message. Every
+    /// call that ends a lease of a tenant's job writes a message about the parked job of the tenant with the highest
+    /// priority, the oldest first, which is not parked any more. [`JobRepo::sweep`] does the same where a tenant has
+    /// fewer jobs in work than its limit. Jobs with an expired lease do not count.
     ///
     /// An unexpired lease protects its holder from all of this. A claim that neither takes nor ends the job
     /// changes nothing. The claim of a missing job is [`Claim::Missing`].

@@ -92,6 +92,8 @@ pub struct Unfinished {
     pub processing: u64,
     /// Jobs that wait for another attempt.
     pub retry_wait: u64,
+    /// Pending jobs that wait for the limit of their tenant.
+    pub parked: u64,
 }
 
 impl Unfinished {

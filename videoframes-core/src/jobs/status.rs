@@ -36,6 +36,8 @@ pub enum JobEvent {
     Fail,
     /// The worker releases the job unfinished.
     Release,
+    /// A claim would exceed the limit of the tenant.
+    Park,
     /// The job is cancelled.
     Cancel,
     /// An operator requests a retry.
@@ -61,13 +63,14 @@ impl JobStatus {
     /// Returns the state after `event`, or `None` if `event` cannot happen in this state.
     #[must_use]
     pub fn after(self, event: JobEvent) -> Option<Self> {
-        use JobEvent::{Cancel, Claim, Complete, Fail, Release, Retry, RetryLater};
+        use JobEvent::{Cancel, Claim, Complete, Fail, Park, Release, Retry, RetryLater};
         match (self, event) {
             // A job with an expired lease is still in `Processing` when it is claimed.
             (Self::Pending | Self::RetryWait | Self::Processing, Claim) => Some(Self::Processing),
             (Self::Processing, Complete) => Some(Self::Completed),
             (Self::Processing, RetryLater) => Some(Self::RetryWait),
             (Self::Processing, Release) => Some(Self::Pending),
+            (Self::Pending | Self::RetryWait | Self::Processing, Park) => Some(Self::Pending),
             // A waiting job fails when its deadline passes or its workers keep crashing.
             (Self::Pending | Self::RetryWait | Self::Processing, Fail) => Some(Self::Failed),
             (Self::Pending | Self::RetryWait | Self::Processing, Cancel) => Some(Self::Cancelled),
@@ -155,12 +158,21 @@ mod tests {
     fn transitions_follow_the_table() {
         use JobEvent::*;
         use JobStatus::*;
-        let events = [Claim, Complete, RetryLater, Fail, Release, Cancel, Retry];
+        let events = [Claim, Complete, RetryLater, Fail, Release, Park, Cancel, Retry];
         let no = None;
         let table = [
             (
                 Pending,
-                [Some(Processing), no, no, Some(Failed), no, Some(Cancelled), no],
+                [
+                    Some(Processing),
+                    no,
+                    no,
+                    Some(Failed),
+                    no,
+                    Some(Pending),
+                    Some(Cancelled),
+                    no,
+                ],
             ),
             (
                 Processing,
@@ -170,17 +182,27 @@ mod tests {
                     Some(RetryWait),
                     Some(Failed),
                     Some(Pending),
+                    Some(Pending),
                     Some(Cancelled),
                     no,
                 ],
             ),
             (
                 RetryWait,
-                [Some(Processing), no, no, Some(Failed), no, Some(Cancelled), no],
+                [
+                    Some(Processing),
+                    no,
+                    no,
+                    Some(Failed),
+                    no,
+                    Some(Pending),
+                    Some(Cancelled),
+                    no,
+                ],
             ),
-            (Completed, [no; 7]),
-            (Failed, [no, no, no, no, no, no, Some(Pending)]),
-            (Cancelled, [no, no, no, no, no, no, Some(Pending)]),
+            (Completed, [no; 8]),
+            (Failed, [no, no, no, no, no, no, no, Some(Pending)]),
+            (Cancelled, [no, no, no, no, no, no, no, Some(Pending)]),
         ];
         assert_eq!(table.map(|(state, _)| state), JobStatus::ALL);
         for (state, expected) in table {

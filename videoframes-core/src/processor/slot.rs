@@ -364,6 +364,10 @@ impl Slot {
                 self.shared.parts.stand_by();
                 MessageAction::Redeliver(Duration::ZERO)
             }
+            Claim::Parked => {
+                tracing::debug!(job.id = %job, "job waits for the limit of its tenant");
+                MessageAction::Delete
+            }
             Claim::Missing => {
                 tracing::warn!(job.id = %job, "received a message about an unknown or deleted job");
                 MessageAction::Delete

@@ -37,6 +37,9 @@ pub(super) async fn sweep_jobs(parts: &Parts, config: &ProcessorConfig) -> Resul
             telemetry::rescued(reason, count);
         }
     }
+    if swept.unparked > 0 {
+        tracing::info!(count = swept.unparked, "enqueued parked jobs");
+    }
     // The error of a cancelled job is not known here: cancelled on request or superseded.
     for (outcome, error, count) in [
         ("failed", ErrorCode::WorkerCrashLoop, swept.crashed),

@@ -98,6 +98,7 @@ pub(super) fn unfinished(jobs: &Unfinished) {
     ] {
         gauge!("videoframes_jobs_unfinished", "status" => status.as_str()).set(count as f64);
     }
+    gauge!("videoframes_jobs_parked").set(jobs.parked as f64);
 }
 
 pub(super) fn unknown_results(count: u64) {

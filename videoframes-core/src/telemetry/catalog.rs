@@ -78,6 +78,11 @@ pub const METRICS: &[Metric] = &[
     )
     .labels(Labels::Product(&[("status", &["pending", "processing", "retry_wait"])])),
     gauge(
+        "videoframes_jobs_parked",
+        Unit::Count,
+        "Pending jobs that wait for the limit of their tenant. All workers report the same jobs: use max, not sum.",
+    ),
+    gauge(
         "videoframes_results_without_row",
         Unit::Count,
         "Results, younger than the retention, that belong to lost rows or lost retries. Such results are kept. All workers report the same results: use max.",

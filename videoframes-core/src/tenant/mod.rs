@@ -1,10 +1,12 @@
 //! Tenants and priorities of jobs, and the order in which queues serve them.
 
+mod limit;
 mod name;
 mod policy;
 mod priority;
 mod rank;
 
+pub(crate) use limit::free_places;
 pub use name::{InvalidTenant, Tenant};
 pub use policy::{TenantTerms, Tenants};
 pub use priority::{Priority, UnknownPriority};

@@ -13,7 +13,7 @@ use videoframes_core::jobs::{
     Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobFilter, JobId, JobProgress, JobRepo, JobRepoError,
     JobStatus, NewJob, Outcome, SeaOrmJobRepo, Stage, SweepTerms,
 };
-use videoframes_core::tenant::{Priority, Tenant};
+use videoframes_core::tenant::{Priority, Tenant, Tenants};
 use videoframes_core::testing::{JobRepoHarness, job_repo_conformance};
 
 use crate::{OPTIONS, Own};
@@ -39,6 +39,10 @@ struct InDatabase {
 #[async_trait]
 impl JobRepoHarness for InDatabase {
     async fn fresh(&self) -> Arc<dyn JobRepo> {
+        self.fresh_with(Tenants::default()).await
+    }
+
+    async fn fresh_with(&self, tenants: Tenants) -> Arc<dyn JobRepo> {
         for table in ["videoframes_attempts", "video_jobs", "outbox"] {
             let empty = format!("DELETE FROM {table}");
             self.database
@@ -47,7 +51,7 @@ impl JobRepoHarness for InDatabase {
                 .await
                 .unwrap();
         }
-        Arc::new(SeaOrmJobRepo::new(self.database.clone()))
+        Arc::new(SeaOrmJobRepo::new(self.database.clone()).with_tenants(tenants))
     }
 
     async fn advance(&self, by: Duration) {

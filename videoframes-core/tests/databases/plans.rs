@@ -15,7 +15,8 @@ use videoframes_core::database::Database;
 use videoframes_core::jobs::{
     Claim, ClaimTerms, Enqueue, Hold, JobFilter, JobId, JobRepo, JobStatus, NewJob, SeaOrmJobRepo, SweepTerms,
 };
-use videoframes_core::tenant::{Priority, Tenant};
+use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
+use videoframes_core::tenant::{Priority, Share, Tenant, Tenants};
 
 use crate::{OPTIONS, Own};
 
@@ -48,6 +49,12 @@ const SWEEP: SweepTerms = SweepTerms {
     crashes: 3,
     retention: Duration::from_secs(30 * 86400),
     most: 1000,
+};
+
+const TERMS: ClaimTerms = ClaimTerms {
+    lease: Duration::from_secs(60),
+    crashes: 3,
+    revision: None,
 };
 
 #[tokio::test]
@@ -136,6 +143,55 @@ async fn another_program_is_watched() {
             assert_eq!(swept.enqueued, 1000);
         },
     )
+    .await;
+    check_queue(&database).await;
+    check_limits(&database).await;
+}
+
+/// Checks a queue in which many messages wait, many are delayed, and the delay of some has passed.
+async fn check_queue(database: &Database) {
+    let queue = DatabaseQueue::new(database.clone(), "input");
+    let hour = Duration::from_secs(3600);
+    check(database, "a fair queue", async || {
+        for tenant in ["many", "one"] {
+            let share = Share::new(tenant.parse().unwrap(), Priority::Normal);
+            let sent = queue.send(&[Outgoing::new(tenant).share(share)]).await.unwrap();
+            assert!(sent[0].is_ok(), "{sent:?}");
+        }
+        let mut bodies = Vec::new();
+        for _ in 0..4 {
+            let message = queue.receive(1, hour, Duration::ZERO).await.unwrap().remove(0);
+            queue.set_visibility(&message.receipt, hour).await.unwrap();
+            queue.delete(&[message.receipt]).await.unwrap();
+            bodies.push(message.body);
+        }
+        assert!(bodies.contains(&"one".to_owned()), "{bodies:?}");
+    })
+    .await;
+}
+
+/// Checks claims, the end of a job and a sweep of a tenant that has more jobs in work than its limit allows, or fewer.
+async fn check_limits(database: &Database) {
+    let limited = |max_jobs: u32| {
+        let tenants = Tenants::from_json(&format!(r#"{{"default": {{"max_jobs": {max_jobs}}}}}"#)).unwrap();
+        SeaOrmJobRepo::new(database.clone()).with_tenants(tenants)
+    };
+    check(database, "parked jobs", async || {
+        let jobs = [job("parked"), job("waiting"), job("last")];
+        let repo = limited(100);
+        repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+        let claim = repo.claim(jobs[0].id, "worker", &TERMS).await.unwrap();
+        let Claim::Claimed(lease, _) = claim else {
+            panic!("failed to claim the job: {claim:?}");
+        };
+        for id in [jobs[1].id, jobs[2].id] {
+            let claim = limited(1).claim(id, "worker", &TERMS).await.unwrap();
+            assert_eq!(claim, Claim::Parked);
+        }
+        repo.release(&lease).await.unwrap();
+        let swept = repo.sweep(&SWEEP).await.unwrap();
+        assert_eq!(swept.unparked, 1, "the end of the lease enqueued the other");
+    })
     .await;
 }
 
@@ -270,12 +326,18 @@ async fn fill(database: &Database) {
         );
         connection.execute_unprepared(&sql).await.unwrap();
     }
+    // Of 20,000 messages, a quarter is delayed. The delay of a few has passed.
+    let messages = "INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at, receive_count, flow, rank, \
+        ready) SELECT 'input', 'many', '{}', created_at, CASE WHEN n % 4 > 0 THEN created_at WHEN n % 1000 = 0 THEN 1 \
+        ELSE created_at * 2 END, 0, 'many/normal', CASE WHEN n % 4 > 0 THEN n * 80640 ELSE 0 END, n % 4 > 0 FROM (SELECT created_at, ROW_NUMBER() OVER () AS n \
+        FROM video_jobs WHERE status = 'pending') AS s";
+    connection.execute_unprepared(messages).await.unwrap();
     if postgres {
         let name = "SELECT current_database()";
         let name = Statement::from_string(DbBackend::Postgres, name);
         let name = connection.query_one_raw(name).await.unwrap().unwrap();
         let name: String = name.try_get_by_index(0).unwrap();
-        connection.execute_unprepared("ANALYZE video_jobs").await.unwrap();
+        connection.execute_unprepared("ANALYZE").await.unwrap();
         for setting in [
             "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",
@@ -325,7 +387,12 @@ fn reads_a_backlog(line: &str, max: MaxRows) -> bool {
         ]
         .iter()
         .any(|index| line.contains(index));
-    line.contains("Seq Scan on video")
+    let tables = ["video", "queue_messages", "outbox"];
+    tables
+        .iter()
+        .any(|table| line.contains(&format!("Seq Scan on {table}")))
+        || line.contains("SCAN queue_messages")
+        || line.contains("SCAN outbox")
         || line.contains("SCAN videoframes_attempts")
         || actual_rows(line).is_some_and(|rows| rows > max.returned)
         || line.contains("TEMP B-TREE FOR ORDER BY")

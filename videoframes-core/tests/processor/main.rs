@@ -8,6 +8,7 @@ mod outputs;
 mod renditions;
 mod restore;
 mod setup;
+mod tenants;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

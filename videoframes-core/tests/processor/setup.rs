@@ -22,6 +22,7 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{Parts, Processor, ProcessorConfig, Queues, Timing, Until};
 use videoframes_core::queue::{MemoryQueue, Outgoing, Queue};
 use videoframes_core::storage::{IfExists, MemoryStorage, PutOptions, Storage, Stores};
+use videoframes_core::tenant::Tenants;
 use videoframes_core::video::{Described, PacketList, StreamChoice, VideoInfo};
 
 use crate::faulty::{FaultyQueue, FaultyRepo, FaultyStorage};
@@ -71,7 +72,12 @@ impl Setup {
         Self::with(ProcessorConfig::default()).await
     }
 
-    pub(crate) async fn with(mut config: ProcessorConfig) -> Self {
+    pub(crate) async fn with(config: ProcessorConfig) -> Self {
+        Self::with_tenants(config, Tenants::default()).await
+    }
+
+    /// Creates a setup with weights and limits of tenants.
+    pub(crate) async fn with_tenants(mut config: ProcessorConfig, tenants: Tenants) -> Self {
         if config.timing == Timing::default() {
             config.timing = timing();
         }
@@ -85,7 +91,9 @@ impl Setup {
             input: Arc::new(FaultyQueue::new(input)),
             dead_letter_queue,
             notifier: Arc::new(FaultyQueue::new(notifier)),
-            repo: Arc::new(FaultyRepo::new(MemoryJobRepo::new(clock.clone()))),
+            repo: Arc::new(FaultyRepo::new(
+                MemoryJobRepo::new(clock.clone()).with_tenants(tenants),
+            )),
             storage: Arc::new(storage),
             uploads: Arc::new(FaultyStorage::new(MemoryStorage::default())),
             extractions: Arc::default(),

@@ -43,6 +43,12 @@ fn details(job: &VideoJob, now: UnixMillis) -> String {
     if job.priority != Priority::default() {
         lines.push(("priority", job.priority.to_string()));
     }
+    if let Some(since) = job.parked_at {
+        lines.push((
+            "parked",
+            format!("since {since}: the limit of the tenant is reached"),
+        ));
+    }
     if let Some(begun_at) = job.begun_at {
         lines.push(("started", begun_at.to_string()));
     }

@@ -10,11 +10,12 @@ use super::place::{EVERYWHERE, Kind, Place, RESTORE_MARK, wait};
 use super::process::Worker;
 use super::video;
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "video_jobs",
     "videoframes_attempts",
     "outbox",
     "queue_messages",
+    "videoframes_flows",
     "videoframes_restore",
 ];
 

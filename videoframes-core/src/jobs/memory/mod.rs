@@ -1,6 +1,7 @@
 //! Jobs in memory, for tests and small embedded uses.
 
 mod outbox;
+mod parking;
 mod rebuild;
 mod repo;
 mod restore;

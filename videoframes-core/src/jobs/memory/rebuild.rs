@@ -47,6 +47,7 @@ impl State {
             };
             if !row.job.status.is_terminal() {
                 row.enqueued_at = now;
+                row.job.parked_at = None;
                 self.outbox.add(OutboxMessage::to_workers(&row.job, now), now);
                 messages += 1;
             }

@@ -19,6 +19,7 @@ use crate::jobs::{
     RestoreRow, Stage, StageTime, Submitted, SweepTerms, Swept, Unfinished, VideoJob, WorkHash,
 };
 use crate::limits::MAX_STAGES;
+use crate::tenant::Tenants;
 
 /// A [`JobRepo`] in memory, with time from a [`Clock`]. Its jobs are lost when the process ends.
 pub struct MemoryJobRepo {
@@ -33,6 +34,13 @@ impl MemoryJobRepo {
             clock,
             state: Mutex::default(),
         }
+    }
+
+    /// Replaces the limits of tenants.
+    #[must_use]
+    pub fn with_tenants(self, tenants: Tenants) -> Self {
+        self.begin().0.tenants = tenants;
+        self
     }
 
     /// Returns the state for one change, and the time of the change.
@@ -69,8 +77,11 @@ impl JobRepo for MemoryJobRepo {
     async fn claim(&self, id: JobId, owner: &str, terms: &ClaimTerms) -> Result<Claim, JobRepoError> {
         let (mut state, now) = self.begin();
         let generation = state.restore.check(now)?.mark.generation;
-        let facts = state.facts(id, now);
-        let (Some(facts), Some(row)) = (facts, state.rows.get_mut(&id)) else {
+        let Some(facts) = state.facts(id, now) else {
+            return Ok(Claim::Missing);
+        };
+        let places = state.places(&facts.job.tenant, Some(id), now);
+        let Some(row) = state.rows.get_mut(&id) else {
             return Ok(Claim::Missing);
         };
         let job = &mut row.job;
@@ -86,7 +97,14 @@ impl JobRepo for MemoryJobRepo {
                 job.crash_count = crash_count;
                 Claim::Ended(state.conclude(id, &outcome, now)?)
             }
+            Decision::Take { crash_count } if places == Some(0) => {
+                state.park(id, crash_count, now)?;
+                Claim::Parked
+            }
             Decision::Take { crash_count } => {
+                if row.job.parked_at.is_some() {
+                    row.enqueued_at = now;
+                }
                 row.lose_attempt();
                 let job = &mut row.job;
                 job.enter(JobEvent::Claim, now)?;
@@ -147,6 +165,8 @@ impl JobRepo for MemoryJobRepo {
         job.enter(JobEvent::RetryLater, now)?;
         job.next_attempt_at = Some(now.after(delay));
         job.set_error(Some(error));
+        let job = job.clone();
+        state.unpark_after_lease(&job, now);
         Ok(())
     }
 
@@ -160,6 +180,8 @@ impl JobRepo for MemoryJobRepo {
         job.attempts = job.attempts.saturating_sub(1);
         job.next_attempt_at = Some(now.after(delay));
         job.set_error(Some(error));
+        let job = job.clone();
+        state.unpark_after_lease(&job, now);
         Ok(())
     }
 
@@ -171,6 +193,8 @@ impl JobRepo for MemoryJobRepo {
         let job = &mut row.job;
         job.enter(JobEvent::Release, now)?;
         job.attempts = job.attempts.saturating_sub(1);
+        let job = job.clone();
+        state.unpark_after_lease(&job, now);
         Ok(())
     }
 
@@ -303,6 +327,7 @@ impl JobRepo for MemoryJobRepo {
         let mut unfinished = Unfinished::default();
         for row in state.rows.values() {
             unfinished.add(row.job.status, 1);
+            unfinished.parked += u64::from(row.job.parked_at.is_some());
         }
         Ok(unfinished)
     }
@@ -346,6 +371,7 @@ impl JobRepo for MemoryJobRepo {
         let mut swept = Swept::default();
         state.end_all_without_claim(now, terms.crashes, &mut swept)?;
         swept.enqueued = state.enqueue_abandoned(now, terms);
+        swept.unparked = state.unpark_left(u64::from(terms.most), now);
         swept.forgotten = state.delete_expired(now, terms);
         Ok(swept)
     }

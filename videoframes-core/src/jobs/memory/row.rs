@@ -71,6 +71,7 @@ impl VideoJob {
         self.lease_owner = None;
         self.lease_expires_at = None;
         self.next_attempt_at = None;
+        self.parked_at = None;
         self.updated_at = now;
         Ok(())
     }

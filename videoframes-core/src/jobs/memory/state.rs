@@ -8,6 +8,7 @@ use super::row::Row;
 use crate::clock::UnixMillis;
 use crate::jobs::lease::{Decision, JobFacts, decide};
 use crate::jobs::{JobEvent, JobId, JobRepoError, JobStatus, Lease, OutboxMessage, Outcome, VideoJob};
+use crate::tenant::Tenants;
 
 /// All rows and messages of a repository.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) messages: HashMap<String, JobId>,
     pub(super) outbox: Outbox,
     pub(super) restore: Restore,
+    /// Limits of tenants.
+    pub(super) tenants: Tenants,
 }
 
 impl State {
@@ -69,6 +72,7 @@ impl State {
         let row = self.rows.get_mut(&id).ok_or(JobRepoError::LeaseLost)?;
         row.lose_attempt();
         let job = &mut row.job;
+        let was_in_work = job.status == JobStatus::Processing;
         match outcome {
             Outcome::Completed(result, work) => {
                 job.enter(JobEvent::Complete, now)?;
@@ -88,6 +92,9 @@ impl State {
         job.finished_at = Some(now);
         let job = job.clone();
         self.outbox.add(OutboxMessage::notification(&job), now);
+        if was_in_work {
+            self.unpark_after_lease(&job, now);
+        }
         Ok(job)
     }
 

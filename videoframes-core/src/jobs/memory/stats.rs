@@ -17,6 +17,7 @@ impl State {
         let mut failures = BTreeMap::new();
         for job in self.rows.values().map(|row| &row.job) {
             unfinished.add(job.status, 1);
+            unfinished.parked += u64::from(job.parked_at.is_some());
             if let Some(due) = due_since(job).filter(|due| *due <= now) {
                 oldest = Some(oldest.map_or(due, |oldest: UnixMillis| oldest.min(due)));
             }

@@ -7,7 +7,7 @@ use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::finish::End;
 use super::restore::Checked;
-use super::{attempts, row};
+use super::{attempts, parking, row};
 use crate::database::{Database, Session, text};
 use crate::fleet::admits;
 use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
@@ -40,6 +40,13 @@ pub(super) async fn claim(
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {
+            if parking::is_full(checked, &transaction, job).await? {
+                if job.parked_at.is_none() {
+                    parking::park(database, &transaction, job, crash_count).await?;
+                    transaction.commit().await?;
+                }
+                return Ok(Claim::Parked);
+            }
             let params = TakeParams {
                 owner,
                 terms,
@@ -48,11 +55,12 @@ pub(super) async fn claim(
             };
             take(database, &transaction, &facts, &params).await?
         }
-        Decision::End { outcome, crash_count } => Claim::Ended(
-            End::of(job, &outcome, crash_count)
-                .write(database, &transaction)
-                .await?,
-        ),
+        Decision::End { outcome, crash_count } => {
+            let end = End::of(job, &outcome, crash_count);
+            let ended = end.write(database, &transaction).await?;
+            parking::after_lost_lease(checked, &transaction, job).await?;
+            Claim::Ended(ended)
+        }
     };
     transaction.commit().await?;
     Ok(claim)
@@ -90,6 +98,11 @@ async fn take(
         .value(Column::LeaseOwner, text(params.owner))
         .value(Column::LeaseExpiresAt, database.later(params.terms.lease))
         .value(Column::NextAttemptAt, Option::<i64>::None);
+    if job.parked_at.is_some() {
+        change
+            .value(Column::ParkedAt, Option::<i64>::None)
+            .value(Column::EnqueuedAt, database.now());
+    }
     if let Some(lost) = attempts::lost(job) {
         transaction.execute(&lost).await?;
     }

@@ -193,6 +193,7 @@ impl TryFrom<video_job::Model> for VideoJob {
             trace: trace(row.trace_context.as_deref()),
             tenant: Tenant::stored(&row.tenant),
             priority: Priority::stored(row.priority),
+            parked_at: row.parked_at.map(UnixMillis),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::attempts::{self, Ended};
 use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::restore::Checked;
-use super::{outbox, row};
+use super::{outbox, parking, row};
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session, text};
 use crate::jobs::{
@@ -30,6 +30,7 @@ pub(super) async fn finish(
         finished_at: None,
     };
     let job = end.write(&checked.database, &transaction).await?;
+    parking::after_lease(checked, &transaction, &job).await?;
     transaction.commit().await?;
     Ok(job)
 }
@@ -123,6 +124,7 @@ impl<'a> End<'a> {
             .value(Column::NextAttemptAt, Option::<i64>::None)
             .value(Column::ErrorCode, part(|error| &error.code))
             .value(Column::ErrorMessage, part(|error| &error.message))
+            .value(Column::ParkedAt, Option::<i64>::None)
             .value(Column::FinishedAt, finished_at);
         if let Some(crash_count) = crash_count {
             change.value(Column::CrashCount, row::small(crash_count));

@@ -8,7 +8,7 @@ use super::attempts::{self, Ended};
 use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use super::restore::Checked;
-use super::row;
+use super::{parking, row};
 use crate::database::{Database, text};
 use crate::jobs::{AttemptOutcome, JobError, JobProgress, JobRepoError, JobStatus, Lease, Renewal};
 
@@ -92,9 +92,9 @@ async fn give_up(
     let (transaction, _) = checked.begin().await?;
     let at = checked.database.now();
     let history = attempts::end(lease, Ended { outcome, error, at });
-    if attempts::first(&transaction, history, change).await?.is_none() {
-        return Err(JobRepoError::LeaseLost.into());
-    }
+    let changed = attempts::first(&transaction, history, change).await?;
+    let job = row::job(&changed.ok_or(JobRepoError::LeaseLost)?)?;
+    parking::after_lease(checked, &transaction, &job).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod lease;
 mod list;
 mod operator;
 mod outbox;
+mod parking;
 mod read;
 mod rebuild;
 mod repo;

@@ -6,13 +6,15 @@ use sea_orm::sea_query::{Cond, Expr, Func, UpdateStatement};
 use super::call_error::CallError;
 use super::entity::video_job::Column;
 use super::finish::End;
-use super::{outbox, row};
+use super::restore::Checked;
+use super::{outbox, parking, row};
 use crate::database::{Database, Session};
 use crate::jobs::lease::{Decision, JobFacts, cancelled, decide};
 use crate::jobs::restore::Raise;
 use crate::jobs::{Hold, JobEvent, JobId, JobRepoError, JobStatus, OutboxMessage, VideoJob};
 
-pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<VideoJob>, CallError> {
+pub(super) async fn cancel(checked: &Checked, job: JobId) -> Result<Option<VideoJob>, CallError> {
+    let database = &checked.database;
     let transaction = database.begin().await?;
     let Some(facts) = row::lock(database, &transaction, job).await? else {
         return Ok(None);
@@ -30,11 +32,13 @@ pub(super) async fn cancel(database: &Database, job: JobId) -> Result<Option<Vid
             change.value(Column::CancelRequested, true);
             row::apply(&transaction, &change).await?
         }
-        _ => Some(
-            End::of(job, &cancelled(), job.crash_count)
+        _ => {
+            let ended = End::of(job, &cancelled(), job.crash_count)
                 .write(database, &transaction)
-                .await?,
-        ),
+                .await?;
+            parking::after_lost_lease(checked, &transaction, job).await?;
+            Some(ended)
+        }
     };
     transaction.commit().await?;
     Ok(job)
@@ -89,6 +93,7 @@ async fn restart(
         .value(Column::Status, JobStatus::Pending.as_str())
         .value(Column::CancelRequested, false)
         .value(Column::FinishedAt, Option::<i64>::None)
+        .value(Column::ParkedAt, Option::<i64>::None)
         .value(Column::EnqueuedAt, database.now());
     let job = row::apply(transaction, &change).await?;
     if let Some(job) = &job {

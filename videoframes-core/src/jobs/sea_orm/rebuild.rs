@@ -119,6 +119,7 @@ pub(super) async fn enqueue(database: &Database, jobs: &[JobId]) -> Result<u64, 
     let change = Query::update()
         .table(Entity)
         .value(Column::EnqueuedAt, database.now())
+        .value(Column::ParkedAt, Option::<i64>::None)
         .and_where(Column::Id.is_in(jobs.iter().map(|job| job.0)))
         .and_where(Expr::col((Entity, Column::FinishedAt)).is_null())
         .and_where(Expr::exists(announced).not())

@@ -16,6 +16,7 @@ use crate::jobs::{
     Outcome, RefusedMessage, Renewal, RestoreMark, RestoreRow, StageTime, Submitted, SweepTerms, Swept,
     Unfinished, VideoJob, WorkHash,
 };
+use crate::tenant::Tenants;
 
 /// A [`JobRepo`] in a [`Database`] with an up-to-date schema.
 #[derive(Debug, Clone)]
@@ -29,6 +30,13 @@ impl SeaOrmJobRepo {
         Self {
             checked: Checked::new(database),
         }
+    }
+
+    /// Replaces the limits of tenants.
+    #[must_use]
+    pub fn with_tenants(mut self, tenants: Tenants) -> Self {
+        self.checked.tenants = tenants;
+        self
     }
 
     async fn call<T>(
@@ -121,7 +129,7 @@ impl JobRepo for SeaOrmJobRepo {
     }
 
     async fn cancel(&self, job: JobId) -> Result<Option<VideoJob>, JobRepoError> {
-        self.call("cancel the job", operator::cancel(&self.checked.database, job))
+        self.call("cancel the job", operator::cancel(&self.checked, job))
             .await
     }
 

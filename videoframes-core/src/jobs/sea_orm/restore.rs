@@ -14,6 +14,7 @@ use crate::database::{Database, Session};
 use crate::jobs::lease::JobFacts;
 use crate::jobs::restore::{accepted, may_continue};
 use crate::jobs::{JobId, JobRepoError, RestoreMark, RestoreRow};
+use crate::tenant::Tenants;
 
 /// Prefix of the columns of the mark beside those of a job.
 const BESIDE: &str = "restore_";
@@ -22,6 +23,8 @@ const BESIDE: &str = "restore_";
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
     pub(super) database: Database,
+    /// Limits of tenants.
+    pub(super) tenants: Tenants,
     /// The latest mark that this program saw.
     seen: Arc<Mutex<Option<RestoreMark>>>,
 }
@@ -30,6 +33,7 @@ impl Checked {
     pub(super) fn new(database: Database) -> Self {
         Self {
             database,
+            tenants: Tenants::default(),
             seen: Arc::default(),
         }
     }

@@ -51,7 +51,10 @@ fn number(row: &QueryResult, name: &str) -> Result<u64, DbErr> {
 /// [`due_since`](crate::jobs::lease::due_since).
 async fn unfinished_and_wait(database: &Database) -> Result<(Unfinished, Option<Duration>), DbErr> {
     let or_updated = |column| Expr::expr(col(column).if_null(col(Column::UpdatedAt)));
-    let due: Expr = Expr::case(is(JobStatus::Pending), col(Column::UpdatedAt))
+    let is_parked = || is(JobStatus::Pending).and(Column::ParkedAt.is_not_null());
+    // Null for parked jobs, which the minimum ignores.
+    let due: Expr = Expr::case(is_parked(), Option::<i64>::None)
+        .case(is(JobStatus::Pending), col(Column::UpdatedAt))
         .case(is(JobStatus::RetryWait), or_updated(Column::NextAttemptAt))
         .case(is(JobStatus::Processing), or_updated(Column::LeaseExpiresAt))
         .into();
@@ -59,6 +62,7 @@ async fn unfinished_and_wait(database: &Database) -> Result<(Unfinished, Option<
         .expr_as(Expr::val(1_i64).count(), "total")
         .expr_as(count(is(JobStatus::Processing)), "processing")
         .expr_as(count(is(JobStatus::RetryWait)), "retry_wait")
+        .expr_as(count(is_parked()), "parked")
         .expr_as(due.min(), "due")
         .expr_as(database.now(), "now")
         .from(Entity)
@@ -73,6 +77,7 @@ async fn unfinished_and_wait(database: &Database) -> Result<(Unfinished, Option<
         pending: number(&row, "total")?.saturating_sub(processing + retry_wait),
         processing,
         retry_wait,
+        parked: number(&row, "parked")?,
     };
     let due = row.try_get::<Option<i64>>("", "due")?.map(UnixMillis);
     let now = UnixMillis(row.try_get("", "now")?);

@@ -103,42 +103,45 @@ async fn supersede(
     Ok(superseded)
 }
 
+/// Columns of a new job.
+const COLUMNS: [Column; 31] = [
+    Column::Id,
+    Column::IdempotencyKey,
+    Column::PayloadHash,
+    Column::Source,
+    Column::Options,
+    Column::OutputKey,
+    Column::ClientMetadata,
+    Column::Sequencer,
+    Column::Generation,
+    Column::Status,
+    Column::FramesDone,
+    Column::FramesTotal,
+    Column::CancelRequested,
+    Column::LeaseEpoch,
+    Column::TimeLimitMs,
+    Column::DeadlineAt,
+    Column::Attempts,
+    Column::CrashCount,
+    Column::ErrorCode,
+    Column::ErrorMessage,
+    Column::CreatedAt,
+    Column::UpdatedAt,
+    Column::FinishedAt,
+    Column::EnqueuedAt,
+    Column::SourceObject,
+    Column::EventOrder,
+    Column::MessageId,
+    Column::WorkLimitMs,
+    Column::TraceContext,
+    Column::Tenant,
+    Column::Priority,
+];
+
 fn insert(database: &Database, jobs: &[&NewJob], known: &Known) -> InsertStatement {
     let mut insert = Query::insert()
         .into_table(Entity)
-        .columns([
-            Column::Id,
-            Column::IdempotencyKey,
-            Column::PayloadHash,
-            Column::Source,
-            Column::Options,
-            Column::OutputKey,
-            Column::ClientMetadata,
-            Column::Sequencer,
-            Column::Generation,
-            Column::Status,
-            Column::FramesDone,
-            Column::FramesTotal,
-            Column::CancelRequested,
-            Column::LeaseEpoch,
-            Column::TimeLimitMs,
-            Column::DeadlineAt,
-            Column::Attempts,
-            Column::CrashCount,
-            Column::ErrorCode,
-            Column::ErrorMessage,
-            Column::CreatedAt,
-            Column::UpdatedAt,
-            Column::FinishedAt,
-            Column::EnqueuedAt,
-            Column::SourceObject,
-            Column::EventOrder,
-            Column::MessageId,
-            Column::WorkLimitMs,
-            Column::TraceContext,
-            Column::Tenant,
-            Column::Priority,
-        ])
+        .columns(COLUMNS)
         // Conflicts of the idempotency key and of the message.
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .returning_all()

@@ -13,7 +13,7 @@ use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::finish::End;
 use super::restore::Checked;
-use super::{outbox, row};
+use super::{outbox, parking, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
 use crate::jobs::lease::{Decision, Delivery, JobFacts, abandoned_before, decide};
@@ -47,6 +47,7 @@ pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept
     if let Some(first) = unreadable.first() {
         tracing::warn!(job.id = %first, count = unreadable.len(), "skipped unreadable jobs");
     }
+    swept.unparked = parking::unpark_left(checked, u64::from(terms.most)).await?;
     swept.forgotten = batches(terms, |limit| delete_jobs(checked, terms, limit)).await?;
     batches(terms, |limit| delete_sent(database, terms, limit)).await?;
     Ok(swept)

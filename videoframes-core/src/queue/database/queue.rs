@@ -128,7 +128,8 @@ impl DatabaseQueue {
             .from(Entity)
             .cond_where(self.own_messages())
             .and_where(Expr::col(Column::Ready).eq(true))
-            .and_where(Expr::col(Column::VisibleAt).lte(self.database.now()))
+            // The sum keeps planners from an index on the time, which would need a sort of all messages.
+            .and_where(Expr::col(Column::VisibleAt).add(0_i64).lte(self.database.now()))
             .order_by(Column::Rank, Order::Asc)
             .order_by(Column::Seq, Order::Asc)
             .limit(max_messages.clamp(1, MAX_RECEIVE) as u64)

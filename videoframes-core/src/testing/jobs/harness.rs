@@ -11,7 +11,7 @@ use crate::jobs::{
     JobStatus, Lease, NewJob, OutboxDestination, OutboxMessage, Outcome, OutputKind, OutputResult,
     RenditionObject, RenditionResult, RenditionVideo, SweepTerms, Swept, VideoJob, WorkHash,
 };
-use crate::tenant::{Priority, Tenant};
+use crate::tenant::{Priority, Tenant, Tenants};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -38,6 +38,9 @@ pub trait JobRepoHarness: Send + Sync {
     /// Returns a repository without jobs and with an empty outbox. Earlier ones are no longer in use.
     async fn fresh(&self) -> Arc<dyn JobRepo>;
 
+    /// Returns the same with weights and limits of tenants.
+    async fn fresh_with(&self, tenants: Tenants) -> Arc<dyn JobRepo>;
+
     /// Advances the time of the repositories, by up to months.
     async fn advance(&self, by: Duration);
 }
@@ -52,6 +55,15 @@ impl<'a> Subject<'a> {
     pub(super) async fn fresh(harness: &'a dyn JobRepoHarness) -> Self {
         Self {
             repo: harness.fresh().await,
+            harness,
+        }
+    }
+
+    /// Returns a repository with limits of tenants.
+    pub(super) async fn limited(harness: &'a dyn JobRepoHarness, tenants: &str) -> Self {
+        let tenants = Tenants::from_json(tenants).expect("valid terms");
+        Self {
+            repo: harness.fresh_with(tenants).await,
             harness,
         }
     }

@@ -280,6 +280,7 @@ async fn unfinished_jobs_are_counted(harness: &dyn JobRepoHarness) {
         pending,
         processing,
         retry_wait,
+        parked: 0,
     };
     assert_eq!(unfinished().await, of(0, 0, 0));
     let pending = on.submit(new_job("pending")).await;

@@ -9,6 +9,7 @@ mod lease;
 mod list;
 mod operator;
 mod outbox;
+mod parking;
 mod restore;
 mod stats;
 mod submit;

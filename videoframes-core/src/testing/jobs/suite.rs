@@ -2,7 +2,8 @@
 
 use super::harness::JobRepoHarness;
 use super::{
-    attempts, claim, events, finish, lease, list, operator, outbox, restore, stats, submit, sweep, sweep_ends,
+    attempts, claim, events, finish, lease, list, operator, outbox, parking, restore, stats, submit, sweep,
+    sweep_ends,
 };
 
 /// Checks the contract of [`JobRepo`](crate::jobs::JobRepo). Needs a multi-threaded runtime, for real concurrency.
@@ -22,6 +23,7 @@ pub async fn job_repo_conformance(harness: &dyn JobRepoHarness) {
     outbox::check(harness).await;
     sweep::check(harness).await;
     sweep_ends::check(harness).await;
+    parking::check(harness).await;
     // Last: epochs of later claims are high.
     restore::check(harness).await;
 }

@@ -15,6 +15,7 @@ const NOTHING: Swept = Swept {
     crashed: 0,
     cancelled: 0,
     forgotten: 0,
+    unparked: 0,
 };
 const ONE_ENQUEUED: Swept = Swept {
     enqueued: 1,

@@ -8,6 +8,7 @@ use tokio::sync::Barrier;
 
 use super::harness::{QueueHarness, delete, nothing, receive, receive_now, send};
 use crate::queue::{MESSAGE_BYTES, Message, Outgoing, Queue, QueueError};
+use crate::tenant::{Priority, Share};
 
 pub(super) async fn check(harness: &dyn QueueHarness) {
     checks!(
@@ -40,6 +41,8 @@ async fn messages_are_delivered_unchanged(harness: &dyn QueueHarness) {
     let body = "{\"key\": \"Größe 100% + 日本語 🎞\"}\n\t'\\u0000'";
     let message = Outgoing {
         attributes: attributes.clone(),
+        // A queue that is not fair ignores tenant and priority.
+        share: Share::new("Acme-2.eu_west".parse().unwrap_or_default(), Priority::High),
         ..Outgoing::new(body)
     };
     send(&*queue, message).await;

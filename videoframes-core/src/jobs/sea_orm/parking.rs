@@ -1,0 +1,225 @@
+//! Parked jobs: jobs over the limit of their tenant, which wait without a message.
+//!
+//! A parked job is pending, with a time of its last message in the far future: no sweep takes the job for abandoned, also
+//! of an older version. A transaction that counts the jobs in work of a tenant holds a lock on the tenant until its end.
+//! The transaction takes the lock after the lock on the job, and then locks only parked jobs that nobody has locked.
+
+use sea_orm::sea_query::{Cond, Expr, ExprTrait, Func, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryOrder, QueryTrait};
+use uuid::Uuid;
+
+use super::call_error::CallError;
+use super::entity::video_job::{Column, Entity};
+use super::restore::Checked;
+use super::{attempts, outbox, row};
+use crate::database::{Database, Session};
+use crate::digest;
+use crate::jobs::{JobEvent, JobRepoError, JobStatus, OutboxMessage, VideoJob};
+use crate::tenant::{Tenant, free_places};
+
+/// Time of the last message of a parked job.
+const NEVER: i64 = i64::MAX;
+/// First key of the advisory locks of tenants in Postgres ("vft1").
+const LOCKS: i32 = 0x7666_7431;
+/// Maximum number of tenants whose parked jobs one sweep enqueues.
+const TENANTS: usize = 100;
+
+/// Returns the condition for a status as a constant, since the planner does not use partial indexes for parameters.
+fn is(status: JobStatus) -> Expr {
+    Expr::col((Entity, Column::Status)).eq(Expr::cust(format!("'{}'", status.as_str())))
+}
+
+fn parked() -> Cond {
+    Cond::all()
+        .add(is(JobStatus::Pending))
+        .add(Expr::col((Entity, Column::ParkedAt)).is_not_null())
+}
+
+/// Returns whether the tenant of a locked job has no place for the job. Locks the tenant if it has a limit.
+pub(super) async fn is_full(
+    checked: &Checked,
+    transaction: &Session,
+    job: &VideoJob,
+) -> Result<bool, CallError> {
+    let places = places(checked, transaction, &job.tenant, Some(job)).await?;
+    Ok(places == Some(0))
+}
+
+/// Returns how many jobs of the tenant may start, besides `except`; `None` for any number.
+async fn places(
+    checked: &Checked,
+    transaction: &Session,
+    tenant: &Tenant,
+    except: Option<&VideoJob>,
+) -> Result<Option<u64>, CallError> {
+    let Some(max_jobs) = checked.tenants.terms(tenant).max_jobs else {
+        return Ok(None);
+    };
+    lock(transaction, tenant).await?;
+    let mut count = Query::select()
+        .expr_as(Expr::val(1_i64).count(), "in_work")
+        .from(Entity)
+        .and_where(is(JobStatus::Processing))
+        .and_where(Expr::col((Entity, Column::Tenant)).eq(tenant.as_str()))
+        .and_where(Expr::col((Entity, Column::LeaseExpiresAt)).gt(checked.database.now()))
+        .to_owned();
+    if let Some(job) = except {
+        count.and_where(Expr::col((Entity, Column::Id)).ne(job.id.0));
+    }
+    let row = transaction.query_one(&count).await?;
+    let in_work = row.map_or(Ok(0), |row| row.try_get::<i64>("", "in_work"))?;
+    Ok(free_places(Some(max_jobs), in_work.unsigned_abs()))
+}
+
+/// Locks a tenant until the end of the transaction. SQLite has one writer at a time.
+async fn lock(transaction: &Session, tenant: &Tenant) -> Result<(), DbErr> {
+    if transaction.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    // Tenants with the same number only wait for each other.
+    let hash = digest::of_json(&serde_json::json!(tenant));
+    let number = hash.get(..8).and_then(|hash| u32::from_str_radix(hash, 16).ok());
+    let number = number.unwrap_or_default().cast_signed();
+    let lock = Func::cust("pg_advisory_xact_lock").arg(LOCKS).arg(number);
+    transaction
+        .query_all(&Query::select().expr(lock).to_owned())
+        .await?;
+    Ok(())
+}
+
+/// Parks a locked job that can be claimed.
+pub(super) async fn park(
+    database: &Database,
+    transaction: &Session,
+    job: &VideoJob,
+    crash_count: u32,
+) -> Result<(), CallError> {
+    if let Some(lost) = attempts::lost(job) {
+        transaction.execute(&lost).await?;
+    }
+    let mut change = row::change(database, row::unchanged(job, JobEvent::Park));
+    row::clear_lease(&mut change)
+        .value(Column::Status, JobStatus::Pending.as_str())
+        .value(Column::CrashCount, row::small(crash_count))
+        .value(Column::NextAttemptAt, Option::<i64>::None)
+        .value(Column::EnqueuedAt, NEVER)
+        .value(Column::ParkedAt, database.now());
+    // The row is locked: only a bug can make this fail.
+    row::apply(transaction, &change)
+        .await?
+        .ok_or(JobRepoError::LeaseLost)?;
+    Ok(())
+}
+
+/// Enqueues a parked job of the tenant after the lease of a job has ended in this transaction.
+pub(super) async fn after_lease(
+    checked: &Checked,
+    transaction: &Session,
+    job: &VideoJob,
+) -> Result<(), CallError> {
+    if let Some(1..) = places(checked, transaction, &job.tenant, Some(job)).await? {
+        unpark(&checked.database, transaction, &job.tenant, 1).await?;
+    }
+    Ok(())
+}
+
+/// Does the same as [`after_lease`] if a worker had lost its lease of `before`.
+pub(super) async fn after_lost_lease(
+    checked: &Checked,
+    transaction: &Session,
+    before: &VideoJob,
+) -> Result<(), CallError> {
+    match before.status {
+        JobStatus::Processing => after_lease(checked, transaction, before).await,
+        _ => Ok(()),
+    }
+}
+
+/// Enqueues up to `limit` parked jobs of a tenant, and returns their number.
+async fn unpark(
+    database: &Database,
+    transaction: &Session,
+    tenant: &Tenant,
+    limit: u64,
+) -> Result<u64, CallError> {
+    let condition = parked().add(Expr::col((Entity, Column::Tenant)).eq(tenant.as_str()));
+    let first = row::lock_some(database, condition, limit)
+        .order_by_asc(Column::Priority)
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id);
+    let mut messages = Vec::new();
+    for row in transaction.query_all(&first.into_query()).await? {
+        let facts = row::facts(&row)?;
+        messages.push(OutboxMessage::to_workers(&facts.job, facts.now));
+    }
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<Uuid> = messages.iter().map(|message| message.job.0).collect();
+    let update = Query::update()
+        .table(Entity)
+        .value(Column::UpdatedAt, database.now())
+        .value(Column::EnqueuedAt, database.now())
+        .value(Column::ParkedAt, Option::<i64>::None)
+        .and_where(Column::Id.is_in(ids))
+        .to_owned();
+    transaction.execute(&update).await?;
+    outbox::add(database, transaction, &messages).await?;
+    Ok(messages.len() as u64)
+}
+
+/// Enqueues parked jobs of tenants with fewer jobs in work than their limit, at most `most`, and returns their number.
+///
+/// Begins at another tenant in every sweep, so that no tenant waits for all others.
+pub(super) async fn unpark_left(checked: &Checked, most: u64) -> Result<u64, CallError> {
+    let mut unparked = 0;
+    for tenant in tenants(&checked.database).await? {
+        if unparked >= most {
+            break;
+        }
+        let (transaction, _) = checked.begin().await?;
+        let places = places(checked, &transaction, &tenant, None).await?;
+        let limit = std::cmp::min(places.unwrap_or(u64::MAX), most - unparked);
+        if limit > 0 {
+            unparked += unpark(&checked.database, &transaction, &tenant, limit).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(unparked)
+}
+
+/// Returns up to [`TENANTS`] tenants with parked jobs. Every query reads one row of an index.
+async fn tenants(database: &Database) -> Result<Vec<Tenant>, CallError> {
+    let reader = database.reader().await?;
+    let mut found: Vec<String> = Vec::new();
+    let mut condition = Expr::col((Entity, Column::Tenant)).gte(start().to_string());
+    let mut wrapped = false;
+    while found.len() < TENANTS {
+        let next = Query::select()
+            .column((Entity, Column::Tenant))
+            .from(Entity)
+            .cond_where(parked().add(condition))
+            .order_by((Entity, Column::Tenant), sea_orm::sea_query::Order::Asc)
+            .limit(1)
+            .to_owned();
+        let row = reader.query_one(&next).await?;
+        match row.map(|row| row.try_get::<String>("", "tenant")).transpose()? {
+            Some(tenant) if found.contains(&tenant) => break,
+            Some(tenant) => {
+                condition = Expr::col((Entity, Column::Tenant)).gt(tenant.as_str());
+                found.push(tenant);
+            }
+            None if wrapped => break,
+            None => {
+                wrapped = true;
+                condition = Expr::col((Entity, Column::Tenant)).gte("");
+            }
+        }
+    }
+    Ok(found.iter().map(|name| Tenant::stored(name)).collect())
+}
+
+/// Returns a random first character of the name of a tenant.
+fn start() -> char {
+    fastrand::alphanumeric()
+}

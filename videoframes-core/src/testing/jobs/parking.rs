@@ -1,0 +1,242 @@
+//! Parking: jobs over the limit of their tenant wait without a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::harness::{
+    CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, completed, failed, limited, new_job,
+};
+use crate::jobs::{
+    AttemptOutcome, Claim, ErrorCode, JobError, JobId, JobStatus, Lease, NewJob, SweepTerms, Swept,
+};
+use crate::tenant::Priority;
+
+const TWO: &str = r#"{"tenants": {"acme": {"max_jobs": 2}}}"#;
+const ONE: &str = r#"{"default": {"max_jobs": 1}}"#;
+
+pub(super) async fn check(harness: &dyn JobRepoHarness) {
+    a_claim_over_the_limit_parks_the_job(harness).await;
+    every_end_of_a_lease_unparks_a_job(harness).await;
+    parallel_claims_do_not_exceed_the_limit(harness).await;
+    a_parked_job_is_not_abandoned(harness).await;
+    a_parked_job_ends_like_any_waiting_job(harness).await;
+    a_job_of_a_crashed_worker_is_parked(harness).await;
+}
+
+fn of_acme(key: &str, priority: Priority) -> NewJob {
+    NewJob {
+        tenant: "acme".parse().unwrap_or_default(),
+        priority,
+        ..new_job(key)
+    }
+}
+
+async fn submit(on: &Subject<'_>, key: &str) -> JobId {
+    on.submit(of_acme(key, Priority::Normal)).await
+}
+
+async fn park(on: &Subject<'_>, id: JobId) {
+    let claim = on.repo.claim(id, "worker", &CLAIM).await.expect("claiming");
+    assert_eq!(claim, Claim::Parked);
+}
+
+async fn a_claim_over_the_limit_parks_the_job(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, TWO).await;
+    let first = submit(&on, "1").await;
+    let lease = on.claim(first).await;
+    let second = submit(&on, "2").await;
+    on.claim(second).await;
+    let older = submit(&on, "older").await;
+    on.advance(MINUTE).await;
+    let younger = submit(&on, "younger").await;
+    let urgent = on.submit(of_acme("urgent", Priority::High)).await;
+    for id in [younger, urgent, older] {
+        park(&on, id).await;
+        let job = on.get(id).await;
+        assert_eq!(
+            (job.status, job.attempts, job.lease_epoch.get()),
+            (JobStatus::Pending, 0, 0)
+        );
+        assert!(job.parked_at.is_some());
+        park(&on, id).await;
+        assert_eq!(on.get(id).await, job, "a repeated claim changes nothing");
+    }
+    assert_eq!(on.repo.unfinished().await.expect("counting").parked, 3);
+    on.outbox_is_empty("a parked job has no message").await;
+    on.claimed("of another tenant").await;
+
+    on.finish(&lease, &failed()).await;
+    let messages = on.drain().await;
+    let jobs: Vec<JobId> = messages.iter().map(|message| message.job).collect();
+    assert_eq!(
+        jobs,
+        [first, urgent],
+        "the notification, and the job with the highest priority"
+    );
+    assert_eq!(on.get(urgent).await.parked_at, None);
+    // A parked job whose message is redelivered may take the place.
+    let lease = on.claim(younger).await;
+    assert_eq!(on.get(younger).await.parked_at, None);
+    park(&on, urgent).await;
+    for (lease, id) in [(lease, urgent), (on_lease(&on, second).await, older)] {
+        on.finish(&lease, &failed()).await;
+        assert_eq!(on.get(id).await.parked_at, None);
+        on.claim(id).await;
+    }
+}
+
+/// Returns the lease of a job in work.
+async fn on_lease(on: &Subject<'_>, job: JobId) -> Lease {
+    let epoch = on.get(job).await.lease_epoch;
+    Lease { job, epoch }
+}
+
+async fn every_end_of_a_lease_unparks_a_job(harness: &dyn JobRepoHarness) {
+    let error = JobError::new(ErrorCode::SourceUnavailable, "503");
+    for way in 0..6 {
+        let on = Subject::limited(harness, ONE).await;
+        let id = submit(&on, "1").await;
+        let lease = on.claim(id).await;
+        let waiting = submit(&on, "2").await;
+        park(&on, waiting).await;
+        match way {
+            0 => drop(
+                on.repo
+                    .finish(&lease, &completed("results/a.zip"))
+                    .await
+                    .expect("finishing"),
+            ),
+            1 => on.repo.retry_later(&lease, &error, HOUR).await.expect("waiting"),
+            2 => on.repo.defer(&lease, &error, HOUR).await.expect("deferring"),
+            3 => on.repo.release(&lease).await.expect("releasing"),
+            4 => {
+                on.advance(LEASE + MINUTE).await;
+                on.repo.cancel(id).await.expect("cancelling");
+            }
+            _ => {
+                on.advance(LEASE + MINUTE).await;
+                let terms = SweepTerms {
+                    drained: None,
+                    ..super::harness::SWEEP
+                };
+                let swept = on.repo.sweep(&terms).await.expect("sweeping");
+                assert_eq!(
+                    swept,
+                    Swept {
+                        unparked: 1,
+                        ..Swept::default()
+                    },
+                    "the lease is lost"
+                );
+            }
+        }
+        assert_eq!(on.get(waiting).await.parked_at, None, "{way}");
+        let to_workers = on
+            .drain()
+            .await
+            .into_iter()
+            .filter(|message| message.job == waiting);
+        assert_eq!(to_workers.count(), 1, "{way}: one message");
+        on.claim(waiting).await;
+    }
+}
+
+async fn parallel_claims_do_not_exceed_the_limit(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, TWO).await;
+    let mut claims = Vec::new();
+    for n in 0..12 {
+        let id = submit(&on, &n.to_string()).await;
+        let repo = Arc::clone(&on.repo);
+        claims.push(async move { repo.claim(id, &format!("worker/{n}"), &CLAIM).await });
+    }
+    let claims: Vec<_> = claims.into_iter().map(tokio::spawn).collect();
+    let (mut claimed, mut parked) = (0, 0);
+    for claim in claims {
+        match claim.await.expect("a claimant").expect("claiming") {
+            Claim::Claimed(..) => claimed += 1,
+            Claim::Parked => parked += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((claimed, parked), (2, 10));
+}
+
+async fn a_parked_job_is_not_abandoned(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let (id, waiting) = (submit(&on, "1").await, submit(&on, "2").await);
+    let lease = on.claim(id).await;
+    park(&on, waiting).await;
+    for _ in 0..10 {
+        on.advance(LEASE - MINUTE).await;
+        let progress = crate::jobs::JobProgress {
+            stage: crate::jobs::Stage::Extract,
+            frames_done: 0,
+            frames_total: 0,
+        };
+        on.repo.renew(&lease, LEASE, progress).await.expect("renewing");
+        assert_eq!(on.sweep().await, Swept::default());
+    }
+    assert_eq!(on.repo.stats(&[]).await.expect("statistics").oldest_wait, None);
+    // After a restore, its message may be lost.
+    assert_eq!(on.repo.enqueue(&[waiting]).await.expect("enqueuing"), 1);
+    on.enqueued(&[waiting]).await;
+    park(&on, waiting).await;
+    on.finish(&lease, &failed()).await;
+    on.claim(waiting).await;
+}
+
+async fn a_parked_job_ends_like_any_waiting_job(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let id = submit(&on, "in work").await;
+    on.claim(id).await;
+    let unwanted = submit(&on, "unwanted").await;
+    let late = NewJob {
+        tenant: "acme".parse().unwrap_or_default(),
+        ..limited("late", Duration::from_secs(120))
+    };
+    let late = on.submit(late).await;
+    let event = |key: &str, sequencer: &str| NewJob {
+        sequencer: Some(sequencer.to_owned()),
+        ..of_acme(key, Priority::Normal)
+    };
+    let older = on.submit(event("older", "01")).await;
+    for id in [unwanted, late, older] {
+        park(&on, id).await;
+    }
+    on.repo.cancel(unwanted).await.expect("cancelling");
+    let newer = on.submit(event("newer", "02")).await;
+    on.advance(MINUTE * 3).await;
+    on.sweep().await;
+    for (id, code) in [
+        (unwanted, "CANCELLED"),
+        (late, "DEADLINE_EXCEEDED"),
+        (older, "SUPERSEDED"),
+    ] {
+        let job = on.get(id).await;
+        assert_eq!((job.error_code.as_deref(), job.parked_at), (Some(code), None));
+    }
+    on.drain().await;
+    on.repo.retry(unwanted).await.expect("retrying");
+    on.enqueued(&[unwanted]).await;
+    park(&on, unwanted).await;
+    park(&on, newer).await;
+}
+
+async fn a_job_of_a_crashed_worker_is_parked(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let crashed = submit(&on, "crashed").await;
+    on.claim(crashed).await;
+    on.advance(LEASE + MINUTE).await;
+    let other = submit(&on, "other").await;
+    let lease = on.claim(other).await;
+    park(&on, crashed).await;
+    let job = on.get(crashed).await;
+    assert_eq!(
+        (job.status, job.attempts, job.crash_count),
+        (JobStatus::Pending, 1, 1)
+    );
+    let history = on.repo.attempts(crashed).await.expect("the history");
+    assert_eq!(history[0].outcome, Some(AttemptOutcome::Lost));
+    on.finish(&lease, &failed()).await;
+    on.claim(crashed).await;
+}

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn only_steady_growth_is_a_violation() {
-        let flat = samples(|age| (100 << 20) + (age % 50 << 20), |age| 40 + age % 30);
+        let flat = samples(|age| (100 << 20) + ((age % 50) << 20), |age| 40 + age % 30);
         assert_eq!(growth("w", &flat), []);
         assert_eq!(growth("w", &flat[..50]), [], "too short to decide");
         let leaking = samples(|age| (100 << 20) + (age << 20), |_| 40);

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::blocking::blocking;
 use super::child::{ChildGroup, Stdin, for_each_line};
 use super::program::Program;
+use super::sandbox::SandboxMode;
 use super::version::Version;
 use super::watchdog::{Timeout, Watchdog};
 use crate::extract::ExtractError;
@@ -80,7 +81,11 @@ impl Capabilities {
             let version = banner.lines.first().and_then(|line| Version::parse(line));
             let version = version.ok_or_else(|| {
                 let path = self.ffmpeg.path.display();
-                ExtractError::Unsupported(format!("'{path}' does not print its version"))
+                let place = match self.ffmpeg.sandbox_status().mode {
+                    SandboxMode::Off => "",
+                    _ => " in the sandbox",
+                };
+                ExtractError::Unsupported(format!("'{path}' does not print its version{place}"))
             })?;
             version.supported()
         };
@@ -190,7 +195,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::ffmpeg::SandboxMode;
 
     /// Writes a program that logs its arguments, and runs `script`.
     fn program(folder: &Path, script: &str) -> Program {

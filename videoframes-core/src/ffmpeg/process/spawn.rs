@@ -88,11 +88,24 @@ fn confine(command: &mut Command, bounds: Bounds, mut confinement: Option<Confin
         lower(Resource::Core, 0)?;
         lower(Resource::Nofile, CHILD_FILES)?;
         // Last, since the sandbox refuses some calls.
-        confinement.as_mut().map_or(Ok(()), Confinement::apply)
+        confinement.as_mut().map_or(Ok(()), |confinement| {
+            close_inherited_files();
+            confinement.apply()
+        })
     };
     // SAFETY: between fork and exec, the closure only makes async-signal-safe system calls, compares numbers, closes a
     // file, and creates errors from numbers. The closure neither allocates nor locks.
     unsafe { command.pre_exec(confine) };
+}
+
+/// Closes inherited files at exec, except the standard streams: a sandbox does not restrict open files.
+#[allow(unsafe_code)]
+fn close_inherited_files() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call has no pointers, and only sets a flag of files of this process. Kernels before 5.11 refuse it.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
 }
 
 /// Lowers the soft and hard limit of a resource. A limit that is already lower is kept.

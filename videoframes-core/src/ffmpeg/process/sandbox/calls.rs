@@ -68,7 +68,7 @@ impl Filters {
                 refused(Freedom::Files)?,
                 refused(Freedom::Programs)?,
             ],
-            hidden: program(always(HIDDEN), ENOSYS)?,
+            hidden: program(hidden(), ENOSYS)?,
         })
     }
 }
@@ -90,6 +90,13 @@ fn program(mut rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::Back
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()
 }
 
+/// Returns rules for calls that a child should believe to be missing.
+fn hidden() -> Rules {
+    let mut rules = always(HIDDEN);
+    rules.extend(UNKNOWN.map(|call| (call, Vec::new())));
+    rules
+}
+
 /// Returns rules for every use of `calls`.
 fn always(calls: &[c_long]) -> Rules {
     calls.iter().map(|call| (*call, Vec::new())).collect()
@@ -98,25 +105,22 @@ fn always(calls: &[c_long]) -> Rules {
 fn refused(freedom: Freedom) -> Result<Rules, seccompiler::BackendError> {
     let mut rules = always(NETWORK);
     rules.extend(always(PROCESSES));
+    rules.extend(always(IDENTITY));
     rules.extend(always(KERNEL));
     rules.extend(always(IPC));
     rules.extend(always(ATTRIBUTES));
-    // The first argument of prctl is a number of 32 bits, as are the flags of open.
-    rules.insert(
-        SYS_prctl,
-        vec![only(
-            0,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Eq,
-            PR_SET_PDEATHSIG as u64,
-        )?],
-    );
+    // These arguments are numbers of 32 bits, as are the flags of open.
+    let is = |argument, value: u64| only(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value);
+    rules.insert(SYS_prctl, vec![is(0, PR_SET_PDEATHSIG as u64)?]);
+    let commands = OWNERS.iter().map(|command| is(1, *command));
+    rules.insert(SYS_fcntl, commands.collect::<Result<_, _>>()?);
+    let requests = TERMINALS_AND_OWNERS.iter().map(|request| is(1, *request));
+    rules.insert(SYS_ioctl, requests.collect::<Result<_, _>>()?);
     // Limits of other processes.
-    rules.insert(
-        SYS_prlimit64,
-        vec![only(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?],
-    );
+    let mut limits = vec![only(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?];
     if freedom < Freedom::Programs {
+        // New limits: a process with privileges can raise its own.
+        limits.push(only(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?);
         rules.extend(always(FORKS));
         // A process without this flag is not a thread.
         let thread = CLONE_THREAD as u64;
@@ -130,6 +134,7 @@ fn refused(freedom: Freedom) -> Result<Rules, seccompiler::BackendError> {
             )?],
         );
     }
+    rules.insert(SYS_prlimit64, limits);
     if freedom == Freedom::Pipes {
         rules.extend(always(FILES));
         rules.insert(SYS_openat, writes(2)?);
@@ -191,6 +196,23 @@ const X32_ONLY: &[c_long] = &[
 /// Calls whose arguments are in memory, which a filter cannot read.
 const HIDDEN: &[c_long] = &[SYS_clone3, SYS_openat2];
 
+/// Calls that are newer than these lists, of which the first changes extended attributes. All architectures number them alike.
+const UNKNOWN: std::ops::RangeInclusive<c_long> = SETXATTRAT..=600;
+const STATMOUNT: c_long = 457;
+const LISTMOUNT: c_long = 458;
+const SETXATTRAT: c_long = 463;
+
+/// Commands of fcntl that direct signals to another process: F_SETOWN, F_SETSIG and F_SETOWN_EX.
+const OWNERS: &[u64] = &[8, 10, 15];
+
+/// Requests that put characters into a terminal, or direct signals to another process.
+const TERMINALS_AND_OWNERS: &[u64] = &[
+    0x5412, // TIOCSTI
+    0x541c, // TIOCLINUX
+    0x8901, // FIOSETOWN
+    0x8902, // SIOCSPGRP
+];
+
 const NETWORK: &[c_long] = &[
     SYS_socket,
     SYS_socketpair,
@@ -226,6 +248,29 @@ const PROCESSES: &[c_long] = &[
     SYS_setsid,
     SYS_setpgid,
     SYS_execveat,
+    SYS_setpriority,
+    SYS_ioprio_set,
+    SYS_sched_setaffinity,
+    SYS_sched_setattr,
+    SYS_sched_setparam,
+    SYS_sched_setscheduler,
+    SYS_migrate_pages,
+    SYS_move_pages,
+    SYS_process_mrelease,
+];
+
+/// Other users and privileges. A change of the user also ends the signal at the death of the parent.
+const IDENTITY: &[c_long] = &[
+    SYS_setuid,
+    SYS_setgid,
+    SYS_setreuid,
+    SYS_setregid,
+    SYS_setresuid,
+    SYS_setresgid,
+    SYS_setfsuid,
+    SYS_setfsgid,
+    SYS_setgroups,
+    SYS_capset,
 ];
 
 /// Services of the kernel that no decoder needs.
@@ -245,6 +290,7 @@ const KERNEL: &[c_long] = &[
     SYS_fsopen,
     SYS_fspick,
     SYS_init_module,
+    SYS_inotify_add_watch,
     SYS_io_setup,
     SYS_io_submit,
     SYS_io_uring_enter,
@@ -252,6 +298,7 @@ const KERNEL: &[c_long] = &[
     SYS_io_uring_setup,
     SYS_kexec_load,
     SYS_keyctl,
+    LISTMOUNT,
     SYS_lookup_dcookie,
     SYS_mount,
     SYS_mount_setattr,
@@ -269,6 +316,7 @@ const KERNEL: &[c_long] = &[
     SYS_sethostname,
     SYS_setns,
     SYS_settimeofday,
+    STATMOUNT,
     SYS_swapoff,
     SYS_swapon,
     SYS_syslog,
@@ -288,12 +336,24 @@ const KERNEL: &[c_long] = &[
 const IPC: &[c_long] = &[
     SYS_memfd_create,
     SYS_memfd_secret,
+    SYS_mq_getsetattr,
+    SYS_mq_notify,
     SYS_mq_open,
+    SYS_mq_timedreceive,
+    SYS_mq_timedsend,
     SYS_mq_unlink,
+    SYS_msgctl,
     SYS_msgget,
+    SYS_msgrcv,
+    SYS_msgsnd,
+    SYS_semctl,
     SYS_semget,
-    SYS_shmget,
+    SYS_semop,
+    SYS_semtimedop,
     SYS_shmat,
+    SYS_shmctl,
+    SYS_shmdt,
+    SYS_shmget,
     SYS_vmsplice,
 ];
 
@@ -326,8 +386,10 @@ const ATTRIBUTES: &[c_long] = &[
     SYS_futimesat,
 ];
 
-/// New processes. Threads are made by clone.
+/// New processes, and higher limits. Threads are made by clone.
 const FORKS: &[c_long] = &[
+    #[cfg(not(target_arch = "riscv64"))]
+    SYS_setrlimit,
     #[cfg(target_arch = "x86_64")]
     SYS_fork,
     #[cfg(target_arch = "x86_64")]

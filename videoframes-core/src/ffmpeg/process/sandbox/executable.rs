@@ -9,11 +9,21 @@ use std::path::{Path, PathBuf};
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::read::{ReadCache, ReadRef};
+use rustix::fs::Access;
 
 /// Maximum length of the first line of a script, as in Linux.
 const FIRST_LINE: u64 = 256;
 /// Maximum number of interpreters of a script, as in Linux.
 const INTERPRETERS: usize = 5;
+/// Folders that are searched without a `PATH`, as by the C library.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// The usual loaders, for a program that cannot be read.
+const LOADERS: [&str; 4] = [
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/ld-linux-aarch64.so.1",
+    "/lib/ld-musl-x86_64.so.1",
+    "/lib/ld-musl-aarch64.so.1",
+];
 /// Maximum length of the name of an interpreter or of a list of folders with libraries.
 const NAME: u64 = 4096;
 
@@ -38,7 +48,19 @@ impl Executable {
         let mut next = Some(search(path)?);
         for _ in 0..INTERPRETERS {
             let Some(path) = next else { break };
-            let mut file = File::open(&path)?;
+            // To open a pipe would wait for a writer.
+            if !path.metadata()?.is_file() {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            let mut file = match File::open(&path) {
+                // A program may be executable and not readable.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    executable.files.extend(LOADERS.iter().map(PathBuf::from));
+                    executable.files.push(path);
+                    break;
+                }
+                opened => opened?,
+            };
             let mut line = Vec::new();
             Read::by_ref(&mut file).take(FIRST_LINE).read_to_end(&mut line)?;
             next = match interpreter(&line) {
@@ -50,9 +72,14 @@ impl Executable {
                     }
                     Some(PathBuf::from(found.path))
                 }
-                None => {
+                None if line.starts_with(&elf::ELFMAG) => {
                     executable.add_needs(file, &path);
                     None
+                }
+                // Shells and the standard library run such a file with the shell of the system.
+                None => {
+                    executable.is_script = true;
+                    Some(PathBuf::from("/bin/sh"))
                 }
             };
             executable.files.push(path);
@@ -84,10 +111,10 @@ fn search(program: &Path) -> io::Result<PathBuf> {
     if program.as_os_str().as_bytes().contains(&b'/') {
         return Ok(program.to_owned());
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     std::env::split_paths(&folders)
         .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+        .find(|path| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok())
         .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 

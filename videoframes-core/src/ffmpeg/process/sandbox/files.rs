@@ -1,6 +1,7 @@
 //! Files that a child may use, by Landlock.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, Ruleset,
@@ -15,7 +16,7 @@ use super::executable::Executable;
 const VERSION: ABI = ABI::V6;
 
 /// Libraries, and facts about the machine that libraries read.
-const SYSTEM: [&str; 19] = [
+const SYSTEM: [&str; 21] = [
     "/lib",
     "/lib32",
     "/lib64",
@@ -26,6 +27,8 @@ const SYSTEM: [&str; 19] = [
     "/usr/local/lib64",
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
+    "/etc/ld-musl-x86_64.path",
+    "/etc/ld-musl-aarch64.path",
     "/dev/null",
     "/dev/random",
     "/dev/urandom",
@@ -82,12 +85,29 @@ fn rules(
     Ok(rules)
 }
 
+/// Folders with libraries that the loader is configured to search, below the default folder of such files.
+static CONFIGURED: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+    let files = std::fs::read_dir("/etc/ld.so.conf.d")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    let folders = texts.flat_map(|text| {
+        text.lines()
+            .map(|line| PathBuf::from(line.trim()))
+            .collect::<Vec<_>>()
+    });
+    folders.filter(|folder| folder.is_absolute()).collect()
+});
+
 /// Returns the folders with libraries of a program, except those of the system.
 fn libraries(executable: &Executable) -> Vec<PathBuf> {
     let mut folders = executable.libraries.clone();
     let variable = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
     // An empty entry is the current folder, which may have other files.
-    folders.extend(std::env::split_paths(&variable).filter(|folder| folder.is_absolute()));
+    let named = std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty());
+    folders.extend(named.filter_map(|folder| std::path::absolute(folder).ok()));
+    folders.extend(CONFIGURED.iter().cloned());
     for store in STORES {
         let program = executable.files.iter().find_map(|file| {
             let file = file.canonicalize().ok()?;

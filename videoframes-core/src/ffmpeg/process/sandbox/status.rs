@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::SandboxMode;
 
+/// First version of Landlock that also restricts the truncation of files.
+const COMPLETE: u32 = 3;
+
 /// The sandbox of ffmpeg and ffprobe on this system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,15 +23,20 @@ impl SandboxStatus {
     /// Returns whether children run in every part of the sandbox.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.mode != SandboxMode::Off && self.landlock.is_ok() && self.seccomp.is_ok()
+        self.mode != SandboxMode::Off && self.missing().is_none()
     }
 
     /// Returns the reasons why parts of the sandbox are unavailable, or `None` if all are available.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
-        let landlock = self.landlock.as_ref().err();
-        let seccomp = self.seccomp.as_ref().err();
-        let reasons: Vec<&str> = landlock.into_iter().chain(seccomp).map(String::as_str).collect();
+        let landlock = match &self.landlock {
+            Err(reason) => Some(reason.clone()),
+            Ok(version) if *version < COMPLETE => Some(format!(
+                "Landlock {version} of this kernel is too old ({COMPLETE} is required)"
+            )),
+            Ok(_) => None,
+        };
+        let reasons: Vec<String> = landlock.into_iter().chain(self.seccomp.clone().err()).collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 }
@@ -78,6 +86,7 @@ mod tests {
                 "resource limits only",
                 false,
             ),
+            (SandboxMode::Auto, Ok(2), Ok(()), "Landlock 2, seccomp", false),
             (SandboxMode::Off, Ok(6), Ok(()), "off", false),
         ] {
             let status = SandboxStatus {

@@ -196,7 +196,7 @@ async fn a_script_may_start_programs_by_default() {
         return;
     }
     let place = Place::new("/usr/bin/python3", &[]);
-    let expected = ["fork", "start", "shell", "spawn"];
+    let expected = ["limit", "fork", "start", "shell", "spawn"];
     assert_eq!(place.escapes(SandboxMode::Auto).await, expected);
 }
 

@@ -85,15 +85,17 @@ impl ChildGroup {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // Before the sandbox, which permits only files that exist.
+        if program.sandbox.is_on() {
+            let created = access.create_outputs();
+            created.map_err(|error| {
+                ExtractError::DecoderFailed(format!("failed to create an output: {error}"))
+            })?;
+        }
         let spawned = program
             .sandbox
             .confinement(&program.path, access)
-            .and_then(|confinement| {
-                if confinement.is_some() {
-                    access.create_outputs()?;
-                }
-                spawn(command, program.bounds, confinement)
-            });
+            .and_then(|confinement| spawn(command, program.bounds, confinement));
         let child = spawned.map_err(|source| {
             let program = program.path.to_string_lossy().into_owned();
             match source.kind() {

@@ -58,6 +58,11 @@ impl Sandbox {
         }
     }
 
+    /// Returns whether children run in a sandbox, if the system offers one.
+    pub(crate) fn is_on(&self) -> bool {
+        self.mode != SandboxMode::Off
+    }
+
     pub(crate) fn status(&self) -> SandboxStatus {
         let Support { landlock, seccomp } = SUPPORT.clone();
         SandboxStatus {
@@ -72,7 +77,7 @@ impl Sandbox {
     /// # Errors
     /// Fails if a required part is unavailable, or if the program cannot be read.
     pub(crate) fn confinement(&self, program: &Path, access: &Access) -> io::Result<Option<Confinement>> {
-        if self.mode == SandboxMode::Off {
+        if !self.is_on() {
             return Ok(None);
         }
         if let Some(missing) = self.status().missing() {

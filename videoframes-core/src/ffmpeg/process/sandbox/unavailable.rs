@@ -19,6 +19,11 @@ impl Sandbox {
         Self { mode }
     }
 
+    /// Returns whether children run in a sandbox, if the system offers one.
+    pub(crate) fn is_on(&self) -> bool {
+        self.mode != SandboxMode::Off
+    }
+
     pub(crate) fn status(&self) -> SandboxStatus {
         let unavailable = || "this system has no sandbox for child processes".to_owned();
         SandboxStatus {

@@ -14,7 +14,7 @@ use super::HttpError;
 pub struct HttpUrl(Url);
 
 impl HttpUrl {
-    /// Returns the last component of the path, decoded; the host if the path is empty.
+    /// Returns the last component of the path, decoded; the host if the path is empty, and `video` if the host has no name.
     pub fn name(&self) -> String {
         let last = self
             .0
@@ -26,7 +26,11 @@ impl HttpUrl {
         let clean = decoded.replace(|c: char| c.is_control() && c != '\0', "_");
         let name = clean.rsplit(['/', '\\', '\0']).next().unwrap_or_default();
         match name {
-            "" | "." | ".." => self.host().to_owned(),
+            // A host may consist of dots only.
+            "" | "." | ".." => match self.host().trim_matches('.') {
+                "" => "video".to_owned(),
+                _ => self.host().to_owned(),
+            },
             name => name.to_owned(),
         }
     }
@@ -125,6 +129,7 @@ mod tests {
             ("http://h/100%", "100%"),
             ("http://h", "h"),
             ("http://h/a/", "h"),
+            ("https:/..", "video"),
         ] {
             assert_eq!(url(address).name(), name, "{address}");
         }

@@ -1,7 +1,7 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check chaos bench simulate image image-test install uninstall stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check chaos bench fuzz simulate image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ stack-down: ## stop the servers of make stack
 
 bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
+
+fuzz: ## run each fuzz target for 30 seconds
+	@scripts/fuzz
 
 simulate: ## simulate the job protocol with random faults for a minute
 	@scripts/simulate --minutes 1

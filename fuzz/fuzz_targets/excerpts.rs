@@ -17,10 +17,16 @@ fn read(file: &[u8], outline: &Outline, window: Window, step: usize) -> Option<(
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&[step, until], file)) = data.split_first_chunk() else { return };
+    let Some((&[step, until], file)) = data.split_first_chunk() else {
+        return;
+    };
     if let Ok(Some(program)) = Program::find(file) {
         let found = program.scan(file, 0).unwrap_or_default();
-        assert!(found.windows(2).all(|pair| pair[0].position + 188 <= pair[1].position));
+        assert!(
+            found
+                .windows(2)
+                .all(|pair| pair[0].position + 188 <= pair[1].position)
+        );
         assert!(found.iter().all(|pes| (0..1 << 33).contains(&pes.pts)));
     }
     let length = file.len() as u64;

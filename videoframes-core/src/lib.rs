@@ -83,6 +83,9 @@ pub mod extract;
 pub mod ffmpeg;
 #[cfg(feature = "jobs")]
 pub mod fleet;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "jobs")]
 pub mod jobs;
 pub mod limits;

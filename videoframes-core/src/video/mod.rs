@@ -6,7 +6,10 @@ mod ebml;
 pub mod excerpt;
 mod index;
 mod mp4;
+#[cfg(not(fuzzing))]
 mod mpegts;
+#[cfg(fuzzing)]
+pub(crate) mod mpegts;
 #[doc(hidden)] // public for the fuzz target only
 pub mod nal;
 #[doc(hidden)] // public for the fuzz target only

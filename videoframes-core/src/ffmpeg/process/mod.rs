@@ -10,7 +10,10 @@ pub(crate) mod invocation;
 mod ivf;
 pub(crate) mod left_out;
 pub(crate) mod limit;
+#[cfg(not(fuzzing))]
 mod log;
+#[cfg(fuzzing)]
+pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod program;

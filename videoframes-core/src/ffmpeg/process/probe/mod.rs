@@ -7,4 +7,6 @@ mod refusal;
 
 pub(crate) use self::describe::describe;
 pub(crate) use self::ffprobe::Ffprobe;
+#[cfg(fuzzing)]
+pub(crate) use self::packets::read_listing;
 pub(crate) use self::packets::{Packets, begins_with_keyframe, packets};

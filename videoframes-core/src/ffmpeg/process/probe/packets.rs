@@ -101,6 +101,21 @@ impl Listing {
     }
 }
 
+/// Reads a list of packets and the description of its container.
+#[cfg(fuzzing)]
+pub(crate) fn read_listing(text: &str) {
+    let mut listing = Listing::default();
+    text.lines().for_each(|line| listing.line(line));
+    let Some(described) = listing
+        .document()
+        .and_then(|document| described(document, None, &[]).ok())
+    else {
+        return;
+    };
+    let reader = listing.streams.remove(&described.video.stream);
+    reader.unwrap_or_default().finish(described);
+}
+
 /// Collects packets of a stream in decode order.
 #[derive(Debug, Default)]
 struct PacketReader {

@@ -44,6 +44,13 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // A parked job has no message. Older workers find the job by this time, and write a message.
+        let found = Query::update()
+            .table(VideoJobs::Table)
+            .value(VideoJobs::EnqueuedAt, Expr::col(VideoJobs::UpdatedAt))
+            .and_where(Expr::col(VideoJobs::ParkedAt).is_not_null())
+            .to_owned();
+        manager.execute(found).await?;
         let flows = Table::drop().table(Flows::Table).to_owned();
         manager.drop_table(flows).await?;
         // SQLite does not drop an indexed column.
@@ -186,6 +193,7 @@ enum VideoJobs {
     Status,
     CreatedAt,
     EnqueuedAt,
+    UpdatedAt,
     /// Tenant of the job; empty without a name.
     Tenant,
     /// Priority of the job: 0 is high, 1 normal, 2 low.

@@ -4,6 +4,8 @@
 //! of an older version. A transaction that counts the jobs in work of a tenant holds a lock on the tenant until its end.
 //! The transaction takes the lock after the lock on the job, and then locks only parked jobs that nobody has locked.
 
+use std::sync::PoisonError;
+
 use sea_orm::sea_query::{Cond, Expr, ExprTrait, Func, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryOrder, QueryTrait};
 use uuid::Uuid;
@@ -21,6 +23,8 @@ use crate::tenant::{Tenant, free_places};
 const NEVER: i64 = i64::MAX;
 /// First key of the advisory locks of tenants in Postgres ("vft1").
 const LOCKS: i32 = 0x7666_7431;
+/// Number of unreadable rows before a readable one that [`unpark`] skips.
+const UNREADABLE: u64 = 10;
 /// Maximum number of tenants whose parked jobs one sweep enqueues.
 const TENANTS: usize = 100;
 
@@ -143,14 +147,23 @@ async fn unpark(
     limit: u64,
 ) -> Result<u64, CallError> {
     let condition = parked().add(Expr::col((Entity, Column::Tenant)).eq(tenant.as_str()));
-    let first = row::lock_some(database, condition, limit)
+    let first = row::lock_some(database, condition, limit.saturating_add(UNREADABLE))
         .order_by_asc(Column::Priority)
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::Id);
     let mut messages = Vec::new();
     for row in transaction.query_all(&first.into_query()).await? {
-        let facts = row::facts(&row)?;
-        messages.push(OutboxMessage::to_workers(&facts.job, facts.now));
+        if messages.len() as u64 == limit {
+            break;
+        }
+        match row::facts(&row) {
+            Ok(facts) => messages.push(OutboxMessage::to_workers(&facts.job, facts.now)),
+            // A newer version may have written the row. The row must not keep other jobs from their end.
+            Err(error) => {
+                let id: Option<Uuid> = row.try_get("", "id").ok();
+                tracing::warn!(job.id = ?id, %error, "skipped unreadable parked job");
+            }
+        }
     }
     if messages.is_empty() {
         return Ok(0);
@@ -170,13 +183,19 @@ async fn unpark(
 
 /// Enqueues parked jobs of tenants with fewer jobs in work than their limit, at most `most`, and returns their number.
 ///
-/// Begins at another tenant in every sweep, so that no tenant waits for all others.
+/// Continues after the last tenant of the previous sweep, so that all tenants have their turn.
 pub(super) async fn unpark_left(checked: &Checked, most: u64) -> Result<u64, CallError> {
     let mut unparked = 0;
-    for tenant in tenants(&checked.database).await? {
+    for tenant in tenants(checked).await? {
         if unparked >= most {
             break;
         }
+        tenant.as_str().clone_into(
+            &mut checked
+                .last_unparked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         let (transaction, _) = checked.begin().await?;
         let places = places(checked, &transaction, &tenant, None).await?;
         let limit = std::cmp::min(places.unwrap_or(u64::MAX), most - unparked);
@@ -188,11 +207,16 @@ pub(super) async fn unpark_left(checked: &Checked, most: u64) -> Result<u64, Cal
     Ok(unparked)
 }
 
-/// Returns up to [`TENANTS`] tenants with parked jobs. Every query reads one row of an index.
-async fn tenants(database: &Database) -> Result<Vec<Tenant>, CallError> {
-    let reader = database.reader().await?;
+/// Returns up to [`TENANTS`] tenants with parked jobs, those after the last one first. Every query reads one row of an index.
+async fn tenants(checked: &Checked) -> Result<Vec<Tenant>, CallError> {
+    let last = checked
+        .last_unparked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let reader = checked.database.reader().await?;
     let mut found: Vec<String> = Vec::new();
-    let mut condition = Expr::col((Entity, Column::Tenant)).gte(start().to_string());
+    let mut condition = Expr::col((Entity, Column::Tenant)).gt(last);
     let mut wrapped = false;
     while found.len() < TENANTS {
         let next = Query::select()
@@ -217,9 +241,4 @@ async fn tenants(database: &Database) -> Result<Vec<Tenant>, CallError> {
         }
     }
     Ok(found.iter().map(|name| Tenant::stored(name)).collect())
-}
-
-/// Returns a random first character of the name of a tenant.
-fn start() -> char {
-    fastrand::alphanumeric()
 }

@@ -25,6 +25,8 @@ pub(super) struct Checked {
     pub(super) database: Database,
     /// Limits of tenants.
     pub(super) tenants: Tenants,
+    /// The last tenant whose parked jobs a sweep examined.
+    pub(super) last_unparked: Arc<Mutex<String>>,
     /// The latest mark that this program saw.
     seen: Arc<Mutex<Option<RestoreMark>>>,
 }
@@ -34,6 +36,7 @@ impl Checked {
         Self {
             database,
             tenants: Tenants::default(),
+            last_unparked: Arc::default(),
             seen: Arc::default(),
         }
     }

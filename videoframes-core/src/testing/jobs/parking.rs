@@ -7,12 +7,19 @@ use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, completed, failed, limited, new_job,
 };
 use crate::jobs::{
-    AttemptOutcome, Claim, ErrorCode, JobError, JobId, JobStatus, Lease, NewJob, SweepTerms, Swept,
+    AttemptOutcome, Claim, ErrorCode, JobError, JobId, JobProgress, JobStatus, Lease, NewJob, Stage,
+    SweepTerms, Swept,
 };
 use crate::tenant::Priority;
 
 const TWO: &str = r#"{"tenants": {"acme": {"max_jobs": 2}}}"#;
 const ONE: &str = r#"{"default": {"max_jobs": 1}}"#;
+
+const PROGRESS: JobProgress = JobProgress {
+    stage: Stage::Extract,
+    frames_done: 0,
+    frames_total: 0,
+};
 
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_claim_over_the_limit_parks_the_job(harness).await;
@@ -21,6 +28,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_parked_job_is_not_abandoned(harness).await;
     a_parked_job_ends_like_any_waiting_job(harness).await;
     a_job_of_a_crashed_worker_is_parked(harness).await;
+    sweeps_reach_every_tenant(harness).await;
 }
 
 fn of_acme(key: &str, priority: Priority) -> NewJob {
@@ -168,12 +176,7 @@ async fn a_parked_job_is_not_abandoned(harness: &dyn JobRepoHarness) {
     park(&on, waiting).await;
     for _ in 0..10 {
         on.advance(LEASE - MINUTE).await;
-        let progress = crate::jobs::JobProgress {
-            stage: crate::jobs::Stage::Extract,
-            frames_done: 0,
-            frames_total: 0,
-        };
-        on.repo.renew(&lease, LEASE, progress).await.expect("renewing");
+        on.repo.renew(&lease, LEASE, PROGRESS).await.expect("renewing");
         assert_eq!(on.sweep().await, Swept::default());
     }
     assert_eq!(on.repo.stats(&[]).await.expect("statistics").oldest_wait, None);
@@ -239,4 +242,27 @@ async fn a_job_of_a_crashed_worker_is_parked(harness: &dyn JobRepoHarness) {
     assert_eq!(history[0].outcome, Some(AttemptOutcome::Lost));
     on.finish(&lease, &failed()).await;
     on.claim(crashed).await;
+}
+
+/// A sweep examines a limited number of tenants, and most of them have no place.
+async fn sweeps_reach_every_tenant(harness: &dyn JobRepoHarness) {
+    const TENANTS: usize = 102;
+    let on = Subject::limited(harness, ONE).await;
+    for n in 0..TENANTS {
+        let of_tenant = |key: &str| NewJob {
+            tenant: format!("tenant-{n:03}").parse().unwrap_or_default(),
+            ..new_job(&format!("{key} {n}"))
+        };
+        let id = on.submit(of_tenant("in work")).await;
+        let lease = on.claim(id).await;
+        let waiting = on.submit(of_tenant("waiting")).await;
+        park(&on, waiting).await;
+        // The worker of the last tenant crashes.
+        if n + 1 < TENANTS {
+            on.repo.renew(&lease, HOUR, PROGRESS).await.expect("renewing");
+        }
+    }
+    on.advance(LEASE + MINUTE).await;
+    let unparked = [on.sweep().await.unparked, on.sweep().await.unparked];
+    assert_eq!(unparked.iter().sum::<u64>(), 1, "{unparked:?}");
 }

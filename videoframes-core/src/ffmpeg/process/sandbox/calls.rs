@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use libc::{c_long, *};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch,
+    TargetArch, sock_filter,
 };
 
 /// What a child may do in addition to decoding.
@@ -24,78 +24,74 @@ pub(super) enum Freedom {
     Programs,
 }
 
-/// The filters of a child, or the reason why there are none.
-pub(super) struct Filters {
-    /// Refuses calls. One filter for each freedom.
-    refused: [BpfProgram; 3],
-    /// Hides calls, so that the C library uses older ones whose arguments can be examined.
-    hidden: BpfProgram,
-}
+/// A filter, or the reason why there is none for this processor.
+type Filter = LazyLock<Result<BpfProgram, String>>;
 
-static FILTERS: LazyLock<Result<Filters, String>> =
-    LazyLock::new(|| Filters::new().map_err(|error| error.to_string()));
+/// Refuses calls. One filter for each freedom, in the order of [`Freedom`].
+static REFUSED: [Filter; 3] = [
+    LazyLock::new(|| refuse(Freedom::Pipes)),
+    LazyLock::new(|| refuse(Freedom::Files)),
+    LazyLock::new(|| refuse(Freedom::Programs)),
+];
+
+/// Hides calls, so that the C library uses older ones whose arguments can be examined.
+static HIDDEN: LazyLock<BpfProgram> = LazyLock::new(hide);
 
 /// Returns the filters of a child with this freedom, in the order of their installation.
 ///
 /// # Errors
 /// Fails if there are no filters for this processor.
-pub(super) fn filters(freedom: Freedom) -> Result<Vec<&'static BpfProgram>, String> {
-    let filters = FILTERS.as_ref().map_err(Clone::clone)?;
-    let refused = &filters.refused[freedom as usize];
-    Ok(match freedom {
-        Freedom::Programs => vec![refused],
-        Freedom::Pipes | Freedom::Files => vec![&filters.hidden, refused],
+pub(super) fn filters(freedom: Freedom) -> Result<[&'static BpfProgram; 2], String> {
+    let refused = REFUSED[freedom as usize].as_ref().map_err(Clone::clone)?;
+    Ok([&HIDDEN, refused])
+}
+
+/// Restricts the calling thread permanently by the shortest filter.
+///
+/// # Errors
+/// Returns the reason if the system refuses.
+pub(super) fn try_on_this_thread() -> Result<(), String> {
+    TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
+    install(&HIDDEN).map_err(|error| format!("seccomp failed: {error}"))
+}
+
+/// Installs a filter for the calling thread. Neither allocates nor locks.
+pub(super) fn install(filter: &BpfProgram) -> io::Result<()> {
+    seccompiler::apply_filter(filter).map_err(|error| match error {
+        seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
+        _ => io::ErrorKind::InvalidInput.into(),
     })
 }
 
-/// Installs filters for the calling thread. Neither allocates nor locks.
-pub(super) fn install(filters: &[&'static BpfProgram]) -> io::Result<()> {
-    for filter in filters {
-        seccompiler::apply_filter(filter).map_err(|error| match error {
-            seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
-            _ => io::ErrorKind::InvalidInput.into(),
-        })?;
-    }
-    Ok(())
+fn refuse(freedom: Freedom) -> Result<BpfProgram, String> {
+    let compile = || {
+        let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+        let refuse = SeccompAction::Errno(EPERM.unsigned_abs());
+        SeccompFilter::new(refused(freedom)?, SeccompAction::Allow, refuse, arch)?.try_into()
+    };
+    compile().map_err(|error: seccompiler::BackendError| error.to_string())
 }
 
-impl Filters {
-    fn new() -> Result<Self, seccompiler::BackendError> {
-        let refused = |freedom| program(refused(freedom)?, EPERM);
-        Ok(Self {
-            refused: [
-                refused(Freedom::Pipes)?,
-                refused(Freedom::Files)?,
-                refused(Freedom::Programs)?,
-            ],
-            hidden: program(hidden(), ENOSYS)?,
-        })
-    }
+/// Returns a filter that reports calls as missing. [`SeccompFilter`] has no ranges, and a rule for each number would make
+/// the filter and the start of a child several times slower.
+fn hide() -> BpfProgram {
+    let code = |code: u32| code as u16;
+    let step = |code, k, jt, jf| sock_filter { code, jt, jf, k };
+    let load_number = step(code(BPF_LD | BPF_W | BPF_ABS), 0, 0, 0);
+    let answer = |answer| step(code(BPF_RET | BPF_K), answer, 0, 0);
+    let jump =
+        |comparison, number: c_long, jt| step(code(BPF_JMP | comparison | BPF_K), number as u32, jt, 0);
+    vec![
+        load_number,
+        jump(BPF_JEQ, SYS_clone3, 3),
+        jump(BPF_JEQ, SYS_openat2, 2),
+        jump(BPF_JGE, SETXATTRAT, 1),
+        answer(SECCOMP_RET_ALLOW),
+        answer(SECCOMP_RET_ERRNO | ENOSYS.unsigned_abs()),
+    ]
 }
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
-
-fn program(mut rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendError> {
-    // The x32 interface of x86-64 has the same calls under other numbers.
-    if cfg!(target_arch = "x86_64") {
-        let x32: Rules = rules
-            .iter()
-            .map(|(call, rules)| (call | X32, rules.clone()))
-            .collect();
-        rules.extend(x32);
-        rules.extend(always(X32_ONLY));
-    }
-    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let refuse = SeccompAction::Errno(errno.unsigned_abs());
-    SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()
-}
-
-/// Returns rules for calls that a child should believe to be missing.
-fn hidden() -> Rules {
-    let mut rules = always(HIDDEN);
-    rules.extend(UNKNOWN.map(|call| (call, Vec::new())));
-    rules
-}
 
 /// Returns rules for every use of `calls`.
 fn always(calls: &[c_long]) -> Rules {
@@ -170,37 +166,11 @@ fn writes(argument: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
         .collect()
 }
 
-/// Bit of the numbers of the x32 interface.
-const X32: c_long = 0x4000_0000;
-
-/// Refused calls that have other numbers in the x32 interface.
-const X32_ONLY: &[c_long] = &[
-    X32 | 517, // recvfrom
-    X32 | 518, // sendmsg
-    X32 | 519, // recvmsg
-    X32 | 521, // ptrace
-    X32 | 524, // rt_sigqueueinfo
-    X32 | 528, // kexec_load
-    X32 | 532, // vmsplice
-    X32 | 536, // rt_tgsigqueueinfo
-    X32 | 537, // recvmmsg
-    X32 | 538, // sendmmsg
-    X32 | 539, // process_vm_readv
-    X32 | 540, // process_vm_writev
-    X32 | 541, // setsockopt
-    X32 | 543, // io_setup
-    X32 | 544, // io_submit
-    X32 | 545, // execveat
-];
-
-/// Calls whose arguments are in memory, which a filter cannot read.
-const HIDDEN: &[c_long] = &[SYS_clone3, SYS_openat2];
-
-/// Calls that are newer than these lists, of which the first changes extended attributes. All architectures number them alike.
-const UNKNOWN: std::ops::RangeInclusive<c_long> = SETXATTRAT..=600;
+/// First hidden number. Calls from here on are newer than these lists: all architectures number them alike, and the first
+/// changes extended attributes. The x32 interface of x86-64 has the same calls as others under higher numbers.
+const SETXATTRAT: c_long = 463;
 const STATMOUNT: c_long = 457;
 const LISTMOUNT: c_long = 458;
-const SETXATTRAT: c_long = 463;
 
 /// Commands of fcntl that direct signals to another process: F_SETOWN, F_SETSIG and F_SETOWN_EX.
 const OWNERS: &[u64] = &[8, 10, 15];

@@ -23,7 +23,7 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 pub(crate) struct Confinement {
     rules: Option<RulesetCreated>,
-    filters: Vec<&'static BpfProgram>,
+    filters: Option<[&'static BpfProgram; 2]>,
 }
 
 /// What the system offers.
@@ -37,8 +37,7 @@ struct Support {
 static SUPPORT: LazyLock<Support> = LazyLock::new(|| {
     let attempt = || Support {
         landlock: files::try_on_this_thread(),
-        seccomp: calls::filters(Freedom::Pipes)
-            .and_then(|filters| calls::install(&filters).map_err(|error| format!("seccomp failed: {error}"))),
+        seccomp: calls::try_on_this_thread(),
     };
     let failed = |_| Support {
         landlock: Err("the test of the sandbox failed".to_owned()),
@@ -99,8 +98,8 @@ impl Sandbox {
             Err(_) => None,
         };
         let filters = match SUPPORT.seccomp {
-            Ok(()) => calls::filters(freedom).map_err(io::Error::other)?,
-            Err(_) => Vec::new(),
+            Ok(()) => Some(calls::filters(freedom).map_err(io::Error::other)?),
+            Err(_) => None,
         };
         Ok(Some(Confinement { rules, filters }))
     }
@@ -127,6 +126,7 @@ impl Confinement {
                 .restrict_self()
                 .map_err(|_| io::ErrorKind::PermissionDenied)?;
         }
-        calls::install(&self.filters)
+        let mut filters = self.filters.into_iter().flatten();
+        filters.try_for_each(calls::install)
     }
 }

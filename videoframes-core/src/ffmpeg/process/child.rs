@@ -93,8 +93,7 @@ impl ChildGroup {
             })?;
         }
         let spawned = program
-            .sandbox
-            .confinement(&program.path, access)
+            .confinement(access)
             .and_then(|confinement| spawn(command, program.bounds, confinement));
         let child = spawned.map_err(|source| {
             let program = program.path.to_string_lossy().into_owned();

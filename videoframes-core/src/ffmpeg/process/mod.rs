@@ -23,5 +23,6 @@ pub(crate) mod sandbox;
 pub(crate) mod space;
 pub(crate) mod spawn;
 pub(crate) mod split;
+mod trial;
 pub(crate) mod version;
 pub(crate) mod watchdog;

@@ -1,11 +1,13 @@
 //! An installed program with the limits of its processes.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::sandbox::{Sandbox, SandboxMode, SandboxStatus};
+use super::sandbox::{Access, Confinement, Sandbox, SandboxMode, SandboxStatus};
 use super::spawn::Bounds;
+use super::trial;
 use crate::limits::{CHILD_CPU_SECONDS, CHILD_FILE_BYTES, Limits, MEMORY};
 
 /// A program with the registry, resource limits and sandbox of its processes.
@@ -53,7 +55,21 @@ impl Program {
 
     /// Returns the sandbox on this system.
     pub(crate) fn sandbox_status(&self) -> SandboxStatus {
-        self.sandbox.status()
+        self.sandbox
+            .status(&self.path, &|restrictions| self.trial(restrictions))
+    }
+
+    /// Returns the restrictions of a process of the program, or `None` without a sandbox.
+    ///
+    /// # Errors
+    /// Fails if a required part of the sandbox is unavailable, or if the program cannot be read.
+    pub(super) fn confinement(&self, access: &Access) -> io::Result<Option<Confinement>> {
+        let trial = |restrictions| self.trial(restrictions);
+        self.sandbox.confinement(&self.path, access, &trial)
+    }
+
+    fn trial(&self, restrictions: Confinement) -> Result<(), String> {
+        trial::start(&self.path, self.bounds, restrictions)
     }
 
     /// Returns the program with the limit for the CPU time of a call.

@@ -1,6 +1,7 @@
 //! Systems without a sandbox.
 
 use std::io;
+use std::path::Path;
 
 use super::{Access, SandboxMode, SandboxStatus};
 
@@ -14,6 +15,9 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 pub(crate) struct Confinement;
 
+/// Starts a program with restrictions, and returns the reason if the program fails.
+pub(crate) type Trial<'a> = &'a dyn Fn(Confinement) -> Result<(), String>;
+
 impl Sandbox {
     pub(crate) fn new(mode: SandboxMode) -> Self {
         Self { mode }
@@ -24,7 +28,7 @@ impl Sandbox {
         self.mode != SandboxMode::Off
     }
 
-    pub(crate) fn status(&self) -> SandboxStatus {
+    pub(crate) fn status(&self, _program: &Path, _trial: Trial<'_>) -> SandboxStatus {
         let unavailable = || "this system has no sandbox for child processes".to_owned();
         SandboxStatus {
             mode: self.mode,
@@ -35,8 +39,9 @@ impl Sandbox {
 
     pub(crate) fn confinement(
         &self,
-        _path: &std::path::Path,
+        _program: &Path,
         _access: &Access,
+        _trial: Trial<'_>,
     ) -> io::Result<Option<Confinement>> {
         match self.mode {
             SandboxMode::Require => Err(io::Error::new(

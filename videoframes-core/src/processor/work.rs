@@ -53,17 +53,15 @@ impl Work {
         if let Some(done) = self.unless_stopped(self.adopt_existing()).await? {
             return Ok((done, None));
         }
-        let Opened { info, source: video } = storage
-            .open(&source.key, &source.version)
-            .await
-            .map_err(|e| Verdict::from_source_error(&e))?;
+        let Opened { info, source: video } = self.unless_stopped(open(storage, source)).await?;
         self.check_size(source, &info, options)?;
         if let Some(rate) = &self.parts.rates.bytes {
             // The next job waits for the bytes of this one.
             rate.take(info.size as f64);
         }
         let hash = work_hash(source, &info, options);
-        if let Some(done) = self.reusable_result(&hash, options).await {
+        let reusable = async { Ok(self.reusable_result(&hash, options).await) };
+        if let Some(done) = self.unless_stopped(reusable).await? {
             return Ok((done, Some(hash)));
         }
         self.check_encoders(options)?;
@@ -86,7 +84,7 @@ impl Work {
             ));
         };
         fault::reached(Point::Uploaded);
-        if !is_unchanged(storage, source, &info).await? {
+        if !self.unless_stopped(is_unchanged(storage, source, &info)).await? {
             let message = format!("'{}' was replaced while it was read", source.key);
             // Only the holder of the lease may discard these objects: another attempt may have adopted them.
             return Err(Verdict {
@@ -347,6 +345,11 @@ fn report(summary: &Summary, archive_bytes: u64) {
             }
         }
     }
+}
+
+async fn open(storage: &dyn Storage, source: &SourceRef) -> Result<Opened, Verdict> {
+    let opened = storage.open(&source.key, &source.version).await;
+    opened.map_err(|e| Verdict::from_source_error(&e))
 }
 
 /// Returns whether the source is still the object that was opened.

@@ -163,6 +163,23 @@ async fn a_worker_without_a_database_stops_before_its_lease_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_store_does_not_answer_can_be_cancelled() {
+    let setup = Setup::with(ProcessorConfig::default().timing(short_timing())).await;
+    setup.ask(r#"{"version": 1, "source": {"key": "v.mp4"}}"#).await;
+    setup
+        .storage
+        .after_open(Box::new(|| Box::pin(std::future::pending())));
+    setup
+        .run_during(async {
+            setup.until(|setup| setup.storage.calls("open") == 1).await;
+            let job = setup.only_job().await;
+            setup.repo.cancel(job.id).await.unwrap();
+            setup.until_job(|job| job.status == JobStatus::Cancelled).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_releases_its_job_when_the_database_is_back() {
     let setup = Setup::with(ProcessorConfig::default().timing(short_timing())).await;
     setup.store("long.mp4", "testsrc2=s=1280x720:r=30:d=20").await;

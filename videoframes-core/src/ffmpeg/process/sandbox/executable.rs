@@ -17,8 +17,8 @@ const FIRST_LINE: u64 = 256;
 const INTERPRETERS: usize = 5;
 /// Folders that are searched without a `PATH`, as by the C library.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
-/// Folders whose programs have their libraries in the folders of the system.
-const INSTALLED: [&str; 4] = ["/usr", "/bin", "/lib", "/lib64"];
+/// Folders of the system with libraries.
+const SYSTEM: [&str; 3] = ["/usr", "/lib", "/lib64"];
 /// The usual loaders, for a program that cannot be read.
 const LOADERS: [&str; 4] = [
     "/lib64/ld-linux-x86-64.so.2",
@@ -41,12 +41,11 @@ pub(super) struct Executable {
 }
 
 impl Executable {
-    /// Returns whether the program may need files that it does not name: a script may start any program, and the libraries
-    /// of a program that is not installed in the system may name others in further folders.
+    /// Returns whether the program may need files that it does not name: a script may start any program, and libraries outside
+    /// the folders of the system may need others in further folders.
     pub(super) fn is_unusual(&self) -> bool {
-        let is_installed = |path: &PathBuf| INSTALLED.iter().any(|folder| path.starts_with(folder));
-        // A program without a loader has no libraries.
-        self.is_script || (self.files.len() > 1 && !self.files.iter().all(is_installed))
+        let is_of_system = |folder: &PathBuf| SYSTEM.iter().any(|system| folder.starts_with(system));
+        self.is_script || !self.libraries.iter().all(is_of_system)
     }
 
     /// Examines the program at `path`, which is searched on the `PATH` if it has no folder.
@@ -279,19 +278,18 @@ mod tests {
 
     #[test]
     fn scripts_and_programs_with_libraries_elsewhere_are_unusual() {
-        let loader = "/lib64/ld-linux-x86-64.so.2";
-        for (files, is_script, unusual) in [
-            (&["/usr/bin/ffmpeg", loader][..], false, false),
-            (&["/opt/x/bin/ffmpeg", loader], false, true),
-            (&["/home/x/static/ffmpeg"], false, false),
-            (&["/bin/sh", "/usr/local/bin/ffmpeg"], true, true),
+        for (libraries, is_script, unusual) in [
+            (&[][..], false, false),
+            (&["/usr/lib/x86_64-linux-gnu/pulseaudio"], false, false),
+            (&["/usr/local/lib", "/opt/x/lib"], false, true),
+            (&[], true, true),
         ] {
             let executable = Executable {
-                files: files.iter().map(PathBuf::from).collect(),
+                libraries: libraries.iter().map(PathBuf::from).collect(),
                 is_script,
                 ..Executable::default()
             };
-            assert_eq!(executable.is_unusual(), unusual, "{files:?}");
+            assert_eq!(executable.is_unusual(), unusual, "{libraries:?}");
         }
     }
 

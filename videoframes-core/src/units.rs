@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use num_rational::Ratio;
+use num_traits::CheckedAdd;
 
 /// An exact rational number of seconds (or a plain ratio), for all time arithmetic.
 pub type Rational = Ratio<i128>;
 
-/// Maximum numerator that [`parse_rational`] accepts.
-const MAX_NUMERATOR: i128 = 1_000_000_000_000;
-/// Maximum denominator that [`parse_rational`] accepts (nanoseconds).
-const MAX_DENOMINATOR: i128 = 1_000_000_000;
+/// Limit of numbers that [`parse_rational`] accepts.
+const LIMIT: i128 = 10i128.pow(13);
+/// Maximum numerator of such a number.
+const MAX_NUMERATOR: i128 = 10i128.pow(21);
+/// Maximum denominator of such a number: nanoseconds, given in milliseconds.
+const MAX_DENOMINATOR: i128 = 10i128.pow(12);
 
 /// Error for a text that is not a number, time or rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,48 +34,47 @@ impl ParseUnitError {
     }
 }
 
-/// Parses `7`, `7/3` or `29.97` (a decimal fraction, exactly) as a non-negative rational.
+/// Parses `7`, `7/3` or `29.97` (a decimal fraction, exactly) as a non-negative rational. Accepts the text of every value that it
+/// returns, since jobs are stored as text.
 ///
 /// # Errors
-/// Fails for anything else, more than nine decimals, a zero denominator, or a numerator above 10¹².
+/// Fails for anything else, more than nine decimals, a zero denominator, or a number of 10¹³ or more.
 pub(crate) fn parse_rational(text: &str) -> Result<Rational, ParseUnitError> {
-    let fail = || ParseUnitError::new(text, "a non-negative number such as 2, 0.5 or 30000/1001");
-    let digits = |part: &str| -> Option<i128> {
-        if part.is_empty() || part.len() > 13 || !part.bytes().all(|b| b.is_ascii_digit()) {
+    let value = parse_ratio(text).and_then(bounded);
+    value.ok_or_else(|| ParseUnitError::new(text, "a non-negative number such as 2, 0.5 or 30000/1001"))
+}
+
+/// Parses a rational whose numerator and denominator are below 10²².
+fn parse_ratio(text: &str) -> Option<Rational> {
+    let digits = |part: &str, max: usize| -> Option<i128> {
+        if part.is_empty() || part.len() > max || !part.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
         part.parse().ok()
     };
     let (numerator, denominator) = if let Some((n, d)) = text.split_once('/') {
-        (digits(n).ok_or_else(fail)?, digits(d).ok_or_else(fail)?)
+        (digits(n, 22)?, digits(d, 22)?)
     } else if let Some((whole, fraction)) = text.split_once('.') {
         if fraction.len() > 9 || (whole.is_empty() && fraction.is_empty()) {
-            return Err(fail());
+            return None;
         }
         let scale = 10i128.pow(fraction.len() as u32);
-        let whole = if whole.is_empty() {
-            0
-        } else {
-            digits(whole).ok_or_else(fail)?
+        let part = |part: &str| match part.is_empty() {
+            true => Some(0),
+            false => digits(part, 13),
         };
-        let fraction = if fraction.is_empty() {
-            0
-        } else {
-            digits(fraction).ok_or_else(fail)?
-        };
-        return bounded(Ratio::new(whole * scale + fraction, scale)).ok_or_else(fail);
+        (part(whole)? * scale + part(fraction)?, scale)
     } else {
-        (digits(text).ok_or_else(fail)?, 1)
+        (digits(text, 13)?, 1)
     };
-    if denominator == 0 {
-        return Err(fail());
-    }
-    bounded(Ratio::new(numerator, denominator)).ok_or_else(fail)
+    (denominator != 0).then(|| Ratio::new(numerator, denominator))
 }
 
+/// Returns a value within the limits: arithmetic with it does not overflow, and its text can be parsed.
 fn bounded(value: Rational) -> Option<Rational> {
-    (*value.numer() <= MAX_NUMERATOR * MAX_DENOMINATOR && *value.denom() <= MAX_DENOMINATOR * 1000)
-        .then_some(value)
+    let (numerator, denominator) = (*value.numer(), *value.denom());
+    let is_exact = numerator <= MAX_NUMERATOR && denominator <= MAX_DENOMINATOR;
+    (is_exact && numerator < LIMIT * denominator).then_some(value)
 }
 
 /// Parses a number of bytes: `1500`, `25MB`, `2GiB`.
@@ -115,7 +118,7 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
             if (!last && !value.is_integer()) || (index > 0 && value >= Ratio::from_integer(60)) {
                 return Err(fail());
             }
-            total = total * Ratio::from_integer(60) + value;
+            total = add(total * Ratio::from_integer(60), value).ok_or_else(fail)?;
         }
         return Ok(total);
     }
@@ -145,9 +148,14 @@ pub fn parse_time(text: &str) -> Result<Rational, ParseUnitError> {
         }
         previous = unit;
         rest = &rest[end..];
-        total += value * unit;
+        total = add(total, value * unit).ok_or_else(fail)?;
     }
     Ok(total)
+}
+
+/// Returns a sum within the limits.
+fn add(total: Rational, value: Rational) -> Option<Rational> {
+    total.checked_add(&value).and_then(bounded)
 }
 
 /// Frames per second, an exact positive rational.
@@ -178,10 +186,10 @@ impl FromStr for FrameRate {
     type Err = ParseUnitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_rational(text)
-            .ok()
-            .and_then(Self::new)
-            .ok_or_else(|| ParseUnitError::new(text, "a frame rate above 0 such as 1, 1/10 or 29.97"))
+        // The limits apply to the rate, or to the interval from which the rate was computed.
+        let is_bounded = |rate: &Self| bounded(rate.0).or_else(|| bounded(rate.interval())).is_some();
+        let rate = parse_ratio(text).and_then(Self::new).filter(is_bounded);
+        rate.ok_or_else(|| ParseUnitError::new(text, "a frame rate above 0 such as 1, 1/10 or 29.97"))
     }
 }
 
@@ -262,6 +270,12 @@ pub fn approximate_seconds(value: Rational) -> f64 {
     *value.numer() as f64 / *value.denom() as f64
 }
 
+/// Returns a time as a duration, at most a billion seconds; `None` for a negative time.
+#[must_use]
+pub fn approximate_duration(time: Rational) -> Option<Duration> {
+    Duration::try_from_secs_f64(approximate_seconds(time).min(1e9)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,8 +321,35 @@ mod tests {
         ] {
             assert_eq!(parse_time(text).unwrap(), expected, "{text}");
         }
-        for bad in ["1:60", "1:2:3:4", "5x", "s", "2s1m", "1.5:10", "-3"] {
+        for bad in [
+            "1:60",
+            "1:2:3:4",
+            "5x",
+            "s",
+            "2s1m",
+            "1.5:10",
+            "-3",
+            "9999999999999d",
+            "9999999999999:00",
+            "1/999999999937d1/999999999959h1/999999999961m1/999999999989s",
+        ] {
             assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_number_is_the_same_number() {
+        for text in [
+            "37205050.737205050",
+            "100000000000.000000001",
+            "5h33m20.123456789s",
+            "9999999999999",
+            "12345678901234/999999999999",
+        ] {
+            let time = parse_time(text).unwrap();
+            assert_eq!(parse_time(&time.to_string()), Ok(time), "{text}");
+            let rate = FrameRate::every(time).unwrap();
+            assert_eq!(rate.to_string().parse(), Ok(rate), "{text}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Parsers for option values.
+//! Parsers for option values. The fuzz target `configuration` includes this file.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use videoframes_core::units::{Rational, approximate_seconds, parse_size, parse_time};
+use videoframes_core::units::{Rational, approximate_duration, parse_size, parse_time};
 
 /// Parses a duration above 0.
 ///
@@ -23,8 +23,7 @@ pub fn positive_time(text: &str) -> Result<Rational, String> {
 /// # Errors
 /// Fails with a message for any other text.
 pub fn wall_time(text: &str) -> Result<Duration, String> {
-    let seconds = approximate_seconds(positive_time(text)?);
-    Duration::try_from_secs_f64(seconds.min(1e9)).map_err(|e| e.to_string())
+    approximate_duration(positive_time(text)?).ok_or_else(|| "must be longer than 0".to_owned())
 }
 
 /// Parses a number of bytes above 0.

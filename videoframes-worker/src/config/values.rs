@@ -1,9 +1,9 @@
-//! Reading and parsing of environment variables.
+//! Reading and parsing of environment variables. The fuzz target `configuration` includes this file.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use videoframes_core::units::{approximate_seconds, parse_size, parse_time};
+use videoframes_core::units::{approximate_duration, parse_size, parse_time};
 
 use super::variables::VARIABLES;
 
@@ -110,8 +110,8 @@ pub(crate) fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) ->
 }
 
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let seconds = parse_time(text).map_err(|_| "a time such as 90s, 250ms or 1h30m".to_owned())?;
-    Duration::try_from_secs_f64(approximate_seconds(seconds).min(1e9)).map_err(|e| e.to_string())
+    let time = parse_time(text).ok().and_then(approximate_duration);
+    time.ok_or_else(|| "a time such as 90s, 250ms or 1h30m".to_owned())
 }
 
 /// Parses a duration above 0.

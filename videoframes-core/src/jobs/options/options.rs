@@ -227,6 +227,8 @@ mod tests {
             json!({"selection": {"scene": 30.5}, "filters": {"skip_black": true, "skip_blurred": 80, "dedupe": 0}}),
             json!({"selection": {"best_of": "1m"}, "range": {"start": 5}, "filters": {"dedupe": "4"}}),
             json!({"selection": {"thumbnail": true}, "filters": {}}),
+            json!({"selection": {"every": "20000.123456789"}, "range": {"start": "-20000.123456789"}}),
+            json!({"selection": {"at": ["5h33m20.123456789s", "-0.000000001%"]}}),
             json!({"outputs": {"storyboard": {}, "sheet": {"columns": 6, "background": "#fff", "header": false}}}),
             json!({"outputs": {"preview": {"selection": {"every": "2s"}, "delay": 0.5, "plays": 1, "format": "gif"}}}),
             json!({"outputs": {"archive": false, "storyboard": {"selection": {"count": 9}, "rows": 2,

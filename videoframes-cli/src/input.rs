@@ -13,7 +13,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
 use videoframes_console::{Failure, S3Uri, exit, has_scheme};
 use videoframes_core::limits::Limits;
-use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl};
+use videoframes_core::source::http::{Addresses, HttpError, HttpSource, HttpUrl, InvalidUrl};
 use videoframes_core::source::{FileSource, Source, SpoolError, SpooledSource};
 
 use crate::failure;
@@ -93,7 +93,7 @@ impl VideoInput {
             address.parse().map(Self::Object)
         } else {
             let url = address.parse().map(Self::Url);
-            url.map_err(|error| HttpError::to_string(&error))
+            url.map_err(|error| InvalidUrl::to_string(&error))
         };
         parsed.unwrap_or_else(Self::Invalid)
     }
@@ -212,7 +212,6 @@ impl VideoInput {
     fn open_failure(&self, error: &HttpError) -> Failure {
         let about = |code| failure::about(code, self, error);
         match error {
-            HttpError::InvalidUrl(_) => about(exit::USAGE),
             HttpError::PrivateAddress(_) => about(exit::NOT_FOUND)
                 .hint("--allow-private-addresses allows connections to this machine and to private networks"),
             HttpError::TooLarge(_) | HttpError::TimeLimit => about(exit::LIMIT),

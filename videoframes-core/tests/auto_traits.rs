@@ -94,9 +94,9 @@ fn the_job_engine_is_send_sync_and_debug() {
 #[cfg(feature = "http")]
 #[test]
 fn http_sources_are_send_sync_and_debug() {
-    use videoframes_core::source::http::{HttpError, HttpSource, HttpUrl};
+    use videoframes_core::source::http::{HttpError, HttpSource, HttpUrl, InvalidUrl};
 
-    shareable::<(HttpSource, HttpUrl, HttpError)>();
+    shareable::<(HttpSource, HttpUrl, HttpError, InvalidUrl)>();
 }
 
 #[cfg(feature = "s3")]

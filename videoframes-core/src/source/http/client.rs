@@ -80,8 +80,10 @@ impl Client {
             }
             let location = response.headers().get(LOCATION);
             let location = location.and_then(|l| std::str::from_utf8(l.as_bytes()).ok());
-            url = url
-                .join(location.ok_or_else(|| HttpError::Answer("redirect without a location".to_owned()))?)?;
+            let location =
+                location.ok_or_else(|| HttpError::Answer("redirect without a location".to_owned()))?;
+            let next = url.join(location);
+            url = next.map_err(|error| HttpError::Answer(format!("invalid redirect: {error}")))?;
         }
         Err(HttpError::Answer(format!("more than {HTTP_REDIRECTS} redirects")))
     }

@@ -9,9 +9,6 @@ use reqwest::StatusCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The URL is invalid.
-    #[error("{0}")]
-    InvalidUrl(String),
     /// The host has an address of this machine or of a local network, which is not allowed.
     #[error("'{0}' has no public address")]
     PrivateAddress(String),

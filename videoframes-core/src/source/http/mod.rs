@@ -10,4 +10,4 @@ mod url;
 pub use self::address::Addresses;
 pub use self::error::HttpError;
 pub use self::source::HttpSource;
-pub use self::url::HttpUrl;
+pub use self::url::{HttpUrl, InvalidUrl};

@@ -1,17 +1,20 @@
-//! The URL of a video.
+//! The URL of a video. The fuzz target `values` includes this file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
-
-use super::HttpError;
+use url::Url;
 
 /// The URL of a video, with scheme `http` or `https`. Displayed without parts that may be secret (credentials
 /// and query).
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
+
+/// Error for a text that is not the URL of a video.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUrl(String);
 
 impl HttpUrl {
     /// Returns the last component of the path, decoded; the host if the path is empty, and `video` if the host has no name.
@@ -44,16 +47,12 @@ impl HttpUrl {
     }
 
     /// Resolves a redirect of this URL.
-    pub(super) fn join(&self, location: &str) -> Result<Self, HttpError> {
-        let next = self
-            .0
-            .join(location)
-            .map_err(|error| HttpError::Answer(format!("redirect to an invalid URL ({error})")))?;
+    pub(super) fn join(&self, location: &str) -> Result<Self, InvalidUrl> {
+        let next = self.0.join(location).map_err(InvalidUrl::new)?;
         if self.0.scheme() == "https" && next.scheme() == "http" {
-            return Err(HttpError::Answer("redirect from https to http".to_owned()));
+            return Err(InvalidUrl("https changes to http".to_owned()));
         }
-        let mut next =
-            Self::admit(next).map_err(|error| HttpError::Answer(format!("invalid redirect: {error}")))?;
+        let mut next = Self::admit(next)?;
         // Credentials are only sent to the original origin.
         let (user, password) = match next.0.origin() == self.0.origin() {
             true => (self.0.username(), self.0.password()),
@@ -61,29 +60,37 @@ impl HttpUrl {
         };
         let set = next.0.set_username(user);
         set.and_then(|()| next.0.set_password(password))
-            .map_err(|()| HttpError::Answer("redirect without a host".to_owned()))?;
+            .map_err(|()| InvalidUrl::without_host())?;
         Ok(next)
     }
 
-    fn admit(url: Url) -> Result<Self, HttpError> {
+    fn admit(url: Url) -> Result<Self, InvalidUrl> {
         if !matches!(url.scheme(), "http" | "https") {
             let text = format!("unsupported scheme '{}', expected http or https", url.scheme());
-            return Err(HttpError::InvalidUrl(text));
+            return Err(InvalidUrl(text));
         }
         match url.host_str() {
             Some(host) if !host.is_empty() => Ok(Self(url)),
-            _ => Err(HttpError::InvalidUrl("the URL has no host".to_owned())),
+            _ => Err(InvalidUrl::without_host()),
         }
     }
 }
 
-impl FromStr for HttpUrl {
-    type Err = HttpError;
+impl InvalidUrl {
+    fn new(error: url::ParseError) -> Self {
+        Self(format!("the URL is invalid ({error})"))
+    }
 
-    fn from_str(text: &str) -> Result<Self, HttpError> {
-        let url = Url::parse(text)
-            .map_err(|error| HttpError::InvalidUrl(format!("the URL is invalid ({error})")))?;
-        Self::admit(url)
+    fn without_host() -> Self {
+        Self("the URL has no host".to_owned())
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        Url::parse(text).map_err(InvalidUrl::new).and_then(Self::admit)
     }
 }
 

@@ -1,4 +1,4 @@
-//! URIs of objects: `s3://BUCKET/KEY`.
+//! URIs of objects: `s3://BUCKET/KEY`. The fuzz target `configuration` includes this file.
 
 use std::fmt;
 use std::str::FromStr;

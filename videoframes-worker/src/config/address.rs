@@ -1,9 +1,9 @@
-//! Parsers for queues, buckets and encryption, in environment variables and options.
+//! Parsers for stores, queues and buckets, in environment variables and options. The fuzz target `configuration` includes
+//! this file.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
-
-use videoframes_core::storage::S3Encryption;
 
 /// Maximum length of a queue name, including the suffix.
 const MAX_NAME_BYTES: usize = 80;
@@ -74,6 +74,40 @@ impl fmt::Display for QueueAddress {
     }
 }
 
+/// The location of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QueuePlace {
+    /// A queue in the database, by name.
+    Database(String),
+    /// A queue in SQS.
+    Sqs(QueueAddress),
+}
+
+impl QueuePlace {
+    /// Returns the name of a queue in the database; `None` for SQS.
+    pub(crate) fn in_database(&self) -> Option<String> {
+        match self {
+            Self::Database(name) => Some(name.clone()),
+            Self::Sqs(_) => None,
+        }
+    }
+
+    pub(crate) fn is_sqs(&self) -> bool {
+        matches!(self, Self::Sqs(_))
+    }
+}
+
+/// Parses the name of a queue in the database, `sqs:NAME`, or a URL.
+pub(super) fn queue(text: &str) -> Result<QueuePlace, String> {
+    if QueueAddress::is_sqs(text) {
+        return text.parse().map(QueuePlace::Sqs);
+    }
+    match (1..=80).contains(&text.len()) {
+        true => Ok(QueuePlace::Database(text.to_owned())),
+        false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
+    }
+}
+
 /// A bucket and a prefix, which is empty or ends in `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BucketPlace {
@@ -99,6 +133,27 @@ impl BucketPlace {
     }
 }
 
+/// The location of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoragePlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket, or a prefix in a bucket.
+    Bucket(BucketPlace),
+}
+
+/// Parses `file:FOLDER`, `s3://BUCKET` or `s3://BUCKET/PREFIX`.
+pub(super) fn storage(text: &str) -> Result<StoragePlace, String> {
+    if let Some(folder) = text.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
+        return Ok(StoragePlace::Folder(PathBuf::from(folder)));
+    }
+    let place = text.strip_prefix("s3://").map(BucketPlace::parse);
+    match place {
+        Some(Ok(place)) => Ok(StoragePlace::Bucket(place)),
+        _ => Err("file:FOLDER, s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
+    }
+}
+
 /// Parses the name of a bucket.
 pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -112,19 +167,6 @@ pub(crate) fn bucket_name(text: &str) -> Result<String, String> {
 pub(crate) fn bucket_names(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(bucket_name).collect()
-}
-
-/// Parses `bucket`, `s3`, `kms` or `kms:KEY`.
-pub(crate) fn encryption(text: &str) -> Result<S3Encryption, String> {
-    match text {
-        "bucket" => Ok(S3Encryption::Bucket),
-        "s3" => Ok(S3Encryption::S3),
-        "kms" => Ok(S3Encryption::Kms(None)),
-        _ => match text.strip_prefix("kms:") {
-            Some(key) if !key.is_empty() => Ok(S3Encryption::Kms(Some(key.to_owned()))),
-            _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Settings of the HTTP port.
+//! Settings of the HTTP port. The fuzz target `configuration` includes this file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;

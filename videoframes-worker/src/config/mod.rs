@@ -19,11 +19,13 @@ use videoframes_core::limits::Limits;
 use videoframes_core::processor::{ProcessorConfig, RetryPolicy, Timing};
 use videoframes_core::tenant::Tenants;
 
-pub(crate) use self::address::{BucketPlace, QueueAddress, bucket_name, bucket_names, encryption};
+pub(crate) use self::address::{
+    BucketPlace, QueueAddress, QueuePlace, StoragePlace, bucket_name, bucket_names,
+};
 pub(crate) use self::database::{DatabaseAuth, DatabaseSettings};
 pub(crate) use self::http::{HttpAuth, HttpSettings, TlsFiles};
 pub(crate) use self::logging::LogConfig;
-pub(crate) use self::places::{Places, QueuePlace, S3Settings, StoragePlace};
+pub(crate) use self::places::{Places, S3Settings, encryption};
 pub(crate) use self::values::{Reader, count, on_off, time};
 use self::values::{positive_time, size};
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use videoframes_core::aws::s3_endpoint_is_set;
 use videoframes_core::storage::S3Encryption;
 
-use super::address::{BucketPlace, QueueAddress, bucket_names, encryption};
+use super::address::{self, QueuePlace, StoragePlace, bucket_names};
 use super::values::Reader;
 use crate::args::LocationArgs;
 
@@ -25,24 +25,6 @@ pub(crate) struct Places {
     pub(crate) s3: S3Settings,
 }
 
-/// The location of objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StoragePlace {
-    /// A folder of this machine.
-    Folder(PathBuf),
-    /// A bucket, or a prefix in a bucket.
-    Bucket(BucketPlace),
-}
-
-/// The location of messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum QueuePlace {
-    /// A queue in the database, by name.
-    Database(String),
-    /// A queue in SQS.
-    Sqs(QueueAddress),
-}
-
 /// Settings for requests to buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct S3Settings {
@@ -55,9 +37,9 @@ pub(crate) struct S3Settings {
 impl Places {
     pub(super) fn read(location: &LocationArgs, read: &mut Reader) -> Self {
         let scratch = read.optional("VF_SCRATCH", |text| Ok(PathBuf::from(text)));
-        let input = read.get("VF_INPUT_QUEUE", queue);
-        let notifier = read.get("VF_NOTIFIER_QUEUE", queue);
-        let dead_letter_queue = read.get("VF_DEAD_LETTER_QUEUE", queue);
+        let input = read.get("VF_INPUT_QUEUE", address::queue);
+        let notifier = read.get("VF_NOTIFIER_QUEUE", address::queue);
+        let dead_letter_queue = read.get("VF_DEAD_LETTER_QUEUE", address::queue);
         if input == notifier || input == dead_letter_queue || notifier == dead_letter_queue {
             read.record(
                 "VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE must be three different queues",
@@ -130,17 +112,16 @@ impl Places {
     }
 }
 
-impl QueuePlace {
-    /// Returns the name of a queue in the database; `None` for SQS.
-    pub(crate) fn in_database(&self) -> Option<String> {
-        match self {
-            Self::Database(name) => Some(name.clone()),
-            Self::Sqs(_) => None,
-        }
-    }
-
-    pub(crate) fn is_sqs(&self) -> bool {
-        matches!(self, Self::Sqs(_))
+/// Parses `bucket`, `s3`, `kms` or `kms:KEY`.
+pub(crate) fn encryption(text: &str) -> Result<S3Encryption, String> {
+    match text {
+        "bucket" => Ok(S3Encryption::Bucket),
+        "s3" => Ok(S3Encryption::S3),
+        "kms" => Ok(S3Encryption::Kms(None)),
+        _ => match text.strip_prefix("kms:") {
+            Some(key) if !key.is_empty() => Ok(S3Encryption::Kms(Some(key.to_owned()))),
+            _ => Err("bucket, s3, kms or kms:KEY".to_owned()),
+        },
     }
 }
 
@@ -153,7 +134,7 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
             false => Err("a postgres:// or sqlite: URL".to_owned()),
         }
     });
-    let storage = read.optional("VF_STORAGE", storage);
+    let storage = read.optional("VF_STORAGE", address::storage);
     let missing = match ["DATABASE_URL", "VF_STORAGE"].map(|name| read.is_set(name)) {
         [false, false] => Some("DATABASE_URL and VF_STORAGE"),
         [false, true] => Some("DATABASE_URL in addition to VF_STORAGE"),
@@ -167,25 +148,4 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
     }
     let placeholder = StoragePlace::Folder(PathBuf::new());
     (database.unwrap_or_default(), storage.unwrap_or(placeholder))
-}
-
-fn storage(text: &str) -> Result<StoragePlace, String> {
-    if let Some(folder) = text.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
-        return Ok(StoragePlace::Folder(PathBuf::from(folder)));
-    }
-    let place = text.strip_prefix("s3://").map(BucketPlace::parse);
-    match place {
-        Some(Ok(place)) => Ok(StoragePlace::Bucket(place)),
-        _ => Err("file:FOLDER, s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
-    }
-}
-
-fn queue(text: &str) -> Result<QueuePlace, String> {
-    if QueueAddress::is_sqs(text) {
-        return text.parse().map(QueuePlace::Sqs);
-    }
-    match (1..=80).contains(&text.len()) {
-        true => Ok(QueuePlace::Database(text.to_owned())),
-        false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
-    }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use tokio::sync::Mutex;
 use videoframes_core::access::{AccessToken, SeaOrmTokens, TokenHash, TokenRegistry, TokenSecret};
 
 use super::identity::{Identity, Mode, Peer};
 use super::problem::Problem;
 use super::rate::RateLimit;
+use super::request::presented_secret;
 
 /// Time for which a verified token is not verified again. A revoked token may be valid for this long.
 const VERIFIED: Duration = Duration::from_secs(5);
@@ -42,7 +43,7 @@ impl Authenticator {
             Self::Open => return Ok(Identity::open()),
             Self::Tokens(tokens) => tokens,
         };
-        let presented = presented(headers, tokens.cookie).ok_or_else(|| {
+        let presented = presented_secret(headers, tokens.cookie).ok_or_else(|| {
             Problem::unauthorized("an access token is required: Authorization: Bearer vft_…")
         })?;
         tokens.verify(presented, peer).await
@@ -111,20 +112,6 @@ impl From<AccessToken> for Identity {
     }
 }
 
-/// Returns the secret in the headers of a request: of the bearer token, else of the cookie.
-fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
-    }
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs.find_map(|(name, value)| (name == cookie).then_some(value))
-}
-
 /// Returns the cookie of a session: inaccessible to scripts, and never sent by other sites.
 ///
 /// The value is empty at the end of a session. `is_secure` tells whether clients connect by TLS.
@@ -145,28 +132,6 @@ pub(super) fn cookie(secret: Option<&TokenSecret>, is_secure: bool) -> Option<He
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_a_bearer_token_or_a_cookie() {
-        for (name, value, expected) in [
-            ("authorization", "Bearer vft_a", Some("vft_a")),
-            ("authorization", "bearer  vft_a ", Some("vft_a")),
-            ("authorization", "Basic dXNlcjpw", None),
-            ("authorization", "vft_a", None),
-            ("cookie", "a=b; vf_session=vft_a; c=d", Some("vft_a")),
-            ("cookie", "__Host-vf_session=vft_a", None),
-            ("cookie", "xvf_session=vft_a", None),
-            ("cookie", "", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            assert_eq!(presented(&headers, COOKIES[0]), expected, "{name}: {value}");
-        }
-        let mut both = HeaderMap::new();
-        both.insert("authorization", "Basic x".parse().unwrap());
-        both.insert("cookie", "vf_session=vft_a".parse().unwrap());
-        assert_eq!(presented(&both, COOKIES[0]), None, "the header has precedence");
-    }
 
     #[test]
     fn cookies_are_inaccessible_to_scripts_and_other_sites() {

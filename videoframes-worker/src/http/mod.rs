@@ -11,6 +11,7 @@ mod openapi;
 mod page;
 mod problem;
 mod rate;
+mod request;
 mod routes;
 mod server;
 mod tls;

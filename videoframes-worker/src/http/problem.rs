@@ -14,6 +14,8 @@ use videoframes_core::fleet::FleetError;
 use videoframes_core::jobs::{JobId, JobRepoError};
 use videoframes_core::storage::StorageError;
 
+use super::request::InvalidRequest;
+
 /// Seconds after which a client may repeat a request that an outage failed.
 const RETRY_AFTER: u32 = 5;
 
@@ -125,6 +127,12 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+impl From<InvalidRequest> for Problem {
+    fn from(InvalidRequest(detail): InvalidRequest) -> Self {
+        Self::bad_request(detail)
     }
 }
 

@@ -16,6 +16,7 @@ use super::api::{
 use super::identity::Peer;
 use super::page;
 use super::problem::Problem;
+use super::request::forwarded;
 
 /// Maximum size of a JSON body in bytes.
 const MAX_JSON: usize = 256 << 10;
@@ -141,7 +142,7 @@ async fn check(
     api.guard
         .check(request.method(), request.uri(), request.headers())?;
     let forwarded = match api.behind_proxy {
-        true => Peer::forwarded(request.headers()),
+        true => forwarded(request.headers()).map(Peer),
         false => None,
     };
     let client = forwarded.unwrap_or(peer);

@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use videoframes_core::jobs::{Hold, JobFilter, JobId, VideoJob};
+use serde::Serialize;
+use videoframes_core::jobs::{Hold, JobId, VideoJob};
 
 use super::extract::{JobInPath, JsonBody};
-use super::filter::FilterFields;
 use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
+use crate::http::request::{ChangeMany, MAX_CHANGES};
 use crate::jobs::{Change, Tally, change_job, change_jobs, count_jobs};
 
-/// Maximum number of jobs that one request names or changes.
-const MAX_CHANGES: usize = 1000;
 /// Maximum number of jobs that a dry run counts.
 const MAX_COUNTED: u64 = 10_000;
 
@@ -52,16 +49,6 @@ pub(crate) async fn release(
     to_the_end(api.hold(actor, id, Hold::Release)).await
 }
 
-/// Which jobs to change: either by identifiers or by a filter.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChangeMany {
-    ids: Option<Vec<JobId>>,
-    filter: Option<Map<String, Value>>,
-    #[serde(default)]
-    dry_run: bool,
-}
-
 #[derive(Debug, Serialize)]
 pub(crate) struct ChangedMany {
     #[serde(flatten)]
@@ -84,34 +71,6 @@ pub(crate) async fn retry_all(
     JsonBody(request): JsonBody<ChangeMany>,
 ) -> Result<Json<ChangedMany>, Problem> {
     to_the_end(api.change_many(actor, request, Change::Retry)).await
-}
-
-impl ChangeMany {
-    /// Returns the filter, whose default statuses are those that the change applies to.
-    fn filter(self, change: Change) -> Result<JobFilter, Problem> {
-        match (self.ids, self.filter) {
-            (Some(ids), None) if !ids.is_empty() && ids.len() <= MAX_CHANGES => {
-                Ok(JobFilter::default().ids(ids))
-            }
-            (Some(_), None) => Err(Problem::bad_request(format!(
-                "ids: must have 1 to {MAX_CHANGES} ids"
-            ))),
-            (None, Some(fields)) => {
-                let filter = FilterFields::from_json(fields)?.filter()?;
-                let applicable = change.statuses();
-                let statuses = match filter.statuses.is_empty() {
-                    true => applicable,
-                    false => {
-                        // Jobs with other statuses may be many, and none of them can be changed.
-                        let requested = filter.statuses.iter().copied();
-                        requested.filter(|status| applicable.contains(status)).collect()
-                    }
-                };
-                Ok(filter.statuses(statuses))
-            }
-            _ => Err(Problem::bad_request("the body must have either ids or a filter")),
-        }
-    }
 }
 
 impl Api {
@@ -150,7 +109,7 @@ impl Api {
         change: Change,
     ) -> Result<Json<ChangedMany>, Problem> {
         let dry_run = request.dry_run;
-        let filter = request.filter(change)?;
+        let filter = request.filter(&change.statuses())?;
         let mut tally = Tally::default();
         if filter.ids.is_empty() && filter.statuses.is_empty() {
             // No job has a status to which the change applies.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use videoframes_core::jobs::JobId;
 
 use crate::http::problem::Problem;
+use crate::http::request::{is_json, parameters};
 
 /// Maximum time until a JSON body has arrived.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,13 +23,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Query::try_from_uri(&parts.uri) {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(error) => Err(Problem::bad_request(format!(
-                "invalid query: {}",
-                error.body_text()
-            ))),
-        }
+        Ok(Self(parameters(&parts.uri)?))
     }
 }
 
@@ -99,18 +94,6 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             .map(Self)
             .map_err(|_| Problem::bad_request("the body is not UTF-8"))
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = media_type
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// A JSON body with known fields.

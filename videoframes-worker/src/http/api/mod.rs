@@ -6,7 +6,6 @@ pub(super) mod dead_letters;
 pub(super) mod events;
 mod extract;
 mod feed;
-mod filter;
 pub(super) mod jobs;
 mod media;
 mod ranges;

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use videoframes_core::source::Source;
 
 use crate::http::problem::Problem;
+use crate::http::request::{Selected, is_known, select};
 
 /// Number of bytes per read, which one download holds in memory.
 const CHUNK: u64 = 1 << 20;
@@ -18,51 +19,11 @@ const CHUNK: u64 = 1 << 20;
 /// Number of bytes that content in memory hands over at once.
 const PART: usize = 64 << 10;
 
-/// The part of the content that a request selects.
-#[derive(Debug, PartialEq, Eq)]
-enum Selected {
-    All,
-    /// From the first to the last byte, inclusive.
-    Part(u64, u64),
-    Unsatisfiable,
-}
-
-/// Returns the selected part of `length` bytes. Several ranges select everything, as servers may decide.
-fn select(headers: &HeaderMap, length: u64, etag: &str) -> Selected {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let Some(range) = text(header::RANGE) else {
-        return Selected::All;
-    };
-    if text(header::IF_RANGE).is_some_and(|known| known != etag) {
-        return Selected::All;
-    }
-    let Ok(parsed) = http_range_header::parse_range_header(range) else {
-        return Selected::All;
-    };
-    match parsed.validate(length).as_deref() {
-        Ok([range]) => Selected::Part(*range.start(), *range.end()),
-        Ok(_) => Selected::All,
-        Err(_) => Selected::Unsatisfiable,
-    }
-}
-
 /// Returns the content of a source, or the requested part. `sha256` identifies the content.
 pub(super) fn content(source: Arc<dyn Source>, sha256: &str, headers: &HeaderMap) -> Response {
     let etag = format!("\"{sha256}\"");
     let length = source.len();
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    let is_known = |known: &str| {
-        known
-            .split(',')
-            .any(|known| known.trim().trim_start_matches("W/") == etag)
-    };
-    let mut response = if known.is_some_and(is_known) {
+    let mut response = if is_known(headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         match select(headers, length, &etag) {
@@ -147,36 +108,4 @@ pub(super) fn whole(content: Bytes, permit: OwnedSemaphorePermit) -> Response {
         .headers_mut()
         .insert(header::CONTENT_LENGTH, length.into());
     response
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_selects_a_part() {
-        let of = |range: &str, if_range: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RANGE, range.parse().unwrap());
-            if let Some(known) = if_range {
-                headers.insert(header::IF_RANGE, known.parse().unwrap());
-            }
-            select(&headers, 100, "\"a\"")
-        };
-        for (range, expected) in [
-            ("bytes=0-9", Selected::Part(0, 9)),
-            ("bytes=90-", Selected::Part(90, 99)),
-            ("bytes=-10", Selected::Part(90, 99)),
-            ("bytes=90-1000", Selected::Part(90, 99)),
-            ("bytes=100-", Selected::Unsatisfiable),
-            ("bytes=0-1,5-6", Selected::All),
-            ("bytes=x", Selected::All),
-            ("items=0-1", Selected::All),
-        ] {
-            assert_eq!(of(range, None), expected, "{range}");
-        }
-        assert_eq!(of("bytes=0-9", Some("\"a\"")), Selected::Part(0, 9));
-        assert_eq!(of("bytes=0-9", Some("\"b\"")), Selected::All);
-    }
 }

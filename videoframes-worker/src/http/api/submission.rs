@@ -11,20 +11,16 @@ use videoframes_core::error::chain;
 use videoframes_core::jobs::{Enqueue, JobFilter, JobMessage, NewJob, SourceRef, VideoJob};
 use videoframes_core::processor::relay;
 use videoframes_core::storage::StorageError;
-use videoframes_core::trace::{self, TraceContext};
+use videoframes_core::trace;
 
 use super::extract::JsonText;
 use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
+use crate::http::request::{idempotency_key, parent};
 
-/// Header with a key that makes repetitions of a request the same job.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Maximum number of jobs that are searched for an idempotency key.
 const RECENT: u32 = 100;
-/// Maximum length of an idempotency key in bytes.
-const KEY_BYTES: usize = 256;
-
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
     actor: Actor,
@@ -68,27 +64,6 @@ fn response(status: StatusCode, job: VideoJob) -> Response {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    let text = value
-        .to_str()
-        .ok()
-        .filter(|text| (1..=KEY_BYTES).contains(&text.len()));
-    let invalid = || {
-        Problem::bad_request(format!(
-            "Idempotency-Key: must have 1 to {KEY_BYTES} ASCII characters"
-        ))
-    };
-    text.map(|text| Some(text.to_owned())).ok_or_else(invalid)
-}
-
-fn parent(headers: &HeaderMap) -> Option<TraceContext> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    TraceContext::new(text(TraceContext::TRACEPARENT)?, text(TraceContext::TRACESTATE))
 }
 
 impl Api {

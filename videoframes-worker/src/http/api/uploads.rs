@@ -8,21 +8,19 @@ use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use uuid::Uuid;
 use videoframes_core::clock::{Clock, SystemClock, UnixMillis};
 use videoframes_core::digest::Checksum;
-use videoframes_core::storage::{IfExists, ObjectKey, PutOptions, Sink};
+use videoframes_core::storage::{IfExists, PutOptions, Sink};
 
 use super::extract::{JsonBody, Params};
 use super::{Api, to_the_end};
 use crate::http::identity::Actor;
 use crate::http::problem::Problem;
+use crate::http::request::{PresignRequest, content_digest, upload_key};
 use crate::objects::Objects;
 
 /// Maximum time in which a client sends fewer than [`MIN_BYTES`].
@@ -33,9 +31,6 @@ const MIN_BYTES: usize = 64 << 10;
 const WRITE: usize = 1 << 20;
 /// Validity of a presigned upload.
 const PRESIGNED: Duration = Duration::from_secs(3600);
-/// Header with the expected checksum of the body (RFC 9530).
-const CONTENT_DIGEST: &str = "content-digest";
-
 #[derive(Debug, Deserialize)]
 pub(crate) struct UploadParams {
     name: String,
@@ -61,7 +56,7 @@ pub(crate) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Uploaded>), Problem> {
-    let key = key(&name)?;
+    let key = upload_key(&name)?;
     let expected = content_digest(&headers)?;
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -95,38 +90,9 @@ pub(crate) async fn upload(
     Ok((StatusCode::CREATED, Json(Uploaded { source, size, sha256 })))
 }
 
-/// Returns a new key for an upload. Nobody can choose the key of another upload.
-fn key(name: &str) -> Result<ObjectKey, Problem> {
-    let invalid = "name: must be the name of a file, without '/', '\\' and control characters";
-    if name.contains(['/', '\\']) {
-        return Err(Problem::bad_request(invalid));
-    }
-    let key = format!("uploads/{}/{name}", Uuid::now_v7()).parse();
-    key.map_err(|_| Problem::bad_request(invalid))
-}
-
 fn too_large(max: u64) -> Problem {
     let detail = format!("an upload has at most {max} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-}
-
-/// Returns the SHA-256 of the header in hexadecimal, if the header has one.
-fn content_digest(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let invalid = || Problem::bad_request("Content-Digest: must be sha-256=:BASE64:");
-    let Some(value) = headers.get(CONTENT_DIGEST) else {
-        return Ok(None);
-    };
-    let mut digests = value.to_str().map_err(|_| invalid())?.split(',');
-    // Other algorithms are ignored (RFC 9530).
-    let Some(digest) = digests.find_map(|digest| digest.trim().strip_prefix("sha-256=")) else {
-        return Ok(None);
-    };
-    let encoded = digest
-        .strip_prefix(':')
-        .and_then(|digest| digest.strip_suffix(':'));
-    let bytes = BASE64_STANDARD.decode(encoded.ok_or_else(invalid)?);
-    let bytes = bytes.ok().filter(|bytes| bytes.len() == 32).ok_or_else(invalid)?;
-    Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// Copies the body, and returns its size and SHA-256.
@@ -175,14 +141,6 @@ fn check((size, sha256): (u64, String), expected: Option<&str>) -> Result<(u64, 
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PresignRequest {
-    name: String,
-    /// Size of the video in bytes.
-    size: u64,
-}
-
 #[derive(Debug, Serialize)]
 pub(crate) struct Presigned {
     source: UploadedSource,
@@ -197,7 +155,7 @@ pub(crate) async fn presign(
     actor: Actor,
     JsonBody(request): JsonBody<PresignRequest>,
 ) -> Result<(StatusCode, Json<Presigned>), Problem> {
-    let key = key(&request.name)?;
+    let key = upload_key(&request.name)?;
     if request.size == 0 {
         return Err(Problem::bad_request("size: must be at least 1"));
     }
@@ -219,43 +177,4 @@ pub(crate) async fn presign(
         expires_at,
     };
     Ok((StatusCode::CREATED, Json(presigned)))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_in_the_folder_of_their_upload() {
-        for name in ["v.mp4", "a b ü.mp4", "...", "<img src=x>.mp4"] {
-            let key = key(name).unwrap();
-            assert!(
-                key.as_str().starts_with("uploads/") && key.name() == name,
-                "{key}"
-            );
-        }
-        for name in ["", ".", "..", "a/b", "../x", "a\\b", "a\nb", &"x".repeat(1000)] {
-            assert!(key(name).is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_digest_is_read_from_its_header() {
-        let of = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_DIGEST, value.parse().unwrap());
-            content_digest(&headers).map_err(|_| ())
-        };
-        let encoded = BASE64_STANDARD.encode([7; 32]);
-        assert_eq!(of(&format!("sha-256=:{encoded}:")), Ok(Some("07".repeat(32))));
-        assert_eq!(
-            of(&format!("md5=:eA==:, sha-256=:{encoded}:")),
-            Ok(Some("07".repeat(32)))
-        );
-        assert_eq!(of("md5=:eA==:"), Ok(None));
-        for invalid in ["sha-256=abc", "sha-256=:eA==:", "sha-256=::"] {
-            assert_eq!(of(invalid), Err(()), "{invalid}");
-        }
-    }
 }

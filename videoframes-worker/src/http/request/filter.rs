@@ -1,16 +1,13 @@
-//! Filters and positions of lists, from queries and bodies.
+//! Filters of jobs, from queries and bodies.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use videoframes_console::options::wall_time;
-use videoframes_core::clock::UnixMillis;
-use videoframes_core::jobs::{ErrorCode, JobCursor, JobFilter, JobStatus};
+use videoframes_core::jobs::{ErrorCode, JobFilter, JobStatus};
+use videoframes_core::units::{approximate_duration, parse_time};
 
-use crate::http::problem::Problem;
+use super::invalid::InvalidRequest;
 
 /// The filters of a list, and of changes of many jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -65,25 +62,25 @@ impl FilterFields {
     ];
 
     /// Reads the fields of a body. An unknown field is an error: without its condition, more jobs would match.
-    pub(super) fn from_json(fields: Map<String, Value>) -> Result<Self, Problem> {
+    pub(super) fn from_json(fields: Map<String, Value>) -> Result<Self, InvalidRequest> {
         if let Some(unknown) = fields.keys().find(|name| !Self::NAMES.contains(&name.as_str())) {
-            return Err(Problem::bad_request(format!(
+            return Err(InvalidRequest::new(format!(
                 "filter: has the unknown field '{unknown}'"
             )));
         }
         let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);
         if let Some((name, _)) = fields.iter().find(|(_, value)| is_empty(value)) {
-            return Err(Problem::bad_request(format!("filter.{name}: must not be empty")));
+            return Err(InvalidRequest::new(format!("filter.{name}: must not be empty")));
         }
         serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Problem::bad_request(format!("filter: {error}")))
+            .map_err(|error| InvalidRequest::new(format!("filter: {error}")))
     }
 
     /// Converts the fields to a filter.
-    pub(super) fn filter(&self) -> Result<JobFilter, Problem> {
-        let statuses: Result<Vec<JobStatus>, Problem> =
+    pub(super) fn filter(&self) -> Result<JobFilter, InvalidRequest> {
+        let statuses: Result<Vec<JobStatus>, InvalidRequest> =
             self.status.0.iter().map(|name| status(name)).collect();
-        let codes: Result<Vec<&str>, Problem> =
+        let codes: Result<Vec<&str>, InvalidRequest> =
             self.error_code.0.iter().map(|name| error_code(name)).collect();
         let mut filter = JobFilter::default().statuses(statuses?).error_codes(codes?);
         filter.older_than = duration("older_than", self.older_than.as_deref())?;
@@ -102,47 +99,29 @@ fn some(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }
 
-fn status(name: &str) -> Result<JobStatus, Problem> {
+fn status(name: &str) -> Result<JobStatus, InvalidRequest> {
     let names: Vec<&str> = JobStatus::ALL.into_iter().map(JobStatus::as_str).collect();
     name.parse()
-        .map_err(|_| Problem::bad_request(format!("status: must be one of {}", names.join(", "))))
+        .map_err(|_| InvalidRequest::new(format!("status: must be one of {}", names.join(", "))))
 }
 
-fn error_code(name: &str) -> Result<&'static str, Problem> {
+fn error_code(name: &str) -> Result<&'static str, InvalidRequest> {
     match ErrorCode::from_name(name) {
         Some(code) => Ok(code.as_str()),
-        None => Err(Problem::bad_request(
-            "error_code: must be a code such as NO_SPACE",
-        )),
+        None => Err(InvalidRequest::new("error_code: must be a code such as NO_SPACE")),
     }
 }
 
-fn duration(name: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
-    let text = text.filter(|text| !text.is_empty());
-    let parsed = text.map(wall_time).transpose();
-    parsed.map_err(|_| Problem::bad_request(format!("{name}: must be a duration such as 90s, 15m, 2h or 7d")))
-}
-
-/// A position in a list, as clients send it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Position(pub(super) JobCursor);
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.0.created_at.get(), self.0.id)
-    }
-}
-
-impl FromStr for Position {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let invalid = || Problem::bad_request("after: must be the value of 'next' of a list");
-        let (created_at, id) = text.split_once('_').ok_or_else(invalid)?;
-        Ok(Self(JobCursor {
-            created_at: UnixMillis::new(created_at.parse().map_err(|_| invalid())?),
-            id: id.parse().map_err(|_| invalid())?,
-        }))
+fn duration(name: &str, text: Option<&str>) -> Result<Option<Duration>, InvalidRequest> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let duration = parse_time(text).ok().and_then(approximate_duration);
+    match duration.filter(|duration| !duration.is_zero()) {
+        Some(duration) => Ok(Some(duration)),
+        None => Err(InvalidRequest::new(format!(
+            "{name}: must be a duration such as 90s, 15m, 2h or 7d"
+        ))),
     }
 }
 
@@ -150,7 +129,6 @@ impl FromStr for Position {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
-    use videoframes_core::jobs::JobId;
 
     use super::*;
 
@@ -181,18 +159,6 @@ mod tests {
         ] {
             let fields: FilterFields = serde_json::from_value(invalid.clone()).unwrap();
             assert!(fields.filter().is_err(), "{invalid}");
-        }
-    }
-
-    #[test]
-    fn positions_round_trip() {
-        let position = Position(JobCursor {
-            created_at: UnixMillis::new(1_764_470_000_123),
-            id: JobId::random(),
-        });
-        assert_eq!(position.to_string().parse::<Position>().unwrap(), position);
-        for text in ["", "1", "1_", "_1", "x_0192d5f2-7c1e-7cc2-8f5e-000000000000"] {
-            assert!(text.parse::<Position>().is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sources of video bytes.
 
-#[cfg(any(feature = "http", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "s3", fuzzing))]
 pub(crate) mod content_range;
 mod file;
 #[cfg(feature = "http")]

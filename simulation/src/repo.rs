@@ -133,7 +133,7 @@ impl JobRepo for SimulatedRepo {
                 Claim::Ended(_) => "event: ended by a claim",
                 Claim::Missing => "event: missing job",
                 Claim::Standby => "event: standby",
-                Claim::Parked => "event: parked",
+                Claim::Parked(_) => "event: parked",
             });
             world.rows_changed();
             Ok(claim)

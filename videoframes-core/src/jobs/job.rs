@@ -218,7 +218,7 @@ pub struct VideoJob {
     pub tenant: Tenant,
     /// Priority of the job.
     pub priority: Priority,
-    /// Time since which the job waits for the limit of its tenant, without a message to the workers.
+    /// Time since which the job waits for the limit of its tenant.
     pub parked_at: Option<UnixMillis>,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::superseded;
-use super::{ErrorCode, JobError, JobStatus, Outcome, VideoJob};
+use super::{ErrorCode, JobError, JobId, JobStatus, Outcome, VideoJob};
 use crate::clock::UnixMillis;
 
 /// The outcome of a claim.
@@ -86,6 +86,24 @@ pub(crate) fn decide(facts: &JobFacts, crashes: u32) -> Decision {
     }
 }
 
+/// Whether a job of a tenant with a limit may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The job may start.
+    Now,
+    /// The job waits. A parked job that may start instead, if the tenant may start any.
+    Wait(Option<JobId>),
+}
+
+/// Decides on the start of a job whose tenant may start `places` jobs, with the parked jobs that start `before` the job.
+pub(crate) fn turn(places: u64, before: &[JobId]) -> Turn {
+    match places {
+        0 => Turn::Wait(None),
+        _ if (before.len() as u64) < places => Turn::Now,
+        _ => Turn::Wait(before.first().copied()),
+    }
+}
+
 /// Returns the outcome of a job that was cancelled on request.
 pub(crate) fn cancelled() -> Outcome {
     Outcome::Cancelled(JobError::new(
@@ -132,6 +150,11 @@ pub(crate) struct Delivery {
     pub(crate) unsent: Option<UnixMillis>,
 }
 
+/// Time by which messages of other tenants and priorities must be later than a lost message.
+///
+/// Shares may delay a message by any time, but a message that waits for so long is rare, and a second message harmless.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(6 * 3600);
+
 /// Returns the time before which waiting jobs are abandoned, or `None` where no such time is known.
 ///
 /// Messages written `overdue` after that time have been received, and all older ones have been sent.
@@ -147,7 +170,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::jobs::{JobId, LeaseEpoch};
+    use crate::jobs::LeaseEpoch;
     use crate::tenant::{Priority, Tenant};
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
@@ -222,6 +245,21 @@ mod tests {
                 ..
             } => Some(error.code),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn a_job_does_not_overtake_parked_jobs() {
+        let (first, second) = (JobId::random(), JobId::random());
+        for (places, before, expected) in [
+            (0, vec![], Turn::Wait(None)),
+            (0, vec![first], Turn::Wait(None)),
+            (1, vec![], Turn::Now),
+            (1, vec![first], Turn::Wait(Some(first))),
+            (2, vec![first], Turn::Now),
+            (2, vec![first, second], Turn::Wait(Some(first))),
+        ] {
+            assert_eq!(turn(places, &before), expected, "{places} {before:?}");
         }
     }
 

@@ -54,6 +54,7 @@ impl OutboxMessage {
             trace: job.trace.clone(),
             tenant: job.tenant.clone(),
             priority: job.priority,
+            redelivery: false,
         }
     }
 
@@ -68,6 +69,7 @@ impl OutboxMessage {
             trace: job.trace.clone(),
             tenant: job.tenant.clone(),
             priority: job.priority,
+            redelivery: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::JobId;
-use crate::tenant::{Priority, Tenant};
+use crate::tenant::{Priority, Share, Tenant};
 use crate::trace::TraceContext;
 
 /// The queue that a message is sent to.
@@ -44,6 +44,24 @@ pub struct OutboxMessage {
     pub tenant: Tenant,
     /// Priority of the job.
     pub priority: Priority,
+    /// Whether a message about the job was received before: see [`Share::redelivery`](crate::tenant::Share::redelivery).
+    pub redelivery: bool,
+}
+
+impl OutboxMessage {
+    /// Marks the message as a redelivery, which does not wait for the other messages of its tenant and priority.
+    #[must_use]
+    pub(crate) fn redelivery(self) -> Self {
+        Self {
+            redelivery: true,
+            ..self
+        }
+    }
+
+    /// Returns the share of the message, without the weight of the tenant.
+    pub(crate) fn share(&self) -> Share {
+        Share::new(self.tenant.clone(), self.priority).redelivery(self.redelivery)
+    }
 }
 
 /// The number of unsent messages in the outbox, and the age of the oldest.

@@ -61,8 +61,9 @@ pub enum Claim {
     Missing,
     /// The revision of the worker stands by. Nothing was changed.
     Standby,
-    /// The tenant of the job has as many jobs in work as its limit allows. The job waits without a message.
-    Parked,
+    /// The job waits without a message: its tenant has as many jobs in work as its limit allows, or parked jobs start
+    /// before the job. The caller may claim the first of these jobs instead, if the tenant may start a job.
+    Parked(Option<JobId>),
 }
 
 /// The progress of an attempt.
@@ -275,10 +276,13 @@ pub trait JobRepo: Send + Sync + 'static {
     /// - a job with a request to cancel and without a lease.
     ///
     /// A claim that would exceed the limit of the job's tenant parks the job and counts no attempt: see
-    /// [`TenantTerms::max_jobs`](crate::tenant::TenantTerms::max_jobs). A parked job is pending and has no message. Every
-    /// call that ends a lease of a tenant's job writes a message about the parked job of the tenant with the highest
-    /// priority, the oldest first, which is not parked any more. [`JobRepo::sweep`] does the same where a tenant has
-    /// fewer jobs in work than its limit. Jobs with an expired lease do not count.
+    /// [`TenantTerms::max_jobs`](crate::tenant::TenantTerms::max_jobs). A parked job is pending, and needs no message. The
+    /// parked jobs of a tenant start in the order of their priorities, then of their submissions, and no later job overtakes
+    /// them: its claim parks the later job, and names the parked job that may start instead.
+    ///
+    /// Every call that ends a lease or a parked job writes messages about the first parked jobs of the tenant, as many as the
+    /// tenant may start. [`JobRepo::sweep`] does the same for leases that expired. Jobs with an expired lease do not count; a
+    /// worker that renews such a lease keeps the job, even if the tenant then exceeds its limit.
     ///
     /// An unexpired lease protects its holder from all of this. A claim that neither takes nor ends the job
     /// changes nothing. The claim of a missing job is [`Claim::Missing`].

@@ -344,6 +344,8 @@ impl Attempt {
         }
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.parts.monitor.ended(ending.count());
+        // A notification, or a message about a parked job.
+        self.parts.outbox.notify_one();
         match ending {
             Ending::Finish(outcome, _) => {
                 let (name, error) = match outcome {
@@ -374,7 +376,6 @@ impl Attempt {
                     }
                 };
                 telemetry::job_ended(name, error, took);
-                self.parts.outbox.notify_one();
                 MessageAction::Delete
             }
             Ending::RetryLater(error, pause) => {

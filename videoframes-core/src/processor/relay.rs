@@ -152,7 +152,11 @@ fn outgoing_of(message: &OutboxMessage, tenants: &Tenants, span: &Span) -> Outgo
     let mut outgoing = Outgoing::new(message.body.clone())
         .deduplication_id(message.id.to_string())
         .group(message.job.to_string())
-        .share(tenants.share(&message.tenant, message.priority));
+        .share(
+            tenants
+                .share(&message.tenant, message.priority)
+                .redelivery(message.redelivery),
+        );
     if let Some(context) = trace::context_of(span).or_else(|| message.trace.clone()) {
         let mut attribute = |name: &str, value: &str| {
             outgoing.attributes.insert(name.to_owned(), value.to_owned());

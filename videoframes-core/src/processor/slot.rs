@@ -308,7 +308,7 @@ impl Slot {
         let config = &self.shared.config;
         let claimed = Instant::now();
         let span = tracing::info_span!("claim", job.id = %job);
-        let claim = self.claim_or_recover(job, copy, claimed).instrument(span).await?;
+        let claim = self.claim_in_turn(job, copy, claimed).instrument(span).await?;
         self.shared.parts.circuits.succeeded(&Subject::Database);
         if !matches!(claim, Claim::Claimed(..)) {
             self.refund_job();
@@ -345,7 +345,7 @@ impl Slot {
             }
             Claim::Ended(row) => {
                 let code = row.error_code.as_deref();
-                tracing::info!(job.id = %job, status = %row.status, error.r#type = code, "job ended without an attempt");
+                tracing::info!(job.id = %row.id, status = %row.status, error.r#type = code, "job ended without an attempt");
                 telemetry::job_ended_without_attempt(row.status.as_str(), code.unwrap_or_default(), 1);
                 orphans::remove(&self.shared.parts, &row).await;
                 self.shared.parts.outbox.notify_one();
@@ -364,8 +364,9 @@ impl Slot {
                 self.shared.parts.stand_by();
                 MessageAction::Redeliver(Duration::ZERO)
             }
-            Claim::Parked => {
+            Claim::Parked(_) => {
                 tracing::debug!(job.id = %job, "job waits for the limit of its tenant");
+                self.shared.parts.outbox.notify_one();
                 MessageAction::Delete
             }
             Claim::Missing => {
@@ -375,6 +376,36 @@ impl Slot {
         })
     }
 
+    /// Claims a job, or the parked job that starts before it.
+    ///
+    /// The message of the parked job may be behind many others. Until this message is received, the message of the job
+    /// stands for it: a redelivery of either message finds a job to work on.
+    async fn claim_in_turn(
+        &self,
+        job: JobId,
+        copy: Option<&JobCopy>,
+        claimed: Instant,
+    ) -> Result<Claim, JobRepoError> {
+        let claim = self.claim_or_recover(job, copy, claimed).await?;
+        let Claim::Parked(Some(first)) = claim else {
+            return Ok(claim);
+        };
+        tracing::debug!(job.id = %job, "a parked job of the tenant starts before the job");
+        match self.claim_with_retries(first, &self.terms(), claimed).await? {
+            claim @ (Claim::Claimed(..) | Claim::Ended(_) | Claim::Standby) => Ok(claim),
+            _ => Ok(Claim::Parked(None)),
+        }
+    }
+
+    fn terms(&self) -> ClaimTerms {
+        let config = &self.shared.config;
+        ClaimTerms {
+            lease: config.timing.lease,
+            crashes: config.crashes,
+            revision: self.shared.parts.revision().cloned(),
+        }
+    }
+
     /// Claims a job; first recovers it from the copy in its message, if a restored database lost a change.
     async fn claim_or_recover(
         &self,
@@ -382,12 +413,7 @@ impl Slot {
         copy: Option<&JobCopy>,
         claimed: Instant,
     ) -> Result<Claim, JobRepoError> {
-        let config = &self.shared.config;
-        let terms = ClaimTerms {
-            lease: config.timing.lease,
-            crashes: config.crashes,
-            revision: self.shared.parts.revision().cloned(),
-        };
+        let terms = self.terms();
         let claim = self.claim_with_retries(job, &terms, claimed).await?;
         let is_recovered = match &claim {
             Claim::Missing => self.recover(job, copy).await?,

@@ -19,6 +19,9 @@ const UNIT: i64 = 5_040;
 /// Factor between the shares of two adjacent priorities.
 const FACTOR: i64 = 16;
 
+/// Last part of the name of a flow of redeliveries.
+const AGAIN: &str = "again";
+
 /// The share of a tenant relative to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight(u32);
@@ -56,6 +59,9 @@ pub struct Share {
     pub priority: Priority,
     /// Weight of the tenant.
     pub weight: Weight,
+    /// Whether a message about the same was received before. Such messages form a separate flow: they neither wait for
+    /// all other messages of their tenant and priority, nor delay other tenants.
+    pub redelivery: bool,
 }
 
 impl Share {
@@ -66,7 +72,22 @@ impl Share {
             tenant,
             priority,
             weight: Weight::default(),
+            redelivery: false,
         }
+    }
+
+    /// Returns the share of a stored flow, without the weight of the tenant.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn of_flow(flow: &str) -> Self {
+        let (tenant, priority) = flow.split_once('/').unwrap_or_default();
+        let (priority, again) = priority.split_once('/').unwrap_or((priority, ""));
+        Self::new(Tenant::stored(tenant), priority.parse().unwrap_or_default()).redelivery(again == AGAIN)
+    }
+
+    /// Sets whether a message about the same was received before.
+    #[must_use]
+    pub fn redelivery(self, redelivery: bool) -> Self {
+        Self { redelivery, ..self }
     }
 
     /// Sets the weight of the tenant.
@@ -77,7 +98,10 @@ impl Share {
 
     /// Returns the name of the flow. A tenant's name has no slash, so flows of different tenants differ.
     pub(crate) fn flow(&self) -> String {
-        format!("{}/{}", self.tenant, self.priority)
+        match self.redelivery {
+            false => format!("{}/{}", self.tenant, self.priority),
+            true => format!("{}/{}/{AGAIN}", self.tenant, self.priority),
+        }
     }
 
     /// Returns the flow of messages that are redelivered. The retry of a job thus does not wait for all other jobs of
@@ -99,9 +123,9 @@ impl Share {
 
 /// Returns the flow of redelivered messages of a flow.
 pub(crate) fn redelivered(flow: &str) -> String {
-    match flow.ends_with("/again") {
-        true => flow.to_owned(),
-        false => format!("{flow}/again"),
+    match flow.rsplit_once('/') {
+        Some((_, AGAIN)) => flow.to_owned(),
+        _ => format!("{flow}/{AGAIN}"),
     }
 }
 
@@ -285,9 +309,27 @@ mod tests {
 
     #[test]
     fn redelivered_messages_have_one_flow_per_flow() {
-        let flow = share("a", Priority::Low, 1).flow_of_redelivery();
+        let first = share("a", Priority::Low, 1);
+        let flow = first.flow_of_redelivery();
         assert_eq!(flow, "a/low/again");
         assert_eq!(redelivered(&flow), flow);
+        let again = first.clone().redelivery(true);
+        assert_eq!((again.flow(), again.flow_of_redelivery()), (flow.clone(), flow));
         assert_eq!(Share::default().flow(), "/normal");
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn flows_are_read_as_they_were_written() {
+        for tenant in ["", "acme-2.eu"] {
+            for priority in Priority::ALL {
+                let share = Share::new(Tenant::stored(tenant), priority);
+                for share in [share.clone(), share.redelivery(true)] {
+                    assert_eq!(Share::of_flow(&share.flow()), share);
+                }
+            }
+        }
+        // Of an unknown version.
+        assert_eq!(Share::of_flow("a b/urgent/twice"), Share::default());
     }
 }

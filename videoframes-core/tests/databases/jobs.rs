@@ -395,6 +395,39 @@ async fn jobs_of_the_previous_version_are_processed() {
 }
 
 /// More jobs than a sweep changes at once, all of them due for longer than the others.
+/// The sweep of a version without limits of tenants writes a message, since it knows no parked jobs.
+#[tokio::test]
+async fn a_parked_job_is_abandoned_for_the_previous_version() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let tenants = Tenants::from_json(r#"{"default": {"max_jobs": 1}}"#).unwrap();
+        let repo = SeaOrmJobRepo::new(database.clone()).with_tenants(tenants);
+        let (first, parked) = (submitted(&repo, "first").await, submitted(&repo, "parked").await);
+        for (job, is_claimed) in [(first, true), (parked, false)] {
+            let claim = repo.claim(job, "worker", &TERMS).await.unwrap();
+            assert_eq!(matches!(claim, Claim::Claimed(..)), is_claimed, "{claim:?}");
+        }
+        let col = |column: &'static str| Expr::col(column);
+        let now = || Expr::val(i64::MAX / 4);
+        let abandoned = Query::select()
+            .column("id")
+            .from("video_jobs")
+            .and_where(col("status").eq("pending"))
+            .and_where(col("enqueued_at").lt(now()))
+            .and_where(col("updated_at").lt(now()))
+            .and_where(
+                col("enqueued_at")
+                    .sub(col("updated_at"))
+                    .lt(now().sub(col("enqueued_at"))),
+            )
+            .to_owned();
+        let rows = database.connection().query_all(&abandoned).await.unwrap();
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id").unwrap()).collect();
+        assert_eq!(ids, [parked.uuid()]);
+        assert_eq!(repo.sweep(&SWEEP).await.unwrap().enqueued, 0);
+    }
+}
+
 #[tokio::test]
 async fn hundreds_of_unreadable_jobs_do_not_block_a_sweep() {
     for own in Own::each().await {

@@ -184,13 +184,23 @@ async fn check_limits(database: &Database) {
         let Claim::Claimed(lease, _) = claim else {
             panic!("failed to claim the job: {claim:?}");
         };
-        for id in [jobs[1].id, jobs[2].id] {
-            let claim = limited(1).claim(id, "worker", &TERMS).await.unwrap();
-            assert_eq!(claim, Claim::Parked);
-        }
+        let park = async || {
+            for id in [jobs[1].id, jobs[2].id] {
+                let claim = limited(1).claim(id, "worker", &TERMS).await.unwrap();
+                assert_eq!(claim, Claim::Parked(None));
+            }
+        };
+        park().await;
         repo.release(&lease).await.unwrap();
-        let swept = repo.sweep(&SWEEP).await.unwrap();
-        assert_eq!(swept.unparked, 1, "the end of the lease enqueued the other");
+        assert_eq!(
+            repo.sweep(&SWEEP).await.unwrap().unparked,
+            0,
+            "the end of the lease enqueued both"
+        );
+        park().await;
+        assert_eq!(repo.sweep(&SWEEP).await.unwrap().unparked, 2);
+        let claim = repo.claim(jobs[2].id, "worker", &TERMS).await.unwrap();
+        assert!(matches!(claim, Claim::Claimed(..)), "a place for each: {claim:?}");
     })
     .await;
 }

@@ -73,11 +73,11 @@ async fn a_tenant_has_no_more_jobs_in_work_than_its_limit() {
     let tenants = Tenants::from_json(r#"{"default": {"max_jobs": 1}}"#).unwrap();
     let config = ProcessorConfig::default().reuse(false).concurrency(4);
     let setup = Setup::with_tenants(config, tenants).await;
-    submit(&setup, "many", "normal", 5).await;
+    submit(&setup, "many", "normal", 9).await;
     submit(&setup, "one", "normal", 1).await;
     setup.run(Until::Idle).await;
     let attempts = attempts(&setup).await;
-    assert_eq!(attempts.len(), 6);
+    assert_eq!(attempts.len(), 10);
     let many: Vec<_> = attempts
         .iter()
         .filter(|(.., job)| job.tenant.as_str() == "many")
@@ -85,6 +85,15 @@ async fn a_tenant_has_no_more_jobs_in_work_than_its_limit() {
     for pair in many.windows(2) {
         assert!(pair[0].1 <= pair[1].0, "two jobs of a tenant at once: {pair:?}");
     }
+    // The slots claim the first jobs at once, and later jobs do not overtake parked ones.
+    let order: Vec<&str> = many
+        .iter()
+        .map(|(.., job)| job.idempotency_key.as_str())
+        .collect();
+    assert!(
+        order[4..].is_sorted() && order[..4].iter().all(|key| *key < order[4]),
+        "{order:?}"
+    );
     let one = attempts
         .iter()
         .position(|(.., job)| job.tenant.as_str() == "one")

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixMillis;
 use crate::jobs::{Backlog, JobId, OutboxDestination, OutboxMessage, RefusedMessage};
-use crate::tenant::{Share, next_rank};
+use crate::tenant::next_rank;
 
 /// Unsent and rejected messages, oldest first.
 #[derive(Default)]
@@ -45,10 +45,9 @@ impl Outbox {
 
     /// Returns the rank of a new message.
     fn next_rank(&self, message: &OutboxMessage) -> i64 {
-        let share = |message: &OutboxMessage| Share::new(message.tenant.clone(), message.priority);
-        let new = share(message);
+        let new = message.share();
         let waiting = || self.unsent_to_workers();
-        let same = waiting().filter(|entry| share(&entry.message).flow() == new.flow());
+        let same = waiting().filter(|entry| entry.message.share().flow() == new.flow());
         let last = same.map(|entry| entry.rank).max();
         let first = waiting().map(|entry| entry.rank).min();
         next_rank(last, first.unwrap_or(0), new.step())

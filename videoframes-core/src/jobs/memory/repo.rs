@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::state::State;
 use crate::clock::{Clock, UnixMillis};
-use crate::jobs::lease::{Decision, cancelled, deadline_of_work, decide_claim};
+use crate::jobs::lease::{Decision, Turn, cancelled, deadline_of_work, decide_claim};
 use crate::jobs::restore::{Raise, next_epoch};
 use crate::jobs::{
     Attempt, AttemptOutcome, Backlog, Claim, ClaimTerms, Enqueue, Hold, JobCursor, JobError, JobEvent,
@@ -80,12 +80,18 @@ impl JobRepo for MemoryJobRepo {
         let Some(facts) = state.facts(id, now) else {
             return Ok(Claim::Missing);
         };
-        let places = state.places(&facts.job.tenant, Some(id), now);
+        let decision = decide_claim(&facts, owner, terms.crashes);
+        if let Decision::Take { crash_count } = decision
+            && let Turn::Wait(next) = state.admit(&facts.job, now)
+        {
+            state.park(id, crash_count, now)?;
+            return Ok(Claim::Parked(next));
+        }
         let Some(row) = state.rows.get_mut(&id) else {
             return Ok(Claim::Missing);
         };
         let job = &mut row.job;
-        Ok(match decide_claim(&facts, owner, terms.crashes) {
+        Ok(match decision {
             Decision::Terminal => Claim::Terminal(job.clone()),
             Decision::Again => {
                 let epoch = job.lease_epoch;
@@ -96,10 +102,6 @@ impl JobRepo for MemoryJobRepo {
             Decision::End { outcome, crash_count } => {
                 job.crash_count = crash_count;
                 Claim::Ended(state.conclude(id, &outcome, now)?)
-            }
-            Decision::Take { crash_count } if places == Some(0) => {
-                state.park(id, crash_count, now)?;
-                Claim::Parked
             }
             Decision::Take { crash_count } => {
                 if row.job.parked_at.is_some() {
@@ -166,7 +168,7 @@ impl JobRepo for MemoryJobRepo {
         job.next_attempt_at = Some(now.after(delay));
         job.set_error(Some(error));
         let job = job.clone();
-        state.unpark_after_lease(&job, now);
+        state.unpark_after(&job, now);
         Ok(())
     }
 
@@ -181,7 +183,7 @@ impl JobRepo for MemoryJobRepo {
         job.next_attempt_at = Some(now.after(delay));
         job.set_error(Some(error));
         let job = job.clone();
-        state.unpark_after_lease(&job, now);
+        state.unpark_after(&job, now);
         Ok(())
     }
 
@@ -194,7 +196,7 @@ impl JobRepo for MemoryJobRepo {
         job.enter(JobEvent::Release, now)?;
         job.attempts = job.attempts.saturating_sub(1);
         let job = job.clone();
-        state.unpark_after_lease(&job, now);
+        state.unpark_after(&job, now);
         Ok(())
     }
 
@@ -369,9 +371,11 @@ impl JobRepo for MemoryJobRepo {
         let (mut state, now) = self.begin();
         state.restore.check(now)?;
         let mut swept = Swept::default();
+        let unparked = state.unparked;
         state.end_all_without_claim(now, terms.crashes, &mut swept)?;
         swept.enqueued = state.enqueue_abandoned(now, terms);
-        swept.unparked = state.unpark_left(u64::from(terms.most), now);
+        state.unpark_left(u64::from(terms.most), now);
+        swept.unparked = state.unparked - unparked;
         swept.forgotten = state.delete_expired(now, terms);
         Ok(swept)
     }

@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) restore: Restore,
     /// Limits of tenants.
     pub(super) tenants: Tenants,
+    /// Number of parked jobs that were enqueued.
+    pub(super) unparked: u64,
 }
 
 impl State {
@@ -72,7 +74,7 @@ impl State {
         let row = self.rows.get_mut(&id).ok_or(JobRepoError::LeaseLost)?;
         row.lose_attempt();
         let job = &mut row.job;
-        let was_in_work = job.status == JobStatus::Processing;
+        let frees_place = job.status == JobStatus::Processing || job.parked_at.is_some();
         match outcome {
             Outcome::Completed(result, work) => {
                 job.enter(JobEvent::Complete, now)?;
@@ -92,8 +94,8 @@ impl State {
         job.finished_at = Some(now);
         let job = job.clone();
         self.outbox.add(OutboxMessage::notification(&job), now);
-        if was_in_work {
-            self.unpark_after_lease(&job, now);
+        if frees_place {
+            self.unpark_after(&job, now);
         }
         Ok(job)
     }

@@ -1,9 +1,10 @@
 //! Finds abandoned jobs, ends jobs without a worker, and deletes rows past their retention.
 
+use super::parking::NO_MESSAGE;
 use super::row::Row;
 use super::state::State;
 use crate::clock::UnixMillis;
-use crate::jobs::lease::{Delivery, abandoned_before, due_since};
+use crate::jobs::lease::{Delivery, LOST_AFTER, abandoned_before, due_since};
 use crate::jobs::{JobId, JobRepoError, JobStatus, OutboxMessage, SweepTerms, Swept, VideoJob};
 
 impl State {
@@ -51,6 +52,7 @@ impl State {
         if job.status != JobStatus::Pending {
             return abandoned_before(delivery, terms.overdue);
         }
+        let of_any = abandoned_before(delivery, terms.overdue.max(LOST_AFTER));
         // A queue delivers the messages of a flow in order, and those of different flows in any order.
         let of_flow = self.in_work(delivery.now);
         let of_flow = of_flow.filter(|other| (&other.tenant, other.priority) == (&job.tenant, job.priority));
@@ -58,7 +60,7 @@ impl State {
             in_work: of_flow.map(|other| other.created_at).min(),
             ..*delivery
         };
-        abandoned_before(&delivery, terms.overdue)
+        abandoned_before(&delivery, terms.overdue).max(of_any)
     }
 
     /// Enqueues abandoned jobs, starting with those that have waited longest.
@@ -69,10 +71,11 @@ impl State {
         let mut due: Vec<(UnixMillis, JobId)> = self
             .rows
             .values()
-            .filter(|row| !announced.contains(&row.job.id))
+            .filter(|row| !announced.contains(&row.job.id) && row.enqueued_at != NO_MESSAGE)
             .filter_map(|row| {
                 let before = self.abandoned_before(&row.job, &delivery, terms)?;
-                let since = due_since(&row.job)?;
+                let enqueued = row.job.parked_at.map(|_| row.job.updated_at);
+                let since = enqueued.or(due_since(&row.job))?;
                 let is_abandoned = row.enqueued_at < before && since < before && backed_off(row, since);
                 is_abandoned.then_some((since, row.job.id))
             })

@@ -10,7 +10,7 @@ use super::restore::Checked;
 use super::{attempts, parking, row};
 use crate::database::{Database, Session, text};
 use crate::fleet::admits;
-use crate::jobs::lease::{Decision, JobFacts, deadline_of_work, decide_claim};
+use crate::jobs::lease::{Decision, JobFacts, Turn, deadline_of_work, decide_claim};
 use crate::jobs::restore::next_epoch;
 use crate::jobs::{Claim, ClaimTerms, JobEvent, JobId, JobRepoError, JobStatus, Lease, LeaseEpoch, Stage};
 
@@ -40,12 +40,10 @@ pub(super) async fn claim(
         Decision::Held(rest) => return Ok(Claim::Held(rest)),
         Decision::NotDue(rest) => return Ok(Claim::NotDue(rest)),
         Decision::Take { crash_count } => {
-            if parking::is_full(checked, &transaction, job).await? {
-                if job.parked_at.is_none() {
-                    parking::park(database, &transaction, job, crash_count).await?;
-                    transaction.commit().await?;
-                }
-                return Ok(Claim::Parked);
+            if let Turn::Wait(next) = parking::admit(checked, &transaction, job).await? {
+                parking::park(database, &transaction, job, crash_count).await?;
+                transaction.commit().await?;
+                return Ok(Claim::Parked(next));
             }
             let params = TakeParams {
                 owner,
@@ -58,7 +56,7 @@ pub(super) async fn claim(
         Decision::End { outcome, crash_count } => {
             let end = End::of(job, &outcome, crash_count);
             let ended = end.write(database, &transaction).await?;
-            parking::after_lost_lease(checked, &transaction, job).await?;
+            parking::after_end(checked, &transaction, job).await?;
             Claim::Ended(ended)
         }
     };

@@ -11,7 +11,7 @@ use crate::jobs::{
     Attempt, AttemptOutcome, JobError, JobId, JobResult, LeaseEpoch, OutboxDestination, OutboxMessage,
     OutputResult, RenditionResult, UnknownStatus, VideoJob,
 };
-use crate::tenant::{Priority, Tenant};
+use crate::tenant::{Priority, Share, Tenant};
 use crate::trace::TraceContext;
 
 pub(super) mod video_job {
@@ -227,7 +227,7 @@ impl TryFrom<outbox::Model> for OutboxMessage {
 
     fn try_from(row: outbox::Model) -> Result<Self, DbErr> {
         let known = [OutboxDestination::Notifier, OutboxDestination::Input];
-        let (tenant, priority) = row.flow.split_once('/').unwrap_or_default();
+        let share = Share::of_flow(&row.flow);
         let destination = known.into_iter().find(|known| known.as_str() == row.destination);
         Ok(Self {
             id: row.id,
@@ -236,8 +236,9 @@ impl TryFrom<outbox::Model> for OutboxMessage {
             job: JobId(row.job_id),
             body: row.body,
             trace: trace(row.trace_context.as_deref()),
-            tenant: Tenant::stored(tenant),
-            priority: priority.parse().unwrap_or_default(),
+            tenant: share.tenant,
+            priority: share.priority,
+            redelivery: share.redelivery,
         })
     }
 }

@@ -13,6 +13,7 @@ mod list;
 mod operator;
 mod outbox;
 mod parking;
+mod positions;
 mod read;
 mod rebuild;
 mod repo;

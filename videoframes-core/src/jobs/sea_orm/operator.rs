@@ -36,7 +36,7 @@ pub(super) async fn cancel(checked: &Checked, job: JobId) -> Result<Option<Video
             let ended = End::of(job, &cancelled(), job.crash_count)
                 .write(database, &transaction)
                 .await?;
-            parking::after_lost_lease(checked, &transaction, job).await?;
+            parking::after_end(checked, &transaction, job).await?;
             Some(ended)
         }
     };

@@ -14,7 +14,6 @@ use super::call_error::CallError;
 use super::entity::outbox::{Column, Entity, Model};
 use crate::database::{Database, Session, text};
 use crate::jobs::{Backlog, OutboxDestination, OutboxMessage, RefusedMessage};
-use crate::tenant::Share;
 
 /// Number of messages per statement, whose parameters are limited.
 const CHUNK: usize = 100;
@@ -49,7 +48,7 @@ pub(super) fn insert(database: &Database, messages: &[OutboxMessage]) -> InsertS
         .to_owned();
     let mut steps = HashMap::new();
     for message in messages {
-        let share = Share::new(message.tenant.clone(), message.priority);
+        let share = message.share();
         let flow = share.flow();
         let rank = match message.destination {
             OutboxDestination::Notifier => Expr::val(0_i64),

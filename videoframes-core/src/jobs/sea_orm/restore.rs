@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DbErr, IdenStatic, Iterable, QueryResult};
 
 use super::call_error::CallError;
 use super::entity::restore::{Column, Entity, ROW};
+use super::positions::Positions;
 use super::row;
 use crate::clock::UnixMillis;
 use crate::database::{Database, Session};
@@ -25,8 +26,8 @@ pub(super) struct Checked {
     pub(super) database: Database,
     /// Limits of tenants.
     pub(super) tenants: Tenants,
-    /// The last tenant whose parked jobs a sweep examined.
-    pub(super) last_unparked: Arc<Mutex<String>>,
+    /// Positions after which the next sweep of this program continues.
+    pub(super) swept: Arc<Positions>,
     /// The latest mark that this program saw.
     seen: Arc<Mutex<Option<RestoreMark>>>,
 }
@@ -36,7 +37,7 @@ impl Checked {
         Self {
             database,
             tenants: Tenants::default(),
-            last_unparked: Arc::default(),
+            swept: Arc::default(),
             seen: Arc::default(),
         }
     }

@@ -39,9 +39,12 @@ pub(super) fn lock_beside(database: &Database, job: JobId) -> SelectStatement {
 
 /// Selects and locks up to `limit` jobs for [`facts`], skipping jobs that other transactions have locked.
 pub(super) fn lock_some(database: &Database, condition: Cond, limit: u64) -> Select<Entity> {
-    with_facts(database, Entity::find().filter(condition))
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+    some(database, condition, limit).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+}
+
+/// Selects up to `limit` jobs for [`facts`].
+pub(super) fn some(database: &Database, condition: Cond, limit: u64) -> Select<Entity> {
+    with_facts(database, Entity::find().filter(condition)).limit(limit)
 }
 
 fn with_facts(database: &Database, select: Select<Entity>) -> Select<Entity> {

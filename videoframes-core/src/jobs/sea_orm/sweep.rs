@@ -3,6 +3,8 @@
 //! Every query follows an index in key order and continues after the last row of the previous query. This way
 //! it neither reads rows of jobs that only wait, nor is blocked by unreadable rows.
 
+use std::collections::BTreeSet;
+
 use sea_orm::sea_query::{Cond, DeleteStatement, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, Iden, QueryOrder, QueryResult, QueryTrait};
 use uuid::Uuid;
@@ -16,13 +18,13 @@ use super::restore::Checked;
 use super::{outbox, parking, row};
 use crate::clock::UnixMillis;
 use crate::database::Database;
-use crate::jobs::lease::{Decision, Delivery, JobFacts, abandoned_before, decide};
+use crate::jobs::lease::{Decision, Delivery, JobFacts, LOST_AFTER, abandoned_before, decide};
 use crate::jobs::{JobStatus, OutboxDestination, OutboxMessage, SweepTerms, Swept};
 
 /// Maximum number of rows that one transaction locks.
 const BATCH: u64 = 200;
 /// Maximum number of batches per kind of row in one sweep; the next sweep continues.
-const BATCHES: usize = 20;
+const BATCHES: u64 = 20;
 
 pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept, CallError> {
     let database = &checked.database;
@@ -36,7 +38,7 @@ pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept
     for rows in [late(database), to_be_cancelled(), without_worker()] {
         sweep.each(&rows, Abandoned::No).await?;
     }
-    for rows in abandoned_rows(database, terms).await? {
+    for rows in abandoned_rows(checked, terms).await? {
         sweep.each(&rows, Abandoned::Yes).await?;
     }
     let Sweep {
@@ -47,7 +49,7 @@ pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept
     if let Some(first) = unreadable.first() {
         tracing::warn!(job.id = %first, count = unreadable.len(), "skipped unreadable jobs");
     }
-    swept.unparked = parking::unpark_left(checked, u64::from(terms.most)).await?;
+    swept.unparked += parking::unpark_left(checked, u64::from(terms.most)).await?;
     swept.forgotten = batches(terms, |limit| delete_jobs(checked, terms, limit)).await?;
     batches(terms, |limit| delete_sent(database, terms, limit)).await?;
     Ok(swept)
@@ -57,6 +59,30 @@ pub(super) async fn sweep(checked: &Checked, terms: &SweepTerms) -> Result<Swept
 struct Rows {
     condition: Cond,
     key: Column,
+    /// Maximum number of rows.
+    most: u64,
+}
+
+impl Rows {
+    fn new(condition: Cond, key: Column) -> Self {
+        Self {
+            condition,
+            key,
+            most: BATCH * BATCHES,
+        }
+    }
+
+    /// Restricts the rows to a tenant and priority.
+    fn of(self, flow: &Flow) -> Self {
+        let (tenant, priority) = flow;
+        Self {
+            condition: self
+                .condition
+                .add(Expr::col((Entity, Column::Tenant)).eq(tenant.as_str()))
+                .add(Expr::col((Entity, Column::Priority)).eq(*priority)),
+            ..self
+        }
+    }
 }
 
 /// Whether to enqueue jobs that do not end.
@@ -79,34 +105,29 @@ fn not_held(database: &Database) -> Expr {
 
 /// Selects jobs past their deadline.
 fn late(database: &Database) -> Rows {
-    Rows {
-        condition: Cond::all()
-            .add(Column::FinishedAt.is_null())
-            .add(Expr::col((Entity, Column::DeadlineAt)).lte(database.now())),
-        key: Column::DeadlineAt,
-    }
+    let condition = Cond::all()
+        .add(Column::FinishedAt.is_null())
+        .add(Expr::col((Entity, Column::DeadlineAt)).lte(database.now()));
+    Rows::new(condition, Column::DeadlineAt)
 }
 
 /// Selects jobs with a request to cancel.
 fn to_be_cancelled() -> Rows {
-    Rows {
-        condition: Cond::all()
-            .add(Column::FinishedAt.is_null())
-            .add(Expr::col((Entity, Column::CancelRequested))),
-        key: Column::CreatedAt,
-    }
+    let condition = Cond::all()
+        .add(Column::FinishedAt.is_null())
+        .add(Expr::col((Entity, Column::CancelRequested)));
+    Rows::new(condition, Column::CreatedAt)
 }
 
 /// Selects jobs that may have lost too many workers: all jobs that are being processed, which are few.
 fn without_worker() -> Rows {
-    Rows {
-        condition: Cond::all().add(has_status(JobStatus::Processing)),
-        key: Column::CreatedAt,
-    }
+    let condition = Cond::all().add(has_status(JobStatus::Processing));
+    Rows::new(condition, Column::CreatedAt)
 }
 
 /// Selects the abandoned jobs.
-async fn abandoned_rows(database: &Database, terms: &SweepTerms) -> Result<Vec<Rows>, CallError> {
+async fn abandoned_rows(checked: &Checked, terms: &SweepTerms) -> Result<Vec<Rows>, CallError> {
+    let database = &checked.database;
     let delivery = delivery(database, terms).await?;
     let mut rows = Vec::new();
     let drained = Delivery {
@@ -117,19 +138,23 @@ async fn abandoned_rows(database: &Database, terms: &SweepTerms) -> Result<Vec<R
         rows.push(waiting_since(database, before, PENDING));
     }
     // A queue delivers the messages of a flow in order, and those of different flows in any order.
-    for flow in flows_in_work(database).await? {
+    for (flow, in_work) in flows_in_work(checked).await? {
         let delivery = Delivery {
-            in_work: Some(flow.in_work),
+            in_work: Some(in_work),
             drained: None,
             ..delivery
         };
         if let Some(before) = abandoned_before(&delivery, terms.overdue) {
-            let pending = waiting_since(database, before, PENDING);
-            let condition = pending
-                .condition
-                .add(Expr::col((Entity, Column::Tenant)).eq(flow.tenant))
-                .add(Expr::col((Entity, Column::Priority)).eq(flow.priority));
-            rows.push(Rows { condition, ..pending });
+            rows.push(waiting_since(database, before, PENDING).of(&flow));
+        }
+    }
+    // No job of a small flow may be in work for long, while others always are.
+    if let Some(before) = abandoned_before(&delivery, terms.overdue.max(LOST_AFTER)) {
+        for flow in waiting_flows(checked).await? {
+            rows.push(Rows {
+                most: LOST_JOBS,
+                ..waiting_since(database, before, PENDING).of(&flow)
+            });
         }
     }
     // The order of redelivered messages is unknown. A job that is not abandoned may get one more message, which does
@@ -158,46 +183,91 @@ fn waiting_since(database: &Database, before: UnixMillis, (status, since, key): 
     let waiting = messages_of_job()
         .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
         .to_owned();
-    Rows {
-        condition: Cond::all()
-            .add(has_status(status))
-            .add(Column::EnqueuedAt.lt(before.0))
-            .add(col(since).lt(before.0))
-            .add(longer)
-            .add(Expr::exists(waiting).not()),
-        key,
-    }
+    let condition = Cond::all()
+        .add(has_status(status))
+        .add(Column::EnqueuedAt.lt(before.0))
+        // A parked job without a message is not abandoned.
+        .add(Column::EnqueuedAt.gt(parking::NO_MESSAGE))
+        .add(col(since).lt(before.0))
+        .add(longer)
+        .add(Expr::exists(waiting).not());
+    Rows::new(condition, key)
 }
 
-/// Maximum number of flows whose abandoned jobs one sweep looks for.
+/// Maximum number of flows with jobs in work whose abandoned jobs one sweep looks for.
 const FLOWS: u64 = 100;
+/// Maximum number of flows whose lost messages one sweep looks for without evidence of the flow itself.
+const LOST_FLOWS: usize = 10;
+/// Maximum number of such jobs per flow.
+const LOST_JOBS: u64 = 10;
 
-/// A tenant and priority of which jobs are in work.
-struct FlowInWork {
-    tenant: String,
-    priority: i32,
-    /// Submission time of the oldest job in work that was claimed by its first message.
-    in_work: UnixMillis,
-}
+/// A tenant and the position of a priority.
+type Flow = (String, i32);
 
-/// Returns the flows with jobs in work that were claimed by their first message.
-async fn flows_in_work(database: &Database) -> Result<Vec<FlowInWork>, CallError> {
-    let oldest = Expr::col((Entity, Column::CreatedAt)).min();
-    let flows = in_work(database)
-        .columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
-        .expr_as(oldest, "in_work")
-        .group_by_columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
+/// Returns the next flows with jobs in work that were claimed by their first message, each with the submission time of
+/// the oldest of these jobs.
+///
+/// Continues after the last flow of the previous sweep, so that all flows have their turn.
+async fn flows_in_work(checked: &Checked) -> Result<Vec<(Flow, UnixMillis)>, CallError> {
+    let columns = || [(Entity, Column::Tenant), (Entity, Column::Priority)];
+    let flows = in_work(&checked.database)
+        .columns(columns())
+        .expr_as(Expr::col((Entity, Column::CreatedAt)).min(), "in_work")
+        .and_where(after(checked.swept.in_work.get()))
+        .group_by_columns(columns())
+        .order_by((Entity, Column::Tenant), Order::Asc)
+        .order_by((Entity, Column::Priority), Order::Asc)
         .limit(FLOWS)
         .to_owned();
-    let rows = database.reader().await?.query_all(&flows).await?;
+    let rows = checked.database.reader().await?.query_all(&flows).await?;
     let flow = |row: &QueryResult| {
-        Ok(FlowInWork {
-            tenant: row.try_get("", "tenant")?,
-            priority: row.try_get("", "priority")?,
-            in_work: UnixMillis(row.try_get("", "in_work")?),
-        })
+        let in_work = UnixMillis(row.try_get("", "in_work")?);
+        Ok::<_, DbErr>((flow(row)?, in_work))
     };
-    rows.iter().map(flow).collect()
+    let flows = rows.iter().map(flow).collect::<Result<Vec<_>, _>>()?;
+    let last = flows.last().filter(|_| flows.len() as u64 == FLOWS);
+    checked.swept.in_work.set(last.map(|(flow, _)| flow));
+    Ok(flows)
+}
+
+/// Returns the next flows with pending jobs. Every query reads one row of an index.
+async fn waiting_flows(checked: &Checked) -> Result<Vec<Flow>, CallError> {
+    let reader = checked.database.reader().await?;
+    let mut flows = Vec::new();
+    let mut last = checked.swept.waiting.get();
+    while flows.len() < LOST_FLOWS {
+        let next = Query::select()
+            .columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
+            .from(Entity)
+            .and_where(has_status(JobStatus::Pending))
+            .and_where(after(last.take()))
+            .order_by((Entity, Column::Tenant), Order::Asc)
+            .order_by((Entity, Column::Priority), Order::Asc)
+            .limit(1)
+            .to_owned();
+        let Some(row) = reader.query_one(&next).await? else {
+            break;
+        };
+        let next = flow(&row)?;
+        flows.push(next.clone());
+        last = Some(next);
+    }
+    checked.swept.waiting.set(last.as_ref());
+    Ok(flows)
+}
+
+fn flow(row: &QueryResult) -> Result<Flow, DbErr> {
+    Ok((row.try_get("", "tenant")?, row.try_get("", "priority")?))
+}
+
+/// Returns the condition for flows after a flow; for all flows after `None`.
+fn after(flow: Option<Flow>) -> Expr {
+    let (tenant, priority) = flow.unwrap_or((String::new(), i32::MIN));
+    let position = Expr::tuple([
+        Expr::col((Entity, Column::Tenant)),
+        Expr::col((Entity, Column::Priority)),
+    ]);
+    position.gt(Expr::tuple([tenant.into(), priority.into()]))
 }
 
 /// Selects jobs in work that were claimed by their first message: for other jobs, the time of their message is unknown.
@@ -261,13 +331,15 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     /// Ends jobs that a claim would end, and enqueues the others if they are abandoned.
     async fn each(&mut self, rows: &Rows, abandoned: Abandoned) -> Result<(), CallError> {
-        let mut after = None;
-        for _ in 0..BATCHES {
-            let (last, full) = self.batch(rows, abandoned, after).await?;
+        let (mut after, mut left) = (None, rows.most);
+        while left > 0 {
+            let limit = Ord::min(left, BATCH);
+            let (last, full) = self.batch(rows, abandoned, after, limit).await?;
             if !full {
                 return Ok(());
             }
             after = last;
+            left -= limit;
         }
         Ok(())
     }
@@ -279,13 +351,14 @@ impl Sweep<'_> {
         rows: &Rows,
         abandoned: Abandoned,
         after: Option<(i64, Uuid)>,
+        limit: u64,
     ) -> Result<(Option<(i64, Uuid)>, bool), CallError> {
         let position = Expr::tuple([Expr::col((Entity, rows.key)), Expr::col((Entity, Column::Id))]);
         let mut condition = rows.condition.clone().add(not_held(self.database));
         if let Some((key, id)) = after {
             condition = condition.add(position.gt(Expr::tuple([key.into(), id.into()])));
         }
-        let some = row::lock_some(self.database, condition, BATCH)
+        let some = row::lock_some(self.database, condition, limit)
             .order_by_asc(rows.key)
             .order_by_asc(Column::Id);
         let (transaction, _) = self.checked.begin().await?;
@@ -293,6 +366,7 @@ impl Sweep<'_> {
         let left = u64::from(self.terms.most).saturating_sub(self.swept.enqueued);
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let mut enqueue = Vec::new();
+        let mut freed = BTreeSet::new();
         for row in &found {
             let Some(facts) = self.facts(row)? else {
                 continue;
@@ -303,6 +377,9 @@ impl Sweep<'_> {
                         .write(self.database, &transaction)
                         .await?;
                     self.swept.count(&outcome);
+                    if parking::frees_place(&facts.job) {
+                        freed.insert(facts.job.tenant);
+                    }
                 }
                 _ if abandoned == Abandoned::Yes && enqueue.len() < left => {
                     let message = OutboxMessage::to_workers(&facts.job, facts.now);
@@ -320,13 +397,15 @@ impl Sweep<'_> {
             transaction.execute(&enqueued).await?;
             outbox::add(self.database, &transaction, &enqueue).await?;
         }
+        let unparked = parking::after_ends(self.checked, &transaction, freed).await?;
         transaction.commit().await?;
+        self.swept.unparked += unparked;
         self.swept.enqueued += enqueue.len() as u64;
         let last = found.last().map(|row| {
             let key = row.try_get("", rows.key.unquoted())?;
             Ok::<_, DbErr>((key, row.try_get("", "id")?))
         });
-        let full = found.len() as u64 == BATCH && (abandoned == Abandoned::No || enqueue.len() < left);
+        let full = found.len() as u64 == limit && (abandoned == Abandoned::No || enqueue.len() < left);
         Ok((last.transpose()?, full))
     }
 

@@ -1,4 +1,4 @@
-//! Parking: jobs over the limit of their tenant wait without a message.
+//! Parking: jobs over the limit of their tenant wait for a place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, completed, failed, limited, new_job,
 };
 use crate::jobs::{
-    AttemptOutcome, Claim, ErrorCode, JobError, JobId, JobProgress, JobStatus, Lease, NewJob, Stage,
-    SweepTerms, Swept,
+    AttemptOutcome, Claim, ErrorCode, JobError, JobId, JobProgress, JobStatus, Lease, NewJob,
+    OutboxDestination, Stage, SweepTerms, Swept,
 };
 use crate::tenant::Priority;
 
@@ -24,6 +24,9 @@ const PROGRESS: JobProgress = JobProgress {
 pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_claim_over_the_limit_parks_the_job(harness).await;
     every_end_of_a_lease_unparks_a_job(harness).await;
+    no_later_job_overtakes_a_parked_job(harness).await;
+    an_end_without_a_worker_unparks_a_job_at_once(harness).await;
+    a_lost_message_of_a_parked_job_is_replaced(harness).await;
     parallel_claims_do_not_exceed_the_limit(harness).await;
     a_parked_job_is_not_abandoned(harness).await;
     a_parked_job_ends_like_any_waiting_job(harness).await;
@@ -45,7 +48,27 @@ async fn submit(on: &Subject<'_>, key: &str) -> JobId {
 
 async fn park(on: &Subject<'_>, id: JobId) {
     let claim = on.repo.claim(id, "worker", &CLAIM).await.expect("claiming");
-    assert_eq!(claim, Claim::Parked);
+    assert_eq!(claim, Claim::Parked(None));
+}
+
+/// Claims a job that waits for parked jobs, of which `first` may start.
+async fn wait_for(on: &Subject<'_>, id: JobId, first: JobId) {
+    let claim = on.repo.claim(id, "worker", &CLAIM).await.expect("claiming");
+    assert_eq!(claim, Claim::Parked(Some(first)));
+    let job = on.get(id).await;
+    assert!(
+        job.status == JobStatus::Pending && job.parked_at.is_some(),
+        "{job:?}"
+    );
+}
+
+/// Drains the outbox and checks that it contains exactly one message about this job, at the front of its tenant.
+async fn unparked(on: &Subject<'_>, id: JobId) {
+    let mut messages = on.drain().await;
+    messages.retain(|message| message.destination == OutboxDestination::Input);
+    assert_eq!(messages.len(), 1, "one message: {messages:?}");
+    assert_eq!((messages[0].job, messages[0].redelivery), (id, true));
+    on.is_about_its_job(&messages[0]).await;
 }
 
 async fn a_claim_over_the_limit_parks_the_job(harness: &dyn JobRepoHarness) {
@@ -73,23 +96,17 @@ async fn a_claim_over_the_limit_parks_the_job(harness: &dyn JobRepoHarness) {
     on.outbox_is_empty("a parked job has no message").await;
     on.claimed("of another tenant").await;
 
-    on.finish(&lease, &failed()).await;
-    let messages = on.drain().await;
-    let jobs: Vec<JobId> = messages.iter().map(|message| message.job).collect();
-    assert_eq!(
-        jobs,
-        [first, urgent],
-        "the notification, and the job with the highest priority"
-    );
-    assert_eq!(on.get(urgent).await.parked_at, None);
-    // A parked job whose message is redelivered may take the place.
-    let lease = on.claim(younger).await;
-    assert_eq!(on.get(younger).await.parked_at, None);
-    park(&on, urgent).await;
-    for (lease, id) in [(lease, urgent), (on_lease(&on, second).await, older)] {
+    // The job with the highest priority, then the oldest.
+    let mut in_work = [lease, on_lease(&on, second).await].into_iter();
+    for id in [urgent, older, younger] {
+        let lease = match in_work.next() {
+            Some(lease) => lease,
+            None => on_lease(&on, urgent).await,
+        };
         on.finish(&lease, &failed()).await;
-        assert_eq!(on.get(id).await.parked_at, None);
+        unparked(&on, id).await;
         on.claim(id).await;
+        assert_eq!(on.get(id).await.parked_at, None);
     }
 }
 
@@ -138,15 +155,93 @@ async fn every_end_of_a_lease_unparks_a_job(harness: &dyn JobRepoHarness) {
                 );
             }
         }
-        assert_eq!(on.get(waiting).await.parked_at, None, "{way}");
-        let to_workers = on
-            .drain()
-            .await
-            .into_iter()
-            .filter(|message| message.job == waiting);
-        assert_eq!(to_workers.count(), 1, "{way}: one message");
+        unparked(&on, waiting).await;
         on.claim(waiting).await;
     }
+}
+
+async fn no_later_job_overtakes_a_parked_job(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let id = submit(&on, "1").await;
+    let lease = on.claim(id).await;
+    let older = submit(&on, "older").await;
+    park(&on, older).await;
+    on.advance(MINUTE).await;
+    let younger = submit(&on, "younger").await;
+    on.finish(&lease, &failed()).await;
+    unparked(&on, older).await;
+    // The message of the younger job is received first.
+    wait_for(&on, younger, older).await;
+    wait_for(&on, younger, older).await;
+    on.outbox_is_empty("the older job has a message").await;
+    on.claim(older).await;
+    // The worker crashes: nobody writes a message about the parked job.
+    on.advance(LEASE + MINUTE).await;
+    let last = submit(&on, "last").await;
+    wait_for(&on, last, younger).await;
+    unparked(&on, younger).await;
+    let urgent = on.submit(of_acme("urgent", Priority::High)).await;
+    let lease = on.claim(urgent).await;
+    park(&on, younger).await;
+    on.finish(&lease, &failed()).await;
+    unparked(&on, younger).await;
+
+    // A place for each.
+    let on = Subject::limited(harness, TWO).await;
+    let mut leases = Vec::new();
+    for key in ["1", "2"] {
+        let id = submit(&on, key).await;
+        leases.push(on.claim(id).await);
+    }
+    let older = submit(&on, "older").await;
+    park(&on, older).await;
+    on.advance(LEASE + MINUTE).await;
+    let younger = submit(&on, "younger").await;
+    on.claim(younger).await;
+    unparked(&on, older).await;
+    on.claim(older).await;
+}
+
+async fn an_end_without_a_worker_unparks_a_job_at_once(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let late = NewJob {
+        tenant: "acme".parse().unwrap_or_default(),
+        ..limited("late", LEASE)
+    };
+    let late = on.submit(late).await;
+    on.claim(late).await;
+    let (unwanted, waiting) = (submit(&on, "2").await, submit(&on, "3").await);
+    park(&on, unwanted).await;
+    park(&on, waiting).await;
+    on.advance(LEASE + MINUTE).await;
+    // Enqueues nothing but what the end of the job enqueues.
+    let terms = SweepTerms {
+        most: 0,
+        drained: None,
+        ..super::harness::SWEEP
+    };
+    let swept = on.repo.sweep(&terms).await.expect("sweeping");
+    assert_eq!((swept.failed, swept.unparked), (1, 1), "{swept:?}");
+    assert_eq!(on.status(late).await, JobStatus::Failed);
+    unparked(&on, unwanted).await;
+    // The place of a job that is cancelled before it starts.
+    on.repo.cancel(unwanted).await.expect("cancelling");
+    unparked(&on, waiting).await;
+}
+
+async fn a_lost_message_of_a_parked_job_is_replaced(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let id = submit(&on, "1").await;
+    let lease = on.claim(id).await;
+    let waiting = submit(&on, "2").await;
+    park(&on, waiting).await;
+    on.finish(&lease, &failed()).await;
+    unparked(&on, waiting).await;
+    assert_eq!(on.sweep().await.enqueued, 0, "the message may be in the queue");
+    on.advance(HOUR).await;
+    assert_eq!(on.sweep().await.enqueued, 1);
+    on.enqueued(&[waiting]).await;
+    on.claim(waiting).await;
 }
 
 async fn parallel_claims_do_not_exceed_the_limit(harness: &dyn JobRepoHarness) {
@@ -162,7 +257,7 @@ async fn parallel_claims_do_not_exceed_the_limit(harness: &dyn JobRepoHarness) {
     for claim in claims {
         match claim.await.expect("a claimant").expect("claiming") {
             Claim::Claimed(..) => claimed += 1,
-            Claim::Parked => parked += 1,
+            Claim::Parked(None) => parked += 1,
             other => panic!("{other:?}"),
         }
     }

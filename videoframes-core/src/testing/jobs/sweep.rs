@@ -34,6 +34,8 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     a_waiting_job_is_not_enqueued(harness).await;
     a_job_overtaken_by_later_ones_is_enqueued(harness).await;
     a_job_overtaken_by_other_tenants_only_waits(harness).await;
+    a_lost_message_beside_a_permanent_backlog_is_replaced(harness).await;
+    sweeps_reach_all_tenants_with_jobs_in_work(harness).await;
     concurrent_sweeps_do_the_work_of_one(harness).await;
 }
 
@@ -283,6 +285,59 @@ async fn a_job_overtaken_by_later_ones_is_enqueued(harness: &dyn JobRepoHarness)
         NOTHING,
         "the job waits behind the others again"
     );
+}
+
+fn of_tenant(tenant: &str, key: &str) -> NewJob {
+    NewJob {
+        tenant: tenant.parse().unwrap_or_default(),
+        ..new_job(&format!("{tenant} {key}"))
+    }
+}
+
+/// No job of the small tenant is in work, and the queue is never empty.
+async fn a_lost_message_beside_a_permanent_backlog_is_replaced(harness: &dyn JobRepoHarness) {
+    let on = Subject::fresh(harness).await;
+    let busy = SweepTerms {
+        drained: None,
+        ..SWEEP
+    };
+    let lost = on.submit(of_tenant("small", "lost")).await;
+    for hours in [5, 2] {
+        on.advance(HOUR * hours).await;
+        let id = on.submit(of_tenant("large", &hours.to_string())).await;
+        let lease = on.claim(id).await;
+        let swept = on.repo.sweep(&busy).await.expect("sweeping");
+        assert_eq!(swept.enqueued, u64::from(hours == 2), "{hours}");
+        on.finish(&lease, &failed()).await;
+    }
+    let mut messages = on.drain().await;
+    messages.retain(|message| message.job == lost);
+    assert_eq!(messages.len(), 1, "{messages:?}");
+}
+
+/// A sweep examines a limited number of tenants with jobs in work.
+async fn sweeps_reach_all_tenants_with_jobs_in_work(harness: &dyn JobRepoHarness) {
+    const TENANTS: u64 = 102;
+    let on = Subject::fresh(harness).await;
+    let tenants: Vec<String> = (0..TENANTS).map(|n| format!("tenant-{n:03}")).collect();
+    for tenant in &tenants {
+        on.submit(of_tenant(tenant, "lost")).await;
+    }
+    on.advance(OVERDUE + MINUTE).await;
+    for tenant in &tenants {
+        let later = on.submit(of_tenant(tenant, "later")).await;
+        on.claim(later).await;
+    }
+    let terms = SweepTerms {
+        drained: None,
+        most: 1000,
+        ..SWEEP
+    };
+    let mut enqueued = 0;
+    for _ in 0..2 {
+        enqueued += on.repo.sweep(&terms).await.expect("sweeping").enqueued;
+    }
+    assert_eq!(enqueued, TENANTS);
 }
 
 async fn concurrent_sweeps_do_the_work_of_one(harness: &dyn JobRepoHarness) {

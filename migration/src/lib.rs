@@ -20,6 +20,8 @@ mod m20261129_000010_slots;
 mod m20261130_000011_tokens;
 mod m20261130_000012_attempts;
 mod m20261130_000013_tenants;
+mod m20261130_000014_tenant_indexes;
+mod table;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
@@ -47,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000011_tokens::Migration),
             Box::new(m20261130_000012_attempts::Migration),
             Box::new(m20261130_000013_tenants::Migration),
+            Box::new(m20261130_000014_tenant_indexes::Migration),
         ]
     }
 
@@ -112,7 +115,7 @@ pub struct MigrationState {
 /// Returns the name of the newest migration that this program knows.
 #[must_use]
 pub fn newest() -> &'static str {
-    m20261130_000013_tenants::NAME
+    m20261130_000014_tenant_indexes::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.

@@ -8,6 +8,8 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, integer, text, text_null};
 
+use crate::table::{add, drop_indexes, remove};
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -18,15 +20,11 @@ const COMPATIBLE_SINCE: &str = "m20261128_000004_waiting";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        add(
-            manager,
-            VideoJobs::Table,
-            big_integer_null(VideoJobs::WorkLimitMs),
-        )
-        .await?;
-        add(manager, VideoJobs::Table, big_integer_null(VideoJobs::BegunAt)).await?;
-        add(manager, Outbox::Table, big_integer_null(Outbox::RefusedAt)).await?;
-        add(manager, Outbox::Table, text_null(Outbox::RefusedBecause)).await?;
+        let (jobs, outbox) = (VideoJobs::Table, Outbox::Table);
+        add(manager, jobs, big_integer_null(VideoJobs::WorkLimitMs)).await?;
+        add(manager, jobs, big_integer_null(VideoJobs::BegunAt)).await?;
+        add(manager, outbox, big_integer_null(Outbox::RefusedAt)).await?;
+        add(manager, outbox, text_null(Outbox::RefusedBecause)).await?;
         for index in indexes() {
             manager.create_index(index).await?;
         }
@@ -49,14 +47,8 @@ impl MigrationTrait for Migration {
             .drop_table(Table::drop().table(Schema::Table).to_owned())
             .await?;
         // SQLite does not drop an indexed column.
-        for name in JOB_INDEXES {
-            let drop = Index::drop().name(name).table(VideoJobs::Table).to_owned();
-            manager.drop_index(drop).await?;
-        }
-        for name in OUTBOX_INDEXES {
-            let drop = Index::drop().name(name).table(Outbox::Table).to_owned();
-            manager.drop_index(drop).await?;
-        }
+        drop_indexes(manager, VideoJobs::Table, &JOB_INDEXES).await?;
+        drop_indexes(manager, Outbox::Table, &OUTBOX_INDEXES).await?;
         for column in [VideoJobs::WorkLimitMs, VideoJobs::BegunAt] {
             remove(manager, VideoJobs::Table, column).await?;
         }
@@ -70,31 +62,6 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
-}
-
-/// SQLite adds one column per statement.
-async fn add(
-    manager: &SchemaManager<'_>,
-    table: impl IntoIden,
-    column: impl IntoColumnDef,
-) -> Result<(), DbErr> {
-    let alter = Table::alter()
-        .table(table.into_iden())
-        .add_column(column)
-        .to_owned();
-    manager.alter_table(alter).await
-}
-
-async fn remove(
-    manager: &SchemaManager<'_>,
-    table: impl IntoIden,
-    column: impl IntoIden,
-) -> Result<(), DbErr> {
-    let alter = Table::alter()
-        .table(table.into_iden())
-        .drop_column(column)
-        .to_owned();
-    manager.alter_table(alter).await
 }
 
 const JOB_INDEXES: [&str; 4] = [
@@ -150,7 +117,7 @@ fn indexes() -> [IndexCreateStatement; 6] {
     ]
 }
 
-#[derive(DeriveIden)]
+#[derive(DeriveIden, Clone, Copy)]
 enum VideoJobs {
     Table,
     Id,
@@ -167,7 +134,7 @@ enum VideoJobs {
     BegunAt,
 }
 
-#[derive(DeriveIden)]
+#[derive(DeriveIden, Clone, Copy)]
 enum Outbox {
     Table,
     Seq,

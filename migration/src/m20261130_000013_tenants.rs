@@ -1,14 +1,13 @@
 //! Tenants and priorities of jobs, the ranks of messages, and parked jobs.
 //!
-//! All columns have defaults: a worker that does not know them can run concurrently with one that does. Such a worker
-//! writes messages without a rank, which are received first, receives messages in the order of arrival, and ignores the
-//! limits of tenants.
+//! The next migration adds the indexes: this one locks the tables exclusively, for a moment. All columns have defaults: a
+//! worker that does not know them can run concurrently with one that does. Such a worker writes messages without a rank,
+//! which are received first, receives messages in the order of arrival, and ignores the limits of tenants.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, text};
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, text, text_null};
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261130_000013_tenants";
+use crate::table::{add, limit_lock_wait, now, remove};
 
 /// Step of a message of an older worker: that of the tenant of jobs without a name, with the default priority.
 const STEP: i64 = 80_640;
@@ -19,6 +18,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        limit_lock_wait(manager).await?;
         let (jobs, outbox, messages) = (VideoJobs::Table, Outbox::Table, Messages::Table);
         add(manager, jobs, text(VideoJobs::Tenant).default("")).await?;
         add(manager, jobs, integer(VideoJobs::Priority).default(1)).await?;
@@ -29,6 +29,14 @@ impl MigrationTrait for Migration {
         add(manager, messages, big_integer(Messages::Step).default(STEP)).await?;
         add(manager, messages, big_integer(Messages::Rank).default(0)).await?;
         add(manager, messages, boolean(Messages::Ready).default(true)).await?;
+        add(manager, Tokens::Table, text_null(Tokens::Tenant)).await?;
+        // Received and delayed messages get a rank when their time has come.
+        let hidden = Query::update()
+            .table(messages)
+            .value(Messages::Ready, false)
+            .and_where(Expr::col(Messages::VisibleAt).gt(now(manager)))
+            .to_owned();
+        manager.execute(hidden).await?;
         let table = Table::create()
             .table(Flows::Table)
             .col(text(Flows::Queue))
@@ -36,27 +44,14 @@ impl MigrationTrait for Migration {
             .col(big_integer(Flows::Rank))
             .primary_key(Index::create().col(Flows::Queue).col(Flows::Flow))
             .to_owned();
-        manager.create_table(table).await?;
-        for index in indexes() {
-            manager.create_index(index).await?;
-        }
-        Ok(())
+        manager.create_table(table).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // A parked job has no message. Older workers find the job by this time, and write a message.
-        let found = Query::update()
-            .table(VideoJobs::Table)
-            .value(VideoJobs::EnqueuedAt, Expr::col(VideoJobs::UpdatedAt))
-            .and_where(Expr::col(VideoJobs::ParkedAt).is_not_null())
-            .to_owned();
-        manager.execute(found).await?;
+        limit_lock_wait(manager).await?;
         let flows = Table::drop().table(Flows::Table).to_owned();
         manager.drop_table(flows).await?;
-        // SQLite does not drop an indexed column.
-        drop_indexes(manager, VideoJobs::Table, &JOB_INDEXES).await?;
-        drop_indexes(manager, Outbox::Table, &OUTBOX_INDEXES).await?;
-        drop_indexes(manager, Messages::Table, &MESSAGE_INDEXES).await?;
+        remove(manager, Tokens::Table, Tokens::Tenant).await?;
         for column in [VideoJobs::Tenant, VideoJobs::Priority, VideoJobs::ParkedAt] {
             remove(manager, VideoJobs::Table, column).await?;
         }
@@ -75,140 +70,20 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// SQLite adds one column per statement.
-async fn add(
-    manager: &SchemaManager<'_>,
-    table: impl IntoIden,
-    column: impl IntoColumnDef,
-) -> Result<(), DbErr> {
-    let alter = Table::alter()
-        .table(table.into_iden())
-        .add_column(column)
-        .to_owned();
-    manager.alter_table(alter).await
-}
-
-async fn remove(
-    manager: &SchemaManager<'_>,
-    table: impl IntoIden,
-    column: impl IntoIden,
-) -> Result<(), DbErr> {
-    let alter = Table::alter()
-        .table(table.into_iden())
-        .drop_column(column)
-        .to_owned();
-    manager.alter_table(alter).await
-}
-
-async fn drop_indexes(
-    manager: &SchemaManager<'_>,
-    table: impl IntoIden + Copy,
-    names: &[&str],
-) -> Result<(), DbErr> {
-    for name in names {
-        let drop = Index::drop().name(*name).table(table.into_iden()).to_owned();
-        manager.drop_index(drop).await?;
-    }
-    Ok(())
-}
-
-const JOB_INDEXES: [&str; 3] = [
-    "video_jobs_tenant_in_work",
-    "video_jobs_parked",
-    "video_jobs_flow",
-];
-const OUTBOX_INDEXES: [&str; 2] = ["outbox_rank", "outbox_flow"];
-const MESSAGE_INDEXES: [&str; 2] = ["queue_messages_ready", "queue_messages_later"];
-
-fn indexes() -> [IndexCreateStatement; 8] {
-    let of = |table: DynIden, name: &str| Index::create().name(name).table(table).to_owned();
-    let of_jobs = |name| of(VideoJobs::Table.into_iden(), name);
-    let of_outbox = |name| {
-        of(Outbox::Table.into_iden(), name)
-            .col(Outbox::Destination)
-            .and_where(Expr::col(Outbox::SentAt).is_null())
-            .and_where(Expr::col(Outbox::RefusedAt).is_null())
-            .to_owned()
-    };
-    let of_messages = |name| {
-        of(Messages::Table.into_iden(), name)
-            .col(Messages::Queue)
-            .to_owned()
-    };
-    // Constants rather than parameters: a partial index serves only queries with the same condition.
-    let is = |status: &'static str| Expr::col(VideoJobs::Status).eq(Expr::cust(format!("'{status}'")));
-    [
-        // SQLite prefers the index on status alone to an index that does not start with status.
-        of_jobs(JOB_INDEXES[0])
-            .col(VideoJobs::Status)
-            .col(VideoJobs::Tenant)
-            .and_where(is("processing"))
-            .to_owned(),
-        of_jobs(JOB_INDEXES[1])
-            .col(VideoJobs::Status)
-            .col(VideoJobs::Tenant)
-            .col(VideoJobs::Priority)
-            .col(VideoJobs::CreatedAt)
-            .col(VideoJobs::Id)
-            .and_where(is("pending"))
-            .and_where(Expr::col(VideoJobs::ParkedAt).is_not_null())
-            .to_owned(),
-        of_jobs(JOB_INDEXES[2])
-            .col(VideoJobs::Status)
-            .col(VideoJobs::Tenant)
-            .col(VideoJobs::Priority)
-            .col(VideoJobs::EnqueuedAt)
-            .col(VideoJobs::Id)
-            .and_where(is("pending"))
-            .to_owned(),
-        of_outbox(OUTBOX_INDEXES[0])
-            .col(Outbox::Rank)
-            .col(Outbox::Seq)
-            .to_owned(),
-        of_outbox(OUTBOX_INDEXES[1])
-            .col(Outbox::Flow)
-            .col(Outbox::Rank)
-            .to_owned(),
-        of_messages(MESSAGE_INDEXES[0])
-            .col(Messages::Ready)
-            .col(Messages::Rank)
-            .col(Messages::Seq)
-            .to_owned(),
-        of_messages(MESSAGE_INDEXES[1])
-            .col(Messages::VisibleAt)
-            .col(Messages::Seq)
-            .and_where(Expr::col(Messages::Ready).not())
-            .to_owned(),
-        of(Flows::Table.into_iden(), "videoframes_flows_rank")
-            .col(Flows::Queue)
-            .col(Flows::Rank)
-            .to_owned(),
-    ]
-}
-
 #[derive(DeriveIden, Clone, Copy)]
 enum VideoJobs {
     Table,
-    Id,
-    Status,
-    CreatedAt,
-    EnqueuedAt,
-    UpdatedAt,
     /// Tenant of the job; empty without a name.
     Tenant,
     /// Priority of the job: 0 is high, 1 normal, 2 low.
     Priority,
-    /// Time from which the job waits for the limit of its tenant, without a message.
+    /// Time from which the job waits for the limit of its tenant.
     ParkedAt,
 }
 
 #[derive(DeriveIden, Clone, Copy)]
 enum Outbox {
     Table,
-    Seq,
-    Destination,
-    SentAt,
-    RefusedAt,
     /// Tenant and priority of the job.
     Flow,
     /// Order among the messages to the workers.
@@ -219,8 +94,6 @@ enum Outbox {
 enum Messages {
     #[sea_orm(iden = "queue_messages")]
     Table,
-    Seq,
-    Queue,
     VisibleAt,
     /// Tenant and priority of the message.
     Flow,
@@ -240,4 +113,13 @@ enum Flows {
     Queue,
     Flow,
     Rank,
+}
+
+/// Access tokens of HTTP clients.
+#[derive(DeriveIden, Clone, Copy)]
+enum Tokens {
+    #[sea_orm(iden = "videoframes_tokens")]
+    Table,
+    /// Tenant of all jobs that the client submits; null for any tenant.
+    Tenant,
 }

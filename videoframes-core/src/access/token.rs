@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Scopes, TokenHash};
 use crate::clock::UnixMillis;
+use crate::tenant::Tenant;
 
 /// Maximum length of a name in bytes.
 const MAX_LENGTH: usize = 64;
@@ -66,6 +67,8 @@ pub struct NewToken {
     pub scopes: Scopes,
     /// Time after which the token is invalid; `None` for a token that stays valid.
     pub lifetime: Option<Duration>,
+    /// Tenant of all jobs that the holder submits; `None` for any tenant.
+    pub tenant: Option<Tenant>,
 }
 
 impl NewToken {
@@ -77,6 +80,7 @@ impl NewToken {
             hash,
             scopes,
             lifetime: None,
+            tenant: None,
         }
     }
 
@@ -84,6 +88,13 @@ impl NewToken {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the tenant of all jobs that the holder submits.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.tenant = Some(tenant);
         self
     }
 }
@@ -102,6 +113,8 @@ pub struct AccessToken {
     pub expires_at: Option<UnixMillis>,
     /// Time of the last use, to the minute.
     pub last_used_at: Option<UnixMillis>,
+    /// Tenant of all jobs that the holder submits; `None` for any tenant.
+    pub tenant: Option<Tenant>,
 }
 
 #[cfg(test)]

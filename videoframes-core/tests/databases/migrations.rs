@@ -1,9 +1,12 @@
 //! Migrations up and down, applied once even by concurrent programs.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
+use videoframes_core::database::Database;
 use videoframes_core::database::migration::{self, MigrationError, MigrationStatus};
+use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
 
 use crate::Own;
 
@@ -21,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261130_000011_tokens",
     "m20261130_000012_attempts",
     "m20261130_000013_tenants",
+    "m20261130_000014_tenant_indexes",
 ];
 
 #[tokio::test]
@@ -59,6 +63,48 @@ async fn migrations_apply_and_revert() {
         }
         let tables = "SELECT 1 FROM video_jobs";
         assert!(database.connection().execute_unprepared(tables).await.is_err());
+    }
+}
+
+/// Inserts a message as a version without ranks does, visible after some seconds.
+async fn insert_message(database: &Database, body: &str, seconds: i64) {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let now = i64::try_from(now.as_millis()).unwrap();
+    let insert = format!(
+        "INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at, receive_count) \
+         VALUES ('work', '{body}', '{{}}', {now}, {}, 0)",
+        now + seconds * 1000
+    );
+    database.connection().execute_unprepared(&insert).await.unwrap();
+}
+
+/// Messages that were hidden during the migration wait for their time, and then for their turn.
+#[tokio::test]
+async fn hidden_messages_of_the_previous_version_do_not_overtake_others() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        // The indexes, then the columns.
+        migration::down(database.connection(), 2).await.unwrap();
+        insert_message(&database, "hidden", 3600).await;
+        insert_message(&database, "visible", 0).await;
+        database.migrate().await.unwrap();
+        let queue = DatabaseQueue::new(database.clone(), "work");
+        let received = async || {
+            let received = queue.receive(10, Duration::from_secs(7200), Duration::ZERO).await;
+            let received = received.unwrap().into_iter().map(|message| message.body);
+            received.collect::<Vec<_>>()
+        };
+        assert_eq!(received().await, ["visible"]);
+        queue
+            .send(&[Outgoing::new("first"), Outgoing::new("second")])
+            .await
+            .unwrap();
+        database.advance(Duration::from_secs(3601));
+        let received = received().await;
+        assert_eq!(received.len(), 3, "{received:?}");
+        assert_ne!(received[0], "hidden");
     }
 }
 

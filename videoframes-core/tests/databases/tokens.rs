@@ -5,6 +5,7 @@ use std::time::Duration;
 use videoframes_core::access::{
     NewToken, Scope, Scopes, SeaOrmTokens, TokenError, TokenName, TokenRegistry, TokenSecret,
 };
+use videoframes_core::tenant::Tenant;
 
 use crate::Own;
 
@@ -24,10 +25,14 @@ async fn tokens_are_valid_until_they_expire_or_are_revoked() {
             .unwrap();
         assert_eq!((created.expires_at, created.last_used_at), (None, None));
         let hour = Duration::from_secs(3600);
-        let new = NewToken::new(name("a-short"), short.hash(), Scope::Read.into()).lifetime(hour);
+        let new = NewToken::new(name("a-short"), short.hash(), Scope::Read.into())
+            .lifetime(hour)
+            .tenant("acme".parse().unwrap());
         tokens.create(&new).await.unwrap();
         let used = tokens.verify(&short.hash()).await.unwrap().unwrap();
         assert_eq!((used.name, used.scopes), (name("a-short"), Scope::Read.into()));
+        assert_eq!(used.tenant.as_ref().and_then(Tenant::name), Some("acme"));
+        assert_eq!(created.tenant, None);
         let unknown = TokenSecret::generate().unwrap();
         assert_eq!(tokens.verify(&unknown.hash()).await.unwrap(), None);
 

@@ -13,6 +13,7 @@ pub(super) mod token {
         pub created_at: i64,
         pub expires_at: Option<i64>,
         pub last_used_at: Option<i64>,
+        pub tenant: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

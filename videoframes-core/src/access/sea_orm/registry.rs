@@ -10,6 +10,7 @@ use super::entity::token::{Column, Entity, Model};
 use crate::access::{AccessToken, NewToken, TokenError, TokenHash, TokenName, TokenRegistry};
 use crate::clock::UnixMillis;
 use crate::database::{Database, within};
+use crate::tenant::Tenant;
 
 /// Precision of the time of the last use: a busy token must not cost a write per request.
 const USE_PRECISION: Duration = Duration::from_secs(60);
@@ -72,6 +73,7 @@ impl SeaOrmTokens {
                 self.database.now(),
                 expires_at,
                 Expr::val(Option::<i64>::None),
+                new.tenant.as_ref().and_then(Tenant::name).into(),
             ])
             .on_conflict(OnConflict::column(Column::Name).do_nothing().to_owned())
             .returning(Query::returning().columns(Column::iter()))
@@ -148,12 +150,14 @@ fn hash_is(hash: &TokenHash) -> Expr {
 fn token(row: &QueryResult) -> Result<AccessToken, DbErr> {
     let row = Model::from_query_result(row, "")?;
     let unreadable = |what: &str| DbErr::Type(format!("{what} of the token '{}'", row.name));
+    let tenant = row.tenant.as_deref().map(str::parse).transpose();
     Ok(AccessToken {
         scopes: row.scopes.parse().map_err(|_| unreadable("the scopes"))?,
         name: row.name.parse().map_err(|_| unreadable("the name"))?,
         created_at: UnixMillis(row.created_at),
         expires_at: row.expires_at.map(UnixMillis),
         last_used_at: row.last_used_at.map(UnixMillis),
+        tenant: tenant.map_err(|_| unreadable("the tenant"))?,
     })
 }
 

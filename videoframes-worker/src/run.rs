@@ -166,7 +166,7 @@ async fn serve_http(
         objects: place.objects.clone(),
         stores: place.stores.clone(),
         queues: queues.clone(),
-        dead_letters: DeadLetters::open(&config.places, queues).await?,
+        dead_letters: DeadLetters::open(config, queues).await?,
         max_upload: processor.limits.input_bytes,
         deadline: processor.deadline,
         lease: processor.timing.lease,

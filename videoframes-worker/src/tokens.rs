@@ -10,6 +10,7 @@ use videoframes_core::access::{
     AccessToken, NewToken, Scopes, SeaOrmTokens, TokenError, TokenName, TokenRegistry, TokenSecret,
 };
 use videoframes_core::clock::UnixMillis;
+use videoframes_core::tenant::Tenant;
 
 use crate::config::Config;
 use crate::connections::open;
@@ -46,6 +47,9 @@ struct CreateArgs {
     /// Time after which the token is invalid: 12h, 90d [default: never]
     #[arg(long, value_name = "DURATION", value_parser = wall_time)]
     expires: Option<Duration>,
+    /// Tenant of all jobs that the holder submits; other tenants are refused [default: any tenant]
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<Tenant>,
 }
 
 pub(crate) async fn run(config: &Config, args: &TokenArgs) -> Result<ExitCode, Failure> {
@@ -62,6 +66,7 @@ async fn create(tokens: &SeaOrmTokens, args: &CreateArgs) -> Result<ExitCode, Fa
     let secret = TokenSecret::generate().map_err(|error| Failure::internal(&error))?;
     let mut new = NewToken::new(args.name.clone(), secret.hash(), args.scope.clone());
     new.lifetime = args.expires;
+    new.tenant.clone_from(&args.tenant);
     tokens.create(&new).await.map_err(|error| match &error {
         TokenError::AlreadyExists(_) => {
             Failure::because(exit::CONFLICT, &error).hint("choose another name, or revoke the token first")
@@ -104,17 +109,18 @@ fn table(tokens: &[AccessToken]) -> String {
     let time =
         |at: Option<UnixMillis>| at.map_or_else(|| "-".to_owned(), |at| at.to_string()[..19].to_owned());
     let mut text = format!(
-        "{:<width$}  {:<19}  {:<19}  {:<19}  {:<19}\n",
-        "name", "scopes", "created", "expires", "last used"
+        "{:<width$}  {:<19}  {:<19}  {:<19}  {:<19}  {}\n",
+        "name", "scopes", "created", "expires", "last used", "tenant"
     );
     for token in tokens {
         text += format!(
-            "{:<width$}  {:<19}  {:<19}  {:<19}  {:<19}",
+            "{:<width$}  {:<19}  {:<19}  {:<19}  {:<19}  {}",
             token.name,
             token.scopes,
             time(Some(token.created_at)),
             time(token.expires_at),
-            time(token.last_used_at)
+            time(token.last_used_at),
+            token.tenant.as_ref().map_or("-", Tenant::as_str)
         )
         .trim_end();
         text.push('\n');

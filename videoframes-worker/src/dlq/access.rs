@@ -5,19 +5,18 @@ use std::collections::BTreeSet;
 use aws_sdk_sqs::Client;
 use serde::Serialize;
 use videoframes_console::{Failure, exit};
-use videoframes_core::queue::DatabaseQueue;
 
-use super::database::DatabaseDeadLetterQueue;
+use super::database::{DatabaseDeadLetterQueue, DatabaseDestination};
 use super::message::DeadLetterMessage;
 use super::queue::{DeadLetterQueue, Which, redrive};
 use super::sqs::{SqsDeadLetterQueue, SqsDestination};
 use crate::aws;
-use crate::config::{Places, QueuePlace};
+use crate::config::{Config, QueuePlace};
 use crate::queues::{Messages, Queues};
 
 /// The dead-letter messages, and the input queue as the destination of redriven messages.
 pub(crate) enum DeadLetters {
-    Database(DatabaseDeadLetterQueue, DatabaseQueue),
+    Database(DatabaseDeadLetterQueue, DatabaseDestination),
     Sqs(SqsDeadLetterQueue, SqsDestination),
 }
 
@@ -30,7 +29,8 @@ pub(crate) struct Redriven {
 }
 
 impl DeadLetters {
-    pub(crate) async fn open(places: &Places, queues: &Queues) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, queues: &Queues) -> Result<Self, Failure> {
+        let places = &config.places;
         match (&places.dead_letter_queue, &places.input) {
             (QueuePlace::Sqs(letters), QueuePlace::Sqs(input)) => {
                 let client = Client::new(&aws::environment().await?);
@@ -41,7 +41,10 @@ impl DeadLetters {
             _ => match (&queues.dead_letter_queue, &queues.input) {
                 (Messages::Database(letters), Messages::Database(input)) => Ok(Self::Database(
                     DatabaseDeadLetterQueue(letters.clone()),
-                    input.clone(),
+                    DatabaseDestination {
+                        queue: input.clone(),
+                        tenants: config.tenants.clone(),
+                    },
                 )),
                 _ => Err(Failure::new(
                     exit::USAGE,

@@ -6,8 +6,9 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::queue::{
     Arrival, DEAD_LETTER_REASON, DatabaseQueue, Message, Outgoing, Queue, QueueError, Waiting,
 };
+use videoframes_core::tenant::Tenants;
 
-use super::message::DeadLetterMessage;
+use super::message::{DeadLetterMessage, share};
 use super::queue::DeadLetterQueue;
 
 /// Visibility timeout of a message while others are received.
@@ -52,9 +53,16 @@ fn dead_letter(waiting: Waiting) -> DeadLetterMessage {
     }
 }
 
+/// The destination of redriven messages.
+pub(crate) struct DatabaseDestination {
+    pub(super) queue: DatabaseQueue,
+    /// Weights of tenants.
+    pub(super) tenants: Tenants,
+}
+
 impl DeadLetterQueue for DatabaseDeadLetterQueue {
     type Held = Message;
-    type Destination = DatabaseQueue;
+    type Destination = DatabaseDestination;
 
     fn dead_letter(&self, held: &Message) -> DeadLetterMessage {
         let mut attributes = held.attributes.clone();
@@ -86,13 +94,15 @@ impl DeadLetterQueue for DatabaseDeadLetterQueue {
         Ok(())
     }
 
-    async fn copy(&self, held: &Message, queue: &DatabaseQueue) -> Result<(), Failure> {
-        let mut message = Outgoing::new(held.body.clone());
+    async fn copy(&self, held: &Message, to: &DatabaseDestination) -> Result<(), Failure> {
+        let share = share(&held.body);
+        let share = to.tenants.share(&share.tenant, share.priority);
+        let mut message = Outgoing::new(held.body.clone()).share(share);
         message.attributes = held.attributes.clone();
         message.attributes.remove(DEAD_LETTER_REASON);
         // A repeated send is deduplicated as long as the first copy has not been received.
         message.deduplication_id = Some(format!("redrive-{}", held.id));
-        for answer in queue.send(&[message]).await.map_err(|e| unavailable(&e))? {
+        for answer in to.queue.send(&[message]).await.map_err(|e| unavailable(&e))? {
             answer.map_err(|e| unavailable(&e))?;
         }
         Ok(())

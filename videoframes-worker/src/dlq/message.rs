@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use videoframes_core::clock::UnixMillis;
+use videoframes_core::jobs::JobMessage;
+use videoframes_core::tenant::Share;
 use videoframes_core::text::printable;
 
 /// Maximum number of characters of a body in a list.
@@ -21,6 +23,11 @@ pub(crate) struct DeadLetterMessage {
     /// Message attributes, without the reason.
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) body: String,
+}
+
+/// Returns the tenant and the priority of the job in a body; the defaults for a body that is no message to the workers.
+pub(super) fn share(body: &str) -> Share {
+    JobMessage::parse(body).map_or_else(|_| Share::default(), |message| message.share())
 }
 
 /// Returns a table with one line per message.
@@ -66,6 +73,26 @@ fn short(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redriven_message_keeps_tenant_and_priority() {
+        let copy = r#"{"version":1,"job_id":"0192d5f2-7c1e-7cc2-8f5e-000000000000","written_at_ms":1,"job":{"source":{"key":"v.mp4"},
+            "options":{},"key":"k","payload":"p","created_at_ms":1,"tenant":"acme","priority":"high"}}"#;
+        let request = r#"{"version":1,"source":{"key":"v.mp4"},"tenant":"acme","priority":"low"}"#;
+        for (body, tenant, priority) in [
+            (copy, "acme", "high"),
+            (request, "acme", "low"),
+            (r#"{"version":1,"source":{"key":"v.mp4"}}"#, "", "normal"),
+            ("not JSON", "", "normal"),
+        ] {
+            let share = share(body);
+            assert_eq!(
+                (share.tenant.as_str(), share.priority.as_str()),
+                (tenant, priority),
+                "{body}"
+            );
+        }
+    }
 
     #[test]
     fn bodies_are_truncated_to_the_first_line() {

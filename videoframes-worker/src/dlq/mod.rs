@@ -17,7 +17,7 @@ use videoframes_core::text::printable;
 pub(crate) use self::access::{DeadLetters, Redriven};
 use self::args::DlqAction;
 pub(crate) use self::args::DlqArgs;
-use self::database::DatabaseDeadLetterQueue;
+use self::database::{DatabaseDeadLetterQueue, DatabaseDestination};
 pub(crate) use self::message::DeadLetterMessage;
 use self::message::table;
 use self::queue::{DeadLetterQueue, Which, redrive};
@@ -118,7 +118,10 @@ async fn in_database(location: &LocationArgs, args: &DlqArgs) -> Result<ExitCode
             DlqAction::Redrive { ids, .. } => Err(missing(&ids.join(", "))),
         };
     };
-    let to = to.map(|name| DatabaseQueue::new(connections.database.clone(), name));
+    let to = to.map(|name| DatabaseDestination {
+        queue: DatabaseQueue::new(connections.database.clone(), name),
+        tenants: config.tenants.clone(),
+    });
     let Messages::Database(queue) = connections.queues(&config).await?.dead_letter_queue else {
         unreachable!("messages in SQS are handled by in_sqs");
     };

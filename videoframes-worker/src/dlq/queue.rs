@@ -21,7 +21,7 @@ pub(super) trait DeadLetterQueue {
     async fn take(&self) -> Result<Vec<Self::Held>, Failure>;
     async fn give_back(&self, held: &Self::Held) -> Result<(), Failure>;
     async fn delete(&self, held: &Self::Held) -> Result<(), Failure>;
-    /// Sends the body, and all attributes except the reason, to `queue`.
+    /// Sends the body, and all attributes except the reason, to `queue`, with the tenant and the priority of the job.
     async fn copy(&self, held: &Self::Held, queue: &Self::Destination) -> Result<(), Failure>;
     /// Lists up to `max` messages.
     async fn list(&self, max: usize) -> Result<Vec<DeadLetterMessage>, Failure>;

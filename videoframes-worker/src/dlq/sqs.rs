@@ -8,7 +8,7 @@ use videoframes_console::{Failure, exit};
 use videoframes_core::clock::UnixMillis;
 use videoframes_core::queue::DEAD_LETTER_REASON;
 
-use super::message::DeadLetterMessage;
+use super::message::{DeadLetterMessage, share};
 use super::queue::{DeadLetterQueue, Next, each};
 use crate::aws::Refusal;
 use crate::config::QueueAddress;
@@ -153,13 +153,17 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             .queue_url(&queue.url)
             .message_body(held.body.clone().unwrap_or_default())
             .set_message_attributes((!attributes.is_empty()).then_some(attributes));
+        let group = system(held, &MessageSystemAttributeName::MessageGroupId);
         if queue.fifo {
             let id = held.message_id.clone().unwrap_or_default();
-            let group = system(held, &MessageSystemAttributeName::MessageGroupId);
             // Must differ from the original deduplication ID: the queue would drop the message as a duplicate.
             request = request
                 .message_deduplication_id(format!("redrive-{id}"))
                 .message_group_id(group.unwrap_or(id));
+        } else {
+            // The group of a standard queue is the tenant; messages from a FIFO queue have another group.
+            let tenant = share(held.body.as_deref().unwrap_or_default()).tenant;
+            request = request.set_message_group_id(tenant.name().map(str::to_owned));
         }
         let what = format!("send to the queue '{}'", queue.name);
         request

@@ -108,6 +108,7 @@ impl From<AccessToken> for Identity {
             name: Some(token.name),
             scopes: token.scopes,
             expires_at: token.expires_at,
+            tenant: token.tenant,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Identity {
     pub(super) name: Option<TokenName>,
     pub(super) scopes: Scopes,
     pub(super) expires_at: Option<UnixMillis>,
+    /// Tenant of all jobs that the sender submits; `None` for any tenant.
+    pub(super) tenant: Option<Tenant>,
 }
 
 /// How the port authenticates senders.
@@ -49,6 +51,17 @@ impl Identity {
             name: None,
             scopes: Scopes::all(),
             expires_at: None,
+            tenant: None,
+        }
+    }
+
+    /// Sets the tenant of the sender. Fails if the request names another tenant.
+    pub(super) fn submits(&self, request: JobRequest) -> Result<JobRequest, Problem> {
+        match &self.tenant {
+            Some(own) => request
+                .for_tenant(own)
+                .map_err(|other| Problem::other_tenant(own, &other)),
+            None => Ok(request),
         }
     }
 

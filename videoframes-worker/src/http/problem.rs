@@ -13,6 +13,7 @@ use videoframes_core::error::chain;
 use videoframes_core::fleet::FleetError;
 use videoframes_core::jobs::{JobId, JobRepoError};
 use videoframes_core::storage::StorageError;
+use videoframes_core::tenant::Tenant;
 
 use super::request::InvalidRequest;
 
@@ -81,6 +82,12 @@ impl Problem {
     pub(super) fn out_of_scope(scope: Scope) -> Self {
         let detail = format!("the token lacks the scope '{scope}'");
         Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail)
+    }
+
+    pub(super) fn other_tenant(own: &Tenant, requested: &Tenant) -> Self {
+        let detail =
+            format!("tenant: the token submits jobs of the tenant '{own}' only, not of '{requested}'");
+        Self::new(StatusCode::FORBIDDEN, "other_tenant", detail)
     }
 
     /// A request that may succeed later.

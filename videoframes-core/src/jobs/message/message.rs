@@ -9,6 +9,7 @@ use super::strict;
 use crate::clock::UnixMillis;
 use crate::jobs::{JobCopy, JobId, JobRecord, VideoJob};
 use crate::limits::MESSAGE_BYTES;
+use crate::tenant::Share;
 use crate::trace::TraceContext;
 
 /// Maximum size of the copy of a request: queues may have lower limits than this crate.
@@ -81,6 +82,17 @@ impl JobMessage {
         match version.as_u64() == Some(MESSAGE_VERSION) {
             true => asked(fields),
             false => Err(Poison::UnknownVersion(shown(version))),
+        }
+    }
+
+    /// Returns the tenant and the priority of the job, without the weight of the tenant; the defaults if the message has
+    /// none.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        match self {
+            Self::Known(_, Some(copy)) => Share::new(copy.record.tenant.clone(), copy.record.priority),
+            Self::Asked(request) => request.share(),
+            Self::Known(..) | Self::Events(_) | Self::Nothing => Share::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::jobs::source::KEY_BYTES;
 use crate::jobs::{ErrorCode, JobError, JobId, JobOptions, NewJob, Parsed, RESTORE_MARK, SourceRef};
 use crate::limits::MAX_DEADLINE;
 use crate::storage::ObjectKey;
-use crate::tenant::{InvalidTenant, Priority, Tenant, UnknownPriority};
+use crate::tenant::{InvalidTenant, Priority, Share, Tenant, UnknownPriority};
 
 /// Maximum size of client metadata in bytes.
 const METADATA_BYTES: usize = 16 << 10;
@@ -112,6 +112,25 @@ impl JobRequest {
     /// Returns the idempotency key of the client, if there is one.
     pub fn idempotency_key(&self) -> Option<&str> {
         self.idempotency_key.as_deref()
+    }
+
+    /// Returns the tenant and the priority of the job.
+    pub(super) fn share(&self) -> Share {
+        Share::new(self.tenant.clone(), self.priority)
+    }
+
+    /// Sets the tenant of a client that submits jobs of this tenant only.
+    ///
+    /// # Errors
+    /// Returns the tenant of the request if the request names another one.
+    pub fn for_tenant(self, tenant: &Tenant) -> Result<Self, Tenant> {
+        match self.tenant.is_unnamed() || self.tenant == *tenant {
+            true => Ok(Self {
+                tenant: tenant.clone(),
+                ..self
+            }),
+            false => Err(self.tenant),
+        }
     }
 
     /// Returns the reason why the request is invalid, if it is.
@@ -292,6 +311,20 @@ mod tests {
         assert!(job.source.json().to_string().len() + job.rejection.clone().unwrap().message.len() < 10_000);
         assert_ne!(job.idempotency_key, bad(50_000, 2).idempotency_key);
         assert_eq!(job.idempotency_key, bad(50_000, 1).idempotency_key);
+    }
+
+    #[test]
+    fn a_client_with_a_tenant_requests_no_job_of_another() {
+        let body = |tenant: Value| json!({"version": 1, "source": {"key": "v.mp4"}, "tenant": tenant});
+        let own: Tenant = "acme".parse().unwrap();
+        let same = request(body(json!("acme"))).into_job(None, Duration::MAX);
+        for tenant in [Value::Null, json!("acme")] {
+            let job = request(body(tenant)).for_tenant(&own).unwrap();
+            let job = job.into_job(None, Duration::MAX);
+            assert_eq!((&job.tenant, &job.payload_hash), (&own, &same.payload_hash));
+        }
+        let other = request(body(json!("b"))).for_tenant(&own).unwrap_err();
+        assert_eq!(other.as_str(), "b");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(crate) async fn submit(
     let header = idempotency_key(&headers)?;
     let request =
         JobMessage::parse_request(&body).map_err(|poison| Problem::bad_request(poison.to_string()))?;
+    let request = actor.identity.submits(request)?;
     let key = header.or_else(|| request.idempotency_key().map(str::to_owned));
     let invalid = |reason: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", reason);
     let Some(source) = request.source() else {

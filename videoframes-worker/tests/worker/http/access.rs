@@ -130,6 +130,38 @@ fn tokens_end_by_revocation_and_expiry() {
 }
 
 #[test]
+fn a_token_of_a_tenant_submits_jobs_of_this_tenant_only() {
+    let place = Place::sqlite();
+    place.put("bad.mp4", b"not a video");
+    let (_worker, client) = with_tokens(&place, &[]);
+    let secret = place.stdout(&[
+        "token",
+        "create",
+        "--name",
+        "acme",
+        "--scope",
+        "read,submit",
+        "--tenant",
+        "acme",
+    ]);
+    let listed: Value = serde_json::from_str(&place.stdout(&["token", "list", "--json"])).unwrap();
+    assert_eq!(listed[0]["tenant"], "acme", "{listed}");
+    let acme = client.with_token(secret.trim());
+    let of = |tenant: Value| json!({"source": {"key": "bad.mp4"}, "tenant": tenant, "priority": "low"});
+    for tenant in [Value::Null, json!("acme")] {
+        let submitted = acme.post("/jobs", &of(tenant));
+        assert_eq!(submitted.status, StatusCode::CREATED, "{submitted:?}");
+        assert_eq!(submitted.json()["tenant"], "acme");
+    }
+    let refused = acme.post("/jobs", &of(json!("other")));
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    assert_eq!(refused.json()["code"], "other_tenant");
+    let any = client.with_token(&token(&place, "any", "read,submit"));
+    assert_eq!(any.post("/jobs", &of(json!("other"))).json()["tenant"], "other");
+    assert_eq!(any.get("/jobs").json()["jobs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn a_session_is_a_cookie_that_other_sites_cannot_use() {
     let place = Place::sqlite();
     let (_worker, client) = with_tokens(&place, &[]);

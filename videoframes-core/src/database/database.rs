@@ -11,6 +11,7 @@ use sea_orm::{
     StatementBuilder, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 #[cfg(feature = "postgres")]
@@ -200,6 +201,17 @@ impl Database {
         };
         #[cfg(feature = "testing")]
         let now = now.add(self.shared.offset.load(std::sync::atomic::Ordering::SeqCst));
+        now
+    }
+
+    /// Returns the monotonic time for intervals. Tests advance it together with the time of the database.
+    pub(crate) fn instant(&self) -> Instant {
+        let now = Instant::now();
+        #[cfg(feature = "testing")]
+        let now = {
+            let offset = self.shared.offset.load(std::sync::atomic::Ordering::SeqCst);
+            now + Duration::from_millis(offset.unsigned_abs())
+        };
         now
     }
 

@@ -22,12 +22,12 @@ pub(super) struct Maintained {
     pub(super) tidied: Mutex<Option<Instant>>,
 }
 
-/// Returns whether `interval` has passed, and sets the time in that case.
-pub(super) fn is_due(last: &Mutex<Option<Instant>>, interval: Duration) -> bool {
+/// Returns whether `interval` has passed at `now`, and sets the time in that case.
+pub(super) fn is_due(last: &Mutex<Option<Instant>>, interval: Duration, now: Instant) -> bool {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_due = last.is_none_or(|last| last.elapsed() >= interval);
+    let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
     if is_due {
-        *last = Some(Instant::now());
+        *last = Some(now);
     }
     is_due
 }

@@ -44,7 +44,7 @@ impl DatabaseQueue {
 
     /// Maintains the queue while receives find messages, at intervals.
     pub(super) async fn maintain(&self) -> Result<(), CallError> {
-        if is_due(&self.maintained.looked, INTERVAL) {
+        if is_due(&self.maintained.looked, INTERVAL, self.database.instant()) {
             self.rank_due().await?;
         }
         Ok(())
@@ -52,7 +52,7 @@ impl DatabaseQueue {
 
     /// Gives a rank to messages whose time has come; returns whether there were any.
     pub(super) async fn rank_due(&self) -> Result<bool, CallError> {
-        if is_due(&self.maintained.tidied, TIDY) {
+        if is_due(&self.maintained.tidied, TIDY, self.database.instant()) {
             self.forget_flows().await?;
         }
         let first = self.without_rank().limit(1).to_owned();

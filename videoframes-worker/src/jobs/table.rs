@@ -13,6 +13,8 @@ use crate::terminal::cut;
 const MIN_TAIL: usize = 18;
 /// Maximum width of the column of videos on a terminal, and its width elsewhere.
 const VIDEO: usize = 24;
+/// Width of the column of tenants, whose longer names are cut on a terminal.
+const TENANT: usize = 12;
 /// Space between two columns.
 const GAP: usize = 2;
 
@@ -24,6 +26,8 @@ enum Column {
     Attempts,
     Duration,
     Created,
+    Priority,
+    Tenant,
     Video,
     Error,
     /// The error, if there is one, else the video.
@@ -39,18 +43,21 @@ impl Column {
             Self::Attempts => "attempts",
             Self::Duration => "duration",
             Self::Created => "created",
+            Self::Priority => "priority",
+            Self::Tenant => "tenant",
             Self::Video => "video",
             Self::Error => "error",
             Self::VideoOrError => "video or error",
         }
     }
 
-    /// Returns the width of a column that is always complete; `None` for a column that may be cut.
+    /// Returns the width of a column; `None` for a column whose width depends on the terminal.
     fn width(self) -> Option<usize> {
         match self {
             Self::Id => Some(36),
             Self::Status => Some(10),
-            Self::Progress | Self::Attempts | Self::Duration => Some(8),
+            Self::Progress | Self::Attempts | Self::Duration | Self::Priority => Some(8),
+            Self::Tenant => Some(TENANT),
             Self::Created => Some(19),
             Self::Video | Self::Error | Self::VideoOrError => None,
         }
@@ -71,6 +78,8 @@ impl Column {
                 let created = job.created_at.to_string();
                 created.get(..19).unwrap_or(&created).to_owned()
             }
+            Self::Priority => job.priority.to_string(),
+            Self::Tenant => job.tenant.name().unwrap_or("-").to_owned(),
             Self::Video => video(job).to_owned(),
             Self::Error => error(job).unwrap_or_else(|| "-".to_owned()),
             Self::VideoOrError => error(job).unwrap_or_else(|| video(job).to_owned()),
@@ -101,13 +110,17 @@ impl Table {
     /// Creates a table that fits a terminal of `width` columns. Without a terminal, the table has all columns, and
     /// no value is cut.
     pub(super) fn new(width: Option<usize>) -> Self {
-        use Column::{Attempts, Created, Duration, Error, Id, Progress, Status, Video, VideoOrError};
+        use Column::{
+            Attempts, Created, Duration, Error, Id, Priority, Progress, Status, Tenant, Video, VideoOrError,
+        };
         let of = |columns: &[Column]| -> Vec<(Column, usize, bool)> {
             let width = |column: &Column| column.width().unwrap_or(VIDEO);
             columns.iter().map(|c| (*c, width(c), false)).collect()
         };
         let Some(width) = width else {
-            let columns = [Id, Status, Progress, Attempts, Duration, Created, Video, Error];
+            let columns = [
+                Id, Status, Progress, Attempts, Duration, Created, Priority, Tenant, Video, Error,
+            ];
             return Self {
                 columns: of(&columns),
             };
@@ -121,10 +134,15 @@ impl Table {
             (Duration, 2 * MIN_TAIL),
             (Attempts, 2 * MIN_TAIL),
             (Created, 2 * MIN_TAIL),
+            (Priority, 2 * MIN_TAIL),
+            (Tenant, 2 * MIN_TAIL),
         ] {
             let next = of(&[column]);
             if used(&columns) + used(&next) + tail <= width {
-                columns.extend(next);
+                columns.extend(
+                    next.into_iter()
+                        .map(|(column, width, _)| (column, width, column == Tenant)),
+                );
             }
         }
         let tail = width.saturating_sub(used(&columns));
@@ -189,13 +207,21 @@ mod tests {
             (100, "id status progress video error"),
             (110, "id status progress duration video error"),
             (120, "id status progress duration attempts video error"),
-            (150, "id status progress duration attempts created video error"),
+            (140, "id status progress duration attempts created video error"),
+            (
+                150,
+                "id status progress duration attempts created priority video error",
+            ),
+            (
+                180,
+                "id status progress duration attempts created priority tenant video error",
+            ),
         ] {
             assert_eq!(headings(Some(width)), expected, "{width}");
         }
         assert_eq!(
             headings(None),
-            "id status progress attempts duration created video error"
+            "id status progress attempts duration created priority tenant video error"
         );
     }
 

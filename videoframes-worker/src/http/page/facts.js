@@ -18,6 +18,9 @@ const SHOWN = [
   "time_limit_ms",
   "work_limit_ms",
   "kept_at",
+  "tenant",
+  "priority",
+  "parked_at",
   "idempotency_key",
   "sequencer",
   "output_key",
@@ -82,6 +85,7 @@ export function facts() {
           ["Created", time(job.created_at)],
           ["Started", time(job.begun_at)],
           ["Finished", time(job.finished_at)],
+          ["Waits for the limit of its tenant since", time(job.parked_at)],
           ["Next attempt", time(job.next_attempt_at)],
           ["Deadline", time(job.deadline_at)],
           ["Time limit", milliseconds(job.time_limit_ms)],
@@ -102,6 +106,8 @@ export function facts() {
       section(
         "Request",
         list([
+          ["Tenant", job.tenant, true],
+          ["Priority", job.priority],
           ["Idempotency key", job.idempotency_key, true],
           ["Sequencer", job.sequencer, true],
           ["Output key", job.output_key, true],

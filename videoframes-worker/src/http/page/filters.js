@@ -3,7 +3,7 @@
 import { el, field, icon, set } from "./dom.js";
 import { CODE_NAMES, STATUS_NAMES, statusLabel } from "./terms.js";
 
-const KEYS = ["status", "error_code", "text", "source_prefix", "newer_than", "older_than", "kept"];
+const KEYS = ["status", "error_code", "text", "source_prefix", "tenant", "newer_than", "older_than", "kept"];
 const AGES = ["15m", "1h", "6h", "24h", "7d", "30d"];
 const TYPING_MS = 300;
 
@@ -27,7 +27,8 @@ export function filterForm(apply) {
   const change = (key, value) => {
     clearTimeout(timer);
     // Includes a text whose typing has not ended yet.
-    filter = { ...filter, text: text.value.trim(), source_prefix: prefix.value.trim(), [key]: value };
+    const typed = { text: text.value.trim(), source_prefix: prefix.value.trim(), tenant: tenant.value.trim() };
+    filter = { ...filter, ...typed, [key]: value };
     apply(Object.fromEntries(Object.entries(filter).filter(([, each]) => each)));
   };
   const later = (key, node) => {
@@ -68,6 +69,13 @@ export function filterForm(apply) {
     autocomplete: "off",
     spellcheck: "false",
     oninput: () => later("source_prefix", prefix),
+  });
+  const tenant = el("input", {
+    type: "search",
+    maxlength: "64",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => later("tenant", tenant),
   });
   const select = (key, empty, values) => {
     const node = el(
@@ -110,6 +118,7 @@ export function filterForm(apply) {
     // A space at the end of a text that is being typed stays.
     if (text.value.trim() !== (next.text ?? "")) text.value = next.text ?? "";
     if (prefix.value.trim() !== (next.source_prefix ?? "")) prefix.value = next.source_prefix ?? "";
+    if (tenant.value.trim() !== (next.tenant ?? "")) tenant.value = next.tenant ?? "";
     choose(code, next.error_code ?? "");
     choose(newer, next.newer_than ?? "");
     choose(older, next.older_than ?? "");
@@ -121,6 +130,7 @@ export function filterForm(apply) {
     { class: "filter-fields", id: "filter-fields" },
     field("Text", text),
     field("Source prefix", prefix),
+    field("Tenant", tenant),
     field("Error code", code),
     field("Newer than", newer),
     field("Older than", older),

@@ -27,11 +27,13 @@ function jobRow(selectable, onselect) {
         })
       : null;
     const status = el("td", { role: "cell", class: "c-status" });
-    const drawStatus = changed(([value, requested]) =>
+    const drawStatus = changed(([value, requested, priority, parked]) =>
       replace(
         status,
         statusBadge(value),
         requested && value === "processing" && el("span", { class: "tag" }, "cancelling"),
+        parked && el("span", { class: "tag", title: "Waits for the limit of its tenant" }, "parked"),
+        priority && priority !== "normal" && el("span", { class: "tag", title: "Priority" }, outside(priority)),
       ),
     );
     const link = el("a", { href: `#/jobs/${encode(id)}` });
@@ -39,6 +41,8 @@ function jobRow(selectable, onselect) {
       replace(link, outside(videoName(source)));
       set(link, "title", plain(sourceText(source)));
     });
+    const tenant = el("span", { class: "muted", title: "Tenant" });
+    const drawTenant = changed(([name]) => replace(tenant, name && outside(name)));
     const hold = el(
       "span",
       { class: "hold", title: "Kept under a legal hold", hidden: true },
@@ -69,7 +73,7 @@ function jobRow(selectable, onselect) {
       { role: "row", "data-id": id },
       box && el("td", { role: "cell", class: "c-select" }, box),
       status,
-      el("td", { role: "cell", class: "c-video" }, el("span", { class: "video" }, link, hold)),
+      el("td", { role: "cell", class: "c-video" }, el("span", { class: "video" }, link, hold, tenant)),
       el("td", { role: "cell", class: "c-progress" }, progress.node, result),
       attempts,
       el("td", { role: "cell", class: "c-created", "data-label": "Created" }, created),
@@ -80,8 +84,9 @@ function jobRow(selectable, onselect) {
       node,
       box,
       update(job) {
-        drawStatus([job.status, job.cancel_requested]);
+        drawStatus([job.status, job.cancel_requested, job.priority, job.parked_at]);
         drawVideo([job.source]);
+        drawTenant([job.tenant]);
         hold.hidden = !job.kept_at;
         progress.node.hidden = job.status !== "processing";
         if (job.status === "processing") progress.update(job);

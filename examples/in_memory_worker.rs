@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The worker runs until all jobs are done.
     let extractor = Arc::new(FfmpegExtractor::default());
     let queues = Queues {
-        input,
+        input: input.into(),
         notifier: notifier.clone(),
     };
     let parts = Parts::new(queues, repo.clone(), storage, extractor);

@@ -23,7 +23,7 @@ use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::jobs::{Enqueue, JobFilter, JobRepo, JobRequest, JobStatus, SeaOrmJobRepo, SourceRef};
 use videoframes_core::pipeline::{Pipeline, Request};
 use videoframes_core::processor::relay;
-use videoframes_core::queue::{DatabaseQueue, Queue};
+use videoframes_core::queue::{DatabaseQueue, InputQueues, Queue};
 use videoframes_core::select::Selection;
 use videoframes_core::storage::{LocalStorage, ObjectVersion, PutOptions, Storage};
 use videoframes_core::tenant::Tenants;
@@ -211,7 +211,7 @@ async fn submit(repo: &SeaOrmJobRepo, parts: &Parts, video: &Path, jobs: usize) 
     };
     let all: Vec<_> = (0..jobs).map(new).collect();
     repo.submit(&all, Enqueue::ThroughOutbox).await.unwrap();
-    let (input, notifier) = (parts.input.as_ref(), parts.notifier.as_ref());
+    let (input, notifier) = (&InputQueues::from(parts.input.clone()), parts.notifier.as_ref());
     relay(
         repo,
         input,

@@ -20,7 +20,7 @@ use videoframes_core::jobs::{
     SeaOrmJobRepo,
 };
 use videoframes_core::processor::relay;
-use videoframes_core::queue::{DatabaseQueue, Queue};
+use videoframes_core::queue::{DatabaseQueue, InputQueues, Queue};
 use videoframes_core::tenant::{Priority, Tenant, Tenants};
 
 fn number(name: &str, default: u64) -> u64 {
@@ -287,7 +287,7 @@ async fn submit_jobs(
 
 async fn relay_messages(database: Database, stop: Arc<AtomicBool>) {
     let repo = SeaOrmJobRepo::new(database.clone());
-    let input = DatabaseQueue::new(database.clone(), "input");
+    let input = InputQueues::from(Arc::new(DatabaseQueue::new(database.clone(), "input")));
     let notifier = DatabaseQueue::new(database, "notifier");
     while !stop.load(Ordering::Relaxed) {
         let hold = Duration::from_secs(30);

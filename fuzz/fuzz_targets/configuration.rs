@@ -11,6 +11,9 @@ mod address;
 #[allow(dead_code)]
 #[path = "../../videoframes-worker/src/config/http.rs"]
 mod http;
+#[allow(dead_code)]
+#[path = "../../videoframes-worker/src/config/inputs.rs"]
+mod inputs;
 #[path = "../../videoframes-console/src/options/values.rs"]
 mod options;
 #[path = "../../videoframes-console/src/s3_uri.rs"]
@@ -24,6 +27,7 @@ mod variables;
 
 use address::{BucketPlace, QueueAddress, bucket_names};
 use http::{HttpAuth, HttpSettings};
+use inputs::InputPlaces;
 use s3_uri::{S3Uri, has_scheme};
 use values::Reader;
 
@@ -52,7 +56,10 @@ fn uri(text: &str) {
 }
 
 fn address(text: &str) {
-    let _ = (address::queue(text), address::storage(text));
+    let _ = address::storage(text);
+    if let Ok(inputs) = InputPlaces::parse(text) {
+        assert!(inputs.iter().any(|input| input.queue == *inputs.main()), "{inputs:?}");
+    }
     if let Ok(queue) = text.parse::<QueueAddress>() {
         let stem = queue.name().strip_suffix(".fifo").unwrap_or(queue.name());
         assert!(!stem.is_empty() && queue.name().len() <= 80, "{queue}");

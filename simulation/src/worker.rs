@@ -36,7 +36,7 @@ pub(crate) async fn run(world: Arc<World>, worker: u8) {
         let life = Life::new(&world, Actor::Worker(worker));
         world.state().lives.insert(worker, life.clone());
         let queues = Queues {
-            input: shared(&life, Which::Input),
+            input: shared(&life, Which::Input).into(),
             notifier: shared(&life, Which::Notifier),
         };
         let repo = Arc::new(SimulatedRepo { life: life.clone() });

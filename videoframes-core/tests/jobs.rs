@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use videoframes_core::clock::{Clock, ManualClock};
 use videoframes_core::jobs::{Enqueue, Hold, JobError, JobId, JobRepo, MemoryJobRepo, NewJob, SweepTerms};
 use videoframes_core::processor::{Relayed, relay};
-use videoframes_core::queue::{Depth, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle};
+use videoframes_core::queue::{
+    Depth, InputQueue, InputQueues, MemoryQueue, Message, Outgoing, Queue, QueueError, ReceiptHandle,
+};
 use videoframes_core::tenant::{Priority, Tenant, Tenants};
 use videoframes_core::testing::{
-    JobRepoHarness, QueueAbilities, QueueHarness, job_repo_conformance, queue_conformance,
+    JobRepoHarness, MockQueue, QueueAbilities, QueueHarness, job_repo_conformance, queue_conformance,
 };
 
 #[derive(Default)]
@@ -151,20 +153,21 @@ async fn a_permanently_rejected_message_does_not_block_others() {
         let jobs = ["a", "b", "c"].map(new_job);
         repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
         let notifier = MemoryQueue::new("notifier", setup.clock());
-        let input = Refusing {
+        let input = Arc::new(Refusing {
             inner: MemoryQueue::new("input", setup.clock()),
             word: jobs[1].id.to_string(),
             whole,
-        };
+        });
+        let inputs = InputQueues::from(Arc::clone(&input));
         let hold = Duration::from_secs(30);
-        let relayed = relay(&repo, &input, &notifier, &Tenants::default(), hold)
+        let relayed = relay(&repo, &inputs, &notifier, &Tenants::default(), hold)
             .await
             .unwrap();
         assert_eq!((relayed.sent, relayed.failed, relayed.refused), (2, 0, 1));
         assert_eq!(input.depth().await.unwrap().visible, 2);
         for _ in 0..3 {
             setup.clock.advance(hold * 2);
-            let relayed = relay(&repo, &input, &notifier, &Tenants::default(), hold)
+            let relayed = relay(&repo, &inputs, &notifier, &Tenants::default(), hold)
                 .await
                 .unwrap();
             assert_eq!(relayed, Relayed::default(), "the message is not retried");
@@ -178,7 +181,8 @@ async fn a_permanently_rejected_message_does_not_block_others() {
         assert_eq!(repo.outbox_backlog().await.unwrap().refused, 1);
         // The queue is reconfigured.
         repo.resend_refused().await.unwrap();
-        let relayed = relay(&repo, &input.inner, &notifier, &Tenants::default(), hold)
+        let inputs = InputQueues::from(Arc::new(input.inner.clone()));
+        let relayed = relay(&repo, &inputs, &notifier, &Tenants::default(), hold)
             .await
             .unwrap();
         assert_eq!((relayed.sent, relayed.refused), (1, 0));
@@ -243,4 +247,31 @@ fn new_job(key: &str) -> NewJob {
         tenant: Tenant::default(),
         priority: Priority::default(),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_input_queue_does_not_block_others() {
+    let works = Arc::new(MemoryQueue::new("works", InMemory::default().clock()));
+    let mut fails = MockQueue::new();
+    fails.expect_name().return_const("fails".to_owned());
+    fails.expect_receive().returning(|_, _, _| {
+        Err(QueueError::Unavailable {
+            action: "receive from",
+            queue: "fails".to_owned(),
+            source: "denied".into(),
+        })
+    });
+    let fails = InputQueue::new(Arc::new(fails));
+    let inputs = InputQueues::new(fails, [InputQueue::new(Arc::<MemoryQueue>::clone(&works))]);
+    let visibility = Duration::from_secs(60);
+    works.send(&vec![Outgoing::new("message"); 3]).await.unwrap();
+    for _ in 0..3 {
+        let received = inputs.receive(visibility, Duration::ZERO).await.unwrap().unwrap();
+        assert_eq!(received.queue.name(), "works");
+    }
+    let unknown = inputs
+        .receive(visibility, Duration::from_secs(20))
+        .await
+        .unwrap_err();
+    assert!(unknown.is_retryable(), "not all queues are known to be empty");
 }

@@ -7,12 +7,13 @@ use videoframes_core::aws::{AwsOptions, SdkConfig, sdk_config};
 use videoframes_core::database::migration::MigrationError;
 use videoframes_core::database::{Database, DatabaseCredentials, DatabaseError, DatabaseOptions, Pooler};
 use videoframes_core::jobs::SeaOrmJobRepo;
+use videoframes_core::queue::InputQueues;
 use videoframes_core::storage::{Storage, Stores};
 
 use crate::config::{BucketPlace, Config, DatabaseAuth, StoragePlace};
 use crate::credentials::{IamTokens, PasswordFile};
 use crate::objects::Objects;
-use crate::queues::{Messages, Queues, Servers};
+use crate::queues::{Queues, Servers};
 use crate::start::Unready;
 use crate::workspace::private_folders;
 
@@ -31,13 +32,13 @@ impl Connections {
         Queues::connect(config, &self.database, self.aws.as_ref()).await
     }
 
-    /// Connects to the input queue only.
-    pub(crate) async fn input(&self, config: &Config) -> Result<Messages, Unready> {
+    /// Connects to the input queues only.
+    pub(crate) async fn input(&self, config: &Config) -> Result<InputQueues, Unready> {
         let servers = Servers {
             database: &self.database,
             aws: self.aws.as_ref(),
         };
-        servers.open(&config.places.input, None).await
+        servers.inputs(config).await.map(|(input, _)| input)
     }
 
     /// Returns the result store.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use videoframes_core::aws::SdkConfig;
 use videoframes_core::database::Database;
-use videoframes_core::queue::{DatabaseQueue, Queue, SqsOptions, SqsQueue};
+use videoframes_core::queue::{DatabaseQueue, InputQueue, InputQueues, Queue, SqsOptions, SqsQueue};
 
-use crate::config::{Config, QueuePlace};
+use crate::config::{Config, InputPlace, QueuePlace};
 use crate::start::Unready;
 
 /// A queue in the database or in SQS.
@@ -33,10 +33,15 @@ impl Messages {
     }
 }
 
-/// The three queues of a worker.
+/// The queues of a worker.
 #[derive(Clone)]
 pub(crate) struct Queues {
-    pub(crate) input: Messages,
+    /// The input queues.
+    pub(crate) inputs: Vec<Messages>,
+    /// The same with weights and priorities.
+    pub(crate) input: InputQueues,
+    /// The input queue for messages of unknown priority.
+    pub(crate) main_input: Messages,
     pub(crate) notifier: Messages,
     pub(crate) dead_letter_queue: Messages,
 }
@@ -49,15 +54,23 @@ impl Queues {
     ) -> Result<Self, Unready> {
         let places = &config.places;
         let servers = Servers { database, aws };
-        let max_receives = config.max_receives;
+        let (input, inputs) = servers.inputs(config).await?;
+        let mut with_places = places.inputs.iter().zip(&inputs);
+        let main = with_places.find(|(place, _)| place.queue == *places.inputs.main());
         Ok(Self {
-            input: servers
-                .open(&places.input, Some((&places.dead_letter_queue, max_receives)))
-                .await?,
+            main_input: main.map_or(&inputs[0], |(_, messages)| messages).clone(),
+            input,
+            inputs,
             notifier: servers.open(&places.notifier, None).await?,
             dead_letter_queue: servers.open(&places.dead_letter_queue, None).await?,
         })
     }
+}
+
+fn input(place: &InputPlace, messages: &Messages) -> InputQueue {
+    InputQueue::new(messages.queue())
+        .weight(place.weight)
+        .priorities(place.priorities.clone())
 }
 
 /// The servers of queues.
@@ -67,6 +80,23 @@ pub(crate) struct Servers<'a> {
 }
 
 impl Servers<'_> {
+    /// Connects to the input queues. Returns them with weights and priorities, and one by one.
+    pub(crate) async fn inputs(&self, config: &Config) -> Result<(InputQueues, Vec<Messages>), Unready> {
+        let places = &config.places;
+        let dead_letter_queue = Some((&places.dead_letter_queue, config.max_receives));
+        let first = self.open(&places.inputs.first.queue, dead_letter_queue).await?;
+        let (mut inputs, mut others) = (vec![first.clone()], Vec::new());
+        for place in &places.inputs.others {
+            let messages = self.open(&place.queue, dead_letter_queue).await?;
+            others.push(input(place, &messages));
+            inputs.push(messages);
+        }
+        Ok((
+            InputQueues::new(input(&places.inputs.first, &first), others),
+            inputs,
+        ))
+    }
+
     /// Connects to one queue, with its dead-letter queue and the maximum number of receives.
     pub(crate) async fn open(
         &self,

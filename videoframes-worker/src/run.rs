@@ -45,7 +45,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     let ready = with_retries(&stop, async || {
         place.objects.check().await?;
         let queues = place.queues(&config).await?;
-        for queue in [&queues.input, &queues.notifier] {
+        for queue in queues.inputs.iter().chain([&queues.notifier]) {
             queue.check().await?;
         }
         Ok(queues)
@@ -64,7 +64,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
     let compressor = FfmpegCompressor::new(&extractor);
     let parts = Parts::new(
         MessageQueues {
-            input: queues.input.queue(),
+            input: queues.input.clone(),
             notifier: queues.notifier.queue(),
         },
         place.repo,
@@ -87,7 +87,7 @@ pub(crate) async fn run(config: Config, args: &RunArgs, log_filter: LogFilter) -
         "worker started"
     );
     let observer = Observer {
-        input: queues.input.queue(),
+        input: queues.input.clone(),
         notifier: queues.notifier.queue(),
         dead_letter_queue: queues.dead_letter_queue.queue(),
         database: place.database.clone(),

@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, args: JsonArgs) -> Result<ExitCode, Fai
 
 async fn depth(config: &Config, connections: &Connections) -> Result<Depth, Failure> {
     let input = connections.input(config).await?;
-    let depth = input.queue().depth().await;
+    let depth = input.depth().await;
     depth.map_err(|error: QueueError| Failure::because(exit::UNAVAILABLE, &error))
 }
 
@@ -52,7 +52,7 @@ fn report(stats: &Stats, args: JsonArgs) -> Result<ExitCode, Failure> {
 /// The statistics as printed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Stats {
-    /// Messages of the input queue, if the queue answers.
+    /// Messages of the input queues, if they answer.
     queue: Option<Messages>,
     /// Number of all these messages.
     backlog: Option<u64>,

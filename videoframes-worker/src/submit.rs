@@ -92,11 +92,11 @@ async fn send(config: &Config, connections: &Connections) -> Result<(), String> 
         .queues(config)
         .await
         .map_err(|failure| Failure::from(failure).to_string())?;
-    let (input, notifier) = (queues.input.queue(), queues.notifier.queue());
+    let notifier = queues.notifier.queue();
     let hold = config.processor.timing.relay_hold;
     let sent = relay(
         connections.repo.as_ref(),
-        input.as_ref(),
+        &queues.input,
         notifier.as_ref(),
         &config.tenants,
         hold,

@@ -81,7 +81,7 @@ impl Parts {
             && alone
         {
             // Makes the same message request the same job, whatever happens to the source.
-            job.message_id = Some(format!("{}/{}", self.input.name(), receipt.message().id));
+            job.message_id = Some(receipt.message_id());
         }
         let submitted = match self.repo.submit(&jobs, enqueue).await {
             Ok(submitted) => submitted,

@@ -17,14 +17,14 @@ use crate::compress::Compressor;
 use crate::extract::{FrameExtractor, PictureEncoder};
 use crate::jobs::{JobRepo, Rules};
 use crate::pipeline::Scratch;
-use crate::queue::Queue;
+use crate::queue::{InputQueues, Queue};
 use crate::storage::{ObjectKey, Storage, Stores};
 use crate::tenant::Tenants;
 
 /// The queues of a processor.
 pub struct Queues {
-    /// Queue of incoming messages.
-    pub input: Arc<dyn Queue>,
+    /// Queues of incoming messages.
+    pub input: InputQueues,
     /// Queue of the notifications for clients.
     pub notifier: Arc<dyn Queue>,
 }
@@ -32,7 +32,7 @@ pub struct Queues {
 impl fmt::Debug for Queues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queues")
-            .field("input", &self.input.name())
+            .field("input", &self.input)
             .field("notifier", &self.notifier.name())
             .finish()
     }
@@ -40,8 +40,8 @@ impl fmt::Debug for Queues {
 
 /// The dependencies of a processor.
 pub struct Parts {
-    /// Queue of incoming messages.
-    pub(super) input: Arc<dyn Queue>,
+    /// Queues of incoming messages.
+    pub(super) input: InputQueues,
     /// Queue of the notifications for clients.
     pub(super) notifier: Arc<dyn Queue>,
     /// Repository of the jobs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::telemetry;
-use crate::queue::{Message, Queue, QueueError};
+use crate::queue::{Message, Queue, QueueError, Received};
 
 /// A received message, which one owner at a time extends, returns or deletes.
 #[derive(Clone)]
@@ -14,11 +14,16 @@ pub(super) struct Receipt {
 }
 
 impl Receipt {
-    pub(super) fn new(queue: Arc<dyn Queue>, message: Message) -> Self {
+    pub(super) fn new(received: Received) -> Self {
         Self {
-            queue,
-            message: Arc::new(message),
+            queue: received.queue,
+            message: Arc::new(received.message),
         }
+    }
+
+    /// Returns the identifier of the message among those of all queues.
+    pub(super) fn message_id(&self) -> String {
+        format!("{}/{}", self.queue.name(), self.message.id)
     }
 
     pub(super) fn message(&self) -> &Message {

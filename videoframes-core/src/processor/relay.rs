@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::telemetry;
 use crate::error::chain;
 use crate::jobs::{JobRepo, JobRepoError, OutboxDestination, OutboxMessage};
-use crate::queue::{MESSAGE_BYTES, Outgoing, Queue, QueueError};
+use crate::queue::{InputQueues, MESSAGE_BYTES, Outgoing, Queue, QueueError};
 use crate::tenant::Tenants;
 use crate::trace::{self, TraceContext};
 
@@ -31,7 +31,8 @@ pub struct Relayed {
     pub refused: u64,
 }
 
-/// Sends messages from the outbox until none is left, with the weights of `tenants`.
+/// Sends messages from the outbox until none is left, with the weights of `tenants`. A message about a job goes to the
+/// queue for the priority of the job.
 ///
 /// A message is marked only after it was sent, so it may be sent twice with the same identifier. A message
 /// that its queue rejects permanently is not retried.
@@ -40,7 +41,7 @@ pub struct Relayed {
 /// Returns errors of the repository. Errors of a queue are counted.
 pub async fn relay(
     repo: &dyn JobRepo,
-    input: &dyn Queue,
+    input: &InputQueues,
     notifier: &dyn Queue,
     tenants: &Tenants,
     hold: Duration,
@@ -53,17 +54,15 @@ pub async fn relay(
         }
         fault::reached(Point::RelayTaken);
         let mut answers = Answers::default();
-        for (destination, queue) in [
-            (OutboxDestination::Notifier, notifier),
-            (OutboxDestination::Input, input),
-        ] {
-            let batch = messages
-                .iter()
-                .filter(|message| message.destination == destination);
+        let (notifications, to_workers): (Vec<_>, Vec<_>) = messages
+            .iter()
+            .partition(|message| message.destination == OutboxDestination::Notifier);
+        send(notifier, &notifications, tenants, &mut answers).await;
+        for (position, queue) in input.iter().enumerate() {
+            let batch = to_workers.iter().copied();
+            let batch = batch.filter(|message| input.position_for(message.priority) == position);
             let batch: Vec<&OutboxMessage> = batch.collect();
-            if !batch.is_empty() {
-                send(queue, &batch, tenants, &mut answers).await;
-            }
+            send(queue.as_ref(), &batch, tenants, &mut answers).await;
         }
         fault::reached(Point::RelaySent);
         let Answers {
@@ -99,6 +98,9 @@ struct Answers {
 }
 
 async fn send(queue: &dyn Queue, batch: &[&OutboxMessage], tenants: &Tenants, answers: &mut Answers) {
+    if batch.is_empty() {
+        return;
+    }
     let spans: Vec<Span> = batch.iter().map(|message| span_of(message)).collect();
     let outgoing = batch.iter().zip(&spans);
     let outgoing: Vec<Outgoing> = outgoing
@@ -200,7 +202,6 @@ impl Answers {
 impl Parts {
     pub(super) async fn relay(&self, hold: Duration) -> Result<Relayed, JobRepoError> {
         let repo = self.repo.as_ref();
-        let (input, notifier) = (self.input.as_ref(), self.notifier.as_ref());
-        relay(repo, input, notifier, &self.tenants, hold).await
+        relay(repo, &self.input, self.notifier.as_ref(), &self.tenants, hold).await
     }
 }

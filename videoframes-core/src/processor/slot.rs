@@ -27,7 +27,7 @@ use super::telemetry;
 use crate::error::chain;
 use crate::fleet::Role;
 use crate::jobs::{Claim, ClaimTerms, JobCopy, JobId, JobRepoError, JobStatus, Lease, VideoJob};
-use crate::queue::Message;
+use crate::queue::Received;
 use crate::trace::{self, TraceContext};
 
 /// Maximum time for which a message stays hidden because of a condition that may end at any time.
@@ -52,12 +52,12 @@ impl Slot {
             if !self.ready().await {
                 continue;
             }
-            let Some(message) = self.receive().await else {
+            let Some(received) = self.receive().await else {
                 continue;
             };
             drop(pulse);
             let _busy = self.shared.parts.monitor.busy();
-            let receipt = Receipt::new(Arc::clone(&self.shared.parts.input), message);
+            let receipt = Receipt::new(received);
             // The poll began before the stop, the pause, the restore of the database or the change of the role.
             let monitor = &self.shared.parts.monitor;
             if monitor.is_paused() || !monitor.may_change_jobs() || !monitor.role().may_claim() {
@@ -188,7 +188,7 @@ impl Slot {
 
     /// Receives a message. A poll is never cancelled: its messages would stay hidden until their visibility
     /// timeout.
-    async fn receive(&self) -> Option<Message> {
+    async fn receive(&self) -> Option<Received> {
         let timing = &self.shared.config.timing;
         let input = &self.shared.parts.input;
         let polled_at = Instant::now();
@@ -197,14 +197,13 @@ impl Slot {
             Role::Canary(_) => timing.long_poll.min(SLICE),
             Role::Active | Role::Standby => timing.long_poll,
         };
-        let received = input.receive(1, timing.visibility(), wait).await;
+        let received = input.receive(timing.visibility(), wait).await;
         telemetry::polled();
         match received {
-            Ok(messages) => {
+            Ok(received) => {
                 self.shared.parts.circuits.succeeded(&Subject::Queue);
-                let message = messages.into_iter().next();
-                match &message {
-                    Some(message) => telemetry::received(message.receive_count),
+                match &received {
+                    Some(received) => telemetry::received(received.message.receive_count),
                     None => {
                         self.refund_job();
                         if !wait.is_zero() {
@@ -212,7 +211,7 @@ impl Slot {
                         }
                     }
                 }
-                message
+                received
             }
             Err(error) => {
                 self.refund_job();

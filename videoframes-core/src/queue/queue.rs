@@ -1,5 +1,6 @@
 //! The trait of all queues.
 
+use std::ops::Add;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,20 @@ pub struct Depth {
     /// Time since the oldest visible message was sent; an estimate for SQS. `None` without visible messages, or
     /// if it is unknown.
     pub oldest: Option<Duration>,
+}
+
+/// The messages of both queues.
+impl Add for Depth {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            visible: self.visible + other.visible,
+            in_flight: self.in_flight + other.in_flight,
+            delayed: self.delayed + other.delayed,
+            oldest: self.oldest.max(other.oldest),
+        }
+    }
 }
 
 /// A queue with at-least-once delivery.

@@ -135,7 +135,7 @@ impl Setup {
         };
         let parts = Parts::new(
             Queues {
-                input: self.input.clone(),
+                input: self.input.clone().into(),
                 notifier: self.notifier.clone(),
             },
             self.repo.clone(),

@@ -4,6 +4,7 @@
 mod answers;
 mod conformance;
 mod events;
+mod inputs;
 mod outage;
 #[path = "../resources/mod.rs"]
 mod resources;

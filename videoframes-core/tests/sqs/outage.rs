@@ -130,7 +130,7 @@ async fn a_worker_continues_when_its_queue_is_back() {
     });
     let parts = Parts::new(
         Queues {
-            input: Arc::clone(&watched) as Arc<dyn Queue>,
+            input: Arc::clone(&watched).into(),
             notifier: Arc::new(notifier.clone()),
         },
         repo.clone(),

@@ -84,6 +84,25 @@ pub(crate) enum QueuePlace {
 }
 
 impl QueuePlace {
+    /// Parses `sqs:NAME`, the URL of a queue, or the name of a queue in the database.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if QueueAddress::is_sqs(text) {
+            return text.parse().map(Self::Sqs);
+        }
+        match (1..=80).contains(&text.len()) {
+            true => Ok(Self::Database(text.to_owned())),
+            false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
+        }
+    }
+
+    /// Returns the address of a queue in SQS.
+    pub(crate) fn in_sqs(&self) -> Option<&QueueAddress> {
+        match self {
+            Self::Database(_) => None,
+            Self::Sqs(address) => Some(address),
+        }
+    }
+
     /// Returns the name of a queue in the database; `None` for SQS.
     pub(crate) fn in_database(&self) -> Option<String> {
         match self {
@@ -94,17 +113,6 @@ impl QueuePlace {
 
     pub(crate) fn is_sqs(&self) -> bool {
         matches!(self, Self::Sqs(_))
-    }
-}
-
-/// Parses the name of a queue in the database, `sqs:NAME`, or a URL.
-pub(super) fn queue(text: &str) -> Result<QueuePlace, String> {
-    if QueueAddress::is_sqs(text) {
-        return text.parse().map(QueuePlace::Sqs);
-    }
-    match (1..=80).contains(&text.len()) {
-        true => Ok(QueuePlace::Database(text.to_owned())),
-        false => Err("a name of 1 to 80 bytes, sqs:NAME, or the URL of a queue".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod address;
 mod database;
 mod http;
+mod inputs;
 mod logging;
 mod places;
 mod values;
@@ -24,6 +25,7 @@ pub(crate) use self::address::{
 };
 pub(crate) use self::database::{DatabaseAuth, DatabaseSettings};
 pub(crate) use self::http::{HttpAuth, HttpSettings, TlsFiles};
+pub(crate) use self::inputs::{InputPlace, InputPlaces};
 pub(crate) use self::logging::LogConfig;
 pub(crate) use self::places::{Places, S3Settings, encryption};
 pub(crate) use self::values::{Reader, count, on_off, time};
@@ -159,7 +161,7 @@ fn processor(read: &mut Reader, places: &Places, is_local: bool) -> ProcessorCon
 
 fn timing(read: &mut Reader, places: &Places, is_local: bool) -> Timing {
     // Each receive from SQS costs money, but a long poll delays the shutdown.
-    let long_poll = match places.input {
+    let long_poll = match places.inputs.first.queue {
         QueuePlace::Sqs(_) => Duration::from_secs(10),
         QueuePlace::Database(_) => Duration::from_secs(1),
     };

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use videoframes_core::aws::s3_endpoint_is_set;
 use videoframes_core::storage::S3Encryption;
 
-use super::address::{self, QueuePlace, StoragePlace, bucket_names};
+use super::address::{QueuePlace, StoragePlace, bucket_names, storage};
+use super::inputs::InputPlaces;
 use super::values::Reader;
 use crate::args::LocationArgs;
 
@@ -18,7 +19,7 @@ pub(crate) struct Places {
     pub(crate) storage: StoragePlace,
     /// Buckets of source videos, in addition to the store.
     pub(crate) sources: Vec<String>,
-    pub(crate) input: QueuePlace,
+    pub(crate) inputs: InputPlaces,
     pub(crate) notifier: QueuePlace,
     pub(crate) dead_letter_queue: QueuePlace,
     pub(crate) scratch: PathBuf,
@@ -37,15 +38,16 @@ pub(crate) struct S3Settings {
 impl Places {
     pub(super) fn read(location: &LocationArgs, read: &mut Reader) -> Self {
         let scratch = read.optional("VF_SCRATCH", |text| Ok(PathBuf::from(text)));
-        let input = read.get("VF_INPUT_QUEUE", address::queue);
-        let notifier = read.get("VF_NOTIFIER_QUEUE", address::queue);
-        let dead_letter_queue = read.get("VF_DEAD_LETTER_QUEUE", address::queue);
-        if input == notifier || input == dead_letter_queue || notifier == dead_letter_queue {
+        let inputs = read.get("VF_INPUT_QUEUE", InputPlaces::parse);
+        let notifier = read.get("VF_NOTIFIER_QUEUE", QueuePlace::parse);
+        let dead_letter_queue = read.get("VF_DEAD_LETTER_QUEUE", QueuePlace::parse);
+        let is_other = |queue: &QueuePlace| *queue == notifier || *queue == dead_letter_queue;
+        if inputs.iter().any(|input| is_other(&input.queue)) || notifier == dead_letter_queue {
             read.record(
                 "VF_INPUT_QUEUE, VF_NOTIFIER_QUEUE and VF_DEAD_LETTER_QUEUE must be three different queues",
             );
         }
-        if input.is_sqs() != dead_letter_queue.is_sqs() {
+        if inputs.first.queue.is_sqs() != dead_letter_queue.is_sqs() {
             read.record(
                 "VF_DEAD_LETTER_QUEUE and VF_INPUT_QUEUE must both be in SQS, or both in the database",
             );
@@ -88,7 +90,7 @@ impl Places {
             database_direct_url,
             storage,
             sources,
-            input,
+            inputs,
             notifier,
             dead_letter_queue,
             scratch: scratch.unwrap_or(folder),
@@ -106,7 +108,7 @@ impl Places {
     pub(crate) fn has_aws(&self) -> bool {
         matches!(self.storage, StoragePlace::Bucket(_))
             || !self.sources.is_empty()
-            || [&self.input, &self.notifier, &self.dead_letter_queue]
+            || [&self.inputs.first.queue, &self.notifier, &self.dead_letter_queue]
                 .iter()
                 .any(|queue| queue.is_sqs())
     }
@@ -134,7 +136,7 @@ fn deployed(read: &mut Reader) -> (String, StoragePlace) {
             false => Err("a postgres:// or sqlite: URL".to_owned()),
         }
     });
-    let storage = read.optional("VF_STORAGE", address::storage);
+    let storage = read.optional("VF_STORAGE", storage);
     let missing = match ["DATABASE_URL", "VF_STORAGE"].map(|name| read.is_set(name)) {
         [false, false] => Some("DATABASE_URL and VF_STORAGE"),
         [false, true] => Some("DATABASE_URL in addition to VF_STORAGE"),

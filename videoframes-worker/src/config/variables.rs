@@ -51,7 +51,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "VF_INPUT_QUEUE",
         "input",
-        "queue of job messages: a name in the database, sqs:NAME or a URL",
+        "queues of job messages, separated by commas: a name in the database, sqs:NAME or a URL; of several, QUEUE=WEIGHT[/PRIORITY]",
     ),
     (
         "VF_NOTIFIER_QUEUE",

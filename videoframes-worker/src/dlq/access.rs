@@ -31,14 +31,14 @@ pub(crate) struct Redriven {
 impl DeadLetters {
     pub(crate) async fn open(config: &Config, queues: &Queues) -> Result<Self, Failure> {
         let places = &config.places;
-        match (&places.dead_letter_queue, &places.input) {
+        match (&places.dead_letter_queue, places.inputs.main()) {
             (QueuePlace::Sqs(letters), QueuePlace::Sqs(input)) => {
                 let client = Client::new(&aws::environment().await?);
                 let letters = SqsDeadLetterQueue::open(client, letters).await?;
                 let destination = letters.destination(input).await?;
                 Ok(Self::Sqs(letters, destination))
             }
-            _ => match (&queues.dead_letter_queue, &queues.input) {
+            _ => match (&queues.dead_letter_queue, &queues.main_input) {
                 (Messages::Database(letters), Messages::Database(input)) => Ok(Self::Database(
                     DatabaseDeadLetterQueue(letters.clone()),
                     DatabaseDestination {

@@ -24,7 +24,7 @@ use self::queue::{DeadLetterQueue, Which, redrive};
 use self::sqs::SqsDeadLetterQueue;
 use crate::args::LocationArgs;
 use crate::aws;
-use crate::config::{Config, QueueAddress, QueuePlace, Reader};
+use crate::config::{Config, InputPlaces, QueueAddress, QueuePlace, Reader};
 use crate::connections::open_existing;
 use crate::queues::Messages;
 use crate::stdout::print;
@@ -44,7 +44,12 @@ pub(crate) async fn run(location: &LocationArgs, args: &DlqArgs) -> Result<ExitC
         Some(_) => None,
         None => read.optional(name, of_sqs).flatten(),
     };
-    let (dead_letter_queue, input) = (variable("VF_DEAD_LETTER_QUEUE"), variable("VF_INPUT_QUEUE"));
+    let dead_letter_queue = variable("VF_DEAD_LETTER_QUEUE");
+    let inputs = match location.local {
+        Some(_) => None,
+        None => read.optional("VF_INPUT_QUEUE", InputPlaces::parse),
+    };
+    let input = inputs.and_then(|inputs| inputs.main().in_sqs().cloned());
     let dead_letter_queue = match &args.queue {
         Some(text) => read.flag("--queue", text, str::parse),
         None => dead_letter_queue,
@@ -96,10 +101,15 @@ fn wrong_destination(text: &str, expected: String) -> Failure {
 
 async fn in_database(location: &LocationArgs, args: &DlqArgs) -> Result<ExitCode, Failure> {
     let config = Config::read(location)?;
-    let places = [&config.places.input, &config.places.notifier];
-    let names: Vec<String> = places.into_iter().filter_map(QueuePlace::in_database).collect();
+    let places = &config.places;
+    let inputs = places.inputs.iter().map(|input| &input.queue);
+    let names = inputs
+        .chain([&places.notifier])
+        .filter_map(QueuePlace::in_database);
+    let names: Vec<String> = names.collect();
+    let main = places.inputs.main().in_database().unwrap_or_default();
     let to = match &args.action {
-        DlqAction::Redrive { to, .. } => Some(to.clone().unwrap_or_else(|| names[0].clone())),
+        DlqAction::Redrive { to, .. } => Some(to.clone().unwrap_or(main)),
         _ => None,
     };
     // No worker reads other queues of the database.

@@ -7,7 +7,8 @@ use axum::http::request::Parts;
 use serde::Serialize;
 use videoframes_core::access::{Scope, Scopes, TokenName};
 use videoframes_core::clock::UnixMillis;
-use videoframes_core::jobs::JobId;
+use videoframes_core::jobs::{JobId, JobRequest};
+use videoframes_core::tenant::Tenant;
 
 use super::problem::Problem;
 

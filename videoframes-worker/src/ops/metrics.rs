@@ -78,12 +78,18 @@ const METRICS: &[Metric] = &[
     gauge_of(
         "videoframes_queue_messages",
         Unit::Count,
-        "Messages in a queue. All workers report the same queues: use max, not sum.",
+        "Messages in a queue, or in all input queues. All workers report the same queues: use max, not sum.",
     )
     .labels(Labels::Product(&[
         ("queue", QUEUES),
         ("state", &["visible", "in_flight", "delayed"]),
     ])),
+    gauge_of(
+        "videoframes_input_queue_messages",
+        Unit::Count,
+        "Messages in each input queue. All workers report the same queues: use max, not sum.",
+    )
+    .labels(Labels::Open(&["queue", "state"])),
     gauge_of(
         "videoframes_queue_oldest_age_seconds",
         Unit::Seconds,

@@ -22,7 +22,7 @@ pub(crate) use self::args::ProvisionArgs;
 use self::plan::{Desired, Events, Names, Terms, version_days};
 use self::report::Report;
 use crate::aws;
-use crate::config::{self, BucketPlace, QueueAddress, Reader, bucket_name};
+use crate::config::{self, BucketPlace, InputPlaces, QueueAddress, QueuePlace, Reader, bucket_name};
 use crate::stdout::print;
 
 /// Creates missing resources and fixes settings that differ, or only reports the differences. Other settings
@@ -41,12 +41,18 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
         return Err(usage(errors));
     }
     // Errors in the arguments must be reported before any request.
-    Desired::new(&names, &terms).map_err(usage)?;
+    desired(&names, &terms).map_err(usage)?;
     let aws = aws::environment().await?;
     terms.tls = !endpoint(&aws).is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let desired = Desired::new(&names, &terms).map_err(usage)?;
+    let desired = desired(&names, &terms).map_err(usage)?;
     let mut report = Report::new(args.check);
-    let done = ensure(&aws, path_style, &desired, &mut report).await;
+    let done = async {
+        for desired in &desired {
+            ensure(&aws, path_style, desired, &mut report).await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let done = done.await;
     let check = report.is_check();
     let (text, differences) = report.finish(done.is_ok());
     // The report includes the changes before an error.
@@ -56,6 +62,15 @@ pub(crate) async fn run(args: &ProvisionArgs) -> Result<ExitCode, Failure> {
         true => ExitCode::from(exit::DIFFERS),
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Computes the desired resources: first all but the further input queues, then each of these.
+fn desired(names: &Names, terms: &Terms) -> Result<Vec<Desired>, Vec<String>> {
+    let mut all = vec![Desired::new(names, terms)?];
+    for (names, terms) in names.of_further_inputs(terms) {
+        all.push(Desired::new(&names, &terms)?);
+    }
+    Ok(all)
 }
 
 async fn ensure(
@@ -108,6 +123,18 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
             sources.unwrap_or_default().into_iter().collect()
         }
     };
+    let inputs = match &args.input_queue {
+        Some(text) => read.flag("--input-queue", text, InputPlaces::parse),
+        None => read.optional("VF_INPUT_QUEUE", InputPlaces::parse),
+    };
+    let is_flag = args.input_queue.is_some();
+    let inputs = inputs.iter().flat_map(InputPlaces::iter);
+    let mut inputs = inputs.filter_map(|input| match &input.queue {
+        QueuePlace::Sqs(address) => Some(address.clone()),
+        // A name without `sqs:`.
+        QueuePlace::Database(name) => is_flag.then(|| format!("sqs:{name}").parse().ok()).flatten(),
+    });
+    let input = inputs.next();
     let mut queue = |flag: &str, given: &Option<String>, name: &str| match given {
         Some(text) => read.flag(flag, text, |text| match QueueAddress::is_sqs(text) {
             true => text.parse(),
@@ -121,7 +148,8 @@ fn names(args: &ProvisionArgs, read: &mut Reader) -> Names {
             .flatten(),
     };
     Names {
-        input: queue("--input-queue", &args.input_queue, "VF_INPUT_QUEUE"),
+        input,
+        further_inputs: inputs.collect(),
         notifier: queue("--notifier-queue", &args.notifier_queue, "VF_NOTIFIER_QUEUE"),
         dead_letter_queue: queue(
             "--dead-letter-queue",

@@ -26,9 +26,27 @@ pub(crate) struct Names {
     pub(crate) storage: Option<BucketPlace>,
     /// Buckets of source videos.
     pub(crate) sources: BTreeSet<String>,
+    /// The first input queue, to which stores send events.
     pub(crate) input: Option<QueueAddress>,
+    pub(crate) further_inputs: Vec<QueueAddress>,
     pub(crate) notifier: Option<QueueAddress>,
     pub(crate) dead_letter_queue: Option<QueueAddress>,
+}
+
+impl Names {
+    /// Returns the names and settings of each further input queue with its dead-letter queue.
+    pub(crate) fn of_further_inputs(&self, terms: &Terms) -> Vec<(Self, Terms)> {
+        let without_events = Terms {
+            events: Vec::new(),
+            ..terms.clone()
+        };
+        let names = self.further_inputs.iter().map(|input| Self {
+            input: Some(input.clone()),
+            dead_letter_queue: self.dead_letter_queue.clone(),
+            ..Self::default()
+        });
+        names.map(|names| (names, without_events.clone())).collect()
+    }
 }
 
 /// A filter for new objects about which a bucket notifies the input queue.
@@ -293,9 +311,31 @@ mod tests {
             storage: Some(BucketPlace::parse("frames/a/").unwrap()),
             sources: BTreeSet::from(["videos".to_owned()]),
             input: queue("sqs:in"),
+            further_inputs: Vec::new(),
             notifier: queue("sqs:out"),
             dead_letter_queue: queue("sqs:dead"),
         }
+    }
+
+    #[test]
+    fn every_input_queue_has_the_dead_letter_queue() {
+        let names = Names {
+            further_inputs: vec!["sqs:high".parse().unwrap()],
+            ..names()
+        };
+        let further = names.of_further_inputs(&terms());
+        let desired: Vec<Desired> = further
+            .iter()
+            .map(|(names, terms)| Desired::new(names, terms).unwrap())
+            .collect();
+        assert_eq!(desired.len(), 1);
+        let queues: Vec<_> = desired[0]
+            .queues
+            .iter()
+            .map(|queue| (queue.role, queue.address.name()))
+            .collect();
+        assert_eq!(queues, [(Role::DeadLetterQueue, "dead"), (Role::Input, "high")]);
+        assert!(desired[0].queues[1].max_receives.is_some() && desired[0].buckets.is_empty());
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn desired() -> Desired {
     let names = Names {
         storage: Some(BucketPlace::parse("frames").unwrap()),
         input: Some("sqs:in".parse().unwrap()),
+        further_inputs: Vec::new(),
         notifier: Some("sqs:out".parse().unwrap()),
         dead_letter_queue: Some("sqs:dead".parse().unwrap()),
         ..Names::default()

@@ -16,6 +16,7 @@ mod events;
 mod faults;
 mod fleet;
 mod http;
+mod input_queues;
 mod jobs;
 mod kills;
 mod log;

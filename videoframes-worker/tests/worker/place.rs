@@ -236,7 +236,7 @@ impl Place {
     }
 
     /// Runs `work` with a queue of this place, without the worker.
-    fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
+    pub(crate) fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
         let url = self.database_url();
         runtime().block_on(async {
             let database = Database::connect(&url, &DatabaseOptions::default())
@@ -250,14 +250,19 @@ impl Place {
 
     /// Sends a message like a client.
     pub(crate) fn send(&self, body: &str) {
+        self.send_to("input", body);
+    }
+
+    /// Sends a message to a queue like a client.
+    pub(crate) fn send_to(&self, name: &str, body: &str) {
         let send = async |queue: &dyn Queue| {
             for sent in queue.send(&[Outgoing::new(body)]).await.unwrap() {
                 sent.unwrap();
             }
         };
         match &self.cloud {
-            Some(cloud) => runtime().block_on(async { send(&cloud.queue("input").await).await }),
-            None => self.queue("input", async |queue| send(&queue).await),
+            Some(cloud) => runtime().block_on(async { send(&cloud.queue(name).await).await }),
+            None => self.queue(name, async |queue| send(&queue).await),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::workers::WorkerList;
 pub(crate) async fn stats(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let read = async {
         // The numbers of the database are useful without the queue.
-        let depth = api.queues.input.queue().depth().await.ok();
+        let depth = api.queues.input.depth().await.ok();
         let repo = api.repo().await?;
         Ok(Stats::read(&*repo, depth).await?)
     };

@@ -123,11 +123,10 @@ impl Api {
         let Ok(turn) = Arc::clone(&self.relaying).try_acquire_owned() else {
             return;
         };
-        let (input, notifier) = (self.queues.input.queue(), self.queues.notifier.queue());
+        let (input, notifier) = (self.queues.input.clone(), self.queues.notifier.queue());
         tokio::spawn(async move {
             let _turn = turn;
-            let (input, notifier) = (input.as_ref(), notifier.as_ref());
-            if let Err(error) = relay(repo.as_ref(), input, notifier, &tenants, hold).await {
+            if let Err(error) = relay(repo.as_ref(), &input, notifier.as_ref(), &tenants, hold).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "failed to send messages of the outbox"

@@ -1,11 +1,12 @@
 //! The checker: compares what happened with the invariant of the protocol, without the code of the protocol.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use videoframes_core::clock::Clock;
-use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobStatus, Lease, VideoJob};
+use videoframes_core::jobs::{JobFilter, JobId, JobRepo, JobStatus, Lease, OutboxDestination, VideoJob};
 use videoframes_core::queue::{Message, Queue, ReceiptHandle};
 use videoframes_core::storage::{ObjectKey, ObjectVersion, Storage};
 
@@ -25,6 +26,10 @@ pub(crate) struct Checker {
     receipts: BTreeMap<String, (Millis, String)>,
     /// Last time at which a job was terminal, for jobs that were.
     terminal_until: BTreeMap<JobId, Millis>,
+    /// Last time at which a job was parked, for jobs that were.
+    parked_until: BTreeMap<JobId, Millis>,
+    /// Jobs with a message to the workers since they were parked.
+    enqueued: BTreeSet<JobId>,
     /// Status at the end of each generation.
     endings: BTreeMap<(JobId, u64), String>,
     /// Identifiers of notifications, by job, generation and status.
@@ -54,6 +59,7 @@ impl World {
         });
         let mut wrong = held.map(|_| format!("{} was claimed during a lease", lease.job));
         let (epoch, last) = (lease.epoch.get(), state.checker.granted.get(&lease.job));
+        let mut is_new = false;
         match last {
             Some((last, holder)) if epoch == *last && holder == owner => {
                 *state.coverage.entry("event: repeated claim").or_default() += 1;
@@ -66,11 +72,48 @@ impl World {
                     *state.coverage.entry("event: claim after a crash").or_default() += 1;
                 }
                 state.checker.granted.insert(lease.job, (epoch, owner.to_owned()));
+                is_new = true;
             }
         }
         drop(state);
+        // A worker may renew a lease that has expired, but no claim exceeds the limit.
+        let in_work = self.in_work(&self.rows());
+        if let Some(max_jobs) = self.plan.scenario.max_jobs
+            && is_new
+            && in_work > max_jobs as usize
+        {
+            wrong = Some(format!("{in_work} jobs are in work, of at most {max_jobs}"));
+        }
         if let Some(wrong) = wrong {
             self.violate(&wrong);
+        }
+    }
+
+    /// Returns the number of jobs with an unexpired lease.
+    fn in_work(&self, rows: &[VideoJob]) -> usize {
+        let at = self.clock.now();
+        let is_live = |row: &&VideoJob| row.lease_expires_at.is_some_and(|expiry| expiry > at);
+        let in_work = rows.iter().filter(|row| row.status == JobStatus::Processing);
+        in_work.filter(is_live).count()
+    }
+
+    /// Records that the message about a parked job is deleted.
+    pub(crate) fn parked(&self, job: JobId) {
+        self.state().checker.enqueued.remove(&job);
+    }
+
+    /// Checks after the end of a lease that the next parked job has a message, if it may start.
+    fn lease_ended(&self, rows: &[VideoJob]) {
+        let in_work = self.in_work(rows);
+        let max_jobs = self.plan.scenario.max_jobs.map(|max_jobs| max_jobs as usize);
+        if max_jobs.is_none_or(|max_jobs| in_work >= max_jobs) {
+            return;
+        }
+        let parked = rows.iter().filter(|row| row.parked_at.is_some());
+        let next = parked.min_by_key(|row| (Reverse(row.priority), row.created_at, row.id));
+        let is_enqueued = |job: JobId| self.state().checker.enqueued.contains(&job);
+        if let Some(next) = next.filter(|next| !is_enqueued(next.id)) {
+            self.violate(&format!("{} may start, but nobody enqueued it", next.id));
         }
     }
 
@@ -90,14 +133,23 @@ impl World {
         }
     }
 
+    /// Does the same as [`Self::rows_changed`] after a call that ends a lease.
+    pub(crate) fn rows_changed_by_holder(&self) {
+        self.rows_changed();
+        self.lease_ended(&self.rows());
+    }
+
     /// Compares the rows with the rows before the last change.
     pub(crate) fn rows_changed(&self) {
         let at = self.clock.elapsed();
         let rows = self.rows();
         let mut wrong = Vec::new();
         let mut completed = Vec::new();
+        let to_workers = self.repo.unsent_messages().into_iter();
+        let to_workers = to_workers.filter(|message| message.destination == OutboxDestination::Input);
         let mut state = self.state();
         let checker = &mut state.checker;
+        checker.enqueued.extend(to_workers.map(|message| message.job));
         if let Some(job) = checker
             .rows
             .keys()
@@ -114,6 +166,9 @@ impl World {
             }
             if before.is_some_and(|before| before.status.is_terminal()) || row.status.is_terminal() {
                 checker.terminal_until.insert(row.id, at);
+            }
+            if before.is_some_and(|before| before.parked_at.is_some()) || row.parked_at.is_some() {
+                checker.parked_until.insert(row.id, at);
             }
             let is_new = before
                 .is_none_or(|before| !before.status.is_terminal() || before.generation != row.generation);
@@ -192,7 +247,7 @@ impl World {
         state.checker.receipts.insert(receipt, (at, message.body.clone()));
     }
 
-    /// Checks that a message may be deleted: its job is terminal, or was since the receipt.
+    /// Checks that a message may be deleted: its job is terminal or parked, or was since the receipt.
     pub(crate) fn deleting(&self, receipt: &ReceiptHandle) {
         let state = self.state();
         let checker = &state.checker;
@@ -206,8 +261,11 @@ impl World {
             None => row.client_metadata.as_ref() == Some(&body["client_metadata"]),
         };
         let has_ended = |row: &VideoJob| {
-            let ended = checker.terminal_until.get(&row.id);
-            row.status.is_terminal() || ended.is_some_and(|until| until >= received)
+            let is_since = |until: Option<&Millis>| until.is_some_and(|until| until >= received);
+            row.status.is_terminal()
+                || row.parked_at.is_some()
+                || is_since(checker.terminal_until.get(&row.id))
+                || is_since(checker.parked_until.get(&row.id))
         };
         let mut rows = checker.rows.values().filter(is_meant);
         if !rows.any(has_ended) {

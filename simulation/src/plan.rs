@@ -75,6 +75,9 @@ pub(crate) struct JobPlan {
     pub(crate) deadline_s: u64,
 }
 
+/// Distinguishes the numbers for limits from others of the same seed.
+const LIMITS: u64 = 0x6c69_6d69_7473;
+
 /// Sources that incidents replace.
 pub(crate) const SOURCES: [&str; 2] = ["videos/a.mp4", "videos/b.mp4"];
 /// A source that the decoder rejects.
@@ -88,6 +91,8 @@ pub(crate) struct Scenario {
     pub(crate) slots: usize,
     /// Number of crashes at which a job fails.
     pub(crate) crashes: u32,
+    /// Maximum number of concurrent jobs of the tenant.
+    pub(crate) max_jobs: Option<u32>,
     pub(crate) jobs: Vec<JobPlan>,
     pub(crate) profile: Profile,
     requests: Vec<(Millis, Request)>,
@@ -108,6 +113,8 @@ impl Scenario {
             workers,
             slots,
             crashes: random.pick(&[1, 2, 3]),
+            // Separate, so that older plans stay the same.
+            max_jobs: Random::new(seed ^ LIMITS).pick(&[None, Some(1), Some(2)]),
             jobs,
             profile,
             requests: Vec::new(),

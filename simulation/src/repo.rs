@@ -91,8 +91,10 @@ impl SimulatedRepo {
                 Err(JobRepoError::LeaseLost) => world.count("event: stale commit"),
                 Err(_) => {}
             }
-            if op != Op::Renew {
-                world.rows_changed();
+            match (op, &result) {
+                (Op::Renew, _) => {}
+                (_, Ok(_)) => world.rows_changed_by_holder(),
+                (_, Err(_)) => world.rows_changed(),
             }
             result
         };
@@ -133,7 +135,13 @@ impl JobRepo for SimulatedRepo {
                 Claim::Ended(_) => "event: ended by a claim",
                 Claim::Missing => "event: missing job",
                 Claim::Standby => "event: standby",
-                Claim::Parked(_) => "event: parked",
+                Claim::Parked(first) => {
+                    world.parked(job);
+                    match first {
+                        Some(_) => "event: parked behind a parked job",
+                        None => "event: parked",
+                    }
+                }
             });
             world.rows_changed();
             Ok(claim)

@@ -14,6 +14,7 @@ use videoframes_core::clock::{Clock, UnixMillis};
 use videoframes_core::jobs::MemoryJobRepo;
 use videoframes_core::queue::MemoryQueue;
 use videoframes_core::storage::{MemoryStorage, ObjectKey};
+use videoframes_core::tenant::Tenants;
 
 use crate::checker::Checker;
 use crate::faults::{Actor, Call, Cut, Dependency, Fault, Incident, Millis, Op};
@@ -122,11 +123,16 @@ impl World {
             trace: Trace::new(keeps_lines),
             ..State::default()
         };
+        let limit = plan
+            .scenario
+            .max_jobs
+            .map(|max_jobs| format!(r#"{{"default": {{"max_jobs": {max_jobs}}}}}"#));
+        let tenants = limit.and_then(|limit| Tenants::from_json(&limit).ok());
         Arc::new(Self {
             clocks: (0..plan.scenario.workers)
                 .map(|_| Arc::new(SimulatedClock::new()))
                 .collect(),
-            repo: MemoryJobRepo::new(shared()),
+            repo: MemoryJobRepo::new(shared()).with_tenants(tenants.unwrap_or_default()),
             input: MemoryQueue::new("input", shared()).with_dead_letter_queue(dead.clone(), MAX_RECEIVES),
             notifier: MemoryQueue::new("notifier", shared()),
             dead,

@@ -28,6 +28,8 @@ const COVERED: &[&str] = &[
     "event: lost lease",
     "event: new generation",
     "event: not due",
+    "event: parked",
+    "event: parked behind a parked job",
     "event: redelivery of a terminal job",
     "event: release",
     "event: repeated claim",

@@ -62,6 +62,11 @@ impl Outbox {
             .filter(|entry| entry.message.destination == OutboxDestination::Input)
     }
 
+    /// Returns the unsent messages.
+    pub(super) fn messages(&self) -> Vec<OutboxMessage> {
+        self.unsent().map(|entry| entry.message.clone()).collect()
+    }
+
     /// Returns the time of the oldest unsent message to the workers.
     pub(super) fn oldest_to_workers(&self) -> Option<UnixMillis> {
         self.unsent_to_workers().next().map(|entry| entry.since)

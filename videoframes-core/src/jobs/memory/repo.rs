@@ -43,6 +43,12 @@ impl MemoryJobRepo {
         self
     }
 
+    /// Returns the unsent messages of the outbox, without taking them.
+    #[must_use]
+    pub fn unsent_messages(&self) -> Vec<OutboxMessage> {
+        self.begin().0.outbox.messages()
+    }
+
     /// Returns the state for one change, and the time of the change.
     fn begin(&self) -> (MutexGuard<'_, State>, UnixMillis) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

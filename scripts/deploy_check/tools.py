@@ -16,7 +16,8 @@ SCRIPTS = (["check-image", "--quick"], ["check-kubernetes"], ["check-units"], ["
 # Scripts of the slow half: this one builds an image.
 SLOW_SCRIPTS = (["check-image"],)
 # Checks of the templates' code and of numbers in documents, which need the packages of this Python.
-PYTHON_CHECKS = (["check-hook"], ["check-releases"], ["check-scaling"], ["aws-costs", "--check", template.FOLDER / "README.md"])
+PYTHON_CHECKS = (["check-hook"], ["check-releases"], ["check-scaling"], ["check-capacity"],
+                 ["aws-costs", "--check", template.FOLDER / "README.md"])
 # Exit code of a script that needs a tool which is not installed here; the script prints which one.
 CANNOT_RUN = 3
 # A reason has at least a few words.

@@ -1,103 +1,302 @@
-//! Measures claimants on a queue with a million waiting jobs of many tenants, while clients submit jobs.
+//! Measures the calls of the job engine on a queue with a million waiting jobs of many tenants.
 //!
-//! Run `cargo test -p videoframes-benches --bench tenants`. `VF_TEST_POSTGRES` names the server, which should be idle.
-//! `ROWS` (1000000) jobs of `TENANTS` (1000) wait. `CLAIMANTS` (20) receive a message, claim the job, finish it and
-//! delete the message, as fast as they can, for `SECONDS` (60). `SUBMITS` (1000) jobs per second are submitted meanwhile,
-//! each in a separate transaction. One relay per five claimants sends the messages of the outbox.
+//! Run `cargo bench -p videoframes-benches --bench tenants`. `VF_TEST_POSTGRES` names the server, which should be idle and on
+//! this machine. `ROWS` (1000000) jobs of `TENANTS` (1000) wait. First, `CLAIMANTS` (20) clients make the same call for
+//! `JOBS` (20000) jobs, one kind of call after another: this shows the cost of each call for Postgres. Then they receive a
+//! message, claim the job, finish it and delete the message, as fast as they can, for `SECONDS` (60). `SUBMITS` (1000) jobs
+//! per second are submitted meanwhile, each in a separate transaction. One relay per five claimants sends the messages of
+//! the outbox.
 #![allow(clippy::unwrap_used)]
 
+mod postgres;
+
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 use tokio::task::JoinSet;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::jobs::{
-    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobMessage, JobRepo, NewJob, Outcome,
-    SeaOrmJobRepo,
+    Claim, ClaimTerms, Enqueue, ErrorCode, JobError, JobId, JobMessage, JobProgress, JobRepo, Lease, NewJob,
+    OutboxMessage, Outcome, SeaOrmJobRepo, Stage,
 };
 use videoframes_core::processor::relay;
-use videoframes_core::queue::{DatabaseQueue, InputQueues, Queue};
-use videoframes_core::tenant::{Priority, Tenant, Tenants};
+use videoframes_core::queue::{DatabaseQueue, InputQueues, Message, Outgoing, Queue};
+use videoframes_core::tenant::{Priority, Share, Tenant, Tenants};
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
+use self::postgres::{Server, Usage, column, fill, number};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Times of one kind of call in milliseconds.
 type Times = Vec<f64>;
 
+/// The progress in the renewal of a lease.
+const PROGRESS: JobProgress = JobProgress {
+    stage: Stage::Extract,
+    frames_done: 10,
+    frames_total: 100,
+};
+
 #[tokio::main]
 async fn main() {
-    let Ok(server) = std::env::var("VF_TEST_POSTGRES") else {
-        eprintln!("skipped: set VF_TEST_POSTGRES to measure");
-        return;
-    };
     let (rows, tenants) = (number("ROWS", 1_000_000), number("TENANTS", 1000));
     let claimants = usize::try_from(number("CLAIMANTS", 20)).unwrap();
-    let name = format!("vf_bench_{}", std::process::id());
     let options = DatabaseOptions::default()
         .patience(Duration::from_secs(900))
         .connections(u32::try_from(claimants).unwrap() + 24);
-    let maintenance = Database::connect(&server, &options).await.unwrap();
-    let create = format!("CREATE DATABASE {name}");
-    maintenance
-        .connection()
-        .execute_unprepared(&create)
-        .await
-        .unwrap();
-    let database = Database::connect(&server.replace("/postgres?", &format!("/{name}?")), &options)
-        .await
-        .unwrap();
-    database.migrate().await.unwrap();
+    let Some(server) = Server::create(&options).await else {
+        return;
+    };
+    let database = &server.database;
     let begun = Instant::now();
-    fill(&database, rows, tenants).await;
+    fill(database, rows, tenants, 10, "{}").await;
     println!(
         "filled {rows} jobs of {tenants} tenants in {:.0?}",
         begun.elapsed()
     );
-    sizes(&database, "before").await;
-    explain(&database).await;
-    load(&database, claimants, tenants).await;
-    sizes(&database, "after").await;
-    explain(&database).await;
-    database.close().await;
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    maintenance.connection().execute_unprepared(&drop).await.unwrap();
+    sizes(database, "before").await;
+    explain(database).await;
+    calls(database, claimants, tenants).await;
+    sizes(database, "after single calls").await;
+    load(database, claimants, tenants).await;
+    sizes(database, "after").await;
+    explain(database).await;
+    statements(database).await;
+    server.drop().await;
 }
 
-/// Fills the tables with waiting jobs and their messages. A tenth of the messages is delayed by an hour.
-async fn fill(database: &Database, rows: u64, tenants: u64) {
-    let source = r#"{"key":"v.mp4"}"#;
-    for sql in [
-        format!(
-            "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
-             frames_done, frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, \
-             enqueued_at, tenant, priority) \
-             SELECT gen_random_uuid(), 'waiting ' || n, 'p', '{source}', '{{}}', 0, 'pending', 0, 0, false, 0, 0, 0, n, n, \
-             n, 't' || n % {tenants}, 1 FROM generate_series(1, {rows}) AS n"
-        ),
-        "INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at, receive_count, flow, rank, ready) \
-         SELECT 'input', '{\"version\":1,\"job_id\":\"' || id || '\"}', '{}', created_at, \
-         CASE WHEN created_at % 10 = 0 THEN CAST(EXTRACT(EPOCH FROM now()) * 1000 AS bigint) + 3600000 ELSE created_at END, \
-         0, tenant || '/normal', \
-         CASE WHEN created_at % 10 = 0 THEN 0 ELSE (created_at / TENANTS + 1) * 80640 END, created_at % 10 <> 0 \
-         FROM video_jobs"
-            .replace("TENANTS", &tenants.to_string()),
-        "INSERT INTO videoframes_flows SELECT queue, flow, max(rank) FROM queue_messages GROUP BY 1, 2".to_owned(),
-        "VACUUM ANALYZE".to_owned(),
-    ] {
-        database.connection().execute_unprepared(&sql).await.unwrap();
+/// One kind of call: the number of clients that make it, and of the jobs of each call.
+struct Kind {
+    name: &'static str,
+    clients: usize,
+    jobs: usize,
+}
+
+/// Makes calls from parallel clients, prints their cost, and returns the answers.
+async fn measure<R, F>(
+    database: &Database,
+    kind: &Kind,
+    calls: usize,
+    call: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Vec<R>
+where
+    R: Send + 'static,
+    F: Future<Output = R> + Send,
+{
+    let (next, before) = (Arc::new(AtomicUsize::new(0)), Usage::now(database).await);
+    let begun = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..kind.clients {
+        let (next, call) = (Arc::clone(&next), call.clone());
+        clients.spawn(async move {
+            let (mut answers, mut times) = (Vec::new(), Times::new());
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= calls {
+                    return (answers, times);
+                }
+                let begun = Instant::now();
+                answers.push(call(n).await);
+                times.push(begun.elapsed().as_secs_f64() * 1e3);
+            }
+        });
+    }
+    let (mut answers, mut times) = (Vec::new(), Times::new());
+    while let Some(client) = clients.join_next().await {
+        let (more, took) = client.unwrap();
+        answers.extend(more);
+        times.extend(took);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    // Sessions report their transactions once a second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let (jobs, used) = (
+        (calls * kind.jobs) as f64,
+        Usage::now(database).await.since(before),
+    );
+    let statements = used
+        .statements
+        .map_or("–".to_owned(), |all| format!("{:.1}", all as f64 / jobs));
+    times.sort_by(f64::total_cmp);
+    println!(
+        "| {} | {} | {:.0} | {:.1} | {:.1} | {:.2} | {:.2} | {statements} | {:.1} |",
+        kind.name,
+        kind.jobs,
+        jobs / seconds,
+        percentile(&times, 0.5),
+        percentile(&times, 0.99),
+        used.cpu_ms / jobs,
+        used.commits as f64 / jobs,
+        used.wal_bytes as f64 / jobs / 1024.0,
+    );
+    answers
+}
+
+/// Returns the time that a part of the sorted times does not exceed.
+fn percentile(times: &[f64], part: f64) -> f64 {
+    times[((times.len() - 1) as f64 * part) as usize]
+}
+
+/// Makes each kind of call for many jobs.
+async fn calls(database: &Database, clients: usize, tenants: u64) {
+    let jobs = usize::try_from(number("JOBS", 20_000)).unwrap();
+    let kind = |name, jobs| Kind { name, clients, jobs };
+    let (repo, queue) = (repo(database), DatabaseQueue::new(database.clone(), "input"));
+    println!("\n{clients} clients; milliseconds of a call, and use of Postgres per job:\n");
+    println!(
+        "| call | jobs per call | jobs per second | p50, ms | p99, ms | CPU, ms | commits | statements | WAL, KiB |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    let submit = move |repo: SeaOrmJobRepo, of: usize| {
+        move |n: usize| {
+            let new = |n: u64| job(n, format!("{n} of {of}"), tenants);
+            let (first, repo) = ((n * of) as u64, repo.clone());
+            let jobs: Vec<NewJob> = (first..first + of as u64).map(new).collect();
+            async move {
+                repo.submit(&jobs, Enqueue::ThroughOutbox).await.unwrap();
+            }
+        }
+    };
+    measure(database, &kind("submit", 1), jobs, submit(repo.clone(), 1)).await;
+    measure(database, &kind("submit", 10), jobs / 10, submit(repo.clone(), 10)).await;
+    let relays = |name| Kind {
+        name,
+        clients: 4,
+        jobs: 10,
+    };
+    let take = relays("relay: take, mark as sent");
+    let taken = measure(database, &take, jobs / 5, take_outbox(&repo))
+        .await
+        .concat();
+    let (to, taken) = (queue.clone(), Arc::new(taken));
+    let send = relays("relay: send to the queue");
+    measure(database, &send, taken.len() / 10, move |n| {
+        let messages = taken[n * 10..n * 10 + 10].iter().map(|message| {
+            Outgoing::new(&message.body).share(Share::new(message.tenant.clone(), message.priority))
+        });
+        let (queue, messages) = (to.clone(), messages.collect::<Vec<_>>());
+        async move {
+            queue.send(&messages).await.unwrap();
+        }
+    })
+    .await;
+    work(database, &repo, &queue, clients, jobs).await;
+    let notify = relays("relay of notifications");
+    measure(database, &notify, jobs / 10, take_outbox(&repo)).await;
+}
+
+/// Returns a call that takes messages from the outbox and marks them as sent.
+fn take_outbox(
+    repo: &SeaOrmJobRepo,
+) -> impl Fn(usize) -> BoxFuture<Vec<OutboxMessage>> + Clone + Send + 'static {
+    let repo = repo.clone();
+    move |_| {
+        let repo = repo.clone();
+        Box::pin(async move {
+            let taken = repo.take_outbox(10, Duration::from_secs(600)).await.unwrap();
+            let sent: Vec<_> = taken.iter().map(|message| message.id).collect();
+            repo.outbox_sent(&sent).await.unwrap();
+            taken
+        })
     }
 }
 
-async fn texts(database: &Database, sql: &str) -> Vec<String> {
-    let statement = Statement::from_string(DbBackend::Postgres, sql);
-    let rows = database.connection().query_all_raw(statement).await.unwrap();
-    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+/// Makes the calls of workers.
+async fn work(database: &Database, repo: &SeaOrmJobRepo, queue: &DatabaseQueue, clients: usize, jobs: usize) {
+    let kind = |name, jobs| Kind { name, clients, jobs };
+    let receive = |of: usize| {
+        let queue = queue.clone();
+        move |_| {
+            let queue = queue.clone();
+            async move {
+                let received = queue
+                    .receive(of, Duration::from_secs(3600), Duration::ZERO)
+                    .await
+                    .unwrap();
+                assert_eq!(received.len(), of);
+                received
+            }
+        }
+    };
+    let half = jobs / 2;
+    let one = measure(database, &kind("receive", 1), half, receive(1)).await;
+    let ten = measure(database, &kind("receive", 10), half / 10, receive(10)).await;
+    let (one, ten) = (one.concat(), ten.concat());
+    let ids: Arc<Vec<JobId>> = Arc::new(one.iter().chain(&ten).map(job_of).collect());
+    let with = repo.clone();
+    let leases = measure(database, &kind("claim", 1), ids.len(), move |n| {
+        let (repo, id) = (with.clone(), ids[n]);
+        async move {
+            match repo.claim(id, &format!("bench/{id}"), &terms()).await.unwrap() {
+                Claim::Claimed(lease, _) => lease,
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+    let leases: Arc<Vec<Lease>> = Arc::new(leases);
+    let (with, held) = (repo.clone(), Arc::clone(&leases));
+    measure(database, &kind("renew", 1), leases.len(), move |n| {
+        let (repo, lease) = (with.clone(), held[n].clone());
+        async move {
+            repo.renew(&lease, terms().lease, PROGRESS).await.unwrap();
+        }
+    })
+    .await;
+    let (with, held) = (repo.clone(), Arc::clone(&leases));
+    measure(database, &kind("finish", 1), leases.len(), move |n| {
+        let (repo, lease) = (with.clone(), held[n].clone());
+        async move {
+            repo.finish(&lease, &failed()).await.unwrap();
+        }
+    })
+    .await;
+    let delete = |messages: Vec<Message>, of: usize| {
+        let (queue, messages) = (queue.clone(), Arc::new(messages));
+        move |n: usize| {
+            let receipts = messages[n * of..(n + 1) * of]
+                .iter()
+                .map(|message| message.receipt.clone());
+            let (queue, receipts) = (queue.clone(), receipts.collect::<Vec<_>>());
+            async move {
+                queue.delete(&receipts).await.unwrap();
+            }
+        }
+    };
+    measure(database, &kind("delete", 1), one.len(), delete(one, 1)).await;
+    measure(database, &kind("delete", 10), ten.len() / 10, delete(ten, 10)).await;
+}
+
+fn repo(database: &Database) -> SeaOrmJobRepo {
+    let limited = number("LIMITED", 0) > 0;
+    let tenants = match limited {
+        true => Tenants::from_json(r#"{"default": {"max_jobs": 10}}"#).unwrap(),
+        false => Tenants::default(),
+    };
+    SeaOrmJobRepo::new(database.clone()).with_tenants(tenants)
+}
+
+fn terms() -> ClaimTerms {
+    ClaimTerms {
+        lease: Duration::from_secs(900),
+        crashes: 3,
+        revision: None,
+    }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(JobError::new(ErrorCode::NotAVideo, "bench"))
+}
+
+fn job_of(message: &Message) -> JobId {
+    match JobMessage::parse(&message.body) {
+        Ok(JobMessage::Known(id, _)) => id,
+        _ => panic!("unexpected message: {}", message.body),
+    }
 }
 
 /// Prints the sizes of the tables and their dead rows.
@@ -106,7 +305,21 @@ async fn sizes(database: &Database, when: &str) {
         n_dead_tup, pg_relation_size(relid) >> 20, pg_indexes_size(relid) >> 20, autovacuum_count) \
         FROM pg_stat_user_tables WHERE n_live_tup > 0 ORDER BY relname";
     println!("\n{when}:");
-    for line in texts(database, sql).await {
+    for line in column::<String>(database, sql).await {
+        println!("  {line}");
+    }
+}
+
+/// Prints the most expensive statements, if pg_stat_statements is loaded.
+async fn statements(database: &Database) {
+    let loaded = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'";
+    if column::<i64>(database, loaded).await == [0] {
+        return;
+    }
+    println!("\nstatements:");
+    let sql = "SELECT format('%s calls, %s ms: %s', calls, round(CAST(mean_exec_time AS numeric), 3), left(query, 160)) \
+        FROM pg_stat_statements WHERE calls > 100 ORDER BY total_exec_time DESC LIMIT 25";
+    for line in column::<String>(database, sql).await {
         println!("  {line}");
     }
 }
@@ -141,7 +354,7 @@ async fn explain(database: &Database) {
         println!("\n{name}:");
         // The change of an explained receive is undone.
         let explained = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}");
-        for line in texts(database, &explained).await {
+        for line in column::<String>(database, &explained).await {
             println!("  {line}");
         }
     }
@@ -169,19 +382,22 @@ async fn load(database: &Database, claimants: usize, tenants: u64) {
     for _ in 0..claimants.div_ceil(5) {
         others.spawn(relay_messages(database.clone(), Arc::clone(&stop)));
     }
-    let (mut waits, mut samples) = (BTreeMap::new(), 0);
+    let (mut waits, mut samples, before) = (BTreeMap::new(), 0, Usage::now(database).await);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_millis(250)).await;
         samples += 1;
         let sql = "SELECT coalesce(wait_event_type || ':' || wait_event, 'running') FROM pg_stat_activity \
             WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()";
-        for event in texts(database, sql).await {
+        for event in column::<String>(database, sql).await {
             *waits.entry(event).or_insert(0_u32) += 1;
         }
     }
     stop.store(true, Ordering::Relaxed);
-    let took = begun.elapsed().as_secs_f64();
+    let (took, used) = (
+        begun.elapsed().as_secs_f64(),
+        Usage::now(database).await.since(before),
+    );
     let mut times: BTreeMap<&str, Times> = BTreeMap::new();
     while let Some(one) = calls.join_next().await {
         for (name, more) in one.unwrap() {
@@ -196,7 +412,7 @@ async fn load(database: &Database, claimants: usize, tenants: u64) {
     );
     for (name, mut times) in times {
         times.sort_by(f64::total_cmp);
-        let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
+        let at = |part| percentile(&times, part);
         println!(
             "{name}: {:.0} per second, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
             times.len() as f64 / took,
@@ -205,6 +421,12 @@ async fn load(database: &Database, claimants: usize, tenants: u64) {
             at(1.0)
         );
     }
+    println!(
+        "Postgres per second: {:.2} s of CPU, {:.0} commits, {:.0} KiB of WAL",
+        used.cpu_ms / 1e3 / took,
+        used.commits as f64 / took,
+        used.wal_bytes as f64 / 1024.0 / took
+    );
     println!("active sessions by wait event, on average:");
     for (event, count) in waits {
         println!("  {event}: {:.2}", f64::from(count) / f64::from(samples));
@@ -212,20 +434,7 @@ async fn load(database: &Database, claimants: usize, tenants: u64) {
 }
 
 async fn claim_jobs(database: Database, n: usize, stop: Arc<AtomicBool>) -> BTreeMap<&'static str, Times> {
-    let tenants = r#"{"default": {"max_jobs": 10}}"#;
-    let limited = number("LIMITED", 0) > 0;
-    let tenants = if limited {
-        Tenants::from_json(tenants).unwrap()
-    } else {
-        Tenants::default()
-    };
-    let repo = SeaOrmJobRepo::new(database.clone()).with_tenants(tenants);
-    let queue = DatabaseQueue::new(database, "input");
-    let terms = ClaimTerms {
-        lease: Duration::from_secs(90),
-        crashes: 3,
-        revision: None,
-    };
+    let (repo, queue) = (repo(&database), DatabaseQueue::new(database, "input"));
     let mut times: BTreeMap<&'static str, Times> = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         let mut timed = |name, begun: Instant| {
@@ -243,16 +452,16 @@ async fn claim_jobs(database: Database, n: usize, stop: Arc<AtomicBool>) -> BTre
         let Some(message) = received.into_iter().next() else {
             continue;
         };
-        let Ok(JobMessage::Known(id, _)) = JobMessage::parse(&message.body) else {
-            panic!("unexpected message: {}", message.body);
-        };
+        let id = job_of(&message);
         let begun = Instant::now();
-        let claim = repo.claim(id, &format!("bench/{n}/{id}"), &terms).await.unwrap();
+        let claim = repo
+            .claim(id, &format!("bench/{n}/{id}"), &terms())
+            .await
+            .unwrap();
         timed("claim", begun);
         if let Claim::Claimed(lease, _) = claim {
             let begun = Instant::now();
-            let failed = Outcome::Failed(JobError::new(ErrorCode::NotAVideo, "bench"));
-            repo.finish(&lease, &failed).await.unwrap();
+            repo.finish(&lease, &failed()).await.unwrap();
             timed("finish", begun);
         }
         let begun = Instant::now();
@@ -277,10 +486,12 @@ async fn submit_jobs(
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
         number += 10;
-        let tenant: Tenant = format!("t{}", number % tenants).parse().unwrap();
-        repo.submit(&[job(number, tenant)], Enqueue::ThroughOutbox)
-            .await
-            .unwrap();
+        repo.submit(
+            &[job(number, format!("submitted {number}"), tenants)],
+            Enqueue::ThroughOutbox,
+        )
+        .await
+        .unwrap();
         submitted.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -298,10 +509,12 @@ async fn relay_messages(database: Database, stop: Arc<AtomicBool>) {
     }
 }
 
-fn job(n: u64, tenant: Tenant) -> NewJob {
+/// Returns a job of one of the tenants.
+fn job(n: u64, key: String, tenants: u64) -> NewJob {
+    let tenant: Tenant = format!("t{}", n % tenants).parse().unwrap();
     NewJob {
         id: JobId::random(),
-        idempotency_key: format!("submitted {n}"),
+        idempotency_key: key,
         payload_hash: "p".to_owned(),
         source: json!({"key": "v.mp4"}).into(),
         options: json!({}).into(),

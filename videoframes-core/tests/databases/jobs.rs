@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 use uuid::Uuid;
 use videoframes_core::database::Database;
@@ -501,4 +501,40 @@ async fn a_claim_does_not_lock_the_restore_mark() {
     let claim = claim.expect("the claim does not wait").unwrap();
     assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
     locked.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_that_waits_while_the_mark_increases_is_in_no_restored_database() {
+    // SQLite has no locks on rows.
+    let Some(own) = Own::postgres().await else { return };
+    let database = own.migrated().await;
+    let repo = Arc::new(SeaOrmJobRepo::new(database.clone()));
+    let id = submitted(&repo, "a").await;
+    let locked = database.connection().begin().await.unwrap();
+    locked
+        .execute_unprepared("SELECT * FROM video_jobs FOR UPDATE")
+        .await
+        .unwrap();
+    let claim = tokio::spawn({
+        let repo = Arc::clone(&repo);
+        async move { repo.claim(id, "worker", &TERMS).await }
+    });
+    let waiting = "SELECT 1 FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let is_waiting = async || {
+        let statement = Statement::from_string(DbBackend::Postgres, waiting);
+        database
+            .connection()
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .is_some()
+    };
+    while !is_waiting().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(repo.advance_mark(Duration::ZERO).await.unwrap().is_some());
+    locked.rollback().await.unwrap();
+    let claim = claim.await.unwrap().unwrap();
+    assert!(matches!(claim, Claim::Claimed(..)), "{claim:?}");
 }

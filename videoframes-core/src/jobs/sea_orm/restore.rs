@@ -71,6 +71,7 @@ impl Checked {
         select
             .from(Entity)
             .and_where(Expr::col((Entity, Column::Id)).eq(ROW));
+        let seen = self.seen();
         let Some(found) = transaction.query_one(&select).await? else {
             let row = self.read(&transaction).await?;
             return Ok((transaction, self.check(&row)?, None));
@@ -80,7 +81,7 @@ impl Checked {
             mark: mark(&found, BESIDE)?,
             advanced_at: UnixMillis(found.try_get(BESIDE, "advanced_at")?),
             now: facts.now,
-            seen: *self.seen(),
+            seen,
         };
         Ok((transaction, self.check(&row)?, Some(facts)))
     }
@@ -96,7 +97,7 @@ impl Checked {
 
     /// Remembers a mark.
     pub(super) fn observe(&self, mark: &RestoreMark) {
-        let mut seen = self.seen();
+        let mut seen = self.lock_seen();
         if !seen.is_some_and(|seen| may_continue(mark, &seen)) {
             *seen = Some(*mark);
         }
@@ -107,21 +108,30 @@ impl Checked {
     }
 
     async fn read(&self, session: &Session) -> Result<RestoreRow, CallError> {
+        let seen = self.seen();
         let row = session.query_one(&select(&self.database)).await?;
-        self.row(row)
+        Self::row(row, seen)
     }
 
-    fn row(&self, row: Option<QueryResult>) -> Result<RestoreRow, CallError> {
+    fn row(row: Option<QueryResult>, seen: Option<RestoreMark>) -> Result<RestoreRow, CallError> {
         let row = row.ok_or_else(|| DbErr::RecordNotFound("the restore mark".to_owned()))?;
         Ok(RestoreRow {
             mark: mark(&row, "")?,
             advanced_at: UnixMillis(row.try_get("", "advanced_at")?),
             now: UnixMillis(row.try_get("", "now")?),
-            seen: *self.seen(),
+            seen,
         })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Option<RestoreMark>> {
+    /// Returns the latest mark that this program saw.
+    ///
+    /// A read of the mark calls this function first: another task may increase the mark between the snapshot of the
+    /// statement and its result, above all while the statement waits for the lock on a job.
+    fn seen(&self) -> Option<RestoreMark> {
+        *self.lock_seen()
+    }
+
+    fn lock_seen(&self) -> MutexGuard<'_, Option<RestoreMark>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,8 +167,9 @@ impl Checked {
     pub(super) async fn accept(&self, store: Option<&RestoreMark>) -> Result<RestoreRow, CallError> {
         let database = &self.database;
         let transaction = database.begin().await?;
+        let seen = self.seen();
         let row = transaction.query_one(select(database).lock_exclusive()).await?;
-        let row = self.row(row)?;
+        let row = Self::row(row, seen)?;
         let after = accepted(&row.mark, store);
         let accept = Query::update()
             .table(Entity)

@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
     /// Duration of the run in hours
     #[arg(long, value_name = "HOURS")]
-    pub(crate) hours: Option<u64>,
+    pub(crate) hours: Option<f64>,
 
     /// Seed of schedule and load [default: random]
     #[arg(long, value_name = "SEED")]
@@ -61,12 +61,15 @@ pub(crate) enum Damage {
     Row,
     /// Starts an upload and never completes it
     Upload,
+    /// Starts the workers without the limit of the tenant
+    Limit,
 }
 
 impl Args {
     pub(crate) fn duration(&self) -> Duration {
-        let minutes = self.hours.map_or(self.minutes, |hours| hours * 60);
-        Duration::from_secs(60 * minutes)
+        let minutes = self.hours.map_or(self.minutes as f64, |hours| hours * 60.0);
+        // Invalid numbers, such as negative ones, are as short as possible.
+        Duration::try_from_secs_f64(60.0 * minutes).unwrap_or_default()
     }
 }
 
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(duration(&[]), Duration::from_secs(180));
         assert_eq!(duration(&["--minutes", "5"]), Duration::from_secs(300));
         assert_eq!(duration(&["--hours", "8"]), Duration::from_secs(28_800));
+        assert_eq!(duration(&["--hours", "0.25"]), Duration::from_secs(900));
         assert!(Args::try_parse_from(["chaos", "--hours", "1", "--minutes", "1"]).is_err());
     }
 }

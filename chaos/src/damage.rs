@@ -17,7 +17,7 @@ async fn completed(servers: &Servers) -> anyhow::Result<Value> {
 
 /// Damages the state of the servers during a run.
 pub(crate) async fn during(servers: &Servers, damage: Damage) -> anyhow::Result<()> {
-    if damage == Damage::Upload {
+    if matches!(damage, Damage::Upload | Damage::Limit) {
         return Ok(());
     }
     let job = completed(servers).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn during(servers: &Servers, damage: Damage) -> anyhow::Result<
                 .send(&servers.cloud.notifier, &event.to_string())
                 .await?;
         }
-        Damage::Upload => {}
+        Damage::Upload | Damage::Limit => {}
     }
     Ok(())
 }

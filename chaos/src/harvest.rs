@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::checker::growth::growth;
-use crate::checker::observed::{Observed, Row, Violation};
-use crate::evidence::Evidence;
+use crate::checker::observed::{Event, Row, Violation};
+use crate::evidence::{Counters, count};
 use crate::load::ledger::Entries;
-use crate::workers::metrics::sum;
-use crate::workers::worker::Ended;
+use crate::workers::metrics::{Metrics, sum};
+use crate::workers::worker::{Ended, UNAVAILABLE};
 
-/// Exit code of a worker that cannot start without a dependency.
-const UNAVAILABLE: i32 = 21;
 /// Number of outcomes of one worker that no scrape may have seen: those of its last seconds.
 const UNSEEN: u64 = 12;
 
@@ -54,18 +52,12 @@ const METRICS: &[(&str, &str, &str)] = &[
     ("metric rescues enqueued", "videoframes_rescues_total", "enqueued"),
 ];
 
-/// Counts the evidence of ended workers.
-pub(crate) fn of_workers(ended: &[Ended], evidence: &Evidence) {
-    for (name, metric, label) in METRICS {
-        let of_worker = |worker: &Ended| sum(&worker.metrics, metric, &[label]);
-        evidence.add(*name, ended.iter().map(of_worker).sum::<f64>() as u64);
-    }
-    for worker in ended {
-        let log = std::fs::read_to_string(&worker.log).unwrap_or_default();
-        evidence.add(
-            "worker met a full disk",
-            u64::from(log.contains("No space left on device")),
-        );
+/// Counts the evidence in the last metrics of workers.
+pub(crate) fn of_workers<'a>(workers: impl Iterator<Item = &'a Metrics>, counters: &mut Counters) {
+    for metrics in workers {
+        for (name, metric, label) in METRICS {
+            count(counters, *name, sum(metrics, metric, &[label]) as u64);
+        }
     }
 }
 
@@ -106,30 +98,37 @@ pub(crate) fn violations_of_metrics(ended: &[Ended], rows: &[Row]) -> Vec<Violat
     found
 }
 
+/// What remains of jobs in the servers.
+#[derive(Debug)]
+pub(crate) struct Remains<'a> {
+    pub(crate) rows: &'a [Row],
+    pub(crate) attempts: &'a [Value],
+    pub(crate) events: &'a [Event],
+    /// Number of dead-letter messages.
+    pub(crate) letters: u64,
+}
+
 /// Counts the evidence of rows, attempts, notifications and dead-letter messages.
-pub(crate) fn of_state(entries: &Entries, observed: &Observed, attempts: &[Value], evidence: &Evidence) {
-    for row in &observed.rows {
-        evidence.add(format!("job {}", row.outcome()), 1);
+pub(crate) fn of_jobs(entries: &Entries, remains: &Remains<'_>, counters: &mut Counters) {
+    for row in remains.rows {
+        count(counters, format!("job {}", row.outcome()), 1);
         let is_playlist = row.source.ends_with(".m3u8") && row.status == "failed";
-        evidence.add("playlist refused", u64::from(is_playlist));
+        count(counters, "playlist refused", u64::from(is_playlist));
         let is_odd = entries.odd.contains(&row.source) && row.status == "completed";
-        evidence.add("odd key completed", u64::from(is_odd));
+        count(counters, "odd key completed", u64::from(is_odd));
     }
-    for attempt in attempts {
+    for attempt in remains.attempts {
         if let Some(code) = attempt["error_code"].as_str() {
-            evidence.add(format!("attempt {code}"), 1);
+            count(counters, format!("attempt {code}"), 1);
         }
-        if attempt["outcome"] == "lost" {
-            evidence.add("attempt lost", 1);
-        }
+        count(counters, "attempt lost", u64::from(attempt["outcome"] == "lost"));
     }
-    let ids: BTreeSet<_> = observed.events.iter().map(|event| &event.id).collect();
-    evidence.add(
-        "notification repeated",
-        (observed.events.len() - ids.len()) as u64,
-    );
-    evidence.add("dead-letter message", observed.letters.len() as u64);
-    evidence.add("message about an ended job", entries.redelivered);
+    let ids: BTreeSet<_> = remains.events.iter().map(|event| &event.id).collect();
+    let repeated = remains.events.len() - ids.len();
+    count(counters, "notification repeated", repeated as u64);
+    count(counters, "dead-letter message", remains.letters);
+    count(counters, "message about an ended job", entries.redelivered);
+    count(counters, "dead-letter message redriven", entries.letters_redriven);
 }
 
 /// Returns the number of jobs by outcome.

@@ -149,6 +149,8 @@ pub(crate) enum Weight {
     Heavy,
 }
 
+/// The reply to a commit is lost.
+pub(crate) const LOST_COMMIT: Condition = Condition::LoseAnswerTo(b"COMMIT");
 /// Delay of each chunk of a slow connection.
 const DELAY: Duration = Duration::from_millis(120);
 
@@ -194,12 +196,20 @@ impl Injection {
             );
         }
         // The transaction may be committed when the reply is lost.
-        all.push(Self::AllLinks(
-            Dependency::Database,
-            Condition::LoseAnswerTo(b"COMMIT"),
-        ));
+        all.push(Self::AllLinks(Dependency::Database, LOST_COMMIT));
         all.extend(HttpFault::ALL.map(Self::Http));
         all
+    }
+
+    /// Returns every kind once.
+    pub(crate) fn kinds() -> Vec<Self> {
+        let mut kinds = Vec::new();
+        for injection in Self::all() {
+            if !kinds.contains(&injection) {
+                kinds.push(injection);
+            }
+        }
+        kinds
     }
 
     pub(crate) fn weight(self) -> Weight {

@@ -5,6 +5,7 @@ mod args;
 mod checker;
 mod damage;
 mod evidence;
+mod faults;
 mod harvest;
 mod injection;
 mod journal;
@@ -103,7 +104,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     // A dropped run has killed its workers, but not their decoders.
     workers::processes::kill_all(folder.path());
     Servers::stop(folder.path()).await;
-    perform::environment::unmount_all(folder.path());
+    perform::disk::unmount_all(folder.path());
     let failed = !matches!(result, Ok(code) if code == ExitCode::SUCCESS);
     if args.keep || failed {
         eprintln!("logs are in {}", folder.keep().join("logs").display());

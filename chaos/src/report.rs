@@ -1,14 +1,16 @@
 //! The report of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::checker::observed::{Row, Violation};
-use crate::evidence::Occurrence;
-use crate::journal::Entry;
+use crate::evidence::Counters;
+use crate::faults::{FAULTS, Occurrence};
+use crate::injection::Injection;
+use crate::journal::{Effect, Entry};
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
@@ -17,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) replay: String,
     pub(crate) duration_s: f64,
     pub(crate) faults: Vec<Occurrence>,
-    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) counters: Counters,
     pub(crate) requests: u64,
     pub(crate) lost_with_the_queue: u64,
     pub(crate) jobs: BTreeMap<String, u64>,
@@ -28,6 +30,8 @@ pub(crate) struct Report {
     /// Time from the end of a lost lease to the next claim.
     pub(crate) reclaim: Times,
     pub(crate) injections: Vec<Entry>,
+    /// Alerts that have fired; `None` without Prometheus.
+    pub(crate) alerts: Option<BTreeSet<String>>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -96,6 +100,18 @@ pub(crate) fn reclaim(attempts: &[Value]) -> Times {
     Times::of(lost.collect())
 }
 
+impl Report {
+    /// Returns the number of kinds of injections that had an effect, and of all kinds.
+    fn hit(&self) -> (usize, usize) {
+        let kinds = Injection::kinds();
+        let is_hit = |kind: &&Injection| {
+            let mut entries = self.injections.iter();
+            entries.any(|entry| entry.injection == **kind && matches!(entry.effect, Effect::Hit(_)))
+        };
+        (kinds.iter().filter(is_hit).count(), kinds.len())
+    }
+}
+
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\ninjections:")?;
@@ -104,10 +120,11 @@ impl Display for Report {
                 injection,
                 began_s,
                 ended_s,
-                result,
+                effect,
                 ..
             } = entry;
-            writeln!(f, "  {began_s:6.1}–{ended_s:5.1} s  {injection:<44} {result}")?;
+            let injection = injection.to_string();
+            writeln!(f, "  {began_s:6.1}–{ended_s:5.1} s  {injection:<44} {effect}")?;
         }
         writeln!(f, "\nfaults of the job protocol:")?;
         for fault in &self.faults {
@@ -125,13 +142,25 @@ impl Display for Report {
                 evidence.join(", ")
             )?;
         }
-        let occurred = self.faults.iter().filter(|fault| fault.count > 0).count();
+        let is_fault = |fault: &&Occurrence| FAULTS.iter().any(|known| known.number == fault.number);
+        let occurred = self
+            .faults
+            .iter()
+            .filter(is_fault)
+            .filter(|fault| fault.count > 0);
+        let (occurred, hit) = (occurred.count(), self.hit());
         let outcomes: Vec<_> = self
             .jobs
             .iter()
             .map(|(outcome, count)| format!("{outcome} {count}"))
             .collect();
-        writeln!(f, "\n{occurred} of {} faults occurred", self.faults.len())?;
+        writeln!(
+            f,
+            "\n{occurred} of {} faults occurred, {} of {} kinds of injections had an effect",
+            FAULTS.len(),
+            hit.0,
+            hit.1
+        )?;
         writeln!(
             f,
             "{} requests accepted ({} may have been lost with the queue), {} notifications, {} workers started",
@@ -140,6 +169,13 @@ impl Display for Report {
         writeln!(f, "jobs: {}", outcomes.join(", "))?;
         writeln!(f, "next job after an injection: {}", self.recovery)?;
         writeln!(f, "next claim after a lost lease: {}", self.reclaim)?;
+        match &self.alerts {
+            None => writeln!(f, "no Prometheus here: alerts were not evaluated")?,
+            Some(alerts) => {
+                let alerts: Vec<_> = alerts.iter().map(String::as_str).collect();
+                writeln!(f, "alerts: {}", alerts.join(", "))?;
+            }
+        }
         for violation in &self.violations {
             writeln!(f, "VIOLATION {}: {}", violation.subject, violation.text)?;
         }
@@ -162,11 +198,11 @@ mod tests {
     #[test]
     fn recovery_ends_with_the_next_job() {
         let entry = |ended_at| Entry {
-            injection: String::new(),
+            injection: Injection::Kill,
             began_s: 0.0,
             ended_s: 0.0,
             ended_at,
-            result: String::new(),
+            effect: Effect::Hit(String::new()),
         };
         let row = |finished_at| Row {
             finished_at,

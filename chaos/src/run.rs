@@ -1,32 +1,39 @@
 //! A run: servers and workers start, faults are injected under load, everything settles, and the checker decides.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use tokio::sync::OnceCell;
 
 use crate::args::{Args, Damage};
+use crate::checker::alerts;
 use crate::checker::collect::{self, Notifications};
 use crate::checker::invariant::{orphans, violations};
+use crate::checker::limits::Limits;
 use crate::checker::observed::{Observed, Violation};
 use crate::checker::watch::Watch;
 use crate::damage;
-use crate::evidence::Evidence;
-use crate::harvest;
+use crate::evidence::{Counters, Evidence};
+use crate::faults;
+use crate::harvest::{self, Remains};
 use crate::journal::Journal;
 use crate::load::client::Client;
 use crate::load::clips::Clips;
 use crate::load::ledger::Ledger;
 use crate::load::plan::plan;
 use crate::perform::Performer;
+use crate::perform::top_up::{absent, missed};
 use crate::report::{Report, reclaim, recovery};
 use crate::schedule::schedule;
 use crate::servers::Servers;
 use crate::servers::network::Network;
+use crate::servers::prometheus::Prometheus;
 use crate::wait::{until, within};
-use crate::workers::environment::Files;
+use crate::workers::environment::{Files, LIMIT};
 use crate::workers::fleet::{Fleet, Programs};
 use crate::workers::metrics::{Metrics, sum};
 use crate::workers::processes;
@@ -44,15 +51,19 @@ struct Run {
     ledger: Arc<Ledger>,
     notifications: Arc<Notifications>,
     watch: Arc<Watch>,
+    limits: Arc<Limits>,
+    /// `None` if Prometheus is not installed.
+    prometheus: OnceCell<Option<Prometheus>>,
 }
 
 /// Runs until the end, and returns the report.
 pub(crate) async fn run(args: &Args, seed: u64, root: &Path, programs: Programs) -> anyhow::Result<Report> {
     let since = Instant::now();
+    let limit = (args.damage != Some(Damage::Limit)).then_some(LIMIT);
     let files = Files {
         root: root.to_owned(),
     };
-    files.write()?;
+    files.write(limit)?;
     let clips = Clips::generate(root);
     let (servers, clips) = tokio::join!(Servers::start(root), clips);
     let (servers, clips) = (Arc::new(servers?), clips?);
@@ -70,6 +81,9 @@ pub(crate) async fn run(args: &Args, seed: u64, root: &Path, programs: Programs)
         ledger: Arc::default(),
         notifications: Arc::default(),
         watch: Arc::default(),
+        // An earlier build may know no limits.
+        limits: Arc::new(Limits::new(args.previous.is_none().then_some(LIMIT))),
+        prometheus: OnceCell::new(),
     };
     fleet.scale(args.workers);
     let supervised = tokio::select! {
@@ -88,8 +102,29 @@ impl Run {
             self.fleet.supervise(),
             self.fleet.observe(|metrics| self.seen(metrics)),
             self.watch.run(&servers.postgres),
+            self.limits.run(&servers.postgres),
             self.notifications.run(&servers.cloud),
+            self.scrape(),
         );
+    }
+
+    /// Starts Prometheus, and lets it scrape all workers.
+    async fn scrape(&self) {
+        let start = || Prometheus::start(&self.fleet.files.root, &self.fleet);
+        match self.prometheus.get_or_try_init(start).await {
+            Ok(Some(prometheus)) => prometheus.run(&self.fleet).await,
+            Ok(None) => {}
+            Err(error) => eprintln!("failed to start Prometheus: {error:#}"),
+        }
+    }
+
+    /// Returns the alerts that have fired, if Prometheus runs.
+    async fn alerts(&self) -> anyhow::Result<Option<BTreeSet<String>>> {
+        match self.prometheus.get() {
+            Some(Some(prometheus)) => Ok(Some(prometheus.fired().await?)),
+            Some(None) => Ok(None),
+            None => bail!("Prometheus does not run"),
+        }
     }
 
     /// Counts what only a scrape during the run shows.
@@ -145,12 +180,20 @@ impl Run {
         );
         damaged?;
         eprintln!(
+            "the schedule ended at {:.0} s; repeating what had no effect",
+            since.elapsed().as_secs_f64()
+        );
+        performer.top_up(async || self.counters().await).await;
+        eprintln!(
             "the last injection ended at {:.0} s; waiting for all jobs",
             since.elapsed().as_secs_f64()
         );
         self.fleet.network.heal().await;
         self.fleet.scale(args.workers);
         let mut found = self.settle().await?;
+        // Without workers, another alert would fire.
+        let alerts = self.alerts().await?;
+        found.extend(self.end_workers().await?);
         found.extend(
             performer
                 .violations
@@ -165,11 +208,15 @@ impl Run {
         if args.damage == Some(Damage::Upload) {
             damage::upload(&self.fleet.servers).await?;
         }
-        self.check(found, seed, args, since).await
+        let began = Began {
+            seed,
+            args,
+            at: since,
+        };
+        self.check(found, alerts, &began).await
     }
 
-    /// Waits until all jobs have ended and a sweep has removed what dead workers left, then ends the workers. Returns
-    /// what did not happen in time.
+    /// Waits until all jobs have ended and a sweep has removed what dead workers left. Returns what did not happen in time.
     async fn settle(&self) -> anyhow::Result<Vec<Violation>> {
         let servers = &self.fleet.servers;
         let mut found = Vec::new();
@@ -194,7 +241,12 @@ impl Run {
             Ok(orphans(&rows, &results).is_empty() && uploads.is_empty() && self.dead_folders().is_empty())
         };
         late(until("orphaned objects, uploads and folders are removed", is_swept).await);
-        // Workers that are terminated in peace succeed.
+        Ok(found)
+    }
+
+    /// Ends the workers. Workers that are terminated in peace succeed, and leave nothing.
+    async fn end_workers(&self) -> anyhow::Result<Vec<Violation>> {
+        let mut found = Vec::new();
         for (worker, status) in self.fleet.terminate().await? {
             if !status.success() {
                 found.push(Violation::new(
@@ -235,34 +287,75 @@ impl Run {
             .collect()
     }
 
+    /// Returns the evidence so far.
+    async fn counters(&self) -> anyhow::Result<Counters> {
+        let servers = &self.fleet.servers;
+        let remains = Remains {
+            rows: &collect::rows(servers).await?,
+            attempts: &collect::attempts(servers).await?,
+            events: &self.notifications.events().0,
+            letters: servers.cloud.depth(&servers.cloud.dead_letters).await?,
+        };
+        Ok(self.harvested(&remains))
+    }
+
+    fn harvested(&self, remains: &Remains<'_>) -> Counters {
+        let mut counters = self.evidence.counters();
+        self.limits.harvest(&mut counters);
+        harvest::of_workers(self.fleet.metrics().iter(), &mut counters);
+        harvest::of_jobs(&self.ledger.entries(), remains, &mut counters);
+        counters
+    }
+
+    /// Returns what the run should have shown and did not.
+    fn not_shown(&self, counters: &Counters) -> Vec<Violation> {
+        let injections = missed(&self.journal.settled()).into_iter();
+        let injections =
+            injections.map(|injection| Violation::new(injection.to_string(), "had no effect in this run"));
+        let faults = absent(counters, &self.journal.impossible()).into_iter();
+        let faults = faults.map(|fault| {
+            Violation::new(
+                format!("fault {}", fault.number),
+                format!("has not occurred: {}", fault.name),
+            )
+        });
+        injections.chain(faults).collect()
+    }
+
     async fn check(
         &self,
         mut found: Vec<Violation>,
-        seed: u64,
-        args: &Args,
-        since: Instant,
+        alerts: Option<BTreeSet<String>>,
+        began: &Began<'_>,
     ) -> anyhow::Result<Report> {
         let servers = &self.fleet.servers;
         let foreign = self.ledger.entries().foreign.clone();
         let observed: Observed = collect::observe(servers, &self.notifications, &foreign).await?;
         let attempts = collect::attempts(servers).await?;
+        let counters = self.harvested(&Remains {
+            rows: &observed.rows,
+            attempts: &attempts,
+            events: &observed.events,
+            letters: observed.letters.len() as u64,
+        });
         let ended = self.fleet.take_ended();
         let entries = self.ledger.entries();
+        found.extend(self.not_shown(&counters));
         found.extend(violations(&entries, &observed));
         found.extend(self.watch.violations());
+        found.extend(self.limits.violation());
+        found.extend(alerts.as_ref().map(alerts::violations).unwrap_or_default());
         found.extend(harvest::violations_of_workers(&ended));
         found.extend(harvest::violations_of_metrics(&ended, &observed.rows));
         found.sort();
         found.dedup();
-        harvest::of_workers(&ended, &self.evidence);
-        harvest::of_state(&entries, &observed, &attempts, &self.evidence);
         let injections = self.journal.entries();
         Ok(Report {
-            seed,
-            replay: replay(seed, args),
-            duration_s: since.elapsed().as_secs_f64(),
-            faults: self.evidence.faults(),
-            counters: self.evidence.counters(),
+            seed: began.seed,
+            replay: replay(began.seed, began.args),
+            duration_s: began.at.elapsed().as_secs_f64(),
+            faults: faults::all().map(|fault| fault.occurrence(&counters)).collect(),
+            counters,
             requests: entries.accepted.len() as u64,
             lost_with_the_queue: entries
                 .accepted
@@ -275,9 +368,17 @@ impl Run {
             recovery: recovery(&injections, &observed.rows),
             reclaim: reclaim(&attempts),
             injections,
+            alerts,
             violations: found,
         })
     }
+}
+
+/// The beginning of a run.
+struct Began<'a> {
+    seed: u64,
+    args: &'a Args,
+    at: Instant,
 }
 
 /// Returns the command that repeats a run.

@@ -53,7 +53,8 @@ impl Notifications {
         self.received().len()
     }
 
-    fn events(&self) -> (Vec<Event>, Vec<String>) {
+    /// Returns the notifications, and the messages that are none.
+    pub(crate) fn events(&self) -> (Vec<Event>, Vec<String>) {
         let mut events = Vec::new();
         let mut strange = Vec::new();
         for body in self.received().iter() {

@@ -11,6 +11,8 @@ const OBSERVED: u64 = 40;
 const BYTES: u64 = 96 << 20;
 /// Permitted growth of the median number of open files: connections come and go.
 const FILES: u64 = 64;
+/// Permitted growth of the median number of temporary files: some per slot.
+const TEMPORARY: u64 = 16;
 
 /// Returns the growth of a worker, if it is too large.
 pub(crate) fn growth(worker: &str, samples: &[Resources]) -> Vec<Violation> {
@@ -27,7 +29,6 @@ pub(crate) fn growth(worker: &str, samples: &[Resources]) -> Vec<Violation> {
         (of(&warm[..third]), of(&warm[warm.len() - third..]))
     };
     let memory = compare(|sample| sample.resident_bytes);
-    let files = compare(|sample| sample.open_files);
     let mut found = Vec::new();
     if memory.1 > memory.0 + memory.0 / 2 + BYTES {
         found.push(format!(
@@ -35,8 +36,12 @@ pub(crate) fn growth(worker: &str, samples: &[Resources]) -> Vec<Violation> {
             memory.0, memory.1
         ));
     }
-    if files.1 > files.0 + FILES {
-        found.push(format!("open files grew from {} to {}", files.0, files.1));
+    let files = compare(|sample| sample.open_files);
+    let temporary = compare(|sample| sample.temporary_files);
+    for (name, (before, after), permitted) in [("open", files, FILES), ("temporary", temporary, TEMPORARY)] {
+        if after > before + permitted {
+            found.push(format!("{name} files grew from {before} to {after}"));
+        }
     }
     found
         .into_iter()
@@ -53,11 +58,12 @@ fn median(mut values: Vec<u64>) -> u64 {
 mod tests {
     use super::*;
 
-    fn samples(resident_bytes: fn(u64) -> u64, open_files: fn(u64) -> u64) -> Vec<Resources> {
+    fn samples(resident_bytes: fn(u64) -> u64, files: fn(u64) -> u64) -> Vec<Resources> {
         let sample = |age| Resources {
             age,
             resident_bytes: resident_bytes(age),
-            open_files: open_files(age),
+            open_files: files(age),
+            temporary_files: files(age) / 8,
         };
         (0..300).map(sample).collect()
     }
@@ -70,6 +76,8 @@ mod tests {
         let leaking = samples(|age| (100 << 20) + (age << 20), |_| 40);
         assert!(growth("w", &leaking)[0].text.starts_with("resident memory grew"));
         let leaking = samples(|_| 100 << 20, |age| 40 + age);
-        assert!(growth("w", &leaking)[0].text.starts_with("open files grew"));
+        let found = growth("w", &leaking);
+        assert!(found[0].text.starts_with("open files grew"));
+        assert!(found[1].text.starts_with("temporary files grew"));
     }
 }

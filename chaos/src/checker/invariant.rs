@@ -91,6 +91,9 @@ fn job(row: &Row, events: &[&Event], observed: &Observed, found: &mut Vec<Violat
     if !row.is_terminal() {
         return wrong(format!("{} is not terminal", row.status));
     }
+    if row.is_parked {
+        wrong(format!("{} and parked", row.status));
+    }
     for generation in 0..=row.generation {
         let of_generation = || events.iter().filter(|event| event.generation == generation);
         let ids: BTreeSet<_> = of_generation().map(|event| &event.id).collect();

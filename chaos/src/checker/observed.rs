@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) result_size: Option<u64>,
     pub(crate) result_frames: Option<u64>,
     pub(crate) finished_at: Option<i64>,
+    /// Whether the job waits for the limit of its tenant.
+    pub(crate) is_parked: bool,
     /// Keys and checksums of renditions.
     pub(crate) renditions: Vec<(String, String)>,
 }
@@ -74,6 +76,7 @@ impl Row {
             result_size: row["result_size"].as_u64(),
             result_frames: row["result_frames"].as_u64(),
             finished_at: row["finished_at"].as_i64(),
+            is_parked: row["parked_at"].is_i64(),
             renditions: renditions.collect(),
         }
     }

@@ -105,6 +105,7 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("processing is not terminal", |_, seen| {
         seen.rows[1].status = "processing".to_owned()
     }),
+    ("failed and parked", |_, seen| seen.rows[1].is_parked = true),
     ("instead of [\"NOT_A_VIDEO\"]", |_, seen| {
         seen.rows[1].error_code = Some("INTERNAL".to_owned())
     }),

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::clips::Clips;
+use super::clips::{Clips, SHORT_FRAMES};
 use super::ledger::{Accepted, COMPLETED, Ledger, Letter};
 use super::messages::{enveloped, event, event_bridge, poison, test_event};
 use super::plan::{Kind, Ticket};
 use super::request::Request;
 use crate::servers::cloud::{BUCKET, Cloud};
+use crate::workers::environment::LIMITED;
 use crate::workers::fleet::Fleet;
 
 /// First number of tickets in addition to the plan, which has lower numbers.
@@ -100,7 +101,8 @@ impl Client {
             Kind::Event | Kind::EventAgain | Kind::OddKey | Kind::EventBridge | Kind::Sns => {
                 self.event(ticket).await
             }
-            Kind::EventRecords => self.records(ticket).await,
+            Kind::EventRecords => self.records(ticket, "event", 3, 4).await,
+            Kind::Limited => self.records(ticket, LIMITED, 5, SHORT_FRAMES).await,
             Kind::Reordered => {
                 let source = format!("in/event-{number}.mp4");
                 let etag = self.put(&source, &self.clips.short).await?;
@@ -113,6 +115,7 @@ impl Client {
             Kind::TestEvent => self.send(&test_event()).await,
             Kind::Submit => self.submit_by_command(ticket).await,
             Kind::Redriven => self.redrive().await,
+            Kind::LettersRedriven => self.redrive_letters().await,
             Kind::Poison(kind) => {
                 let text = format!("poison-{number}-");
                 let body = poison(kind, &text);
@@ -184,11 +187,11 @@ impl Client {
         }
     }
 
-    /// Reports three new objects in one message.
-    async fn records(&self, ticket: Ticket) -> anyhow::Result<()> {
+    /// Reports several new objects in one message.
+    async fn records(&self, ticket: Ticket, name: &str, count: usize, frames: u64) -> anyhow::Result<()> {
         let mut objects = Vec::new();
-        for index in 0..3 {
-            let source = format!("in/event-{}-{index}.mp4", ticket.number);
+        for index in 0..count {
+            let source = format!("in/{name}-{}-{index}.mp4", ticket.number);
             let etag = self.put(&source, &self.clips.short).await?;
             objects.push((source, etag));
         }
@@ -197,11 +200,11 @@ impl Client {
             .map(|(source, etag)| (source.as_str(), etag.as_str(), "0A"))
             .collect();
         for (source, _) in &objects[1..] {
-            let accepted = ticket.accepted(source, &[COMPLETED]).frames(&[4]);
+            let accepted = ticket.accepted(source, &[COMPLETED]).frames(&[frames]);
             self.ledger.entries().accepted.push(accepted);
         }
         // A failure removes all requests of the ticket.
-        let accepted = ticket.accepted(&objects[0].0, &[COMPLETED]).frames(&[4]);
+        let accepted = ticket.accepted(&objects[0].0, &[COMPLETED]).frames(&[frames]);
         self.request(accepted, &[event(&records)]).await
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct Entries {
     pub(crate) refused: u64,
     /// Messages about jobs that had ended.
     pub(crate) redelivered: u64,
+    /// Dead-letter messages that an operator has redriven.
+    pub(crate) letters_redriven: u64,
     /// Sources of odd keys.
     pub(crate) odd: Vec<String>,
 }

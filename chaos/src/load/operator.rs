@@ -69,4 +69,14 @@ impl Client {
         }
         Ok(())
     }
+
+    /// Redrives all dead-letter messages. Workers dead-letter them again.
+    pub(super) async fn redrive_letters(&self) -> anyhow::Result<()> {
+        let cloud = &self.fleet.servers.cloud;
+        let has_letters = async || Ok(cloud.depth(&cloud.dead_letters).await? > 0);
+        within(PATIENCE, "a dead-letter message", has_letters).await?;
+        let redriven = self.fleet.command(&["dlq", "redrive", "--all"]).await?;
+        self.ledger.entries().letters_redriven += redriven.lines().count() as u64;
+        Ok(())
+    }
 }

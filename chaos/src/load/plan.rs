@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     EventAgain,
     /// One event with three records.
     EventRecords,
+    /// One event with five records of a tenant with a limit.
+    Limited,
     /// An event from EventBridge.
     EventBridge,
     /// An event in an envelope of SNS.
@@ -87,6 +89,8 @@ pub(crate) enum Kind {
     Conflict,
     /// A message about a job that has ended.
     Redriven,
+    /// All dead-letter messages are redriven, and come back.
+    LettersRedriven,
     Hostile(Hostile),
     Poison(Poison),
 }
@@ -99,6 +103,7 @@ fn kinds() -> Vec<(Kind, usize)> {
         (Kind::Event, 4),
         (Kind::EventAgain, 2),
         (Kind::EventRecords, 1),
+        (Kind::Limited, 2),
         (Kind::EventBridge, 1),
         (Kind::Sns, 1),
         (Kind::Reordered, 2),
@@ -119,6 +124,7 @@ fn kinds() -> Vec<(Kind, usize)> {
         (Kind::Deadline, 1),
         (Kind::Conflict, 1),
         (Kind::Redriven, 2),
+        (Kind::LettersRedriven, 1),
     ];
     let hostile = [
         Hostile::Empty,

@@ -1,19 +1,23 @@
 //! Performs injections.
 
-pub(crate) mod environment;
+pub(crate) mod disk;
+mod environment;
+mod evidence;
 mod network;
 mod processes;
 mod servers;
+pub(crate) mod top_up;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use crate::checker::observed::Violation;
 use crate::evidence::Evidence;
 use crate::injection::{Injection, Weight};
-use crate::journal::Journal;
+use crate::journal::{Effect, Journal};
 use crate::load::client::Client;
 use crate::schedule::Timed;
 use crate::workers::fleet::Fleet;
@@ -32,8 +36,8 @@ pub(crate) struct Performer {
     heavy: tokio::sync::Mutex<()>,
 }
 
-/// The result of an injection: a note for the journal.
-type Outcome = anyhow::Result<String>;
+/// The result of an injection.
+type Outcome = anyhow::Result<Effect>;
 
 impl Performer {
     pub(crate) fn new(
@@ -59,23 +63,23 @@ impl Performer {
         for timed in schedule {
             tokio::time::sleep(timed.at.saturating_sub(since.elapsed())).await;
             let performer = Arc::clone(&self);
-            injections.spawn_local(async move { performer.perform(&timed).await });
+            injections.spawn_local(async move { performer.perform(timed.injection, timed.pick).await });
             while injections.try_join_next().is_some() {}
         }
         injections.join_all().await;
     }
 
-    async fn perform(&self, timed: &Timed) {
-        let _alone = match timed.injection.weight() {
+    async fn perform(&self, injection: Injection, pick: u32) {
+        let _alone = match injection.weight() {
             Weight::Heavy => Some(self.heavy.lock().await),
             Weight::Light => None,
         };
         let began = self.journal.elapsed();
-        let result = match self.inject(timed.injection, timed.pick).await {
-            Ok(note) => note,
-            Err(error) => format!("not performed: {error:#}"),
+        let effect = match self.inject(injection, pick).await {
+            Ok(effect) => effect,
+            Err(error) => Effect::Missed(format!("{error:#}")),
         };
-        self.journal.record(timed.injection.to_string(), began, result);
+        self.journal.record(injection, began, effect);
     }
 
     async fn inject(&self, injection: Injection, pick: u32) -> Outcome {
@@ -84,9 +88,9 @@ impl Performer {
             Injection::Freeze => self.freeze(pick).await,
             Injection::Terminate => self.terminate(pick).await,
             Injection::TerminateTwice => self.terminate_twice(pick).await,
-            Injection::KillDecoder => self.signal_decoder(pick, "killed").await,
-            Injection::CrashDecoder => self.signal_decoder(pick, "crashed").await,
-            Injection::FreezeDecoder => self.signal_decoder(pick, "frozen").await,
+            Injection::KillDecoder => self.end_decoder(pick, Signal::KILL, "killed").await,
+            Injection::CrashDecoder => self.end_decoder(pick, Signal::SEGV, "crashed").await,
+            Injection::FreezeDecoder => self.freeze_decoder(pick).await,
             Injection::Point(point, action) => self.point(point, action).await,
             Injection::OneLink(dependency, condition) => self.one_link(dependency, condition, pick).await,
             Injection::AllLinks(dependency, condition) => self.all_links(dependency, condition).await,

@@ -7,12 +7,16 @@ use videoframes_core::testing::Condition;
 
 use super::{Outcome, PAST_LEASE, Performer};
 use crate::injection::{Dependency, HttpFault};
+use crate::journal::Effect;
 use crate::load::plan::Kind;
 
-/// Maximum time until a fault of a response meets requests.
+/// Maximum time until a fault meets connections or requests.
 const MET: Duration = Duration::from_secs(12);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Counter of scrapes in which a worker does not try to use its database.
+const DATABASE_DOWN: &str = "metric circuit_state database open";
 
-/// Returns how long a condition lasts.
+/// Returns how long a condition lasts at least.
 fn duration(condition: Condition) -> Duration {
     match condition {
         // A worker without its database has to fence itself.
@@ -31,24 +35,31 @@ impl Performer {
             .context("the worker has ended")?;
         let link = links.to(dependency);
         let before = link.hits();
+        let since = Instant::now();
         link.set(condition);
         tokio::time::sleep(duration(condition)).await;
+        while link.hits() == before && since.elapsed() < MET {
+            tokio::time::sleep(PAUSE).await;
+        }
         link.set(Condition::Open);
         let hits = link.hits() - before;
         let name = format!("one link {}: affected", dependency.name());
         self.evidence.add(name, u64::from(hits > 0));
-        Ok(format!("{worker}: {hits} times affected"))
+        Ok(Effect::of(hits > 0, format!("{worker}: {hits} times affected")))
     }
 
     pub(super) async fn all_links(&self, dependency: Dependency, condition: Condition) -> Outcome {
         let network = &self.fleet.network;
         let hits = network.count(dependency);
         let since = Instant::now();
+        let down = self.evidence.count(DATABASE_DOWN);
+        let is_outage = (dependency, condition) == (Dependency::Database, Condition::Cut);
+        let is_evident = || hits() > 0 && (!is_outage || self.evidence.count(DATABASE_DOWN) > down);
         network.set_all(dependency, condition);
         tokio::time::sleep(duration(condition)).await;
-        // No transaction may have been committed meanwhile.
-        while hits() == 0 && since.elapsed() < MET {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        // No transaction may have been committed meanwhile, and workers first repeat refused calls.
+        while !is_evident() && since.elapsed() < MET {
+            tokio::time::sleep(PAUSE).await;
         }
         network.set_all(dependency, Condition::Open);
         let hits = hits();
@@ -59,7 +70,7 @@ impl Performer {
         };
         let name = format!("all links {}: affected {kind}", dependency.name());
         self.evidence.add(name, u64::from(hits > 0));
-        Ok(format!("{hits} times affected"))
+        Ok(Effect::of(hits > 0, format!("{hits} times affected")))
     }
 
     pub(super) async fn http(&self, fault: HttpFault) -> Outcome {
@@ -67,26 +78,28 @@ impl Performer {
         let before = faults.hits(fault);
         let hits = || faults.hits(fault) - before;
         faults.start(fault);
-        if matches!(
-            fault,
-            HttpFault::FailedPart | HttpFault::LostComplete | HttpFault::ErrorInSuccess
-        ) {
-            // Few jobs of the plan upload their archives in parts.
-            self.client.submit_also(Kind::Large, 1).await?;
-        }
-        let since = Instant::now();
         // A fault that affects all workers is short.
         let (enough, longest) = match fault {
             HttpFault::Busy => (u64::MAX, Duration::from_secs(2)),
-            HttpFault::FailedPart | HttpFault::LostComplete | HttpFault::ErrorInSuccess => (2, MET * 2),
-            HttpFault::FailedExtension => (6, MET),
-            _ => (2, MET),
+            HttpFault::FailedExtension => (6, MET * 2),
+            _ => (2, MET * 2),
         };
-        while hits() < enough && since.elapsed() < longest {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let is_enough = async || hits() >= enough;
+        self.provoke(needed_by(fault), 1, longest, is_enough).await;
         faults.end(fault);
-        self.evidence.add(format!("response {fault:?}"), hits());
-        Ok(format!("{} responses", hits()))
+        let hits = hits();
+        self.evidence.add(format!("response {fault:?}"), hits);
+        Ok(Effect::of(hits > 0, format!("{hits} responses")))
+    }
+}
+
+/// Returns the kind of jobs whose requests a fault concerns. Few jobs of the plan upload their archives in parts.
+fn needed_by(fault: HttpFault) -> Kind {
+    match fault {
+        HttpFault::FailedPart | HttpFault::LostComplete | HttpFault::ErrorInSuccess => Kind::Large,
+        HttpFault::CorruptCopy => Kind::Copied,
+        HttpFault::Denied => Kind::Denied,
+        HttpFault::FailedExtension => Kind::Long,
+        _ => Kind::Message,
     }
 }

@@ -1,23 +1,33 @@
 //! Signals to workers and decoders, and workers with fault points.
 
+use std::cell::{Cell, RefCell};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Outcome, PAST_LEASE, Performer};
 use crate::injection::Action;
+use crate::journal::Effect;
 use crate::load::plan::Kind;
 use crate::wait::{until, within};
 use crate::workers::processes;
-use crate::workers::worker::Start;
+use crate::workers::worker::{Start, UNAVAILABLE};
 
 /// Maximum time until a worker reaches a fault point.
 const REACHED: Duration = Duration::from_secs(30);
 /// Maximum time until a decoder runs.
-const DECODING: Duration = Duration::from_secs(8);
+const DECODING: Duration = Duration::from_secs(15);
+/// Maximum time until a worker kills a decoder that hangs.
+const STALLED: Duration = Duration::from_secs(25);
+/// Maximum time of a freeze.
+const FROZEN: Duration = Duration::from_secs(20);
+/// Maximum time until a worker works again.
+const RECOVERED: Duration = Duration::from_secs(10);
+/// Maximum time until a worker reacts to SIGTERM.
+const DRAINING: Duration = Duration::from_secs(2);
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
 
@@ -26,16 +36,38 @@ impl Performer {
         let worker = self.fleet.victim(pick).context("no worker to kill")?;
         self.fleet.end(&worker, Signal::KILL);
         self.evidence.add("worker killed at any time", 1);
-        Ok(worker)
+        Ok(Effect::Hit(worker))
     }
 
     pub(super) async fn freeze(&self, pick: u32) -> Outcome {
-        let worker = self.fleet.any(pick).context("no worker to freeze")?;
+        let worker = self.busy(pick, false).await?;
         self.fleet.with(&worker, |worker| worker.signal(Signal::STOP));
-        tokio::time::sleep(PAST_LEASE).await;
-        self.fleet.with(&worker, |worker| worker.signal(Signal::CONT));
-        self.evidence.add("worker frozen", 1);
-        Ok(worker)
+        let is_taken = self.thaw(&worker).await?;
+        Ok(Effect::of(is_taken, worker))
+    }
+
+    /// Continues a frozen worker after another worker has claimed one of its jobs. Returns whether one has.
+    async fn thaw(&self, worker: &str) -> anyhow::Result<bool> {
+        let jobs = self.claimed_by(worker).await.unwrap_or_default();
+        let is_taken = match jobs.is_empty() {
+            // Nobody claims the job, but its message is received again.
+            true => {
+                tokio::time::sleep(PAST_LEASE).await;
+                false
+            }
+            false => self.taken(&jobs, FROZEN).await,
+        };
+        self.fleet.with(worker, |worker| worker.signal(Signal::CONT));
+        self.evidence
+            .add("worker frozen past its lease", u64::from(is_taken));
+        Ok(is_taken)
+    }
+
+    /// Waits until a worker works again, or has ended.
+    async fn recovered(&self, worker: &str) {
+        let is_over = async || Ok(self.fleet.status(worker).is_some() || self.is_ready(worker).await);
+        // During an outage no worker is ready.
+        let _ = within(RECOVERED, "the worker is ready", is_over).await;
     }
 
     /// Waits for the end of a worker that received SIGTERM.
@@ -53,48 +85,67 @@ impl Performer {
         let status = self.ended(&worker).await?;
         match status.success() {
             true => self.evidence.add("worker terminated", 1),
-            // Another injection may have killed the worker meanwhile.
-            false if status.signal() == Some(Signal::KILL.as_raw()) => {}
+            // Another injection may have killed the worker meanwhile, or cut it off during its start.
+            false if is_explained(status) => {}
             false => self.violation(&worker, format!("ended with {status} after SIGTERM")),
         }
-        Ok(format!("{worker}: {status}"))
+        Ok(Effect::of(status.success(), format!("{worker}: {status}")))
     }
 
     pub(super) async fn terminate_twice(&self, pick: u32) -> Outcome {
-        let worker = self.fleet.victim(pick).context("no worker to terminate")?;
+        let worker = self.busy(pick, true).await?;
         self.fleet.end(&worker, Signal::TERM);
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        // Two pending signals of the same kind are one.
+        let is_draining = async || Ok(!self.is_ready(&worker).await);
+        let _ = within(DRAINING, "the worker drains", is_draining).await;
         self.fleet.end(&worker, Signal::TERM);
         let status = self.ended(&worker).await?;
         match status.code() {
             // An idle worker has ended before the second signal.
             Some(0) => self.evidence.add("worker terminated", 1),
             Some(INTERRUPTED) => self.evidence.add("worker terminated twice", 1),
+            _ if is_explained(status) => {}
             _ => self.violation(&worker, format!("ended with {status} after two SIGTERM")),
         }
-        Ok(format!("{worker}: {status}"))
+        let is_interrupted = status.code() == Some(INTERRUPTED);
+        Ok(Effect::of(is_interrupted, format!("{worker}: {status}")))
     }
 
-    pub(super) async fn signal_decoder(&self, pick: u32, how: &str) -> Outcome {
-        let signal = match how {
-            "killed" => Signal::KILL,
-            "crashed" => Signal::SEGV,
-            _ => Signal::STOP,
-        };
-        let since = Instant::now();
-        while since.elapsed() < DECODING {
+    /// Sends a signal to a decoder.
+    async fn signal_decoder(&self, pick: u32, signal: Signal) -> anyhow::Result<i32> {
+        let chosen = Cell::new(None);
+        let is_sent = async || {
             let decoders = processes::decoding(&self.fleet.files.root);
             let index = (pick as usize).checked_rem(decoders.len());
-            let chosen = index.and_then(|index| Pid::from_raw(decoders[index]));
-            if let Some(decoder) = chosen
-                && kill_process(decoder, signal).is_ok()
-            {
-                self.evidence.add(format!("decoder {how}"), 1);
-                return Ok(format!("process {decoder}"));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        bail!("no decoder ran")
+            let Some(decoder) = index.map(|index| decoders[index]) else {
+                return false;
+            };
+            let is_sent = Pid::from_raw(decoder).is_some_and(|decoder| kill_process(decoder, signal).is_ok());
+            chosen.set(is_sent.then_some(decoder));
+            is_sent
+        };
+        self.provoke(Kind::Long, 2, DECODING, is_sent).await;
+        chosen.get().context("no decoder ran")
+    }
+
+    pub(super) async fn end_decoder(&self, pick: u32, signal: Signal, how: &str) -> Outcome {
+        let decoder = self.signal_decoder(pick, signal).await?;
+        self.evidence.add(format!("decoder {how}"), 1);
+        Ok(Effect::Hit(format!("process {decoder}")))
+    }
+
+    /// Freezes a decoder until its worker kills it.
+    pub(super) async fn freeze_decoder(&self, pick: u32) -> Outcome {
+        let decoder = self.signal_decoder(pick, Signal::STOP).await?;
+        let worker = processes::parent(decoder).context("the decoder has ended")?;
+        let has_ended = async || Ok(processes::parent(decoder).is_none());
+        let ended = within(STALLED, "a worker kills a decoder that hangs", has_ended).await;
+        // Otherwise the decoder has ended with its worker.
+        let survived = processes::parent(worker).is_some();
+        Ok(Effect::of(
+            ended.is_ok() && survived,
+            format!("process {decoder}"),
+        ))
     }
 
     /// Starts an additional worker with a fault at a point.
@@ -103,30 +154,34 @@ impl Performer {
             .with("VF_FAULT", format!("{point}={}", action.name()))
             // More slots than the other workers, so that the point is reached soon.
             .with("VF_CONCURRENCY", "4");
-        if ["compressed", "beside"].contains(&point) {
-            // Few jobs of the plan have renditions.
-            self.client.submit_also(Kind::Rendition, 4).await?;
-        }
-        let since = Instant::now();
-        let worker = loop {
-            let worker = self
-                .fleet
-                .start(&format!("{point}-{}", action.name()), start.clone())
-                .await?;
-            self.fleet.with(&worker, |worker| worker.doomed = true);
-            // A worker that cannot connect at its start ends.
-            let has_begun =
-                async || Ok(self.is_reached(&worker, action) || self.fleet.status(&worker).is_some());
-            let limit = REACHED.saturating_sub(since.elapsed());
-            let begun = within(limit, "the fault point", has_begun).await;
-            if self.is_reached(&worker, action) {
-                break worker;
+        let name = format!("{point}-{}", action.name());
+        let current = RefCell::new(self.started(&name, start.clone()).await?);
+        // A worker that ends before the point is replaced: another injection has met it.
+        let is_reached = async || {
+            let worker = current.borrow().clone();
+            let is_reached = self.is_reached(&worker, action);
+            if !is_reached
+                && self.fleet.status(&worker).is_some()
+                && let Ok(next) = self.started(&name, start.clone()).await
+            {
+                current.replace(next);
             }
-            if begun.is_err() || since.elapsed() > REACHED {
-                self.fleet.end(&worker, Signal::TERM);
-                return Ok("not reached".to_owned());
-            }
+            is_reached
         };
+        let kind = match point {
+            "compressed" | "beside" => Kind::Rendition,
+            _ => Kind::Message,
+        };
+        let is_reached = self.provoke(kind, 4, REACHED, is_reached).await;
+        let worker = current.into_inner();
+        match is_reached {
+            true => self.after_point(&worker, point, action).await?,
+            false => self.fleet.end(&worker, Signal::TERM),
+        }
+        Ok(Effect::of(is_reached, worker))
+    }
+
+    async fn after_point(&self, worker: &str, point: &str, action: Action) -> anyhow::Result<()> {
         match action {
             Action::Kill => {
                 self.evidence.add("worker killed at a fault point", 1);
@@ -136,35 +191,31 @@ impl Performer {
                 }
             }
             Action::Stop => {
-                tokio::time::sleep(PAST_LEASE).await;
-                self.fleet.with(&worker, |worker| worker.signal(Signal::CONT));
+                self.thaw(worker).await?;
                 self.evidence.add(format!("worker frozen at {point}"), 1);
-                tokio::time::sleep(Duration::from_secs(3)).await;
-                self.fleet.end(&worker, Signal::TERM);
+                self.recovered(worker).await;
+                self.fleet.end(worker, Signal::TERM);
             }
             Action::Terminate => {
-                let status = self.fleet.status(&worker).context("the worker runs")?;
+                let status = self.fleet.status(worker).context("the worker runs")?;
                 match status.success() {
                     true => self.evidence.add("worker terminated at a fault point", 1),
-                    false => self.violation(&worker, format!("ended with {status} after SIGTERM")),
+                    false => self.violation(worker, format!("ended with {status} after SIGTERM")),
                 }
             }
             Action::Panic => {
                 self.evidence.add("worker panicked", 1);
-                tokio::time::sleep(Duration::from_secs(3)).await;
-                self.fleet.end(&worker, Signal::TERM);
+                self.recovered(worker).await;
+                self.fleet.end(worker, Signal::TERM);
             }
         }
-        Ok("reached".to_owned())
+        Ok(())
     }
 
     /// Returns whether the action of a fault point has had its effect.
     fn is_reached(&self, worker: &str, action: Action) -> bool {
         let status = self.fleet.status(worker);
-        let log = || {
-            let log = self.fleet.files.logs().join(worker);
-            std::fs::read_to_string(log).unwrap_or_default()
-        };
+        let log = || self.fleet.log(worker);
         match action {
             Action::Kill => status.is_some_and(|status| status.signal() == Some(Signal::KILL.as_raw())),
             Action::Terminate => status.is_some() && log().contains("injecting a fault"),
@@ -175,4 +226,9 @@ impl Performer {
             Action::Panic => log().contains("thread panicked"),
         }
     }
+}
+
+/// Returns whether an injection explains how a worker ended, whatever else has happened to the worker.
+fn is_explained(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw()) || status.code() == Some(UNAVAILABLE)
 }

@@ -5,12 +5,26 @@ use std::time::Duration;
 
 use super::{Outcome, Performer};
 use crate::checker::collect;
+use crate::journal::Effect;
+use crate::load::plan::Kind;
 use crate::servers::cloud::ACCESS_KEYS;
 
+/// Maximum time until a job is processed, or the queue has a message.
+const LOADED: Duration = Duration::from_secs(15);
+/// Maximum time until a worker uses old credentials, which it keeps for up to 14 seconds.
+const USED: Duration = Duration::from_secs(25);
+
 impl Performer {
-    async fn processing(&self) -> anyhow::Result<u64> {
+    async fn count_processing(&self) -> anyhow::Result<u64> {
         let query = "SELECT 1 FROM video_jobs WHERE status = 'processing'";
         self.fleet.servers.postgres.count(query).await
+    }
+
+    /// Waits until a job is processed, and returns the number of such jobs.
+    async fn processing(&self) -> anyhow::Result<u64> {
+        let is_processed = async || self.count_processing().await.is_ok_and(|count| count > 0);
+        self.provoke(Kind::Long, 2, LOADED, is_processed).await;
+        self.count_processing().await
     }
 
     pub(super) async fn crash_database(&self) -> Outcome {
@@ -18,7 +32,10 @@ impl Performer {
         self.fleet.servers.postgres.crash(Duration::from_secs(1)).await?;
         self.evidence
             .add("database crashed during jobs", u64::from(processing > 0));
-        Ok(format!("{processing} jobs were processed"))
+        Ok(Effect::of(
+            processing > 0,
+            format!("{processing} jobs were processed"),
+        ))
     }
 
     pub(super) async fn fail_over(&self) -> Outcome {
@@ -29,21 +46,29 @@ impl Performer {
             .retarget_database(self.fleet.servers.postgres.upstream());
         self.evidence
             .add("failover during jobs", u64::from(processing > 0));
-        Ok(format!("{processing} jobs were processed"))
+        Ok(Effect::of(
+            processing > 0,
+            format!("{processing} jobs were processed"),
+        ))
     }
 
     /// Removes all messages of the input queue. A request whose only trace was a message is lost then.
     pub(super) async fn empty_queue(&self) -> Outcome {
         let servers = &self.fleet.servers;
+        let has_messages = async || {
+            let depth = servers.cloud.depth(&servers.cloud.input).await;
+            depth.is_ok_and(|depth| depth > 0)
+        };
+        self.provoke(Kind::Long, 4, LOADED, has_messages).await;
         let waiting = servers.cloud.depth(&servers.cloud.input).await?;
         let rows = collect::rows(servers).await?;
         let known: BTreeSet<_> = rows.iter().map(|row| row.source.as_str()).collect();
         servers.cloud.purge_input().await?;
         let lost = self.client.ledger.lose_messages(|source| known.contains(source));
         self.evidence.add("messages removed from the queue", waiting);
-        Ok(format!(
-            "{waiting} messages removed, of which {lost} may have been the only trace of a job"
-        ))
+        let note =
+            format!("{waiting} messages removed, of which {lost} may have been the only trace of a job");
+        Ok(Effect::of(waiting > 0, note))
     }
 
     /// Gives the workers another access key, and refuses the old one.
@@ -56,9 +81,10 @@ impl Performer {
         };
         self.fleet.files.rotate(new)?;
         faults.refuse(old);
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let refused = faults.refusals() - before;
+        let refused = || faults.refusals() - before;
+        self.provoke(Kind::Message, 1, USED, async || refused() > 0).await;
+        let refused = refused();
         self.evidence.add("request with old credentials refused", refused);
-        Ok(format!("{refused} requests refused"))
+        Ok(Effect::of(refused > 0, format!("{refused} requests refused")))
     }
 }

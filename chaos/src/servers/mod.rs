@@ -4,12 +4,14 @@ pub(crate) mod cloud;
 pub(crate) mod http_faults;
 pub(crate) mod network;
 pub(crate) mod postgres;
+pub(crate) mod prometheus;
 pub(crate) mod script;
 
 use std::path::Path;
 
 use self::cloud::Cloud;
 use self::postgres::Postgres;
+use self::prometheus::Prometheus;
 use self::script::script;
 
 /// All servers.
@@ -47,6 +49,7 @@ impl Servers {
                 let _ = script(program, &["stop", folder.to_str().unwrap_or_default()]).await;
             }
         }
+        Prometheus::stop(root).await;
         Postgres::stop_all(root).await;
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::servers::cloud::{ACCESS_KEYS, BUCKET, REGION, SECRET};
 
 /// Durations of the protocol and limits, so short that recovery fits into a run of minutes.
@@ -19,7 +21,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("VF_RETRY_FIRST", "200ms"),
     ("VF_RETRY_LONGEST", "2s"),
     ("VF_GRACE", "8s"),
-    ("VF_STALL_TIMEOUT", "5s"),
+    ("VF_STALL_TIMEOUT", "8s"),
     // Uploads of dead workers are aborted at this age.
     ("VF_ATTEMPT_TIMEOUT", "75s"),
     // Faults of the system never fail a job of the load: the checker requires that valid videos complete.
@@ -41,6 +43,11 @@ const SETTINGS: &[(&str, &str)] = &[
     // A backtrace of a build with debug information takes seconds.
     ("RUST_BACKTRACE", "0"),
 ];
+
+/// Tenant with a limit, and the name of its sources.
+pub(crate) const LIMITED: &str = "event-limited";
+/// Maximum number of concurrent jobs of the tenant.
+pub(crate) const LIMIT: u64 = 2;
 
 /// The addresses of the servers, direct or through links.
 #[derive(Debug, Clone)]
@@ -69,6 +76,10 @@ impl Files {
         self.root.join("rules.json")
     }
 
+    fn tenants(&self) -> PathBuf {
+        self.root.join("tenants.json")
+    }
+
     fn profile(&self) -> PathBuf {
         self.root.join("aws.ini")
     }
@@ -77,11 +88,16 @@ impl Files {
         self.root.join("access-key")
     }
 
-    /// Writes the files that workers read.
-    pub(crate) fn write(&self) -> std::io::Result<()> {
+    /// Writes the files that workers read, with the limit of a tenant.
+    pub(crate) fn write(&self, limit: Option<u64>) -> std::io::Result<()> {
         std::fs::create_dir_all(self.logs())?;
-        let rules = r#"[{"prefix": "in/event-", "request": {"selection": {"count": 4}}}]"#;
-        std::fs::write(self.rules(), rules)?;
+        let rules = json!([
+            {"prefix": format!("in/{LIMITED}-"), "request": {"selection": {"all": true}, "tenant": LIMITED}},
+            {"prefix": "in/event-", "request": {"selection": {"count": 4}}},
+        ]);
+        std::fs::write(self.rules(), rules.to_string())?;
+        let terms = limit.map_or_else(|| json!({}), |limit| json!({"max_jobs": limit}));
+        std::fs::write(self.tenants(), json!({"tenants": {LIMITED: terms}}).to_string())?;
         let program = self.root.join("credentials");
         // Short-lived credentials are read repeatedly, so that a rotation reaches running workers.
         let script = format!(
@@ -124,6 +140,7 @@ impl Files {
             ("AWS_CONFIG_FILE", path(&self.profile())),
             ("VF_STORAGE", format!("s3://{BUCKET}")),
             ("VF_RULES", path(&self.rules())),
+            ("VF_TENANTS", path(&self.tenants())),
             ("VF_SCRATCH", path(&self.scratch())),
         ];
         let settings = SETTINGS

@@ -1,5 +1,6 @@
 //! The workers of a run: a number of permanent slots, and workers for single injections.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -249,14 +250,7 @@ impl Fleet {
     /// Scrapes the metrics and samples the resources of all workers, until it is dropped.
     pub(crate) async fn observe(&self, seen: impl Fn(&metrics::Metrics)) {
         loop {
-            let targets: Vec<_> = {
-                let state = self.state();
-                let workers = state.workers.iter();
-                workers
-                    .map(|worker| (worker.name.clone(), worker.operations))
-                    .collect()
-            };
-            for (name, address) in targets {
+            for (name, address) in self.targets() {
                 let Ok(scraped) = metrics::scrape(address).await else {
                     continue;
                 };
@@ -269,6 +263,21 @@ impl Fleet {
             self.network.forget();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// Returns the names of running workers with the addresses of their metrics.
+    pub(crate) fn targets(&self) -> Vec<(String, SocketAddr)> {
+        let state = self.state();
+        let workers = state.workers.iter();
+        workers
+            .map(|worker| (worker.name.clone(), worker.operations))
+            .collect()
+    }
+
+    /// Returns the names of running permanent workers.
+    pub(crate) fn permanent(&self) -> Vec<String> {
+        let names = self.names().into_iter();
+        names.filter(|name| slot(name).is_some()).collect()
     }
 
     /// Returns the names of running workers.
@@ -308,6 +317,20 @@ impl Fleet {
             self.end(&name, Signal::KILL);
         }
         processes::kill_all(&self.files.root);
+    }
+
+    /// Returns the last metrics of all workers, running or ended.
+    pub(crate) fn metrics(&self) -> Vec<metrics::Metrics> {
+        self.reap();
+        let state = self.state();
+        let running = state.workers.iter().map(|worker| &worker.metrics);
+        let ended = state.ended.iter().map(|ended| &ended.metrics);
+        running.chain(ended).cloned().collect()
+    }
+
+    /// Returns the log of a worker.
+    pub(crate) fn log(&self, worker: &str) -> String {
+        std::fs::read_to_string(self.files.logs().join(worker)).unwrap_or_default()
     }
 
     /// Returns the ended workers.

@@ -1,6 +1,6 @@
 //! Processes of this machine, read from `/proc`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -81,6 +81,36 @@ pub(crate) fn decoders(root: &Path) -> Vec<i32> {
         .collect()
 }
 
+/// Returns the folder for temporary files of a worker, in which it keeps a lock file open.
+fn worker_folder(process: i32) -> Option<PathBuf> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
+    let mut opened = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let lock =
+        opened.find(|path| path.ends_with("lock") && path.to_string_lossy().contains("/processor-"))?;
+    Some(lock.parent()?.to_owned())
+}
+
+/// Returns the name of a worker: that of its folder.
+pub(crate) fn worker_name(process: i32) -> Option<String> {
+    Some(worker_folder(process)?.file_name()?.to_str()?.to_owned())
+}
+
+/// Returns the number of files in a folder and its subfolders.
+fn count_files(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => count_files(&entry.path()),
+            _ => 1,
+        })
+        .sum()
+}
+
+/// Returns the parent of a process, if it runs.
+pub(crate) fn parent(process: i32) -> Option<i32> {
+    stat(process, 1)?.parse().ok()
+}
+
 /// Resources of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resources {
@@ -88,6 +118,7 @@ pub(crate) struct Resources {
     pub(crate) age: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) open_files: u64,
+    pub(crate) temporary_files: u64,
 }
 
 /// Returns a size in bytes from `/proc/PID/status`.
@@ -106,5 +137,6 @@ pub(crate) fn resources(process: i32, age: u64) -> Option<Resources> {
         age,
         resident_bytes: memory(process, "VmRSS")?,
         open_files: std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64,
+        temporary_files: count_files(&worker_folder(process)?),
     })
 }

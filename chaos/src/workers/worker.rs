@@ -13,6 +13,9 @@ use super::metrics::Metrics;
 use super::processes::{self, Resources};
 use crate::servers::network::Links;
 
+/// Exit code of a worker that cannot start without a dependency.
+pub(crate) const UNAVAILABLE: i32 = 21;
+
 /// How a worker is started.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Start {

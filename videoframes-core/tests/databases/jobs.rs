@@ -530,9 +530,14 @@ async fn a_claim_that_waits_while_the_mark_increases_is_in_no_restored_database(
             .unwrap()
             .is_some()
     };
-    while !is_waiting().await {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let waits = async {
+        while !is_waiting().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits)
+        .await
+        .expect("the claim waits for the lock");
     assert!(repo.advance_mark(Duration::ZERO).await.unwrap().is_some());
     locked.rollback().await.unwrap();
     let claim = claim.await.unwrap().unwrap();

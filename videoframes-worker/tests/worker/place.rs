@@ -1,18 +1,15 @@
 //! A separate place for each test: database, objects and workers.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use videoframes_core::archive::ZipFile;
 use videoframes_core::database::{Database, DatabaseOptions};
 use videoframes_core::ffmpeg::FfmpegExtractor;
 use videoframes_core::pipeline::{Pipeline, Request};
-use videoframes_core::queue::{DEAD_LETTER_REASON, DatabaseQueue, Depth, Outgoing, Queue, Waiting};
 use videoframes_core::source::FileSource;
 use videoframes_core::storage::{IfExists, LocalStorage, ObjectVersion, Storage, StorageError};
 use videoframes_core::units::FrameRate;
@@ -235,70 +232,6 @@ impl Place {
         self.stdout(&args).trim_end().to_owned()
     }
 
-    /// Runs `work` with a queue of this place, without the worker.
-    pub(crate) fn queue<T>(&self, name: &str, work: impl AsyncFnOnce(DatabaseQueue) -> T) -> T {
-        let url = self.database_url();
-        runtime().block_on(async {
-            let database = Database::connect(&url, &DatabaseOptions::default())
-                .await
-                .unwrap();
-            let done = work(DatabaseQueue::new(database.clone(), name)).await;
-            database.close().await;
-            done
-        })
-    }
-
-    /// Sends a message like a client.
-    pub(crate) fn send(&self, body: &str) {
-        self.send_to("input", body);
-    }
-
-    /// Sends a message to a queue like a client.
-    pub(crate) fn send_to(&self, name: &str, body: &str) {
-        let send = async |queue: &dyn Queue| {
-            for sent in queue.send(&[Outgoing::new(body)]).await.unwrap() {
-                sent.unwrap();
-            }
-        };
-        match &self.cloud {
-            Some(cloud) => runtime().block_on(async { send(&cloud.queue(name).await).await }),
-            None => self.queue(name, async |queue| send(&queue).await),
-        }
-    }
-
-    /// Runs `work` with the queue of notifications, without the worker.
-    pub(crate) fn with_notifier<T>(&self, work: impl AsyncFnOnce(&dyn Queue) -> T) -> T {
-        match &self.cloud {
-            Some(cloud) => runtime().block_on(async { work(&cloud.queue("notifier").await).await }),
-            None => self.queue("notifier", async |queue| work(&queue).await),
-        }
-    }
-
-    /// Sends notifications without the worker.
-    pub(crate) fn notify(&self, bodies: &[String]) {
-        let messages: Vec<Outgoing> = bodies.iter().map(Outgoing::new).collect();
-        self.with_notifier(async |queue: &dyn Queue| {
-            for sent in queue.send(&messages).await.unwrap() {
-                sent.unwrap();
-            }
-        });
-    }
-
-    /// Returns the number of visible notifications.
-    pub(crate) fn visible_notifications(&self) -> u64 {
-        self.notifier_depth().visible
-    }
-
-    /// Returns the number of visible notifications and notifications in flight.
-    pub(crate) fn all_notifications(&self) -> u64 {
-        let depth = self.notifier_depth();
-        depth.visible + depth.in_flight
-    }
-
-    fn notifier_depth(&self) -> Depth {
-        self.with_notifier(async |queue: &dyn Queue| queue.depth().await.unwrap())
-    }
-
     /// Changes the database directly.
     pub(crate) fn sql(&self, change: &str) {
         let url = self.database_url();
@@ -316,36 +249,6 @@ impl Place {
             let file = self.folder.path().join("videoframes.sqlite");
             format!("sqlite:{}", file.display())
         })
-    }
-
-    /// Purges the input queue; returns the number of purged messages.
-    pub(crate) fn purge(&self) -> u64 {
-        match &self.cloud {
-            Some(cloud) => runtime().block_on(cloud.purge_input()),
-            None => self.queue("input", async |queue| queue.purge().await.unwrap()),
-        }
-    }
-
-    /// Returns the number of messages in the input queue, including hidden messages.
-    pub(crate) fn waiting(&self) -> u64 {
-        let depth = async |queue: &dyn Queue| queue.depth().await.unwrap();
-        let depth = match &self.cloud {
-            Some(cloud) => runtime().block_on(async { depth(&cloud.queue("input").await).await }),
-            None => self.queue("input", async |queue| depth(&queue).await),
-        };
-        depth.visible + depth.in_flight
-    }
-
-    /// Returns the reasons of the dead-letter messages.
-    pub(crate) fn dead_letter_messages(&self) -> Vec<String> {
-        if let Some(cloud) = &self.cloud {
-            return runtime().block_on(cloud.dead_letter_messages());
-        }
-        let letters = self.queue("dead-letters", async |queue| {
-            queue.browse(None, 100).await.unwrap()
-        });
-        let reason = |letter: &Waiting| letter.attributes[DEAD_LETTER_REASON].clone();
-        letters.iter().map(reason).collect()
     }
 
     /// Starts another command, which can be stopped like a worker.
@@ -416,93 +319,6 @@ impl Place {
         processes.collect()
     }
 
-    /// Asserts the guarantees, and returns the jobs. Every job is terminal once and has notifications under one ID,
-    /// completed jobs have a complete archive, and no files are left.
-    pub(crate) fn check(&self, jobs: usize) -> Vec<Value> {
-        let rows = self.jobs();
-        assert_eq!(rows.len(), jobs);
-        for row in &rows {
-            let status = row["status"].as_str().unwrap();
-            assert!(["completed", "failed", "cancelled"].contains(&status), "{row}");
-            let id = row["id"].as_str().unwrap();
-            let reported: BTreeSet<String> = self
-                .notifications()
-                .iter()
-                .filter(|event| {
-                    event["data"]["job_id"] == id && event["data"]["generation"] == row["generation"]
-                })
-                .map(|event| {
-                    assert_eq!(event["data"]["status"], status);
-                    assert_eq!(event["data"]["result"], row["result"]);
-                    event["id"].as_str().unwrap().to_owned()
-                })
-                .collect();
-            assert_eq!(reported.len(), 1, "{id} is reported of under one id");
-            if status == "completed" {
-                let archive = self.get(row["result"]["key"].as_str().unwrap()).unwrap();
-                assert_eq!(row["result"]["size"], archive.len());
-                let zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
-                assert_eq!(row["result"]["frames"], zip.len() - 1);
-                for rendition in row["result"]["renditions"].as_array().into_iter().flatten() {
-                    self.check_rendition(rendition);
-                }
-                for output in row["result"]["outputs"].as_array().into_iter().flatten() {
-                    self.check_output(output);
-                }
-            }
-        }
-        assert_eq!(self.decoders(), Vec::<i32>::new(), "no decoder is left");
-        assert_eq!(self.unfinished(), 0, "no half-written object is left");
-        assert_eq!(self.scratch(), Vec::<PathBuf>::new(), "no scratch folder is left");
-        rows
-    }
-
-    /// Asserts that the files of an output exist as reported.
-    fn check_output(&self, output: &Value) {
-        let manifest = self.get(output["manifest"].as_str().unwrap()).unwrap();
-        let main = output["key"].as_str().unwrap();
-        let folder = &main[..=main.rfind('/').unwrap()];
-        let content: Value = serde_json::from_slice(&manifest).unwrap();
-        let frames = content["frames"].as_array().unwrap();
-        assert_eq!(output["frames"], frames.len(), "{output}");
-        let files = content["files"].as_array().into_iter().flatten();
-        let names = frames.iter().map(|frame| &frame["file"]).chain(files);
-        let names: BTreeSet<&str> = names.map(|name| name.as_str().unwrap()).collect();
-        let sizes = names
-            .iter()
-            .map(|name| self.get(&format!("{folder}{name}")).unwrap().len());
-        let size = sizes.sum::<usize>() + manifest.len();
-        assert_eq!(
-            (&output["files"], &output["size"]),
-            (&json!(names.len() + 1), &json!(size))
-        );
-        assert_eq!(output["sha256"], sha256(&self.get(main).unwrap()), "{output}");
-    }
-
-    /// Asserts that a rendition exists as reported, and plays.
-    fn check_rendition(&self, rendition: &Value) {
-        if rendition["status"] != "made" {
-            return;
-        }
-        let bytes = self.get(rendition["key"].as_str().unwrap()).unwrap();
-        assert_eq!(rendition["size"], bytes.len(), "{rendition}");
-        assert_eq!(rendition["sha256"], sha256(&bytes), "{rendition}");
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), &bytes).unwrap();
-        let mut probe = Command::new("ffprobe");
-        probe.args(["-v", "error", "-count_frames", "-select_streams", "v"]);
-        probe.args([
-            "-show_entries",
-            "stream=codec_name,width,height,nb_read_frames",
-            "-of",
-            "csv=p=0",
-        ]);
-        let printed = probe.arg(file.path()).output().unwrap();
-        let text = |name: &str| rendition[name].to_string().replace('"', "");
-        let wanted = ["codec", "width", "height", "frames"].map(text).join(",");
-        assert_eq!(String::from_utf8_lossy(&printed.stdout).trim(), wanted);
-    }
-
     /// Returns the number of incomplete objects.
     pub(crate) fn unfinished(&self) -> usize {
         if let Some(cloud) = &self.cloud {
@@ -519,7 +335,7 @@ impl Place {
         files.count()
     }
 
-    fn scratch(&self) -> Vec<PathBuf> {
+    pub(crate) fn scratch(&self) -> Vec<PathBuf> {
         match std::fs::read_dir(self.folder.path().join("scratch")) {
             Ok(folders) => folders.map(|folder| folder.unwrap().path()).collect(),
             Err(_) => Vec::new(),
@@ -592,14 +408,4 @@ pub(crate) fn wait(what: &str, mut so: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let mut digest = Sha256::new();
-    digest.update(bytes);
-    digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -2,9 +2,11 @@
 #   FOLDER  folder with the file "neighbour" and the socket "socket"
 #   PORT    port of a server on the loopback interface
 #   REAL    names of the attempts to make, or an empty list for all
-import ctypes, os, resource, socket, subprocess
+import ctypes, os, resource, socket, struct, subprocess
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
+    # A plain number has 32 bits, and the rest of the register may have any value.
+    arguments = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     if libc.syscall(number, *arguments) == -1:
         raise OSError(ctypes.get_errno(), "refused")
 def wait_for(child):
@@ -12,6 +14,10 @@ def wait_for(child):
 def connect(family, kind, address):
     with socket.socket(family, kind) as it:
         it.connect(address)
+def set_attribute():
+    value = ctypes.create_string_buffer(b"x")
+    attribute = struct.pack("=QII", ctypes.addressof(value), 1, 0)
+    call(463, -100, (FOLDER + "/neighbour").encode(), 0, b"user.x", attribute, len(attribute))
 def processes():
     return [name for name in os.listdir("/proc") if name.isdigit()]
 def restore_limit(kind):
@@ -29,7 +35,7 @@ attempts = {
     "inherited_file": lambda: os.read(77, 1),
     "limit": lambda: restore_limit(resource.RLIMIT_CPU),
     "message_queue": lambda: call(71, 0, 2, None),
-    "attributes": lambda: call(463, -100, (FOLDER + "/neighbour").encode(), 0, b"user.x", None, 0),
+    "attributes": set_attribute,
     "death_signal": keeps_death_signal,
     "priority_of_parent": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 5),
     "affinity_of_parent": lambda: os.sched_setaffinity(os.getppid(), {0}),

@@ -393,3 +393,48 @@ const FILES: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     SYS_unlink,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what a filter without arguments answers to a call: the instructions of `hide` only.
+    fn answer(filter: &[sock_filter], number: c_long) -> u32 {
+        let (number, mut next) = (number as u32, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = filter[next];
+            let jump = |holds: bool| usize::from(if holds { jt } else { jf });
+            next += 1 + match u32::from(code) {
+                code if code == BPF_LD | BPF_W | BPF_ABS => 0,
+                code if code == BPF_JMP | BPF_JEQ | BPF_K => jump(number == k),
+                code if code == BPF_JMP | BPF_JGE | BPF_K => jump(number >= k),
+                code if code == BPF_RET | BPF_K => return k,
+                code => panic!("instruction {code:#x}"),
+            };
+        }
+    }
+
+    #[test]
+    fn newer_calls_and_those_with_arguments_in_memory_are_hidden() {
+        let x32 = 0x4000_0000;
+        for (number, is_hidden) in [
+            (SYS_clone3, true),
+            (SYS_openat2, true),
+            (SETXATTRAT, true),
+            (c_long::from(i32::MAX), true),
+            (x32 | SYS_socket, true),
+            (x32 | 519, true),
+            (SYS_read, false),
+            (SYS_clone, false),
+            (SYS_openat, false),
+            (SYS_clone3 + 1, false),
+            (SETXATTRAT - 1, false),
+        ] {
+            let expected = match is_hidden {
+                true => SECCOMP_RET_ERRNO | ENOSYS.unsigned_abs(),
+                false => SECCOMP_RET_ALLOW,
+            };
+            assert_eq!(answer(&HIDDEN, number), expected, "{number:#x}");
+        }
+    }
+}

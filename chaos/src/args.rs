@@ -14,7 +14,7 @@ pub(crate) struct Args {
     pub(crate) minutes: u64,
 
     /// Duration of the run in hours
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS", value_parser = parse_hours)]
     pub(crate) hours: Option<f64>,
 
     /// Seed of schedule and load [default: random]
@@ -68,8 +68,15 @@ pub(crate) enum Damage {
 impl Args {
     pub(crate) fn duration(&self) -> Duration {
         let minutes = self.hours.map_or(self.minutes as f64, |hours| hours * 60.0);
-        // Invalid numbers, such as negative ones, are as short as possible.
-        Duration::try_from_secs_f64(60.0 * minutes).unwrap_or_default()
+        Duration::from_secs_f64(60.0 * minutes)
+    }
+}
+
+/// Parses a number of hours, up to a year.
+fn parse_hours(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(hours) if hours > 0.0 && hours <= 8760.0 => Ok(hours),
+        _ => Err(format!("'{text}' is not a positive number of hours")),
     }
 }
 

@@ -344,7 +344,9 @@ impl Run {
         found.extend(violations(&entries, &observed));
         found.extend(self.watch.violations());
         found.extend(self.limits.violation());
-        found.extend(alerts.as_ref().map(alerts::violations).unwrap_or_default());
+        if let Some(fired) = &alerts {
+            found.extend(alerts::violations(fired, &counters));
+        }
         found.extend(harvest::violations_of_workers(&ended));
         found.extend(harvest::violations_of_metrics(&ended, &observed.rows));
         found.sort();

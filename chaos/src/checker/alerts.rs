@@ -3,37 +3,89 @@
 use std::collections::BTreeSet;
 
 use super::observed::Violation;
+use crate::evidence::Counters;
 
-/// Alerts that every run fires: malformed messages, and reads that the store denies.
-const EXPECTED: &[&str] = &["VideoframesDeadLetters", "VideoframesRefused"];
-/// Alerts that a run may fire, depending on the duration of its outages, on its load and on its length.
-const EXPLAINED: &[&str] = &[
-    "VideoframesDependencyDown",
+/// What explains an alert.
+struct Cause {
+    alert: &'static str,
+    /// Prefixes of counters. One counter above zero explains the alert.
+    evidence: &'static [&'static str],
+    /// Each occurrence fires the alert. Other alerts depend on the duration of an outage, or on the number of jobs.
+    is_certain: bool,
+}
+
+const fn certain(alert: &'static str, evidence: &'static [&'static str]) -> Cause {
+    Cause {
+        alert,
+        evidence,
+        is_certain: true,
+    }
+}
+
+const fn possible(alert: &'static str, evidence: &'static [&'static str]) -> Cause {
+    Cause {
+        alert,
+        evidence,
+        is_certain: false,
+    }
+}
+
+/// The causes of the alerts that a run may fire.
+const CAUSES: &[Cause] = &[
+    certain("VideoframesDeadLetters", &["dead-letter message"]),
+    certain("VideoframesRefused", &["response Denied"]),
+    possible(
+        "VideoframesDependencyDown",
+        &[
+            "all links",
+            "one link",
+            "response",
+            "database crashed",
+            "failover",
+        ],
+    ),
     // Deadlines are failures of the system.
-    "VideoframesJobsFailFast",
-    "VideoframesJobsFailSlow",
-    "VideoframesHostileInput",
-    "VideoframesLeasesLost",
+    possible("VideoframesJobsFailFast", &["job DEADLINE_EXCEEDED"]),
+    possible("VideoframesJobsFailSlow", &["job DEADLINE_EXCEEDED"]),
+    possible(
+        "VideoframesHostileInput",
+        &["job INVALID_REQUEST", "job LIMIT_EXCEEDED", "job NOT_A_VIDEO"],
+    ),
+    possible(
+        "VideoframesLeasesLost",
+        &["worker frozen", "one link database", "all links database"],
+    ),
     // A worker whose clock is an hour behind reports an old time of its last poll.
-    "VideoframesNotPolling",
-    "VideoframesScratchFull",
-    // The only worker of a short time may be frozen.
-    "VideoframesWorkersGone",
+    possible("VideoframesNotPolling", &["clock stepped"]),
+    possible("VideoframesScratchFull", &["worker met a full disk"]),
+    // The only worker of a short time may be frozen, or may have ended.
+    possible(
+        "VideoframesWorkersGone",
+        &["worker frozen", "worker killed", "workers scaled"],
+    ),
 ];
 
-/// Returns the alerts that should have fired, and those that should not.
-pub(crate) fn violations(fired: &BTreeSet<String>) -> Vec<Violation> {
-    let missing = EXPECTED.iter().filter(|name| !fired.contains(**name));
-    let missing = missing.map(|name| Violation::new(*name, "did not fire"));
-    let is_explained = |name: &&String| {
-        EXPECTED
+impl Cause {
+    fn occurred(&self, counters: &Counters) -> bool {
+        let is_evidence = |name: &str| self.evidence.iter().any(|prefix| name.starts_with(prefix));
+        counters
             .iter()
-            .chain(EXPLAINED)
-            .any(|explained| explained == name)
-    };
-    let strange = fired.iter().filter(|name| !is_explained(name));
-    let strange = strange.map(|name| Violation::new(name, "fired, but no injection explains this alert"));
-    missing.chain(strange).collect()
+            .any(|(name, count)| *count > 0 && is_evidence(name))
+    }
+}
+
+/// Returns the alerts that should have fired, and those that should not.
+pub(crate) fn violations(fired: &BTreeSet<String>, counters: &Counters) -> Vec<Violation> {
+    let occurred: Vec<_> = CAUSES.iter().filter(|cause| cause.occurred(counters)).collect();
+    let missing = occurred
+        .iter()
+        .filter(|cause| cause.is_certain && !fired.contains(cause.alert))
+        .map(|cause| Violation::new(cause.alert, "did not fire"));
+    let unexplained = fired
+        .iter()
+        .filter(|alert| !occurred.iter().any(|cause| cause.alert == **alert))
+        .map(|alert| Violation::new(alert, "fired, but nothing in this run explains this alert"));
+    missing.chain(unexplained).collect()
 }
 
 #[cfg(test)]
@@ -41,22 +93,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_fire_for_injected_faults_only() {
-        let found = |fired: &[&str]| -> Vec<String> {
+    fn alerts_fire_for_what_occurred_and_for_nothing_else() {
+        let found = |fired: &[&str], occurred: &[&str]| -> Vec<String> {
             let fired = fired.iter().map(|name| (*name).to_owned()).collect();
-            violations(&fired)
+            let counters = occurred.iter().map(|name| ((*name).to_owned(), 1)).collect();
+            violations(&fired, &counters)
                 .into_iter()
                 .map(|found| found.subject)
                 .collect()
         };
-        let expected = ["VideoframesDeadLetters", "VideoframesRefused"];
-        assert_eq!(found(&expected), [""; 0]);
-        assert_eq!(
-            found(&[&expected[..], &["VideoframesDependencyDown"]].concat()),
-            [""; 0]
-        );
-        assert_eq!(found(&expected[..1]), ["VideoframesRefused"]);
-        let strange = "VideoframesDatabaseRestored";
-        assert_eq!(found(&[&expected[..], &[strange]].concat()), [strange]);
+        let cases: [(&[&str], &[&str], &[&str]); 6] = [
+            (&[], &[], &[]),
+            (&["VideoframesDeadLetters"], &["dead-letter message"], &[]),
+            (&[], &["dead-letter message"], &["VideoframesDeadLetters"]),
+            (&[], &["all links queue: affected Cut"], &[]),
+            (
+                &["VideoframesDependencyDown"],
+                &["all links queue: affected Cut"],
+                &[],
+            ),
+            (
+                &["VideoframesDatabaseRestored", "VideoframesNotPolling"],
+                &["dead-letter message redriven"],
+                &[
+                    "VideoframesDeadLetters",
+                    "VideoframesDatabaseRestored",
+                    "VideoframesNotPolling",
+                ],
+            ),
+        ];
+        for (fired, occurred, expected) in cases {
+            assert_eq!(found(fired, occurred), expected, "{fired:?} after {occurred:?}");
+        }
     }
 }

@@ -138,7 +138,13 @@ impl Performer {
         // Other injections may kill the workers of a revision, or cut them off. Then the command rolls back.
         for _ in 0..3 {
             let command = [&["fleet", "shift", &green], &options[..]].concat();
-            match self.fleet.command(&command).await {
+            // The canary has to end a job.
+            let submitted = self.provoke(Kind::Message, 4, Duration::MAX, async || false);
+            let shift = tokio::select! {
+                shift = self.fleet.command(&command) => shift,
+                _ = submitted => unreachable!("there is never evidence"),
+            };
+            match shift {
                 Ok(_) => {
                     shifted = true;
                     note += "shifted";

@@ -87,6 +87,9 @@ impl Performer {
             true => self.evidence.add("worker terminated", 1),
             // Another injection may have killed the worker meanwhile, or cut it off during its start.
             false if is_explained(status) => {}
+            // A worker that has just been started handles no signal yet, and has no job.
+            false if status.signal() == Some(Signal::TERM.as_raw()) && self.fleet.log(&worker).is_empty() => {
+            }
             false => self.violation(&worker, format!("ended with {status} after SIGTERM")),
         }
         Ok(Effect::of(status.success(), format!("{worker}: {status}")))

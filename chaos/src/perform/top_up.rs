@@ -19,6 +19,9 @@ const EVIDENT: Duration = Duration::from_secs(15);
 /// Maximum time until the backlog is small.
 const BACKLOG_TIME: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
+/// Number of repeated injections at the same time. Each submits jobs until a worker meets the fault: more of them would load a
+/// slow machine so that none has an effect.
+const AT_ONCE: usize = 3;
 
 /// Returns the kinds of injections that have missed so far.
 pub(crate) fn missed(settled: &[Injection]) -> Vec<Injection> {
@@ -74,6 +77,9 @@ impl Performer {
     async fn repeat(self: &Arc<Self>, injections: Vec<Injection>) {
         let mut repeated = JoinSet::new();
         for injection in injections {
+            if repeated.len() == AT_ONCE {
+                repeated.join_next().await;
+            }
             let performer = Arc::clone(self);
             repeated.spawn_local(async move { performer.perform(injection, fastrand::u32(..)).await });
         }

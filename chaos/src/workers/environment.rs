@@ -23,7 +23,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("VF_GRACE", "8s"),
     ("VF_STALL_TIMEOUT", "8s"),
     // Uploads of dead workers are aborted at this age.
-    ("VF_ATTEMPT_TIMEOUT", "75s"),
+    ("VF_ATTEMPT_TIMEOUT", "90s"),
     // Faults of the system never fail a job of the load: the checker requires that valid videos complete.
     ("VF_ATTEMPTS", "100"),
     ("VF_CRASHES", "50"),

@@ -294,9 +294,13 @@ impl Fleet {
         self.scale(0);
         let names = self.names();
         for name in &names {
-            let name = name.as_str();
-            self.with(name, |worker| worker.signal(Signal::CONT));
-            self.end(name, Signal::TERM);
+            self.with(name, |worker| {
+                worker.doomed = true;
+                worker.signal(Signal::CONT);
+                if !worker.is_terminated {
+                    worker.signal(Signal::TERM);
+                }
+            });
         }
         crate::wait::until("all workers end", async || {
             self.reap();

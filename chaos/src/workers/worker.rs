@@ -43,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) since: Instant,
     /// Whether the harness has caused its end.
     pub(crate) doomed: bool,
+    /// Whether the worker has received SIGTERM. A second one would end it at once.
+    pub(crate) is_terminated: bool,
     /// The last scrape.
     pub(crate) metrics: Metrics,
     pub(crate) samples: Vec<Resources>,
@@ -82,6 +84,7 @@ impl Worker {
             links,
             since: Instant::now(),
             doomed: false,
+            is_terminated: false,
             metrics: Metrics::new(),
             samples: Vec::new(),
             child,
@@ -89,7 +92,8 @@ impl Worker {
     }
 
     /// Sends a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.is_terminated |= signal == Signal::TERM;
         if let Some(process) = Pid::from_raw(self.process) {
             // Fails only for a process that has ended.
             let _ = kill_process(process, signal);

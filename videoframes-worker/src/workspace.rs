@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use videoframes_core::ffmpeg::sweep_children;
@@ -12,6 +13,12 @@ use videoframes_core::ffmpeg::sweep_children;
 const LOCK: &str = "lock";
 /// Prefix of worker names.
 const OWNER: &str = "processor-";
+/// Prefix of folders that are being created or removed, which other workers must not use.
+const HIDDEN: &str = ".";
+/// Suffix of a folder that is being removed.
+const REMOVED: &str = ".removed";
+/// Time after which the creation of a folder was interrupted.
+const CREATED: Duration = Duration::from_secs(60);
 /// Subfolder for copies of sources.
 const COPIES: &str = "copies";
 /// Control socket of the worker.
@@ -33,7 +40,7 @@ impl Workspace {
         // Other workers must not see a folder without a lock, so the folder gets its final name after the lock.
         private_folders(all)?;
         let own = all.join(owner);
-        let hidden = all.join(format!(".{owner}"));
+        let hidden = all.join(format!("{HIDDEN}{owner}"));
         private().create(&hidden)?;
         let lock = File::options()
             .write(true)
@@ -88,6 +95,10 @@ impl Workspace {
     pub(crate) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.all)? {
             let folder = entry?.path();
+            if is_interrupted(&folder) {
+                ignore_missing(fs::remove_dir_all(&folder))?;
+                continue;
+            }
             if folder == self.own || !is_workspace(&folder) {
                 continue;
             }
@@ -100,9 +111,40 @@ impl Workspace {
             }
             let killed = sweep_children(&folder.join(CHILDREN))?;
             tracing::info!(folder = %folder.display(), killed, "removing the scratch folder of a dead worker");
-            fs::remove_dir_all(&folder)?;
+            remove(&folder)?;
         }
         Ok(())
+    }
+}
+
+/// Removes the folder of a worker. The next sweep completes the removal if this process is killed.
+fn remove(folder: &Path) -> io::Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let removed = folder.with_file_name(format!("{HIDDEN}{name}{REMOVED}"));
+    fs::rename(folder, &removed)?;
+    ignore_missing(fs::remove_dir_all(removed))
+}
+
+/// Returns whether a killed worker has left the folder during its creation or its removal.
+fn is_interrupted(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let Some(name) = name.and_then(|name| name.strip_prefix(HIDDEN)) else {
+        return false;
+    };
+    let is_unfinished = || {
+        let age =
+            fs::metadata(folder).and_then(|facts| facts.modified()?.elapsed().map_err(io::Error::other));
+        // A worker that is being created may not hold its lock yet.
+        age.is_ok_and(|age| age > CREATED) && !is_live(folder)
+    };
+    name.starts_with(OWNER) && (name.ends_with(REMOVED) || is_unfinished())
+}
+
+/// Another worker may remove the same folder.
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -142,7 +184,7 @@ fn is_workspace(folder: &Path) -> bool {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.own) {
+        if let Err(error) = remove(&self.own) {
             tracing::debug!(%error, "failed to remove the scratch folder; left to the next sweep");
         }
     }
@@ -152,6 +194,46 @@ impl Drop for Workspace {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sweep_completes_interrupted_removals_and_creations() {
+        let all = tempfile::tempdir().unwrap();
+        let path = |name: &str| all.path().join(name);
+        let removed = path(".processor-dead.removed");
+        fs::create_dir_all(removed.join(COPIES)).unwrap();
+        let [unfinished, recent, foreign] = [
+            ".processor-unfinished",
+            ".processor-recent",
+            ".other-processor.removed",
+        ]
+        .map(path);
+        for folder in [&unfinished, &recent, &foreign] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join(LOCK), "").unwrap();
+        }
+        let old = std::time::SystemTime::now() - 2 * CREATED;
+        File::open(&unfinished).unwrap().set_modified(old).unwrap();
+        let sweeper = Workspace::create(all.path(), "processor-sweeper").unwrap();
+        sweeper.sweep().unwrap();
+        assert!(!removed.exists() && !unfinished.exists());
+        assert!(recent.exists() && foreign.exists());
+    }
+
+    #[test]
+    fn a_removal_is_visible_to_the_next_sweep_from_its_first_step() {
+        let all = tempfile::tempdir().unwrap();
+        let worker = Workspace::create(all.path(), "processor-a").unwrap();
+        let own = worker.own.clone();
+        // A folder in the place of the new name stops the removal after its first step.
+        let removed = all.path().join(".processor-a.removed");
+        fs::create_dir_all(removed.join(COPIES)).unwrap();
+        drop(worker);
+        assert!(own.join(LOCK).exists() && own.join(COPIES).exists());
+        let sweeper = Workspace::create(all.path(), "processor-sweeper").unwrap();
+        sweeper.sweep().unwrap();
+        sweeper.sweep().unwrap();
+        assert!(!own.exists() && !removed.exists());
+    }
 
     #[test]
     fn sweep_removes_only_folders_of_dead_workers() {

@@ -214,6 +214,32 @@ fn a_lost_packet_is_damage_for_the_following_pictures() {
 }
 
 #[test]
+fn a_truncated_video_is_damaged_wherever_the_pictures_go() {
+    for place in Place::each() {
+        let encoding = "-c:v libx264 -g 48 -bf 3 -pix_fmt yuv420p -c:a aac -movflags +faststart";
+        let whole = place.numbered(240, encoding, "whole.mp4");
+        let truncated = place.path("truncated.mp4");
+        let content = fs::read(whole).unwrap();
+        fs::write(&truncated, &content[..content.len() / 2]).unwrap();
+        for (out, format) in [("-", "png"), ("-", "npy"), ("-", "jpg"), ("out.zip", "png")] {
+            let args = ["--all", "-f", format, "--quiet"];
+            let out = match out {
+                "-" => PathBuf::from(out),
+                file => place.path(file),
+            };
+            let output = place.run("extract", &truncated, &out, &args);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                output.status.code(),
+                Some(6),
+                "{format} to {}: {text}",
+                out.display()
+            );
+        }
+    }
+}
+
+#[test]
 fn a_loss_in_joined_segments_is_still_damage() {
     for place in Place::each() {
         let video = place.numbered(240, CODECS[1], "whole.ts");

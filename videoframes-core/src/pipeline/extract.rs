@@ -20,7 +20,7 @@ use super::writer::{ArchiveTarget, Writer};
 use super::{OnDamage, Request, Summary, Work};
 use crate::archive::Destination;
 use crate::compress::CompressReport;
-use crate::extract::{ExtractReport, ExtractRequest, Input, PictureOptions, PlannedInput};
+use crate::extract::{ExtractReport, ExtractRequest, Input, PictureOptions, PlannedInput, Surprise};
 use crate::plan::Strategy;
 use crate::select::Pick;
 use crate::video::streams::note;
@@ -301,8 +301,22 @@ impl<'a, T: PictureTarget> Extraction<'a, T> {
             self.read_whole().await?;
             return Ok(None);
         }
-        self.facts.learn(finding, policy)?;
-        Ok(None)
+        let differs = matches!(finding, Finding::Surprise(Surprise::TimelineMismatch(_)));
+        match self.facts.learn(finding, policy) {
+            Err(error) if differs => Err(self.damage_or(error).await),
+            learned => learned.map(|()| None),
+        }
+    }
+
+    /// Returns the damage that a scan finds. Otherwise, and if only parts of the source are there, returns `error`.
+    async fn damage_or(&self, error: Error) -> Error {
+        if self.excerpt.is_some() || self.request.on_damage != OnDamage::Fail {
+            return error;
+        }
+        match self.session.scan(&self.facts.video).await {
+            Ok(scan) => scan.damage.map_or(error, Error::Damaged),
+            Err(_) => error,
+        }
     }
 
     /// Returns the source of the renditions, if there are any.

@@ -257,7 +257,7 @@ fn hdr_with_only_a_transfer_function_is_converted_to_sdr() {
 fn an_output_that_would_grow_is_still_converted() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
-    let source = "-f lavfi -i testsrc2=d=2:s=320x180:r=25";
+    let source = "-f lavfi -i testsrc2=d=0.6:s=320x180:r=25";
     let pq = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc";
     for (name, made, codec, format) in [
         (

@@ -23,7 +23,7 @@ mod store;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use videoframes_console::{Failure, OneLine, exit, parse, print, write_man_pages};
+use videoframes_console::{Failure, OneLine, exit, parse, print_completions, write_man_pages};
 use videoframes_core::ffmpeg::protect_secrets;
 use videoframes_core::pipeline::Scratch;
 
@@ -67,11 +67,7 @@ fn main() -> ExitCode {
         Command::Compress(args) => runtime.block_on(compress::run(*args)),
         Command::Probe(args) => runtime.block_on(probe::run(args)),
         Command::Doctor(args) => runtime.block_on(doctor::run(args)),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "vf", &mut script);
-            print(&String::from_utf8_lossy(&script)).map(|_| exit::SUCCESS)
-        }
+        Command::Completions(args) => print_completions(Cli::command(), &args).map(|()| exit::SUCCESS),
         Command::Man(args) => write_man_pages(Cli::command(), &args).map(|()| exit::SUCCESS),
     };
     // A reader thread of a killed child may still block in a read, so the runtime must not wait for threads.

@@ -3,6 +3,7 @@
 //! An option has the same name, values and help text in both programs, and each exit code has one meaning.
 //! The option groups are parsed to the types of `videoframes-core`; this crate does no I/O on videos.
 
+mod completions;
 pub mod exit;
 mod failure;
 mod log;
@@ -13,7 +14,9 @@ mod print;
 mod s3_uri;
 mod signals;
 mod style;
+mod version;
 
+pub use completions::{CompletionsArgs, print_completions};
 pub use failure::{Failure, INSTALL_FFMPEG};
 pub use log::OneLine;
 pub use man::{ManArgs, write_man_pages};
@@ -22,3 +25,4 @@ pub use print::{Delivery, print, print_json, print_json_line, to_json, warn};
 pub use s3_uri::{S3Uri, has_scheme};
 pub use signals::cancelled_by_signals;
 pub use style::{HELP_WIDTH, STYLES};
+pub use version::{LONG_VERSION, VERSION};

@@ -9,7 +9,7 @@ use videoframes_console::options::{
     DamageArgs, JsonArgs, LimitArgs, NameArgs, PictureArgs, ReplaceArgs, SelectArgs, StreamArgs, VerboseArgs,
     wall_time,
 };
-use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
+use videoframes_console::{CompletionsArgs, HELP_WIDTH, LONG_VERSION, ManArgs, STYLES, VERSION, exit};
 use videoframes_core::jobs::JobIdPrefix;
 use videoframes_core::tenant::{Priority, Tenant};
 
@@ -34,7 +34,7 @@ Exit code 24: a dry run found lost jobs, or the report lists objects or jobs tha
 
 /// Extract video frames by message: each job takes effect exactly once, despite failures
 #[derive(Debug, Parser)]
-#[command(name = "vf-worker", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+#[command(name = "vf-worker", version = VERSION, long_version = LONG_VERSION, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = format!("{EXAMPLES}\n\n{}", exit::help(exit::Program::Worker)))]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Dlq(crate::dlq::DlqArgs),
     /// Create or check the buckets and queues of a deployment
     Provision(Box<crate::provision::ProvisionArgs>),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
     /// Write the man pages of all commands
     Man(ManArgs),
 }

@@ -40,7 +40,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use videoframes_console::{Failure, ManArgs, parse, write_man_pages};
+use videoframes_console::{Failure, parse, print_completions, write_man_pages};
 use videoframes_core::ffmpeg::protect_secrets;
 use videoframes_core::jobs::Hold;
 use videoframes_core::processor::ProcessorConfig;
@@ -98,7 +98,8 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Provision(args) => provision::run(&args).await,
         Command::Dlq(args) => dlq::run(&location, &args).await,
         Command::RestoreObjects(args) => restore_objects::run(&location, &args).await,
-        Command::Man(args) => man(&args),
+        Command::Completions(args) => print_completions(Cli::command(), &args).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => write_man_pages(Cli::command(), &args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run::run(config()?, &args, log_filter).await,
         Command::Health(args) => ops::health(&config()?, &args),
         Command::Pause(args) => ops::pause(&config()?, &args),
@@ -123,8 +124,4 @@ async fn dispatch(cli: Cli, log_filter: LogFilter) -> Result<ExitCode, Failure> 
         Command::Token(args) => tokens::run(&config()?, &args).await,
         Command::Migrate(args) => migrate::run(&config()?, &args).await,
     }
-}
-
-fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
-    write_man_pages(Cli::command(), args).map(|()| ExitCode::SUCCESS)
 }

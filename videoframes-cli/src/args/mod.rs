@@ -12,7 +12,7 @@ mod thumbnail;
 
 use clap::{Parser, Subcommand};
 use videoframes_console::options::VerboseArgs;
-use videoframes_console::{HELP_WIDTH, ManArgs, STYLES, exit};
+use videoframes_console::{CompletionsArgs, HELP_WIDTH, LONG_VERSION, ManArgs, STYLES, VERSION, exit};
 
 pub(crate) use self::archive::{ArchiveArgs, ArchiveType};
 pub(crate) use self::batch::BatchArgs;
@@ -26,7 +26,7 @@ pub(crate) use self::thumbnail::ThumbnailArgs;
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]
-#[command(name = "vf", version, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+#[command(name = "vf", version = VERSION, long_version = LONG_VERSION, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = exit::help(exit::Program::Vf))]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -62,10 +62,7 @@ pub(crate) enum Command {
     /// Check ffmpeg and the machine, and print a hint for each problem
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
-    Completions {
-        /// Shell
-        shell: clap_complete::Shell,
-    },
+    Completions(CompletionsArgs),
     /// Write the man pages of all commands
     Man(ManArgs),
 }

@@ -133,6 +133,20 @@ fn help_mentions_s3_uris_only_in_builds_with_s3() {
 }
 
 #[test]
+fn the_version_names_the_build() {
+    let (short, long) = (help_of(&["-V"], "80"), help_of(&["--version"], "80"));
+    let version = concat!("vf ", env!("CARGO_PKG_VERSION"), " (");
+    assert!(
+        short.starts_with(version) && short.lines().count() == 1,
+        "{short}"
+    );
+    assert!(long.starts_with(short.trim_end()), "{long}");
+    for name in ["target: ", "compiler: rustc "] {
+        assert!(long.contains(&format!("\n{name}")), "{long}");
+    }
+}
+
+#[test]
 fn completions_offer_the_values_of_an_option() {
     let script = help_of(&["completions", "bash"], "80");
     for (option, values) in [

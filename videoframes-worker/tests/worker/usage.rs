@@ -19,6 +19,20 @@ fn is_clean(text: &str) -> bool {
 }
 
 #[test]
+fn completions_offer_the_values_of_an_option() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vf-worker"))
+        .args(["completions", "bash"])
+        .output()
+        .unwrap();
+    let script = String::from_utf8(output.stdout).unwrap();
+    let (_, then) = script.split_once("                --format)").expect("--format");
+    assert!(
+        then.split(";;").next().unwrap().contains("jpg png webp"),
+        "{script}"
+    );
+}
+
+#[test]
 fn help_lists_the_shared_exit_codes_and_options() {
     let place = Place::sqlite();
     let codes = help(Program::Worker);

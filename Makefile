@@ -45,7 +45,7 @@ image: ## build the container image of vf-worker, without a registry
 image-test: ## build the container image, run a worker in it, and check both
 	@scripts/check-image
 
-install: ## install vf-worker and its systemd units; prefix and DESTDIR are honoured
+install: ## install vf, vf-worker and its systemd units; prefix, DESTDIR and PROGRAMS are honoured
 	@prefix="$(prefix)" DESTDIR="$(DESTDIR)" scripts/install
 
 uninstall: ## remove what make install installed, except configuration and data

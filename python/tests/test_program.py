@@ -1,0 +1,114 @@
+"""Errors, progress and the end of the program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import videoframes
+from corpus import Clip
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (None, videoframes.UnreadableVideoError),
+        (b"no video", videoframes.NotAVideoError),
+    ],
+)
+def test_a_wrong_input_is_its_own_exception(tmp_path: Path, content: bytes | None, error: type[Exception]) -> None:
+    path = tmp_path / "input.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    for call in (videoframes.extract, lambda video: videoframes.frames_at(video, [0])):
+        with pytest.raises(error, match=r"input\.mp4"):
+            call(path)
+
+
+def test_a_damaged_video_raises_after_its_good_frames(usual: Clip, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mp4"
+    copy = ["-c", "copy", "-movflags", "+faststart", damaged]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", usual.path, *copy], check=True)
+    os.truncate(damaged, damaged.stat().st_size // 2)
+    frames = 0
+    # The end of the file may also contradict the index of the container.
+    with pytest.raises((videoframes.DamagedVideoError, videoframes.DecoderError)):
+        for _ in videoframes.stream(damaged, all=True):
+            frames += 1
+    assert 0 < frames < len(usual.times)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda video: videoframes.frames_at(video, []), "no times"),
+        (lambda video: videoframes.frames_at(video, [-1]), "negative"),
+        (lambda video: videoframes.frames_at(video, [float("nan")]), "finite"),
+        (lambda video: videoframes.frames_at(video, [True]), "not a number"),
+        (lambda video: videoframes.frames_at(video, [99]), "99"),
+        (lambda video: videoframes.frames_at(video, [1], count=2), "count selects"),
+        (lambda video: videoframes.extract(video, 1, count=2), "contradict"),
+        (lambda video: videoframes.extract(video, at=[]), "at is empty"),
+        (lambda video: videoframes.extract(video, "fast"), "fast"),
+        (lambda video: videoframes.extract("-"), "stdin"),
+    ],
+)
+def test_a_wrong_argument_is_an_invalid_request(usual: Clip, call, text: str) -> None:
+    with pytest.raises(videoframes.InvalidRequestError, match=text):
+        call(usual.path)
+
+
+def test_an_unknown_option_is_a_type_error(usual: Clip) -> None:
+    with pytest.raises(TypeError, match="speed"):
+        videoframes.extract(usual.path, speed=2)
+
+
+def test_a_name_cannot_be_an_option(tmp_path: Path, usual: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("--json").write_bytes(usual.path.read_bytes())
+    assert len(videoframes.extract("--json", count=2)) == 2
+
+
+def test_a_missing_ffmpeg_is_its_own_exception(usual: Clip) -> None:
+    with pytest.raises(videoframes.FfmpegMissingError) as raised:
+        videoframes.extract(usual.path, ffmpeg="/nonexistent/ffmpeg")
+    assert raised.value.exit_code == 10 and raised.value.hint
+
+
+def test_a_missing_program_is_its_own_exception(usual: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("videoframes._program.find_program", lambda: str(tmp_path / "vf"))
+    with pytest.raises(videoframes.ProgramMissingError):
+        videoframes.extract(usual.path)
+
+
+def test_progress_reaches_the_number_of_frames(usual: Clip) -> None:
+    seen: list[videoframes.Progress] = []
+    videoframes.extract(usual.path, progress=seen.append)
+    assert seen[-1] == videoframes.Progress(frames=12, total=12)
+
+
+def test_an_exception_of_the_progress_is_raised(usual: Clip) -> None:
+    def fail(_: videoframes.Progress) -> None:
+        raise KeyError("progress")
+
+    with pytest.raises(KeyError):
+        videoframes.extract(usual.path, all=True, progress=fail)
+
+
+def children() -> set[int]:
+    return {int(process) for task in Path("/proc/self/task").iterdir() for process in (task / "children").read_text().split()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_consumer_that_stops_early_ends_the_program(usual: Clip) -> None:
+    for frame in videoframes.stream(usual.path, all=True):
+        assert children()
+        break
+    del frame
+    assert not children()
+    assert all(thread.name != "videoframes-stderr" for thread in threading.enumerate())

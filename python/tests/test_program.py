@@ -86,6 +86,15 @@ def test_a_missing_program_is_its_own_exception(usual: Clip, monkeypatch: pytest
         videoframes.extract(usual.path)
 
 
+def test_the_error_after_many_warnings_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "vf"
+    program.write_text("#!/bin/sh\nfor i in $(seq 3000); do echo warning: $i >&2; done\necho error: damaged >&2\nexit 6\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("VIDEOFRAMES_VF", str(program))
+    with pytest.raises(videoframes.DamagedVideoError, match="^damaged$"):
+        videoframes.extract("video.mp4")
+
+
 def test_progress_reaches_the_number_of_frames(usual: Clip) -> None:
     seen: list[videoframes.Progress] = []
     videoframes.extract(usual.path, progress=seen.append)

@@ -34,7 +34,8 @@ Exit code 24: a dry run found lost jobs, or the report lists objects or jobs tha
 
 /// Extract video frames by message: each job takes effect exactly once, despite failures
 #[derive(Debug, Parser)]
-#[command(name = "vf-worker", version = VERSION, long_version = LONG_VERSION, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+#[command(name = "vf-worker", version = VERSION, long_version = LONG_VERSION, styles = STYLES,
+    max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = format!("{EXAMPLES}\n\n{}", exit::help(exit::Program::Worker)))]
 pub(crate) struct Cli {
     #[command(flatten)]

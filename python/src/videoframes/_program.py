@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ._errors import ProgramMissingError, VideoFramesError, error_of
 # Frames arrive in large blocks; the default of 64 KiB costs a switch of processes for each.
 _PIPE_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031
-# Lines of stderr that an error may need. A damaged video has a warning for each damage.
+# Maximum number of kept lines of stderr. The last ones have the error, and a damaged video may have a warning for each frame.
 _MAX_LINES = 1000
 
 
@@ -63,7 +64,7 @@ class _Errors(threading.Thread):
 
     def __init__(self, pipe: IO[bytes], report: Callable[[Progress], None] | None) -> None:
         super().__init__(name="videoframes-stderr", daemon=True)
-        self.lines: list[str] = []
+        self.lines: deque[str] = deque(maxlen=_MAX_LINES)
         self.failure: BaseException | None = None
         self._pipe = pipe
         self._report = report
@@ -74,7 +75,7 @@ class _Errors(threading.Thread):
             text = line.decode(errors="replace").rstrip("\n")
             if text.startswith("{"):
                 self._reported(text)
-            elif len(self.lines) < _MAX_LINES:
+            else:
                 self.lines.append(text)
 
     def _reported(self, text: str) -> None:
@@ -120,7 +121,7 @@ def output_of(arguments: Sequence[str], progress: Callable[[Progress], None] | N
     if errors.failure is not None:
         raise errors.failure
     if exit_code != 0:
-        raise error_of(exit_code, errors.lines)
+        raise error_of(exit_code, list(errors.lines))
     if end is not None:
         raise VideoFramesError("vf has written an incomplete result") from end
 

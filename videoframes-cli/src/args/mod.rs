@@ -26,7 +26,8 @@ pub(crate) use self::thumbnail::ThumbnailArgs;
 
 /// Extract exact frames from videos: each picture is the frame that a player displays at that time
 #[derive(Debug, Parser)]
-#[command(name = "vf", version = VERSION, long_version = LONG_VERSION, styles = STYLES, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+#[command(name = "vf", version = VERSION, long_version = LONG_VERSION, styles = STYLES,
+    max_term_width = HELP_WIDTH, arg_required_else_help = true,
     after_help = exit::help(exit::Program::Vf))]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -1,9 +1,11 @@
 //! Objects are written as a whole or not at all, whatever faults occur.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use videoframes_core::storage::{IfExists, ObjectVersion, Storage, StorageError};
+use videoframes_core::storage::{IfExists, ObjectKey, ObjectVersion, Storage, StorageError};
 
 use super::{Own, PART, content, key, write};
 use videoframes_core::testing::{Fault, ProxiedRequest};
@@ -111,7 +113,7 @@ async fn adopts_an_object_whose_response_was_lost() {
             if matches!((fault, times), (Fault::Stall(_), usize::MAX)) {
                 continue;
             }
-            let options = own.options().attempt_timeout(std::time::Duration::from_secs(3));
+            let options = own.options().attempt_timeout(Duration::from_secs(3));
             let (_proxy, storage) = own.behind_with(options, first(times, last, fault)).await;
             for length in [9, PART + 9] {
                 for how in [IfExists::Refuse, IfExists::Replace] {
@@ -124,6 +126,53 @@ async fn adopts_an_object_whose_response_was_lost() {
         }
     }
     assert_eq!(own.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn silent_connections_delay_writes_only_by_the_stall_time() {
+    let Some(own) = Own::new().await else { return };
+    // The first request of each kind is never answered. A part and the completion of an upload may take long.
+    let seen = Mutex::new(HashSet::new());
+    let rule = move |request: &ProxiedRequest| {
+        let short = !request.is_part() && !request.completes_upload();
+        let resource = request.target.split('/').next_back().unwrap_or_default();
+        let kind = (
+            request.method.clone(),
+            resource.contains("upload"),
+            resource.contains("-copy"),
+        );
+        match short && seen.lock().unwrap().insert(kind) {
+            true => Fault::Silence,
+            false => Fault::None,
+        }
+    };
+    let options = own
+        .options()
+        .stall(Duration::from_millis(500))
+        .attempt_timeout(Duration::from_secs(600));
+    let longest = options.attempt_timeout;
+    let (proxy, storage) = own.behind_with(options, rule).await;
+    let since = Instant::now();
+    for length in [9, PART + 9] {
+        let (key, bytes) = (key(&format!("silent-{length}")), content(length));
+        write(&storage, &key, IfExists::Refuse, &bytes).await.unwrap();
+        own.holds(&key, &bytes).await;
+        let copy: ObjectKey = format!("{key}-copy").parse().unwrap();
+        storage.copy(&key, &copy).await.unwrap();
+        storage.delete(&copy).await.unwrap();
+    }
+    let mut sink = storage
+        .create(&key("silent-abort"), &IfExists::Refuse.into())
+        .await
+        .unwrap();
+    sink.write(content(PART + 9).into()).await.unwrap();
+    sink.abort().await;
+    assert_eq!(own.open_uploads().await, 0);
+    assert!(since.elapsed() < longest / 10, "{:?}", since.elapsed());
+    for (kind, count) in [("PUT", 5), ("POST", 3), ("DELETE", 4)] {
+        let sent = proxy.count(|request| request.method == kind && !request.is_part());
+        assert!(sent >= count, "{kind}: {sent} requests");
+    }
 }
 
 #[tokio::test]

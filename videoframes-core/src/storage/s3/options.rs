@@ -17,11 +17,12 @@ pub struct S3Options {
     pub encryption: S3Encryption,
     /// Checksum that the store verifies on a write.
     pub checksum: S3Checksum,
-    /// Maximum time of one attempt at a request, including the transfer of the body.
+    /// Maximum time of one attempt at a request, including the transfer of the body. The completion of a multipart upload
+    /// has this time. Other requests have [`Self::stall`] and the time of their transfer at 1 Mbit/s, if that is less.
     pub attempt_timeout: Duration,
     /// Maximum time of all attempts at a request.
     pub operation_timeout: Duration,
-    /// Maximum time without progress during a transfer, and until the response to a request without a body begins.
+    /// Maximum time without progress during a transfer, and until the response begins.
     pub stall: Duration,
     /// Size of a part of an upload in bytes. S3 requires at least 5 MiB; later parts are larger. A smaller
     /// object is written in a single request.
@@ -113,7 +114,7 @@ impl S3Options {
         self
     }
 
-    /// Sets the maximum time without progress during a transfer, and until the response to a request without a body begins.
+    /// Sets the maximum time without progress during a transfer, and until the response begins.
     #[must_use]
     pub fn stall(mut self, stall: Duration) -> Self {
         self.stall = stall;

@@ -1,5 +1,6 @@
 //! A run: servers and workers start, faults are injected under load, everything settles, and the checker decides.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
@@ -42,6 +43,11 @@ use crate::workers::processes;
 const OVERHEAD: Duration = Duration::from_secs(85);
 /// Maximum time until all jobs have ended after the last injection.
 const SETTLED: Duration = Duration::from_secs(300);
+
+/// Maximum number of repetitions of injections whose alerts did not fire.
+const REPETITIONS: usize = 3;
+/// Maximum time from an injection to its alert.
+const FIRES: Duration = Duration::from_secs(10);
 
 /// Everything of a run.
 struct Run {
@@ -127,6 +133,25 @@ impl Run {
         }
     }
 
+    /// Repeats the injections whose alerts have not fired.
+    async fn repeat_unseen(&self, performer: &Arc<Performer>) {
+        for _ in 0..REPETITIONS {
+            // The last result, since a server may not respond yet.
+            let unseen = RefCell::new(Vec::new());
+            let have_fired = async || {
+                let (fired, counters) = (self.alerts().await?, self.counters().await?);
+                let found = fired.map_or_else(Vec::new, |fired| alerts::unseen(&fired, &counters));
+                let is_empty = found.is_empty();
+                unseen.replace(found);
+                Ok(is_empty)
+            };
+            if within(FIRES, "alerts fire", have_fired).await.is_ok() {
+                return;
+            }
+            performer.repeat(unseen.take()).await;
+        }
+    }
+
     /// Counts what only a scrape during the run shows.
     fn seen(&self, metrics: &Metrics) {
         let circuit = sum(metrics, "videoframes_circuit_state", &["dependency=\"database\""]);
@@ -184,6 +209,7 @@ impl Run {
             since.elapsed().as_secs_f64()
         );
         performer.top_up(async || self.counters().await).await;
+        self.repeat_unseen(&performer).await;
         eprintln!(
             "the last injection ended at {:.0} s; waiting for all jobs",
             since.elapsed().as_secs_f64()

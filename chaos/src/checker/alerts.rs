@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::observed::Violation;
 use crate::evidence::Counters;
+use crate::injection::{HttpFault, Injection};
 
 /// What explains an alert.
 struct Cause {
@@ -12,13 +13,16 @@ struct Cause {
     evidence: &'static [&'static str],
     /// Each occurrence fires the alert. Other alerts depend on the duration of an outage, or on the number of jobs.
     is_certain: bool,
+    /// The injection to repeat if the alert did not fire.
+    repeat: Option<Injection>,
 }
 
-const fn certain(alert: &'static str, evidence: &'static [&'static str]) -> Cause {
+const fn certain(alert: &'static str, evidence: &'static [&'static str], repeat: Option<Injection>) -> Cause {
     Cause {
         alert,
         evidence,
         is_certain: true,
+        repeat,
     }
 }
 
@@ -27,13 +31,19 @@ const fn possible(alert: &'static str, evidence: &'static [&'static str]) -> Cau
         alert,
         evidence,
         is_certain: false,
+        repeat: None,
     }
 }
 
 /// The causes of the alerts that a run may fire.
 const CAUSES: &[Cause] = &[
-    certain("VideoframesDeadLetters", &["dead-letter message"]),
-    certain("VideoframesRefused", &["response Denied"]),
+    certain("VideoframesDeadLetters", &["dead-letter message"], None),
+    // A counter of a worker that starts or ends between two scrapes does not increase for Prometheus.
+    certain(
+        "VideoframesRefused",
+        &["response Denied"],
+        Some(Injection::Http(HttpFault::Denied)),
+    ),
     possible(
         "VideoframesDependencyDown",
         &[
@@ -74,13 +84,27 @@ impl Cause {
     }
 }
 
+/// Returns the causes whose alerts should have fired.
+fn missing<'a>(
+    fired: &'a BTreeSet<String>,
+    counters: &'a Counters,
+) -> impl Iterator<Item = &'static Cause> + 'a {
+    CAUSES
+        .iter()
+        .filter(|cause| cause.is_certain && cause.occurred(counters) && !fired.contains(cause.alert))
+}
+
+/// Returns the injections that may not have been visible to Prometheus, since their alerts did not fire.
+pub(crate) fn unseen(fired: &BTreeSet<String>, counters: &Counters) -> Vec<Injection> {
+    missing(fired, counters)
+        .filter_map(|cause| cause.repeat)
+        .collect()
+}
+
 /// Returns the alerts that should have fired, and those that should not.
 pub(crate) fn violations(fired: &BTreeSet<String>, counters: &Counters) -> Vec<Violation> {
     let occurred: Vec<_> = CAUSES.iter().filter(|cause| cause.occurred(counters)).collect();
-    let missing = occurred
-        .iter()
-        .filter(|cause| cause.is_certain && !fired.contains(cause.alert))
-        .map(|cause| Violation::new(cause.alert, "did not fire"));
+    let missing = missing(fired, counters).map(|cause| Violation::new(cause.alert, "did not fire"));
     let unexplained = fired
         .iter()
         .filter(|alert| !occurred.iter().any(|cause| cause.alert == **alert))
@@ -125,5 +149,17 @@ mod tests {
         for (fired, occurred, expected) in cases {
             assert_eq!(found(fired, occurred), expected, "{fired:?} after {occurred:?}");
         }
+    }
+
+    #[test]
+    fn an_injection_without_its_alert_is_repeated() {
+        let denied: Counters = [("response Denied".to_owned(), 2)].into();
+        let fired = BTreeSet::from(["VideoframesRefused".to_owned()]);
+        assert_eq!(
+            unseen(&BTreeSet::new(), &denied),
+            [Injection::Http(HttpFault::Denied)]
+        );
+        assert!(unseen(&fired, &denied).is_empty());
+        assert!(unseen(&BTreeSet::new(), &Counters::default()).is_empty());
     }
 }

@@ -74,7 +74,8 @@ impl Performer {
         }
     }
 
-    async fn repeat(self: &Arc<Self>, injections: Vec<Injection>) {
+    /// Performs injections, a few at the same time.
+    pub(crate) async fn repeat(self: &Arc<Self>, injections: Vec<Injection>) {
         let mut repeated = JoinSet::new();
         for injection in injections {
             if repeated.len() == AT_ONCE {

@@ -14,7 +14,7 @@ use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use super::checksum::WholeChecksum;
 use super::error::Refusal;
 use super::retry::Expired;
-use super::{S3Encryption, S3Options};
+use super::{S3Encryption, S3Options, progress};
 use crate::aws::{Measure, SdkConfig, Service};
 use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
 
@@ -22,8 +22,6 @@ use crate::storage::{ObjectInfo, ObjectKey, ObjectVersion, StorageError};
 pub(super) const UPLOAD: &str = "vf-upload";
 /// Maximum size of a key in bytes.
 const KEY_BYTES: usize = 1024;
-/// Slowest supported rate of a transfer in bytes per second: 1 Mbit/s.
-const SLOWEST_RATE: u64 = 125_000;
 /// Suffix of directory buckets (S3 Express), whose ETags are never an MD5.
 const DIRECTORY_BUCKET: &str = "--x-s3";
 
@@ -52,10 +50,12 @@ impl Bucket {
             .operation_timeout(options.operation_timeout)
             .build();
         let stall = StalledStreamProtectionConfig::enabled().grace_period(options.stall);
+        let http_client = progress::client(config, options.stall);
         let config = Builder::from(config)
             .force_path_style(options.path_style)
             .timeout_config(timeouts)
             .stalled_stream_protection(stall.build())
+            .http_client(http_client)
             .retry_classifier(Expired)
             .interceptor(Measure(Service::Store))
             // Checksums are computed here: many stores do not support the trailing checksums of the client.
@@ -91,10 +91,10 @@ impl Bucket {
         Refusal::from_sdk(error, self.name())
     }
 
-    /// Returns the configuration of a request that transfers this many bytes, and whose response begins soon after them. The
-    /// timeout for a whole part would let a silent connection delay a short request for minutes.
-    pub(super) fn short_request(&self, bytes: u64) -> Builder {
-        let timeout = attempt_timeout(bytes, self.options.stall, self.options.attempt_timeout);
+    /// Returns the configuration of a request without a body whose response begins soon. The timeout for slow uploads would let
+    /// a silent connection delay it for minutes.
+    pub(super) fn short_request(&self) -> Builder {
+        let timeout = self.options.stall.min(self.options.attempt_timeout);
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout);
         Builder::new().timeout_config(timeouts.build())
     }
@@ -118,7 +118,7 @@ impl Bucket {
             .set_version_id(id.map(str::to_owned))
             .checksum_mode(ChecksumMode::Enabled)
             .customize()
-            .config_override(self.short_request(0))
+            .config_override(self.short_request())
             .send();
         let head = head.await.map_err(|e| self.refusal(e))?;
         Ok(self.head_of(head))
@@ -155,7 +155,7 @@ impl Bucket {
             .set_version_id(id.map(str::to_owned))
             .range("bytes=0-0")
             .customize()
-            .config_override(self.short_request(0))
+            .config_override(self.short_request())
             .send();
         match byte.await {
             Ok(_) => refusal,
@@ -172,7 +172,7 @@ impl Bucket {
             .prefix(&self.options.prefix)
             .max_keys(1)
             .customize()
-            .config_override(self.short_request(0))
+            .config_override(self.short_request())
             .send();
         match list.await {
             Ok(_) => Ok(()),
@@ -208,12 +208,6 @@ impl Bucket {
     }
 }
 
-/// Returns the timeout of an attempt: the stall time, and the transfer of the bytes at the slowest supported rate.
-fn attempt_timeout(bytes: u64, stall: Duration, longest: Duration) -> Duration {
-    let transfer = Duration::from_secs(bytes.div_ceil(SLOWEST_RATE));
-    stall.saturating_add(transfer).min(longest)
-}
-
 /// Strips the quotes of an ETag, which some responses have and others lack.
 pub(super) fn unquoted(etag: &str) -> &str {
     etag.strip_prefix('"')
@@ -225,31 +219,4 @@ pub(super) fn unquoted(etag: &str) -> &str {
 pub(super) fn time(time: Option<&DateTime>) -> SystemTime {
     let seconds = time.map_or(0, DateTime::secs);
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_timeout_of_an_attempt_grows_with_the_transfer() {
-        let (stall, longest) = (Duration::from_secs(20), Duration::from_secs(120));
-        for (bytes, seconds) in [
-            (0, 20),
-            (125_000, 21),
-            (5_000_000, 60),
-            (12_500_000, 120),
-            (u64::MAX, 120),
-        ] {
-            assert_eq!(
-                attempt_timeout(bytes, stall, longest),
-                Duration::from_secs(seconds),
-                "{bytes} bytes"
-            );
-        }
-        assert_eq!(
-            attempt_timeout(0, stall, Duration::from_secs(5)),
-            Duration::from_secs(5)
-        );
-    }
 }

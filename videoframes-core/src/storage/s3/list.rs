@@ -29,7 +29,7 @@ impl Bucket {
                 .set_start_after(after)
                 .max_keys(i32::try_from(page_limit).unwrap_or(i32::MAX))
                 .customize()
-                .config_override(self.short_request(0))
+                .config_override(self.short_request())
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list", self.name()))?;
@@ -72,7 +72,7 @@ impl Bucket {
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker)
                 .customize()
-                .config_override(self.short_request(0))
+                .config_override(self.short_request())
                 .send();
             let page = page.await.map_err(|e| self.refusal(e));
             let page = page.map_err(|refusal| refusal.into_failure("list the uploads of", self.name()))?;

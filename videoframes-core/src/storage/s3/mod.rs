@@ -6,6 +6,7 @@ mod error;
 mod file_reader;
 mod list;
 mod options;
+mod progress;
 mod retry;
 mod sink;
 mod source;

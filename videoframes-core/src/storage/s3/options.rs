@@ -17,12 +17,12 @@ pub struct S3Options {
     pub encryption: S3Encryption,
     /// Checksum that the store verifies on a write.
     pub checksum: S3Checksum,
-    /// Maximum time of one attempt at a request, including the transfer of the body. The completion of a multipart upload
-    /// has this time. Other requests have [`Self::stall`] and the time of their transfer at 1 Mbit/s, if that is less.
+    /// Maximum time of one attempt at a request, including the transfer of the body.
     pub attempt_timeout: Duration,
     /// Maximum time of all attempts at a request.
     pub operation_timeout: Duration,
-    /// Maximum time without progress during a transfer, and until the response begins.
+    /// Maximum time without progress during a transfer, and until the response begins. The last 4 MiB of an upload may take 34 s
+    /// longer. The completion of a multipart upload and a copy may take as long as an attempt.
     pub stall: Duration,
     /// Size of a part of an upload in bytes. S3 requires at least 5 MiB; later parts are larger. A smaller
     /// object is written in a single request.

@@ -103,7 +103,7 @@ impl S3Source {
             .if_match(format!("\"{}\"", self.etag))
             .range(format!("bytes={}-{}", range.start, range.end - 1))
             .customize()
-            .config_override(self.bucket.short_request(0))
+            .config_override(self.bucket.short_request())
             .send();
         let answer = sent.await.map_err(|error| {
             let refusal = self.bucket.refusal(error);

@@ -130,8 +130,6 @@ impl S3Storage {
             ))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(key)
-            .customize()
-            .config_override(bucket.short_request(found.info.size))
             .send();
         match copy.await {
             Ok(_) => Ok(()),
@@ -243,7 +241,7 @@ impl Storage for S3Storage {
             .bucket(self.bucket.name())
             .key(self.bucket.key(key)?)
             .customize()
-            .config_override(self.bucket.short_request(0))
+            .config_override(self.bucket.short_request())
             .send();
         match delete.await.map_err(|e| self.bucket.refusal(e)) {
             Err(refusal) if !refusal.is_missing() => Err(refusal.into_failure("delete", key.as_str())),

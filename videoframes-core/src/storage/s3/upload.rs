@@ -63,7 +63,6 @@ impl Target {
         let (encryption, key) = self.bucket.encryption();
         let checksum = self.bucket.options.checksum;
         let sum = checksum.text(digest);
-        let config = self.bucket.short_request(bytes.len() as u64);
         let put = self
             .bucket
             .client
@@ -80,8 +79,7 @@ impl Target {
             S3Checksum::Crc32 => put.checksum_crc32(sum),
         };
         // The signature covers the checksum, which covers the bytes.
-        let put = put.customize().config_override(config).disable_payload_signing();
-        let sent = put.send().await;
+        let sent = put.customize().disable_payload_signing().send().await;
         sent.map(drop).map_err(|e| self.bucket.refusal(e))
     }
 }
@@ -118,7 +116,7 @@ impl Upload {
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(key)
             .customize()
-            .config_override(bucket.short_request(0))
+            .config_override(bucket.short_request())
             .send();
         let failed = |refusal: Refusal| refusal.into_failure("write", target.name.as_str());
         let created = created.await.map_err(|e| failed(bucket.refusal(e)))?;
@@ -144,7 +142,6 @@ impl Upload {
         let target = Arc::clone(&self.target);
         let checksum = target.bucket.options.checksum;
         let sum = checksum.text(digest);
-        let config = target.bucket.short_request(bytes.len() as u64);
         let part = target
             .bucket
             .client
@@ -160,8 +157,7 @@ impl Upload {
             S3Checksum::Crc32 => (part.checksum_crc32(&sum), done.checksum_crc32(sum)),
         };
         async move {
-            let part = part.customize().config_override(config).disable_payload_signing();
-            let sent = part.send().await;
+            let sent = part.customize().disable_payload_signing().send().await;
             let sent = sent.map_err(|e| target.bucket.refusal(e));
             let sent = sent.map_err(|refusal| refusal.into_failure("write", target.name.as_str()))?;
             Ok(done.set_e_tag(sent.e_tag).build())
@@ -237,7 +233,7 @@ impl Bucket {
             .key(key)
             .upload_id(id)
             .customize()
-            .config_override(self.short_request(0))
+            .config_override(self.short_request())
             .send();
         match abort.await.map_err(|e| self.refusal(e)) {
             Err(refusal) if !refusal.is_missing_upload() => Err(refusal),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,55 @@ def test_the_error_after_many_warnings_is_raised(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("VIDEOFRAMES_VF", str(program))
     with pytest.raises(videoframes.DamagedVideoError, match="^damaged$"):
         videoframes.extract("video.mp4")
+
+
+def test_warnings_are_python_warnings(usual: Clip) -> None:
+    with pytest.warns(videoframes.VideoFramesWarning, match="beyond the end") as caught:
+        for _ in videoframes.stream(usual.path, start=0, end=99):
+            pass
+    assert Path(caught[0].filename) == Path(__file__)
+    with pytest.warns(videoframes.VideoFramesWarning, match="beyond the end") as caught:
+        videoframes.extract(usual.path, start=0, end=99)
+    assert Path(caught[0].filename) == Path(__file__)
+
+
+def test_ctrl_c_ends_vf(usual: Clip) -> None:
+    program = (
+        "import sys, videoframes\n"
+        "for frame in videoframes.stream(sys.argv[1], all=True):\n"
+        "    print('frame', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(usual.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"frame\n"
+        # A terminal sends the signal to all processes of the group.
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode != 0 and b"KeyboardInterrupt" in errors
+        # The end of an orphaned decoder may take a moment.
+        for _ in range(100):
+            if not _group_exists(process.pid):
+                return
+            time.sleep(0.05)
+        pytest.fail("vf or its decoder still runs")
+    finally:
+        if _group_exists(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_progress_reaches_the_number_of_frames(usual: Clip) -> None:

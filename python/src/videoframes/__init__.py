@@ -17,6 +17,7 @@ from ._errors import (
     UnreadableVideoError,
     UnsupportedRequestError,
     VideoFramesError,
+    VideoFramesWarning,
 )
 from ._frames import Frame, extract, frames_at, stream
 from ._program import Progress, find_program
@@ -36,6 +37,7 @@ __all__ = [
     "UnreadableVideoError",
     "UnsupportedRequestError",
     "VideoFramesError",
+    "VideoFramesWarning",
     "extract",
     "find_program",
     "frames_at",

@@ -1,4 +1,4 @@
-"""Exceptions, one for each exit code of vf that a caller may handle."""
+"""Exceptions, one for each exit code of vf that a caller may handle, and the category of its warnings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class VideoFramesError(Exception):
         self.message = message
         self.hint = hint
         self.exit_code = exit_code
+
+
+class VideoFramesWarning(UserWarning):
+    """A warning of vf, such as that of a range beyond the end of the video."""
 
 
 class ProgramMissingError(VideoFramesError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,14 +10,14 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ._errors import ProgramMissingError, VideoFramesError, error_of
+from ._errors import ProgramMissingError, VideoFramesError, VideoFramesWarning, error_of
 
 # Frames arrive in large blocks; the default of 64 KiB costs a switch of processes for each.
 _PIPE_BYTES = 1 << 20
@@ -88,9 +89,10 @@ class _Errors(threading.Thread):
             self.failure = failure
 
 
-@contextmanager
+@contextlib.contextmanager
 def output_of(arguments: Sequence[str], progress: Callable[[Progress], None] | None = None) -> Iterator[IO[bytes]]:
-    """Runs `vf extract`, and yields its stdout. Ends vf if the body fails or does not read everything.
+    """Runs `vf extract`, and yields its stdout. Ends vf if the body fails or does not read everything. Its warnings become
+    Python warnings.
 
     Raises:
         VideoFramesError: vf failed.
@@ -124,6 +126,18 @@ def output_of(arguments: Sequence[str], progress: Callable[[Progress], None] | N
         raise error_of(exit_code, list(errors.lines))
     if end is not None:
         raise VideoFramesError("vf has written an incomplete result") from end
+    for line in errors.lines:
+        if line.startswith("warning: "):
+            warnings.warn(line.removeprefix("warning: "), VideoFramesWarning, stacklevel=_callers())
+
+
+def _callers() -> int:
+    """Returns the level in the stack of the function that called this package, as seen by the caller of this function."""
+    own = (str(Path(__file__).parent), contextlib.__file__)
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _enlarge(pipe: IO[bytes]) -> None:

@@ -1,7 +1,7 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check chaos bench fuzz simulate image image-test install uninstall stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test deploy-check chaos bench docs fuzz simulate image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,11 @@ stack-down: ## stop the servers of make stack
 
 bench: setup-demo ## run the criterion benches, then vf against ffmpeg, OpenCV, PyAV, decord
 	@scripts/bench
+
+docs: ## build the documentation as a web site into target/docs-site
+	@scripts/install-docs-tools
+	@rm -rf target/docs-site
+	@scripts/docs-site target/docs-site
 
 fuzz: ## run each fuzz target for 30 seconds
 	@scripts/fuzz

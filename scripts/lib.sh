@@ -164,6 +164,59 @@ stop_server() {
     rm -f "$1/pid"
 }
 
+# The packages for crates.io in the order of their publication, and the options that exclude the others.
+published="videoframes-migration videoframes-core videoframes-console videoframes-cli videoframes-worker"
+unpublished="--exclude videoframes-examples --exclude videoframes-benches --exclude videoframes-simulation --exclude videoframes-chaos"
+
+# Prints the version of the workspace.
+workspace_version() { sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1; }
+
+# Sets variables with which equal sources give equal programs and packages, in every folder: times are those of the commit,
+# and paths of this machine do not reach the programs.
+build_reproducibly() {
+    local cargo_home=${CARGO_HOME:-$HOME/.cargo}
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+    export SOURCE_DATE_EPOCH
+    # The last option that matches a path applies, so an inner folder comes last.
+    local each folders=("$cargo_home=/cargo" "$root=/videoframes" "$target=/target")
+    case $root/ in
+    "$target"/*) folders=("$cargo_home=/cargo" "$target=/target" "$root=/videoframes") ;;
+    esac
+    RUSTFLAGS="" CFLAGS=""
+    for each in "${folders[@]}"; do
+        RUSTFLAGS="$RUSTFLAGS --remap-path-prefix=$each"
+        CFLAGS="$CFLAGS -ffile-prefix-map=$each"
+    done
+    export RUSTFLAGS CFLAGS
+}
+
+# Tools that build programs and wheels for every Linux, and the oldest glibc with which these run.
+wheel_tools="cargo-zigbuild==0.24.1 maturin==1.16.0 ziglang==0.17.1"
+glibc=2.28
+
+# pack PARENT NAME FILE: packs the folder NAME of PARENT into a tar.gz file. Equal contents give equal bytes.
+pack() {
+    # Options of GNU tar, which has another name on macOS. The users and times of this machine are not packed.
+    local tar=tar
+    ! have gtar || tar=gtar
+    "$tar" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+        -C "$1" -cf - "$2" | gzip -9n >"$3"
+}
+
+# install_cargo_tool NAME VERSION: installs a command of cargo into target/tools/cargo, and puts it on the path.
+install_cargo_tool() {
+    local folder=$target/tools/cargo
+    case :$PATH: in
+    *":$folder/bin:"*) ;;
+    *) export PATH="$folder/bin:$PATH" ;;
+    esac
+    if ! grep -qs "^\"$1 $2 " "$folder/.crates.toml"; then
+        say "installing $1 $2"
+        # Without the options of the programs, which would build the tool again for each folder.
+        env -u RUSTFLAGS -u CFLAGS cargo install --locked --quiet --root "$folder" "$1@$2"
+    fi
+}
+
 have_pip() { have python3 && python3 -m pip --version >/dev/null 2>&1; }
 
 # pip_wheel REQUIREMENT DIR: downloads a wheel into DIR and installs nothing. Works also with an externally managed

@@ -131,7 +131,7 @@ async fn adopts_an_object_whose_response_was_lost() {
 #[tokio::test]
 async fn silent_connections_delay_writes_only_by_the_stall_time() {
     let Some(own) = Own::new().await else { return };
-    // The first request of each kind is never answered. A part and the completion of an upload may take long.
+    // The first request of each kind is never answered. A part, a copy and the completion of an upload may take long.
     let seen = Mutex::new(HashSet::new());
     let rule = move |request: &ProxiedRequest| {
         let short =

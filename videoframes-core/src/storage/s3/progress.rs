@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// A store that never responds, and receives a piece of the body once a second.
+    /// A store that never responds, and receives a piece of the body every ten seconds.
     #[derive(Debug)]
     struct Slow {
         pieces: usize,

@@ -59,7 +59,7 @@ impl SeaOrmJobRepo {
 #[async_trait]
 impl JobRepo for SeaOrmJobRepo {
     async fn submit(&self, jobs: &[NewJob], enqueue: Enqueue) -> Result<Vec<Submitted>, JobRepoError> {
-        let work = submit::submit(&self.checked.database, jobs, enqueue);
+        let work = submit::submit(&self.checked, jobs, enqueue);
         self.call("submit jobs", work).await
     }
 

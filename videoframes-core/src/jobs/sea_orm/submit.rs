@@ -1,6 +1,6 @@
 //! Submission of jobs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::sea_query::{Cond, Expr, InsertStatement, OnConflict, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::call_error::CallError;
 use super::entity::video_job::{Column, Entity};
 use super::finish::End;
-use super::{outbox, row};
+use super::restore::Checked;
+use super::{outbox, parking, row};
 use crate::clock::millis;
 use crate::database::{Database, Session, text};
 use crate::jobs::event::EventOrder;
@@ -23,7 +24,7 @@ const CHUNK: usize = 100;
 const MAX_SUPERSEDED: u64 = 1000;
 
 pub(super) async fn submit(
-    database: &Database,
+    checked: &Checked,
     jobs: &[NewJob],
     enqueue: Enqueue,
 ) -> Result<Vec<Submitted>, CallError> {
@@ -33,6 +34,7 @@ pub(super) async fn submit(
     // All submissions insert keys in the same order, so that submissions with the same keys do not deadlock.
     let mut ordered: Vec<&NewJob> = jobs.iter().collect();
     ordered.sort_by(|a, b| a.idempotency_key.cmp(&b.idempotency_key));
+    let database = &checked.database;
     let transaction = database.begin().await?;
     let mut created = HashSet::new();
     let mut known = Known::default();
@@ -61,7 +63,7 @@ pub(super) async fn submit(
             new.push(job);
         }
     }
-    let superseded = supersede(database, &transaction, jobs).await?;
+    let superseded = supersede(checked, &transaction, jobs).await?;
     new.retain(|job| !superseded.contains(&job.id));
     outbox::add(database, &transaction, &messages(&new, enqueue)).await?;
     let answers = jobs
@@ -76,30 +78,34 @@ pub(super) async fn submit(
 ///
 /// Skips jobs that are locked by other transactions; their next claim ends them.
 async fn supersede(
-    database: &Database,
+    checked: &Checked,
     transaction: &Session,
     jobs: &[NewJob],
 ) -> Result<HashSet<JobId>, CallError> {
     let events = jobs.iter().filter_map(EventOrder::from_job);
     let objects: Vec<String> = events.map(|event| text(&event.object)).collect();
-    let mut superseded = HashSet::new();
+    let (mut superseded, mut freed) = (HashSet::new(), BTreeSet::new());
     for objects in objects.chunks(CHUNK) {
         let waiting = [JobStatus::Pending, JobStatus::RetryWait].map(JobStatus::as_str);
         let condition = Cond::all()
             .add(Column::SourceObject.is_in(objects.iter().map(String::as_str)))
             .add(Column::Status.is_in(waiting))
             .add(row::superseded());
-        let select = row::lock_some(database, condition, MAX_SUPERSEDED).into_query();
+        let select = row::lock_some(&checked.database, condition, MAX_SUPERSEDED).into_query();
         for row in transaction.query_all(&select).await? {
             let facts = row::facts(&row)?;
             if let Decision::End { outcome, crash_count } = decide(&facts, u32::MAX) {
                 End::of(&facts.job, &outcome, crash_count)
-                    .write(database, transaction)
+                    .write(&checked.database, transaction)
                     .await?;
                 superseded.insert(facts.job.id);
+                if parking::frees_place(&facts.job) {
+                    freed.insert(facts.job.tenant);
+                }
             }
         }
     }
+    parking::after_ends(checked, transaction, freed).await?;
     Ok(superseded)
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
 }
 
 /// Returns a job for an event of an object.
-fn event(key: &str, sequencer: &str) -> NewJob {
+pub(super) fn event(key: &str, sequencer: &str) -> NewJob {
     NewJob {
         source: json!({"bucket": "uploads", "key": "Größe 100%.mp4", "etag": format!("{key:?}")}).into(),
         sequencer: Some(sequencer.to_owned()),

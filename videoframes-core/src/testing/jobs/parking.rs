@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::event;
 use super::harness::{
     CLAIM, HOUR, JobRepoHarness, LEASE, MINUTE, Subject, completed, failed, limited, new_job,
 };
@@ -26,6 +27,7 @@ pub(super) async fn check(harness: &dyn JobRepoHarness) {
     every_end_of_a_lease_unparks_a_job(harness).await;
     no_later_job_overtakes_a_parked_job(harness).await;
     an_end_without_a_worker_unparks_a_job_at_once(harness).await;
+    a_superseded_parked_job_unparks_the_next_job(harness).await;
     a_lost_message_of_a_parked_job_is_replaced(harness).await;
     parallel_claims_do_not_exceed_the_limit(harness).await;
     a_parked_job_is_not_abandoned(harness).await;
@@ -227,6 +229,26 @@ async fn an_end_without_a_worker_unparks_a_job_at_once(harness: &dyn JobRepoHarn
     // The place of a job that is cancelled before it starts.
     on.repo.cancel(unwanted).await.expect("cancelling");
     unparked(&on, waiting).await;
+}
+
+async fn a_superseded_parked_job_unparks_the_next_job(harness: &dyn JobRepoHarness) {
+    let on = Subject::limited(harness, ONE).await;
+    let event = |key, sequencer| NewJob {
+        tenant: "acme".parse().unwrap_or_default(),
+        ..event(key, sequencer)
+    };
+    let lease = on.claim(submit(&on, "1").await).await;
+    let older = on.submit(event("older", "1A")).await;
+    park(&on, older).await;
+    on.advance(MINUTE).await;
+    let next = submit(&on, "next").await;
+    park(&on, next).await;
+    on.finish(&lease, &failed()).await;
+    unparked(&on, older).await;
+    on.submit(event("newer", "1B")).await;
+    assert_eq!(on.status(older).await, JobStatus::Cancelled);
+    unparked(&on, next).await;
+    on.claim(next).await;
 }
 
 async fn a_lost_message_of_a_parked_job_is_replaced(harness: &dyn JobRepoHarness) {

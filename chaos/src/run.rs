@@ -60,6 +60,7 @@ struct Run {
     limits: Arc<Limits>,
     /// `None` if Prometheus is not installed.
     prometheus: OnceCell<Option<Prometheus>>,
+    duration: Duration,
 }
 
 /// Runs until the end, and returns the report.
@@ -90,6 +91,7 @@ pub(crate) async fn run(args: &Args, seed: u64, root: &Path, programs: Programs)
         // An earlier build may know no limits.
         limits: Arc::new(Limits::new(args.previous.is_none().then_some(LIMIT))),
         prometheus: OnceCell::new(),
+        duration: args.duration(),
     };
     fleet.scale(args.workers);
     let supervised = tokio::select! {
@@ -116,7 +118,7 @@ impl Run {
 
     /// Starts Prometheus, and lets it scrape all workers.
     async fn scrape(&self) {
-        let start = || Prometheus::start(&self.fleet.files.root, &self.fleet);
+        let start = || Prometheus::start(&self.fleet.files.root, &self.fleet, self.duration);
         match self.prometheus.get_or_try_init(start).await {
             Ok(Some(prometheus)) => prometheus.run(&self.fleet).await,
             Ok(None) => {}

@@ -9,13 +9,18 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::script::{NotInstalled, script};
+use super::script::{NotInstalled, script, script_with};
 use crate::wait::until;
 use crate::workers::fleet::Fleet;
 use crate::workers::metrics::get;
 
 /// Pause between changes of the targets.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Duration of a run per second between two evaluations of the rules, so that they take only some of the time of a core:
+/// the series of ended workers remain in the ranges of the rules.
+const PER_SECOND: Duration = Duration::from_secs(300);
+/// Maximum time between two evaluations: the delay of an alert that is still accepted.
+const MAX_EVALUATION: u64 = 5;
 /// Query for the alerts that have fired: `count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[1d]))`.
 const FIRED: &str = "/api/v1/query?query=count%20by%20(alertname)%20(count_over_time(ALERTS%7B\
                      alertstate%3D%22firing%22%7D%5B1d%5D))";
@@ -30,15 +35,17 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     /// Starts the server after the first worker, since an alert fires without any worker. Returns `None` if Prometheus is
-    /// not installed.
-    pub(crate) async fn start(root: &Path, fleet: &Fleet) -> anyhow::Result<Option<Self>> {
+    /// not installed. The rules of a long run are evaluated less often.
+    pub(crate) async fn start(root: &Path, fleet: &Fleet, run: Duration) -> anyhow::Result<Option<Self>> {
         let is_running = async || {
             let (_, address) = fleet.targets().into_iter().next().context("no worker")?;
             Ok(get(address, "/metrics").await?.0 == 200)
         };
         until("a worker has metrics", is_running).await?;
         let folder = folder(root);
-        let address = match script("prometheus", &["start", folder.to_str().unwrap_or_default()]).await {
+        let evaluation = evaluation(run).to_string();
+        let args = ["start", folder.to_str().unwrap_or_default()];
+        let address = match script_with("prometheus", &args, &[("EVALUATION", &evaluation)]).await {
             Err(error) if error.is::<NotInstalled>() => return Ok(None),
             address => address?,
         };
@@ -94,6 +101,27 @@ impl Prometheus {
     }
 }
 
+/// Returns the seconds between two evaluations of the rules.
+fn evaluation(run: Duration) -> u64 {
+    (run.as_secs() / PER_SECOND.as_secs()).clamp(1, MAX_EVALUATION)
+}
+
 fn folder(root: &Path) -> PathBuf {
     root.join("prometheus")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_long_runs_are_evaluated_less_often() {
+        for (minutes, expected) in [(1, 1), (3, 1), (9, 1), (15, 3), (60, 5), (480, 5)] {
+            assert_eq!(
+                evaluation(Duration::from_secs(60 * minutes)),
+                expected,
+                "{minutes} minutes"
+            );
+        }
+    }
 }

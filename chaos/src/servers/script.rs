@@ -28,8 +28,18 @@ impl std::error::Error for NotInstalled {}
 
 /// Runs a script and returns its output.
 pub(crate) async fn script(name: &str, args: &[&str]) -> anyhow::Result<String> {
+    script_with(name, args, &[]).await
+}
+
+/// Runs a script with these environment variables and returns its output.
+pub(crate) async fn script_with(
+    name: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> anyhow::Result<String> {
     let mut command = Command::new(repository().join("scripts").join(name));
     // Ctrl-C must not stop a script that stops a server.
+    command.envs(variables.iter().copied());
     command.args(args).process_group(0).stdin(Stdio::null());
     let output = command
         .output()

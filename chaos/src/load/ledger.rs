@@ -101,18 +101,43 @@ impl Ledger {
             .for_each(change);
     }
 
-    /// Marks the requests without a job whose messages were removed from the queue.
-    pub(crate) fn lose_messages(&self, known: impl Fn(&str) -> bool) -> usize {
+    /// Marks the requests that lack a job whose message may have been removed from the queue. `jobs` returns the number of
+    /// jobs of a source.
+    pub(crate) fn lose_messages(&self, jobs: impl Fn(&str) -> usize) -> usize {
         let entries = &mut *self.entries();
         let unknown = entries
             .accepted
             .iter_mut()
-            .filter(|accepted| !known(&accepted.source));
+            .filter(|accepted| jobs(&accepted.source) < accepted.jobs);
         let lost = unknown.map(|accepted| accepted.may_vanish = true).count();
         entries
             .letters
             .iter_mut()
             .for_each(|letter| letter.may_vanish = true);
         lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_message_may_be_one_of_two_for_a_source() {
+        let ledger = Ledger::default();
+        for (source, jobs) in [("none", 1), ("one", 1), ("one of two", 2), ("two", 2)] {
+            let accepted = Accepted::new(0, "Reordered".to_owned(), source, &[COMPLETED]);
+            ledger.entries().accepted.push(Accepted { jobs, ..accepted });
+        }
+        let jobs = |source: &str| match source {
+            "none" => 0,
+            "two" => 2,
+            _ => 1,
+        };
+        assert_eq!(ledger.lose_messages(jobs), 2);
+        let entries = ledger.entries();
+        let vanishing = entries.accepted.iter().filter(|accepted| accepted.may_vanish);
+        let vanishing: Vec<_> = vanishing.map(|accepted| &accepted.source).collect();
+        assert_eq!(vanishing, ["none", "one of two"]);
     }
 }

@@ -1,6 +1,5 @@
 //! Faults of servers.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Outcome, Performer};
@@ -62,9 +61,9 @@ impl Performer {
         self.provoke(Kind::Long, 4, LOADED, has_messages).await;
         let waiting = servers.cloud.depth(&servers.cloud.input).await?;
         let rows = collect::rows(servers).await?;
-        let known: BTreeSet<_> = rows.iter().map(|row| row.source.as_str()).collect();
         servers.cloud.purge_input().await?;
-        let lost = self.client.ledger.lose_messages(|source| known.contains(source));
+        let jobs = |source: &str| rows.iter().filter(|row| row.source == source).count();
+        let lost = self.client.ledger.lose_messages(jobs);
         self.evidence.add("messages removed from the queue", waiting);
         let note =
             format!("{waiting} messages removed, of which {lost} may have been the only trace of a job");

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: CompressArgs) -> Result<u8, Failure> {
     reporter.done();
     let compressed = outcome.map_err(|error| match cancel.is_cancelled() {
         true => failure::cancelled(),
-        false => failure::of(&error, &args.file),
+        false => failure::of_compression(&error, &args.file, &path),
     })?;
     let finished = Finished {
         path: &path,

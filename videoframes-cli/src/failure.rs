@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::Path;
 
 use videoframes_console::{Failure, INSTALL_FFMPEG, exit};
 use videoframes_core::Error;
@@ -89,6 +90,17 @@ fn hint(error: &Error) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// Converts an error of the compression of `input` into `output`.
+pub(crate) fn of_compression(error: &Error, input: &VideoInput, output: &Path) -> Failure {
+    match error {
+        Error::Compress(CompressError::Output(source)) => {
+            let text = format!("failed to write '{}': {source}", output.display());
+            Failure::new(code(error.kind()), text)
+        }
+        error => of(error, input),
+    }
+}
+
 /// Converts an error of the pipeline for `input`.
 pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
     let failure = match error {
@@ -96,8 +108,9 @@ pub(crate) fn of(error: &Error, input: &VideoInput) -> Failure {
         Error::Video(error) => return Failure::of_output(error),
         Error::Extract(ExtractError::Cancelled) => return cancelled(),
         // Errors that do not concern the input.
-        Error::Extract(ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_))
-        | Error::Compress(CompressError::Output(_)) => Failure::new(code(error.kind()), chain(error)),
+        Error::Extract(ExtractError::DecoderMissing { .. } | ExtractError::Unsupported(_)) => {
+            Failure::new(code(error.kind()), chain(error))
+        }
         error => about(code(error.kind()), input, error),
     };
     match hint(error) {

@@ -184,7 +184,7 @@ fn full_disk_leaves_nothing() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(11), "{stderr}");
         assert!(
-            stderr.starts_with("error: failed to write the compressed video"),
+            stderr.starts_with("error: failed to write '") && stderr.contains("/out.mp4': "),
             "{stderr}"
         );
         assert_eq!(place.left(), Vec::<String>::new());

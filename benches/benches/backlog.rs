@@ -4,7 +4,8 @@
 //! not matter. `ROWS` (1000000) is the number of waiting jobs. Starts a private Postgres with
 //! `scripts/postgres`, or creates a database in the server given by `VF_TEST_POSTGRES`. Every statement reports
 //! its plan and time through `auto_explain`. The bench fails if a call takes 50 ms of database time or more in the
-//! median, or if a statement scans the table of jobs or the outbox.
+//! median, or if a statement scans the table of jobs or the outbox. `PLANS` names a call, such as `claim`, whose plans are
+//! printed.
 //!
 //! With `vf-worker` built in the same profile (`cargo build -p videoframes-worker`), also measures the memory of
 //! `vf-worker jobs --limit 0`.
@@ -184,12 +185,16 @@ fn update(set: &str, status: &str, jobs: usize, n: usize) -> String {
 async fn measure(what: &str, mut call: impl AsyncFnMut(usize)) {
     let (mut times, mut statements, mut filtered) = (Vec::new(), 0, 0);
     let mut indexes = BTreeSet::new();
+    let prints_plans = std::env::var("PLANS").is_ok_and(|name| name == what);
     for n in 0..RUNS {
         seen().clear();
         call(n).await;
         let said = std::mem::take(&mut *seen());
         statements = said.len();
         let mut time = 0.0;
+        if prints_plans && n + 1 == RUNS {
+            eprintln!("{}", said.join("\n\n"));
+        }
         for text in &said {
             let duration = text
                 .strip_prefix("duration: ")

@@ -1,10 +1,10 @@
 # The targets only call scripts in scripts/ and benches/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test-fast test deploy-check chaos bench docs fuzz simulate image image-test install uninstall stack stack-down setup-demo setup-test
+.PHONY: help demo lint test-fast test test-features deploy-check chaos bench docs fuzz simulate image image-test install uninstall stack stack-down setup-demo setup-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: setup-demo ## build vf and extract one frame a second of a real clip
 	@scripts/demo
@@ -15,8 +15,11 @@ lint: setup-test ## check formatting, language, modules, links, lints, documenta
 test-fast: setup-test ## run unit tests and quick integration tests
 	@scripts/test fast
 
-test: setup-test ## run every check and every test
+test: setup-test ## run every test and every check except test-features
 	@scripts/test
+
+test-features: setup-test ## build with each feature alone, and build the fuzz targets
+	@scripts/test features
 
 deploy-check: setup-test ## check the templates, images, units and workflows of a deployment, with the slow checks
 	@scripts/test deploy

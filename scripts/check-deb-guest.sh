@@ -46,6 +46,7 @@ has_pages() {
     [ -s /usr/share/man/man1/vf.1.gz ] || [ -s /usr/share/man/man1/vf.1 ] || { echo "no man page"; return 1; }
     bash -n /usr/share/bash-completion/completions/vf && bash -n /usr/share/bash-completion/completions/vf-worker
 }
+has_licences() { grep -q '^- tokio ' /usr/share/doc/videoframes/THIRD-PARTY.md || { echo "no licences of the libraries"; return 1; }; }
 keeps_secrets() { is "$(stat -c '%a %U:%G' /etc/videoframes/worker.env)" "640 root:videoframes"; }
 starts() { systemctl enable --now vf-worker.service && completes; }
 completes() { worker submit /srv/clip.mp4 --fps 2 --wait; }
@@ -73,6 +74,7 @@ check install install_package
 check not-started is_not_started
 check vf extracts
 check pages has_pages
+check licences has_licences
 check secrets keeps_secrets
 check service starts
 check upgrade upgrades

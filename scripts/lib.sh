@@ -203,7 +203,7 @@ pack() {
         -C "$1" -cf - "$2" | gzip -9n >"$3"
 }
 
-# install_cargo_tool NAME VERSION: installs a command of cargo into target/tools/cargo, and puts it on the path.
+# install_cargo_tool NAME VERSION OPTION…: installs a command of cargo into target/tools/cargo, and puts it on the path.
 install_cargo_tool() {
     local folder=$target/tools/cargo
     case :$PATH: in
@@ -213,7 +213,7 @@ install_cargo_tool() {
     if ! grep -qs "^\"$1 $2 " "$folder/.crates.toml"; then
         say "installing $1 $2"
         # Without the options of the programs, which would build the tool again for each folder.
-        env -u RUSTFLAGS -u CFLAGS cargo install --locked --quiet --root "$folder" "$1@$2"
+        env -u RUSTFLAGS -u CFLAGS cargo install --locked --quiet --root "$folder" "$1@$2" "${@:3}"
     fi
 }
 

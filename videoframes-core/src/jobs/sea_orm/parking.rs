@@ -313,7 +313,15 @@ async fn tenants(checked: &Checked) -> Result<Vec<Tenant>, CallError> {
     let last = checked.swept.parked.get().unwrap_or_default();
     let reader = checked.database.reader().await?;
     let mut found: Vec<String> = Vec::new();
-    let mut condition = Expr::col((Entity, Column::Tenant)).gt(last);
+    // With the status, since the index begins with it: see `sweep::after`.
+    let position = || {
+        Expr::tuple([
+            Expr::col((Entity, Column::Status)),
+            Expr::col((Entity, Column::Tenant)),
+        ])
+    };
+    let of = |tenant: &str| Expr::tuple([JobStatus::Pending.as_str().into(), tenant.into()]);
+    let mut condition = position().gt(of(&last));
     let mut wrapped = false;
     while found.len() < TENANTS {
         let next = Query::select()
@@ -327,13 +335,13 @@ async fn tenants(checked: &Checked) -> Result<Vec<Tenant>, CallError> {
         match row.map(|row| row.try_get::<String>("", "tenant")).transpose()? {
             Some(tenant) if found.contains(&tenant) => break,
             Some(tenant) => {
-                condition = Expr::col((Entity, Column::Tenant)).gt(tenant.as_str());
+                condition = position().gt(of(&tenant));
                 found.push(tenant);
             }
             None if wrapped => break,
             None => {
                 wrapped = true;
-                condition = Expr::col((Entity, Column::Tenant)).gte("");
+                condition = position().gte(of(""));
             }
         }
     }

@@ -213,7 +213,7 @@ async fn flows_in_work(checked: &Checked) -> Result<Vec<(Flow, UnixMillis)>, Cal
     let flows = in_work(&checked.database)
         .columns(columns())
         .expr_as(Expr::col((Entity, Column::CreatedAt)).min(), "in_work")
-        .and_where(after(checked.swept.in_work.get()))
+        .and_where(after(JobStatus::Processing, checked.swept.in_work.get()))
         .group_by_columns(columns())
         .order_by((Entity, Column::Tenant), Order::Asc)
         .order_by((Entity, Column::Priority), Order::Asc)
@@ -240,7 +240,7 @@ async fn waiting_flows(checked: &Checked) -> Result<Vec<Flow>, CallError> {
             .columns([(Entity, Column::Tenant), (Entity, Column::Priority)])
             .from(Entity)
             .and_where(has_status(JobStatus::Pending))
-            .and_where(after(last.take()))
+            .and_where(after(JobStatus::Pending, last.take()))
             .order_by((Entity, Column::Tenant), Order::Asc)
             .order_by((Entity, Column::Priority), Order::Asc)
             .limit(1)
@@ -261,13 +261,20 @@ fn flow(row: &QueryResult) -> Result<Flow, DbErr> {
 }
 
 /// Returns the condition for flows after a flow; for all flows after `None`.
-fn after(flow: Option<Flow>) -> Expr {
+fn after(status: JobStatus, flow: Option<Flow>) -> Expr {
     let (tenant, priority) = flow.unwrap_or((String::new(), i32::MIN));
+    // The indexes begin with the status. Postgres drops an equality that the condition of an index implies, and would then
+    // read the whole index.
     let position = Expr::tuple([
+        Expr::col((Entity, Column::Status)),
         Expr::col((Entity, Column::Tenant)),
         Expr::col((Entity, Column::Priority)),
     ]);
-    position.gt(Expr::tuple([tenant.into(), priority.into()]))
+    position.gt(Expr::tuple([
+        status.as_str().into(),
+        tenant.into(),
+        priority.into(),
+    ]))
 }
 
 /// Selects jobs in work that were claimed by their first message: for other jobs, the time of their message is unknown.

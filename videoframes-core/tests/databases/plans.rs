@@ -36,6 +36,10 @@ const FEW: MaxRows = MaxRows {
     discarded: 100,
 };
 
+/// Maximum number of pages that a statement reads without any row, and for each row of its steps.
+const MAX_PAGES: u64 = 60;
+const PAGES_PER_ROW: u64 = 20;
+
 /// A page of a search reads 5,000 rows of a status. The planner may read rows of other statuses between these, and all
 /// rows where not many more are left.
 const SEARCHED: MaxRows = MaxRows {
@@ -352,6 +356,7 @@ async fn fill(database: &Database) {
             "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",
             "auto_explain.log_analyze = on",
+            "auto_explain.log_buffers = on",
             "auto_explain.log_level = notice",
             // A table of this size may be cheaper to read whole, which says nothing about a million rows.
             "enable_seqscan = off",
@@ -371,6 +376,7 @@ async fn check_within(database: &Database, max: MaxRows, what: &str, calls: impl
     for plan in plans(database, what, calls).await {
         let bad = plan.lines().find(|line| reads_a_backlog(line, max));
         assert_eq!(bad, None, "{what}: {plan}");
+        assert!(!reads_an_index_for_few_rows(&plan), "{what}: {plan}");
     }
 }
 
@@ -408,6 +414,28 @@ fn reads_a_backlog(line: &str, max: MaxRows) -> bool {
         || line.contains("TEMP B-TREE FOR ORDER BY")
         || sqlite_scan
         || removed.is_some_and(|rows| rows.parse::<u64>().unwrap() > max.discarded)
+}
+
+/// Returns whether a Postgres plan reads more pages than its rows explain, such as a whole index for its first rows.
+fn reads_an_index_for_few_rows(plan: &str) -> bool {
+    let discarded = |line: &str| {
+        let (_, rows) = line.split_once("Rows Removed by Filter: ")?;
+        rows.trim().parse::<u64>().ok()
+    };
+    let rows: u64 = plan
+        .lines()
+        .filter_map(|line| actual_rows(line).or_else(|| discarded(line)))
+        .sum();
+    // The first line has the pages of all steps.
+    let buffers = plan
+        .lines()
+        .find(|line| line.trim().starts_with("Buffers: shared"));
+    let pages = buffers.map_or(0, |line| {
+        let counts = line.split(' ').filter_map(|word| word.split_once('='));
+        let read = counts.filter(|(kind, _)| ["hit", "read"].contains(kind));
+        read.filter_map(|(_, count)| count.parse::<u64>().ok()).sum()
+    });
+    pages > MAX_PAGES + PAGES_PER_ROW * rows
 }
 
 /// Returns the rows that a step of a Postgres plan returned. The planner may sort a few rows rather than read them

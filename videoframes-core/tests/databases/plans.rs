@@ -150,6 +150,7 @@ async fn another_program_is_watched() {
     .await;
     check_queue(&database).await;
     check_limits(&database).await;
+    check_sweep_of_parked_jobs(&database).await;
 }
 
 /// Checks a queue in which many messages wait, many are delayed, and the delay of some has passed.
@@ -207,6 +208,35 @@ async fn check_limits(database: &Database) {
         assert!(matches!(claim, Claim::Claimed(..)), "a place for each: {claim:?}");
     })
     .await;
+}
+
+/// Checks sweeps of a tenant whose parked jobs are as many as all waiting jobs.
+async fn check_sweep_of_parked_jobs(database: &Database) {
+    park_waiting_jobs(database).await;
+    let tenants = Tenants::from_json(r#"{"default": {"max_jobs": 50}}"#).unwrap();
+    let repo = SeaOrmJobRepo::new(database.clone()).with_tenants(tenants);
+    check(database, "a sweep of many parked jobs", async || {
+        assert_eq!(repo.sweep(&SWEEP).await.unwrap().unparked, 50);
+        assert_eq!(repo.sweep(&SWEEP).await.unwrap().unparked, 0, "50 have a message");
+    })
+    .await;
+}
+
+/// Adds a parked job of another tenant for each waiting job.
+async fn park_waiting_jobs(database: &Database) {
+    let connection = database.connection();
+    let postgres = connection.get_database_backend() == DbBackend::Postgres;
+    let id = if postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let sql = format!(
+        "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, frames_done, \
+         frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, enqueued_at, \
+         parked_at, tenant, priority) \
+         SELECT {id}, 'parked ' || idempotency_key, payload_hash, source, options, generation, status, frames_done, \
+         frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, 0, updated_at, \
+         'many-parked', priority FROM video_jobs WHERE status = 'pending' AND parked_at IS NULL"
+    );
+    connection.execute_unprepared(&sql).await.unwrap();
+    connection.execute_unprepared("ANALYZE").await.unwrap();
 }
 
 async fn check_history(database: &Database, repo: &SeaOrmJobRepo) {

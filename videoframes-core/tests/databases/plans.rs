@@ -13,7 +13,8 @@ use tracing::{Event, Metadata, Subscriber};
 use uuid::Uuid;
 use videoframes_core::database::Database;
 use videoframes_core::jobs::{
-    Claim, ClaimTerms, Enqueue, Hold, JobFilter, JobId, JobRepo, JobStatus, NewJob, SeaOrmJobRepo, SweepTerms,
+    Claim, ClaimTerms, Enqueue, ErrorCode, Hold, JobError, JobFilter, JobId, JobProgress, JobRepo, JobStatus,
+    NewJob, Outcome, SeaOrmJobRepo, Stage, SweepTerms,
 };
 use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
 use videoframes_core::tenant::{Priority, Share, Tenant, Tenants};
@@ -151,6 +152,7 @@ async fn another_program_is_watched() {
     check_queue(&database).await;
     check_limits(&database).await;
     check_sweep_of_parked_jobs(&database).await;
+    check_with_old_statistics(&database).await;
 }
 
 /// Checks a queue in which many messages wait, many are delayed, and the delay of some has passed.
@@ -226,7 +228,11 @@ async fn check_sweep_of_parked_jobs(database: &Database) {
 async fn park_waiting_jobs(database: &Database) {
     let connection = database.connection();
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
-    let id = if postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let id = if postgres {
+        "gen_random_uuid()"
+    } else {
+        "randomblob(16)"
+    };
     let sql = format!(
         "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, frames_done, \
          frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, enqueued_at, \
@@ -236,7 +242,60 @@ async fn park_waiting_jobs(database: &Database) {
          'many-parked', priority FROM video_jobs WHERE status = 'pending' AND parked_at IS NULL"
     );
     connection.execute_unprepared(&sql).await.unwrap();
-    connection.execute_unprepared("ANALYZE").await.unwrap();
+    analyze(database).await;
+}
+
+/// Updates the statistics of the planner in Postgres. Nothing does so in SQLite.
+async fn analyze(database: &Database) {
+    let connection = database.connection();
+    if connection.get_database_backend() == DbBackend::Postgres {
+        connection.execute_unprepared("ANALYZE").await.unwrap();
+    }
+}
+
+/// Checks statements about one row, while the statistics of the planner are from a time without jobs in work and without
+/// messages.
+async fn check_with_old_statistics(database: &Database) {
+    let connection = database.connection();
+    for sql in [
+        "UPDATE video_jobs SET status = 'failed', finished_at = updated_at WHERE status = 'processing'",
+        "UPDATE outbox SET sent_at = created_at",
+    ] {
+        connection.execute_unprepared(sql).await.unwrap();
+    }
+    analyze(database).await;
+    for sql in [
+        "UPDATE video_jobs SET status = 'processing', lease_expires_at = updated_at + 14400000 WHERE status = 'pending'",
+        "INSERT INTO outbox (id, destination, job_id, body, created_at, flow, rank) SELECT id, 'input', id, '{}', created_at, \
+         'many/normal', 1000000 FROM video_jobs WHERE status = 'processing'",
+    ] {
+        connection.execute_unprepared(sql).await.unwrap();
+    }
+    let repo = SeaOrmJobRepo::new(database.clone());
+    check(database, "changes of a leased job", async || {
+        let jobs = [job("leased")];
+        repo.submit(&jobs, Enqueue::AlreadyQueued).await.unwrap();
+        let claim = async || match repo.claim(jobs[0].id, "worker", &TERMS).await.unwrap() {
+            Claim::Claimed(lease, _) => lease,
+            claim => panic!("failed to claim the job: {claim:?}"),
+        };
+        let error = JobError::new(ErrorCode::NotAVideo, "not a video");
+        let lease = claim().await;
+        let progress = JobProgress {
+            stage: Stage::Extract,
+            frames_done: 1,
+            frames_total: 2,
+        };
+        repo.renew(&lease, TERMS.lease, progress).await.unwrap();
+        repo.release(&lease).await.unwrap();
+        repo.retry_later(&claim().await, &error, Duration::ZERO)
+            .await
+            .unwrap();
+        repo.finish(&claim().await, &Outcome::Failed(error))
+            .await
+            .unwrap();
+    })
+    .await;
 }
 
 async fn check_history(database: &Database, repo: &SeaOrmJobRepo) {
@@ -381,7 +440,10 @@ async fn fill(database: &Database) {
         let name = Statement::from_string(DbBackend::Postgres, name);
         let name = connection.query_one_raw(name).await.unwrap().unwrap();
         let name: String = name.try_get_by_index(0).unwrap();
-        connection.execute_unprepared("ANALYZE").await.unwrap();
+        // The checks decide when statistics are out of date.
+        let manual = "ALTER TABLE video_jobs SET (autovacuum_enabled = false)";
+        connection.execute_unprepared(manual).await.unwrap();
+        analyze(database).await;
         for setting in [
             "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",

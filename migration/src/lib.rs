@@ -21,6 +21,7 @@ mod m20261130_000011_tokens;
 mod m20261130_000012_attempts;
 mod m20261130_000013_tenants;
 mod m20261130_000014_tenant_indexes;
+mod m20261201_000015_statistics;
 mod table;
 
 use sea_orm_migration::prelude::*;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000012_attempts::Migration),
             Box::new(m20261130_000013_tenants::Migration),
             Box::new(m20261130_000014_tenant_indexes::Migration),
+            Box::new(m20261201_000015_statistics::Migration),
         ]
     }
 
@@ -115,7 +117,7 @@ pub struct MigrationState {
 /// Returns the name of the newest migration that this program knows.
 #[must_use]
 pub fn newest() -> &'static str {
-    m20261130_000014_tenant_indexes::NAME
+    m20261201_000015_statistics::NAME
 }
 
 /// Returns all migrations that the program or the database knows, oldest first. Changes nothing.

@@ -6,9 +6,6 @@ use sea_orm_migration::prelude::*;
 
 use crate::table::{drop_indexes, limit_lock_wait};
 
-/// Name of the migration.
-pub(crate) const NAME: &str = "m20261130_000014_tenant_indexes";
-
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use videoframes_core::database::Database;
 use videoframes_core::database::migration::{self, MigrationError, MigrationStatus};
 use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     "m20261130_000012_attempts",
     "m20261130_000013_tenants",
     "m20261130_000014_tenant_indexes",
+    "m20261201_000015_statistics",
 ];
 
 #[tokio::test]
@@ -66,6 +67,23 @@ async fn migrations_apply_and_revert() {
     }
 }
 
+#[tokio::test]
+async fn postgres_soon_updates_the_statistics_of_a_new_backlog() {
+    for own in Own::each().await {
+        let database = own.migrated().await;
+        let connection = database.connection();
+        if connection.get_database_backend() != DbBackend::Postgres {
+            continue;
+        }
+        let tables = "SELECT relname FROM pg_class WHERE 'autovacuum_analyze_scale_factor=0' = ANY(reloptions) \
+            AND 'autovacuum_analyze_threshold=10000' = ANY(reloptions) ORDER BY relname";
+        let statement = Statement::from_string(DbBackend::Postgres, tables);
+        let rows = connection.query_all_raw(statement).await.unwrap();
+        let names: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(names, ["outbox", "queue_messages", "video_jobs"]);
+    }
+}
+
 /// Inserts a message as a version without ranks does, visible after some seconds.
 async fn insert_message(database: &Database, body: &str, seconds: i64) {
     let now = std::time::SystemTime::now()
@@ -80,13 +98,19 @@ async fn insert_message(database: &Database, body: &str, seconds: i64) {
     database.connection().execute_unprepared(&insert).await.unwrap();
 }
 
+/// Reverts a migration, and all after it.
+async fn revert(database: &Database, migration: &str) {
+    let position = MIGRATIONS.iter().position(|name| *name == migration).unwrap();
+    let steps = u32::try_from(MIGRATIONS.len() - position).unwrap();
+    migration::down(database.connection(), steps).await.unwrap();
+}
+
 /// Messages that were hidden during the migration wait for their time, and then for their turn.
 #[tokio::test]
 async fn hidden_messages_of_the_previous_version_do_not_overtake_others() {
     for own in Own::each().await {
         let database = own.migrated().await;
-        // The indexes, then the columns.
-        migration::down(database.connection(), 2).await.unwrap();
+        revert(&database, "m20261130_000013_tenants").await;
         insert_message(&database, "hidden", 3600).await;
         insert_message(&database, "visible", 0).await;
         database.migrate().await.unwrap();

@@ -296,6 +296,19 @@ async fn check_with_old_statistics(database: &Database) {
             .unwrap();
     })
     .await;
+    // Takes of messages need statistics, which are updated within a minute.
+    let taken = repo.take_outbox(100, TERMS.lease).await.unwrap();
+    let ids: Vec<Uuid> = taken.iter().map(|message| message.id).collect();
+    check(database, "messages of the outbox", async || {
+        let [first, others @ ..] = &ids[..] else {
+            panic!("no message");
+        };
+        repo.outbox_refused(&[(*first, "refused".to_owned())])
+            .await
+            .unwrap();
+        repo.outbox_sent(others).await.unwrap();
+    })
+    .await;
 }
 
 async fn check_history(database: &Database, repo: &SeaOrmJobRepo) {

@@ -178,13 +178,19 @@ fn once(name: &'static str, select: SelectStatement) -> CommonTableExpression {
         .to_owned()
 }
 
+/// Returns the condition that a message with a known id is unsent. No index can serve the condition: with old statistics,
+/// Postgres would otherwise read all unsent messages.
+fn is_unsent() -> Expr {
+    Func::coalesce([Expr::col(Column::SentAt), Expr::val(0_i64)]).eq(0_i64)
+}
+
 pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), CallError> {
     for messages in messages.chunks(CHUNK) {
         let mark = Query::update()
             .table(Entity)
             .value(Column::SentAt, database.now())
             .and_where(Expr::col(Column::Id).is_in(messages.iter().copied()))
-            .and_where(Expr::col(Column::SentAt).is_null())
+            .and_where(is_unsent())
             .to_owned();
         database.run(&mark).await?;
     }
@@ -198,7 +204,7 @@ pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) ->
             .value(Column::RefusedAt, database.now())
             .value(Column::RefusedBecause, text(reason))
             .and_where(Expr::col(Column::Id).eq(*id))
-            .and_where(Expr::col(Column::SentAt).is_null())
+            .and_where(is_unsent())
             .and_where(Expr::col(Column::RefusedAt).is_null())
             .to_owned();
         database.run(&refuse).await?;

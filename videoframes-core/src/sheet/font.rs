@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use ab_glyph::{Font as _, FontArc, GlyphId, PxScale, ScaleFont, point};
+use bytes::Bytes;
+use skrifa::FontRef;
 
+use super::glyphs::{Glyphs, pixels};
 use super::{Canvas, Colour};
 
 /// DejaVu Sans, reduced to Latin, Greek and Cyrillic. The folder has its licence.
 const BUNDLED: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
-/// Shown instead of characters that a font lacks.
-const REPLACEMENT: char = '\u{fffd}';
 /// Maximum side of a glyph as a multiple of the height of a line. Fonts may describe glyphs of any size.
 const MAX_GLYPH: f32 = 8.0;
 /// Maximum number of characters of a text.
@@ -20,7 +20,7 @@ const KEPT_END: usize = 12;
 /// A TrueType or OpenType font. Text is not shaped, so scripts such as Arabic are not joined.
 #[derive(Clone)]
 pub struct Font {
-    font: FontArc,
+    file: Bytes,
 }
 
 /// A line of text.
@@ -39,19 +39,16 @@ pub struct InvalidFont;
 
 impl fmt::Debug for Font {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Font")
-            .field("glyphs", &self.font.glyph_count())
-            .finish()
+        f.debug_struct("Font").field("bytes", &self.file.len()).finish()
     }
 }
 
 impl Default for Font {
     /// Returns the bundled font, which has Latin, Greek and Cyrillic letters.
     fn default() -> Self {
-        // `unwrap` cannot panic: the tests read the bundled font.
-        #[allow(clippy::unwrap_used)]
-        let font = FontArc::try_from_slice(BUNDLED).unwrap();
-        Self { font }
+        Self {
+            file: Bytes::from_static(BUNDLED),
+        }
     }
 }
 
@@ -61,47 +58,40 @@ impl Font {
     /// # Errors
     /// Fails if the bytes are not a font.
     pub fn new(file: Vec<u8>) -> Result<Self, InvalidFont> {
-        let font = FontArc::try_from_vec(file).map_err(|_| InvalidFont)?;
-        Ok(Self { font })
+        let file = Bytes::from(file);
+        let font = FontRef::from_index(&file, 0).map_err(|_| InvalidFont)?;
+        Glyphs::new(&font, 1.0).ok_or(InvalidFont)?;
+        Ok(Self { file })
     }
 
-    fn glyph(&self, c: char) -> GlyphId {
-        match self.font.glyph_id(c) {
-            GlyphId(0) => self.font.glyph_id(REPLACEMENT),
-            glyph => glyph,
-        }
+    /// Returns the glyphs in lines of this height.
+    fn glyphs(&self, height: f32) -> Glyphs<'_> {
+        // `unwrap` cannot panic: `new` has read the font, and the tests read the bundled font.
+        #[allow(clippy::unwrap_used)]
+        Glyphs::new(&FontRef::from_index(&self.file, 0).unwrap(), height).unwrap()
     }
 
     /// Returns the width of a text in lines of this height.
     pub(crate) fn width(&self, text: &str, height: f32) -> f32 {
-        let font = self.font.as_scaled(PxScale::from(height));
-        text.chars().map(|c| font.h_advance(self.glyph(c))).sum()
+        self.glyphs(height).width(text)
     }
 
     /// Draws a line. (`x`, `y`) is its top left corner.
     pub(crate) fn draw(&self, canvas: &mut Canvas, (x, y): (f32, f32), line: &Line<'_>) {
         let Line { text, height, colour } = *line;
-        let scale = PxScale::from(height);
-        let font = self.font.as_scaled(scale);
-        let (mut x, baseline) = (x, y + font.ascent());
+        let glyphs = self.glyphs(height);
+        let (mut x, baseline) = (x, y + glyphs.ascent);
         for c in text.chars() {
-            let id = self.glyph(c);
-            let glyph = id.with_scale_and_position(scale, point(x, baseline));
-            x += font.h_advance(id);
-            let Some(outline) = self.font.outline_glyph(glyph) else {
-                continue;
-            };
-            let bounds = outline.px_bounds();
-            if bounds.width().max(bounds.height()) > MAX_GLYPH * height {
-                continue;
-            }
-            outline.draw(|dx, dy, coverage| {
-                let (x, y) = (bounds.min.x + dx as f32, bounds.min.y + dy as f32);
-                if x >= 0.0 && y >= 0.0 {
-                    // The casts saturate.
-                    canvas.blend((x as u32, y as u32), colour, coverage);
-                }
-            });
+            let id = glyphs.id(c);
+            pixels(
+                &glyphs.outline(id),
+                (x, baseline),
+                MAX_GLYPH * height,
+                |position, coverage| {
+                    canvas.blend(position, colour, coverage);
+                },
+            );
+            x += glyphs.advance(id);
         }
     }
 
@@ -130,10 +120,10 @@ impl Font {
 
     /// Breaks a text at the last space of each line, or within a long word.
     fn break_lines(&self, text: &str, height: f32, width: f32) -> Vec<String> {
-        let font = self.font.as_scaled(PxScale::from(height));
+        let glyphs = self.glyphs(height);
         let (mut lines, mut line, mut used) = (Vec::new(), String::new(), 0.0);
         for c in text.chars() {
-            let advance = font.h_advance(self.glyph(c));
+            let advance = glyphs.advance(glyphs.id(c));
             if used + advance > width && !line.is_empty() {
                 let rest = match line.rfind(' ') {
                     // A space in the first half would leave most of the line empty.
@@ -141,7 +131,7 @@ impl Font {
                     _ => String::new(),
                 };
                 lines.push(line.trim_end().to_owned());
-                used = self.width(&rest, height);
+                used = glyphs.width(&rest);
                 line = rest;
             }
             line.push(c);
@@ -205,5 +195,39 @@ mod tests {
         assert_eq!(wrap("", 200.0), [""; 0]);
         // No character fits.
         assert_eq!(wrap("abc", 1.0).len(), 2);
+    }
+
+    #[test]
+    fn damaged_fonts_are_rejected_or_drawn() {
+        let mut random = 1_u32;
+        let mut next = |limit: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) as usize % limit
+        };
+        let mut drawn = 0;
+        for _ in 0..200 {
+            let mut file = BUNDLED.to_vec();
+            for _ in 0..=next(8) {
+                // The tables with the sizes are at the start.
+                let end = if next(2) == 0 { 600 } else { BUNDLED.len() };
+                let at = next(end);
+                file[at] = next(256) as u8;
+            }
+            if next(4) == 0 {
+                file.truncate(next(BUNDLED.len()));
+            }
+            let Ok(font) = Font::new(file) else {
+                continue;
+            };
+            let mut canvas = Canvas::new((60, 30), Colour::BLACK);
+            let line = Line {
+                text: "Agß€日",
+                height: 20.0,
+                colour: Colour::WHITE,
+            };
+            font.draw(&mut canvas, (4.0, 4.0), &line);
+            drawn += 1;
+        }
+        assert!((50..200).contains(&drawn), "{drawn}");
     }
 }

@@ -6,6 +6,7 @@ mod colour;
 mod contact;
 mod cues;
 mod font;
+mod glyphs;
 mod grid;
 mod label;
 

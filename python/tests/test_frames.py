@@ -58,7 +58,11 @@ def test_frames_are_those_of_torchcodec(clip: Clip) -> None:
     times = [float(time) + 0.001 for time in random.Random(3).sample(clip.times, 32)]
     theirs = decoder.get_frames_played_at([float(begin) + time for time in times]).data.numpy().transpose(0, 2, 3, 1)
     ours = videoframes.frames_at(clip.path, times)
-    assert [number_in(pixels) for pixels in ours] == [number_in(pixels) for pixels in theirs]
+    numbers = [number_in(pixels) for pixels in ours]
+    assert numbers == [clip.displayed(time) for time in times]
+    # torchcodec 0.17 returns later frames of MPEG transport streams for some times.
+    if clip.path.suffix != ".ts":
+        assert numbers == [number_in(pixels) for pixels in theirs]
 
 
 @pytest.mark.parametrize(

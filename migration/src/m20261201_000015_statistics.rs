@@ -1,7 +1,8 @@
-//! Index of the unsent messages to a destination, and current statistics of the tables with a backlog.
+//! Current statistics of the tables with a backlog, and no index that old statistics make too expensive.
 //!
-//! With old statistics, Postgres takes a new backlog for a few rows, and reads all of them for the first message to one
-//! destination. Building the index blocks changes of the table, but no reads.
+//! With old statistics, Postgres takes a new backlog for a few rows. The removed index has the messages to all destinations:
+//! Postgres then read all of them for the first message to one destination. Reads of the outbox wait for the removal, which
+//! takes milliseconds.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -18,36 +19,23 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         limit_lock_wait(manager).await?;
-        let of_destination = Index::create()
-            .name(OF_DESTINATION)
-            .table(Outbox::Table)
-            .col(Outbox::Destination)
-            .col(Outbox::Seq)
-            .and_where(Expr::col(Outbox::SentAt).is_null())
-            .and_where(Expr::col(Outbox::RefusedAt).is_null())
-            .to_owned();
-        manager.create_index(of_destination).await?;
-        drop_indexes(manager, Outbox::Table, &[UNSENT]).await?;
-        // By default after changes of a tenth of the rows, which are mainly finished jobs and sent messages.
-        analyze(
-            manager,
-            "SET (autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000)",
-        )
-        .await
+        // The default is a tenth of the rows, which are mainly those of finished jobs and sent messages.
+        let options = "SET (autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000)";
+        set_autovacuum(manager, options).await?;
+        drop_indexes(manager, Outbox::Table, &[UNSENT]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         limit_lock_wait(manager).await?;
+        let options = "RESET (autovacuum_analyze_scale_factor, autovacuum_analyze_threshold)";
+        set_autovacuum(manager, options).await?;
         let unsent = Index::create()
             .name(UNSENT)
             .table(Outbox::Table)
             .col(Outbox::Seq)
             .and_where(Expr::col(Outbox::SentAt).is_null())
             .to_owned();
-        manager.create_index(unsent).await?;
-        drop_indexes(manager, Outbox::Table, &[OF_DESTINATION]).await?;
-        let reset = "RESET (autovacuum_analyze_scale_factor, autovacuum_analyze_threshold)";
-        analyze(manager, reset).await
+        manager.create_index(unsent).await
     }
 
     /// On SQLite too, where it is not the default: a partial schema is unusable.
@@ -56,8 +44,11 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// Index of the first migration. `outbox_waiting` and `outbox_rank` have the unsent messages to each destination.
+const UNSENT: &str = "outbox_unsent";
+
 /// Changes when Postgres updates the statistics of the tables with a backlog.
-async fn analyze(manager: &SchemaManager<'_>, options: &str) -> Result<(), DbErr> {
+async fn set_autovacuum(manager: &SchemaManager<'_>, options: &str) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
@@ -68,15 +59,9 @@ async fn analyze(manager: &SchemaManager<'_>, options: &str) -> Result<(), DbErr
     Ok(())
 }
 
-const OF_DESTINATION: &str = "outbox_destination";
-/// Index of the first migration.
-const UNSENT: &str = "outbox_unsent";
-
 #[derive(DeriveIden, Clone, Copy)]
 enum Outbox {
     Table,
     Seq,
-    Destination,
     SentAt,
-    RefusedAt,
 }

@@ -76,7 +76,7 @@ async fn postgres_soon_updates_the_statistics_of_a_new_backlog() {
             continue;
         }
         let tables = "SELECT relname FROM pg_class WHERE 'autovacuum_analyze_scale_factor=0' = ANY(reloptions) \
-            AND 'autovacuum_analyze_threshold=10000' = ANY(reloptions) ORDER BY relname";
+            AND 'autovacuum_analyze_threshold=1000' = ANY(reloptions) ORDER BY relname";
         let statement = Statement::from_string(DbBackend::Postgres, tables);
         let rows = connection.query_all_raw(statement).await.unwrap();
         let names: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();

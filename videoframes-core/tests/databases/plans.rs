@@ -40,6 +40,8 @@ const FEW: MaxRows = MaxRows {
 /// Maximum number of pages that a statement reads without any row, and for each row of its steps.
 const MAX_PAGES: u64 = 60;
 const PAGES_PER_ROW: u64 = 20;
+/// Maximum number of pages for an inserted row: a table has up to 20 indexes of up to four levels.
+const PAGES_PER_INSERTED_ROW: u64 = 80;
 
 /// A page of a search reads 5,000 rows of a status. The planner may read rows of other statuses between these, and all
 /// rows where not many more are left.
@@ -152,7 +154,8 @@ async fn another_program_is_watched() {
     check_queue(&database).await;
     check_limits(&database).await;
     check_sweep_of_parked_jobs(&database).await;
-    check_with_old_statistics(&database).await;
+    check_new_backlog_of_messages(&database).await;
+    check_many_new_leases(&database).await;
 }
 
 /// Checks a queue in which many messages wait, many are delayed, and the delay of some has passed.
@@ -242,35 +245,66 @@ async fn park_waiting_jobs(database: &Database) {
          'many-parked', priority FROM video_jobs WHERE status = 'pending' AND parked_at IS NULL"
     );
     connection.execute_unprepared(&sql).await.unwrap();
-    analyze(database).await;
+    vacuum(database).await;
 }
 
-/// Updates the statistics of the planner in Postgres. Nothing does so in SQLite.
-async fn analyze(database: &Database) {
+/// Updates the statistics of the planner in Postgres, and removes dead rows. Nothing does so in SQLite.
+async fn vacuum(database: &Database) {
     let connection = database.connection();
     if connection.get_database_backend() == DbBackend::Postgres {
-        connection.execute_unprepared("ANALYZE").await.unwrap();
+        connection.execute_unprepared("VACUUM ANALYZE").await.unwrap();
     }
 }
 
-/// Checks statements about one row, while the statistics of the planner are from a time without jobs in work and without
-/// messages.
-async fn check_with_old_statistics(database: &Database) {
+/// Checks statements about known messages, while the statistics of the planner are from a time without unsent messages.
+///
+/// Statements that take messages or rank new ones need current statistics, which Postgres updates within a minute.
+async fn check_new_backlog_of_messages(database: &Database) {
     let connection = database.connection();
-    for sql in [
-        "UPDATE video_jobs SET status = 'failed', finished_at = updated_at WHERE status = 'processing'",
-        "UPDATE outbox SET sent_at = created_at",
-    ] {
-        connection.execute_unprepared(sql).await.unwrap();
-    }
-    analyze(database).await;
-    for sql in [
-        "UPDATE video_jobs SET status = 'processing', lease_expires_at = updated_at + 14400000 WHERE status = 'pending'",
-        "INSERT INTO outbox (id, destination, job_id, body, created_at, flow, rank) SELECT id, 'input', id, '{}', created_at, \
-         'many/normal', 1000000 FROM video_jobs WHERE status = 'processing'",
-    ] {
-        connection.execute_unprepared(sql).await.unwrap();
-    }
+    let sent = "UPDATE outbox SET sent_at = created_at";
+    connection.execute_unprepared(sent).await.unwrap();
+    vacuum(database).await;
+    let unsent = "INSERT INTO outbox (id, destination, job_id, body, created_at, flow, rank) SELECT id, 'input', \
+        (SELECT id FROM video_jobs WHERE status = 'failed' LIMIT 1), '{}', created_at + 7200000, 'many/normal', 1000000 \
+        FROM video_jobs WHERE status = 'pending'";
+    connection.execute_unprepared(unsent).await.unwrap();
+    let repo = SeaOrmJobRepo::new(database.clone());
+    let waiting = JobFilter::default().statuses([JobStatus::Pending]).limit(100);
+    let waiting = repo.list(&waiting).await.unwrap().jobs;
+    let waiting: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
+    assert_eq!(repo.enqueue(&waiting).await.unwrap(), 100);
+    let taken = repo.take_outbox(100, TERMS.lease).await.unwrap();
+    let taken: Vec<Uuid> = taken.iter().map(|message| message.id).collect();
+    check(database, "a new backlog of messages", async || {
+        let terms = SweepTerms {
+            drained: Some(Duration::ZERO),
+            most: 0,
+            ..SWEEP
+        };
+        assert_eq!(repo.sweep(&terms).await.unwrap().enqueued, 0);
+        let again = repo.enqueue(&waiting).await.unwrap();
+        assert_eq!(again, 0, "each has a message");
+        let [first, others @ ..] = &taken[..] else {
+            panic!("no message was taken");
+        };
+        let refused = [(*first, "refused".to_owned())];
+        repo.outbox_refused(&refused).await.unwrap();
+        repo.outbox_sent(others).await.unwrap();
+    })
+    .await;
+}
+
+/// Checks changes of a leased job, while the statistics of the planner are from a time without jobs in work.
+async fn check_many_new_leases(database: &Database) {
+    let connection = database.connection();
+    let failed =
+        "UPDATE video_jobs SET status = 'failed', finished_at = updated_at WHERE status = 'processing'";
+    connection.execute_unprepared(failed).await.unwrap();
+    vacuum(database).await;
+    // An index of one page looks cheaper than the primary key.
+    let in_work = "UPDATE video_jobs SET status = 'processing', lease_expires_at = updated_at + 14400000 \
+        WHERE id IN (SELECT id FROM video_jobs WHERE status = 'pending' LIMIT 1000)";
+    connection.execute_unprepared(in_work).await.unwrap();
     let repo = SeaOrmJobRepo::new(database.clone());
     check(database, "changes of a leased job", async || {
         let jobs = [job("leased")];
@@ -288,25 +322,12 @@ async fn check_with_old_statistics(database: &Database) {
         };
         repo.renew(&lease, TERMS.lease, progress).await.unwrap();
         repo.release(&lease).await.unwrap();
-        repo.retry_later(&claim().await, &error, Duration::ZERO)
-            .await
-            .unwrap();
-        repo.finish(&claim().await, &Outcome::Failed(error))
-            .await
-            .unwrap();
-    })
-    .await;
-    // Takes of messages need statistics, which are updated within a minute.
-    let taken = repo.take_outbox(100, TERMS.lease).await.unwrap();
-    let ids: Vec<Uuid> = taken.iter().map(|message| message.id).collect();
-    check(database, "messages of the outbox", async || {
-        let [first, others @ ..] = &ids[..] else {
-            panic!("no message");
-        };
-        repo.outbox_refused(&[(*first, "refused".to_owned())])
-            .await
-            .unwrap();
-        repo.outbox_sent(others).await.unwrap();
+        let lease = claim().await;
+        repo.retry_later(&lease, &error, Duration::ZERO).await.unwrap();
+        let lease = claim().await;
+        repo.finish(&lease, &Outcome::Failed(error)).await.unwrap();
+        repo.retry(jobs[0].id).await.unwrap();
+        repo.cancel(jobs[0].id).await.unwrap();
     })
     .await;
 }
@@ -454,9 +475,11 @@ async fn fill(database: &Database) {
         let name = connection.query_one_raw(name).await.unwrap().unwrap();
         let name: String = name.try_get_by_index(0).unwrap();
         // The checks decide when statistics are out of date.
-        let manual = "ALTER TABLE video_jobs SET (autovacuum_enabled = false)";
-        connection.execute_unprepared(manual).await.unwrap();
-        analyze(database).await;
+        for table in ["video_jobs", "outbox", "queue_messages"] {
+            let manual = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
+            connection.execute_unprepared(&manual).await.unwrap();
+        }
+        vacuum(database).await;
         for setting in [
             "session_preload_libraries = 'auto_explain'",
             "auto_explain.log_min_duration = 0",
@@ -523,13 +546,18 @@ fn reads_a_backlog(line: &str, max: MaxRows) -> bool {
 
 /// Returns whether a Postgres plan reads more pages than its rows explain, such as a whole index for its first rows.
 fn reads_an_index_for_few_rows(plan: &str) -> bool {
-    let discarded = |line: &str| {
-        let (_, rows) = line.split_once("Rows Removed by Filter: ")?;
+    let counted = |line: &str, name: &str| {
+        let (_, rows) = line.split_once(name)?;
         rows.trim().parse::<u64>().ok()
     };
+    let discarded = |line: &str| counted(line, "Rows Removed by Filter: ");
     let rows: u64 = plan
         .lines()
         .filter_map(|line| actual_rows(line).or_else(|| discarded(line)))
+        .sum();
+    let inserted: u64 = plan
+        .lines()
+        .filter_map(|line| counted(line, "Tuples Inserted: "))
         .sum();
     // The first line has the pages of all steps.
     let buffers = plan
@@ -540,7 +568,7 @@ fn reads_an_index_for_few_rows(plan: &str) -> bool {
         let read = counts.filter(|(kind, _)| ["hit", "read"].contains(kind));
         read.filter_map(|(_, count)| count.parse::<u64>().ok()).sum()
     });
-    pages > MAX_PAGES + PAGES_PER_ROW * rows
+    pages > MAX_PAGES + PAGES_PER_ROW * rows + PAGES_PER_INSERTED_ROW * inserted
 }
 
 /// Returns the rows that a step of a Postgres plan returned. The planner may sort a few rows rather than read them

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::call_error::CallError;
 use super::entity::outbox::{Column, Entity, Model};
+use super::entity::video_job::{Column as Job, Entity as Jobs};
+use super::row;
 use crate::database::{Database, Session, text};
 use crate::jobs::{Backlog, OutboxDestination, OutboxMessage, RefusedMessage};
 
@@ -81,6 +83,23 @@ fn unsent(destination: OutboxDestination) -> SelectStatement {
         .and_where(Expr::col(Column::SentAt).is_null())
         .and_where(Expr::col(Column::RefusedAt).is_null())
         .to_owned()
+}
+
+/// Returns the condition that no message of the outer query's job is left to be sent, to one or any destination.
+pub(super) fn has_no_message(destination: Option<OutboxDestination>) -> Expr {
+    let mut message = Query::select();
+    message
+        .column((Entity, Column::Seq))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::JobId)).equals((Jobs, Job::Id)))
+        .and_where(row::is_unset((Entity, Column::SentAt)))
+        .and_where(row::is_unset((Entity, Column::RefusedAt)))
+        .limit(1);
+    if let Some(destination) = destination {
+        message.and_where(Expr::col((Entity, Column::Destination)).eq(destination.as_str()));
+    }
+    // Not EXISTS, since Postgres makes it a join. With old statistics, the join compares each job with all messages.
+    Expr::SubQuery(None, Box::new(message.into())).is_null()
 }
 
 /// Returns the rank of a message to the workers: see [`next_rank`](crate::tenant::next_rank). `steps` is the sum of the
@@ -178,19 +197,13 @@ fn once(name: &'static str, select: SelectStatement) -> CommonTableExpression {
         .to_owned()
 }
 
-/// Returns the condition that a message with a known id is unsent. No index can serve the condition: with old statistics,
-/// Postgres would otherwise read all unsent messages.
-fn is_unsent() -> Expr {
-    Func::coalesce([Expr::col(Column::SentAt), Expr::val(0_i64)]).eq(0_i64)
-}
-
 pub(super) async fn sent(database: &Database, messages: &[Uuid]) -> Result<(), CallError> {
     for messages in messages.chunks(CHUNK) {
         let mark = Query::update()
             .table(Entity)
             .value(Column::SentAt, database.now())
             .and_where(Expr::col(Column::Id).is_in(messages.iter().copied()))
-            .and_where(is_unsent())
+            .and_where(Expr::col(Column::SentAt).is_null())
             .to_owned();
         database.run(&mark).await?;
     }
@@ -204,8 +217,8 @@ pub(super) async fn refused(database: &Database, messages: &[(Uuid, String)]) ->
             .value(Column::RefusedAt, database.now())
             .value(Column::RefusedBecause, text(reason))
             .and_where(Expr::col(Column::Id).eq(*id))
-            .and_where(is_unsent())
-            .and_where(Expr::col(Column::RefusedAt).is_null())
+            .and_where(row::is_unset(Column::SentAt))
+            .and_where(row::is_unset(Column::RefusedAt))
             .to_owned();
         database.run(&refuse).await?;
     }

@@ -5,7 +5,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 use super::call_error::CallError;
-use super::entity::outbox::{Column as Message, Entity as Outbox};
 use super::entity::video_job::{Column, Entity};
 use super::finish::End;
 use super::{outbox, row};
@@ -108,21 +107,13 @@ fn deadline(database: &Database, job: &VideoJob) -> Expr {
 
 pub(super) async fn enqueue(database: &Database, jobs: &[JobId]) -> Result<u64, CallError> {
     let transaction = database.begin().await?;
-    let announced = Query::select()
-        .expr(Expr::val(1))
-        .from(Outbox)
-        .and_where(Expr::col((Outbox, Message::JobId)).equals((Entity, Column::Id)))
-        .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
-        .and_where(Expr::col((Outbox, Message::SentAt)).is_null())
-        .and_where(Expr::col((Outbox, Message::RefusedAt)).is_null())
-        .to_owned();
     let change = Query::update()
         .table(Entity)
         .value(Column::EnqueuedAt, database.now())
         .value(Column::ParkedAt, Option::<i64>::None)
         .and_where(Column::Id.is_in(jobs.iter().map(|job| job.0)))
-        .and_where(Expr::col((Entity, Column::FinishedAt)).is_null())
-        .and_where(Expr::exists(announced).not())
+        .and_where(row::is_unset((Entity, Column::FinishedAt)))
+        .and_where(outbox::has_no_message(Some(OutboxDestination::Input)))
         .returning_all()
         .to_owned();
     let mut messages = Vec::new();

@@ -1,7 +1,8 @@
 //! Locks, guards, changes and reads a single row.
 
 use sea_orm::sea_query::{
-    Alias, Cond, Expr, ExprTrait, Func, LockBehavior, LockType, Query, SelectStatement, UpdateStatement,
+    Alias, BinOper, Cond, Expr, ExprTrait, Func, IntoColumnRef, LockBehavior, LockType, Query,
+    SelectStatement, UpdateStatement,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect,
@@ -94,7 +95,14 @@ pub(super) fn before(event: JobEvent) -> Vec<&'static str> {
 /// No index can serve the condition. With old statistics, Postgres would otherwise choose an index of the jobs in work
 /// instead of the primary key, and read all of these jobs.
 fn status_is_in(states: impl IntoIterator<Item = &'static str>) -> Expr {
-    Func::coalesce([Expr::col((Entity, Column::Status)), Expr::val("")]).is_in(states)
+    // Postgres 19 simplifies COALESCE of a column without nulls.
+    let status = Expr::col((Entity, Column::Status)).binary(BinOper::Custom("||".into()), "");
+    status.is_in(states)
+}
+
+/// Returns the condition that a time is null. As for [`status_is_in`], no index can serve the condition.
+pub(super) fn is_unset(time: impl IntoColumnRef) -> Expr {
+    Func::coalesce([Expr::col(time), Expr::val(0_i64)]).eq(0_i64)
 }
 
 /// Returns the guard for changes by the holder of `lease`.

@@ -180,9 +180,6 @@ fn waiting_since(database: &Database, before: UnixMillis, (status, since, key): 
     let longer = col(Column::EnqueuedAt)
         .sub(col(since))
         .lt(database.now().sub(col(Column::EnqueuedAt)));
-    let waiting = messages_of_job()
-        .and_where(Expr::col((Outbox, Message::Destination)).eq(OutboxDestination::Input.as_str()))
-        .to_owned();
     let condition = Cond::all()
         .add(has_status(status))
         .add(Column::EnqueuedAt.lt(before.0))
@@ -190,7 +187,7 @@ fn waiting_since(database: &Database, before: UnixMillis, (status, since, key): 
         .add(Column::EnqueuedAt.gt(parking::NO_MESSAGE))
         .add(col(since).lt(before.0))
         .add(longer)
-        .add(Expr::exists(waiting).not());
+        .add(outbox::has_no_message(Some(OutboxDestination::Input)));
     Rows::new(condition, key)
 }
 
@@ -458,7 +455,7 @@ async fn delete_jobs(checked: &Checked, terms: &SweepTerms, limit: u64) -> Resul
         .add(Column::FinishedAt.is_not_null())
         .add(Expr::col(Column::FinishedAt).lt(database.earlier(terms.retention)))
         .add(Column::KeptAt.is_null())
-        .add(Expr::exists(messages_of_job()).not());
+        .add(outbox::has_no_message(None));
     let (transaction, _) = checked.begin().await?;
     let some = row::lock_some(database, condition, limit).order_by_asc(Column::FinishedAt);
     let rows = transaction.query_all(&some.into_query()).await?;
@@ -489,17 +486,6 @@ async fn delete_sent(database: &Database, terms: &SweepTerms, limit: u64) -> Res
     let mut delete = delete(Outbox, Expr::col(Message::Seq).in_subquery(old));
     let deleted = database.run(delete.returning_col(Message::Seq)).await?;
     Ok(deleted.len() as u64)
-}
-
-/// Selects the unsent messages of the outer query's job.
-fn messages_of_job() -> SelectStatement {
-    Query::select()
-        .expr(Expr::val(1))
-        .from(Outbox)
-        .and_where(Expr::col((Outbox, Message::JobId)).equals((Entity, Column::Id)))
-        .and_where(Expr::col((Outbox, Message::SentAt)).is_null())
-        .and_where(Expr::col((Outbox, Message::RefusedAt)).is_null())
-        .to_owned()
 }
 
 fn delete(table: impl sea_orm::sea_query::IntoTableRef, rows: Expr) -> DeleteStatement {

@@ -96,7 +96,7 @@ pub(super) fn before(event: JobEvent) -> Vec<&'static str> {
 /// instead of the primary key, and read all of these jobs.
 fn status_is_in(states: impl IntoIterator<Item = &'static str>) -> Expr {
     // Postgres 19 simplifies COALESCE of a column without nulls.
-    let status = Expr::col((Entity, Column::Status)).binary(BinOper::Custom("||".into()), "");
+    let status = Expr::col((Entity, Column::Status)).binary(BinOper::Custom("||"), "");
     status.is_in(states)
 }
 

@@ -92,6 +92,7 @@ def measured(reader, path, times):
 
 
 def difference(one, other):
+    """Returns the sum of the differences of all channels."""
     return sum(abs(x - y) for x, y in zip(one, other, strict=True))
 
 

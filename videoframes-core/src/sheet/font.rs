@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use skrifa::FontRef;
 
-use super::glyphs::{Glyphs, pixels};
+use super::glyphs::Glyphs;
 use super::{Canvas, Colour};
 
 /// DejaVu Sans, reduced to Latin, Greek and Cyrillic. The folder has its licence.
@@ -83,14 +83,10 @@ impl Font {
         let (mut x, baseline) = (x, y + glyphs.ascent);
         for c in text.chars() {
             let id = glyphs.id(c);
-            pixels(
-                &glyphs.outline(id),
-                (x, baseline),
-                MAX_GLYPH * height,
-                |position, coverage| {
-                    canvas.blend(position, colour, coverage);
-                },
-            );
+            let outline = glyphs.outline(id);
+            outline.pixels((x, baseline), MAX_GLYPH * height, |position, coverage| {
+                canvas.blend(position, colour, coverage);
+            });
             x += glyphs.advance(id);
         }
     }

@@ -113,6 +113,45 @@ impl Outline {
         }
         self.end = end;
     }
+
+    /// Calls a function with each pixel of a glyph and the covered part of the pixel. (`x`, `y`) is the origin of the glyph.
+    ///
+    /// Ignores a glyph with a side of more than `max_side` pixels, and pixels left of and above the canvas.
+    pub(super) fn pixels(&self, (x, y): (f32, f32), max_side: f32, mut pixel: impl FnMut((u32, u32), f32)) {
+        let to_canvas = |each: &Point| point(x + each.x * self.scale, y - each.y * self.scale);
+        let points = || self.curves.iter().flat_map(Curve::points).map(to_canvas);
+        let (mut min, mut max) = (point(f32::MAX, f32::MAX), point(f32::MIN, f32::MIN));
+        for each in points() {
+            if !each.x.is_finite() || !each.y.is_finite() {
+                return;
+            }
+            min = point(min.x.min(each.x.floor()), min.y.min(each.y.floor()));
+            max = point(max.x.max(each.x.ceil()), max.y.max(each.y.ceil()));
+        }
+        let (width, height) = (max.x - min.x, max.y - min.y);
+        if !(width > 0.0 && height > 0.0 && width.max(height) <= max_side) {
+            return;
+        }
+        // The casts saturate.
+        let mut coverage = Rasterizer::new(width as usize, height as usize);
+        let to_box = |each: &Point| {
+            let each = to_canvas(each);
+            point(each.x - min.x, each.y - min.y)
+        };
+        for curve in &self.curves {
+            match curve {
+                Curve::Line([a, b]) => coverage.draw_line(to_box(a), to_box(b)),
+                Curve::Quad([a, b, c]) => coverage.draw_quad(to_box(a), to_box(b), to_box(c)),
+                Curve::Cubic([a, b, c, d]) => coverage.draw_cubic(to_box(a), to_box(b), to_box(c), to_box(d)),
+            }
+        }
+        coverage.for_each_pixel_2d(|dx, dy, covered| {
+            let (x, y) = (min.x + dx as f32, min.y + dy as f32);
+            if x >= 0.0 && y >= 0.0 {
+                pixel((x as u32, y as u32), covered);
+            }
+        });
+    }
 }
 
 impl OutlinePen for Outline {
@@ -143,50 +182,6 @@ impl OutlinePen for Outline {
     }
 }
 
-/// Calls a function with each pixel of a glyph and the covered part of the pixel. (`x`, `y`) is the origin of the glyph.
-///
-/// Ignores a glyph with a side of more than `max_side` pixels, and pixels left of and above the canvas.
-pub(super) fn pixels(
-    outline: &Outline,
-    (x, y): (f32, f32),
-    max_side: f32,
-    mut pixel: impl FnMut((u32, u32), f32),
-) {
-    let to_canvas = |each: &Point| point(x + each.x * outline.scale, y - each.y * outline.scale);
-    let points = || outline.curves.iter().flat_map(Curve::points).map(to_canvas);
-    let (mut min, mut max) = (point(f32::MAX, f32::MAX), point(f32::MIN, f32::MIN));
-    for each in points() {
-        if !each.x.is_finite() || !each.y.is_finite() {
-            return;
-        }
-        min = point(min.x.min(each.x.floor()), min.y.min(each.y.floor()));
-        max = point(max.x.max(each.x.ceil()), max.y.max(each.y.ceil()));
-    }
-    let (width, height) = (max.x - min.x, max.y - min.y);
-    if !(width > 0.0 && height > 0.0 && width.max(height) <= max_side) {
-        return;
-    }
-    // The casts saturate.
-    let mut coverage = Rasterizer::new(width as usize, height as usize);
-    let to_box = |each: &Point| {
-        let each = to_canvas(each);
-        point(each.x - min.x, each.y - min.y)
-    };
-    for curve in &outline.curves {
-        match curve {
-            Curve::Line([a, b]) => coverage.draw_line(to_box(a), to_box(b)),
-            Curve::Quad([a, b, c]) => coverage.draw_quad(to_box(a), to_box(b), to_box(c)),
-            Curve::Cubic([a, b, c, d]) => coverage.draw_cubic(to_box(a), to_box(b), to_box(c), to_box(d)),
-        }
-    }
-    coverage.for_each_pixel_2d(|dx, dy, covered| {
-        let (x, y) = (min.x + dx as f32, min.y + dy as f32);
-        if x >= 0.0 && y >= 0.0 {
-            pixel((x as u32, y as u32), covered);
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +203,7 @@ mod tests {
     /// Returns the pixels of which more than half is covered.
     fn covered(outline: &Outline, origin: (f32, f32)) -> Vec<(u32, u32)> {
         let mut found = Vec::new();
-        pixels(outline, origin, 10.0, |position, coverage| {
+        outline.pixels(origin, 10.0, |position, coverage| {
             if coverage > 0.5 {
                 found.push(position);
             }

@@ -1,15 +1,13 @@
 //! Query plans: queries about jobs use indexes, and none reads or sorts all waiting jobs.
 
+mod examine;
+mod rows;
+
 use std::collections::BTreeSet;
-use std::fmt::{Debug, Write};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 use videoframes_core::database::Database;
 use videoframes_core::jobs::{
@@ -19,36 +17,9 @@ use videoframes_core::jobs::{
 use videoframes_core::queue::{DatabaseQueue, Outgoing, Queue};
 use videoframes_core::tenant::{Priority, Share, Tenant, Tenants};
 
+use self::examine::{FEW, SEARCHED, Watch, check, check_within, plans, reads_a_backlog};
+use self::rows::{fill, park_waiting_jobs, vacuum};
 use crate::{OPTIONS, Own};
-
-/// Jobs that are waiting, running or finished.
-const JOBS: [(&str, u32); 3] = [("pending", 20_000), ("processing", 20), ("failed", 2_000)];
-
-/// Maximum numbers of rows that a step of a plan may return and discard.
-#[derive(Clone, Copy)]
-struct MaxRows {
-    returned: u64,
-    discarded: u64,
-}
-
-/// Somewhat more than a sweep enqueues.
-const FEW: MaxRows = MaxRows {
-    returned: 1_100,
-    discarded: 100,
-};
-
-/// Maximum number of pages that a statement reads without any row, and for each row of its steps.
-const MAX_PAGES: u64 = 60;
-const PAGES_PER_ROW: u64 = 20;
-/// Maximum number of pages for an inserted row: a table has up to 20 indexes of up to four levels.
-const PAGES_PER_INSERTED_ROW: u64 = 80;
-
-/// A page of a search reads 5,000 rows of a status. The planner may read rows of other statuses between these, and all
-/// rows where not many more are left.
-const SEARCHED: MaxRows = MaxRows {
-    returned: 10_000,
-    discarded: 10_000,
-};
 
 const SWEEP: SweepTerms = SweepTerms {
     overdue: Duration::from_secs(120),
@@ -227,35 +198,6 @@ async fn check_sweep_of_parked_jobs(database: &Database) {
     .await;
 }
 
-/// Adds a parked job of another tenant for each waiting job.
-async fn park_waiting_jobs(database: &Database) {
-    let connection = database.connection();
-    let postgres = connection.get_database_backend() == DbBackend::Postgres;
-    let id = if postgres {
-        "gen_random_uuid()"
-    } else {
-        "randomblob(16)"
-    };
-    let sql = format!(
-        "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, frames_done, \
-         frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, enqueued_at, \
-         parked_at, tenant, priority) \
-         SELECT {id}, 'parked ' || idempotency_key, payload_hash, source, options, generation, status, frames_done, \
-         frames_total, cancel_requested, lease_epoch, attempts, crash_count, created_at, updated_at, 0, updated_at, \
-         'many-parked', priority FROM video_jobs WHERE status = 'pending' AND parked_at IS NULL"
-    );
-    connection.execute_unprepared(&sql).await.unwrap();
-    vacuum(database).await;
-}
-
-/// Updates the statistics of the planner in Postgres, and removes dead rows. Nothing does so in SQLite.
-async fn vacuum(database: &Database) {
-    let connection = database.connection();
-    if connection.get_database_backend() == DbBackend::Postgres {
-        connection.execute_unprepared("VACUUM ANALYZE").await.unwrap();
-    }
-}
-
 /// Checks statements about known messages, while the statistics of the planner are from a time without unsent messages.
 ///
 /// Statements that take messages or rank new ones need current statistics, which Postgres updates within a minute.
@@ -420,237 +362,5 @@ fn job(key: &str) -> NewJob {
         trace: None,
         tenant: Tenant::default(),
         priority: Priority::default(),
-    }
-}
-
-/// Fills the database with jobs that were accepted within an hour in the past.
-async fn fill(database: &Database) {
-    let connection = database.connection();
-    let postgres = connection.get_database_backend() == DbBackend::Postgres;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let start = i64::try_from(now.unwrap().as_millis()).unwrap() - 2 * 3_600_000;
-    for (status, count) in JOBS {
-        let (numbers, id, no) = match postgres {
-            true => (
-                format!("generate_series(1, {count}) AS n"),
-                "gen_random_uuid()",
-                "false",
-            ),
-            false => (
-                format!(
-                    "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s)"
-                ),
-                "randomblob(16)",
-                "0",
-            ),
-        };
-        let at = match status {
-            "processing" => start.to_string(),
-            _ => format!("{start} + CAST(n AS BIGINT) * 3600000 / {count}"),
-        };
-        let (lease, finished) = match status {
-            "processing" => (format!("{start} + 7200000 + 600000"), "NULL".to_owned()),
-            "failed" => ("NULL".to_owned(), at.clone()),
-            _ => ("NULL".to_owned(), "NULL".to_owned()),
-        };
-        let late = format!("CASE WHEN '{status}' = 'pending' AND n <= 10 THEN {start} ELSE NULL END");
-        let sql = format!(
-            "INSERT INTO video_jobs (id, idempotency_key, payload_hash, source, options, generation, status, \
-             frames_done, frames_total, cancel_requested, lease_epoch, lease_expires_at, deadline_at, attempts, \
-             crash_count, created_at, updated_at, finished_at, enqueued_at) \
-             SELECT {id}, '{status}' || n, 'p', '{{\"key\":\"v.mp4\"}}', '{{}}', 0, '{status}', 0, 0, {no}, 0, \
-             {lease}, {late}, 0, 0, {at}, {at}, {finished}, {at} FROM {numbers}"
-        );
-        connection.execute_unprepared(&sql).await.unwrap();
-    }
-    // Of 20,000 messages, a quarter is delayed. The delay of a few has passed.
-    let messages = "INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at, receive_count, flow, rank, \
-        ready) SELECT 'input', 'many', '{}', created_at, CASE WHEN n % 4 > 0 THEN created_at WHEN n % 1000 = 0 THEN 1 \
-        ELSE created_at * 2 END, 0, 'many/normal', CASE WHEN n % 4 > 0 THEN n * 80640 ELSE 0 END, n % 4 > 0 FROM (SELECT created_at, ROW_NUMBER() OVER () AS n \
-        FROM video_jobs WHERE status = 'pending') AS s";
-    connection.execute_unprepared(messages).await.unwrap();
-    if postgres {
-        let name = "SELECT current_database()";
-        let name = Statement::from_string(DbBackend::Postgres, name);
-        let name = connection.query_one_raw(name).await.unwrap().unwrap();
-        let name: String = name.try_get_by_index(0).unwrap();
-        // The checks decide when statistics are out of date.
-        for table in ["video_jobs", "outbox", "queue_messages"] {
-            let manual = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
-            connection.execute_unprepared(&manual).await.unwrap();
-        }
-        vacuum(database).await;
-        for setting in [
-            "session_preload_libraries = 'auto_explain'",
-            "auto_explain.log_min_duration = 0",
-            "auto_explain.log_analyze = on",
-            "auto_explain.log_buffers = on",
-            "auto_explain.log_level = notice",
-            // A table of this size may be cheaper to read whole, which says nothing about a million rows.
-            "enable_seqscan = off",
-        ] {
-            let set = format!("ALTER DATABASE {name} SET {setting}");
-            connection.execute_unprepared(&set).await.unwrap();
-        }
-    }
-}
-
-/// Runs calls and checks the query plans of all their statements.
-async fn check(database: &Database, what: &str, calls: impl AsyncFnOnce()) {
-    check_within(database, FEW, what, calls).await;
-}
-
-async fn check_within(database: &Database, max: MaxRows, what: &str, calls: impl AsyncFnOnce()) {
-    for plan in plans(database, what, calls).await {
-        let bad = plan.lines().find(|line| reads_a_backlog(line, max));
-        assert_eq!(bad, None, "{what}: {plan}");
-        assert!(!reads_an_index_for_few_rows(&plan), "{what}: {plan}");
-    }
-}
-
-/// Returns the query plans of all statements of some calls.
-async fn plans(database: &Database, what: &str, calls: impl AsyncFnOnce()) -> Vec<String> {
-    seen().clear();
-    calls().await;
-    let seen = std::mem::take(&mut *seen());
-    let plans: Vec<String> = match database.connection().get_database_backend() {
-        DbBackend::Postgres => seen.into_iter().filter(|said| said.contains("plan:")).collect(),
-        _ => explained(database, seen).await,
-    };
-    assert!(!plans.is_empty(), "{what}: statements were seen");
-    plans
-}
-
-fn reads_a_backlog(line: &str, max: MaxRows) -> bool {
-    let removed = line.trim().strip_prefix("Rows Removed by Filter: ");
-    let sqlite_scan = line.contains("SCAN video_jobs")
-        && ![
-            "video_jobs_created_at",
-            "video_jobs_cancel_requested",
-            "video_jobs_kept",
-        ]
-        .iter()
-        .any(|index| line.contains(index));
-    let tables = ["video", "queue_messages", "outbox"];
-    tables
-        .iter()
-        .any(|table| line.contains(&format!("Seq Scan on {table}")))
-        || line.contains("SCAN queue_messages")
-        || line.contains("SCAN outbox")
-        || line.contains("SCAN videoframes_attempts")
-        || actual_rows(line).is_some_and(|rows| rows > max.returned)
-        || line.contains("TEMP B-TREE FOR ORDER BY")
-        || sqlite_scan
-        || removed.is_some_and(|rows| rows.parse::<u64>().unwrap() > max.discarded)
-}
-
-/// Returns whether a Postgres plan reads more pages than its rows explain, such as a whole index for its first rows.
-fn reads_an_index_for_few_rows(plan: &str) -> bool {
-    let counted = |line: &str, name: &str| {
-        let (_, rows) = line.split_once(name)?;
-        rows.trim().parse::<u64>().ok()
-    };
-    let discarded = |line: &str| counted(line, "Rows Removed by Filter: ");
-    let rows: u64 = plan
-        .lines()
-        .filter_map(|line| actual_rows(line).or_else(|| discarded(line)))
-        .sum();
-    let inserted: u64 = plan
-        .lines()
-        .filter_map(|line| counted(line, "Tuples Inserted: "))
-        .sum();
-    // The first line has the pages of all steps.
-    let buffers = plan
-        .lines()
-        .find(|line| line.trim().starts_with("Buffers: shared"));
-    let pages = buffers.map_or(0, |line| {
-        let counts = line.split(' ').filter_map(|word| word.split_once('='));
-        let read = counts.filter(|(kind, _)| ["hit", "read"].contains(kind));
-        read.filter_map(|(_, count)| count.parse::<u64>().ok()).sum()
-    });
-    pages > MAX_PAGES + PAGES_PER_ROW * rows + PAGES_PER_INSERTED_ROW * inserted
-}
-
-/// Returns the rows that a step of a Postgres plan returned. The planner may sort a few rows rather than read them
-/// in the order of an index.
-fn actual_rows(line: &str) -> Option<u64> {
-    let (_, actual) = line.split_once("(actual ")?;
-    let (_, rows) = actual.split_once("rows=")?;
-    rows.split(' ').next()?.parse().ok()
-}
-
-/// Returns the query plans of statements in SQLite.
-async fn explained(database: &Database, statements: Vec<String>) -> Vec<String> {
-    let mut plans = Vec::new();
-    for sql in statements {
-        let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
-        let Ok(rows) = database.connection().query_all_raw(explain).await else {
-            // BEGIN and COMMIT have no query plan.
-            continue;
-        };
-        let steps = rows
-            .iter()
-            .map(|row| row.try_get::<String>("", "detail").unwrap());
-        plans.push(format!("{sql}\n{}", steps.collect::<Vec<_>>().join("\n")));
-    }
-    plans
-}
-
-static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn seen() -> MutexGuard<'static, Vec<String>> {
-    SEEN.lock().unwrap()
-}
-
-/// Records the statements sent to SQLite and the query plans logged by Postgres.
-struct Watch;
-
-impl Subscriber for Watch {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        ["sqlx::query", "sqlx::postgres::notice"].contains(&metadata.target())
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let text = match fields.statement.trim() {
-            "" => fields.message,
-            statement => statement.to_owned(),
-        };
-        seen().push(text);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[derive(Default)]
-struct Fields {
-    message: String,
-    statement: String,
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            write!(self.message, "{value:?}").unwrap();
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "db.statement" {
-            value.clone_into(&mut self.statement);
-        } else if field.name() == "message" {
-            value.clone_into(&mut self.message);
-        }
     }
 }
